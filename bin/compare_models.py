@@ -1,0 +1,390 @@
+#!/usr/bin/env python3
+"""Gather everything a study produced into tables and a report: which model may be trusted, at what cost.
+
+Reads the plan and the results of every task; writes tables/*.parquet and tables/*.csv, and report.html, one
+file that opens offline. Nothing is dropped: failed labels, broken runs and missing measurements are rows with
+their reason, and a planned run without results is a survival row with end "missing".
+
+A folder that is not there counts as empty, since a stage may have had nothing to do. The same input gives the
+same bytes. How numbers are combined and judged: il_summary.py.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import il_report
+import il_summary as ils
+import il_task
+import il_verdicts as iv
+import polars as pl
+
+S, F, I, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
+RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": I, "temperature_K": F, "replica": I}
+TAIL = {"framework": S, "model_key": S}
+CHECK = {"converged": B, "reason": S}
+
+# The columns every table has, in this order; others that come along follow.
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "labels": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "group": S, "n_atoms": I, "engine": S,
+               "theory_id": S, "converged": B, "reason": S, "energy_ev": F, "max_force_ev_a": F,
+               "net_force_ev_a": F, "pressure_bar": F, "scf_steps": I, "wall_s": F},
+    "dataset": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "group": S, "dataset": S, "split": S,
+                "n_atoms": I},
+    "errors": {"model_key": S, "model": S, "dataset": S, "seed": I, "split": S, "quantity": S, "scope": S,
+               "name": S, "n": I, "rmse": F, "rmse_ci95_low": F, "rmse_ci95_high": F, "mae": F, "unit": S},
+    "survival": RUN | TAIL | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S, "n_atoms": I,
+                              "atom_steps_per_s": F, "dtype": S, "device": S},
+    "density": RUN | {"density_kg_m3": F, "standard_error_kg_m3": F, "reference_kg_m3": F, "n_effective": F}
+    | CHECK | {"equilibrated_ps": F} | TAIL
+    | {"reference_low_kg_m3": F, "reference_high_kg_m3": F, "reference_source": S},
+    "diffusion": RUN | {"species": S, "diffusion_m2_s": F, "ci95_low_m2_s": F, "ci95_high_m2_s": F,
+                        "finite_size_correction_m2_s": F, "log_slope": F, "fit_start_ps": F, "fit_stop_ps": F}
+    | CHECK | TAIL,
+    "structure": RUN | {"quantity": S, "pair": S, "r_A": F, "value": F, "standard_error": F} | TAIL,
+    "scan": {"model_key": S, "model": S, "dataset": S, "seed": I, "liquid": S, "group": S, "scale": F,
+             "density_kg_m3": F, "energy_ref_ev_per_atom": F, "energy_model_ev_per_atom": F,
+             "pressure_ref_bar": F, "pressure_model_bar": F},
+    "curves": {"model_key": S, "model": S, "dataset": S, "seed": I, "framework": S, "step": I, "set": S,
+               "quantity": S, "value": F, "unit": S},
+    "sampling": {"liquid": S, "recipe": S, "kind": S, "requested": I, "kept": I},
+    "cost": {"process": S, "id": S, "wall_s": F, "cpu_s": F, "max_rss_mb": F},
+    "versions": {"process": S, "library": S, "version": S, "tasks": I},
+    "summary": ils.SUMMARY,
+    "verdicts": ils.VERDICTS,
+}  # fmt: skip
+PARITY = {"model_key": S, "quantity": S, "recipe": S, "reference": F, "predicted": F, "unit": S}
+REFERENCES = {"liquid": S, "temperature_K": F, "property": S, "species": S, "value": F, "low": F, "high": F,
+              "unit": S, "source": S, "second_hand": B}  # fmt: skip
+MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "seed": I, "trained": S}
+
+
+# --- Read ----------------------------------------------------------------------------------------------------
+
+
+def find(folder: Path | None, pattern: str) -> list[Path]:
+    """Return the files below a folder whose name fits, sorted; folders staged as symbolic links are entered."""
+    if folder is None or not folder.exists():
+        return []
+    walked = os.walk(folder, followlinks=True)
+    return sorted(Path(top, name) for top, _, names in walked for name in names if fnmatch(name, pattern))
+
+
+def conform(frame: pl.DataFrame, schema: dict[str, Any], sort: bool = True) -> pl.DataFrame:
+    """Return the table with the columns of the schema first, missing ones null, rows sorted by all columns."""
+    frame = frame.with_columns(pl.lit(None, kind).alias(c) for c, kind in schema.items() if c not in frame.columns)
+    frame = frame.with_columns(pl.col(c).cast(kind) for c, kind in schema.items())
+    frame = frame.select(*schema, *sorted(set(frame.columns) - set(schema)))
+    flat = [c for c, kind in frame.schema.items() if not kind.is_nested()]
+    return frame.sort(flat, nulls_last=False) if sort and frame.height else frame
+
+
+def table(parts: list[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
+    """Stack tables whose columns may differ into one that fits the schema."""
+    parts = [p for p in parts if p.width]
+    return conform(pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame(), schema)
+
+
+def read_parquets(folder: Path | None, pattern: str, schema: dict[str, Any]) -> pl.DataFrame:
+    """Read and stack every parquet file below a folder whose name fits."""
+    return table([pl.read_parquet(path) for path in find(folder, pattern)], schema)
+
+
+def read_jsons(paths: list[Path]) -> list[dict[str, Any]]:
+    """Read JSON objects."""
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def read_plan_csv(plan: Path, name: str) -> pl.DataFrame:
+    """Read one of the plan's CSV files, every column as text; empty where the plan has none."""
+    path = plan / name
+    if not path.is_file() or not path.read_text().strip():
+        return pl.DataFrame()
+    return pl.read_csv(path, infer_schema=False)
+
+
+def read_references(plan: Path) -> pl.DataFrame:
+    """Read plan/references.csv; ``low`` and ``high`` are the experiment's own range."""
+    frame = read_plan_csv(plan, "references.csv")
+    if frame.height and (absent := {"liquid", "property", "temperature_K", "value"} - set(frame.columns)):
+        raise il_task.UserError(f"references.csv: columns {', '.join(sorted(absent))} are missing")
+    if "second_hand" in frame.columns:
+        yes = pl.col("second_hand").str.to_lowercase().is_in(["true", "1", "yes"])
+        frame = frame.with_columns(second_hand=yes.fill_null(False))
+    else:
+        frame = frame.with_columns(second_hand=pl.lit(False)) if frame.height else frame
+    frame = conform(frame, REFERENCES)
+    return frame.with_columns(pl.col("source").fill_null("source not given"))
+
+
+# --- Complete ------------------------------------------------------------------------------------------------
+
+
+def planned_runs(plan: Path, study: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one row for each planned run, with everything that identifies it and its planned length."""
+    rows = []
+    models = {m["key"]: m for m in read_plan_csv(plan, "models.csv").to_dicts()}
+    states = {s["key"]: s for s in read_plan_csv(plan, "states.csv").to_dicts()}
+    md = study.get("md") or {}
+    planned = md["npt_ps"] + md["nvt_ps"] if {"npt_ps", "nvt_ps"} <= md.keys() else None
+    for run in read_plan_csv(plan, "runs.csv").to_dicts():
+        model, state = models.get(run["model_key"], {}), states.get(run["state"], {})
+        rows.append({
+            "run_id": run["key"], "liquid": run["liquid"], "model": model.get("model", run["model_key"]),
+            "dataset": model.get("dataset") or None, "seed": int(model["seed"]) if model.get("seed") else None,
+            "temperature_K": float(state["temperature_K"]) if state.get("temperature_K") else None,
+            "replica": int(state["replica"]) if state.get("replica") else None, "framework": run["framework"],
+            "model_key": run["model_key"], "planned_ps": planned,
+        })  # fmt: skip
+    return rows
+
+
+def survival_table(
+    planned: list[dict[str, Any]], runs: list[dict[str, Any]], measured: pl.DataFrame, delivered: set[str]
+) -> pl.DataFrame:
+    """Return one row per run: run.json first, then what MEASURE_LIQUID says, and for the rest end "missing"."""
+    rows = {}
+    for run in runs:
+        rows[run["id"]] = {c: run.get(c) for c in SCHEMAS["survival"]} | {
+            "run_id": run["id"], "seed": run.get("model_seed"), "dataset": run.get("dataset"),
+        }  # fmt: skip
+    for row in measured.to_dicts():
+        rows.setdefault(row["run_id"], row)
+    for row in planned:
+        why = "the run was planned, but left no result"
+        trained = row["dataset"] is not None
+        if trained and row["model_key"] not in delivered:
+            why += f": the model {row['model_key']} is missing too"
+        rows.setdefault(row["run_id"], row | {"end": "missing", "detail": why})
+    return table([pl.DataFrame(list(rows.values()), infer_schema_length=None)], SCHEMAS["survival"])
+
+
+def why_unmeasured(run: dict[str, Any], what: str) -> str:
+    """Return the reason why a run has no measurement."""
+    if run["end"] == "missing":
+        return str(run["detail"])
+    if run["end"] != "completed":
+        at = f" at {run['survived_ps']:g} ps" if run["survived_ps"] is not None else ""
+        return f"the run ended by {run['end']}{at}, without {what}"
+    return f"the run completed, but {what} was not measured"
+
+
+def complete(measured: pl.DataFrame, survival: pl.DataFrame, species: dict[str, list[str]] | None) -> pl.DataFrame:
+    """Add a row, not converged and with its reason, for every run (and species) that has no measurement."""
+    schema = SCHEMAS["density" if species is None else "diffusion"]
+    what = "a density" if species is None else "a diffusion coefficient"
+    have = {(r["run_id"], r.get("species")) for r in measured.to_dicts()}
+    # A row without species stands for the whole run: it is spread over the liquid's species.
+    whole = {r["run_id"]: r for r in measured.to_dicts() if species is not None and r["species"] is None}
+    rows = []
+    for run in survival.to_dicts():
+        for name in [None] if species is None else species.get(run["liquid"], []):
+            if (run["run_id"], name) in have:
+                continue
+            base = {c: run[c] for c in (*RUN, *TAIL)} | {"converged": False}
+            base["reason"] = why_unmeasured(run, what)
+            if run["run_id"] in whole:
+                base["reason"] = whole[run["run_id"]]["reason"] or base["reason"]
+            rows.append(base | ({} if species is None else {"species": name}))
+    if species is not None:
+        measured = measured.filter(pl.col("species").is_not_null())
+    added = pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame()
+    return table([measured, conform(added, schema)], schema)
+
+
+def species_of(study: dict[str, Any], diffusion: pl.DataFrame) -> dict[str, list[str]]:
+    """Return the ion kinds of every liquid: those of the study and any that were measured."""
+    found = {liquid["id"]: set(liquid["ions"]) for liquid in study.get("liquids", [])}
+    for row in diffusion.select("liquid", "species").drop_nulls().unique().to_dicts():
+        found.setdefault(row["liquid"], set()).add(row["species"])
+    return {liquid: sorted(names) for liquid, names in found.items()}
+
+
+def with_reference(density: pl.DataFrame, references: pl.DataFrame) -> pl.DataFrame:
+    """Fill in the reference density at each row's temperature, where one is known."""
+    rows = []
+    for row in density.to_dicts():
+        ref = ils.reference_at(references, row["liquid"], "density", None, row["temperature_K"]) or {}
+        rows.append(row | {
+            "reference_kg_m3": ref.get("reference"), "reference_low_kg_m3": ref.get("reference_low"),
+            "reference_high_kg_m3": ref.get("reference_high"), "reference_source": ref.get("reference_source"),
+        })  # fmt: skip
+    return table([pl.DataFrame(rows, infer_schema_length=None)] if rows else [], SCHEMAS["density"])
+
+
+def name_models(frame: pl.DataFrame, models: pl.DataFrame, columns: tuple[str, ...], schema: dict[str, Any]) -> pl.DataFrame:
+    """Add to a table of model_key what the plan (or else the model cards) says about each model."""
+    known = models.select(pl.col("key").alias("model_key"), *columns).unique("model_key", keep="first")
+    frame = frame.drop([c for c in columns if c in frame.columns])
+    named = frame.join(known, on="model_key", how="left")
+    if "model" in columns:
+        named = named.with_columns(pl.coalesce("model", "model_key").alias("model"))
+    return conform(named, schema)
+
+
+def cost_and_versions(tasks: list[dict[str, Any]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the cost of every task and the versions of the libraries that each process ran with."""
+    cost = [{c: task.get(c) for c in SCHEMAS["cost"]} for task in tasks]
+    count: dict[tuple[str, str, str], int] = {}
+    for task in tasks:
+        for library, version in task.get("versions", {}).items():
+            key = (task["process"], library, str(version))
+            count[key] = count.get(key, 0) + 1
+    versions = [dict(zip(SCHEMAS["versions"], (*key, n), strict=True)) for key, n in count.items()]
+    return (
+        table([pl.DataFrame(cost, infer_schema_length=None)] if cost else [], SCHEMAS["cost"]),
+        table([pl.DataFrame(versions)] if versions else [], SCHEMAS["versions"]),
+    )
+
+
+# --- Judge ---------------------------------------------------------------------------------------------------
+
+
+def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
+    """Bring the measurements of density or diffusion into the common form that `il_summary` combines."""
+    if quantity == "density":
+        return frame.with_columns(
+            value="density_kg_m3", standard_error="standard_error_kg_m3", dof=pl.col("n_effective") - 1,
+            correction=pl.lit(None, F), species=pl.lit(None, S),
+        )  # fmt: skip
+    half = (pl.col("ci95_high_m2_s") - pl.col("ci95_low_m2_s")) / (2 * iv.Z95)
+    return frame.with_columns(
+        value="diffusion_m2_s", standard_error=half, dof=pl.lit(math.inf), correction="finite_size_correction_m2_s"
+    )
+
+
+def judge(tables: dict[str, pl.DataFrame], references: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the summary (one number per model and property) and the verdicts."""
+    summary: list[ils.Row] = []
+    verdicts: list[ils.Row] = []
+    for quantity in ("density", "diffusion"):
+        rows, items = ils.summarise_runs(run_rows(tables[quantity], quantity), quantity, references)
+        summary += rows
+        verdicts += ils.judge(items, quantity)
+    liquids = tables["dataset"]["liquid"].unique().sort().to_list()
+    rows, items = ils.summarise_forces(tables["errors"], liquids[0] if len(liquids) == 1 else "all")
+    summary += rows
+    verdicts += ils.judge(items, "force_rmse")
+    scans = {x: ils.scan_points(tables["scan"], x) for x in tables["scan"]["liquid"].unique().sort().to_list()}
+    items = []
+    for liquid, points in scans.items():
+        for (model, dataset), frame in points.items():
+            key = {"model": model, "dataset": dataset}
+            estimate = ils.scan_estimate(frame)
+            seeds = frame.width - 2
+            row = ils.error_row(key, liquid, "scan_energy_rmse", "eV/atom", estimate, seeds)
+            summary.append(row)
+            items.append(row | {"estimate": estimate, "shift": 0.0})
+    verdicts += ils.judge(items, "scan_energy_rmse", scans)
+    return (
+        table([pl.DataFrame(summary, schema=ils.SUMMARY)], ils.SUMMARY),
+        table([pl.DataFrame(verdicts, schema=ils.VERDICTS)], ils.VERDICTS),
+    )
+
+
+# --- All together --------------------------------------------------------------------------------------------
+
+
+def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
+    """Return the tables by name, and what the report shows beside them."""
+    plan: Path = args.plan
+    if not (plan / "study.json").is_file():
+        raise il_task.UserError(f"--plan {plan}: study.json is not there; give the folder that PLAN_STUDY wrote")
+    study = json.loads((plan / "study.json").read_text())
+    cards = sorted(read_jsons(find(args.models, "model.json")), key=lambda c: json.dumps(c, sort_keys=True))
+    planned_models = conform(read_plan_csv(plan, "models.csv").with_columns(
+        pl.col("dataset", "seed").replace("", None)) if (plan / "models.csv").is_file() else pl.DataFrame(), MODELS
+    )  # fmt: skip
+    carded = [{c: card.get(c) for c in MODELS} | {"key": card_key(card)} for card in cards]
+    models = table([planned_models, conform(pl.DataFrame(carded, infer_schema_length=None), MODELS)], MODELS)
+    planned = planned_runs(plan, study)
+    delivered = {card_key(card) for card in cards}
+    references = read_references(plan)
+
+    t: dict[str, pl.DataFrame] = {}
+    t["labels"] = read_parquets(args.labels, "*.parquet", SCHEMAS["labels"])
+    t["sampling"] = read_parquets(args.sampling, "*.parquet", SCHEMAS["sampling"])
+    is_dataset = args.dataset is not None and args.dataset.is_file()
+    t["dataset"] = table([pl.read_parquet(args.dataset)] if is_dataset else [], SCHEMAS["dataset"])
+    t["errors"] = read_parquets(args.evaluations, "errors.parquet", SCHEMAS["errors"])
+    scan = read_parquets(args.evaluations, "scan.parquet", SCHEMAS["scan"])
+    t["scan"] = name_models(scan, models, ("model", "dataset", "seed"), SCHEMAS["scan"])
+    curves = read_parquets(args.models, "curve.parquet", SCHEMAS["curves"])
+    t["curves"] = name_models(curves, models, ("model", "dataset", "seed", "framework"), SCHEMAS["curves"])
+    measured = read_parquets(args.measures, "*.survival.parquet", SCHEMAS["survival"])
+    t["survival"] = survival_table(planned, read_jsons(find(args.runs, "run.json")), measured, delivered)
+    density = read_parquets(args.measures, "*.density.parquet", SCHEMAS["density"])
+    t["density"] = with_reference(complete(density, t["survival"], None), references)
+    diffusion = read_parquets(args.measures, "*.diffusion.parquet", SCHEMAS["diffusion"])
+    if (study.get("md") or {}).get("nvt_ps", 1) == 0:
+        t["diffusion"] = diffusion
+    else:
+        t["diffusion"] = complete(diffusion, t["survival"], species_of(study, diffusion))
+    t["structure"] = read_parquets(args.measures, "*.structure.parquet", SCHEMAS["structure"])
+    t["cost"], t["versions"] = cost_and_versions(read_jsons(find(args.tasks, "*.json")))
+    t["summary"], t["verdicts"] = judge(t, references)
+
+    parity = read_parquets(args.evaluations, "parity.parquet", PARITY)
+    optional = {name: json.loads(p.read_text()) if (p := plan / f"{name}.json").is_file() else {}
+                for name in ("labels", "dataset")}  # fmt: skip
+    warnings = (plan / "warnings.txt").read_text().splitlines() if (plan / "warnings.txt").is_file() else []
+    extra = {
+        "study": study, "labels": optional["labels"], "split": optional["dataset"], "references": references,
+        "cards": cards, "warnings": [w for w in warnings if w.strip()],
+        "parity": name_models(parity, models, ("model", "dataset", "seed"), PARITY | {"model": S, "dataset": S, "seed": I}),
+        "models": models.unique("key", keep="first", maintain_order=True), "delivered": delivered,
+    }  # fmt: skip
+    return t, extra
+
+
+def card_key(card: dict[str, Any]) -> str:
+    """Return the key of a model from its card."""
+    name = ils.label(card["model"], card.get("dataset"))
+    return f"{name}-s{card['seed']}" if card.get("dataset") else name
+
+
+def write_table(frame: pl.DataFrame, name: str, folder: Path) -> None:
+    """Write a table as parquet and as csv; nested values become JSON in the csv."""
+    frame.write_parquet(folder / f"{name}.parquet")
+    nested = [c for c, kind in frame.schema.items() if kind.is_nested()]
+    flat = frame.with_columns(
+        pl.Series(c, [None if x is None else json.dumps(x) for x in frame[c].to_list()], S) for c in nested
+    )
+    flat.write_csv(folder / f"{name}.csv")
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Read, judge and write."""
+    tables, extra = gather(args)
+    folder = args.outdir / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in tables.items():
+        write_table(frame, name, folder)
+    (args.outdir / "report.html").write_text(il_report.page(tables, extra), encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--id", default="study", help="key of this task")
+    parser.add_argument("--plan", type=Path, required=True, help="folder that PLAN_STUDY wrote")
+    parser.add_argument("--labels", type=Path, help="folder with *.labels.parquet")
+    parser.add_argument("--sampling", type=Path, help="folder with the sampling tables")
+    parser.add_argument("--dataset", type=Path, help="dataset.parquet")
+    parser.add_argument("--models", type=Path, help="folder of model folders (model.json, curve.parquet)")
+    parser.add_argument("--evaluations", type=Path, help="folder with errors, scan and parity parquet files")
+    parser.add_argument("--runs", type=Path, help="folder of run folders (run.json)")
+    parser.add_argument("--measures", type=Path, help="folder with the measured parquet files")
+    parser.add_argument("--tasks", type=Path, help="folder with task*.json")
+    parser.add_argument("--outdir", type=Path, default=Path(), help="where to write tables/ and report.html")
+    args = parser.parse_args(argv)
+    return il_task.run("COMPARE_MODELS", lambda: compare(args), task_id=args.id)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""The frame: one structure of a liquid, with or without its label, as an extended XYZ file holds it.
+
+What makes a frame is in `atoms.info` (`IDENTITY_KEYS`) and in the arrays ``molecule`` and ``ion``; a label
+adds ``REF_energy`` (eV), ``REF_forces`` (eV/A), ``REF_stress`` (eV/A^3, ASE sign: tension is positive),
+``theory_id``, ``converged`` and, where the engine counts them, ``scf_steps``. The names begin with ``REF_``
+because ASE moves plain ``energy``, ``forces`` and ``stress`` into a calculator when it reads a file.
+
+Positions and cell are kept to 1e-6 A, forces to 1e-8 eV/A (the digits that the file holds) and energy and
+stress to the last bit, so that reading and writing again gives the same identifiers and the same bytes.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.io.extxyz import key_val_str_to_dict, write_extxyz
+from ase.neighborlist import neighbor_list
+
+from il_task import UserError
+
+KINDS = ("eq", "neq")
+IDENTITY_KEYS = ("frame_id", "liquid", "kind", "recipe", "group")
+ENERGY_KEY = "REF_energy"
+FORCES_KEY = "REF_forces"
+STRESS_KEY = "REF_stress"
+LABEL_KEYS = ("theory_id", "converged", "scf_steps", ENERGY_KEY, STRESS_KEY)
+TEXT_KEYS = (*IDENTITY_KEYS, "theory_id")
+
+POSITION_DECIMALS = 6
+FORCE_DECIMALS = 8  # what ASE's extended XYZ writer prints
+
+# Above this a label is not of a liquid: 50 eV/A is some ten times the force of a thermal bond stretch.
+MAX_FORCE_EV_A = 50.0
+# Forces sum to zero; a plane-wave grid breaks that a little (egg-box), at random over the atoms.
+NET_FORCE_EV_A = 0.01  # times the square root of the number of atoms
+STRESS_ASYMMETRY_EV_A3 = 1e-4
+# Settings of the labels section that cannot change the energy: how long to try, and how work is cut up.
+NOT_THEORY = ("id", "theory_id", "chunk", "max_failed_fraction", "max_iterations", "max_scf")
+
+
+@dataclass
+class Label:
+    """What an engine says of one frame: eV, eV/A (N, 3), eV/A^3 (3, 3) in ASE's sign (tension is positive).
+
+    Where `reason` (a code such as ``scf_not_converged``) is given there is no label; numbers may be None.
+    """
+
+    energy_ev: float | None
+    forces_ev_a: np.ndarray | None
+    stress_ev_a3: np.ndarray | None
+    converged: bool
+    scf_steps: int | None = None
+    reason: str | None = None
+
+
+def rounded(values: np.ndarray, decimals: int) -> np.ndarray:
+    """Return `values` rounded to `decimals`, without negative zeros (they print differently)."""
+    return np.round(np.asarray(values, dtype=float), decimals) + 0.0
+
+
+def frame_id(atoms: Atoms) -> str:
+    """Return the identifier of a structure: 16 hex digits of a hash of species, positions and cell.
+
+    Positions and cell count to 1e-6 A; the order of the atoms counts, and nothing else does.
+    """
+    digest = hashlib.sha256()
+    grid = 10**POSITION_DECIMALS
+    for values in (atoms.numbers, np.rint(atoms.positions * grid), np.rint(atoms.cell.array * grid)):
+        digest.update(np.ascontiguousarray(values).astype("<i8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def theory_id(settings: Mapping[str, Any]) -> str:
+    """Return 12 hex digits of a hash of the settings that change the energy (JSON values, any key order)."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def theory_settings(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of the labels section that `theory_id` hashes: what can change the energy."""
+    return {key: value for key, value in labels.items() if key not in NOT_THEORY}
+
+
+def overlaps(atoms: Atoms, fraction: float = 0.5) -> bool:
+    """Tell whether two atoms (or images) are closer than `fraction` of the sum of their covalent radii."""
+    return len(neighbor_list("i", atoms, fraction * covalent_radii[atoms.numbers])) > 0
+
+
+def make_frame(
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    cell: np.ndarray,
+    molecule: np.ndarray,
+    ion: Sequence[str] | np.ndarray,
+    **info: str | float | int,
+) -> Atoms:
+    """Return a periodic frame with rounded coordinates and its ``frame_id``.
+
+    Parameters
+    ----------
+    numbers, positions : (N,) atomic numbers, (N, 3) positions in A with every ion whole.
+    cell : (3,) edges or (3, 3) matrix in A.
+    molecule, ion : (N,) index of each atom's ion, and name of its kind.
+    **info : liquid, kind, recipe, group, and what else the recipe wants to be known.
+    """
+    cell = np.asarray(cell, dtype=float)
+    frame = Atoms(
+        numbers=numbers,
+        positions=rounded(positions, POSITION_DECIMALS),
+        cell=rounded(np.diag(cell) if cell.ndim == 1 else cell, POSITION_DECIMALS),
+        pbc=True,
+    )
+    frame.arrays["molecule"] = np.asarray(molecule, dtype=np.int64)
+    frame.arrays["ion"] = np.asarray(ion, dtype=str)
+    frame.info = {"frame_id": frame_id(frame), **info}
+    return frame
+
+
+def set_label(
+    atoms: Atoms,
+    energy: float,
+    forces: np.ndarray,
+    stress: np.ndarray,
+    theory_id: str,
+    converged: bool,
+    scf_steps: int | None,
+) -> None:
+    """Write a label into a frame: energy (eV), forces (N, 3) (eV/A), stress (3, 3) (eV/A^3, ASE sign).
+
+    `scf_steps` None (an engine that does not count them) leaves the key out.
+    """
+    atoms.info["theory_id"] = theory_id
+    atoms.info["converged"] = bool(converged)
+    atoms.info.pop("scf_steps", None)
+    if scf_steps is not None:
+        atoms.info["scf_steps"] = int(scf_steps)
+    atoms.info[ENERGY_KEY] = float(energy)
+    atoms.info[STRESS_KEY] = np.asarray(stress, dtype=float).reshape(3, 3).copy()
+    atoms.arrays[FORCES_KEY] = rounded(forces, FORCE_DECIMALS)
+
+
+def label_problem(atoms: Atoms) -> str | None:
+    """Return why the label of a frame cannot be used, as a reason code, or None.
+
+    Codes: ``missing``, ``scf_not_converged``, ``shape``, ``non_finite``, ``force_too_large``, ``net_force``,
+    ``stress_asymmetric``.
+    """
+    if ENERGY_KEY not in atoms.info or STRESS_KEY not in atoms.info or FORCES_KEY not in atoms.arrays:
+        return "missing"
+    if not atoms.info.get("converged", False):
+        return "scf_not_converged"
+    energy, stress = np.asarray(atoms.info[ENERGY_KEY]), np.asarray(atoms.info[STRESS_KEY])
+    return values_problem(energy, atoms.arrays[FORCES_KEY], stress, len(atoms))
+
+
+def values_problem(
+    energy: float | np.ndarray, forces: np.ndarray, stress: np.ndarray, n_atoms: int
+) -> str | None:
+    """Return what is wrong with energy, forces and stress (codes as in `label_problem`), or None."""
+    energy, forces, stress = np.asarray(energy), np.asarray(forces), np.asarray(stress)
+    if energy.shape != () or forces.shape != (n_atoms, 3) or stress.shape != (3, 3):
+        return "shape"
+    if any(values.dtype.kind not in "fi" for values in (energy, forces, stress)):
+        return "non_finite"
+    if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(stress).all()):
+        return "non_finite"
+    if np.linalg.norm(forces, axis=1).max(initial=0.0) > MAX_FORCE_EV_A:
+        return "force_too_large"
+    if np.linalg.norm(forces.sum(axis=0)) > NET_FORCE_EV_A * np.sqrt(n_atoms):
+        return "net_force"
+    if np.abs(stress - stress.T).max() > STRESS_ASYMMETRY_EV_A3:
+        return "stress_asymmetric"
+    return None
+
+
+def write_frames(path: str | Path, frames: Sequence[Atoms], *, append: bool = False) -> None:
+    """Write frames as extended XYZ, or append them: the same frames give the same bytes."""
+    order = (*IDENTITY_KEYS, *LABEL_KEYS)
+    with Path(path).open("a" if append else "w", newline="\n") as file:
+        for atoms in frames:
+            frame = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+            extra = sorted(set(atoms.info) - set(order))
+            for key in [key for key in order if key in atoms.info] + extra:
+                value = atoms.info[key]
+                frame.info[key] = np.ravel(value) if key == STRESS_KEY else value
+            columns = ["symbols", "positions", "molecule", "ion"]
+            frame.arrays["molecule"] = np.asarray(atoms.arrays["molecule"], dtype=np.int64)
+            frame.arrays["ion"] = np.asarray(atoms.arrays["ion"], dtype=str)
+            if FORCES_KEY in atoms.arrays:
+                frame.arrays[FORCES_KEY] = atoms.arrays[FORCES_KEY]
+                columns.append(FORCES_KEY)
+            write_extxyz(file, [frame], columns=columns, write_results=False)
+
+
+def read_frames(path: str | Path, *, labelled: bool = False) -> list[Atoms]:
+    """Read the frames of a file and hold them to the contract; ``REF_stress`` comes back as (3, 3).
+
+    An empty file holds no frames: that is a chunk whose labels all failed.
+
+    Parameters
+    ----------
+    labelled : every frame must also have a usable label.
+
+    Raises
+    ------
+    UserError : one line per breach, naming file, frame (counted from 0), field and what would be right.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        return []
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
+        raise UserError(f"{path}: cut off in the middle of a line")
+    try:
+        frames = list(ase.io.iread(path, index=":", format="extxyz", properties_parser=_parse_comment))
+    except Exception as error:  # a damaged file ends ASE's reader in many ways
+        raise UserError(f"{path}: not a readable extended XYZ file: {error!r}") from None
+    if content.count(b"\n") != sum(len(atoms) + 2 for atoms in frames):  # ASE stops at an empty line
+        raise UserError(f"{path}: an empty line after {len(frames)} frames; frames must follow each other")
+    errors = [
+        f"{path}: frame {index}: {breach}"
+        for index, atoms in enumerate(frames)
+        for breach in _breaches(atoms, labelled)
+    ]
+    if errors:
+        raise UserError(*errors)
+    return frames
+
+
+def _parse_comment(line: str) -> dict[str, Any]:
+    """Parse a comment line as ASE does, but keep texts as texts (ASE reads the hash 12345e6 as a number)."""
+    info = key_val_str_to_dict(line)
+    for key in TEXT_KEYS:
+        found = re.search(rf'(?:^|\s){key}=(?:"([^"]*)"|(\S+))', line)
+        if found:
+            info[key] = found.group(1) if found.group(1) is not None else found.group(2)
+    stress = info.get(STRESS_KEY)
+    if isinstance(stress, np.ndarray) and stress.size == 9:
+        info[STRESS_KEY] = stress.reshape(3, 3).astype(float)
+    return info
+
+
+def _breaches(atoms: Atoms, labelled: bool) -> list[str]:
+    """List what breaks the contract in one frame just read; puts its ``ion`` array into plain strings."""
+    found = [f"info {key} is missing" for key in IDENTITY_KEYS if key not in atoms.info]
+    if "kind" in atoms.info and atoms.info["kind"] not in KINDS:
+        found.append(f"info kind is {atoms.info['kind']!r}; it must be one of {', '.join(KINDS)}")
+    found += [f"array {name} is missing" for name in ("molecule", "ion") if name not in atoms.arrays]
+    if "ion" in atoms.arrays:
+        atoms.arrays["ion"] = atoms.arrays["ion"].astype(str)
+    if "molecule" in atoms.arrays and atoms.arrays["molecule"].dtype.kind != "i":
+        found.append("array molecule must hold integers")
+    if not (atoms.pbc.all() and atoms.cell.rank == 3):
+        found.append("the cell must be periodic in three directions (pbc T T T and a Lattice)")
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        found.append("positions and cell must be finite numbers")
+    elif "frame_id" in atoms.info and atoms.info["frame_id"] != (true := frame_id(atoms)):
+        found.append(f"info frame_id is {atoms.info['frame_id']!r} but the structure's is {true!r}")
+    if labelled:
+        if "theory_id" not in atoms.info:
+            found.append("info theory_id is missing")
+        if reason := label_problem(atoms):
+            found.append(LABEL_BREACHES[reason](atoms))
+    return found
+
+
+LABEL_BREACHES: dict[str, Callable[[Atoms], str]] = {
+    "missing": lambda atoms: (
+        f"the label is missing: info {ENERGY_KEY} (eV), {STRESS_KEY} (9 numbers, eV/A^3) "
+        f"and array {FORCES_KEY} (eV/A) are needed"
+    ),
+    "scf_not_converged": lambda atoms: "info converged must be T: an unconverged label is no label",
+    "shape": lambda atoms: (
+        f"{ENERGY_KEY} must be one number, {FORCES_KEY} 3 columns and {STRESS_KEY} 9 numbers; they are "
+        f"{np.shape(atoms.info[ENERGY_KEY])}, {atoms.arrays[FORCES_KEY].shape} "
+        f"and {np.shape(atoms.info[STRESS_KEY])}"
+    ),
+    "non_finite": lambda atoms: f"{ENERGY_KEY}, {FORCES_KEY} and {STRESS_KEY} must be finite numbers",
+    "force_too_large": lambda atoms: (
+        f"{FORCES_KEY} reaches {np.linalg.norm(atoms.arrays[FORCES_KEY], axis=1).max():.1f} eV/A; "
+        f"the limit is {MAX_FORCE_EV_A:g}: check the units (eV/A) and the structure"
+    ),
+    "net_force": lambda atoms: (
+        f"{FORCES_KEY} sums to {np.linalg.norm(atoms.arrays[FORCES_KEY].sum(axis=0)):.3g} eV/A; "
+        f"it must be within {NET_FORCE_EV_A * np.sqrt(len(atoms)):.3g} of zero"
+    ),
+    "stress_asymmetric": lambda atoms: f"{STRESS_KEY} must be a symmetric 3x3 matrix",
+}

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""From a model folder to an ASE calculator: the one place that knows how each framework is loaded.
+
+A model folder holds `model.json` (the card) and the weights it names. Weights are checked against the
+sha256 of the card before they are opened, because both frameworks read files that can run code.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator, all_changes
+from il_task import UserError
+
+KJ_MOL = units.kJ / units.mol
+# Half-width of the central difference in OpenMM's energy: small enough that the third-order term is
+# below 0.1 bar, large enough that single-precision energies do not matter.
+STRAIN = 2e-4
+
+
+def read_card(model: Path) -> dict[str, Any]:
+    """Return the model card of a model folder; raises `UserError` where it is missing or not JSON."""
+    try:
+        return json.loads((model / "model.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(f"model {model.name}: model.json cannot be read ({error})") from error
+
+
+def weights_file(model: Path, card: dict[str, Any]) -> Path:
+    """Return the file to load, after checking every file of the card against its sha256.
+
+    The weights are the last file of the card: what DeePMD compresses comes after what it froze.
+    Raises `UserError` for a file that is missing or has another content.
+    """
+    problems = []
+    for name, expected in card["files"].items():
+        path = model / name
+        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no such file"
+        if found != expected:
+            problems.append(f"model {model.name}: {name}: sha256 is {found}, the model card says {expected}")
+    if problems:
+        raise UserError(*problems)
+    return model / card.get("load", list(card["files"])[-1])
+
+
+class ClassicalCalculator(Calculator):
+    """A fixed-charge force field in OpenMM.
+
+    Energy and forces are OpenMM's; the stress is a central difference of the energy over strain, since
+    OpenMM has no virial. With ``hydrostatic`` only the isotropic part is computed (2 energies rather
+    than 12) and stands on the diagonal, which is all that an isotropic barostat reads.
+    """
+
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  (ASE's interface)
+
+    def __init__(self, system: Path, threads: int = 1, hydrostatic: bool = False, platform: str = "CPU"):
+        super().__init__()
+        import openmm
+
+        self.openmm = openmm
+        properties = {"Threads": str(threads), "DeterministicForces": "true"} if platform == "CPU" else {}
+        self.context = openmm.Context(
+            openmm.XmlSerializer.deserialize(system.read_text()),
+            openmm.VerletIntegrator(0.001),
+            openmm.Platform.getPlatformByName(platform),
+            properties,
+        )
+        self.hydrostatic = hydrostatic
+
+    def _state(self, cell: np.ndarray, positions: np.ndarray, forces: bool) -> Any:
+        self.context.setPeriodicBoxVectors(*(cell / 10))
+        self.context.setPositions(positions / 10)
+        return self.context.getState(getEnergy=True, getForces=forces)
+
+    def _energy(self, cell: np.ndarray, positions: np.ndarray) -> float:
+        energy = self._state(cell, positions, forces=False).getPotentialEnergy()
+        return energy.value_in_unit(self.openmm.unit.kilojoule_per_mole) * KJ_MOL
+
+    def _strain_derivative(self, direction: np.ndarray) -> float:
+        """Return dE/d(strain) in eV along one strain direction (3, 3)."""
+        cell, positions = self.atoms.cell.array, self.atoms.positions
+        ends = []
+        for sign in (1, -1):
+            deform = np.eye(3) + sign * STRAIN * direction
+            ends.append(self._energy(cell @ deform, positions @ deform))
+        return (ends[0] - ends[1]) / (2 * STRAIN)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute energy (eV) and forces (eV/A), and the stress (eV/A^3, Voigt) when asked for."""
+        super().calculate(atoms, properties, system_changes)
+        unit = self.openmm.unit
+        state = self._state(self.atoms.cell.array, self.atoms.positions, forces=True)
+        self.results["energy"] = state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole) * KJ_MOL
+        forces = state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.angstrom)
+        self.results["forces"] = np.asarray(forces) * KJ_MOL
+        if properties is None or "stress" not in properties:
+            return
+        volume = self.atoms.get_volume()
+        if self.hydrostatic:
+            isotropic = self._strain_derivative(np.eye(3)) / (3 * volume)
+            self.results["stress"] = np.array([isotropic] * 3 + [0.0] * 3)
+        else:
+            # Simple shears: they differ from symmetric strains by a rotation, which costs no energy,
+            # and keep the cell lower triangular, which OpenMM asks for.
+            voigt = [(0, 0), (1, 1), (2, 2), (2, 1), (2, 0), (1, 0)]
+            directions = [np.outer(np.eye(3)[i], np.eye(3)[j]) for i, j in voigt]
+            self.results["stress"] = np.array([self._strain_derivative(d) for d in directions]) / volume
+
+
+def load_calculator(
+    model: Path, state: Path | None = None, threads: int = 1, hydrostatic: bool = False
+) -> Calculator:
+    """Return the ASE calculator (energy eV, forces eV/A, stress eV/A^3) of a model folder.
+
+    ``state`` is the folder of the equilibrated liquid, which the classical model needs for its
+    ``system.xml``. ``hydrostatic`` lets a model skip stress components that no isotropic barostat reads.
+    Raises `UserError` for wrong weights, a framework that is not known, or a missing state.
+    """
+    card = read_card(model)
+    framework = card["framework"]
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    if framework == "classical":
+        if state is None or not (state / "system.xml").is_file():
+            raise UserError(f"model {model.name}: a classical model needs a liquid with a force field (system.xml)")
+        return ClassicalCalculator(state / "system.xml", threads, hydrostatic)
+    if framework == "xtb":
+        from tblite.ase import TBLite
+
+        settings = card["settings"]
+        return TBLite(method=settings["method"], accuracy=settings.get("accuracy", 0.1), verbosity=0)
+    if framework == "mace":
+        weights = weights_file(model, card)
+        import torch
+        from mace.calculators import MACECalculator
+
+        torch.set_num_threads(threads)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return MACECalculator(str(weights), device=device, default_dtype=card["settings"].get("dtype", "float32"))
+    if framework == "deepmd":
+        weights = weights_file(model, card)
+        import torch
+        from deepmd.calculator import DP
+
+        torch.set_num_threads(threads)
+        return DP(model=str(weights))
+    raise UserError(f"model {model.name}: framework: {framework!r} is not one of classical, deepmd, mace, xtb")
+
+
+def device_name(calculator: Calculator) -> str:
+    """Return ``cpu`` or ``cuda``: where a calculator runs."""
+    return str(getattr(calculator, "device", "cpu")).split(":")[0]

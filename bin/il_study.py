@@ -1,0 +1,734 @@
+#!/usr/bin/env python3
+"""The study file: what a user may write, in which units and within which bounds.
+
+The pydantic models below are the one definition: `studies/schema.json` is made from them, and `read_study` turns
+every departure from them into one line that names the field, the value and what would be right. What needs more
+than one field to judge (charges, boxes, datasets) is in `plan_study.py`.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+
+from il_task import UserError
+
+# --- The vocabulary ------------------------------------------------------------------------------------------
+
+
+def refuse_boolean(value: Any) -> Any:
+    """Refuse true and false where a number is meant: Python would count them as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is not a number")
+    return value
+
+
+Real = Annotated[float, BeforeValidator(refuse_boolean)]
+Count = Annotated[int, BeforeValidator(refuse_boolean)]
+# No hyphen: keys such as LIQUID-r1 and MODEL-DATASET-s1 stay unambiguous.
+Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]*$", max_length=40)]
+Path_ = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\r\n\x00]+$")]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+SHA256 = r"^[0-9a-f]{64}$"
+Sha256 = Annotated[str, Field(pattern=SHA256)]
+
+
+def number(default: Any, low: float, high: float, description: str) -> Any:
+    """Return a field for a finite number from `low` to `high`; `...` as the default makes it required."""
+    return Field(default, ge=low, le=high, allow_inf_nan=False, description=description)
+
+
+def count(default: Any, low: int, high: int, description: str) -> Any:
+    """Return a field for a whole number from `low` to `high`; `...` as the default makes it required."""
+    return Field(default, ge=low, le=high, description=description)
+
+
+def between(low: float, high: float) -> Any:
+    """Return the bounds of one number of a list."""
+    return Field(ge=low, le=high, allow_inf_nan=False)
+
+
+class Section(BaseModel):
+    """A section of the study file: unknown fields are refused, values do not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+# --- The liquid ----------------------------------------------------------------------------------------------
+
+
+class IonSmiles(Section):
+    """An ion that assets/ions does not hold."""
+
+    smiles: Text = Field(description="SMILES of the whole ion with its charge, such as C[N+](C)(C)C")
+    count: Annotated[Count, count(..., 1, 10_000, "how many of it a box holds")]
+
+
+def ion_form(value: Any) -> str:
+    """Return which of the two ways of giving an ion this is."""
+    return "smiles" if isinstance(value, dict | IonSmiles) else "count"
+
+
+Ion = Annotated[
+    Annotated[Count, count(..., 1, 10_000, "how many a box holds"), Tag("count")] | Annotated[IonSmiles, Tag("smiles")],
+    Discriminator(ion_form),
+]
+
+
+class Liquid(Section):
+    """A liquid: its ions, and the conditions that it is simulated at."""
+
+    id: Key = Field(description="name of the liquid in every table: small letters, digits, _ and .")
+    ions: dict[Key, Ion] = Field(
+        min_length=1,
+        max_length=20,
+        description="ions of one box: a name from assets/ions with a count, or a name of your own with "
+        "{smiles: ..., count: ...}; the charges must sum to zero",
+    )
+    temperatures_K: tuple[Annotated[Real, between(100, 3000)], ...] = Field(
+        min_length=1, max_length=50, description="temperatures to simulate at (K)"
+    )
+    pressure_bar: Real = number(1.0, -5000, 20_000, "pressure (bar)")
+    density_guess_kg_m3: Real = number(
+        1200.0, 100, 10_000, "rough density (kg/m3): sizes the packed box; equilibration finds the real one"
+    )
+    force_field: Path_ = Field(
+        "clandp",
+        description="force field that equilibrates the box: clandp (its ions must be typed), xtb (GFN1-xTB: any ion, "
+        "slow), or the path of an OpenMM force-field XML file",
+    )
+
+
+# --- Equilibration and sampling ------------------------------------------------------------------------------
+
+
+class Equilibration(Section):
+    """The classical run that gives every model the same start, and the EQ frames."""
+
+    timestep_fs: Real = number(2.0, 0.05, 4, "time step (fs)")
+    cutoff_A: Annotated[
+        Annotated[Literal["auto"], Tag("auto")]
+        | Annotated[Real, Field(ge=3, le=20, allow_inf_nan=False), Tag("number")],
+        Discriminator(lambda value: "auto" if isinstance(value, str) and not is_number(value) else "number"),
+    ] = Field("auto", description="non-bonded cut-off (A); auto is 9 A, or 0.42 of the box edge where that is less")
+    anneal_K: Real = number(600.0, 100, 3000, "temperature of the first, hot part (K)")
+    anneal_ps: Real = number(60.0, 0, 1e6, "length of the hot part (ps)")
+    cool_ps: Real = number(100.0, 0, 1e6, "time to cool to the liquid's temperature (ps)")
+    settle_ps: Real = number(50.0, 0, 1e6, "time at the liquid's temperature that is discarded (ps)")
+    production_ps: Real = number(200.0, 0.01, 1e7, "time that EQ frames and the classical density are taken from (ps)")
+    save_every_ps: Real = number(0.5, 0.001, 1e4, "time between saved frames (ps)")
+
+
+class EqFrames(Section):
+    """Frames of the equilibrated liquid."""
+
+    frames: Count = count(..., 1, 1_000_000, "frames for each liquid, temperature and replica")
+
+
+class VolumeScan(Section):
+    """Boxes scaled with rigid ions: what fixes the density."""
+
+    frames: Count = count(..., 1, 1_000_000, "frames for each liquid")
+    scale_min: Real = number(0.94, 0.7, 1.5, "smallest factor on the box edge")
+    scale_max: Real = number(1.12, 0.7, 2, "largest factor on the box edge")
+
+
+class Oscillation(Section):
+    """Classical runs whose temperature and box swing."""
+
+    frames: Count = count(..., 1, 1_000_000, "frames for each liquid")
+    length_ps: Real = number(20.0, 0.01, 1e5, "length of the run (ps)")
+    period_ps: Real = number(5.0, 0.01, 1e5, "period of the swing (ps)")
+    temperature_amplitude_K: Real = number(150.0, 0, 1500, "amplitude of the temperature (K)")
+    box_amplitude: Real = number(0.06, 0, 0.3, "amplitude of the box edge, as a fraction of it")
+
+
+class Packing(Section):
+    """Random packings, dilute to dense, strained."""
+
+    frames: Count = count(..., 1, 1_000_000, "frames for each liquid")
+    density_min_fraction: Real = number(0.5, 0.02, 2, "lowest density, as a fraction of the equilibrium density")
+    density_max_fraction: Real = number(1.1, 0.02, 2, "highest density, as a fraction of the equilibrium density")
+    strain: Real = number(0.05, 0, 0.3, "largest strain of the cell")
+
+
+class Rattle(Section):
+    """Equilibrium frames with every atom displaced at random."""
+
+    frames: Count = count(..., 1, 1_000_000, "frames for each liquid")
+    sigma_A: Real = number(0.04, 0.001, 0.5, "standard deviation of each coordinate's displacement (A)")
+
+
+class NeqRecipes(Section):
+    """Non-equilibrated frames: each recipe is left out where it is not named."""
+
+    volume_scan: VolumeScan | None = Field(None, description="boxes scaled with rigid ions")
+    oscillation: Oscillation | None = Field(None, description="runs whose temperature and box swing")
+    packing: Packing | None = Field(None, description="strained random packings")
+    rattle: Rattle | None = Field(None, description="displaced equilibrium frames")
+
+
+class TestScan(Section):
+    """A volume scan with frozen ions that is kept out of all training: the density's own test."""
+
+    scales: tuple[Annotated[Real, between(0.7, 2)], ...] = Field(
+        (0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.08, 1.12),
+        min_length=3,
+        max_length=200,
+        description="factors on the box edge; 1.0 must be one of them",
+    )
+
+
+class Sampling(Section):
+    """Which frames are taken to be labelled."""
+
+    eq: EqFrames | None = Field(None, description="equilibrated frames (kind eq)")
+    neq: NeqRecipes = Field(NeqRecipes(), description="non-equilibrated frames (kind neq), by recipe")
+    test_scan: TestScan | None = Field(TestScan(), description="frozen-ion volume scan, always in the test split")
+    seed: Count = count(1, 0, 2**31 - 1, "seed of every random choice of the sampling")
+
+
+# --- Labels --------------------------------------------------------------------------------------------------
+
+
+class LabelTasks(Section):
+    """What every engine shares."""
+
+    chunk: Count = count(20, 1, 10_000, "frames labelled by one task; neighbours start from each other's wave function")
+    max_failed_fraction: Real = number(0.05, 0, 1, "share of failed labels above which the run stops")
+
+
+class XtbLabels(LabelTasks):
+    """Semi-empirical labels (tblite): for trying things out, not a reference."""
+
+    engine: Literal["xtb"] = Field(description="xtb: semi-empirical, by tblite")
+    method: Literal["GFN1-xTB", "GFN2-xTB"] = Field("GFN1-xTB", description="the Hamiltonian")
+    accuracy: Real = number(0.1, 1e-4, 10, "tblite's accuracy factor: smaller is tighter")
+    max_iterations: Count = count(250, 10, 10_000, "most SCF iterations of one frame")
+    electronic_temperature_K: Real = number(300.0, 0, 10_000, "electronic temperature (K)")
+
+
+class DftLabels(LabelTasks):
+    """Density functional theory: every setting that changes the energy is named, none is implied."""
+
+    functional: Literal["PBE", "revPBE", "BLYP", "r2SCAN"] = Field(description="exchange-correlation functional")
+    dispersion: Literal["none", "D3", "D3(BJ)"] = Field(description="dispersion correction; a liquid needs one")
+    basis: Text = Field(description="orbital basis, such as DZVP-MOLOPT-SR-GTH (cp2k) or gth-dzvp-molopt-sr (pyscf)")
+    potential: Text = Field(description="pseudopotentials that fit functional and basis, such as GTH-PBE")
+    cutoff_Ry: Real = number(..., 50, 5000, "plane-wave cut-off of the density (Ry)")
+    eps_scf: Real = number(..., 1e-12, 1e-4, "convergence of the SCF (Ha)")
+
+
+class Cp2kLabels(DftLabels):
+    """DFT by CP2K (Quickstep)."""
+
+    engine: Literal["cp2k"] = Field(description="cp2k: DFT by CP2K")
+    rel_cutoff_Ry: Real = number(..., 10, 500, "cut-off of the multigrid's reference Gaussian (Ry)")
+
+
+class PyscfLabels(DftLabels):
+    """DFT by PySCF, on CPU or GPU."""
+
+    engine: Literal["pyscf"] = Field(description="pyscf: DFT by PySCF, or GPU4PySCF where there is a GPU")
+    rel_cutoff_Ry: Real | None = number(None, 10, 500, "not used by pyscf: accepted so that sections can be exchanged")
+
+
+class OwnLabels(Section):
+    """Labels that you already have: nothing is sampled or labelled."""
+
+    frames: Path_ = Field(description="extxyz with REF_energy (eV), REF_forces (eV/A), REF_stress (eV/A^3), kind, group")
+    theory: Text = Field(description="name of the level of theory, such as 'PBE-D3(BJ)/DZVP, CP2K 2025.1'")
+    max_failed_fraction: Real = number(0.05, 0, 1, "share of unusable frames above which the run stops")
+
+
+def labels_form(value: Any) -> Any:
+    """Return which kind of labels section this is."""
+    if isinstance(value, dict):
+        return "frames" if "frames" in value else value.get("engine")
+    return "frames" if isinstance(value, OwnLabels) else getattr(value, "engine", None)
+
+
+Labels = Annotated[
+    Annotated[XtbLabels, Tag("xtb")]
+    | Annotated[Cp2kLabels, Tag("cp2k")]
+    | Annotated[PyscfLabels, Tag("pyscf")]
+    | Annotated[OwnLabels, Tag("frames")],
+    Discriminator(labels_form),
+]
+
+
+class Split(Section):
+    """How the frames are divided; whole groups (trajectories) always stay together."""
+
+    valid: Real = number(0.1, 0.01, 0.5, "share of the groups that stops and selects the training")
+    test: Real = number(0.1, 0.01, 0.5, "share of the groups that no training sees")
+    seed: Count = count(1, 0, 2**31 - 1, "seed of the division")
+
+
+# --- Models --------------------------------------------------------------------------------------------------
+
+
+class AnyModel(Section):
+    """What every model shares."""
+
+    id: Key = Field(description="name of the model in every table: small letters, digits, _ and .")
+
+
+class LearnedModel(AnyModel):
+    """A model that is trained here, or comes as weights."""
+
+    datasets: tuple[Key, ...] | None = Field(
+        None, min_length=1, description="datasets to train on, one model for each; left out, all of them"
+    )
+    weights: Path_ | None = Field(None, description="file of weights to start from or to use as they are")
+    sha256: Sha256 | None = Field(None, description="sha256 of the weights: checked before they are opened")
+    licence: Text | None = Field(None, description="licence of the weights, such as MIT")
+
+
+class MaceModel(LearnedModel):
+    """A MACE model."""
+
+    framework: Literal["mace"] = Field(description="mace")
+    mode: Literal["zero-shot", "finetune", "replay"] | None = Field(
+        None, description="use of the weights: as they are, fine-tuned, or fine-tuned while replaying replay_frames"
+    )
+    replay_frames: Path_ | None = Field(None, description="extxyz of the foundation model's own data (mode replay)")
+    channels: Count = count(128, 1, 2048, "feature channels")
+    max_L: Count = count(1, 0, 4, "highest order of the equivariant messages")
+    r_max_A: Real = number(6.0, 2, 15, "cut-off radius (A)")
+    interactions: Count = count(2, 1, 4, "message-passing layers")
+    max_ell: Count = count(3, 1, 6, "highest order of the spherical harmonics of an edge")
+    correlation: Count = count(3, 1, 4, "body order of the messages, less one")
+    epochs: Count = count(200, 1, 1_000_000, "passes over the training frames")
+    batch_size: Count = count(5, 1, 10_000, "frames in a gradient step")
+    learning_rate: Real = number(0.01, 1e-7, 1, "first learning rate")
+    energy_weight: Real = number(1.0, 0, 1e6, "weight of the energy in the loss")
+    forces_weight: Real = number(100.0, 0, 1e6, "weight of the forces in the loss")
+    stress_weight: Real = number(10.0, 0, 1e6, "weight of the stress in the loss; the density depends on it")
+    dtype: Literal["float32", "float64"] = Field("float32", description="precision of training and MD")
+
+
+class DeepmdModel(LearnedModel):
+    """A DeePMD model."""
+
+    framework: Literal["deepmd"] = Field(description="deepmd")
+    mode: Literal["zero-shot"] | None = Field(None, description="use of the weights: as they are")
+    descriptor: Literal["se_e2_a"] = Field("se_e2_a", description="descriptor")
+    rcut_A: Real = number(6.0, 2, 15, "cut-off radius (A)")
+    rcut_smth_A: Real = number(0.5, 0, 14.9, "radius where the cut-off begins to smooth (A)")
+    neurons: tuple[Annotated[Count, Field(ge=1, le=4096)], ...] = Field(
+        (25, 50, 100), min_length=1, max_length=10, description="widths of the embedding net's layers"
+    )
+    axis_neurons: Count = count(16, 1, 1024, "width of the descriptor's axis; at most the last of neurons")
+    fitting_neurons: tuple[Annotated[Count, Field(ge=1, le=4096)], ...] = Field(
+        (240, 240, 240), min_length=1, max_length=10, description="widths of the fitting net's layers"
+    )
+    steps: Count = count(400_000, 1, 100_000_000, "gradient steps")
+    batch_size: Count = count(1, 1, 10_000, "frames in a gradient step")
+    learning_rate: Real = number(0.001, 1e-7, 1, "first learning rate; it falls exponentially")
+    start_pref_e: Real = number(0.02, 0, 1e6, "weight of the energy at the start")
+    limit_pref_e: Real = number(1.0, 0, 1e6, "weight of the energy at the end")
+    start_pref_f: Real = number(1000.0, 0, 1e6, "weight of the forces at the start")
+    limit_pref_f: Real = number(1.0, 0, 1e6, "weight of the forces at the end")
+    start_pref_v: Real = number(0.02, 0, 1e6, "weight of the virial at the start; the density depends on it")
+    limit_pref_v: Real = number(1.0, 0, 1e6, "weight of the virial at the end")
+
+
+class ClassicalModel(AnyModel):
+    """The liquid's own classical force field, as a baseline."""
+
+    framework: Literal["classical"] = Field(description="classical: the force field of each liquid")
+
+
+class XtbModel(AnyModel):
+    """A semi-empirical method as a model."""
+
+    framework: Literal["xtb"] = Field(description="xtb: MD by the semi-empirical method itself")
+    method: Literal["GFN1-xTB", "GFN2-xTB"] = Field("GFN1-xTB", description="the Hamiltonian")
+    accuracy: Real = number(0.1, 1e-4, 10, "tblite's accuracy factor: smaller is tighter")
+
+
+Model = Annotated[MaceModel | DeepmdModel | ClassicalModel | XtbModel, Field(discriminator="framework")]
+
+
+# --- The study -----------------------------------------------------------------------------------------------
+
+
+class Md(Section):
+    """The molecular dynamics that every model runs alike."""
+
+    timestep_fs: Real = number(0.5, 0.05, 4, "time step (fs)")
+    npt_ps: Real = number(..., 0.001, 1e6, "length of the run at constant pressure, for the density (ps)")
+    nvt_ps: Real = number(..., 0, 1e6, "length of the run at constant volume, for diffusion and structure (ps)")
+    replicas: Count = count(1, 1, 100, "independent boxes of each liquid and temperature")
+    thermostat_fs: Real = number(100.0, 1, 1e5, "time constant of the thermostat (fs)")
+    barostat_fs: Real = number(500.0, 10, 1e6, "time constant of the barostat (fs)")
+    save_every_fs: Real = number(20.0, 0.05, 1e6, "time between saved frames (fs)")
+
+
+class Study(Section):
+    """A study for Ionmelt: liquids, labels, models and the molecular dynamics that compares them."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)] = Field(
+        description="name of the study: small letters, digits, _, . and -"
+    )
+    description: str | None = Field(None, max_length=2000, description="what the study is for, in a sentence")
+    liquids: tuple[Liquid, ...] = Field(min_length=1, max_length=200, description="liquids to study")
+    equilibration: Equilibration = Field(Equilibration(), description="the classical run that all models start from")
+    sampling: Sampling | None = Field(None, description="frames to label; needed to train, unless labels.frames")
+    labels: Labels | None = Field(None, description="level of theory of the labels; needed to train")
+    datasets: dict[Key, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        {}, max_length=50, description="named mixtures of kinds to train on, such as {eq: [eq], both: [eq, neq]}"
+    )
+    split: Split = Field(Split(), description="division into training, validation and test")
+    models: tuple[Model, ...] = Field(min_length=1, max_length=100, description="models to compare")
+    seeds: tuple[Annotated[Count, Field(ge=0, le=2**31 - 1)], ...] = Field(
+        (1,), min_length=1, max_length=100, description="every learned model is trained once for each of these seeds"
+    )
+    md: Md = Field(description="molecular dynamics of every model")
+    references: tuple[Path_, ...] = Field(
+        ("assets/references/ilthermo.csv",), max_length=50, description="CSV files of measured values to compare with"
+    )
+    budget_core_hours: Real = number(
+        100_000.0, 0.001, 1e9, "the plan is refused where its estimated cost is above this (CPU core-hours)"
+    )
+
+
+def schema() -> str:
+    """Return the JSON schema of the study file, as `studies/schema.json` holds it."""
+    body = Study.model_json_schema()
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **body}, indent=2) + "\n"
+
+
+# --- From text to a study, or to one line for each mistake ---------------------------------------------------
+
+MODELS: dict[str, type[AnyModel]] = {
+    "mace": MaceModel,
+    "deepmd": DeepmdModel,
+    "classical": ClassicalModel,
+    "xtb": XtbModel,
+}
+LABELS: dict[str, type[Section]] = {
+    "xtb": XtbLabels,
+    "cp2k": Cp2kLabels,
+    "pyscf": PyscfLabels,
+    "frames": OwnLabels,
+}
+TAGS = {"smiles", "count", "auto", "number", *MODELS, *LABELS}
+
+# What a number out of bounds most likely is, from the end of the field's name.
+HINTS: dict[tuple[str, str], Callable[[float], str]] = {
+    ("below", "temperatures_K"): lambda v: f"is it {v:g} degC? give kelvin, {v + 273.15:g}",
+    ("below", "anneal_K"): lambda v: f"is it {v:g} degC? give kelvin, {v + 273.15:g}",
+    ("above", "pressure_bar"): lambda v: f"is it {v:g} Pa? give bar, {v / 1e5:g}",
+    ("below", "kg_m3"): lambda v: f"is it {v:g} g/cm3? give kg/m3, {v * 1000:g}",
+    ("below", "_fs"): lambda v: f"is it {v:g} ps? give fs, {v * 1000:g}",
+    ("above", "_ps"): lambda v: f"is it {v:g} fs? give ps, {v / 1000:g}",
+    ("below", "_A"): lambda v: f"is it {v:g} nm? give angstrom, {v * 10:g}",
+}
+UNITS = {"_K": "K", "_bar": "bar", "_kg_m3": "kg/m3", "_fs": "fs", "_ps": "ps", "_A": "A", "_Ry": "Ry", "_hours": "h"}
+
+
+class Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which also refuses a key that is given twice."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.duplicates: list[str] = []
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Note every key that an earlier line of the same mapping already gave."""
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                line, column = key.start_mark.line + 1, key.start_mark.column + 1
+                if key.value in seen:
+                    self.duplicates.append(
+                        f"line {line}, column {column}: {brief(key.value)} is already given in line {seen[key.value]}"
+                    )
+                seen.setdefault(key.value, line)
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Return the content of a YAML text; raises `UserError` with line and column where it is not YAML."""
+    try:
+        loader = Loader(text)
+        try:
+            content = loader.get_single_data()
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = " ".join(str(error.problem or error.context).split())
+        raise UserError(f"{name}: {where}not YAML: {problem}") from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow has a position but no mark
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+        raise UserError(f"{name}: line {line}: not YAML: a character that YAML does not allow") from error
+    except (RecursionError, ValueError, OverflowError) as error:  # nested without end, or 2026-02-31
+        raise UserError(f"{name}: not YAML: {' '.join(str(error).split())[:100]}") from error
+    if loader.duplicates:
+        raise UserError(*(f"{name}: {line}" for line in loader.duplicates))
+    return content
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a number or the text of one."""
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, bool)
+
+
+def brief(value: Any) -> str:
+    """Return a value as one short line of text."""
+    if isinstance(value, bool) or value is None:
+        return {None: "nothing", True: "true", False: "false"}[value]
+    text = f"{value:g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def path_text(loc: tuple[Any, ...]) -> str:
+    """Return a field's place as ``liquids[0].ions.pyr14``."""
+    text = ""
+    for item in loc:
+        if isinstance(item, int) and not isinstance(item, bool):
+            text += f"[{item}]"
+        else:
+            plain = isinstance(item, str) and re.fullmatch(r"[\w.+-]{1,60}", item)
+            text += ("." if text else "") + (item if plain else brief(item))
+    return text or "study"
+
+
+@dataclass
+class Problems:
+    """The mistakes found so far, each with the place that it is at."""
+
+    found: list[tuple[tuple[Any, ...], str]] = field(default_factory=list)
+
+    def add(self, loc: tuple[Any, ...], text: str) -> None:
+        """Note a mistake at `loc`."""
+        self.found.append((loc, text))
+
+    def lines(self) -> list[str]:
+        """Return one line for each mistake, in the order of the study file's sections."""
+        order = list(Study.model_fields)
+
+        def place(entry: tuple[tuple[Any, ...], str]) -> tuple[int, int]:
+            loc = entry[0]
+            section = order.index(loc[0]) if loc and loc[0] in order else -1
+            return section, loc[1] if len(loc) > 1 and isinstance(loc[1], int) else -1
+
+        texts = (f"{path_text(loc)}: {text}" for loc, text in sorted(self.found, key=place))
+        return list(dict.fromkeys(texts))
+
+
+def sections_of(annotation: Any) -> Iterator[type[Section]]:
+    """Yield the section classes that a field's annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from sections_of(inner)
+
+
+def class_at(cls: type[Section], loc: tuple[Any, ...]) -> type[Section] | None:
+    """Return the section class that `loc`, as pydantic gives it, leads to from `cls`."""
+    options = [cls]
+    for item in loc:
+        if item in LABELS and len(options) > 1:
+            options = [LABELS[item]]
+            continue
+        fields = [option.model_fields[item] for option in options if item in option.model_fields]
+        if fields:
+            inner = [section for found in fields for section in sections_of(found.annotation)]
+            if not inner and item not in TAGS:
+                return None
+            options = inner or options
+    return options[0] if len(set(options)) == 1 else None
+
+
+def shown_place(raw: Any, loc: tuple[Any, ...], kind: str) -> tuple[Any, ...]:
+    """Return `loc` without the names of union branches, which pydantic adds and no user wrote."""
+    place: list[Any] = []
+    for index, item in enumerate(loc):
+        last = index == len(loc) - 1
+        if item == "[key]":
+            continue
+        held = raw[item] if isinstance(raw, dict) and item in raw else None
+        if isinstance(raw, list | tuple) and isinstance(item, int) and item < len(raw):
+            held = raw[item]
+        named = isinstance(held, dict | list) or (last and (held is not None or kind == "missing"))
+        if item in TAGS and not named:
+            continue
+        place.append(item)
+        raw = held
+    return tuple(place)
+
+
+def explain(error: Any, cls: type[Section], name: Any) -> str:
+    """Return what is wrong and what would be right, from one of pydantic's errors at field `name`."""
+    kind, value, context = error["type"], error.get("input"), error.get("ctx", {})
+    shown = brief(value)
+    ending = name if isinstance(name, str) else ""
+    if kind == "missing":
+        owner = class_at(cls, error["loc"][:-1])
+        info = owner.model_fields.get(ending) if owner else None
+        return f"missing: {info.description}" if info and info.description else "missing"
+    if kind == "extra_forbidden":
+        owner = class_at(cls, error["loc"][:-1])
+        known = sorted(owner.model_fields) if owner else []
+        close = difflib.get_close_matches(ending, known, n=1)
+        return "unknown field" + (f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}")
+    if kind in ("greater_than_equal", "less_than_equal"):
+        bound, word = (context["ge"], "below") if kind == "greater_than_equal" else (context["le"], "above")
+        unit = next((text for suffix, text in UNITS.items() if ending.endswith(suffix)), "")
+        line = f"{shown} is {word} {bound:g} {unit}".rstrip()
+        amount = float(value)
+        hint = next((hint for (side, end), hint in HINTS.items() if side == word and ending.endswith(end)), None)
+        return f"{line}: {hint(amount)}" if hint and amount > 0 else line
+    if kind.startswith("float") or kind == "finite_number":
+        return f"{shown} is not a number"
+    if kind.startswith("int"):
+        return f"{shown} is not a whole number"
+    if kind in ("literal_error", "union_tag_invalid"):
+        known_values = context.get("expected") or context.get("expected_tags")
+        return f"{context.get('tag', shown)}: give one of {known_values}"
+    if kind == "union_tag_not_found":
+        return "engine is missing: give xtb, cp2k or pyscf; or frames, the path of your own labels"
+    if kind == "string_pattern_mismatch":
+        what = {SHA256: "64 hexadecimal digits"}.get(context["pattern"])
+        return f"{shown}: give {what or 'small letters, digits, _ and ., beginning with a letter or digit'}"
+    if kind == "string_type":
+        return f"{shown} is not a text"
+    if kind in ("string_too_long", "too_long"):
+        return f"too long: at most {context['max_length']}"
+    if kind in ("string_too_short", "too_short"):
+        return f"empty: give at least {context['min_length']}"
+    if kind in ("tuple_type", "list_type"):
+        return f"{shown} is not a list: give [...]"
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return f"{shown} is not a section: give name: value lines"
+    if kind == "value_error":
+        return str(context["error"])
+    return f"{shown}: {' '.join(error['msg'].split())}"
+
+
+@lru_cache(maxsize=None)
+def adapter(cls: type[Section], name: str) -> TypeAdapter[Any]:
+    """Return what validates one field of a section by itself."""
+    info: FieldInfo = cls.model_fields[name]
+    return TypeAdapter(Annotated[info.annotation, info])
+
+
+def partial(
+    cls: type[Section], raw: Any, loc: tuple[Any, ...], problems: Problems, skip: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Return the fields of a section that are right, by name, and note what is wrong with the others.
+
+    So that one mistake does not hide the next: what can still be judged, is judged. Of a mapping (ions,
+    datasets) the right entries are kept. Fields in `skip` are left to the caller.
+    """
+    if not isinstance(raw, dict):
+        problems.add(loc, f"{brief(raw)} is not a section: give name: value lines")
+        return {}
+    values: dict[str, Any] = {}
+    for key in raw:
+        if key not in cls.model_fields:
+            problems.add((*loc, key), explain({"type": "extra_forbidden", "loc": (key,)}, cls, key))
+    for name, info in cls.model_fields.items():
+        if name in skip:
+            continue
+        if name not in raw:
+            if info.is_required():
+                problems.add((*loc, name), explain({"type": "missing", "loc": (name,)}, cls, name))
+            else:
+                values[name] = info.get_default(call_default_factory=True)
+            continue
+        try:
+            values[name] = adapter(cls, name).validate_python(raw[name])
+        except ValidationError as error:
+            wrong = set()
+            places = [entry["loc"] for entry in error.errors()]
+            for entry in error.errors():
+                inside = any(place[:-1] == entry["loc"] for place in places if place)
+                if entry["type"] == "too_short" and inside:  # it counts only the items that are right
+                    continue
+                entry["loc"] = (name, *entry["loc"])
+                place = shown_place(raw, entry["loc"], entry["type"])
+                owner = next((item for item in reversed(place) if isinstance(item, str)), name)
+                problems.add((*loc, *place), explain(entry, cls, owner))
+                wrong.add(place[1] if len(place) > 1 else None)
+            if isinstance(raw[name], dict) and None not in wrong:
+                rest = {key: value for key, value in raw[name].items() if key not in wrong}
+                try:
+                    values[name] = adapter(cls, name).validate_python(rest)
+                except ValidationError:
+                    continue
+    return values
+
+
+@dataclass
+class Draft:
+    """A study as far as it could be read: sections by name, liquids and models by their place in the file."""
+
+    sections: dict[str, Any]
+    liquids: dict[int, dict[str, Any]]
+    models: dict[int, dict[str, Any]]
+
+    def get(self, section: str, name: str | None = None) -> Any:
+        """Return a section, or a field of it; None where it is absent or wrong."""
+        found = self.sections.get(section)
+        if name is None or found is None:
+            return found
+        return found.get(name) if isinstance(found, dict) else getattr(found, name, None)
+
+
+def read_draft(raw: Any, problems: Problems) -> Draft:
+    """Return what is right in a study file's content, and note everything that is not."""
+    draft = Draft({}, {}, {})
+    if not isinstance(raw, dict):
+        problems.add((), f"{brief(raw)} is not a study: give name: value lines, as in studies/demo.yaml")
+        return draft
+    apart: dict[str, type[Section]] = {"equilibration": Equilibration, "split": Split, "md": Md}
+    lists = [name for name in ("liquids", "models") if name in raw]
+    present = [name for name in apart if name in raw]
+    draft.sections = partial(Study, raw, (), problems, skip=frozenset([*lists, *present]))
+    for name in present:
+        draft.sections[name] = partial(apart[name], raw[name], (name,), problems)
+    for name in lists:
+        value = raw[name]
+        if not isinstance(value, list) or not value:
+            text = "empty: give at least 1" if value == [] else f"{brief(value)} is not a list: give [...]"
+            problems.add((name,), text)
+            continue
+        for index, item in enumerate(value):
+            if name == "liquids":
+                draft.liquids[index] = partial(Liquid, item, (name, index), problems)
+                continue
+            framework = item.get("framework") if isinstance(item, dict) else None
+            if isinstance(item, dict) and (not isinstance(framework, str) or framework not in MODELS):
+                text = "missing" if "framework" not in item else brief(framework)
+                problems.add((name, index, "framework"), f"{text}: give one of {', '.join(MODELS)}")
+                continue
+            cls = MODELS.get(framework or "", AnyModel)
+            draft.models[index] = partial(cls, item, (name, index), problems)
+    return draft
+

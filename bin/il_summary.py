@@ -1,0 +1,361 @@
+#!/usr/bin/env python3
+"""From the gathered tables to one number per model (`summary`) and to the verdicts between them.
+
+The rules, which report.html repeats in words:
+
+- A *group* is one liquid, model, dataset and temperature. Its runs (replicas, model seeds) are combined by
+  `il_verdicts.combine`. A group is converged when every planned run of it has a converged measurement; a run
+  that broke, failed or never ran makes the group not converged (the survivors alone would be a biased sample),
+  yet the mean of what was measured is still shown.
+- Pairs differ in one thing: the model, or the dataset, or one side is an untrained model. Each model is also
+  set against the reference. For the reference, the given range is read as a 95 % interval.
+- ``difference`` is model_a minus model_b with its 95 % interval; p-values are corrected by Holm over all
+  verdicts of one property. ``not distinguishable``: the corrected test cannot exclude a difference of 0.
+  ``not converged``: either side is not converged; the difference is given for orientation only.
+- ``a`` or ``b``: that model is closer to the reference (density, diffusion: the models differ, and the reference
+  lies on that side of their midpoint, both beyond the error), or has the lower error (force_rmse,
+  scan_energy_rmse).
+- ``differs``: the two differ, but without a usable reference larger is not better, so neither wins. Against the
+  reference itself it means: the model is off by more than the error.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import il_verdicts as iv
+import numpy as np
+import polars as pl
+
+Row = dict[str, Any]
+
+SUMMARY = {
+    "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
+    "model": pl.String, "dataset": pl.String, "framework": pl.String, "value": pl.Float64,
+    "standard_error": pl.Float64, "ci95_low": pl.Float64, "ci95_high": pl.Float64, "unit": pl.String,
+    "runs": pl.Int64, "planned_runs": pl.Int64, "converged": pl.Boolean, "reason": pl.String,
+    "reference": pl.Float64, "reference_low": pl.Float64, "reference_high": pl.Float64,
+    "reference_source": pl.String, "reference_second_hand": pl.Boolean,
+}  # fmt: skip
+VERDICTS = {
+    "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
+    "model_a": pl.String, "model_b": pl.String, "difference": pl.Float64, "ci95_low": pl.Float64,
+    "ci95_high": pl.Float64, "unit": pl.String, "verdict": pl.String, "reason": pl.String,
+    "p_value": pl.Float64, "p_holm": pl.Float64,
+}  # fmt: skip
+
+
+def label(model: str, dataset: str | None) -> str:
+    """Name a model with the dataset it was trained on, as the verdicts and the report call it."""
+    return f"{model}-{dataset}" if dataset else model
+
+
+def finite(value: float | None) -> float | None:
+    """Return the number, or None for what is missing or not a number."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def reference_at(
+    references: pl.DataFrame, liquid: str, quantity: str, species: str | None, temperature_K: float
+) -> Row | None:
+    """Return the reference of a quantity at a temperature, or None.
+
+    Between two temperatures of one source, density is interpolated linearly in T and diffusion as
+    ln D in 1/T; nothing is extrapolated. First-hand numbers go before second-hand ones.
+    """
+    rows = references.filter(
+        (pl.col("liquid") == liquid)
+        & (pl.col("property") == quantity)
+        & pl.col("species").eq_missing(pl.lit(species, pl.String))
+    ).sort("second_hand", "source", "temperature_K", nulls_last=True)
+    for (source,), part in rows.group_by("source", maintain_order=True):
+        points = part.to_dicts()
+        below = [r for r in points if r["temperature_K"] <= temperature_K + 0.5]
+        above = [r for r in points if r["temperature_K"] >= temperature_K - 0.5]
+        if not below or not above:
+            continue
+        low, high = below[-1], above[0]
+        span = high["temperature_K"] - low["temperature_K"]
+        if abs(span) < 1.0:
+            low = high = min(points, key=lambda r: abs(r["temperature_K"] - temperature_K))
+            weight = 0.0
+        elif quantity == "diffusion":
+            weight = (1 / low["temperature_K"] - 1 / temperature_K) / (
+                1 / low["temperature_K"] - 1 / high["temperature_K"]
+            )
+        else:
+            weight = (temperature_K - low["temperature_K"]) / span
+
+        def between(name: str, low: Row = low, high: Row = high, weight: float = weight) -> float | None:
+            ends = low[name], high[name]
+            if ends[0] is None or ends[1] is None:
+                return None
+            if quantity == "diffusion":
+                return math.exp((1 - weight) * math.log(ends[0]) + weight * math.log(ends[1]))
+            return (1 - weight) * ends[0] + weight * ends[1]
+
+        return {
+            "reference": between("value"), "reference_low": between("low"), "reference_high": between("high"),
+            "reference_source": source, "reference_second_hand": bool(low["second_hand"]),
+        }  # fmt: skip
+    return None
+
+
+def groups(rows: pl.DataFrame, keys: list[str]) -> Iterable[tuple[Row, list[Row]]]:
+    """Yield (keys, rows) of every group, in order of the keys."""
+    for values, part in rows.sort(*keys, nulls_last=False).group_by(keys, maintain_order=True):
+        yield dict(zip(keys, values, strict=True)), part.to_dicts()
+
+
+def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) -> tuple[list[Row], list[Row]]:
+    """Combine the runs of each group; return the summary rows and, beside them, what verdicts need.
+
+    ``rows``: one run (and species) each, with liquid, model, dataset, framework, temperature_K, species, seed,
+    replica, value, standard_error, dof, correction, converged, reason.
+    """
+    unit = {"density": "kg/m3", "diffusion": "m2/s"}[quantity]
+    summary, items = [], []
+    for key, runs in groups(rows, ["liquid", "temperature_K", "species", "model", "dataset", "framework"]):
+        used = [r for r in runs if finite(r["value"]) is not None]
+        poor = [r for r in runs if r not in used or not r["converged"]]
+        estimate = None
+        if used:
+            estimate = iv.combine(
+                [r["value"] for r in used],
+                [math.nan if finite(r["standard_error"]) is None else r["standard_error"] for r in used],
+                [[r["seed"] for r in used], [r["replica"] for r in used]],
+                [r["dof"] if finite(r["dof"]) else math.inf for r in used],
+            )
+        known = estimate is not None and math.isfinite(estimate.standard_error)
+        notes = [f"{len(poor)} of {len(runs)} runs: {'; '.join(count(r['reason'] or 'no reason' for r in poor))}"]
+        if not poor:
+            notes = ["one run: the interval is its own error, without the spread between runs"]
+            notes = notes if len(runs) == 1 else []
+        corrections = [r["correction"] for r in used]
+        corrected = bool(used) and all(finite(c) is not None for c in corrections)
+        if quantity == "diffusion":
+            notes.append(
+                f"box-size correction {sum(corrections) / len(used):+.2g} m2/s not included; "
+                "added before comparing with the reference"
+                if corrected
+                else "no box-size correction (viscosity unknown): expected to be too low against experiment"
+            )
+        row = key | {
+            "property": quantity, "unit": unit, "runs": len(used), "planned_runs": len(runs),
+            "value": estimate.value if estimate else None,
+            "standard_error": estimate.standard_error if known else None,
+            "ci95_low": estimate.interval()[0] if known else None,
+            "ci95_high": estimate.interval()[1] if known else None,
+            "converged": not poor and known, "reason": "; ".join(notes) or None,
+        }  # fmt: skip
+        row |= reference_at(references, key["liquid"], quantity, key["species"], key["temperature_K"]) or {}
+        summary.append(row)
+        shift = sum(corrections) / len(used) if quantity == "diffusion" and corrected else 0.0
+        items.append(row | {"estimate": estimate, "shift": shift})
+    return summary, items
+
+
+def count(reasons: Iterable[str]) -> list[str]:
+    """Return each distinct reason once, with how often it came where that is more than once."""
+    found: dict[str, int] = {}
+    for reason in reasons:
+        found[reason] = found.get(reason, 0) + 1
+    return [reason if n == 1 else f"{reason} ({n} times)" for reason, n in found.items()]
+
+
+def summarise_forces(errors: pl.DataFrame, liquid: str) -> tuple[list[Row], list[Row]]:
+    """Combine the seeds of each model: RMSE of the forces over the whole test set.
+
+    The test set is common to all models and seeds, so its sampling error is added, not averaged. The interval of
+    a difference treats the models as independent; as they share the test set it errs on the wide side.
+    """
+    rows = errors.filter((pl.col("split") == "test") & (pl.col("quantity") == "force") & (pl.col("scope") == "all"))
+    summary, items = [], []
+    for key, seeds in groups(rows, ["model", "dataset"]):
+        errors_1 = [
+            (r["rmse_ci95_high"] - r["rmse_ci95_low"]) / (2 * iv.Z95)
+            if finite(r["rmse_ci95_high"]) is not None and finite(r["rmse_ci95_low"]) is not None
+            else math.nan
+            for r in seeds
+        ]
+        estimate = iv.combine(
+            [r["rmse"] for r in seeds], errors_1, [[r["seed"] for r in seeds]], shared_error=True
+        )
+        summary.append(error_row(key, liquid, "force_rmse", seeds[0]["unit"], estimate, len(seeds)))
+        items.append(summary[-1] | {"estimate": estimate, "shift": 0.0})
+    return summary, items
+
+
+def error_row(key: Row, liquid: str, quantity: str, unit: str, estimate: iv.Estimate, seeds: int) -> Row:
+    """Return the summary row of an error of a model; errors are always "converged" when they have an interval."""
+    known = math.isfinite(estimate.standard_error)
+    reason = None if seeds > 1 or key["dataset"] is None else "one seed: the spread between seeds is not included"
+    low, high = (max(0.0, x) if known else None for x in estimate.interval())
+    return key | {
+        "liquid": liquid, "temperature_K": None, "property": quantity, "species": None, "framework": None,
+        "value": estimate.value, "standard_error": estimate.standard_error if known else None,
+        "ci95_low": low, "ci95_high": high, "unit": unit, "runs": seeds, "planned_runs": seeds, "converged": known,
+        "reason": reason if known else "too few points for an interval",
+    }  # fmt: skip
+
+
+def scan_points(scan: pl.DataFrame, liquid: str) -> dict[tuple[str, str | None], pl.DataFrame]:
+    """Return per (model, dataset) the squared energy errors of the volume scan, one column per seed.
+
+    Energies are relative to scale 1, which therefore is no test and is left out. eV^2 per atom^2.
+    """
+    rows = scan.filter(
+        (pl.col("liquid") == liquid)
+        & ((pl.col("scale") - 1).abs() > 1e-9)
+        & pl.col("energy_model_ev_per_atom").is_not_null()
+        & pl.col("energy_ref_ev_per_atom").is_not_null()
+    ).with_columns(square=(pl.col("energy_model_ev_per_atom") - pl.col("energy_ref_ev_per_atom")) ** 2)
+    return {
+        (key["model"], key["dataset"]): pl.DataFrame(part)
+        .pivot("model_key", index=["group", "scale"], values="square", aggregate_function="mean", sort_columns=True)
+        .sort("group", "scale")
+        for key, part in groups(rows, ["model", "dataset"])
+    }
+
+
+def blocks_of(points: pl.DataFrame) -> list[str]:
+    """Return the jackknife block of each point: the scan it belongs to, or with < 4 scans the scale."""
+    column = "group" if points["group"].n_unique() >= 4 else "scale"
+    return [str(x) for x in points[column]]
+
+
+def scan_estimate(points: pl.DataFrame, others: pl.DataFrame | None = None) -> iv.Estimate:
+    """Return the RMSE of the scan, or with ``others`` the paired difference of two models' RMSE.
+
+    The jackknife over points and the spread between seeds add. Neighbouring scales are correlated, so that with
+    few scans the error is a lower bound.
+    """
+    if others is not None:
+        shared = points.join(others, on=["group", "scale"], how="inner", suffix="_b").sort("group", "scale")
+        names = points.columns[2:], [f"{c}_b" if c in points.columns else c for c in others.columns[2:]]
+    else:
+        shared, names = points, (points.columns[2:],)
+    squares = [shared.select(n).to_numpy().T for n in names]
+    estimate = iv.rmse_over_points(np.array([s.mean(axis=0) for s in squares]), blocks_of(shared))
+    variance, parts = estimate.standard_error**2, []
+    parts.append((variance, estimate.dof))
+    for s in squares:
+        if len(s) > 1:
+            spread = float(np.var(np.sqrt(s.mean(axis=1)), ddof=1)) / len(s)
+            variance += spread
+            parts.append((spread, len(s) - 1))
+    return iv.Estimate(estimate.value, math.sqrt(variance), iv.satterthwaite(variance, parts))
+
+
+def one_factor_apart(a: Row, b: Row) -> bool:
+    """Tell whether two groups differ in one thing only, or one of them is an untrained model."""
+    return a["dataset"] is None or b["dataset"] is None or a["model"] == b["model"] or a["dataset"] == b["dataset"]
+
+
+def judge(items: list[Row], quantity: str, scans: dict[str, dict] | None = None) -> list[Row]:
+    """Return the verdicts of one property; see the module's text for the rules."""
+    rows: list[Row] = []
+    for _, part in by_state(items):
+        for i, a in enumerate(part):
+            rows += [compare(a, b, quantity, scans) for b in part[i + 1 :] if one_factor_apart(a, b)]
+            if a.get("reference") is not None:
+                rows.append(compare_with_reference(a))
+    tested = [r for r in rows if r["p_value"] is not None]
+    for r, p in zip(tested, iv.holm([r["p_value"] for r in tested]), strict=True):
+        r["p_holm"] = p
+    sided = iv.holm([max(r["p_value"], r["p_side"]) for r in tested])
+    for r, p in zip(tested, sided, strict=True):
+        if r["p_holm"] >= iv.LEVEL:
+            r["verdict"] = "not distinguishable"
+            if r["p_value"] < iv.LEVEL:
+                r["notes"].insert(0, f"the interval excludes 0, but not after Holm's correction over {len(tested)} tests")
+        elif r["side"] is None:
+            r["verdict"] = "differs"
+        elif p < iv.LEVEL:
+            r["verdict"] = r["side"]
+        else:
+            r["verdict"] = "differs"
+            r["notes"].insert(0, "which of the two is closer to the reference is within the error")
+    for r in rows:
+        r["reason"] = "; ".join(r.pop("notes")) or None
+    return rows
+
+
+def by_state(items: list[Row]) -> list[tuple[tuple, list[Row]]]:
+    """Group items by liquid, temperature and species, keeping their order."""
+    found: dict[tuple, list[Row]] = {}
+    for item in items:
+        found.setdefault((item["liquid"], item["temperature_K"], item["species"]), []).append(item)
+    return list(found.items())
+
+
+def verdict_row(a: Row, name_b: str, delta: iv.Estimate | None) -> Row:
+    """Return an undecided verdict between a and another."""
+    known = delta is not None and math.isfinite(delta.standard_error)
+    low, high = delta.interval() if delta is not None and known else (None, None)
+    return {
+        "liquid": a["liquid"], "temperature_K": a["temperature_K"], "property": a["property"],
+        "species": a["species"], "model_a": label(a["model"], a["dataset"]), "model_b": name_b,
+        "difference": delta.value if delta else None, "ci95_low": low, "ci95_high": high, "unit": a["unit"],
+        "verdict": "not converged", "p_value": None, "p_holm": None, "side": None, "p_side": 0.0, "notes": [],
+    }  # fmt: skip
+
+
+def compare(a: Row, b: Row, quantity: str, scans: dict[str, dict] | None = None) -> Row:
+    """Return the verdict row of two models, before the correction for many tests."""
+    ea, eb = a["estimate"], b["estimate"]
+    if ea is None or eb is None:
+        delta = None
+    elif quantity == "scan_energy_rmse" and scans is not None:
+        points = scans[a["liquid"]]
+        delta = scan_estimate(points[a["model"], a["dataset"]], points[b["model"], b["dataset"]])
+    else:
+        delta = iv.difference(ea, eb)
+    row = verdict_row(a, label(b["model"], b["dataset"]), delta)
+    poor = [x for x in (a, b) if not x["converged"]]
+    if poor or delta is None or not math.isfinite(delta.standard_error):
+        row["notes"] = [f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in poor] or ["no interval"]
+        return row
+    row["p_value"] = delta.p_value()
+    row["notes"] = sorted({f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in (a, b) if x["reason"]})
+    if quantity in ("force_rmse", "scan_energy_rmse"):
+        row["side"] = "a" if delta.value < 0 else "b"
+    elif a.get("reference") is None:
+        row["notes"].insert(0, "no reference: a larger value is not a better one")
+    else:
+        shifted = (iv.Estimate(x["estimate"].value + x["shift"], x["estimate"].standard_error, x["estimate"].dof)
+                   for x in (a, b))  # fmt: skip
+        middle = iv.excess_of_midpoint(*shifted, reference_estimate(a))
+        row["side"] = "a" if (delta.value > 0) == (middle.value < 0) else "b"
+        row["p_side"] = middle.p_value()
+        row["notes"].insert(0, reference_words(a))
+    return row
+
+
+def reference_estimate(item: Row) -> iv.Estimate:
+    """Return the reference as an estimate: its range read as a 95 % interval; without a range it is exact."""
+    low, high = finite(item.get("reference_low")), finite(item.get("reference_high"))
+    error = 0.0 if low is None or high is None else (high - low) / (2 * iv.Z95)
+    return iv.Estimate(item["reference"], error)
+
+
+def reference_words(item: Row) -> str:
+    """Return the reference's name for a reason, second-hand ones called so."""
+    kind = "second-hand reference" if item["reference_second_hand"] else "reference"
+    ranged = "" if item.get("reference_low") is not None else ", given without a range"
+    return f"{kind}: {item['reference_source']}{ranged}"
+
+
+def compare_with_reference(a: Row) -> Row:
+    """Return the verdict row of a model against its reference, before the correction for many tests."""
+    estimate = a["estimate"]
+    if estimate is None:
+        delta = None
+    else:
+        shifted = iv.Estimate(estimate.value + a["shift"], estimate.standard_error, estimate.dof)
+        delta = iv.difference(shifted, reference_estimate(a))
+    row = verdict_row(a, "reference", delta)
+    row["notes"] = [reference_words(a)] + ([a["reason"]] if a["reason"] else [])
+    if a["converged"] and delta is not None:
+        row["p_value"] = delta.p_value()
+    return row

@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+"""Split the labelled frames into training, validation and test sets, and write them for MACE and DeePMD.
+
+A group (the trajectory that a frame was taken from) is never cut: frames of one trajectory resemble each
+other so much that a random split would measure memory, not skill. The test set is the same for every
+dataset; the frozen-ion volume scan (recipe test_scan) is always in it.
+
+Writes, under --out: datasets/NAME/{train,valid}.extxyz for MACE, datasets/NAME/deepmd/{train,valid}/ for
+DeePMD, test.extxyz, dataset.parquet (one row per dataset and frame) and dataset.json (hashes, elements,
+reference energies of the elements).
+"""
+
+# bin: il_frames.py il_task.py
+import argparse
+import hashlib
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import il_task
+import numpy as np
+import polars as pl
+from ase import Atoms
+from ase.data import chemical_symbols
+from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, read_frames, write_frames
+
+TEST_RECIPE = "test_scan"
+E0S_METHOD = (
+    "least squares of the training energies over the element counts, of minimum norm around the mean energy per "
+    "atom: what the compositions do not determine is shared equally by all atoms"
+)
+# Directions of composition space weaker than this (relative) hold noise rather than composition.
+COMPOSITION_RCOND = 1e-3
+
+
+@dataclass
+class Group:
+    """The frames that stay together: their indices, and the cell of the design that they stand for."""
+
+    name: str
+    frames: list[int] = field(default_factory=list)
+    cells: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    test_only: bool = False
+
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        """Return the (kind, liquid, recipe) of most of its frames."""
+        return min(self.cells, key=lambda cell: (-self.cells[cell], cell))
+
+
+def groups_of(frames: list[Atoms]) -> list[Group]:
+    """Return the groups of the frames, sorted by name."""
+    groups: dict[str, Group] = {}
+    for index, frame in enumerate(frames):
+        info = frame.info
+        group = groups.setdefault(info["group"], Group(info["group"]))
+        group.frames.append(index)
+        group.cells[info["kind"], info["liquid"], info["recipe"]] += 1
+        group.test_only |= info["recipe"] == TEST_RECIPE
+    return [groups[name] for name in sorted(groups)]
+
+
+def take_groups(groups: list[Group], target: float, total: int) -> list[Group]:
+    """Take whole groups until about `target` frames are taken, spread over the cells as evenly as they allow.
+
+    The next group comes from the cell that is furthest behind its share. A cell's last group is taken
+    only when every cell is down to one, and the last group of all never is. One group at least is taken
+    (where two or more are there); after it, a group is taken only if that brings the count closer to the target.
+    """
+    if target <= 0:
+        return []
+    left: dict[tuple[str, str, str], list[Group]] = defaultdict(list)
+    for group in groups:
+        left[group.cell].append(group)
+    behind = {cell: sum(len(g.frames) for g in members) * target / total for cell, members in left.items()}
+    taken: list[Group] = []
+    count = 0
+    while sum(map(len, left.values())) > 1:
+        open_cells = [cell for cell in left if len(left[cell]) > 1] or [cell for cell in left if left[cell]]
+        cell = min(open_cells, key=lambda cell: (-behind[cell], cell))
+        size = len(left[cell][0].frames)
+        if taken and abs(count + size - target) >= abs(count - target):
+            break
+        taken.append(left[cell].pop(0))
+        behind[cell] -= size
+        count += size
+    return taken
+
+
+def split_groups(groups: list[Group], valid: float, test: float, seed: int) -> dict[str, str]:
+    """Return the split (train, valid or test) of every group.
+
+    Each kind (eq, neq) is divided by itself, so that every dataset has frames of its own kinds to be
+    validated on. The order of the groups is a hash of seed and name: groups that come
+    later leave the order of the others as it is. Validation comes first where groups are few: without it there is no model.
+    """
+
+    def order(group: Group) -> str:
+        return hashlib.sha256(f"{seed}:{group.name}".encode()).hexdigest()
+
+    split = {group.name: "test" if group.test_only else "train" for group in groups}
+    by_kind: dict[str, list[Group]] = defaultdict(list)
+    for group in sorted((g for g in groups if not g.test_only), key=order):
+        by_kind[group.cell[0]].append(group)
+    for members in by_kind.values():
+        total = sum(len(group.frames) for group in members)
+        for name, fraction in (("valid", valid), ("test", test)):
+            rest = [group for group in members if split[group.name] == "train"]
+            for group in take_groups(rest, fraction * total, total):
+                split[group.name] = name
+    return split
+
+
+def fit_e0s(frames: list[Atoms]) -> dict[str, float]:
+    """Return a reference energy (eV) for every element of the frames, as `E0S_METHOD` says.
+
+    In liquids of one composition only the sum over the formula is determined; any choice that keeps it
+    gives the same interaction energy of every frame, so models learn the same thing. Such energies are
+    no free-atom energies: binding energies read from them mean nothing.
+    """
+    numbers = sorted({int(number) for frame in frames for number in frame.numbers})
+    counts = np.array([[np.count_nonzero(frame.numbers == number) for number in numbers] for frame in frames], float)
+    atoms = counts.sum(axis=1)
+    energy_per_atom = np.array([frame.info[ENERGY_KEY] for frame in frames]) / atoms
+    mean = energy_per_atom.mean()
+    correction = np.linalg.lstsq(counts / atoms[:, None], energy_per_atom - mean, rcond=COMPOSITION_RCOND)[0]
+    return {chemical_symbols[number]: float(mean + e) for number, e in zip(numbers, correction, strict=True)}
+
+
+def write_deepmd(folder: Path, frames: list[Atoms], type_map: list[str]) -> None:
+    """Write frames as DeePMD systems, one folder for each sequence of elements, in float64.
+
+    DeePMD's virial is minus stress times volume (eV); its other units are those of the frames.
+    """
+    systems: dict[tuple[int, ...], list[Atoms]] = defaultdict(list)
+    for frame in frames:
+        systems[tuple(frame.numbers)].append(frame)
+    same_formula: Counter[str] = Counter()
+    for members in systems.values():
+        formula = members[0].get_chemical_formula()
+        same_formula[formula] += 1
+        system = folder / (formula if same_formula[formula] == 1 else f"{formula}.{same_formula[formula]}")
+        (system / "set.000").mkdir(parents=True)
+        (system / "type_map.raw").write_text("".join(f"{symbol}\n" for symbol in type_map))
+        types = [type_map.index(symbol) for symbol in members[0].get_chemical_symbols()]
+        (system / "type.raw").write_text("".join(f"{index}\n" for index in types))
+        values: dict[str, Callable[[Atoms], Any]] = {
+            "coord": lambda frame: frame.positions,
+            "box": lambda frame: frame.cell.array,
+            "energy": lambda frame: frame.info[ENERGY_KEY],
+            "force": lambda frame: frame.arrays[FORCES_KEY],
+            "virial": lambda frame: -frame.info[STRESS_KEY] * frame.get_volume(),
+        }
+        for name, value in values.items():
+            array = np.array([np.ravel(value(frame)) for frame in members], dtype=np.float64)
+            np.save(system / "set.000" / f"{name}.npy", array[:, 0] if name == "energy" else array)
+
+
+def check_labels(labels: pl.DataFrame, max_failed_fraction: float) -> int:
+    """Return how many labels failed; raises `UserError` for too many, or for more than one level of theory."""
+    theories = sorted(labels["theory_id"].drop_nulls().unique())
+    errors = []
+    if len(theories) > 1:
+        errors.append(f"labels: {len(theories)} levels of theory ({', '.join(theories)}); one dataset can hold only one")
+    bad = labels.filter(~pl.col("converged") | pl.col("reason").is_not_null())
+    if len(bad) > max_failed_fraction * len(labels):
+        reasons = bad.group_by(pl.col("reason").fill_null("not_converged")).len().sort("len", "reason", descending=[True, False])
+        listed = ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows())
+        errors.append(
+            f"labels.max_failed_fraction: {len(bad)} of {len(labels)} labels failed ({len(bad) / len(labels):.1%}; {listed}), "
+            f"more than the allowed {max_failed_fraction:.1%}; see tables/labels, mend the labels or raise the limit"
+        )
+    if errors:
+        raise il_task.UserError(*errors)
+    return len(bad)
+
+
+def unique_frames(frames: list[Atoms]) -> list[Atoms]:
+    """Return each structure once, in an order that does not depend on the order of the files.
+
+    Of equal structures the one of the test scan is kept, so that none of it is trained on.
+    """
+    ordered = sorted(frames, key=lambda f: (f.info["recipe"] != TEST_RECIPE, f.info["group"], f.info["frame_id"]))
+    first: dict[str, Atoms] = {}
+    for frame in ordered:
+        first.setdefault(frame.info["frame_id"], frame)
+    return list(first.values())
+
+
+def sha256(*parts: bytes) -> str:
+    """Return the sha256 (hex) of the parts, one after another."""
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def read_labelled(paths: list[Path]) -> list[Atoms]:
+    """Read the frames of all chunks; a chunk whose labels all failed is an empty file."""
+    return [frame for path in sorted(paths) if path.stat().st_size for frame in read_frames(path, labelled=True)]
+
+
+def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_files: list[Path], out: Path) -> None:
+    """Do the work of the task: read, check, split, write."""
+    labels = pl.concat([pl.read_parquet(path) for path in sorted(labels_files)], how="diagonal_relaxed")
+    failed = check_labels(labels, settings["max_failed_fraction"])
+    read = read_labelled(frames_files)
+    theories = sorted({frame.info["theory_id"] for frame in read} | set(labels["theory_id"].drop_nulls()))
+    if len(theories) != 1:
+        found = ", ".join(theories) or "none"
+        raise il_task.UserError(f"frames: theory_id: {found}; a dataset needs labels of exactly one level of theory")
+    frames = unique_frames(read)
+    groups = groups_of(frames)
+    split = split_groups(groups, settings["split"]["valid"], settings["split"]["test"], settings["split"]["seed"])
+
+    def chosen(name: str, kinds: list[str] | None = None) -> list[Atoms]:
+        found = [f for f in frames if split[f.info["group"]] == name and (kinds is None or f.info["kind"] in kinds)]
+        return sorted(found, key=lambda f: (f.info["liquid"], f.info["recipe"], f.info["group"], f.info["frame_id"]))
+
+    test = chosen("test")
+    sets = {
+        name: {part: chosen(part, kinds) for part in ("train", "valid")}
+        for name, kinds in sorted(settings["datasets"].items())
+    }
+    empty = [
+        f"datasets.{name}: no frame is left for {part}: its kinds ({', '.join(settings['datasets'][name])}) have "
+        f"{sum(g.cell[0] in settings['datasets'][name] and not g.test_only for g in groups)} groups, and groups are never "
+        "cut; sample more trajectories, replicas or temperatures"
+        for name, parts in sets.items()
+        for part, members in parts.items()
+        if not members
+    ]
+    if not test:
+        empty.append("split.test: no frame is left for the test set; add sampling.test_scan, or sample more trajectories")
+    if empty:
+        raise il_task.UserError(*empty)
+
+    numbers = sorted({int(number) for frame in frames for number in frame.numbers})
+    type_map = [chemical_symbols[number] for number in numbers]
+    out.mkdir(parents=True, exist_ok=True)
+    write_frames(out / "test.extxyz", test)
+    rows = []
+    datasets = {}
+    for name, parts in sets.items():
+        folder = out / "datasets" / name
+        for part, members in parts.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_frames(folder / f"{part}.extxyz", members)
+            write_deepmd(folder / "deepmd" / part, members, type_map)
+        assigned = [(f, part) for part, members in [*parts.items(), ("test", test)] for f in members]
+        rows += [
+            {key: f.info[key] for key in ("frame_id", "liquid", "kind", "recipe", "group")}
+            | {"dataset": name, "split": part, "n_atoms": len(f)}
+            for f, part in assigned
+        ]
+        datasets[name] = {
+            "kinds": settings["datasets"][name],
+            "frames": {part: len(members) for part, members in parts.items()},
+            "dataset_hash": sha256(*((folder / f"{part}.extxyz").read_bytes() for part in parts)),
+            "split_hash": sha256(*(f"{f.info['frame_id']} {part}\n".encode() for f, part in assigned)),
+            "e0s_ev": fit_e0s(parts["train"]),
+        }
+    pl.DataFrame(rows).write_parquet(out / "dataset.parquet")
+    summary = {
+        "theory_id": theories[0],
+        "elements": type_map,
+        "type_map": type_map,
+        "e0s_method": E0S_METHOD,
+        "split": settings["split"],
+        "groups": dict(sorted(Counter(split.values()).items())),
+        "labels": {"tried": len(labels), "failed": failed},
+        "duplicates": len(read) - len(frames),
+        "test": {"frames": len(test), "hash": sha256((out / "test.extxyz").read_bytes())},
+        "datasets": datasets,
+    }
+    (out / "dataset.json").write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the command line and run the task."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--id", default="dataset", help="key of the task (default: %(default)s)")
+    parser.add_argument("--settings", type=Path, required=True, metavar="dataset.json", help="settings of the plan")
+    parser.add_argument("--frames", type=Path, required=True, nargs="+", help="*.labelled.extxyz")
+    parser.add_argument("--labels", type=Path, required=True, nargs="+", help="*.labels.parquet")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    args = parser.parse_args(argv)
+    settings = json.loads(args.settings.read_text())
+    return il_task.run(
+        "SPLIT_DATASET", lambda: split_dataset(settings, args.frames, args.labels, args.out), task_id=args.id
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+#!/usr/bin/env nextflow
+// Ionmelt: which machine-learned force field may I trust for my ionic liquid, at what cost, with what data?
+
+include { help; refuse_unknown_parameters } from './modules/help.nf'
+include { PLAN_STUDY     } from './modules/plan_study.nf'
+include { BUILD_LIQUID   } from './modules/build_liquid.nf'
+include { EQUILIBRATE    } from './modules/equilibrate.nf'
+include { SAMPLE_FRAMES  } from './modules/sample_frames.nf'
+include { LABEL_FRAMES   } from './modules/label_frames.nf'
+include { SPLIT_DATASET  } from './modules/split_dataset.nf'
+include { TRAIN_MACE     } from './modules/train_mace.nf'
+include { TRAIN_DEEPMD   } from './modules/train_deepmd.nf'
+include { EVALUATE_MODEL } from './modules/evaluate_model.nf'
+include { RUN_MD         } from './modules/run_md.nf'
+include { MEASURE_LIQUID } from './modules/measure_liquid.nf'
+include { COMPARE_MODELS } from './modules/compare_models.nf'
+
+workflow {
+    main:
+    help()
+    refuse_unknown_parameters()
+    assets = file("${projectDir}/assets")
+
+    // The plan: one file of settings a task. Below, a key is the base name of such a file.
+    PLAN_STUDY(file(params.study, checkIfExists: true), assets)
+    PLAN_STUDY.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
+    keyed = { channel -> channel.flatten().map { path -> tuple(path.baseName, path) } }
+    files = PLAN_STUDY.out.files.splitCsv(header: true)
+
+    // The liquids: [box key, folder] and, melted, [state key, folder], such as [pyr14bf4-430K-r1, ...]
+    force_fields = files.filter { row -> row.role == 'force_field' }.map { row -> tuple(row.id, file(row.path)) }
+    boxes = keyed(PLAN_STUDY.out.boxes).join(force_fields, remainder: true).map { key, settings, xml -> tuple(key, settings, xml ?: []) }
+    BUILD_LIQUID(boxes, assets)
+    state_rows = PLAN_STUDY.out.state_rows.splitCsv(header: true)
+    states = state_rows.map { row -> tuple(row.box, row.key) }.combine(BUILD_LIQUID.out.box, by: 0)
+        .map { _box, key, folder -> tuple(key, folder) }
+    EQUILIBRATE(keyed(PLAN_STUDY.out.states).join(states))
+
+    // The labelled dataset: a folder for each named mixture, and the test frames that all share
+    liquids = state_rows.map { row -> tuple(row.key, row.liquid) }.join(EQUILIBRATE.out.state)
+        .map { _key, liquid, folder -> tuple(liquid, folder) }.groupTuple(sort: { folder -> folder.name })
+    SAMPLE_FRAMES(keyed(PLAN_STUDY.out.samples).join(liquids))
+    LABEL_FRAMES(SAMPLE_FRAMES.out.chunks.flatten(), PLAN_STUDY.out.labels.first())
+    SPLIT_DATASET(gather(LABEL_FRAMES.out.frames), gather(LABEL_FRAMES.out.labels), PLAN_STUDY.out.dataset)
+
+    // The models: [model key, folder], such as [mace-eq-s1, ...], and those that need no training
+    model_rows = PLAN_STUDY.out.model_rows.splitCsv(header: true)
+    training = model_rows.filter { row -> row.trained == 'true' }.map { row -> tuple(row.dataset, row.key, row.framework) }
+        .combine(keyed(SPLIT_DATASET.out.datasets), by: 0)
+        .map { _dataset, key, framework, folder -> tuple(key, folder, framework) }
+        .join(keyed(PLAN_STUDY.out.training))
+        .branch { _key, _folder, framework, _settings ->
+            mace: framework == 'mace'
+            deepmd: framework == 'deepmd'
+        }
+    TRAIN_MACE(training.mace.map { key, folder, _framework, settings -> tuple(key, settings, folder) })
+    TRAIN_DEEPMD(training.deepmd.map { key, folder, _framework, settings -> tuple(key, settings, folder) })
+    models = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, keyed(PLAN_STUDY.out.cards))
+
+    // What they are worth: errors on the test frames, molecular dynamics, and what is measured on it
+    engines = model_rows.map { row -> tuple(row.key, row.framework in ['mace', 'deepmd'] ? row.framework : 'analysis') }.join(models)
+    one_state_a_liquid = liquids.map { _liquid, folders -> folders[0] }
+    EVALUATE_MODEL(engines, SPLIT_DATASET.out.test, gather(one_state_a_liquid))
+    runs = PLAN_STUDY.out.run_rows.splitCsv(header: true).map { row -> tuple(row.model_key, row.state, row.key) }
+        .combine(engines, by: 0).map { _model_key, state, key, engine, model -> tuple(state, key, engine, model) }
+        .combine(EQUILIBRATE.out.state, by: 0).map { _state, key, engine, model, state -> tuple(key, engine, state, model) }
+        .join(keyed(PLAN_STUDY.out.runs)).map { key, engine, state, model, settings -> tuple(key, engine, settings, state, model) }
+    RUN_MD(runs)
+    MEASURE_LIQUID(RUN_MD.out.run)
+
+    COMPARE_MODELS(
+        PLAN_STUDY.out.plan,
+        gather(LABEL_FRAMES.out.labels), gather(SAMPLE_FRAMES.out.counts), SPLIT_DATASET.out.table,
+        gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),
+        gather(RUN_MD.out.run.map { _key, folder -> folder }), gather(MEASURE_LIQUID.out.measures),
+        gather(channel.topic('tasks')),
+    )
+}
+
+// All files of a channel as one list, in the order of their names: the order of arrival would change the
+// hash of the task that takes them, and a resumed run would repeat it.
+def gather(files) {
+    files.flatten().toSortedList { a, b -> a.name <=> b.name }
+}

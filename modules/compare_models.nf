@@ -1,0 +1,33 @@
+// Gather everything into tables, judge the models against each other and experiment, and write the report.
+process COMPARE_MODELS {
+    label 'light'
+    label 'env_analysis'
+
+    input:
+    path plan
+    path labels,      stageAs: 'labels/*'
+    path sampling,    stageAs: 'sampling/*'
+    path dataset
+    path models,      stageAs: 'models/*'
+    path evaluations, stageAs: 'evaluations/*'
+    path runs,        stageAs: 'runs/*'
+    path measures,    stageAs: 'measures/*'
+    path tasks,       stageAs: 'tasks/*'
+
+    output:
+    path 'report.html', emit: report
+    path 'tables',      emit: tables
+
+    script:
+    """
+    # bin: il_report.py il_task.py il_verdicts.py
+    compare_models.py --plan ${plan} --labels labels --sampling sampling --dataset ${dataset} \\
+        --models models --evaluations evaluations --runs runs --measures measures --tasks tasks --outdir .
+    """
+
+    stub:
+    """
+    mkdir tables
+    touch report.html
+    """
+}

@@ -1,0 +1,25 @@
+// Melt the packed box and equilibrate it with the classical force field: every model starts from here.
+process EQUILIBRATE {
+    tag "${key}"
+    label 'equilibrate'
+    label 'env_analysis'
+
+    input:
+    tuple val(key), path(settings), path(box)
+
+    output:
+    tuple val(key), path("${key}"), emit: state         // start.extxyz, trajectory.dcd, thermo.parquet, ...
+    path '*.task.json', topic: tasks
+
+    script:
+    """
+    # bin: il_task.py il_topology.py
+    equilibrate.py --id ${key} --settings ${settings} --box ${box} --threads ${task.cpus} --out ${key}
+    """
+
+    stub:
+    """
+    mkdir ${key}
+    touch ${key}/start.extxyz ${task.process}.${key}.task.json
+    """
+}

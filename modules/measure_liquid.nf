@@ -1,0 +1,24 @@
+// Measure density, diffusion and structure of one run, each with its error or the reason for having none.
+process MEASURE_LIQUID {
+    tag "${key}"
+    label 'light'
+    label 'env_analysis'
+
+    input:
+    tuple val(key), path(run)
+
+    output:
+    path "${key}.*.parquet", emit: measures
+    path '*.task.json', topic: tasks
+
+    script:
+    """
+    # bin: il_stats.py il_task.py il_topology.py
+    measure_liquid.py --id ${key} --run ${run} --out .
+    """
+
+    stub:
+    """
+    touch ${key}.density.parquet ${task.process}.${key}.task.json
+    """
+}

@@ -1,0 +1,35 @@
+// Read the study, refuse every mistake at once, and write one small file of settings for each task.
+// A stub run plans for real: it has no stub.
+process PLAN_STUDY {
+    tag "${study.baseName}"
+    label 'light'
+    label 'env_analysis'
+
+    input:
+    path study      // the study file, YAML
+    path assets     // ions, force fields, references
+
+    output:
+    path 'errors.txt',              emit: errors                            // empty when the study is good
+    path 'plan',                    emit: plan,     optional: true          // everything, for the report
+    path 'plan/boxes/*.json',       emit: boxes,    optional: true
+    path 'plan/states/*.json',      emit: states,   optional: true
+    path 'plan/samples/*.json',     emit: samples,  optional: true
+    path 'plan/labels.json',        emit: labels,   optional: true
+    path 'plan/dataset.json',       emit: dataset,  optional: true
+    path 'plan/models/*.json',      emit: training, optional: true
+    path 'plan/cards/*',            emit: cards,    optional: true          // models that need no training
+    path 'plan/runs/*.json',        emit: runs,     optional: true
+    path 'plan/states.csv',         emit: state_rows, optional: true
+    path 'plan/models.csv',         emit: model_rows, optional: true
+    path 'plan/runs.csv',           emit: run_rows, optional: true
+    path 'plan/files.csv',          emit: files,    optional: true          // the user's own files, to be staged
+    path '*.task.json',             topic: tasks,   optional: true
+
+    script:
+    """
+    # bin: il_study.py il_task.py
+    plan_study.py --study ${study} --assets ${assets} --out plan --errors errors.txt || [ -s errors.txt ]
+    touch errors.txt
+    """
+}

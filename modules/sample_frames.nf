@@ -1,0 +1,27 @@
+// Choose the frames to label: equilibrium frames, and the recipes for frames away from equilibrium.
+process SAMPLE_FRAMES {
+    tag "${liquid}"
+    label 'equilibrate'
+    label 'env_analysis'
+
+    input:
+    tuple val(liquid), path(settings), path(states)     // states: the equilibrated boxes of the liquid
+
+    output:
+    path 'chunks/*.extxyz',             emit: chunks
+    path "${liquid}.sampling.parquet",  emit: counts    // frames requested, kept and refused, by recipe
+    path '*.task.json', topic: tasks
+
+    script:
+    """
+    # bin: il_frames.py il_task.py il_topology.py
+    sample_frames.py --id ${liquid} --settings ${settings} --states ${states} --threads ${task.cpus} \\
+        --out chunks --counts ${liquid}.sampling.parquet
+    """
+
+    stub:
+    """
+    mkdir chunks
+    touch chunks/${liquid}-000.extxyz ${liquid}.sampling.parquet ${task.process}.${liquid}.task.json
+    """
+}

@@ -1,0 +1,30 @@
+// Gather the labelled frames and split them by the trajectory that they came from.
+process SPLIT_DATASET {
+    label 'light'
+    label 'env_analysis'
+    cache 'deep'
+
+    input:
+    path frames     // labelled chunks, extxyz
+    path labels     // their rows, Parquet
+    path settings   // the named mixtures and the split
+
+    output:
+    path 'dataset/*', type: 'dir',  emit: datasets      // one folder a mixture: MACE and DeePMD views
+    path 'dataset/test.extxyz',     emit: test          // the same for every mixture
+    path 'dataset/dataset.parquet', emit: table
+    path 'dataset/dataset.json',    emit: summary       // hashes, elements, reference energies
+    path '*.task.json', topic: tasks
+
+    script:
+    """
+    # bin: il_frames.py il_task.py
+    split_dataset.py --id dataset --settings ${settings} --frames ${frames} --labels ${labels} --out dataset
+    """
+
+    stub:
+    """
+    python3 -c "import json, os; [os.makedirs('dataset/' + name) for name in json.load(open('${settings}'))['datasets']]"
+    touch dataset/test.extxyz dataset/dataset.parquet dataset/dataset.json ${task.process}.dataset.task.json
+    """
+}

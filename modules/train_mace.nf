@@ -1,0 +1,28 @@
+// Train one MACE model on one mixture with one seed.
+process TRAIN_MACE {
+    tag "${key}"
+    label 'train'
+    label 'env_mace'
+    cache 'deep'
+
+    input:
+    tuple val(key), path(settings), path(dataset)
+    path summary
+
+    output:
+    tuple val(key), path("${key}"), emit: model         // weights, model card, learning curve
+    path '*.task.json', topic: tasks
+
+    script:
+    """
+    # bin: il_frames.py il_task.py
+    train_mace.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${summary} \\
+        --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key}
+    """
+
+    stub:
+    """
+    mkdir ${key}
+    touch ${key}/model.json ${task.process}.${key}.task.json
+    """
+}

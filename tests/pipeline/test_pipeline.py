@@ -1,0 +1,166 @@
+"""The pipeline as its user sees it: run, resumed, edited, killed and misused, on a small real study."""
+
+import json
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+STUDY = ("--study", "studies/test.yaml")
+STAGES = (
+    "PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MACE",
+    "TRAIN_DEEPMD", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
+)  # fmt: skip
+TABLES = (
+    "cost", "curves", "dataset", "density", "diffusion", "errors", "labels", "sampling", "scan", "structure",
+    "survival", "verdicts", "versions",
+)  # fmt: skip
+# Columns that say how long something took, or how fast: they differ between runs of the same study.
+TIMINGS = {"wall_s", "cpu_s", "max_rss_mb", "atom_steps_per_s"}
+MODELS = {"classical", "mace", "deepmd"}
+
+
+def tables(folder: Path) -> dict[str, pl.DataFrame]:
+    return {name: pl.read_parquet(folder / "tables" / f"{name}.parquet") for name in TABLES}
+
+
+def assert_same_tables(left: Path, right: Path) -> None:
+    for name, table in tables(left).items():
+        other = tables(right)[name]
+        keep = [column for column in table.columns if column not in TIMINGS]
+        assert_frame_equal(table.select(keep), other.select(keep), check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def results(pipeline) -> Path:
+    """One real run of the small study, from nothing."""
+    pipeline.run(*STUDY, "-with-dag")
+    return pipeline.folder / "results"
+
+
+def test_run_leaves_the_tables_of_the_contract(results: Path) -> None:
+    found = tables(results)
+    for name in ("density", "diffusion", "survival"):
+        assert set(found[name]["framework"]) == MODELS, name
+    assert {"liquid", "model", "dataset", "seed", "temperature_K", "replica", "density_kg_m3",
+            "standard_error_kg_m3", "reference_kg_m3", "n_effective", "converged"} <= set(found["density"].columns)  # fmt: skip
+    assert {"species", "diffusion_m2_s", "ci95_low_m2_s", "ci95_high_m2_s", "finite_size_correction_m2_s",
+            "log_slope", "converged"} <= set(found["diffusion"].columns)  # fmt: skip
+    assert found["labels"].height == found["sampling"]["kept"].sum()
+    assert found["labels"]["frame_id"].is_unique().all()
+    # a test frame of one mixture is never a training frame of another
+    splits = found["dataset"].group_by("frame_id").agg(pl.col("split").n_unique())
+    assert splits["split"].max() == 1
+    assert found["cost"].filter(pl.col("wall_s") > 0)["process"].n_unique() == len(STAGES) - 1
+    for name in TABLES:
+        assert (results / "tables" / f"{name}.csv").is_file()
+
+
+def test_results_are_laid_out_as_promised(results: Path) -> None:
+    assert (results / "report.html").stat().st_size > 100_000
+    assert (results / "dataset" / "test.extxyz").is_file()
+    cards = sorted((results / "models").glob("*/model.json"))
+    assert {json.loads(card.read_text())["framework"] for card in cards} >= {"mace", "deepmd"}
+    runs = sorted((results / "trajectories").glob("*/run.json"))
+    assert len(runs) == pl.read_parquet(results / "tables" / "survival.parquet").height
+    for name in ("trace.tsv", "report.html", "timeline.html", "dag.html"):
+        assert (results / "pipeline_info" / name).is_file()
+
+
+def test_resume_runs_nothing(pipeline, results: Path) -> None:
+    pipeline.run(*STUDY, "-resume")
+    assert pipeline.executed() == set()
+
+
+def test_a_change_of_md_keeps_labels_and_models(pipeline, results: Path) -> None:
+    study = (pipeline.folder / "studies" / "test.yaml").read_text()
+    changed = re.sub(r"npt_ps: *([0-9.]+)", lambda match: f"npt_ps: {float(match[1]) * 1.5:g}", study)
+    assert changed != study
+    (pipeline.folder / "studies" / "longer.yaml").write_text(changed)
+    pipeline.run("--study", "studies/longer.yaml", "--outdir", "longer", "-resume")
+    assert pipeline.executed("longer") == {"PLAN_STUDY", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS"}
+
+
+def test_an_edited_shared_file_reruns_exactly_its_users(pipeline, results: Path) -> None:
+    shared = pipeline.folder / "bin" / "il_stats.py"
+    text = shared.read_text()
+    users = {
+        path.stem.upper()
+        for path in (pipeline.folder / "modules").glob("*.nf")
+        if re.search(r"# bin:.*\bil_stats\.py\b", path.read_text())
+    }
+    assert users
+    try:
+        shared.write_text(text + "\n# an edit that changes no result\n")
+        pipeline.run(*STUDY, "--outdir", "edited", "-resume")
+        # what takes their output is cached too: the output has the same content but a new path
+        assert pipeline.executed("edited") >= users
+        assert pipeline.executed("edited") - users <= {"COMPARE_MODELS"}
+    finally:
+        shared.write_text(text)
+
+
+def test_two_runs_from_nothing_agree(pipeline, results: Path) -> None:
+    pipeline.run(*STUDY, "--outdir", "again", "-work-dir", "work-again")
+    again = pipeline.folder / "again"
+    for path in sorted((results / "dataset").rglob("*")):
+        if path.is_file() and path.suffix != ".parquet":
+            assert path.read_bytes() == (again / path.relative_to(results)).read_bytes(), path
+    assert_same_tables(results, again)
+
+
+def test_killed_in_every_stage_and_resumed(pipeline, results: Path) -> None:
+    place = ("--outdir", "killed", "-work-dir", "work-killed")
+    for number, stage in enumerate(STAGES):
+        pipeline.kill_in(stage, *STUDY, *place, *(["-resume"] if number else []))
+    pipeline.run(*STUDY, *place, "-resume")
+    assert_same_tables(results, pipeline.folder / "killed")
+
+
+@pytest.mark.parametrize("study", ["demo", "pyr14bf4", "litfsi-pyr14tfsi"])
+def test_bundled_studies_plan_and_stub_run(pipeline, study: str) -> None:
+    outdir = f"stub-{study}"
+    pipeline.run(
+        "--study", f"studies/{study}.yaml", "--outdir", outdir, "-stub", "-work-dir", "work-stub"
+    )
+    names = [row["name"].split(" ")[0] for row in pipeline.trace(outdir)]
+    assert set(names) == set(STAGES)
+
+
+REFUSALS = {
+    "unknown ion": ("bf4: ", "bf5: ", "bf5"),
+    "unknown field": ("name:", "colour: red\nname:", "colour"),
+    "temperature in Celsius": ("temperatures_K: [", "temperatures_K: [25, ", "25"),
+    "YAML syntax": ("liquids:", "liquids: [", "line"),
+}
+
+
+@pytest.mark.parametrize("mistake", sorted(REFUSALS))
+def test_a_mistake_is_one_line_and_the_last_thing_shown(pipeline, mistake: str) -> None:
+    old, new, named = REFUSALS[mistake]
+    study = (pipeline.folder / "studies" / "test.yaml").read_text()
+    assert old in study
+    path = pipeline.folder / "studies" / "mistake.yaml"
+    path.write_text(study.replace(old, new, 1))
+    screen = pipeline.run("--study", "studies/mistake.yaml", "--outdir", "mistake", fails=True)
+    last = screen.strip().splitlines()[-1]
+    assert named in last, screen
+    assert "Traceback" not in screen
+    assert "Submitted process > BUILD_LIQUID" not in screen
+
+
+def test_an_unknown_parameter_is_refused(pipeline) -> None:
+    screen = pipeline.run("--studdy", "studies/test.yaml", fails=True)
+    assert "--studdy: unknown parameter" in screen.strip().splitlines()[-1]
+    assert "Submitted process" not in screen
+
+
+def test_help_lists_every_parameter(pipeline) -> None:
+    screen = pipeline.run("--help")
+    schema = json.loads((pipeline.folder / "nextflow_schema.json").read_text())
+    for group in schema["$defs"].values():
+        for name in group["properties"]:
+            assert f"--{name}" in screen
+    assert "Submitted process" not in screen
