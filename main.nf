@@ -24,7 +24,6 @@ workflow {
     // The plan: one file of settings a task. Below, a key is the base name of such a file.
     PLAN_STUDY(file(params.study, checkIfExists: true), assets)
     PLAN_STUDY.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
-    keyed = { channel -> channel.flatten().map { path -> tuple(path.baseName, path) } }
     files = PLAN_STUDY.out.files.splitCsv(header: true)
 
     // The liquids: [box key, folder] and, melted, [state key, folder], such as [pyr14bf4-430K-r1, ...]
@@ -40,7 +39,7 @@ workflow {
     liquids = state_rows.map { row -> tuple(row.key, row.liquid) }.join(EQUILIBRATE.out.state)
         .map { _key, liquid, folder -> tuple(liquid, folder) }.groupTuple(sort: { folder -> folder.name })
     SAMPLE_FRAMES(keyed(PLAN_STUDY.out.samples).join(liquids))
-    LABEL_FRAMES(SAMPLE_FRAMES.out.chunks.flatten(), PLAN_STUDY.out.labels.first())
+    LABEL_FRAMES(SAMPLE_FRAMES.out.chunks.flatten(), PLAN_STUDY.out.labels)
     SPLIT_DATASET(gather(LABEL_FRAMES.out.frames), gather(LABEL_FRAMES.out.labels), PLAN_STUDY.out.dataset)
 
     // The models: [model key, folder], such as [mace-eq-s1, ...], and those that need no training
@@ -53,8 +52,8 @@ workflow {
             mace: framework == 'mace'
             deepmd: framework == 'deepmd'
         }
-    TRAIN_MACE(training.mace.map { key, folder, _framework, settings -> tuple(key, settings, folder) })
-    TRAIN_DEEPMD(training.deepmd.map { key, folder, _framework, settings -> tuple(key, settings, folder) })
+    TRAIN_MACE(training.mace.map { key, folder, _framework, settings -> tuple(key, settings, folder) }, SPLIT_DATASET.out.summary)
+    TRAIN_DEEPMD(training.deepmd.map { key, folder, _framework, settings -> tuple(key, settings, folder) }, SPLIT_DATASET.out.summary)
     models = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, keyed(PLAN_STUDY.out.cards))
 
     // What they are worth: errors on the test frames, molecular dynamics, and what is measured on it
@@ -75,6 +74,11 @@ workflow {
         gather(RUN_MD.out.run.map { _key, folder -> folder }), gather(MEASURE_LIQUID.out.measures),
         gather(channel.topic('tasks')),
     )
+}
+
+// Files or folders with their keys: [pyr14bf4-r1, pyr14bf4-r1.json]
+def keyed(files) {
+    files.flatten().map { path -> tuple(path.baseName, path) }
 }
 
 // All files of a channel as one list, in the order of their names: the order of arrival would change the

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """BUILD_LIQUID: pack ions into a periodic box and write its topology and force field.
 
-Writes OUT/box.extxyz (whole ions), OUT/topology.json and, unless the liquid's force field is xtb, OUT/system.xml.
-The box is packed by packmol at a fraction of the guessed density; the same settings and seed give the same bytes.
+Writes OUT/box.extxyz (whole ions), OUT/topology.json and, unless the force field is xtb, OUT/system.xml.
+The box is packed by packmol at a fraction of the guessed density; the same seed gives the same bytes.
 """
 
 import argparse
@@ -11,17 +11,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ase.io
-import il_task
 import numpy as np
 import openmm
 from ase import Atoms, units
-from ase.geometry import get_distances
 from ase.neighborlist import neighbor_list
+
+import il_task
 from il_forcefield import build_system, load_forcefield
 from il_ions import geometry, library, resolve
 from il_topology import Topology
@@ -32,6 +31,7 @@ PACKMOL_PRECISION_A = 0.02  # packmol stops when no contact is closer than its t
 PACKMOL_TIME_S = 600
 CUTOFF_MAX_A = 9.0
 CUTOFF_FRACTION = 0.42  # of the edge at the guessed density: room for the barostat below half the box
+CUTOFF_LIMIT = 0.48  # of that edge, for a cut-off that the user chose: a liquid 13 % denser still fits
 DENSITY_UNIT = 1e30 * units.kg**-1  # u/A^3 to kg/m3
 
 
@@ -43,14 +43,15 @@ def box_edge_A(topology: Topology, density_kg_m3: float) -> float:
 def choose_cutoff_A(topology: Topology, density_kg_m3: float, cutoff: float | str | None) -> float:
     """Return the cut-off: the given one, or for "auto" the smaller of 9 A and 0.42 of the expected edge."""
     edge = box_edge_A(topology, density_kg_m3)
-    if cutoff in (None, "auto"):
+    if cutoff is None or cutoff == "auto":
         return round(min(CUTOFF_MAX_A, CUTOFF_FRACTION * edge), 3)
-    if float(cutoff) > 0.48 * edge:  # type: ignore[arg-type]
+    if float(cutoff) > CUTOFF_LIMIT * edge:
         raise il_task.UserError(
             f"equilibration.cutoff_A {cutoff}: too near half the box edge, which is about {edge:.1f} A at "
-            f"density_guess_kg_m3 {density_kg_m3:g}; give at most {0.45 * edge:.1f}, auto, or more ions"
+            f"density_guess_kg_m3 {density_kg_m3:g}; give at most {CUTOFF_LIMIT * edge:.1f}, "
+            "auto, or more ions"
         )
-    return float(cutoff)  # type: ignore[arg-type]
+    return float(cutoff)
 
 
 def packmol_binary() -> str:
@@ -61,7 +62,7 @@ def packmol_binary() -> str:
     return found
 
 
-def pack(geometries: Sequence[np.ndarray], counts: Sequence[int], edge_A: float, seed: int) -> np.ndarray | None:
+def pack(geometries: list[np.ndarray], counts: list[int], edge_A: float, seed: int) -> np.ndarray | None:
     """Return packed positions (atoms, 3) in a periodic cube, or None where packmol finds no packing.
 
     The atoms are ordered as the ions are: every copy of the first, then of the second.
@@ -84,8 +85,13 @@ def pack(geometries: Sequence[np.ndarray], counts: Sequence[int], edge_A: float,
             with script.open() as stdin:  # packmol rewinds its input: a pipe fails
                 done = subprocess.run(
                     [packmol_binary()],
-                    stdin=stdin, cwd=folder, capture_output=True, text=True, timeout=PACKMOL_TIME_S, check=False,
-                )  # fmt: skip
+                    stdin=stdin,
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    timeout=PACKMOL_TIME_S,
+                    check=False,
+                )
         except subprocess.TimeoutExpired:
             return None
         output = Path(folder, "packed.xyz")
@@ -144,7 +150,9 @@ def write_box(out: Path, topology: Topology, positions: np.ndarray, edge_A: floa
 
 def main(argv: list[str] | None = None) -> int:
     """Run the task; return its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--id", required=True, help="key of the box")
     parser.add_argument("--settings", required=True, type=Path, help="boxes/KEY.json of the plan")
     parser.add_argument("--assets", required=True, type=Path, help="folder with ions/ and forcefields/")
@@ -159,8 +167,10 @@ def main(argv: list[str] | None = None) -> int:
         if settings["force_field"] != "xtb":
             density = settings["density_guess_kg_m3"]
             cutoff = choose_cutoff_A(topology, density, settings.get("cutoff_A"))
-            own = args.assets / "forcefields" / f"{settings['force_field']}.yaml"
-            field = args.force_field or (load_forcefield(own) if own.exists() else Path(settings["force_field"]))
+            shipped = args.assets / "forcefields" / f"{settings['force_field']}.yaml"
+            field: Any = args.force_field or Path(settings["force_field"])
+            if shipped.exists():
+                field = load_forcefield(shipped)
             system = build_system(topology, np.eye(3) * edge, cutoff, field)
         args.out.mkdir(parents=True, exist_ok=True)
         write_box(args.out, topology, positions, edge)

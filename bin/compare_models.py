@@ -9,6 +9,7 @@ A folder that is not there counts as empty, since a stage may have had nothing t
 same bytes. How numbers are combined and judged: il_summary.py.
 """
 
+# bin: il_figures.py il_page.py il_report.py il_summary.py il_task.py il_verdicts.py il_words.py
 import argparse
 import json
 import math
@@ -18,27 +19,28 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 import il_report
 import il_summary as ils
 import il_task
 import il_verdicts as iv
-import polars as pl
 
-S, F, I, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
-RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": I, "temperature_K": F, "replica": I}
+S, F, N, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
+RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": N, "temperature_K": F, "replica": N}
 TAIL = {"framework": S, "model_key": S}
 CHECK = {"converged": B, "reason": S}
 
 # The columns every table has, in this order; others that come along follow.
 SCHEMAS: dict[str, dict[str, Any]] = {
-    "labels": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "group": S, "n_atoms": I, "engine": S,
+    "labels": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "group": S, "n_atoms": N, "engine": S,
                "theory_id": S, "converged": B, "reason": S, "energy_ev": F, "max_force_ev_a": F,
-               "net_force_ev_a": F, "pressure_bar": F, "scf_steps": I, "wall_s": F},
+               "net_force_ev_a": F, "pressure_bar": F, "scf_steps": N, "wall_s": F},
     "dataset": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "group": S, "dataset": S, "split": S,
-                "n_atoms": I},
-    "errors": {"model_key": S, "model": S, "dataset": S, "seed": I, "split": S, "quantity": S, "scope": S,
-               "name": S, "n": I, "rmse": F, "rmse_ci95_low": F, "rmse_ci95_high": F, "mae": F, "unit": S},
-    "survival": RUN | TAIL | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S, "n_atoms": I,
+                "n_atoms": N},
+    "errors": {"model_key": S, "model": S, "dataset": S, "seed": N, "split": S, "quantity": S, "scope": S,
+               "name": S, "n": N, "rmse": F, "rmse_ci95_low": F, "rmse_ci95_high": F, "mae": F, "unit": S},
+    "survival": RUN | TAIL | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S, "n_atoms": N,
                               "atom_steps_per_s": F, "dtype": S, "device": S},
     "density": RUN | {"density_kg_m3": F, "standard_error_kg_m3": F, "reference_kg_m3": F, "n_effective": F}
     | CHECK | {"equilibrated_ps": F} | TAIL
@@ -47,28 +49,28 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                         "finite_size_correction_m2_s": F, "log_slope": F, "fit_start_ps": F, "fit_stop_ps": F}
     | CHECK | TAIL,
     "structure": RUN | {"quantity": S, "pair": S, "r_A": F, "value": F, "standard_error": F} | TAIL,
-    "scan": {"model_key": S, "model": S, "dataset": S, "seed": I, "liquid": S, "group": S, "scale": F,
+    "scan": {"model_key": S, "model": S, "dataset": S, "seed": N, "liquid": S, "group": S, "scale": F,
              "density_kg_m3": F, "energy_ref_ev_per_atom": F, "energy_model_ev_per_atom": F,
              "pressure_ref_bar": F, "pressure_model_bar": F},
-    "curves": {"model_key": S, "model": S, "dataset": S, "seed": I, "framework": S, "step": I, "set": S,
+    "curves": {"model_key": S, "model": S, "dataset": S, "seed": N, "framework": S, "step": N, "set": S,
                "quantity": S, "value": F, "unit": S},
-    "sampling": {"liquid": S, "recipe": S, "kind": S, "requested": I, "kept": I},
+    "sampling": {"liquid": S, "recipe": S, "kind": S, "requested": N, "kept": N},
     "cost": {"process": S, "id": S, "wall_s": F, "cpu_s": F, "max_rss_mb": F},
-    "versions": {"process": S, "library": S, "version": S, "tasks": I},
+    "versions": {"process": S, "library": S, "version": S, "tasks": N},
     "summary": ils.SUMMARY,
     "verdicts": ils.VERDICTS,
 }  # fmt: skip
 PARITY = {"model_key": S, "quantity": S, "recipe": S, "reference": F, "predicted": F, "unit": S}
 REFERENCES = {"liquid": S, "temperature_K": F, "property": S, "species": S, "value": F, "low": F, "high": F,
               "unit": S, "source": S, "second_hand": B}  # fmt: skip
-MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "seed": I, "trained": S}
+MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "seed": N, "trained": S}
 
 
-# --- Read ----------------------------------------------------------------------------------------------------
+# --- Read ---
 
 
 def find(folder: Path | None, pattern: str) -> list[Path]:
-    """Return the files below a folder whose name fits, sorted; folders staged as symbolic links are entered."""
+    """Return the files below a folder whose name fits, sorted; symbolic links to folders are entered."""
     if folder is None or not folder.exists():
         return []
     walked = os.walk(folder, followlinks=True)
@@ -76,8 +78,10 @@ def find(folder: Path | None, pattern: str) -> list[Path]:
 
 
 def conform(frame: pl.DataFrame, schema: dict[str, Any], sort: bool = True) -> pl.DataFrame:
-    """Return the table with the columns of the schema first, missing ones null, rows sorted by all columns."""
-    frame = frame.with_columns(pl.lit(None, kind).alias(c) for c, kind in schema.items() if c not in frame.columns)
+    """Return the table with the schema's columns first, missing ones null, and rows sorted by all columns."""
+    frame = frame.with_columns(
+        pl.lit(None, kind).alias(c) for c, kind in schema.items() if c not in frame.columns
+    )
     frame = frame.with_columns(pl.col(c).cast(kind) for c, kind in schema.items())
     frame = frame.select(*schema, *sorted(set(frame.columns) - set(schema)))
     flat = [c for c, kind in frame.schema.items() if not kind.is_nested()]
@@ -122,7 +126,7 @@ def read_references(plan: Path) -> pl.DataFrame:
     return frame.with_columns(pl.col("source").fill_null("source not given"))
 
 
-# --- Complete ------------------------------------------------------------------------------------------------
+# --- Complete ---
 
 
 def planned_runs(plan: Path, study: dict[str, Any]) -> list[dict[str, Any]]:
@@ -136,7 +140,8 @@ def planned_runs(plan: Path, study: dict[str, Any]) -> list[dict[str, Any]]:
         model, state = models.get(run["model_key"], {}), states.get(run["state"], {})
         rows.append({
             "run_id": run["key"], "liquid": run["liquid"], "model": model.get("model", run["model_key"]),
-            "dataset": model.get("dataset") or None, "seed": int(model["seed"]) if model.get("seed") else None,
+            "dataset": model.get("dataset") or None,
+            "seed": int(model["seed"]) if model.get("seed") else None,
             "temperature_K": float(state["temperature_K"]) if state.get("temperature_K") else None,
             "replica": int(state["replica"]) if state.get("replica") else None, "framework": run["framework"],
             "model_key": run["model_key"], "planned_ps": planned,
@@ -147,12 +152,14 @@ def planned_runs(plan: Path, study: dict[str, Any]) -> list[dict[str, Any]]:
 def survival_table(
     planned: list[dict[str, Any]], runs: list[dict[str, Any]], measured: pl.DataFrame, delivered: set[str]
 ) -> pl.DataFrame:
-    """Return one row per run: run.json first, then what MEASURE_LIQUID says, and for the rest end "missing"."""
+    """Return one row per run: from run.json, else from MEASURE_LIQUID, else with end "missing"."""
     rows = {}
     for run in runs:
         rows[run["id"]] = {c: run.get(c) for c in SCHEMAS["survival"]} | {
-            "run_id": run["id"], "seed": run.get("model_seed"), "dataset": run.get("dataset"),
-        }  # fmt: skip
+            "run_id": run["id"],
+            "seed": run.get("model_seed"),
+            "dataset": run.get("dataset"),
+        }
     for row in measured.to_dicts():
         rows.setdefault(row["run_id"], row)
     for row in planned:
@@ -174,7 +181,9 @@ def why_unmeasured(run: dict[str, Any], what: str) -> str:
     return f"the run completed, but {what} was not measured"
 
 
-def complete(measured: pl.DataFrame, survival: pl.DataFrame, species: dict[str, list[str]] | None) -> pl.DataFrame:
+def complete(
+    measured: pl.DataFrame, survival: pl.DataFrame, species: dict[str, list[str]] | None
+) -> pl.DataFrame:
     """Add a row, not converged and with its reason, for every run (and species) that has no measurement."""
     schema = SCHEMAS["density" if species is None else "diffusion"]
     what = "a density" if species is None else "a diffusion coefficient"
@@ -210,16 +219,23 @@ def with_reference(density: pl.DataFrame, references: pl.DataFrame) -> pl.DataFr
     rows = []
     for row in density.to_dicts():
         ref = ils.reference_at(references, row["liquid"], "density", None, row["temperature_K"]) or {}
-        rows.append(row | {
-            "reference_kg_m3": ref.get("reference"), "reference_low_kg_m3": ref.get("reference_low"),
-            "reference_high_kg_m3": ref.get("reference_high"), "reference_source": ref.get("reference_source"),
-        })  # fmt: skip
+        rows.append(
+            row
+            | {
+                "reference_kg_m3": ref.get("reference"),
+                "reference_low_kg_m3": ref.get("reference_low"),
+                "reference_high_kg_m3": ref.get("reference_high"),
+                "reference_source": ref.get("reference_source"),
+            }
+        )
     return table([pl.DataFrame(rows, infer_schema_length=None)] if rows else [], SCHEMAS["density"])
 
 
-def name_models(frame: pl.DataFrame, models: pl.DataFrame, columns: tuple[str, ...], schema: dict[str, Any]) -> pl.DataFrame:
+def name_models(
+    frame: pl.DataFrame, models: pl.DataFrame, columns: tuple[str, ...], schema: dict[str, Any]
+) -> pl.DataFrame:
     """Add to a table of model_key what the plan (or else the model cards) says about each model."""
-    known = models.select(pl.col("key").alias("model_key"), *columns).unique("model_key", keep="first")
+    known = models.select(pl.col("key").alias("model_key"), *columns)
     frame = frame.drop([c for c in columns if c in frame.columns])
     named = frame.join(known, on="model_key", how="left")
     if "model" in columns:
@@ -242,35 +258,55 @@ def cost_and_versions(tasks: list[dict[str, Any]]) -> tuple[pl.DataFrame, pl.Dat
     )
 
 
-# --- Judge ---------------------------------------------------------------------------------------------------
+# --- Judge ---
 
 
 def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
     """Bring the measurements of density or diffusion into the common form that `il_summary` combines."""
     if quantity == "density":
         return frame.with_columns(
-            value="density_kg_m3", standard_error="standard_error_kg_m3", dof=pl.col("n_effective") - 1,
-            correction=pl.lit(None, F), species=pl.lit(None, S),
-        )  # fmt: skip
+            value="density_kg_m3",
+            standard_error="standard_error_kg_m3",
+            dof=pl.col("n_effective") - 1,
+            correction=pl.lit(None, F),
+            species=pl.lit(None, S),
+        )
     half = (pl.col("ci95_high_m2_s") - pl.col("ci95_low_m2_s")) / (2 * iv.Z95)
     return frame.with_columns(
-        value="diffusion_m2_s", standard_error=half, dof=pl.lit(math.inf), correction="finite_size_correction_m2_s"
+        value="diffusion_m2_s",
+        standard_error=half,
+        dof=pl.lit(math.inf),
+        correction="finite_size_correction_m2_s",
     )
 
 
-def judge(tables: dict[str, pl.DataFrame], references: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the summary (one number per model and property) and the verdicts."""
+def judge(
+    tables: dict[str, pl.DataFrame], references: pl.DataFrame, study: dict[str, Any]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the summary (one number per model and property) and the verdicts.
+
+    In a pair, model_a is the one that the study names first.
+    """
+    names = [m["id"] for m in study.get("models", [])]
+    data = list(study.get("datasets") or {})
+
+    def place(item: ils.Row) -> tuple[int, int]:
+        first = names.index(item["model"]) if item["model"] in names else len(names)
+        return first, data.index(item["dataset"]) if item["dataset"] in data else -1
+
     summary: list[ils.Row] = []
     verdicts: list[ils.Row] = []
     for quantity in ("density", "diffusion"):
         rows, items = ils.summarise_runs(run_rows(tables[quantity], quantity), quantity, references)
         summary += rows
-        verdicts += ils.judge(items, quantity)
+        verdicts += ils.judge(sorted(items, key=place), quantity)
     liquids = tables["dataset"]["liquid"].unique().sort().to_list()
     rows, items = ils.summarise_forces(tables["errors"], liquids[0] if len(liquids) == 1 else "all")
     summary += rows
-    verdicts += ils.judge(items, "force_rmse")
-    scans = {x: ils.scan_points(tables["scan"], x) for x in tables["scan"]["liquid"].unique().sort().to_list()}
+    verdicts += ils.judge(sorted(items, key=place), "force_rmse")
+    scans = {
+        x: ils.scan_points(tables["scan"], x) for x in tables["scan"]["liquid"].unique().sort().to_list()
+    }
     items = []
     for liquid, points in scans.items():
         for (model, dataset), frame in points.items():
@@ -280,30 +316,36 @@ def judge(tables: dict[str, pl.DataFrame], references: pl.DataFrame) -> tuple[pl
             row = ils.error_row(key, liquid, "scan_energy_rmse", "eV/atom", estimate, seeds)
             summary.append(row)
             items.append(row | {"estimate": estimate, "shift": 0.0})
-    verdicts += ils.judge(items, "scan_energy_rmse", scans)
+    verdicts += ils.judge(sorted(items, key=place), "scan_energy_rmse", scans)
     return (
         table([pl.DataFrame(summary, schema=ils.SUMMARY)], ils.SUMMARY),
-        table([pl.DataFrame(verdicts, schema=ils.VERDICTS)], ils.VERDICTS),
+        conform(pl.DataFrame(verdicts, schema=ils.VERDICTS), ils.VERDICTS, sort=False),
     )
 
 
-# --- All together --------------------------------------------------------------------------------------------
+# --- All together ---
 
 
 def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
     """Return the tables by name, and what the report shows beside them."""
     plan: Path = args.plan
     if not (plan / "study.json").is_file():
-        raise il_task.UserError(f"--plan {plan}: study.json is not there; give the folder that PLAN_STUDY wrote")
+        raise il_task.UserError(
+            f"--plan {plan}: study.json is not there; give the folder that PLAN_STUDY wrote"
+        )
     study = json.loads((plan / "study.json").read_text())
     cards = sorted(read_jsons(find(args.models, "model.json")), key=lambda c: json.dumps(c, sort_keys=True))
-    planned_models = conform(read_plan_csv(plan, "models.csv").with_columns(
-        pl.col("dataset", "seed").replace("", None)) if (plan / "models.csv").is_file() else pl.DataFrame(), MODELS
-    )  # fmt: skip
-    carded = [{c: card.get(c) for c in MODELS} | {"key": card_key(card)} for card in cards]
-    models = table([planned_models, conform(pl.DataFrame(carded, infer_schema_length=None), MODELS)], MODELS)
+    planned_models = conform(
+        read_plan_csv(plan, "models.csv").with_columns(pl.col("dataset", "seed").replace("", None))
+        if (plan / "models.csv").is_file()
+        else pl.DataFrame(),
+        MODELS,
+    )
+    carded = [{c: card.get(c) for c in MODELS} | {"key": card["id"]} for card in cards]
+    carded_models = conform(pl.DataFrame(carded, infer_schema_length=None), MODELS)
+    models = pl.concat([planned_models, carded_models]).unique("key", keep="first", maintain_order=True)
     planned = planned_runs(plan, study)
-    delivered = {card_key(card) for card in cards}
+    delivered = {card["id"] for card in cards}
     references = read_references(plan)
 
     t: dict[str, pl.DataFrame] = {}
@@ -327,25 +369,28 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
         t["diffusion"] = complete(diffusion, t["survival"], species_of(study, diffusion))
     t["structure"] = read_parquets(args.measures, "*.structure.parquet", SCHEMAS["structure"])
     t["cost"], t["versions"] = cost_and_versions(read_jsons(find(args.tasks, "*.json")))
-    t["summary"], t["verdicts"] = judge(t, references)
+    t["summary"], t["verdicts"] = judge(t, references, study)
 
     parity = read_parquets(args.evaluations, "parity.parquet", PARITY)
-    optional = {name: json.loads(p.read_text()) if (p := plan / f"{name}.json").is_file() else {}
-                for name in ("labels", "dataset")}  # fmt: skip
+    optional = {
+        name: json.loads(p.read_text()) if (p := plan / f"{name}.json").is_file() else {}
+        for name in ("labels", "dataset")
+    }
     warnings = (plan / "warnings.txt").read_text().splitlines() if (plan / "warnings.txt").is_file() else []
     extra = {
-        "study": study, "labels": optional["labels"], "split": optional["dataset"], "references": references,
-        "cards": cards, "warnings": [w for w in warnings if w.strip()],
-        "parity": name_models(parity, models, ("model", "dataset", "seed"), PARITY | {"model": S, "dataset": S, "seed": I}),
-        "models": models.unique("key", keep="first", maintain_order=True), "delivered": delivered,
-    }  # fmt: skip
+        "study": study,
+        "labels": optional["labels"],
+        "split": optional["dataset"],
+        "references": references,
+        "cards": cards,
+        "warnings": [w for w in warnings if w.strip()],
+        "parity": name_models(
+            parity, models, ("model", "dataset", "seed"), PARITY | {"model": S, "dataset": S, "seed": N}
+        ),
+        "models": models,
+        "delivered": delivered,
+    }
     return t, extra
-
-
-def card_key(card: dict[str, Any]) -> str:
-    """Return the key of a model from its card."""
-    name = ils.label(card["model"], card.get("dataset"))
-    return f"{name}-s{card['seed']}" if card.get("dataset") else name
 
 
 def write_table(frame: pl.DataFrame, name: str, folder: Path) -> None:
@@ -370,12 +415,14 @@ def compare(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--id", default="study", help="key of this task")
     parser.add_argument("--plan", type=Path, required=True, help="folder that PLAN_STUDY wrote")
     parser.add_argument("--labels", type=Path, help="folder with *.labels.parquet")
     parser.add_argument("--sampling", type=Path, help="folder with the sampling tables")
-    parser.add_argument("--dataset", type=Path, help="dataset.parquet")
+    parser.add_argument("--dataset", type=Path, nargs="?", help="dataset.parquet, if there is one")
     parser.add_argument("--models", type=Path, help="folder of model folders (model.json, curve.parquet)")
     parser.add_argument("--evaluations", type=Path, help="folder with errors, scan and parity parquet files")
     parser.add_argument("--runs", type=Path, help="folder of run folders (run.json)")

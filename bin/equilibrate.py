@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """EQUILIBRATE: turn a packed box into the liquid that every model starts from.
 
-Minimise, heat at constant volume, compress and anneal at high temperature, cool, settle, and sample at the study's
-temperature and pressure. With a force field: OpenMM on CPU, bonds to hydrogen constrained, hydrogens of 3 u. With
-xtb: GFN1-xTB through ASE at 1 fs, every phase a hundredth as long as set.
+Minimise, heat at constant volume, compress and anneal at high temperature, cool, settle, and sample at
+the study's temperature and pressure. With a force field: OpenMM on CPU, bonds to hydrogen constrained,
+hydrogens of 3 u. With xtb: GFN1-xTB through ASE at 1 fs, every phase a hundredth as long as set.
 
-Writes the state folder OUT: start.extxyz (last frame), trajectory.dcd (production, whole ions), thermo.parquet,
-topology.json, topology.pdb, system.xml (not for xtb) and equilibration.json (density and its error). The same
-settings on the same machine give the same bytes.
+Writes the state folder OUT: start.extxyz (last frame), trajectory.dcd (production, whole ions),
+thermo.parquet, topology.json, topology.pdb, system.xml (not for xtb) and equilibration.json (density and
+its error). With one thread, the same settings on the same machine give the same bytes.
 """
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import sys
@@ -22,16 +23,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ase.io
-import il_md
-import il_task
 import numpy as np
 import openmm
 import polars as pl
 from ase import Atoms, units
 from ase.optimize import FIRE
-from il_topology import Topology
 from mdtraj.formats import DCDTrajectoryFile
 from openmm import unit
+
+import il_md
+import il_task
+from il_topology import Topology
 
 COMPRESSION_BAR = 500.0  # closes the voids that packing leaves
 COMPRESSION_FRACTION = 1 / 6  # of the anneal
@@ -104,6 +106,7 @@ class Engine(Protocol):
     """What advances the box: `begin` a phase, then `advance` it in strides."""
 
     name: str
+    cutoff_A: float | None
 
     def begin(self, phase: Phase) -> None:
         """Set pressure and time step of a phase."""
@@ -113,12 +116,18 @@ class Engine(Protocol):
 
 
 class OpenMMEngine:
-    """A force field in OpenMM's CPU platform, bit by bit reproducible."""
+    """A force field in OpenMM's CPU platform, bit by bit reproducible with one thread.
+
+    With two, its non-bonded forces differ in their last bits from call to call in spite of
+    `DeterministicForces` (seen in 8.6.1).
+    """
 
     def __init__(
         self, system: openmm.System, topology: Topology, atoms: Atoms, seed: int, threads: int, hot_K: float
     ) -> None:
         self.name = f"OpenMM {openmm.version.short_version} CPU"
+        cutoffs = [f.getCutoffDistance() for f in system.getForces() if isinstance(f, openmm.NonbondedForce)]
+        self.cutoff_A = round(cutoffs[0].value_in_unit(unit.angstrom), 6) if cutoffs else None
         constrain_hydrogens(system, topology)
         self.degrees_of_freedom = 3 * len(topology) - system.getNumConstraints()
         self.barostat = openmm.MonteCarloBarostat(1.0 * unit.bar, hot_K * unit.kelvin, 0)
@@ -172,6 +181,7 @@ class XtbEngine:
         from tblite.ase import TBLite
 
         self.name = "tblite GFN1-xTB"
+        self.cutoff_A: float | None = None
         self.atoms = atoms.copy()
         self.atoms.calc = TBLite(method="GFN1-xTB", verbosity=0)
         self.rng = np.random.default_rng(seed)
@@ -180,7 +190,9 @@ class XtbEngine:
 
     def begin(self, phase: Phase) -> None:
         """Start the dynamics of a phase, with the momenta that the last one left."""
-        common = {"timestep_fs": phase.timestep_fs, "temperature_K": phase.start_K, "rng": self.rng}
+        common: dict[str, Any] = {
+            "timestep_fs": phase.timestep_fs, "temperature_K": phase.start_K, "rng": self.rng,
+        }  # fmt: skip
         if phase.pressure_bar is None:
             self.dynamics = il_md.nvt(self.atoms, thermostat_fs=25.0, **common)
         else:
@@ -211,8 +223,8 @@ def _seed(seed: int, stream: int) -> int:
 def constrain_hydrogens(system: openmm.System, topology: Topology) -> None:
     """Constrain the bonds to hydrogen at their force-field length and move mass onto hydrogens, in place.
 
-    Each hydrogen becomes 3 u at its heavy atom's expense: density and structure do not depend on it, and 4 fs steps
-    become stable.
+    Each hydrogen becomes 3 u at its heavy atom's expense: density and structure do not depend on it, and
+    4 fs steps become stable.
     """
     lengths = {}
     for force in system.getForces():
@@ -227,7 +239,9 @@ def constrain_hydrogens(system: openmm.System, topology: Topology) -> None:
         if topology.elements[hydrogen] != "H":
             continue
         if frozenset((heavy, hydrogen)) not in lengths:
-            raise il_task.UserError("force_field: a bond to hydrogen has no harmonic term, so it cannot be held fixed")
+            raise il_task.UserError(
+                "force_field: a bond to hydrogen lacks a harmonic term: it cannot be fixed"
+            )
         system.addConstraint(heavy, hydrogen, lengths[frozenset((heavy, hydrogen))])
         moved = HYDROGEN_MASS_U - topology.masses_u[hydrogen]
         system.setParticleMass(hydrogen, HYDROGEN_MASS_U)
@@ -272,23 +286,28 @@ def run_phases(
                 raise il_task.UserError(_advice(phase, ValueError("energy or positions are not finite")))
             if not low < density < high:
                 raise il_task.UserError(
-                    f"{phase.name}: no liquid: {density:.0f} kg/m3 after {elapsed_ps:.1f} ps, outside {low:.0f} to "
-                    f"{high:.0f} for this packing; check density_guess_kg_m3, anneal_K, pressure_bar, force field"
+                    f"{phase.name}: no liquid: {density:.0f} kg/m3 after {elapsed_ps:.1f} ps, "
+                    f"outside {low:.0f} to {high:.0f} for this packing; check density_guess_kg_m3, "
+                    "anneal_K, pressure_bar and force_field"
                 )
-            yield {
-                "phase": phase.name,
-                "step": step,
-                "time_ps": round(elapsed_ps, 6),
-                "potential_energy_ev": sample.potential_energy_ev,
-                "kinetic_energy_ev": sample.kinetic_energy_ev,
-                "temperature_K": sample.temperature_K,
-                "pressure_bar": None,
-                "volume_A3": volume,
-                "density_kg_m3": density,
-            }, sample
+            yield (
+                {
+                    "phase": phase.name,
+                    "step": step,
+                    "time_ps": round(elapsed_ps, 6),
+                    "potential_energy_ev": sample.potential_energy_ev,
+                    "kinetic_energy_ev": sample.kinetic_energy_ev,
+                    "temperature_K": sample.temperature_K,
+                    "pressure_bar": None,
+                    "volume_A3": volume,
+                    "density_kg_m3": density,
+                },
+                sample,
+            )
         ns_per_day = phase.ps / 1000 * 86400 / (time.perf_counter() - start)
         print(
-            f"{phase.name}: {phase.ps:g} ps, {density:.0f} kg/m3, {sample.temperature_K:.0f} K, {ns_per_day:.1f} ns/day",
+            f"{phase.name}: {phase.ps:g} ps, {density:.0f} kg/m3, {sample.temperature_K:.0f} K, "
+            f"{ns_per_day:.1f} ns/day",
             file=sys.stderr,
             flush=True,
         )
@@ -298,24 +317,27 @@ def _advice(phase: Phase, error: Exception) -> str:
     """Return the line that tells a user what to do about a simulation that ended in an error."""
     reason = " ".join(str(error).split()) or type(error).__name__
     if "cutoff" in reason:
-        return f"{phase.name}: the box shrank to twice the cut-off; lower equilibration.cutoff_A or use more ions"
+        remedy = "lower equilibration.cutoff_A or use more ions"
+        return f"{phase.name}: the box shrank to twice the cut-off; {remedy}"
     return f"{phase.name}: the simulation broke ({reason}); lower equilibration.timestep_fs or anneal_K"
 
 
 def summarise(density: np.ndarray, save_every_ps: float) -> dict[str, Any]:
     """Return the mean density with its standard error from the autocorrelation of its samples.
 
-    The statistical inefficiency g is that of Chodera, J. Chem. Theory Comput. 12, 1799 (2016), by pymbar. `converged`
-    asks for 10 effective samples and halves that agree within three standard errors of their difference.
+    The statistical inefficiency is that of Chodera et al., J. Chem. Theory Comput. 3, 26 (2007), by pymbar.
+    `converged` asks for 10 effective samples and halves that agree within three standard errors of their
+    difference; it is one run's view, and says nothing of what another start would give.
     """
-    from pymbar import timeseries  # prints a notice when loaded
+    logging.getLogger("pymbar").setLevel(logging.ERROR)  # it greets at length when loaded
+    from pymbar import timeseries
 
     mean = float(density.mean())
     result: dict[str, Any] = {"density_kg_m3": mean, "samples": len(density)}
-    unknown = {"standard_error_kg_m3": None, "n_effective": None, "correlation_time_ps": None, "drift_kg_m3": None}
     if len(density) < MIN_SAMPLES or np.ptp(density) == 0:
+        unknown = ("standard_error_kg_m3", "n_effective", "correlation_time_ps", "drift_kg_m3")
         reason = f"fewer than {MIN_SAMPLES} production samples, or all equal"
-        return {**result, **unknown, "converged": False, "reason": reason}
+        return {**result, **dict.fromkeys(unknown), "converged": False, "reason": reason}
     inefficiency = float(timeseries.statistical_inefficiency(density))
     effective = len(density) / inefficiency
     error = float(density.std(ddof=1) / np.sqrt(effective))
@@ -337,7 +359,9 @@ def summarise(density: np.ndarray, save_every_ps: float) -> dict[str, Any]:
     }
 
 
-def write_state(out: Path, box: Path, topology: Topology, rows: list[dict[str, Any]], frames: list[Sample]) -> None:
+def write_state(
+    out: Path, box: Path, topology: Topology, rows: list[dict[str, Any]], frames: list[Sample]
+) -> None:
     """Write every file of the state folder but equilibration.json."""
     out.mkdir(parents=True, exist_ok=True)
     for name in ("topology.json", "system.xml"):
@@ -358,9 +382,10 @@ def write_state(out: Path, box: Path, topology: Topology, rows: list[dict[str, A
 
 
 def write_dcd(path: Path, positions: np.ndarray, edges: np.ndarray) -> None:
-    """Write a DCD of positions (F, N, 3) and orthorhombic edges (F, 3) in angstrom, without mdtraj's date of writing."""
+    """Write a DCD of positions (F, N, 3) and orthorhombic edges (F, 3) in A, without the date of writing."""
     with DCDTrajectoryFile(str(path), "w", force_overwrite=True) as file:
-        file.write(positions.astype(np.float32), edges.astype(np.float32), np.full_like(edges, 90, dtype=np.float32))
+        angles_deg = np.full(edges.shape, 90, dtype=np.float32)
+        file.write(positions.astype(np.float32), edges.astype(np.float32), angles_deg)
     with path.open("r+b") as file:
         file.seek(180)  # the second title line of the header, 80 characters
         file.write(b" " * 80)
@@ -368,18 +393,22 @@ def write_dcd(path: Path, positions: np.ndarray, edges: np.ndarray) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the task; return its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--id", required=True, help="key of the state")
     parser.add_argument("--settings", required=True, type=Path, help="states/KEY.json of the plan")
     parser.add_argument("--box", required=True, type=Path, help="folder that BUILD_LIQUID wrote")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the simulation (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads (default: 1; more are not bit by bit reproducible)"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder to write")
     args = parser.parse_args(argv)
 
     def work() -> None:
         settings = json.loads(args.settings.read_text())
         topology = Topology.load(args.box / "topology.json")
-        atoms = ase.io.read(args.box / "box.extxyz")
+        atoms: Any = ase.io.read(args.box / "box.extxyz")
         phases = schedule(settings)
         seed, hot = settings["seed"], settings["anneal_K"]
         engine: Engine
@@ -405,6 +434,7 @@ def main(argv: list[str] | None = None) -> int:
             "pressure_bar": settings["pressure_bar"],
             "force_field": settings["force_field"],
             "engine": engine.name,
+            "cutoff_A": engine.cutoff_A,
             "n_atoms": len(topology),
             "phases_ps": {phase.name: phase.ps for phase in phases},
             **summarise(density, save_every_ps),

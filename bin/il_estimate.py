@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What a study will cost, from figures measured on two CPU cores without a GPU.
 
-An estimate to decide by, good to a factor of a few: it is there so that a plan of years is refused before it starts.
-Times are CPU core-seconds; a power law carries each figure from the atoms it was measured with to those of the plan.
+An estimate to decide by, good to a factor of a few: it is there so that a plan of years is refused before it
+starts. Times are CPU core-seconds; a power law carries each figure from the atoms it was measured with to
+those of the plan. Larger basis sets than the DZVP that was measured cost more.
 """
 
 from dataclasses import dataclass
@@ -32,8 +33,8 @@ def through(at: int, seconds: float, at_2: int, seconds_2: float) -> Law:
 
 # Energy, forces and stress of one frame. tblite 0.8.0: 70 and 280 atoms.
 # CP2K 2023.1, PBE-D3, DZVP: one and two PYR14BF4 pairs.
-# PySCF 2.14: one pair, 106 s SCF and 22 s gradient, 12 further energies for the stress by finite strain; its power is
-# that of CP2K, not measured.
+# PySCF 2.14: one pair, 106 s SCF and 22 s gradient, 12 further energies for the stress by finite strain; its
+# power is that of CP2K, not measured.
 CP2K = through(35, 60.0, 70, 150.0)
 LABELS = {
     "GFN1-xTB": through(70, 0.4, 280, 7.0),
@@ -53,7 +54,7 @@ CLASSICAL_NPT_EVALUATIONS = 3  # energy and forces, and two energies for the pre
 
 
 def mace_size(model: dict[str, Any]) -> float:
-    """Return about how much slower a MACE model is than the one measured: channels, orders, neighbours, layers."""
+    """Return about how much slower a MACE model is than the one measured, from its size."""
     size = model["channels"] / 32 * (model["max_L"] + 1) ** 2 / 4 * (model["r_max_A"] / 4.5) ** 3
     return max(size * model["interactions"] / 2 * (MACE_FLOAT64 if model["dtype"] == "float64" else 1.0), 0.1)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A force field for a box of ions: CL&P (OPLS form, geometric mixing) or a user's OpenMM XML, as an OpenMM System."""
+"""The OpenMM System of a box of ions: CL&P (OPLS form, geometric mixing) or a user's OpenMM XML."""
 
 import itertools
 from pathlib import Path
@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import openmm
 import yaml
+from openmm import app, unit
+
 from il_task import UserError
 from il_topology import Topology
-from openmm import app, unit
 
 EWALD_TOLERANCE = 5e-4
 WAYS_OUT = "give the liquid's force_field the path of an OpenMM XML that has them, or force_field: xtb"
@@ -22,7 +23,8 @@ TABLES = ("bonds", "angles", "torsions", "impropers")
 def load_forcefield(path: str | Path) -> dict[str, Any]:
     """Return a force field of assets/forcefields: types by name, bonded terms by class, scale_14.
 
-    Bonded terms are keyed by their classes in both directions; impropers by the sorted outer classes and the centre.
+    Bonded terms are keyed by their classes in both directions; impropers by the sorted outer classes and
+    the central one.
     """
     data = yaml.safe_load(Path(path).read_text())
     field: dict[str, Any] = {"name": data["name"], "scale_14": data["scale_14"], "types": {}}
@@ -47,8 +49,8 @@ def _improper_key(classes: tuple[str, ...]) -> tuple[str, ...]:
 def ion_terms(ion: dict[str, Any], field: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the force-field terms of one ion of topology.json, atom indices within the ion.
 
-    `bonds`, `angles`, `torsions`, `impropers`: (indices..., parameters); `excluded`: pairs one or two bonds apart;
-    `pairs_14`: pairs three bonds apart and not also closer, as across a five-membered ring.
+    `bonds`, `angles`, `torsions`, `impropers`: (indices..., parameters); `excluded`: pairs one or two bonds
+    apart; `pairs_14`: pairs three bonds apart and not also closer, as they are in a five-membered ring.
     Raises UserError where the force field lacks a type or a term, naming them all.
     """
     name, types = ion["name"], ion["types"]
@@ -96,7 +98,9 @@ def ion_terms(ion: dict[str, Any], field: dict[str, Any]) -> dict[str, list[Any]
     if missing:
         raise UserError(f"ion {name}: {field['name']} lacks {', '.join(sorted(set(missing)))}; {WAYS_OUT}")
 
-    excluded = {(min(i, j), max(i, j)) for i, j in ion["bonds"]} | {(min(a[0], a[2]), max(a[0], a[2])) for a in angles}
+    excluded = {(min(i, j), max(i, j)) for i, j in ion["bonds"]} | {
+        (min(a[0], a[2]), max(a[0], a[2])) for a in angles
+    }
     far = {(min(t[0], t[3]), max(t[0], t[3])) for t in torsions}
     terms["excluded"], terms["pairs_14"] = sorted(excluded), sorted(far - excluded)
     return terms
@@ -119,7 +123,7 @@ def _improper_order(near: list[int], classes: list[str], wanted: list[str]) -> l
 
 
 def rb_coefficients(v_kj_mol: list[float]) -> list[float]:
-    """Return the six Ryckaert-Bellemans coefficients of an OPLS torsion V1..V4 (trans is 180 degrees in OPLS)."""
+    """Return the six Ryckaert-Bellemans coefficients of an OPLS torsion V1..V4 (trans at 180 degrees)."""
     v1, v2, v3, v4 = v_kj_mol
     return [v2 + (v1 + v3) / 2, (3 * v3 - v1) / 2, 4 * v4 - v2, -2 * v3, -4 * v4, 0.0]
 
@@ -129,8 +133,8 @@ def build_system(
 ) -> openmm.System:
     """Return the OpenMM System of a box, periodic: no constraints, no barostat, no centre-of-mass remover.
 
-    `cell` (3, 3) in angstrom; `forcefield`: what `load_forcefield` returns, or the path of an OpenMM XML. Electrostatics by
-    particle-mesh Ewald, Lennard-Jones cut at `cutoff_A` with the analytical tail correction.
+    `cell` (3, 3) in angstrom; `forcefield`: what `load_forcefield` returns, or the path of an OpenMM XML.
+    Electrostatics by particle-mesh Ewald, Lennard-Jones cut at `cutoff_A` with the tail correction.
     Raises UserError for missing parameters, a charge that is not the ion's, or a cut-off above half the cell.
     """
     cell_nm = np.asarray(cell, dtype=float) / 10
@@ -153,7 +157,9 @@ def _opls_system(topology: Topology, cutoff_nm: float, field: dict[str, Any]) ->
             terms.append(ion_terms(ion, field))
             charge = sum(field["types"][kind]["charge_e"] for kind in ion["types"])
             if abs(charge - ion["charge"]) > 1e-6:
-                errors.append(f"ion {ion['name']}: its types carry {charge:+.4f} e, the ion {ion['charge']:+d} e")
+                errors.append(
+                    f"ion {ion['name']}: its types carry {charge:+.4f} e, the ion {ion['charge']:+d} e"
+                )
         except UserError as error:
             errors += error.errors
     if errors:
@@ -218,14 +224,16 @@ def _opls_system(topology: Topology, cutoff_nm: float, field: dict[str, Any]) ->
 
 
 def _xml_system(topology: Topology, cell_nm: np.ndarray, cutoff_nm: float, path: Path) -> openmm.System:
-    """Return the System of a box in a user's OpenMM force field; its templates are matched by elements and bonds."""
+    """Return the System in a user's OpenMM force field, its templates matched by elements and bonds."""
     atoms = app.Topology()
     chain = atoms.addChain()
     for molecule, name in enumerate(topology.molecule_ion):
         residue = atoms.addResidue(str(name), chain)
         for i in np.flatnonzero(topology.molecule == molecule):
             element = str(topology.elements[i])
-            atoms.addAtom(f"{element}{i - topology.starts[molecule] + 1}", app.Element.getBySymbol(element), residue)
+            atoms.addAtom(
+                f"{element}{i - topology.starts[molecule] + 1}", app.Element.getBySymbol(element), residue
+            )
     members = list(atoms.atoms())
     for i, j in topology.bonds:
         atoms.addBond(members[i], members[j])

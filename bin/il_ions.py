@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import yaml
 from ase.data import atomic_masses, atomic_numbers
-from il_task import UserError
-from rdkit import Chem, RDLogger
+from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
+
+from il_task import UserError
 
 CONFORMER_SEED = 7  # the geometry of an ion is part of the recipe, not of a study's randomness
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=float)
@@ -22,9 +23,9 @@ def library(assets: str | Path) -> dict[str, dict[str, Any]]:
 
 
 def parse(smiles: str) -> Chem.Mol:
-    """Return the molecule of a SMILES, hydrogens explicit: heavy atoms in SMILES order, then the hydrogens."""
-    RDLogger.DisableLog("rdApp.*")  # its warnings say less than the error below
-    molecule = Chem.MolFromSmiles(smiles)
+    """Return the molecule of a SMILES: its heavy atoms in SMILES order, then the hydrogens."""
+    with rdBase.BlockLogs():  # its warnings say less than the error below
+        molecule = Chem.MolFromSmiles(smiles)
     if molecule is None or molecule.GetNumAtoms() == 0:
         raise UserError(f"ions: smiles {smiles!r} is not a valid SMILES")
     if len(Chem.GetMolFrags(molecule)) > 1:
@@ -40,8 +41,8 @@ def canonical(smiles: str) -> str:
 def resolve(ion: dict[str, Any], ions: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return an ion of topology.json from one of a study: {name, smiles, count, types, hydrogen_types}.
 
-    An ion without types whose SMILES equals that of an ion in the library `ions` takes that ion's SMILES, hence its atom
-    order, and types; its name stays. `types` in the result is of every atom, or None.
+    An ion without types whose SMILES equals that of an ion in the library `ions` takes that ion's SMILES,
+    hence its atom order, and types; its name stays. `types` in the result is of every atom, or None.
     """
     if not ion.get("types"):
         same = [known for known in ions.values() if canonical(known["smiles"]) == canonical(ion["smiles"])]
@@ -79,11 +80,11 @@ def _types(molecule: Chem.Mol, heavy: list[str], hydrogen: dict[str, str]) -> li
 def geometry(smiles: str) -> np.ndarray:
     """Return start positions (atoms, 3) in angstrom, centred: ETKDG with a fixed seed.
 
-    Around a six-fold centre, as in PF6-, the neighbours lie on an octahedron, the first opposite the second and so on
+    The six neighbours in an ion like PF6- lie on an octahedron, the first opposite the second and so on
     (what `cis_only` in the force field counts on): distance geometry knows no octahedron.
     """
     molecule = parse(smiles)
-    parameters = rdDistGeom.ETKDGv3()
+    parameters: Any = rdDistGeom.ETKDGv3()
     parameters.randomSeed = CONFORMER_SEED
     if rdDistGeom.EmbedMolecule(molecule, parameters) != 0:
         parameters.useRandomCoords = True

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measured values to compare with: read from CSV, matched to liquids by composition, brought to SI units.
 
-A file has the columns of `COLUMNS` but the first, and `ions` in its place: the composition as "pyr14:1 tfsi:1".
+A file has the columns of `COLUMNS`, but `ions` in place of the first: the composition as "pyr14:1 tfsi:1".
 """
 
 import csv
@@ -14,7 +14,8 @@ from typing import Any
 from il_task import UserError
 
 COLUMNS = (
-    "liquid", "property", "species", "temperature_K", "value", "unit", "low", "high", "n", "source", "second_hand",
+    "liquid", "property", "species", "temperature_K", "value", "unit", "low", "high", "n", "source",
+    "second_hand",
 )  # fmt: skip
 FILE_COLUMNS = ("ions", *COLUMNS[1:])
 # Unit of each property in the plan, and factors from the others that a file may use.
@@ -146,7 +147,7 @@ def interpolate(low: dict[str, Any], high: dict[str, Any], temperature_K: float)
 def references_of(
     liquid: str, counts: Mapping[str, int], temperatures_K: Iterable[float], rows: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return what is known of a liquid: every measured row, and rows interpolated at the study's temperatures.
+    """Return what is known of a liquid: every measured row, and rows interpolated at given temperatures.
 
     Nothing is extrapolated, and nothing is interpolated where the temperature itself was measured.
     """

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The study file: what a user may write, in which units and within which bounds.
 
-The pydantic models below are the one definition: `studies/schema.json` is made from them, and `read_study` turns
-every departure from them into one line that names the field, the value and what would be right. What needs more
-than one field to judge (charges, boxes, datasets) is in `plan_study.py`.
+The pydantic models below are the one definition: `studies/schema.json` is made from them, and `read_draft`
+turns every departure from them into one line that names the field, the value and what would be right. What
+needs more than one field to judge (charges, boxes, datasets) is in `plan_study.py`.
 """
 
 import difflib
@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
@@ -29,7 +29,7 @@ from pydantic.fields import FieldInfo
 
 from il_task import UserError
 
-# --- The vocabulary ------------------------------------------------------------------------------------------
+# --- The vocabulary ------------------------------------------------------------------------------------
 
 
 def refuse_boolean(value: Any) -> Any:
@@ -70,7 +70,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-# --- The liquid ----------------------------------------------------------------------------------------------
+# --- The liquid ----------------------------------------------------------------------------------------
 
 
 class IonSmiles(Section):
@@ -86,7 +86,8 @@ def ion_form(value: Any) -> str:
 
 
 Ion = Annotated[
-    Annotated[Count, count(..., 1, 10_000, "how many a box holds"), Tag("count")] | Annotated[IonSmiles, Tag("smiles")],
+    Annotated[Count, count(..., 1, 10_000, "how many a box holds"), Tag("count")]
+    | Annotated[IonSmiles, Tag("smiles")],
     Discriminator(ion_form),
 ]
 
@@ -110,12 +111,12 @@ class Liquid(Section):
     )
     force_field: Path_ = Field(
         "clandp",
-        description="force field that equilibrates the box: clandp (its ions must be typed), xtb (GFN1-xTB: any ion, "
-        "slow), or the path of an OpenMM force-field XML file",
+        description="force field that equilibrates the box: clandp (its ions must be typed), xtb "
+        "(GFN1-xTB: any ion, slow), or the path of an OpenMM force-field XML file",
     )
 
 
-# --- Equilibration and sampling ------------------------------------------------------------------------------
+# --- Equilibration and sampling ------------------------------------------------------------------------
 
 
 class Equilibration(Section):
@@ -126,12 +127,17 @@ class Equilibration(Section):
         Annotated[Literal["auto"], Tag("auto")]
         | Annotated[Real, Field(ge=3, le=20, allow_inf_nan=False), Tag("number")],
         Discriminator(lambda value: "auto" if isinstance(value, str) and not is_number(value) else "number"),
-    ] = Field("auto", description="non-bonded cut-off (A); auto is 9 A, or 0.42 of the box edge where that is less")
+    ] = Field(
+        default="auto",
+        description="non-bonded cut-off (A); auto is 9 A, or 0.42 of the box edge where that is less",
+    )
     anneal_K: Real = number(600.0, 100, 3000, "temperature of the first, hot part (K)")
     anneal_ps: Real = number(60.0, 0, 1e6, "length of the hot part (ps)")
     cool_ps: Real = number(100.0, 0, 1e6, "time to cool to the liquid's temperature (ps)")
     settle_ps: Real = number(50.0, 0, 1e6, "time at the liquid's temperature that is discarded (ps)")
-    production_ps: Real = number(200.0, 0.01, 1e7, "time that EQ frames and the classical density are taken from (ps)")
+    production_ps: Real = number(
+        200.0, 0.01, 1e7, "time that EQ frames and the classical density are taken from (ps)"
+    )
     save_every_ps: Real = number(0.5, 0.001, 1e4, "time between saved frames (ps)")
 
 
@@ -163,8 +169,12 @@ class Packing(Section):
     """Random packings, dilute to dense, strained."""
 
     frames: Count = count(..., 1, 1_000_000, "frames for each liquid")
-    density_min_fraction: Real = number(0.5, 0.02, 2, "lowest density, as a fraction of the equilibrium density")
-    density_max_fraction: Real = number(1.1, 0.02, 2, "highest density, as a fraction of the equilibrium density")
+    density_min_fraction: Real = number(
+        0.5, 0.02, 2, "lowest density, as a fraction of the equilibrium density"
+    )
+    density_max_fraction: Real = number(
+        1.1, 0.02, 2, "highest density, as a fraction of the equilibrium density"
+    )
     strain: Real = number(0.05, 0, 0.3, "largest strain of the cell")
 
 
@@ -178,17 +188,17 @@ class Rattle(Section):
 class NeqRecipes(Section):
     """Non-equilibrated frames: each recipe is left out where it is not named."""
 
-    volume_scan: VolumeScan | None = Field(None, description="boxes scaled with rigid ions")
-    oscillation: Oscillation | None = Field(None, description="runs whose temperature and box swing")
-    packing: Packing | None = Field(None, description="strained random packings")
-    rattle: Rattle | None = Field(None, description="displaced equilibrium frames")
+    volume_scan: VolumeScan | None = Field(default=None, description="boxes scaled with rigid ions")
+    oscillation: Oscillation | None = Field(default=None, description="runs whose temperature and box swing")
+    packing: Packing | None = Field(default=None, description="strained random packings")
+    rattle: Rattle | None = Field(default=None, description="displaced equilibrium frames")
 
 
 class TestScan(Section):
     """A volume scan with frozen ions that is kept out of all training: the density's own test."""
 
     scales: tuple[Annotated[Real, between(0.7, 2)], ...] = Field(
-        (0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.08, 1.12),
+        default=(0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.08, 1.12),
         min_length=3,
         max_length=200,
         description="factors on the box edge; 1.0 must be one of them",
@@ -198,19 +208,25 @@ class TestScan(Section):
 class Sampling(Section):
     """Which frames are taken to be labelled."""
 
-    eq: EqFrames | None = Field(None, description="equilibrated frames (kind eq)")
-    neq: NeqRecipes = Field(NeqRecipes(), description="non-equilibrated frames (kind neq), by recipe")
-    test_scan: TestScan | None = Field(TestScan(), description="frozen-ion volume scan, always in the test split")
+    eq: EqFrames | None = Field(default=None, description="equilibrated frames (kind eq)")
+    neq: NeqRecipes = Field(
+        default_factory=NeqRecipes, description="non-equilibrated frames (kind neq), by recipe"
+    )
+    test_scan: TestScan | None = Field(
+        default_factory=TestScan, description="frozen-ion volume scan, always in the test split"
+    )
     seed: Count = count(1, 0, 2**31 - 1, "seed of every random choice of the sampling")
 
 
-# --- Labels --------------------------------------------------------------------------------------------------
+# --- Labels --------------------------------------------------------------------------------------------
 
 
 class LabelTasks(Section):
     """What every engine shares."""
 
-    chunk: Count = count(20, 1, 10_000, "frames labelled by one task; neighbours start from each other's wave function")
+    chunk: Count = count(
+        20, 1, 10_000, "frames labelled by one task; neighbours start from each other's wave function"
+    )
     max_failed_fraction: Real = number(0.05, 0, 1, "share of failed labels above which the run stops")
 
 
@@ -227,9 +243,15 @@ class XtbLabels(LabelTasks):
 class DftLabels(LabelTasks):
     """Density functional theory: every setting that changes the energy is named, none is implied."""
 
-    functional: Literal["PBE", "revPBE", "BLYP", "r2SCAN"] = Field(description="exchange-correlation functional")
-    dispersion: Literal["none", "D3", "D3(BJ)"] = Field(description="dispersion correction; a liquid needs one")
-    basis: Text = Field(description="orbital basis, such as DZVP-MOLOPT-SR-GTH (cp2k) or gth-dzvp-molopt-sr (pyscf)")
+    functional: Literal["PBE", "revPBE", "BLYP", "r2SCAN"] = Field(
+        description="exchange-correlation functional"
+    )
+    dispersion: Literal["none", "D3", "D3(BJ)"] = Field(
+        description="dispersion correction; a liquid needs one"
+    )
+    basis: Text = Field(
+        description="orbital basis, such as DZVP-MOLOPT-SR-GTH (cp2k) or gth-dzvp-molopt-sr (pyscf)"
+    )
     potential: Text = Field(description="pseudopotentials that fit functional and basis, such as GTH-PBE")
     cutoff_Ry: Real = number(..., 50, 5000, "plane-wave cut-off of the density (Ry)")
     eps_scf: Real = number(..., 1e-12, 1e-4, "convergence of the SCF (Ha)")
@@ -246,13 +268,17 @@ class PyscfLabels(DftLabels):
     """DFT by PySCF, on CPU or GPU."""
 
     engine: Literal["pyscf"] = Field(description="pyscf: DFT by PySCF, or GPU4PySCF where there is a GPU")
-    rel_cutoff_Ry: Real | None = number(None, 10, 500, "not used by pyscf: accepted so that sections can be exchanged")
+    rel_cutoff_Ry: Real | None = number(
+        None, 10, 500, "not used by pyscf: accepted so that sections can be exchanged"
+    )
 
 
 class OwnLabels(Section):
     """Labels that you already have: nothing is sampled or labelled."""
 
-    frames: Path_ = Field(description="extxyz with REF_energy (eV), REF_forces (eV/A), REF_stress (eV/A^3), kind, group")
+    frames: Path_ = Field(
+        description="extxyz with REF_energy (eV), REF_forces (eV/A), REF_stress (eV/A^3), kind, group"
+    )
     theory: Text = Field(description="name of the level of theory, such as 'PBE-D3(BJ)/DZVP, CP2K 2025.1'")
     max_failed_fraction: Real = number(0.05, 0, 1, "share of unusable frames above which the run stops")
 
@@ -281,7 +307,7 @@ class Split(Section):
     seed: Count = count(1, 0, 2**31 - 1, "seed of the division")
 
 
-# --- Models --------------------------------------------------------------------------------------------------
+# --- Models --------------------------------------------------------------------------------------------
 
 
 class AnyModel(Section):
@@ -294,11 +320,17 @@ class LearnedModel(AnyModel):
     """A model that is trained here, or comes as weights."""
 
     datasets: tuple[Key, ...] | None = Field(
-        None, min_length=1, description="datasets to train on, one model for each; left out, all of them"
+        default=None,
+        min_length=1,
+        description="datasets to train on, one model for each; left out, all of them",
     )
-    weights: Path_ | None = Field(None, description="file of weights to start from or to use as they are")
-    sha256: Sha256 | None = Field(None, description="sha256 of the weights: checked before they are opened")
-    licence: Text | None = Field(None, description="licence of the weights, such as MIT")
+    weights: Path_ | None = Field(
+        default=None, description="file of weights to start from or to use as they are"
+    )
+    sha256: Sha256 | None = Field(
+        default=None, description="sha256 of the weights: checked before they are opened"
+    )
+    licence: Text | None = Field(default=None, description="licence of the weights, such as MIT")
 
 
 class MaceModel(LearnedModel):
@@ -306,9 +338,12 @@ class MaceModel(LearnedModel):
 
     framework: Literal["mace"] = Field(description="mace")
     mode: Literal["zero-shot", "finetune", "replay"] | None = Field(
-        None, description="use of the weights: as they are, fine-tuned, or fine-tuned while replaying replay_frames"
+        default=None,
+        description="use of the weights: as they are, fine-tuned, or fine-tuned along with replay_frames",
     )
-    replay_frames: Path_ | None = Field(None, description="extxyz of the foundation model's own data (mode replay)")
+    replay_frames: Path_ | None = Field(
+        default=None, description="extxyz of the foundation model's own data (mode replay)"
+    )
     channels: Count = count(128, 1, 2048, "feature channels")
     max_L: Count = count(1, 0, 4, "highest order of the equivariant messages")
     r_max_A: Real = number(6.0, 2, 15, "cut-off radius (A)")
@@ -328,7 +363,7 @@ class DeepmdModel(LearnedModel):
     """A DeePMD model."""
 
     framework: Literal["deepmd"] = Field(description="deepmd")
-    mode: Literal["zero-shot"] | None = Field(None, description="use of the weights: as they are")
+    mode: Literal["zero-shot"] | None = Field(default=None, description="use of the weights: as they are")
     descriptor: Literal["se_e2_a"] = Field("se_e2_a", description="descriptor")
     rcut_A: Real = number(6.0, 2, 15, "cut-off radius (A)")
     rcut_smth_A: Real = number(0.5, 0, 14.9, "radius where the cut-off begins to smooth (A)")
@@ -367,7 +402,7 @@ class XtbModel(AnyModel):
 Model = Annotated[MaceModel | DeepmdModel | ClassicalModel | XtbModel, Field(discriminator="framework")]
 
 
-# --- The study -----------------------------------------------------------------------------------------------
+# --- The study -----------------------------------------------------------------------------------------
 
 
 class Md(Section):
@@ -375,7 +410,9 @@ class Md(Section):
 
     timestep_fs: Real = number(0.5, 0.05, 4, "time step (fs)")
     npt_ps: Real = number(..., 0.001, 1e6, "length of the run at constant pressure, for the density (ps)")
-    nvt_ps: Real = number(..., 0, 1e6, "length of the run at constant volume, for diffusion and structure (ps)")
+    nvt_ps: Real = number(
+        ..., 0, 1e6, "length of the run at constant volume, for diffusion and structure (ps)"
+    )
     replicas: Count = count(1, 1, 100, "independent boxes of each liquid and temperature")
     thermostat_fs: Real = number(100.0, 1, 1e5, "time constant of the thermostat (fs)")
     barostat_fs: Real = number(500.0, 10, 1e6, "time constant of the barostat (fs)")
@@ -388,22 +425,35 @@ class Study(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)] = Field(
         description="name of the study: small letters, digits, _, . and -"
     )
-    description: str | None = Field(None, max_length=2000, description="what the study is for, in a sentence")
-    liquids: tuple[Liquid, ...] = Field(min_length=1, max_length=200, description="liquids to study")
-    equilibration: Equilibration = Field(Equilibration(), description="the classical run that all models start from")
-    sampling: Sampling | None = Field(None, description="frames to label; needed to train, unless labels.frames")
-    labels: Labels | None = Field(None, description="level of theory of the labels; needed to train")
-    datasets: dict[Key, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
-        {}, max_length=50, description="named mixtures of kinds to train on, such as {eq: [eq], both: [eq, neq]}"
+    description: str | None = Field(
+        default=None, max_length=2000, description="what the study is for, in a sentence"
     )
-    split: Split = Field(Split(), description="division into training, validation and test")
+    liquids: tuple[Liquid, ...] = Field(min_length=1, max_length=200, description="liquids to study")
+    equilibration: Equilibration = Field(
+        default_factory=Equilibration, description="the classical run that all models start from"
+    )
+    sampling: Sampling | None = Field(
+        default=None, description="frames to label; needed to train, unless labels.frames"
+    )
+    labels: Labels | None = Field(default=None, description="level of theory of the labels; needed to train")
+    datasets: dict[Key, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        {},
+        max_length=50,
+        description="named mixtures of kinds to train on, such as {eq: [eq], both: [eq, neq]}",
+    )
+    split: Split = Field(default_factory=Split, description="division into training, validation and test")
     models: tuple[Model, ...] = Field(min_length=1, max_length=100, description="models to compare")
     seeds: tuple[Annotated[Count, Field(ge=0, le=2**31 - 1)], ...] = Field(
-        (1,), min_length=1, max_length=100, description="every learned model is trained once for each of these seeds"
+        (1,),
+        min_length=1,
+        max_length=100,
+        description="every learned model is trained once for each of these seeds",
     )
     md: Md = Field(description="molecular dynamics of every model")
     references: tuple[Path_, ...] = Field(
-        ("assets/references/ilthermo.csv",), max_length=50, description="CSV files of measured values to compare with"
+        ("assets/references/ilthermo.csv",),
+        max_length=50,
+        description="CSV files of measured values to compare with",
     )
     budget_core_hours: Real = number(
         100_000.0, 0.001, 1e9, "the plan is refused where its estimated cost is above this (CPU core-hours)"
@@ -416,7 +466,7 @@ def schema() -> str:
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **body}, indent=2) + "\n"
 
 
-# --- From text to a study, or to one line for each mistake ---------------------------------------------------
+# --- From text to a study, or to one line for each mistake ---------------------------------------------
 
 MODELS: dict[str, type[AnyModel]] = {
     "mace": MaceModel,
@@ -442,7 +492,16 @@ HINTS: dict[tuple[str, str], Callable[[float], str]] = {
     ("above", "_ps"): lambda v: f"is it {v:g} fs? give ps, {v / 1000:g}",
     ("below", "_A"): lambda v: f"is it {v:g} nm? give angstrom, {v * 10:g}",
 }
-UNITS = {"_K": "K", "_bar": "bar", "_kg_m3": "kg/m3", "_fs": "fs", "_ps": "ps", "_A": "A", "_Ry": "Ry", "_hours": "h"}
+UNITS = {
+    "_K": "K",
+    "_bar": "bar",
+    "_kg_m3": "kg/m3",
+    "_fs": "fs",
+    "_ps": "ps",
+    "_A": "A",
+    "_Ry": "Ry",
+    "_hours": "h",
+}
 
 
 class Loader(yaml.SafeLoader):
@@ -460,7 +519,8 @@ class Loader(yaml.SafeLoader):
                 line, column = key.start_mark.line + 1, key.start_mark.column + 1
                 if key.value in seen:
                     self.duplicates.append(
-                        f"line {line}, column {column}: {brief(key.value)} is already given in line {seen[key.value]}"
+                        f"line {line}, column {column}: {brief(key.value)} "
+                        f"is already given in line {seen[key.value]}"
                     )
                 seen.setdefault(key.value, line)
         return super().construct_mapping(node, deep)
@@ -478,14 +538,14 @@ def parse_yaml(text: str, name: str) -> Any:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = " ".join(str(error.problem or error.context).split())
-        raise UserError(f"{name}: {where}not YAML: {problem}") from error
+        raise UserError(one_line(f"{name}: {where}not YAML: {problem}")) from error
     except yaml.YAMLError as error:  # a character that YAML does not allow has a position but no mark
         line = text.count("\n", 0, getattr(error, "position", 0)) + 1
         raise UserError(f"{name}: line {line}: not YAML: a character that YAML does not allow") from error
     except (RecursionError, ValueError, OverflowError) as error:  # nested without end, or 2026-02-31
         raise UserError(f"{name}: not YAML: {' '.join(str(error).split())[:100]}") from error
     if loader.duplicates:
-        raise UserError(*(f"{name}: {line}" for line in loader.duplicates))
+        raise UserError(*(one_line(f"{name}: {line}") for line in loader.duplicates))
     return content
 
 
@@ -504,6 +564,11 @@ def brief(value: Any) -> str:
         return {None: "nothing", True: "true", False: "false"}[value]
     text = f"{value:g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def one_line(text: str) -> str:
+    """Return a text with every character that does not print as its escape."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def path_text(loc: tuple[Any, ...]) -> str:
@@ -537,7 +602,7 @@ class Problems:
             section = order.index(loc[0]) if loc and loc[0] in order else -1
             return section, loc[1] if len(loc) > 1 and isinstance(loc[1], int) else -1
 
-        texts = (f"{path_text(loc)}: {text}" for loc, text in sorted(self.found, key=place))
+        texts = (one_line(f"{path_text(loc)}: {text}") for loc, text in sorted(self.found, key=place))
         return list(dict.fromkeys(texts))
 
 
@@ -602,15 +667,18 @@ def explain(error: Any, cls: type[Section], name: Any) -> str:
         unit = next((text for suffix, text in UNITS.items() if ending.endswith(suffix)), "")
         line = f"{shown} is {word} {bound:g} {unit}".rstrip()
         amount = float(value)
-        hint = next((hint for (side, end), hint in HINTS.items() if side == word and ending.endswith(end)), None)
+        hint = next(
+            (hint for (side, end), hint in HINTS.items() if side == word and ending.endswith(end)), None
+        )
         return f"{line}: {hint(amount)}" if hint and amount > 0 else line
     if kind.startswith("float") or kind == "finite_number":
         return f"{shown} is not a number"
     if kind.startswith("int"):
         return f"{shown} is not a whole number"
-    if kind in ("literal_error", "union_tag_invalid"):
-        known_values = context.get("expected") or context.get("expected_tags")
-        return f"{context.get('tag', shown)}: give one of {known_values}"
+    if kind == "union_tag_invalid":
+        return f"engine is {context['tag']!r}: give xtb, cp2k or pyscf"
+    if kind == "literal_error":
+        return f"{shown}: give one of {context['expected']}"
     if kind == "union_tag_not_found":
         return "engine is missing: give xtb, cp2k or pyscf; or frames, the path of your own labels"
     if kind == "string_pattern_mismatch":
@@ -631,11 +699,12 @@ def explain(error: Any, cls: type[Section], name: Any) -> str:
     return f"{shown}: {' '.join(error['msg'].split())}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def adapter(cls: type[Section], name: str) -> TypeAdapter[Any]:
     """Return what validates one field of a section by itself."""
     info: FieldInfo = cls.model_fields[name]
-    return TypeAdapter(Annotated[info.annotation, info])
+    annotation: Any = Annotated[info.annotation, info]
+    return TypeAdapter(annotation)
 
 
 def partial(
@@ -731,4 +800,3 @@ def read_draft(raw: Any, problems: Problems) -> Draft:
             cls = MODELS.get(framework or "", AnyModel)
             draft.models[index] = partial(cls, item, (name, index), problems)
     return draft
-

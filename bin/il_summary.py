@@ -5,27 +5,28 @@ The rules, which report.html repeats in words:
 
 - A *group* is one liquid, model, dataset and temperature. Its runs (replicas, model seeds) are combined by
   `il_verdicts.combine`. A group is converged when every planned run of it has a converged measurement; a run
-  that broke, failed or never ran makes the group not converged (the survivors alone would be a biased sample),
-  yet the mean of what was measured is still shown.
+  that broke, failed or never ran makes the group not converged (the survivors alone would be a biased
+  sample), yet the mean of what was measured is still shown.
 - Pairs differ in one thing: the model, or the dataset, or one side is an untrained model. Each model is also
   set against the reference. For the reference, the given range is read as a 95 % interval.
 - ``difference`` is model_a minus model_b with its 95 % interval; p-values are corrected by Holm over all
   verdicts of one property. ``not distinguishable``: the corrected test cannot exclude a difference of 0.
   ``not converged``: either side is not converged; the difference is given for orientation only.
-- ``a`` or ``b``: that model is closer to the reference (density, diffusion: the models differ, and the reference
-  lies on that side of their midpoint, both beyond the error), or has the lower error (force_rmse,
+- ``a`` or ``b``: that model is closer to the reference (density, diffusion: the models differ, and the
+  reference lies on that side of their midpoint, both beyond the error), or has the lower error (force_rmse,
   scan_energy_rmse).
-- ``differs``: the two differ, but without a usable reference larger is not better, so neither wins. Against the
-  reference itself it means: the model is off by more than the error.
+- ``differs``: the two differ, but without a usable reference larger is not better, so neither wins. Against
+  the reference itself it means: the model is off by more than the error.
 """
 
 import math
 from collections.abc import Iterable
 from typing import Any
 
-import il_verdicts as iv
 import numpy as np
 import polars as pl
+
+import il_verdicts as iv
 
 Row = dict[str, Any]
 
@@ -58,47 +59,27 @@ def finite(value: float | None) -> float | None:
 def reference_at(
     references: pl.DataFrame, liquid: str, quantity: str, species: str | None, temperature_K: float
 ) -> Row | None:
-    """Return the reference of a quantity at a temperature, or None.
+    """Return the reference of a quantity at a temperature (within half a kelvin), or None.
 
-    Between two temperatures of one source, density is interpolated linearly in T and diffusion as
-    ln D in 1/T; nothing is extrapolated. First-hand numbers go before second-hand ones.
+    The plan has interpolated what could be; a reference without a temperature is no reference for a state.
+    First-hand numbers go before second-hand ones, and a measured temperature before an interpolated one.
     """
     rows = references.filter(
         (pl.col("liquid") == liquid)
         & (pl.col("property") == quantity)
         & pl.col("species").eq_missing(pl.lit(species, pl.String))
-    ).sort("second_hand", "source", "temperature_K", nulls_last=True)
-    for (source,), part in rows.group_by("source", maintain_order=True):
-        points = part.to_dicts()
-        below = [r for r in points if r["temperature_K"] <= temperature_K + 0.5]
-        above = [r for r in points if r["temperature_K"] >= temperature_K - 0.5]
-        if not below or not above:
-            continue
-        low, high = below[-1], above[0]
-        span = high["temperature_K"] - low["temperature_K"]
-        if abs(span) < 1.0:
-            low = high = min(points, key=lambda r: abs(r["temperature_K"] - temperature_K))
-            weight = 0.0
-        elif quantity == "diffusion":
-            weight = (1 / low["temperature_K"] - 1 / temperature_K) / (
-                1 / low["temperature_K"] - 1 / high["temperature_K"]
-            )
-        else:
-            weight = (temperature_K - low["temperature_K"]) / span
-
-        def between(name: str, low: Row = low, high: Row = high, weight: float = weight) -> float | None:
-            ends = low[name], high[name]
-            if ends[0] is None or ends[1] is None:
-                return None
-            if quantity == "diffusion":
-                return math.exp((1 - weight) * math.log(ends[0]) + weight * math.log(ends[1]))
-            return (1 - weight) * ends[0] + weight * ends[1]
-
-        return {
-            "reference": between("value"), "reference_low": between("low"), "reference_high": between("high"),
-            "reference_source": source, "reference_second_hand": bool(low["second_hand"]),
-        }  # fmt: skip
-    return None
+        & ((pl.col("temperature_K") - temperature_K).abs() <= 0.5)
+    ).sort("second_hand", pl.col("source").str.contains("interpolated"), "source", "temperature_K")
+    if not rows.height:
+        return None
+    best = rows.row(0, named=True)
+    return {
+        "reference": best["value"],
+        "reference_low": best["low"],
+        "reference_high": best["high"],
+        "reference_source": best["source"],
+        "reference_second_hand": best["second_hand"],
+    }
 
 
 def groups(rows: pl.DataFrame, keys: list[str]) -> Iterable[tuple[Row, list[Row]]]:
@@ -107,11 +88,13 @@ def groups(rows: pl.DataFrame, keys: list[str]) -> Iterable[tuple[Row, list[Row]
         yield dict(zip(keys, values, strict=True)), part.to_dicts()
 
 
-def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) -> tuple[list[Row], list[Row]]:
+def summarise_runs(
+    rows: pl.DataFrame, quantity: str, references: pl.DataFrame
+) -> tuple[list[Row], list[Row]]:
     """Combine the runs of each group; return the summary rows and, beside them, what verdicts need.
 
-    ``rows``: one run (and species) each, with liquid, model, dataset, framework, temperature_K, species, seed,
-    replica, value, standard_error, dof, correction, converged, reason.
+    ``rows``: one run (and species) each, with liquid, model, dataset, framework, temperature_K, species,
+    seed, replica, value, standard_error, dof, correction, converged, reason.
     """
     unit = {"density": "kg/m3", "diffusion": "m2/s"}[quantity]
     summary, items = [], []
@@ -127,10 +110,14 @@ def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) 
                 [r["dof"] if finite(r["dof"]) else math.inf for r in used],
             )
         known = estimate is not None and math.isfinite(estimate.standard_error)
-        notes = [f"{len(poor)} of {len(runs)} runs: {'; '.join(count(r['reason'] or 'no reason' for r in poor))}"]
+        notes = [
+            f"{len(poor)} of {len(runs)} runs: {'; '.join(count(r['reason'] or 'no reason' for r in poor))}"
+        ]
         if not poor:
             notes = ["one run: the interval is its own error, without the spread between runs"]
-            notes = notes if len(runs) == 1 else []
+            if len(runs) > 1:
+                one_seed = key["dataset"] is not None and len({r["seed"] for r in used}) == 1
+                notes = ["one model seed: the spread between seeds is not included"] if one_seed else []
         corrections = [r["correction"] for r in used]
         corrected = bool(used) and all(finite(c) is not None for c in corrections)
         if quantity == "diffusion":
@@ -141,13 +128,17 @@ def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) 
                 else "no box-size correction (viscosity unknown): expected to be too low against experiment"
             )
         row = key | {
-            "property": quantity, "unit": unit, "runs": len(used), "planned_runs": len(runs),
+            "property": quantity,
+            "unit": unit,
+            "runs": len(used),
+            "planned_runs": len(runs),
             "value": estimate.value if estimate else None,
-            "standard_error": estimate.standard_error if known else None,
-            "ci95_low": estimate.interval()[0] if known else None,
-            "ci95_high": estimate.interval()[1] if known else None,
-            "converged": not poor and known, "reason": "; ".join(notes) or None,
-        }  # fmt: skip
+            "standard_error": estimate.standard_error if estimate and known else None,
+            "ci95_low": estimate.interval()[0] if estimate and known else None,
+            "ci95_high": estimate.interval()[1] if estimate and known else None,
+            "converged": not poor and known,
+            "reason": "; ".join(notes) or None,
+        }
         row |= reference_at(references, key["liquid"], quantity, key["species"], key["temperature_K"]) or {}
         summary.append(row)
         shift = sum(corrections) / len(used) if quantity == "diffusion" and corrected else 0.0
@@ -166,10 +157,12 @@ def count(reasons: Iterable[str]) -> list[str]:
 def summarise_forces(errors: pl.DataFrame, liquid: str) -> tuple[list[Row], list[Row]]:
     """Combine the seeds of each model: RMSE of the forces over the whole test set.
 
-    The test set is common to all models and seeds, so its sampling error is added, not averaged. The interval of
-    a difference treats the models as independent; as they share the test set it errs on the wide side.
+    The test set is common to all models and seeds, so its sampling error is added, not averaged. The interval
+    of a difference treats the models as independent; as they share the test set it errs on the wide side.
     """
-    rows = errors.filter((pl.col("split") == "test") & (pl.col("quantity") == "force") & (pl.col("scope") == "all"))
+    rows = errors.filter(
+        (pl.col("split") == "test") & (pl.col("quantity") == "force") & (pl.col("scope") == "all")
+    )
     summary, items = [], []
     for key, seeds in groups(rows, ["model", "dataset"]):
         errors_1 = [
@@ -187,16 +180,28 @@ def summarise_forces(errors: pl.DataFrame, liquid: str) -> tuple[list[Row], list
 
 
 def error_row(key: Row, liquid: str, quantity: str, unit: str, estimate: iv.Estimate, seeds: int) -> Row:
-    """Return the summary row of an error of a model; errors are always "converged" when they have an interval."""
+    """Return the summary row of an error of a model, which is "converged" when it has an interval."""
     known = math.isfinite(estimate.standard_error)
-    reason = None if seeds > 1 or key["dataset"] is None else "one seed: the spread between seeds is not included"
+    reason = (
+        None if seeds > 1 or key["dataset"] is None else "one seed: the spread between seeds is not included"
+    )
     low, high = (max(0.0, x) if known else None for x in estimate.interval())
     return key | {
-        "liquid": liquid, "temperature_K": None, "property": quantity, "species": None, "framework": None,
-        "value": estimate.value, "standard_error": estimate.standard_error if known else None,
-        "ci95_low": low, "ci95_high": high, "unit": unit, "runs": seeds, "planned_runs": seeds, "converged": known,
+        "liquid": liquid,
+        "temperature_K": None,
+        "property": quantity,
+        "species": None,
+        "framework": None,
+        "value": estimate.value,
+        "standard_error": estimate.standard_error if known else None,
+        "ci95_low": low,
+        "ci95_high": high,
+        "unit": unit,
+        "runs": seeds,
+        "planned_runs": seeds,
+        "converged": known,
         "reason": reason if known else "too few points for an interval",
-    }  # fmt: skip
+    }
 
 
 def scan_points(scan: pl.DataFrame, liquid: str) -> dict[tuple[str, str | None], pl.DataFrame]:
@@ -212,7 +217,13 @@ def scan_points(scan: pl.DataFrame, liquid: str) -> dict[tuple[str, str | None],
     ).with_columns(square=(pl.col("energy_model_ev_per_atom") - pl.col("energy_ref_ev_per_atom")) ** 2)
     return {
         (key["model"], key["dataset"]): pl.DataFrame(part)
-        .pivot("model_key", index=["group", "scale"], values="square", aggregate_function="mean", sort_columns=True)
+        .pivot(
+            "model_key",
+            index=["group", "scale"],
+            values="square",
+            aggregate_function="mean",
+            sort_columns=True,
+        )
         .sort("group", "scale")
         for key, part in groups(rows, ["model", "dataset"])
     }
@@ -225,31 +236,38 @@ def blocks_of(points: pl.DataFrame) -> list[str]:
 
 
 def scan_estimate(points: pl.DataFrame, others: pl.DataFrame | None = None) -> iv.Estimate:
-    """Return the RMSE of the scan, or with ``others`` the paired difference of two models' RMSE.
+    """Return the RMSE of the scan (eV/atom), or with ``others`` the paired ln(RMSE / RMSE of the others).
 
-    The jackknife over points and the spread between seeds add. Neighbouring scales are correlated, so that with
-    few scans the error is a lower bound.
+    The jackknife over points and the spread between seeds add. Neighbouring scales are correlated, so that
+    with few scans the error is a lower bound. Errors below 1e-9 eV/atom count as that.
     """
-    if others is not None:
-        shared = points.join(others, on=["group", "scale"], how="inner", suffix="_b").sort("group", "scale")
-        names = points.columns[2:], [f"{c}_b" if c in points.columns else c for c in others.columns[2:]]
+    if others is None:
+        shared, names = points, [points.columns[2:]]
     else:
-        shared, names = points, (points.columns[2:],)
-    squares = [shared.select(n).to_numpy().T for n in names]
+        others = others.rename({c: f"other {c}" for c in others.columns[2:]})
+        shared = points.join(others, on=["group", "scale"], how="inner").sort("group", "scale")
+        names = [points.columns[2:], others.columns[2:]]
+    squares = [np.maximum(shared.select(n).to_numpy().T, 1e-18) for n in names]
     estimate = iv.rmse_over_points(np.array([s.mean(axis=0) for s in squares]), blocks_of(shared))
-    variance, parts = estimate.standard_error**2, []
-    parts.append((variance, estimate.dof))
+    parts = [(estimate.standard_error**2, estimate.dof)]
     for s in squares:
         if len(s) > 1:
-            spread = float(np.var(np.sqrt(s.mean(axis=1)), ddof=1)) / len(s)
-            variance += spread
-            parts.append((spread, len(s) - 1))
+            roots = np.sqrt(s.mean(axis=1))
+            parts.append(
+                (float(np.var(roots if others is None else np.log(roots), ddof=1)) / len(s), len(s) - 1)
+            )
+    variance = sum(v for v, _ in parts)
     return iv.Estimate(estimate.value, math.sqrt(variance), iv.satterthwaite(variance, parts))
 
 
 def one_factor_apart(a: Row, b: Row) -> bool:
     """Tell whether two groups differ in one thing only, or one of them is an untrained model."""
-    return a["dataset"] is None or b["dataset"] is None or a["model"] == b["model"] or a["dataset"] == b["dataset"]
+    return (
+        a["dataset"] is None
+        or b["dataset"] is None
+        or a["model"] == b["model"]
+        or a["dataset"] == b["dataset"]
+    )
 
 
 def judge(items: list[Row], quantity: str, scans: dict[str, dict] | None = None) -> list[Row]:
@@ -268,7 +286,9 @@ def judge(items: list[Row], quantity: str, scans: dict[str, dict] | None = None)
         if r["p_holm"] >= iv.LEVEL:
             r["verdict"] = "not distinguishable"
             if r["p_value"] < iv.LEVEL:
-                r["notes"].insert(0, f"the interval excludes 0, but not after Holm's correction over {len(tested)} tests")
+                r["notes"].insert(
+                    0, f"the interval excludes 0, but not after Holm's correction over {len(tested)} tests"
+                )
         elif r["side"] is None:
             r["verdict"] = "differs"
         elif p < iv.LEVEL:
@@ -289,47 +309,73 @@ def by_state(items: list[Row]) -> list[tuple[tuple, list[Row]]]:
     return list(found.items())
 
 
-def verdict_row(a: Row, name_b: str, delta: iv.Estimate | None) -> Row:
-    """Return an undecided verdict between a and another."""
+def verdict_row(a: Row, name_b: str, delta: iv.Estimate | None, scale: float | None = None) -> Row:
+    """Return an undecided verdict between a and another.
+
+    ``scale``: delta is L = ln(x / y), and scale the geometric mean g of x and y. As x - y = 2 g sinh(L / 2),
+    an interval of L becomes one of the difference, which holds 0 exactly when that of L does.
+    """
     known = delta is not None and math.isfinite(delta.standard_error)
     low, high = delta.interval() if delta is not None and known else (None, None)
+    value = delta.value if delta is not None else None
+    if scale is not None:
+        value, low, high = (None if x is None else 2 * scale * math.sinh(x / 2) for x in (value, low, high))
     return {
-        "liquid": a["liquid"], "temperature_K": a["temperature_K"], "property": a["property"],
-        "species": a["species"], "model_a": label(a["model"], a["dataset"]), "model_b": name_b,
-        "difference": delta.value if delta else None, "ci95_low": low, "ci95_high": high, "unit": a["unit"],
-        "verdict": "not converged", "p_value": None, "p_holm": None, "side": None, "p_side": 0.0, "notes": [],
-    }  # fmt: skip
+        "liquid": a["liquid"],
+        "temperature_K": a["temperature_K"],
+        "property": a["property"],
+        "species": a["species"],
+        "model_a": label(a["model"], a["dataset"]),
+        "model_b": name_b,
+        "difference": value,
+        "ci95_low": low,
+        "ci95_high": high,
+        "unit": a["unit"],
+        "verdict": "not converged",
+        "p_value": None,
+        "p_holm": None,
+        "side": None,
+        "p_side": 0.0,
+        "notes": [],
+    }
 
 
 def compare(a: Row, b: Row, quantity: str, scans: dict[str, dict] | None = None) -> Row:
     """Return the verdict row of two models, before the correction for many tests."""
-    ea, eb = a["estimate"], b["estimate"]
+    ea, eb, scale = a["estimate"], b["estimate"], None
     if ea is None or eb is None:
         delta = None
     elif quantity == "scan_energy_rmse" and scans is not None:
         points = scans[a["liquid"]]
         delta = scan_estimate(points[a["model"], a["dataset"]], points[b["model"], b["dataset"]])
+        scale = math.sqrt(max(ea.value, 1e-9) * max(eb.value, 1e-9))
     else:
         delta = iv.difference(ea, eb)
-    row = verdict_row(a, label(b["model"], b["dataset"]), delta)
+    row = verdict_row(a, label(b["model"], b["dataset"]), delta, scale)
     poor = [x for x in (a, b) if not x["converged"]]
     if poor or delta is None or not math.isfinite(delta.standard_error):
         row["notes"] = [f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in poor] or ["no interval"]
         return row
     row["p_value"] = delta.p_value()
-    row["notes"] = sorted({f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in (a, b) if x["reason"]})
+    row["notes"] = sorted(
+        {f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in (a, b) if x["reason"]}
+    )
     if quantity in ("force_rmse", "scan_energy_rmse"):
         row["side"] = "a" if delta.value < 0 else "b"
     elif a.get("reference") is None:
         row["notes"].insert(0, "no reference: a larger value is not a better one")
     else:
-        shifted = (iv.Estimate(x["estimate"].value + x["shift"], x["estimate"].standard_error, x["estimate"].dof)
-                   for x in (a, b))  # fmt: skip
-        middle = iv.excess_of_midpoint(*shifted, reference_estimate(a))
+        middle = iv.excess_of_midpoint(shifted(a), shifted(b), reference_estimate(a))
         row["side"] = "a" if (delta.value > 0) == (middle.value < 0) else "b"
         row["p_side"] = middle.p_value()
         row["notes"].insert(0, reference_words(a))
     return row
+
+
+def shifted(item: Row) -> iv.Estimate:
+    """Return the estimate with what an experiment would see added: the correction for the size of the box."""
+    estimate = item["estimate"]
+    return iv.Estimate(estimate.value + item["shift"], estimate.standard_error, estimate.dof)
 
 
 def reference_estimate(item: Row) -> iv.Estimate:
@@ -348,12 +394,7 @@ def reference_words(item: Row) -> str:
 
 def compare_with_reference(a: Row) -> Row:
     """Return the verdict row of a model against its reference, before the correction for many tests."""
-    estimate = a["estimate"]
-    if estimate is None:
-        delta = None
-    else:
-        shifted = iv.Estimate(estimate.value + a["shift"], estimate.standard_error, estimate.dof)
-        delta = iv.difference(shifted, reference_estimate(a))
+    delta = None if a["estimate"] is None else iv.difference(shifted(a), reference_estimate(a))
     row = verdict_row(a, "reference", delta)
     row["notes"] = [reference_words(a)] + ([a["reason"]] if a["reason"] else [])
     if a["converged"] and delta is not None:

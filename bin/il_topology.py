@@ -11,9 +11,10 @@ import numpy as np
 class Topology:
     """The ions of a periodic box, in the atom order of its frames: ion by ion, copy by copy.
 
-    Attributes: `liquid`; `ions` (the kinds, as in topology.json); `elements` (N,) str; `masses_u` (N,); `molecule` (N,)
-    int; `ion` (N,) str, the kind of each atom's ion; `molecule_ion` (M,) str; `charges_e` (M,), the net charge
-    of each ion; `bonds` (B, 2) int, indices of the whole box.
+    Attributes: `liquid`; `ions` (the kinds, as in topology.json); `elements` (N,) str; `masses_u` (N,);
+    `molecule` (N,) int; `ion` (N,) str, the kind of each atom's ion; `molecule_ion` (M,) str; `charges_e`
+    (M,), the net charge of each ion; `bonds` (B, 2) int, indices of the whole box; `starts` (M,) int, the
+    first atom of each ion.
     """
 
     def __init__(self, liquid: str, ions: list[dict[str, Any]]) -> None:
@@ -22,7 +23,7 @@ class Topology:
         copies = [ion for ion in ions for _ in range(ion["count"])]
         sizes = [len(ion["elements"]) for ion in copies]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-        self.starts = starts[:-1]  # first atom of each ion
+        self.starts = starts[:-1]
         self.elements = np.array([element for ion in copies for element in ion["elements"]], dtype=str)
         self.masses_u = np.array([mass for ion in copies for mass in ion["masses_u"]], dtype=float)
         self.molecule = np.repeat(np.arange(len(copies)), sizes)
@@ -53,8 +54,8 @@ class Topology:
     def whole(self, positions: np.ndarray, cell: np.ndarray) -> np.ndarray:
         """Return positions with each ion in one piece around its first atom.
 
-        Each atom goes to the image nearest to the atom before it along the bonds, so a bond must be shorter than half the
-        cell. `positions` (..., N, 3) and `cell` (..., 3, 3), rows are the cell vectors, or (3,) edges, in one unit.
+        Each atom goes to the image nearest to the atom before it along the bonds, so a bond must be shorter
+        than half the cell. `positions` (..., N, 3); `cell` (..., 3, 3), rows are the vectors, or (3,) edges.
         """
         cell = np.asarray(cell, dtype=float)
         if cell.ndim == 1:
@@ -80,7 +81,7 @@ class Topology:
         return out - shift[..., self.molecule, :]
 
     def pdb(self, positions: np.ndarray, cell: np.ndarray) -> str:
-        """Return a PDB of one frame: an ion is a residue, its bonds are CONECT records. Angstrom, orthorhombic."""
+        """Return a PDB of one frame (A, orthorhombic): each ion a residue, its bonds CONECT records."""
         a, b, c = np.diag(cell) if np.ndim(cell) == 2 else cell
         lines = [f"CRYST1{a:9.3f}{b:9.3f}{c:9.3f}  90.00  90.00  90.00 P 1           1"]
         for i, (x, y, z) in enumerate(positions):
@@ -97,7 +98,7 @@ class Topology:
         return "\n".join([*lines, "END", ""])
 
     def _bond_tree(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return (parents, children) of a breadth-first walk from each ion's first atom, a pair per bond distance."""
+        """Return (parents, children) at each bond distance from the ions' first atoms, breadth first."""
         neighbours: list[list[int]] = [[] for _ in range(len(self))]
         for i, j in self.bonds:
             neighbours[i].append(int(j))

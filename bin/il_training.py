@@ -56,8 +56,10 @@ def environment(threads: int) -> dict[str, str]:
     return KEEP_MEMORY | dict(os.environ) | limits
 
 
-def run_tool(command: Sequence[str], env: dict[str, str], cwd: Path, shown: Callable[[str], bool]) -> None:
-    """Run a program in a folder; forward the lines of its output for which `shown` is true to standard error.
+def run_tool(
+    name: str, command: Sequence[str], env: dict[str, str], cwd: Path, shown: Callable[[str], bool]
+) -> None:
+    """Run a program, called `name` in messages, in a folder; forward the lines of its output for which `shown` is true to standard error.
 
     Raises `UserError` with the last lines of the output where it fails.
     """
@@ -70,7 +72,6 @@ def run_tool(command: Sequence[str], env: dict[str, str], cwd: Path, shown: Call
             if shown(line):
                 print(line.rstrip(), file=sys.stderr, flush=True)
     if process.returncode:
-        name = " ".join(command[1:4])
         raise UserError(f"{name} ended with exit code {process.returncode}; its last lines:", *last)
 
 

@@ -125,16 +125,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def rmse_over_points(squares: np.ndarray, blocks: Sequence[object]) -> Estimate:
     """Return the root mean square over points with a delete-one-block jackknife error.
 
-    ``squares`` (k, points): squared errors of k models or seeds at the same points; with k = 2 the value is
-    the *paired* difference rmse[0] - rmse[1]. ``blocks`` (points): points of one block leave together.
-    With fewer than 3 blocks there is no error: not-a-number.
+    ``squares`` (k, points): squared errors of k = 1 or 2 models at the same points. With k = 2 the value is
+    the *paired* ln(rmse[0] / rmse[1]): errors that grow along a scan then cancel, as they would not in a
+    difference. ``blocks`` (points): points of one block leave together. With fewer than 3 blocks there is
+    no error: not-a-number.
     """
     names = np.array([str(block) for block in blocks])
     levels = sorted(set(names))
 
     def statistic(keep: np.ndarray) -> float:
         root = np.sqrt(squares[:, keep].mean(axis=1))
-        return float(root[0] - root[1]) if len(root) == 2 else float(root[0])
+        return float(np.log(root[0] / root[1])) if len(root) == 2 else float(root[0])
 
     n = len(levels)
     value = statistic(np.ones(len(names), bool))

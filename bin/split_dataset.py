@@ -191,6 +191,12 @@ def unique_frames(frames: list[Atoms]) -> list[Atoms]:
     return list(first.values())
 
 
+def table_row(frame: Atoms, dataset: str | None, split: str) -> dict[str, Any]:
+    """Return the frame's row of dataset.parquet; the test set belongs to no dataset (null)."""
+    names = ("frame_id", "liquid", "kind", "recipe", "group")
+    return {key: frame.info[key] for key in names} | {"dataset": dataset, "split": split, "n_atoms": len(frame)}
+
+
 def sha256(*parts: bytes) -> str:
     """Return the sha256 (hex) of the parts, one after another."""
     return hashlib.sha256(b"".join(parts)).hexdigest()
@@ -240,7 +246,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
     type_map = [chemical_symbols[number] for number in numbers]
     out.mkdir(parents=True, exist_ok=True)
     write_frames(out / "test.extxyz", test)
-    rows = []
+    rows = [table_row(f, None, "test") for f in test]
     datasets = {}
     for name, parts in sets.items():
         folder = out / "datasets" / name
@@ -249,11 +255,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
             write_frames(folder / f"{part}.extxyz", members)
             write_deepmd(folder / "deepmd" / part, members, type_map)
         assigned = [(f, part) for part, members in [*parts.items(), ("test", test)] for f in members]
-        rows += [
-            {key: f.info[key] for key in ("frame_id", "liquid", "kind", "recipe", "group")}
-            | {"dataset": name, "split": part, "n_atoms": len(f)}
-            for f, part in assigned
-        ]
+        rows += [table_row(f, name, part) for part, members in parts.items() for f in members]
         datasets[name] = {
             "kinds": settings["datasets"][name],
             "frames": {part: len(members) for part, members in parts.items()},
@@ -261,7 +263,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
             "split_hash": sha256(*(f"{f.info['frame_id']} {part}\n".encode() for f, part in assigned)),
             "e0s_ev": fit_e0s(parts["train"]),
         }
-    pl.DataFrame(rows).write_parquet(out / "dataset.parquet")
+    pl.DataFrame(rows, schema_overrides={"dataset": pl.String}).write_parquet(out / "dataset.parquet")
     summary = {
         "theory_id": theories[0],
         "elements": type_map,

@@ -29,6 +29,13 @@ FINAL_LEARNING_RATE = 0.002
 PRECISION = "float32"
 # Room for more neighbours than any training frame has: MD meets denser boxes. DeePMD drops neighbours beyond it.
 NEIGHBOUR_MARGIN = 1.25
+# The commands of dp, one after another in one process: to import DeePMD takes longer than to freeze and compress.
+DP = """
+import json, sys
+from deepmd.main import main
+for command in json.loads(sys.argv[1]):
+    main(["--pt", *command])
+"""
 DISPLAYS = 40  # points of the learning curve
 CHECKPOINTS = 10
 UNITS = {
@@ -147,14 +154,14 @@ def train(args: argparse.Namespace) -> None:
     if args.device == "cpu":
         env["DEVICE"] = "cpu"
 
-    def dp(*arguments: str) -> None:
-        run_tool([sys.executable, "-m", "deepmd", "--pt", *arguments], env, scratch, lambda line: "Batch " in line)
-
     last = checkpoint.with_name("model.ckpt.pt")
-    dp("train", "input.json", *(["--restart", str(last)] if last.exists() else []))
+    commands = [
+        ["train", "input.json", *(["--restart", str(last)] if last.exists() else [])],
+        ["freeze", "-c", str(last), "-o", "model_frozen.pth"],
+        ["compress", "-i", "model_frozen.pth", "-o", "model.pth"],
+    ]
+    run_tool("dp --pt", [sys.executable, "-c", DP, json.dumps(commands)], env, scratch, lambda line: " val: rmse" in line)
     args.out.mkdir(parents=True, exist_ok=True)
-    dp("freeze", "-c", str(last), "-o", "model_frozen.pth")
-    dp("compress", "-i", "model_frozen.pth", "-o", "model.pth")
     for name in ("model_frozen.pth", "model.pth"):
         shutil.copyfile(scratch / name, args.out / name)
     write_curve(args.out / "curve.parquet", settings["id"], curve(scratch / "lcurve.out"))

@@ -117,6 +117,7 @@ def train(args: argparse.Namespace) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     arguments = tool_arguments(settings, data, args.dataset.resolve(), args.checkpoints.resolve(), args.device)
     run_tool(
+        "mace_run_train",
         [sys.executable, "-m", "mace.cli.run_train", *arguments],
         environment(args.threads),
         scratch,

@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+"""Labels from density functional theory by CP2K: Quickstep, GTH pseudopotentials, gamma point.
+
+Each frame is one run of CP2K, which is another program and not a part of this one: what it says of convergence
+is read from its own output. The wave function of the frame before is the first guess.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.units import Bohr, GPa, Hartree
+
+from il_frames import Label
+from il_task import UserError
+
+BINARIES = ("cp2k.ssmp", "cp2k.psmp", "cp2k")
+# Name in a study -> XC_FUNCTIONAL section and the name that D3 parameters go by.
+FUNCTIONALS = {
+    "PBE": ("&PBE\n&END PBE", "PBE"),
+    "revPBE": ("&PBE\nPARAMETRIZATION REVPBE\n&END PBE", "revPBE"),
+    "BLYP": ("&BECKE88\n&END BECKE88\n&LYP\n&END LYP", "BLYP"),
+    "r2SCAN": ("&MGGA_X_R2SCAN\n&END MGGA_X_R2SCAN\n&MGGA_C_R2SCAN\n&END MGGA_C_R2SCAN", "R2SCAN"),
+}
+DISPERSIONS = {"none": None, "D3": "DFTD3", "D3(BJ)": "DFTD3(BJ)"}
+EPS_DEFAULT = 1e-12
+DISPERSION_CUTOFF_A = 16.0
+INNER_STEPS, OUTER_LOOPS = 25, 20
+# Minimiser and preconditioner of the attempts: the second pair is slower and sturdier.
+FAST = "MINIMIZER DIIS\nPRECONDITIONER FULL_SINGLE_INVERSE"
+STURDY = "MINIMIZER CG\nLINESEARCH 3PNT\nPRECONDITIONER FULL_ALL\nENERGY_GAP 0.01"
+
+INPUT = """\
+&GLOBAL
+  PROJECT frame
+  RUN_TYPE ENERGY_FORCE
+  PRINT_LEVEL LOW
+&END GLOBAL
+&FORCE_EVAL
+  METHOD QUICKSTEP
+  STRESS_TENSOR ANALYTICAL
+  &PRINT
+    &FORCES
+      FILENAME forces
+      NDIGITS 12
+    &END FORCES
+    &STRESS_TENSOR
+      FILENAME stress
+    &END STRESS_TENSOR
+  &END PRINT
+  &DFT
+    BASIS_SET_FILE_NAME BASIS_MOLOPT
+    BASIS_SET_FILE_NAME BASIS_MOLOPT_UCL
+    POTENTIAL_FILE_NAME GTH_POTENTIALS
+    WFN_RESTART_FILE_NAME guess.wfn
+    CHARGE 0
+    &MGRID
+      CUTOFF {cutoff_Ry}
+      REL_CUTOFF {rel_cutoff_Ry}
+      NGRIDS 5
+    &END MGRID
+    &QS
+      EPS_DEFAULT {eps_default}
+    &END QS
+    &SCF
+      SCF_GUESS {guess}
+      EPS_SCF {eps_scf}
+      MAX_SCF {inner_steps}
+      &OT
+        {optimiser}
+      &END OT
+      &OUTER_SCF
+        EPS_SCF {eps_scf}
+        MAX_SCF {outer_loops}
+      &END OUTER_SCF
+    &END SCF
+    &XC
+      &XC_FUNCTIONAL
+        {functional}
+      &END XC_FUNCTIONAL
+{dispersion}    &END XC
+  &END DFT
+  &SUBSYS
+    &CELL
+      A {a}
+      B {b}
+      C {c}
+    &END CELL
+    &COORD
+{coordinates}
+    &END COORD
+{kinds}  &END SUBSYS
+&END FORCE_EVAL
+"""
+DISPERSION = """\
+      &VDW_POTENTIAL
+        POTENTIAL_TYPE PAIR_POTENTIAL
+        &PAIR_POTENTIAL
+          TYPE {kind}
+          PARAMETER_FILE_NAME dftd3.dat
+          REFERENCE_FUNCTIONAL {reference}
+          R_CUTOFF [angstrom] {cutoff_A}
+        &END PAIR_POTENTIAL
+      &END VDW_POTENTIAL
+"""
+KIND = """\
+    &KIND {element}
+      BASIS_SET {basis}
+      POTENTIAL {potential}
+    &END KIND
+"""
+
+
+class Engine:
+    """Energy, forces and stress of periodic, neutral, closed-shell frames at the gamma point.
+
+    Parameters
+    ----------
+    settings : ``functional`` (PBE, revPBE, BLYP, r2SCAN), ``dispersion`` (none, D3, D3(BJ)), ``basis`` and
+        ``potential`` (names in CP2K's data), ``cutoff_Ry``, ``rel_cutoff_Ry``, ``eps_scf`` (Hartree).
+    threads : OpenMP threads of CP2K.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], threads: int) -> None:
+        found = [path for name in BINARIES if (path := shutil.which(name))]
+        if not found:
+            raise UserError(f"labels.engine: cp2k is not installed: none of {', '.join(BINARIES)} is on PATH")
+        self.binary = found[0]
+        for name, known in (("functional", FUNCTIONALS), ("dispersion", DISPERSIONS)):
+            if settings.get(name) not in known:
+                raise UserError(
+                    f"labels.{name}: {settings.get(name)!r} is not known; use one of {', '.join(known)}"
+                )
+        self.settings = settings
+        self.environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        said = subprocess.run(
+            [self.binary, "--version"], capture_output=True, text=True, env=self.environment, check=True
+        )
+        version = re.search(r"CP2K version (\S+)", said.stdout)
+        self.version = f"CP2K {version.group(1) if version else 'of unknown version'}"
+        self._guess: bytes | None = None
+        self._guess_numbers = np.array([], dtype=int)
+
+    def label(self, atoms: Atoms) -> Label:
+        """Label one frame, with up to three attempts that differ in guess and optimiser only."""
+        attempts = [("ATOMIC", FAST), ("ATOMIC", STURDY)]
+        if self._guess is not None and np.array_equal(atoms.numbers, self._guess_numbers):
+            attempts.insert(0, ("RESTART", FAST))
+        steps = 0
+        for guess, optimiser in attempts:
+            with tempfile.TemporaryDirectory(dir=".", prefix="cp2k-") as name:
+                folder = Path(name)
+                (folder / "frame.inp").write_text(input_text(atoms, self.settings, guess, optimiser))
+                if guess == "RESTART" and self._guess is not None:
+                    (folder / "guess.wfn").write_bytes(self._guess)
+                done = subprocess.run(
+                    [self.binary, "-i", "frame.inp"],
+                    cwd=folder,
+                    env=self.environment,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    check=False,
+                )
+                steps += scf_steps(done.stdout)
+                if not converged(done.stdout):
+                    if "NOT converged" in done.stdout or "FAILED to converge" in done.stdout:
+                        continue
+                    print("\n".join(done.stdout.splitlines()[-40:]), done.stderr, file=sys.stderr)
+                    return Label(None, None, None, False, scf_steps=steps, reason="engine_error")
+                # CP2K numbers the files of a run: frame-forces-1_0.xyz or frame-forces-1.xyz
+                forces, stress = (
+                    next(iter(sorted(folder.glob(f"*{what}*")))) for what in ("forces", "stress")
+                )
+                label = Label(
+                    energy_ev=total_energy(done.stdout) * Hartree,
+                    forces_ev_a=force_table(forces.read_text(), len(atoms)) * (Hartree / Bohr),
+                    stress_ev_a3=stress_tensor(stress.read_text()),
+                    converged=True,
+                    scf_steps=steps,
+                )
+                self._guess = next(iter(sorted(folder.glob("*-RESTART.wfn")))).read_bytes()
+                self._guess_numbers = atoms.numbers.copy()
+                return label
+        return Label(None, None, None, False, scf_steps=steps, reason="scf_not_converged")
+
+
+def input_text(atoms: Atoms, settings: Mapping[str, Any], guess: str, optimiser: str) -> str:
+    """Return CP2K's input for one frame."""
+    functional, reference = FUNCTIONALS[settings["functional"]]
+    kind = DISPERSIONS[settings["dispersion"]]
+    dispersion = "" if kind is None else DISPERSION.format(
+        kind=kind, reference=reference, cutoff_A=DISPERSION_CUTOFF_A
+    )  # fmt: skip
+    symbols = atoms.get_chemical_symbols()
+    a, b, c = (" ".join(f"{x:.6f}" for x in row) for row in atoms.cell.array)
+    return INPUT.format(
+        **{key: settings[key] for key in ("cutoff_Ry", "rel_cutoff_Ry", "eps_scf")},
+        eps_default=EPS_DEFAULT,
+        guess=guess,
+        inner_steps=INNER_STEPS,
+        outer_loops=OUTER_LOOPS,
+        optimiser=optimiser,
+        functional=functional,
+        dispersion=dispersion,
+        a=a,
+        b=b,
+        c=c,
+        coordinates="\n".join(
+            f"{symbol} {x:.6f} {y:.6f} {z:.6f}"
+            for symbol, (x, y, z) in zip(symbols, atoms.positions, strict=True)
+        ),
+        kinds="".join(
+            KIND.format(element=element, basis=settings["basis"], potential=settings["potential"])
+            for element in sorted(set(symbols))
+        ),
+    )
+
+
+def scf_steps(output: str) -> int:
+    """Count the SCF steps in CP2K's output (lines of its table such as ``7 OT DIIS``)."""
+    return len(re.findall(r"^ +\d+ +OT +(?:DIIS|CG|SD|LS)\b", output, re.MULTILINE))
+
+
+def converged(output: str) -> bool:
+    """Tell whether CP2K says that its SCF converged, and came to its regular end."""
+    denied = "SCF run NOT converged" in output or "outer SCF loop FAILED to converge" in output
+    return "outer SCF loop converged in" in output and not denied and "PROGRAM ENDED AT" in output
+
+
+def total_energy(output: str) -> float:
+    """Return the energy in Hartree."""
+    found = re.findall(r"ENERGY\| Total FORCE_EVAL .*?(-?\d+\.\d+)\s*$", output, re.MULTILINE)
+    if len(found) != 1:
+        raise ValueError(f"CP2K's output holds {len(found)} total energies, not one")
+    return float(found[0])
+
+
+def force_table(text: str, n_atoms: int) -> np.ndarray:
+    """Return the forces (N, 3) in Hartree/Bohr from CP2K's file of forces."""
+    rows = re.findall(r"^ +\d+ +\d+ +[A-Z][a-z]? +(\S+) +(\S+) +(\S+)\s*$", text, re.MULTILINE)
+    if len(rows) != n_atoms:
+        raise ValueError(f"CP2K's file of forces has {len(rows)} atoms, not {n_atoms}")
+    return np.array(rows, dtype=float)
+
+
+def stress_tensor(text: str) -> np.ndarray:
+    """Return the stress (3, 3) in eV/A^3 and ASE's sign from CP2K's file, where compression is positive."""
+    block = text.split("Analytical stress tensor [GPa]")[1]
+    rows = re.findall(r"^ *STRESS\| +[xyz] +(\S+) +(\S+) +(\S+)\s*$", block, re.MULTILINE)[:3]
+    tensor = np.array(rows, dtype=float)
+    return -(tensor + tensor.T) / 2 * GPa

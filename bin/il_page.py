@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+"""The page of report.html: one file with plotly.js inside, which needs no network and prints well."""
+
+import json
+from typing import Any
+
+import jinja2
+import plotly.offline
+from plotly.utils import PlotlyJSONEncoder
+
+MAX_ROWS = 400  # rows of one table shown in the page; all are in tables/
+
+STYLE = """
+:root { --ink: #1c2430; --soft: #55606e; --line: #d9dee5; --page: #f6f7f9; --card: #ffffff; --accent: #0072B2;
+  --tint: #eef4f9; --warn: #fff6e0; --warnline: #E69F00; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8ebf0; --soft: #a9b3c0; --line: #39424f; --page:
+  #14181e;
+  --card: #1c222b; --accent: #6cb8ea; --tint: #202c38; --warn: #332a14; --warnline: #E69F00; } }
+* { box-sizing: border-box; }
+html { scroll-behavior: smooth; }
+body { margin: 0; color: var(--ink); background: var(--page); font: 16px/1.55 Inter, "Segoe UI", Helvetica,
+  Arial, sans-serif; }
+a { color: var(--accent); }
+nav { position: fixed; top: 0; bottom: 0; left: 0; width: 208px; padding: 26px 14px 20px 22px; overflow-y:
+  auto;
+  border-right: 1px solid var(--line); background: var(--card); font-size: 14px; }
+nav b { display: block; font-size: 17px; margin-bottom: 12px; }
+nav a { display: block; padding: 4px 8px; margin-left: -8px; border-radius: 5px; color: var(--soft);
+  text-decoration: none; }
+nav a:hover, nav a:focus, nav a.here { color: var(--ink); background: var(--tint); }
+main { margin-left: 208px; padding: 34px clamp(18px, 3vw, 52px) 90px; max-width: 1500px; }
+h1 { font-size: 34px; line-height: 1.15; margin: 0 0 8px; letter-spacing: -0.01em; }
+h2 { font-size: 23px; margin: 0 0 4px; }
+h3 { font-size: 17px; margin: 26px 0 4px; }
+.lead { font-size: 18px; max-width: 76ch; color: var(--soft); margin: 0 0 22px; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 22px 26px;
+  margin: 0 0 22px;
+  scroll-margin-top: 14px; }
+.see { max-width: 92ch; color: var(--soft); margin: 0 0 10px; }
+.asked { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; margin: 0 0 24px; color:
+  var(--soft); }
+.asked dt { font-weight: 600; } .asked dd { margin: 0; max-width: 96ch; }
+.short { display: grid; grid-template-columns: max-content 1fr; gap: 11px 20px; margin: 14px 0 6px; }
+.short dt { font-weight: 650; }
+.short dd { margin: 0; max-width: 94ch; }
+.short .care { background: var(--warn); border-left: 4px solid var(--warnline); padding: 5px 12px;
+  border-radius: 4px; }
+figure { margin: 6px 0 10px; }
+.figure { min-width: 860px; }
+.scroll { overflow-x: auto; }
+.tall { max-height: 760px; overflow-y: auto; }
+table { border-collapse: collapse; font-size: 14px; width: 100%; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--line); padding: 6px 12px 6px 0;
+  vertical-align: bottom; }
+td { border-bottom: 1px solid var(--line); padding: 5px 12px 5px 0; vertical-align: top; overflow-wrap:
+  anywhere; min-width: 5ch; }
+td.n { white-space: nowrap; }
+@media (hover: none), print { .modebar { display: none; } }
+details { margin: 10px 0 4px; }
+summary { cursor: pointer; color: var(--accent); font-weight: 550; }
+pre { font-size: 13px; background: var(--tint); padding: 14px; border-radius: 6px; overflow-x: auto; }
+.key { display: flex; flex-wrap: wrap; gap: 6px 20px; font-size: 14px; color: var(--soft); margin: 0 0 12px;
+  padding: 0; list-style: none; }
+.dot { display: inline-block; width: 12px; height: 12px; border-radius: 50%; margin-right: 6px;
+  vertical-align: -1px; }
+.none { color: var(--soft); font-style: italic; }
+@media (max-width: 960px) { nav { position: static; width: auto; border: 0; border-bottom: 1px solid
+  var(--line); padding: 12px 18px; }
+  nav a { display: inline-block; margin: 0 4px 0 0; } main { margin: 0; } .short { grid-template-columns:
+  1fr; gap: 2px; }
+  .short dd { margin-bottom: 10px; } section { padding: 16px; } }
+@media print { .figure { min-width: 0; } :root { --ink: #000; --soft: #333; --line: #bbb; --page: #fff; --card: #fff; --tint: #f3f3f3;
+  --warn: #fff6e0; }
+  nav { display: none; } main { margin: 0; padding: 0; max-width: none; } section { border: 0; padding: 0;
+  break-inside: auto; }
+  figure, tr, .short dd { break-inside: avoid; } h2, .see { break-after: avoid; } .tall { max-height: none;
+  } body { font-size: 11pt; } }
+"""
+
+SCRIPT = """
+const figures = JSON.parse(document.getElementById("figures").textContent);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const ink = (printing) => (dark.matches && !printing ? "#e8ebf0" : "#1c2430");
+const options = { responsive: true, displaylogo: false, toImageButtonOptions: { format: "svg" },
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+for (const [name, figure] of Object.entries(figures)) {
+  figure.layout.font.color = ink(false);
+  Plotly.newPlot("fig-" + name, figure.data, figure.layout, options);
+}
+const recolour = (printing) => {
+  for (const name of Object.keys(figures)) Plotly.relayout("fig-" + name, { "font.color": ink(printing) });
+};
+dark.addEventListener("change", () => recolour(false));
+addEventListener("beforeprint", () => { recolour(true); });
+addEventListener("afterprint", () => { recolour(false); });
+const links = [...document.querySelectorAll("nav a")];
+const seen = new IntersectionObserver((entries) => entries.forEach((e) => {
+  if (e.isIntersecting) links.forEach((a) => a.classList.toggle("here", a.hash === "#" + e.target.id));
+}), { rootMargin: "0px 0px -70% 0px" });
+document.querySelectorAll("section").forEach((s) => seen.observe(s));
+document.documentElement.dataset.ready = "yes";
+"""
+
+TEMPLATE = """
+{%- macro table(t, file, tall=true) -%}
+{%- if t and t.rows -%}
+<div class="scroll {{ 'tall' if tall }}"><table><thead><tr>{% for h in t.head %}<th scope="col">{{ h
+  }}</th>{% endfor %}</tr></thead>
+<tbody>{% for line in t.rows[:max_rows] %}<tr>{% for cell in line %}<td{% if cell|length < 34 %} class="n"{%
+  endif %}>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table></div>
+{%- if t.rows|length > max_rows %}<p class="none">{{ t.rows|length - max_rows }} more rows in tables/{{ file
+  }}.csv.</p>{% endif -%}
+{%- else -%}<p class="none">Nothing to list.</p>{%- endif -%}
+{%- endmacro -%}
+{%- macro plot(name, label) -%}
+{%- if name -%}<figure><div class="scroll"><div id="fig-{{ name }}" class="figure" role="img" aria-label="{{ label
+  }}"></div></div></figure>
+{%- else -%}<p class="none">No figure: there is nothing to draw.</p>{%- endif -%}
+{%- endmacro -%}
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }} – Ionmelt report</title>
+<link rel="icon" href="data:,">
+<style>{{ style|safe }}</style>
+<script>{{ plotly|safe }}</script>
+</head>
+<body>
+<nav aria-label="Sections"><b>{{ title }}</b>
+{% for id, name in sections %}<a href="#{{ id }}">{{ name }}</a>
+{% endfor %}</nav>
+<main>
+<h1>Which force field may I trust?</h1>
+{% if description %}<p class="lead">{{ description }}</p>
+{% endif %}<dl class="asked">{% for heading, text in asked %}<dt>{{ heading }}</dt><dd>{{ text }}</dd>
+{% endfor %}</dl>
+
+<section id="verdicts"><h2>In short</h2>
+<dl class="short">{% for heading, text in in_short %}<dt>{{ heading }}</dt>
+<dd{% if heading == "Read with care" %} class="care"{% endif %}>{% for line in text %}<div>{{ line
+  }}</div>{% endfor %}</dd>
+{% endfor %}</dl>
+<h2 style="margin-top:28px">Verdicts</h2>
+<p class="see">Each line is a difference, first minus second, between two models or a model and the
+  reference, with its 95 % interval. Where
+the interval crosses the line at 0, the data show no difference. Tests are corrected for their number
+  (Holm). A verdict is given only when both sides are
+converged. Without a reference, a larger value is not a better one, so nobody wins.</p>
+{% for v in verdicts %}<h3>{{ v.title }}</h3>
+{{ plot(v.figure, "Differences between models with 95 % intervals: " ~ v.title) }}
+<details{% if loop.first %} open{% endif %}><summary>Every {{ v.title|lower }} verdict in words ({{
+  v.table.rows|length }})</summary>{{ table(v.table, "verdicts") }}</details>
+{% else %}<p class="none">No two models could be compared.</p>{% endfor %}
+</section>
+
+<section id="density"><h2>Density</h2>
+<p class="see">Mean density at constant pressure with its 95 % interval. Grey: the reference and its range.
+  Hollow points are not converged. Small
+dots are single runs.</p>
+{{ plot(density[0], "Density of each model against the reference") }}
+<details open><summary>Values</summary>{{ table(density[1], "summary") }}</details></section>
+
+<section id="diffusion"><h2>Diffusion</h2>
+<p class="see">Self-diffusion coefficient of each ion, as simulated in this box, with its 95 % interval, on
+  a logarithmic axis. Hollow points are
+not converged. The correction for the size of the box is in the table, where the viscosity is known.</p>
+{{ plot(diffusion[0], "Diffusion coefficient of each ion and model") }}
+<details open><summary>Values</summary>{{ table(diffusion[1], "summary") }}</details></section>
+
+<section id="structure"><h2>Structure</h2>
+<p class="see">Radial distribution functions, models overlaid. Curves that lie on each other mean the same
+  neighbours at the same distance. The
+curves are means over the runs; the errors of every run are in tables/structure.csv.</p>
+{{ plot(structure[0], "Radial distribution functions") }}
+{% if structure[1] %}<details><summary>Coordination numbers</summary>{{ table(structure[1], "structure")
+  }}</details>{% endif %}</section>
+
+<section id="errors"><h2>Errors against the labels</h2>
+<p class="see">Test frames, from trajectories that no model was trained on. The force on each ion is split:
+  translation and rotation of the whole
+ion come from the forces between ions, vibration from those inside. Density and diffusion depend on the
+  former, which a total error hides.
+Bars are 95 % intervals; seeds are averaged. For models that were not trained on these labels a constant
+energy is taken off first.</p>
+{{ plot(errors[0], "Force errors by motion, element, ion and recipe") }}
+<details><summary>All errors: RMSE [95 %]</summary>{{ table(errors[1], "errors") }}</details>
+<h3>Parity</h3>
+<p class="see">Force components on the test frames, first seed of each model, thinned for drawing. On the
+  line the model equals the label.</p>
+{{ plot(parity, "Predicted against reference forces") }}</section>
+
+<section id="scan"><h2>Frozen-ion volume scan</h2>
+<p class="see">The box is scaled while the ions stay rigid, so only the forces between ions matter. A model
+  whose pressure crosses 0 at another
+scale than the labels (thick grey) will find another density. Curves are means over boxes and seeds.</p>
+{{ plot(scan, "Energy and pressure against the scale of the box") }}</section>
+
+<section id="curves"><h2>Learning curves</h2>
+<p class="see">Bold: validation. Pale: training. A gap that widens is overfitting; a bold line still falling
+  could use more steps.</p>
+{{ plot(curves, "Learning curves") }}</section>
+
+<section id="survival"><h2>Survival</h2>
+<p class="see">How far each run came. A cross marks a run that ended early: it is censored there, with the
+  reason. Such runs are never averaged in
+and never left out.</p>
+<div class="tall">{{ plot(survival, "Survived and planned time of every run") }}</div></section>
+
+<section id="cost"><h2>Cost</h2>
+<p class="see">{% if cost[2] %}{{ cost[2].tasks }} tasks: {{ "%.3g"|format(cost[2].core_h) }} core-hours, {{
+  "%.3g"|format(cost[2].wall_h) }} hours of wall
+time summed over tasks (tasks run side by side, so the study took less). {% endif %}Time on an accelerator
+  counts as wall time.</p>
+{{ plot(cost[0], "Wall hours and core-hours of every process") }}
+<details><summary>Values</summary>{{ table(cost[1], "cost") }}</details>
+<h3>Error against cost</h3>
+<p class="see">Lower is more accurate. Left: further left is cheaper to train. Right: further right is
+  faster to run.</p>
+{{ plot(error_cost, "Force error against training cost and speed") }}</section>
+
+<section id="failures"><h2>What failed, and why</h2>
+<p class="see">Every failed label, refused frame, broken or missing run and every measurement that is not
+  converged.
+{{ failures.rows|length }} in all.</p>
+{{ table(failures, "survival, labels, density and diffusion") }}</section>
+
+<section id="dataset"><h2>Training data</h2>
+<p class="see">Labelled frames by dataset and split. Labels: {{ theory }}.
+{% if dataset[2] %}Splits follow the {{ dataset[2] }} trajectory groups: {{ "no group is in two splits" if
+  not dataset[1] else dataset[1] ~ " groups are in more than one split, so the errors above are too good"
+  }}.{% endif %}</p>
+{{ plot(dataset[0], "Frames by dataset, split and recipe") }}</section>
+
+<section id="references"><h2>References</h2>
+<p class="see">What the models are held against. The range is read as a 95 % interval; without one the
+  reference counts as exact. Values
+are interpolated between temperatures of one source, never extrapolated; a value without a temperature is
+  shown and not used. Second-hand: taken from a text about the source, not from the source.</p>
+{{ table(references, "summary") }}</section>
+
+<section id="methods"><h2>Models, versions and settings</h2>
+{% if models %}<h3>Model cards</h3>{{ table(models, "") }}{% endif %}
+{% if theory_id %}<p class="see">Level of theory {{ theory }}; theory_id {{ theory_id|join(", ") }}.</p>{%
+  endif %}
+<details><summary>Versions of the libraries</summary>{{ table(versions, "versions") }}</details>
+<details><summary>How numbers are combined and judged</summary>
+<p class="see">Runs of one liquid, temperature, model and dataset are averaged. Their interval is Student's
+  t, from the spread between model seeds and between
+replicas added together, or from the error within the runs where that is wider. A single run has only its
+  own error, which knows nothing of the
+spread between runs. A value is converged when every planned run of it is. Two models that differ in one
+  thing are compared (Welch); a
+winner on density or diffusion must differ from the other, and the reference must lie on its side of their
+  midpoint, both beyond the error.
+The test set is common to all models: its sampling error is kept whole in force errors. Volume scans are
+  compared point by point (paired
+jackknife); neighbouring points are correlated, so that interval is a lower bound.</p></details>
+<details><summary>The study, as it was planned</summary><pre>{{ settings }}</pre></details></section>
+</main>
+<script id="figures" type="application/json">{{ figures|safe }}</script>
+<script>{{ script|safe }}</script>
+</body>
+</html>
+"""
+
+SECTIONS = (
+    ("verdicts", "Verdicts"), ("density", "Density"), ("diffusion", "Diffusion"), ("structure", "Structure"),
+    ("errors", "Errors"), ("scan", "Volume scan"), ("curves", "Learning curves"), ("survival", "Survival"),
+    ("cost", "Cost"), ("failures", "Failures"), ("dataset", "Training data"), ("references", "References"),
+    ("methods", "Models and settings"),
+)  # fmt: skip
+
+
+def render(content: dict[str, Any], figures: dict[str, Any]) -> str:
+    """Return the page: ``content`` fills the template, ``figures`` are plotly's data and layout by element
+    id."""
+    specs = json.dumps(figures, cls=PlotlyJSONEncoder, sort_keys=True, separators=(",", ":"))
+    environment = jinja2.Environment(autoescape=True, trim_blocks=False, undefined=jinja2.StrictUndefined)
+    return environment.from_string(TEMPLATE).render(
+        **content, sections=SECTIONS, style=STYLE, script=SCRIPT, max_rows=MAX_ROWS,
+        plotly=plotly.offline.get_plotlyjs(), figures=specs.replace("<", "\\u003c"),
+    )  # fmt: skip

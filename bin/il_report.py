@@ -1,0 +1,363 @@
+#!/usr/bin/env python3
+"""The tables of report.html, and the page put together from words, figures and tables."""
+
+import json
+
+import plotly.graph_objects as go
+import polars as pl
+
+import il_figures as ilf
+import il_page
+import il_summary as ils
+from il_words import (
+    NAMES,
+    UNITS,
+    Row,
+    Tables,
+    asked,
+    at_time,
+    in_short,
+    interval,
+    measured,
+    number,
+    state_name,
+    theory,
+    verdict_words,
+)
+
+
+def table_liquid(t: Tables, quantity: str, style: ilf.Style) -> Row:
+    """Return the combined values of density or diffusion."""
+    rows = t["summary"].filter(pl.col("property") == quantity).to_dicts()
+    rows.sort(key=lambda r: (r["liquid"], r["temperature_K"], r["species"] or "", style.order(r)))
+    body = []
+    for r in rows:
+        factor, unit = UNITS[r["unit"]]
+        reference = "none"
+        if r["reference"] is not None:
+            reference = f"{number(r['reference'] * factor, 4)} {unit}"
+            if r["reference_low"] is not None:
+                reference += (
+                    f" [{number(r['reference_low'] * factor, 4)}, {number(r['reference_high'] * factor, 4)}]"
+                )
+            reference += " (second-hand)" if r["reference_second_hand"] else ""
+        body.append(
+            [
+                state_name(r),
+                ils.label(r["model"], r["dataset"]),
+                measured(r),
+                reference,
+                f"{r['runs']} of {r['planned_runs']}",
+                "yes" if r["converged"] else "no",
+                r["reason"] or "",
+            ]
+        )
+    return {
+        "head": ["state", "model", "value, 95 %", "reference", "runs used", "converged", "note"],
+        "rows": body,
+    }
+
+
+def table_verdicts(t: Tables, quantity: str) -> Row:
+    """Return the verdicts of one property, decided ones first."""
+    rows = t["verdicts"].filter(pl.col("property") == quantity).to_dicts()
+    rank = {"a": 0, "b": 0, "differs": 1, "not distinguishable": 2, "not converged": 3}
+    rows.sort(key=lambda r: rank[r["verdict"]])
+    body = [
+        [
+            state_name(v),
+            verdict_words(v),
+            f"{v['model_a']} − {v['model_b']}",
+            interval(v, "difference", "ci95_low", "ci95_high"),
+            "–" if v["p_holm"] is None else ("< 0.001" if v["p_holm"] < 0.001 else number(v["p_holm"], 2)),
+            v["verdict"],
+            v["reason"] or "",
+        ]
+        for v in rows
+    ]
+    return {
+        "head": ["state", "in words", "difference of", "value [95 %]", "p (Holm)", "verdict", "why"],
+        "rows": body,
+    }
+
+
+def table_errors(t: Tables, style: ilf.Style) -> Row:
+    """Return RMSE with interval: quantities down, models across; training frames only as a whole."""
+    known = t["errors"].filter(pl.col("rmse").is_not_null())
+    errors = known.filter(
+        (pl.col("split") == "test") | (pl.col("split") == "train") & (pl.col("scope") == "all")
+    )
+    groups = style.groups(errors)
+    quantities, scopes = list(NAMES), ["all", "element", "ion", "kind", "recipe"]
+
+    def place(key: Row) -> tuple:
+        first = quantities.index(key["quantity"]) if key["quantity"] in quantities else len(quantities)
+        return (
+            first,
+            scopes.index(key["scope"]) if key["scope"] in scopes else len(scopes),
+            key["name"] or "",
+            key["split"],
+        )
+
+    body = []
+    for key in sorted(
+        errors.select("quantity", "scope", "name", "unit", "split").unique().to_dicts(), key=place
+    ):
+        factor, unit = UNITS.get(key["unit"], (1.0, key["unit"]))
+        scope = f"all {key['split']} frames" if key["scope"] == "all" else f"{key['scope']} {key['name']}"
+        line = [NAMES.get(key["quantity"], key["quantity"]), scope, unit]
+        for _, _, part in groups:
+            cell = part.filter(*(pl.col(c).eq_missing(pl.lit(v, pl.String)) for c, v in key.items()))
+            words = "–"
+            if cell.height:
+                rmse, low, high = (cell[c].mean() for c in ("rmse", "rmse_ci95_low", "rmse_ci95_high"))
+                ends = (
+                    " (no interval)" if low is None else f" [{number(low * factor)}, {number(high * factor)}]"
+                )
+                words = number(rmse * factor) + ends
+            line.append(words)
+        body.append(line)
+    return {"head": ["quantity", "scope", "unit", *(name for _, name, _ in groups)], "rows": body}
+
+
+def table_coordination(t: Tables) -> Row | None:
+    """Return the coordination numbers, run by run."""
+    rows = t["structure"].filter(pl.col("quantity") == "coordination").to_dicts()
+    if not rows:
+        return None
+    body = [
+        [
+            r["run_id"],
+            r["pair"],
+            number(r["r_A"]),
+            number(r["value"])
+            + (
+                f" ± {number(1.96 * r['standard_error'], 2)}"
+                if r["standard_error"] is not None
+                else " (no error bar)"
+            ),
+        ]
+        for r in rows
+    ]
+    return {"head": ["run", "pair", "out to r (Å)", "neighbours (95 %)"], "rows": body}
+
+
+def table_failures(t: Tables, extra: Row) -> Row:
+    """Return everything that failed, was refused or is missing, with its reason."""
+    body = [["plan", "warning", w] for w in extra["warnings"]]
+    used = set(t["dataset"]["frame_id"])
+    bad = t["labels"].filter(~pl.col("converged").fill_null(False) | pl.col("reason").is_not_null())
+    body += [
+        ["label", r["frame_id"], f"{r['reason'] or 'not converged'} ({r['liquid']}, {r['recipe']})"]
+        for r in bad.to_dicts()
+    ]
+    unused = (
+        t["labels"]
+        .join(bad.select("frame_id"), on="frame_id", how="anti")
+        .filter(~pl.col("frame_id").is_in(list(used)))
+    )
+    if used:
+        for (liquid, recipe), part in unused.sort("liquid", "recipe").group_by(
+            ["liquid", "recipe"], maintain_order=True
+        ):
+            body.append(
+                ["dataset", f"{part.height} frames of {liquid}, {recipe}", "labelled, but in no dataset"]
+            )
+    refusals = [c for c in t["sampling"].columns if c.startswith("refused")]
+    for r in t["sampling"].to_dicts():
+        for c in refusals:
+            if isinstance(r[c], int) and r[c] > 0:
+                body.append(
+                    [
+                        "sampling",
+                        f"{r['liquid']}, {r['recipe']}",
+                        f"{r[c]} frames refused: {c.removeprefix('refused_')}",
+                    ]
+                )
+        if r["kept"] is not None and r["requested"] is not None and r["kept"] < r["requested"]:
+            body.append(
+                [
+                    "sampling",
+                    f"{r['liquid']}, {r['recipe']}",
+                    f"{r['kept']} frames kept of {r['requested']} asked for",
+                ]
+            )
+    evaluated = set(t["errors"]["model_key"])
+    theories = {x for x in t["labels"]["theory_id"] if x}
+    for m in extra["models"].to_dicts():
+        if m["dataset"] and m["key"] not in extra["delivered"]:
+            body.append(["model", m["key"], "planned, but not delivered"])
+        elif m["dataset"] and m["key"] not in evaluated:
+            body.append(["evaluation", m["key"], "the model is there, its errors are not"])
+    if "reason" in t["errors"].columns:
+        for r in t["errors"].filter(pl.col("quantity") == "failed").to_dicts():
+            body.append(
+                [
+                    "evaluation",
+                    f"{r['model_key']}, {r['split']}, {r['name']}",
+                    f"{r['n']} frames not evaluated: {r['reason']}",
+                ]
+            )
+    for card in extra["cards"]:
+        if card.get("dataset") and theories and card.get("theory_id") not in theories:
+            body.append(
+                [
+                    "model",
+                    card.get("model"),
+                    f"trained on theory {card.get('theory_id')}, which is not that of the labels",
+                ]
+            )
+    for r in t["survival"].filter(pl.col("end") != "completed").to_dicts():
+        body.append(["run", r["run_id"], f"{r['end']}{at_time(r)}: {r['detail'] or 'no detail'}"])
+    for name in ("density", "diffusion"):
+        for r in t[name].filter(~pl.col("converged").fill_null(False)).to_dicts():
+            species = f", {r['species']}" if r.get("species") else ""
+            body.append([name, r["run_id"] + species, r["reason"] or "not converged, no reason given"])
+    return {"head": ["where", "what", "reason"], "rows": body}
+
+
+def table_models(extra: Row) -> Row | None:
+    """Return what the model cards say."""
+    if not extra["cards"]:
+        return None
+    body = []
+    for c in extra["cards"]:
+        files = ", ".join(f"{name} {digest[:12]}…" for name, digest in sorted((c.get("files") or {}).items()))
+        wall = (c.get("cost") or {}).get("wall_s")
+        body.append(
+            [
+                ils.label(c["model"], c.get("dataset")),
+                c.get("framework"),
+                c.get("seed"),
+                c.get("theory_id"),
+                str(c.get("dataset_hash") or "")[:12],
+                str(c.get("split_hash") or "")[:12],
+                c.get("licence") or "–",
+                f"{wall / 3600:.2f} h" if wall else "–",
+                files,
+            ]
+        )
+    head = [
+        "model",
+        "framework",
+        "seed",
+        "theory_id",
+        "dataset hash",
+        "split hash",
+        "licence",
+        "training",
+        "weights (sha256)",
+    ]
+    return {"head": head, "rows": [["–" if x is None else str(x) for x in line] for line in body]}
+
+
+def table_references(extra: Row) -> Row:
+    """Return the references with their sources; second-hand ones are labelled."""
+    body = []
+    for r in extra["references"].to_dicts():
+        ends = "not given" if r["low"] is None else f"{number(r['low'], 4)} to {number(r['high'], 4)}"
+        body.append(
+            [
+                r["liquid"],
+                "–" if r["temperature_K"] is None else f"{r['temperature_K']:g}",
+                f"{r['property']}{' of ' + r['species'] if r['species'] else ''}",
+                number(r["value"], 4),
+                ends,
+                r["unit"] or "",
+                "second-hand" if r["second_hand"] else "first-hand",
+                r["source"],
+            ]
+        )
+    return {
+        "head": ["liquid", "T (K)", "property", "value", "range", "unit", "trust", "source"],
+        "rows": body,
+    }
+
+
+# --- The page ---
+
+
+def page(t: Tables, extra: Row) -> str:
+    """Return report.html."""
+    t = t | {"references": extra["references"]}
+    style = ilf.Style(t, extra)
+    figures: dict[str, go.Figure] = {}
+
+    def figure(name: str, made: go.Figure | None) -> str | None:
+        if made is not None:
+            figures[name] = made
+        return name if made is not None else None
+
+    decided = [
+        q
+        for q in ("density", "diffusion", "force_rmse", "scan_energy_rmse")
+        if t["verdicts"].filter(pl.col("property") == q).height
+    ]
+    verdicts = [
+        {
+            "title": NAMES[q],
+            "figure": figure(f"verdicts_{q}", ilf.figure_verdicts(t, q)),
+            "table": table_verdicts(t, q),
+        }
+        for q in decided
+    ]
+    cost = ilf.cost_by_process(t)
+    sums = cost.select(pl.col("tasks", "wall_h", "core_h").sum()).to_dicts()[0] if cost.height else None
+    costs = {
+        "head": ["process", "tasks", "wall hours", "core-hours", "peak memory (MB)"],
+        "rows": [
+            [r["process"], str(r["tasks"]), number(r["wall_h"]), number(r["core_h"]), number(r["max_rss_mb"])]
+            for r in cost.to_dicts()
+        ],
+    }
+    leaks = leaking_groups(t["dataset"])
+    versions = (
+        t["versions"]
+        .group_by("library", "version")
+        .agg(pl.col("process").unique().sort().str.join(", "))
+        .sort("library", "version")
+    )
+    content = {
+        "title": extra["study"].get("name", "study"),
+        "description": extra["study"].get("description"),
+        "asked": asked(extra),
+        "in_short": in_short(t, extra),
+        "verdicts": verdicts,
+        "density": (
+            figure("density", ilf.figure_liquid(t, extra, style, "density")),
+            table_liquid(t, "density", style),
+        ),
+        "diffusion": (
+            figure("diffusion", ilf.figure_liquid(t, extra, style, "diffusion")),
+            table_liquid(t, "diffusion", style),
+        ),
+        "structure": (figure("structure", ilf.figure_structure(t, style)), table_coordination(t)),
+        "parity": figure("parity", ilf.figure_parity(extra, style)),
+        "errors": (figure("errors", ilf.figure_errors(t, style)), table_errors(t, style)),
+        "scan": figure("scan", ilf.figure_scan(t, style)),
+        "curves": figure("curves", ilf.figure_curves(t, style)),
+        "survival": figure("survival", ilf.figure_survival(t, style)),
+        "cost": (figure("cost", ilf.figure_cost(t)), costs, sums),
+        "error_cost": figure("error_cost", ilf.figure_error_cost(t, extra, style)),
+        "failures": table_failures(t, extra),
+        "dataset": (figure("dataset", ilf.figure_dataset(t)), leaks, t["dataset"]["group"].n_unique()),
+        "models": table_models(extra),
+        "references": table_references(extra),
+        "versions": {
+            "head": ["library", "version", "processes"],
+            "rows": [list(r) for r in versions.iter_rows()],
+        },
+        "settings": json.dumps(extra["study"], indent=2, ensure_ascii=False),
+        "theory": theory(extra["labels"]),
+        "theory_id": sorted({x for x in t["labels"]["theory_id"] if x}),
+    }
+    return il_page.render(content, {name: f.to_plotly_json() for name, f in figures.items()})
+
+
+def leaking_groups(dataset: pl.DataFrame) -> int:
+    """Return how many groups (trajectories) are in more than one split of a dataset; 0 is right."""
+    test = dataset.filter(pl.col("split") == "test")["group"].unique().to_list()
+    rest = dataset.filter(pl.col("split") != "test")
+    own = rest.group_by("dataset", "group").agg(pl.col("split").n_unique()).filter(pl.col("split") > 1)
+    across = rest.filter(pl.col("group").is_in(test))
+    return len(set(own["group"]) | set(across["group"]))

@@ -1,0 +1,446 @@
+#!/usr/bin/env python3
+"""Statistics of liquids: means of correlated series, diffusion, radial distributions, each with an honest error.
+
+Pure functions, numpy in and numpy out. Intervals are two-sided 95 % intervals. A result that does not deserve trust says
+``converged=False`` and why in ``reason``; its numbers are then a hint, not a measurement.
+"""
+
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, stats
+
+logging.getLogger("pymbar").setLevel(logging.ERROR)  # it warns of an absent JAX at import
+from pymbar import timeseries  # noqa: E402
+
+MIN_EFFECTIVE = 20.0  # effective samples: below, the correlation time itself is not known well enough
+MIN_GAIN = 1.5  # discard a start only for this gain in effective samples: less is a fluctuation
+MAX_HALVES = 2.5  # standard errors between the halves of a series, or of its drift
+MIN_INDEPENDENT = 20  # independent displacements at the longest lag of a fit
+LAGS = 10  # lags of a fit, evenly spaced in log time: more add cost and no information
+SLOPE_TOLERANCE = 0.1  # of the log-log slope around 1, and of its standard error
+FFT_MEMORY_BYTES = 64e6
+BOLTZMANN_J_K = 1.380649e-23
+YEH_HUMMER_CUBIC = 2.837297
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean of a correlated series. ``mean ± t * standard_error``, t of ``n_effective - 1``, is its 95 % interval.
+
+    ``start`` is the first sample used. Not-a-number where there is nothing to say; ``reason`` is None if converged.
+    """
+
+    mean: float
+    standard_error: float
+    n_effective: float
+    start: int
+    converged: bool
+    reason: str | None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return the ends of the 95 % interval."""
+        half = student(max(self.n_effective - 1, 1.0)) * self.standard_error
+        return self.mean - half, self.mean + half
+
+
+@dataclass(frozen=True)
+class DiffusionEstimate:
+    """Self-diffusion coefficient with a 95 % interval, in units of length^2 / s; ``fit_start`` and ``fit_stop`` in s.
+
+    ``log_slope`` is that of log MSD against log time in the fitted window. ``n_independent`` counts the displacements
+    of length ``fit_start`` that do not overlap: what the estimate rests on.
+    """
+
+    D: float
+    ci95_low: float
+    ci95_high: float
+    log_slope: float
+    fit_start: float
+    fit_stop: float
+    n_independent: float
+    converged: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class RadialDistribution:
+    """g(r) in shells around ``r``, and the running coordination number at their outer edges ``r_outer``."""
+
+    r: Array
+    r_outer: Array
+    g: Array
+    g_error: Array
+    coordination: Array
+    coordination_error: Array
+
+
+def student(dof: float) -> float:
+    """Return the 97.5 % quantile of Student's t distribution."""
+    return float(stats.t.ppf(0.975, dof))
+
+
+# --- the mean of a correlated series ---------------------------------------------------------------------------------
+
+
+def error_of_mean(x: Array) -> tuple[float, float, float]:
+    """Return (standard error, effective samples, degrees of freedom of the error) of the mean of a stationary series (n,).
+
+    The Gamma method (Wolff, Comput. Phys. Commun. 156 (2004) 143): the autocovariance is summed up to its first zero,
+    corrected for the removal of the sample mean, and known to a relative error that leaves n / (2 W + 1) degrees of
+    freedom for a window W.
+    """
+    n = len(x)
+    f = fft.rfft(x - x.mean(), fft.next_fast_len(2 * n, real=True))
+    power = f.real**2 + f.imag**2
+    autocovariance = fft.irfft(power, fft.next_fast_len(2 * n, real=True))[:n] / np.arange(n, 0, -1)
+    crossing = np.flatnonzero(autocovariance <= 0)
+    window = int(min(crossing[0] if len(crossing) else n, n // 2))
+    c = autocovariance[:window]
+    c = c + (2 * c.sum() - c[0]) / n
+    total = max(2 * c.sum() - c[0], c[0])
+    return math.sqrt(total / n), n * c[0] / total, n / (2 * window + 1)
+
+
+def equilibration_start(x: Array) -> int:
+    """Return the first sample of the equilibrated part of a series (n,): 0, or a later one in its first half.
+
+    Chodera (J. Chem. Theory Comput. 12 (2016) 1799): the start that leaves most effective samples, with pymbar's
+    statistical inefficiency. Kept to the first half, and to gains that are no fluctuation, since the best of many
+    starts looks less correlated than it is.
+    """
+    n = len(x)
+    starts = np.unique(np.linspace(0, n // 2, 26).astype(int))
+    effective = [
+        (n - s) / timeseries.statistical_inefficiency(x[s:], fast=True) if x[s:].std() > 0 else 1.0 for s in starts
+    ]
+    best = int(np.argmax(effective))
+    return int(starts[best]) if effective[best] > MIN_GAIN * effective[0] else 0
+
+
+def series_mean(x: Array) -> Estimate:
+    """Return the mean of the equilibrated part of a correlated series (n,), evenly sampled.
+
+    The standard error is the larger of the Gamma method's and that of 8 block means, widened so that Student's t with
+    ``n_effective - 1`` degrees of freedom covers, though the correlation time is itself an estimate. Converged: at least
+    MIN_EFFECTIVE effective samples, halves that agree, no drift. Relaxation slower than the series cannot be seen in it.
+    """
+    x = np.asarray(x, dtype=float)
+    if not np.isfinite(x).all():
+        raise ValueError("the series holds values that are not finite")
+    nan = math.nan
+    if len(x) < 16:
+        return Estimate(float(x.mean()) if len(x) else nan, nan, nan, 0, False, f"{len(x)} samples: too few")
+    if np.ptp(x) <= 1e-12 * np.abs(x).max():
+        return Estimate(float(x.mean()), nan, nan, 0, False, "the series is constant")
+    start = equilibration_start(x)
+    y = x[start:]
+    n = len(y)
+    if np.ptp(y) <= 1e-12 * np.abs(y).max():
+        return Estimate(float(y.mean()), nan, nan, start, False, "the series becomes constant")
+    error, effective, dof = error_of_mean(y)
+    blocks = y[n % 8 :].reshape(8, -1).mean(axis=1)
+    error = max(error, float(blocks.std(ddof=1)) / math.sqrt(8))
+    error *= max(student(max(dof, 1.0)) / student(max(effective - 1, 1.0)), 1.0)
+
+    half = n // 2
+    halves = abs(float(y[:half].mean() - y[half:].mean())) / (2 * error)
+    time = np.arange(n) - (n - 1) / 2
+    # the end-to-end drift of a stationary series has sqrt(12) times the error of its mean
+    drift = abs(float(time @ y) / float(time @ time) * n) / (math.sqrt(12) * error)
+    reasons = []
+    if effective < MIN_EFFECTIVE:
+        reasons.append(f"n_effective {effective:.1f} < {MIN_EFFECTIVE:g}")
+    if halves > MAX_HALVES:
+        reasons.append(f"halves differ by {halves:.1f} standard errors")
+    elif drift > MAX_HALVES:
+        reasons.append(f"drifts by {drift:.1f} standard errors")
+    return Estimate(float(y.mean()), error, effective, start, not reasons, "; ".join(reasons) or None)
+
+
+# --- diffusion -------------------------------------------------------------------------------------------------------
+
+
+def unwrap(positions: Array, edges: Array) -> Array:
+    """Return continuous positions (frames, particles, 3) from those of a periodic orthorhombic cell, wrapped or not.
+
+    ``edges`` (frames, 3) or (3,) are the cell edges. Each step adds the shortest displacement between *wrapped*
+    positions in the cell of the later frame, so that a barostat's scaling of far images never adds up:
+    the toroidal-view-preserving scheme (von Bülow, Bullerjahn, Hummer, J. Chem. Phys. 153 (2020) 021101; Bullerjahn
+    et al., J. Chem. Theory Comput. 19 (2023) 3406). No particle may move half an edge between frames.
+    """
+    positions = np.asarray(positions, dtype=float)
+    cells = np.broadcast_to(np.asarray(edges, dtype=float), (len(positions), 3))[:, None, :]
+    wrapped = positions - np.floor(positions / cells) * cells
+    step = np.diff(wrapped, axis=0)
+    step -= np.rint(step / cells[1:]) * cells[1:]
+    return np.concatenate([positions[:1], positions[:1] + np.cumsum(step, axis=0)])
+
+
+def remove_drift(positions: Array, masses: Array) -> Array:
+    """Return unwrapped positions (frames, particles, 3) with the centre of mass of all particles held still."""
+    weights = np.asarray(masses, dtype=float) / np.sum(masses)
+    centre = np.einsum("tni,n->ti", positions, weights)
+    return np.asarray(positions, dtype=float) - (centre - centre[0])[:, None, :]
+
+
+def mean_squared_displacement(positions: Array) -> Array:
+    """Return the mean squared displacement (frames,) at every lag, over all origins and particles.
+
+    ``positions`` (frames, particles, 3) unwrapped. Fast correlation algorithm (Kneller et al., Comput. Phys. Commun. 91
+    (1995) 191): the power spectra of a block of coordinates are summed before a single inverse transform, so that the
+    memory beyond the input stays near FFT_MEMORY_BYTES.
+    """
+    positions = np.asarray(positions)
+    frames, particles = positions.shape[:2]
+    series = positions.reshape(frames, -1)
+    size = fft.next_fast_len(2 * frames - 1, real=True)
+    width = max(1, int(FFT_MEMORY_BYTES / (32 * size)))
+    power, squares = np.zeros(size // 2 + 1), np.zeros(frames)
+    for first in range(0, series.shape[1], width):
+        block = np.array(series[:, first : first + width].T, dtype=float, order="C")
+        block -= block.mean(axis=1, keepdims=True)  # far from the origin, digits would cancel
+        squares += np.einsum("st,st->t", block, block)
+        spectrum = fft.rfft(block, size, axis=1, overwrite_x=True)
+        power += np.einsum("sf,sf->f", spectrum.real, spectrum.real)
+        power += np.einsum("sf,sf->f", spectrum.imag, spectrum.imag)
+    products = fft.irfft(power, size)[:frames]
+    heads = np.cumsum(squares)[::-1]  # sum of squares over t < frames - lag
+    tails = np.cumsum(squares[::-1])[::-1]  # over t >= lag
+    result = (heads + tails - 2 * products) / np.arange(frames, 0, -1) / particles
+    result[0] = 0.0
+    return np.maximum(result, 0.0)
+
+
+def msd_covariance(msd_1d: Array, lags: Array, frames: int) -> Array:
+    """Return the covariance (k, k) of the time-averaged squared displacements of one coordinate at ``lags`` (k,).
+
+    ``msd_1d`` is the expected squared displacement of one coordinate at lags 0, 1, ..., at least 3 times the longest.
+    Exact for a Gaussian process with stationary increments, of which the random walk (a straight line) is one: two
+    squared displacements have covariance 2 C^2, with C that of the displacements, here summed over all pairs of
+    origins (as McCluskey et al., J. Chem. Theory Comput. 2024, arXiv:2305.18244, and Bullerjahn et al., J. Chem. Phys. 153
+    (2020) 024116, do for the walk). Wide sums are taken on 257 offsets.
+    """
+    rows, columns = np.triu_indices(len(lags))
+    i, j = lags[rows][:, None], lags[columns][:, None]
+    memory = int(lags[0])  # displacements further apart than this are independent
+    low = np.maximum(-(j + memory), 1 - (frames - i))
+    high = np.minimum(i + memory, frames - j - 1)
+    offset = np.rint(low + (high - low) * np.linspace(0, 1, 257)).astype(int)
+
+    def expected(lag: Array) -> Array:
+        return msd_1d[np.minimum(np.abs(lag), len(msd_1d) - 1)]
+
+    c = (expected(offset + j) + expected(offset - i) - expected(offset) - expected(offset + j - i)) / 2
+    pairs = np.clip(np.minimum(frames - i, frames - j - offset) - np.maximum(0, -offset), 0, None)
+    values = np.trapezoid(2 * c * c * pairs, offset, axis=1) / ((frames - i) * (frames - j))[:, 0]
+    covariance = np.empty((len(lags), len(lags)))
+    covariance[rows, columns] = covariance[columns, rows] = values
+    return covariance
+
+
+def least_squares(design: Array, y: Array, covariance: Array) -> tuple[Array, Array, Array, float]:
+    """Return (parameters, their covariance, the linear map from y to them, chi^2) of generalised least squares."""
+    scale = np.sqrt(np.diag(covariance))
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    values = np.maximum(values, 1e-4 * values[-1])  # long lags are nearly collinear
+    inverse = (vectors / values) @ vectors.T / np.outer(scale, scale)
+    weighted = inverse @ design
+    mapping = np.linalg.solve(design.T @ weighted, weighted.T)
+    parameters = mapping @ y
+    residual = y - design @ parameters
+    return parameters, mapping @ covariance @ mapping.T, mapping, float(residual @ inverse @ residual)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A straight line fitted to the MSD of one coordinate from ``lags[0]`` on; times in frames."""
+
+    lags: Array
+    slope: float
+    error: float
+    mapping: Array  # from the MSD of one coordinate at the lags to the slope
+    log_slope: float
+    log_slope_error: float
+    linear: bool
+
+    @property
+    def diffusive(self) -> bool:
+        """Whether the log-log slope is 1 within the tolerance, and known as well."""
+        return max(abs(self.log_slope - 1), self.log_slope_error) <= SLOPE_TOLERANCE
+
+
+def _fit(msd: Array, frames: int, particles: int, lags: Array) -> _Fit:
+    y, t, first = msd[lags] / 3, lags.astype(float), int(lags[0])
+    line = np.column_stack([np.ones_like(t), t])
+    parameters = np.linalg.lstsq(line / t[:, None], y / t, rcond=None)[0]
+    for _ in range(2):  # the covariance follows from the line, and the line from the covariance
+        # below the window the process is what was seen, within and beyond it the line
+        intercept, slope = parameters if parameters[1] > 0.05 * y[-1] / t[-1] else (0.0, y[-1] / t[-1])
+        expected = intercept + slope * np.arange(3 * lags[-1] + 2 * first + 2)
+        expected[:first] = msd[:first] / 3
+        expected[first:] = np.maximum(expected[first:], expected[first - 1])
+        covariance = msd_covariance(expected, lags, frames) / (3 * particles)
+        parameters, errors, mapping, chi2 = least_squares(line, y, covariance)
+    curved = np.column_stack([line, np.sqrt(t)])
+    bend, bend_errors, _, _ = least_squares(curved, y, covariance)
+    linear = chi2 < stats.chi2.ppf(0.9, len(lags) - 2) and bend[2] ** 2 < 1.28**2 * bend_errors[2, 2]
+    logs = np.linalg.pinv(np.column_stack([np.ones_like(t), np.log(t)]))[1]
+    log_error = math.sqrt(float(logs @ (covariance / np.outer(y, y)) @ logs))
+    return _Fit(
+        lags, float(parameters[1]), math.sqrt(errors[1, 1]), mapping[1], float(logs @ np.log(y)), log_error, bool(linear)
+    )  # fmt: skip
+
+
+def _error_beyond_gaussian(positions: Array, fit: _Fit) -> tuple[float, float]:
+    """Return (standard error of the slope, degrees of freedom) with what a Gaussian process of equal ions leaves out.
+
+    Rare jumps: the fourth cumulant of the displacements of the shortest lag adds to the variance. Ions that differ: where
+    the scatter between ions exceeds the expected one (F test, 1 %), it is used instead.
+    """
+    frames, particles = positions.shape[:2]
+    per_ion = np.zeros(particles)
+    variance = fit.error**2
+    for weight, lag in zip(fit.mapping, fit.lags, strict=True):
+        step = positions[lag:] - positions[:-lag]
+        squared = np.einsum("tni,tni->tn", step, step)
+        per_ion += weight * squared.mean(axis=0) / 3
+        if lag == fit.lags[0]:
+            cumulant = float(squared.var() - squared.mean() ** 2 * 2 / 3) / (9 * lag)
+            variance += max(cumulant, 0.0) / (frames * particles)
+    dof = 2 * fit.slope**2 / variance
+    if particles > 2:
+        scatter = float(per_ion.var(ddof=1)) / particles
+        if scatter > variance * stats.chi2.ppf(0.99, particles - 1) / (particles - 1):
+            return math.sqrt(scatter), min(dof, particles - 1)
+    return math.sqrt(variance), dof
+
+
+def diffusion(positions: Array, dt_s: float) -> DiffusionEstimate:
+    """Return the self-diffusion coefficient of like particles from their unwrapped, drift-free centres of mass.
+
+    ``positions`` (frames, particles, 3), ``dt_s`` seconds between frames. The slope of MSD = c + 6 D t comes from
+    generalised least squares with the covariance of the observed MSD (`msd_covariance`); the intercept c holds
+    the ballistic or caged motion at short times. The window starts at three times the shortest lag from which
+    the MSD looks straight (chi^2 and curvature tests; the factor is for what they cannot see: it cubes what is left
+    of an exponential transient), or later, where the log-log slope is 1 as well; it stops where fewer than MIN_INDEPENDENT displacements do not overlap. The
+    interval is that of a chi^2 variable, or Student's t in log D where ions differ. Displacements of different
+    particles are taken as independent.
+    """
+    positions = np.asarray(positions, dtype=float)
+    frames, particles = positions.shape[:2]
+    nan = math.nan
+    if not np.isfinite(positions).all():
+        raise ValueError("the positions hold values that are not finite")
+    last = min(frames // 3, frames * particles // (MIN_INDEPENDENT + particles))
+    if last < 4:
+        reason = f"{frames} frames of {particles} particles: too short"
+        return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, reason)
+    if np.ptp(positions, axis=0).max() == 0:
+        return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, "the particles do not move")
+    msd = mean_squared_displacement(positions)
+
+    def fit_from(first: int) -> _Fit:
+        lags = np.unique(np.rint(np.geomspace(first, last, LAGS)).astype(int))
+        return _fit(msd, frames, particles, lags)
+
+    first = 1
+    fit = fit_from(first)
+    while not fit.linear and max(first + 1, round(1.5 * first)) * 4 <= last:
+        first = max(first + 1, round(1.5 * first))
+        fit = fit_from(first)
+    straight = fit.linear and 8 * first <= last
+    if straight:
+        first = min(3 * first, last // 4)
+        fit = later = fit_from(first)
+        while not later.diffusive and round(1.5 * first) * 4 <= last:
+            first = round(1.5 * first)
+            later = fit_from(first)
+        fit = later if later.diffusive else fit
+
+    slope, error = fit.slope, fit.error
+    if slope > 0:
+        error, dof = _error_beyond_gaussian(positions, fit)
+        if dof == particles - 1:
+            factor = math.exp(min(student(dof) * error / slope, 50.0))
+            low, high = slope / factor, slope * factor
+        else:
+            low, high = (slope * dof / float(stats.chi2.ppf(p, dof)) for p in (0.975, 0.025))
+    else:
+        low, high = slope - 1.96 * error, slope + 1.96 * error
+
+    exponent = f"slope {fit.log_slope:.2g}"
+    reason = None
+    if not fit.diffusive and fit.log_slope_error > SLOPE_TOLERANCE:
+        reason = f"{exponent} ± {fit.log_slope_error:.1g}: too few independent displacements"
+    elif fit.log_slope < 1 and not fit.diffusive:
+        reason = f"{exponent} (subdiffusive)"
+    elif fit.log_slope > 1 and not fit.diffusive:
+        reason = f"{exponent} (superdiffusive)"
+    elif not straight:
+        reason = "the mean squared displacement is not yet straight"
+    elif slope <= 0:
+        reason = "the mean squared displacement does not grow"
+    unit = 1 / (2 * dt_s)
+    return DiffusionEstimate(
+        slope * unit, low * unit, high * unit, fit.log_slope, float(fit.lags[0]) * dt_s, float(fit.lags[-1]) * dt_s,
+        particles * (frames - int(fit.lags[0])) / int(fit.lags[0]), reason is None, reason,
+    )  # fmt: skip
+
+
+def yeh_hummer(diffusion_m2_s: float, edge_m: float, temperature_K: float, viscosity_pa_s: float) -> float:
+    """Return the diffusion coefficient (m^2/s) of an infinite cubic cell from that of one with this edge.
+
+    Yeh and Hummer, J. Phys. Chem. B 108 (2004) 15873, Eq. 8. The viscosity is that of the same model and temperature.
+    """
+    stokes = 6 * math.pi * viscosity_pa_s * edge_m
+    return diffusion_m2_s + YEH_HUMMER_CUBIC * BOLTZMANN_J_K * temperature_K / stokes
+
+
+# --- structure -------------------------------------------------------------------------------------------------------
+
+
+def radial_distribution(
+    a: Array, b: Array, edges: Array, molecule_a: Array, molecule_b: Array, r_max: float, bins: int, blocks: int = 8
+) -> RadialDistribution:
+    """Return g(r) of b around a, with the running number of b around one a, in a periodic orthorhombic cell.
+
+    ``a`` (frames, n, 3), ``b`` (frames, m, 3), ``edges`` (frames, 3); ``molecule_a`` (n,), ``molecule_b`` (m,): a pair
+    within one molecule is left out, of itself or of its neighbours. For like particles give them twice. Normalised
+    by the pairs that are counted and by each frame's volume, so that an ideal gas has g = 1 at any size and pressure.
+    Errors: standard deviation of ``blocks`` contiguous blocks over their root; not-a-number with fewer frames, too
+    small where structure lives longer than a block.
+    """
+    edges = np.broadcast_to(np.asarray(edges, dtype=float), (len(a), 3))
+    if r_max > edges.min() / 2 * (1 + 1e-9):
+        raise ValueError(f"r_max {r_max:g} exceeds half of the shortest cell edge, {edges.min() / 2:g}")
+    allowed = np.asarray(molecule_a)[:, None] != np.asarray(molecule_b)[None, :]
+    shells = np.linspace(0, r_max, bins + 1)
+    counts = np.zeros((len(a), bins))
+    for frame, (edge, here, there) in enumerate(zip(edges, a, b, strict=True)):
+        squared = np.zeros(allowed.shape)
+        for axis in range(3):
+            d = np.subtract.outer(here[:, axis], there[:, axis])
+            d -= np.rint(d / edge[axis]) * edge[axis]
+            squared += d * d
+        index = (np.sqrt(squared[allowed]) * (bins / r_max)).astype(int)
+        counts[frame] = np.bincount(index[index < bins], minlength=bins)
+    ideal = allowed.sum() * np.outer(1 / edges.prod(axis=1), 4 / 3 * np.pi * np.diff(shells**3))
+    running = counts.cumsum(axis=1) / a.shape[1]
+
+    def g(part: slice) -> Array:
+        return counts[part].sum(axis=0) / ideal[part].sum(axis=0)
+
+    cuts = np.linspace(0, len(a), blocks + 1).astype(int)
+    parts = [slice(*cut) for cut in zip(cuts[:-1], cuts[1:], strict=True)]
+    errors = np.full((2, bins), math.nan)
+    if len(a) >= blocks:
+        errors[0] = np.std([g(part) for part in parts], axis=0, ddof=1) / math.sqrt(blocks)
+        errors[1] = np.std([running[part].mean(axis=0) for part in parts], axis=0, ddof=1) / math.sqrt(blocks)
+    centre = (shells[1:] + shells[:-1]) / 2
+    return RadialDistribution(centre, shells[1:], g(slice(None)), errors[0], running.mean(axis=0), errors[1])

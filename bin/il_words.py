@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+"""Numbers, names and sentences of the report, made from the gathered tables only."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+import il_summary as ils
+
+Tables = dict[str, pl.DataFrame]
+Row = dict[str, Any]
+
+# factor and unit in which a quantity is shown
+UNITS = {
+    "kg/m3": (1.0, "kg/m³"), "m2/s": (1e12, "10⁻¹² m²/s"), "eV/A": (1e3, "meV/Å"),
+    "eV/atom": (1e3, "meV/atom"), "eV": (1e3, "meV"),
+    "eV/A^3": (1e3, "meV/Å³"), "eV/A3": (1e3, "meV/Å³"),
+}  # fmt: skip
+NAMES = {
+    "density": "Density", "diffusion": "Diffusion", "force_rmse": "Force error",
+    "scan_energy_rmse": "Volume-scan energy error", "energy_per_atom": "energy per atom", "force": "force",
+    "force_translation": "force, translation of whole ions (inter)",
+    "force_rotation": "force, rotation of whole ions (inter)", "force_vibration": "force, vibration (intra)",
+    "molecular_pressure": "molecular pressure (inter)", "stress": "stress",
+}  # fmt: skip
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number with so many significant digits, a true minus sign, and a dash for nothing."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value != 0 and not 1e-3 <= abs(value) < 1e6:
+        return f"{value:.{digits - 1}e}".replace("-", "−")
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:,.{min(places, 6)}f}".replace("-", "−").replace(",", "\u202f")
+
+
+def rounded(values: Sequence[float | None], scale: float) -> list[str]:
+    """Write numbers with the decimals that suit an uncertainty of ``scale`` (two significant digits)."""
+    places = 3
+    if scale > 0 and math.isfinite(scale):
+        places = min(8, max(0, 1 - math.floor(math.log10(scale))))
+    return ["–" if v is None else f"{v:.{places}f}".replace("-", "−") for v in values]
+
+
+def measured(row: Row) -> str:
+    """Write value ± half of the 95 % interval with its unit, or why there is none."""
+    factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
+    if row["value"] is None:
+        return "no value"
+    if row["ci95_low"] is None:
+        return f"{number(row['value'] * factor)} {unit} (no error bar)"
+    half = factor * (row["ci95_high"] - row["ci95_low"]) / 2
+    value, error = rounded([row["value"] * factor, half], half)
+    return f"{value} ± {error} {unit}"
+
+
+def interval(row: Row, value: str, low: str, high: str) -> str:
+    """Write value [low, high] in the unit shown to the reader."""
+    factor, unit = UNITS.get(row["unit"], (1.0, row["unit"] or ""))
+    if row[value] is None:
+        return "–"
+    if row[low] is None:
+        return f"{number(row[value] * factor)} {unit} (no interval)"
+    v, a, b = (row[c] * factor for c in (value, low, high))
+    words = rounded([v, a, b], max((b - a) / 2, 1e-12))
+    return f"{words[0]} [{words[1]}, {words[2]}] {unit}"
+
+
+def theory(labels: Row) -> str:
+    """Name the level of theory of the labels; a semi-empirical one is called so."""
+    engine = labels.get("engine")
+    if engine == "xtb":
+        return f"{labels.get('method', 'xTB')} (semi-empirical tight binding, not DFT)"
+    if engine in ("cp2k", "pyscf"):
+        parts = [labels.get("functional"), labels.get("dispersion"), labels.get("basis")]
+        name = "-".join(str(p) for p in parts[:2] if p and p != "none")
+        return f"{name} / {parts[2]} ({ {'cp2k': 'CP2K', 'pyscf': 'PySCF'}[engine] })"
+    return (
+        f"{labels['theory']} (labels brought by the user)"
+        if labels.get("theory")
+        else "no labels in this study"
+    )
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as a sentence does."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def state_name(row: Row) -> str:
+    """Name liquid, temperature and species of a row."""
+    parts = [row["liquid"] or ""]
+    if row["temperature_K"] is not None:
+        parts.append(f"{row['temperature_K']:g}\u00a0K")
+    if row.get("species"):
+        parts.append(row["species"])
+    return ", ".join(parts)
+
+
+def asked(extra: Row) -> list[tuple[str, str]]:
+    """Return (heading, words): what the study asked."""
+    study = extra["study"]
+    md = study.get("md") or {}
+    found = []
+    for x in study.get("liquids", []):
+        ions = ", ".join(f"{n if isinstance(n, int) else n['count']} {name}" for name, n in x["ions"].items())
+        found.append(f"{x['id']} ({ions}) at {listed([f'{t:g}' for t in x['temperatures_K']])}\u00a0K")
+    rows = [("Liquids" if len(found) > 1 else "Liquid", "; ".join(found))]
+    rows.append(("Models", ", ".join(f"{m['id']} ({m['framework']})" for m in study.get("models", []))))
+    data = [f"{name} ({' + '.join(kinds)})" for name, kinds in (study.get("datasets") or {}).items()]
+    if data:
+        seeds = len(study.get("seeds") or [])
+        rows.append(("Trained on", f"{', '.join(data)}; {seeds} seed{'s' if seeds > 1 else ''} each"))
+    rows.append(("Labels", theory(extra["labels"])))
+    if {"npt_ps", "nvt_ps"} <= md.keys():
+        rows.append(
+            (
+                "Dynamics",
+                f"{md['npt_ps']:g} ps at constant pressure and {md['nvt_ps']:g} ps at constant volume, "
+                f"{md.get('replicas', 1)} replica{'s' if md.get('replicas', 1) > 1 else ''}",
+            )
+        )
+    return rows
+
+
+def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
+    """Return (heading, sentences): what the tables support, and what they do not, in plain words."""
+    found: list[tuple[str, list[str]]] = []
+    longest = max(t["survival"]["planned_ps"].drop_nulls().to_list(), default=None)
+    caveats = []
+    if longest is not None and longest < 100:
+        caveats.append(f"the runs are short ({longest:g} ps each), so this shows the method, not the liquid")
+    if extra["labels"].get("engine") == "xtb":
+        caveats.append("the labels are semi-empirical (xTB): the models imitate that, not DFT")
+    second = t["references"].filter(pl.col("second_hand"))
+    for dated, words in ((True, "is second-hand"), (False, "is second-hand and without a temperature: not used")):
+        names = second.filter(pl.col("temperature_K").is_not_null() == dated)["liquid"].unique().sort().to_list()
+        if names:
+            caveats.append(f"a reference of {listed(names)} {words}")
+    if caveats:
+        found.append(("Read with care", [sentence("; ".join(caveats))]))
+    for quantity in ("density", "diffusion"):
+        rows = t["summary"].filter(pl.col("property") == quantity).to_dicts()
+        if rows:
+            found.append((NAMES[quantity], liquid_sentence(rows, t["verdicts"], quantity)))
+    for quantity in ("force_rmse", "scan_energy_rmse"):
+        rows = t["summary"].filter(pl.col("property") == quantity).sort("value").to_dicts()
+        rows = [r for r in rows if r["model"] not in labellers(extra)]
+        if rows:
+            found.append((NAMES[quantity], error_sentence(rows, t["verdicts"], quantity)))
+    runs = t["survival"]
+    if runs.height:
+        done = runs.filter(pl.col("end") == "completed").height
+        text = f"{done} of {runs.height} planned runs reached the end."
+        broken = runs.filter(pl.col("end") != "completed").sort("model_key", "run_id").to_dicts()
+        words = [f"{r['run_id']} ({r['end']}{at_time(r)})" for r in broken[:3]]
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        found.append(("Survival", [text + (f" Not: {', '.join(words)}{more}." if broken else "")]))
+    return found
+
+
+def labellers(extra: Row) -> list[str]:
+    """Return the models that are the very method of the labels: their error is 0 by construction."""
+    labels = extra["labels"]
+    return [
+        m["id"]
+        for m in extra["study"].get("models", [])
+        if m["framework"] == "xtb"
+        and labels.get("engine") == "xtb"
+        and m.get("method") == labels.get("method")
+    ]
+
+
+def at_time(run: Row) -> str:
+    """Say when a run ended, where it ran at all."""
+    return f" at {run['survived_ps']:g} ps" if run["survived_ps"] is not None else ""
+
+
+def sentence(text: str) -> str:
+    """Return the text as a sentence."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def liquid_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> list[str]:
+    """Say which models agree with the reference, which do not, and for how many nothing can be said."""
+    verdicts = verdicts.filter(pl.col("property") == quantity)
+    good = [r for r in rows if r["converged"]]
+    if not good:
+        return [
+            f"No verdict: none of the {len(rows)} values is converged. Hollow points below show what was "
+            "measured, for orientation only."
+        ]
+    texts = []
+    for state in dict.fromkeys(state_name(r) for r in good):
+        here = [r for r in good if state_name(r) == state]
+        against = {
+            v["model_a"]: v
+            for v in verdicts.to_dicts()
+            if v["model_b"] == "reference" and state_name(v) == state
+        }
+        parts = against_reference(here, against) if against else [range_of(here)]
+        texts.append(f"{state}: {'; '.join(parts)}.")
+    shown = texts[:4] + ([f"{len(texts) - 4} more states are in the tables."] if len(texts) > 4 else [])
+    pairs = verdicts.filter(pl.col("model_b") != "reference")
+    counts = {
+        v: pairs.filter(pl.col("verdict").is_in(w)).height
+        for v, w in (
+            ("with a winner", ["a", "b"]),
+            ("different, without a winner", ["differs"]),
+            ("not distinguishable", ["not distinguishable"]),
+            ("not converged", ["not converged"]),
+        )
+    }
+    tail = ", ".join(f"{n} {word}" for word, n in counts.items() if n)
+    return shown + ([f"Model against model, {pairs.height} pairs: {tail}."] if tail else [])
+
+
+def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
+    """Say which of the models agree with the reference of one state, and by how much the others are off."""
+    agree, off = [], []
+    for r in rows:
+        name = ils.label(r["model"], r["dataset"])
+        v = against[name]
+        if v["verdict"] == "differs":
+            off.append(f"{name} is off by {interval(v, 'difference', 'ci95_low', 'ci95_high')}")
+        else:
+            agree.append(f"{name} ({measured(r)})")
+    factor, unit = UNITS[rows[0]["unit"]]
+    kind = "second-hand reference" if rows[0]["reference_second_hand"] else "reference"
+    reference = f"the {kind} ({number(rows[0]['reference'] * factor, 4)} {unit})"
+    if not agree:
+        return [f"no model agrees with {reference}", *off]
+    word = "agrees" if len(agree) == 1 else "agree"
+    return [f"{listed(agree)} {word} with {reference} within the error", *off]
+
+
+def range_of(rows: list[Row]) -> str:
+    """Say from where to where the models' values go, when there is no reference."""
+    low, high = min(rows, key=lambda r: r["value"]), max(rows, key=lambda r: r["value"])
+    names = [ils.label(r["model"], r["dataset"]) for r in (low, high)]
+    if low is high:
+        return f"{names[0]} gives {measured(low)}; there is no reference"
+    return f"from {measured(low)} ({names[0]}) to {measured(high)} ({names[1]}); there is no reference"
+
+
+def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> list[str]:
+    """Say which model has the lowest error per liquid, and from which others it can be told apart."""
+    texts = []
+    for liquid in dict.fromkeys(r["liquid"] for r in rows):
+        here = [r for r in rows if r["liquid"] == liquid]
+        best = ils.label(here[0]["model"], here[0]["dataset"])
+        mine = verdicts.filter((pl.col("property") == quantity) & (pl.col("liquid") == liquid)).to_dicts()
+        beaten = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "a"]
+        beaten += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "b"]
+        level = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "not distinguishable"]
+        level += [
+            v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "not distinguishable"
+        ]
+        text = f"{best} has the lowest error{'' if liquid == 'all' else f' on {liquid}'}, {measured(here[0])}"
+        if beaten:
+            text += f"; it is better than {listed(sorted(beaten))}"
+        if level:
+            text += f"; it cannot be told apart from {listed(sorted(level))}"
+        texts.append(text + ".")
+    return texts[:4]
+
+
+def verdict_words(v: Row) -> str:
+    """Say one verdict in plain words."""
+    a, b = v["model_a"], v["model_b"]
+    if v["verdict"] in ("a", "b"):
+        winner, loser = (a, b) if v["verdict"] == "a" else (b, a)
+        better = (
+            "has the lower error than"
+            if v["property"].endswith("rmse")
+            else "is closer to the reference than"
+        )
+        return f"{winner} {better} {loser}"
+    if v["verdict"] == "differs":
+        return f"{a} is off the reference" if b == "reference" else f"{a} and {b} differ; neither wins"
+    if v["verdict"] == "not distinguishable":
+        return (
+            f"{a} agrees with the reference within the error"
+            if b == "reference"
+            else f"{a} and {b}: no difference seen"
+        )
+    return f"{a} against {b}: no verdict"

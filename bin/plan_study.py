@@ -1,0 +1,1017 @@
+#!/usr/bin/env python3
+"""PLAN_STUDY: read a study file, refuse every mistake at once, and write one small file of settings a task.
+
+Writes the folder --out (study.json, one CSV for each kind of key, and JSON files that hold only what a task
+needs), prints what the study will cost on standard output, and warnings on standard error. The same study
+gives the same bytes. A study with mistakes ends with exit code 2 and one line for each: the field, the value,
+what would be right.
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ase.units import kg
+
+import il_estimate
+import il_task
+from il_frames import KINDS, theory_id, theory_settings
+from il_ions import library, resolve
+from il_references import COLUMNS as REFERENCE_COLUMNS
+from il_references import read_references, references_of
+from il_study import Draft, Problems, Study, brief, parse_yaml, path_text, read_draft, schema
+from il_task import UserError
+
+CUTOFF_MAX_A = 9.0
+CUTOFF_FRACTION = 0.42  # of the box edge: room for the barostat below half of it
+CUTOFF_LIMIT = 0.48  # nearer to half the edge, a barostat that shrinks the box stops the run
+CUTOFF_LEAST_A = 3.0
+SAVED_FRAMES_MAX = 1_000_000
+NEQ_RECIPES = ("volume_scan", "oscillation", "packing", "rattle")
+XTB_EQUILIBRATION_FRACTION = 0.01  # equilibrate.py shortens every phase by this where xtb is the force field
+NEED_FORCE_FIELD = ("oscillation", "packing")
+TRAJECTORY_GROUPS = 3  # that sample_frames.py cuts a trajectory into, at least
+SAVED_FRAMES_LEAST = 10
+RESERVED = ("reference",)  # a verdict's other side
+
+# What makes warnings.
+PYR14BF4_MELTS_K = 425.0
+PYR14BF4_LIQUID_K = 430.0
+LIQUID_PAIRS = 10
+DIFFUSION_PAIRS = 80
+HYDROGEN_TIMESTEP_FS = 1.0
+DENSITY_PS = 100.0
+DIFFUSION_PS = 1000.0
+
+
+# --- Where things are ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the study's own files are looked for, and whether they can be seen from here."""
+
+    base: str
+    assets: Path
+    seen: bool
+
+    def locate(self, text: str) -> str:
+        """Return the absolute path or address of a file that the study names."""
+        if "://" in text or text.startswith("/"):
+            return text
+        if text.startswith("assets/"):
+            return str(self.assets.resolve().parent / text)
+        return f"{self.base.rstrip('/')}/{text}"
+
+    def path(self, text: str) -> Path | None:
+        """Return the path of a file that can be looked at from here, or None."""
+        place = self.locate(text)
+        if text.startswith("assets/"):
+            return self.assets / text.removeprefix("assets/")
+        return Path(place) if self.seen and "://" not in place else None
+
+
+def missing_file(places: Places, text: str) -> str | None:
+    """Return what is wrong with a file that the study names, or None."""
+    path = places.path(text)
+    if path is None or path.is_file():
+        return None
+    if path.is_dir():
+        return f"{brief(text)}: {places.locate(text)} is a folder: give a file"
+    return f"{brief(text)}: no such file: {places.locate(text)}; a path is relative to the study file"
+
+
+def check_outdir(outdir: str) -> str | None:
+    """Return why results cannot be written to a folder; None where they can, or it cannot be seen."""
+    if "://" in outdir:
+        return None
+    path = Path(outdir).absolute()
+    while not path.exists() and path.parent != path:
+        if path.is_symlink():
+            return f"{brief(outdir)}: {path} is a link to nothing"
+        path = path.parent
+    if path.parent == path and path != Path(outdir).absolute():
+        return None  # inside a container the folder may just not be mounted
+    if not path.is_dir():
+        return f"{brief(outdir)}: {path} is a file: give a folder"
+    try:
+        with tempfile.TemporaryFile(dir=path):
+            return None
+    except OSError as error:
+        return f"{brief(outdir)}: cannot be written ({error.strerror}): give a folder that you may write to"
+
+
+# --- The liquids ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Box:
+    """What is known of a liquid's box before it is built."""
+
+    ions: list[dict[str, Any]]  # as in boxes/KEY.json
+    atoms: int
+    mass_u: float
+    charge: int
+    untyped: list[str]
+    edge_A: float | None
+
+    @property
+    def pairs(self) -> float:
+        """Return the number of ion pairs, half the number of ions."""
+        return sum(ion["count"] for ion in self.ions) / 2
+
+
+def describe_box(
+    liquid: Mapping[str, Any], loc: tuple[Any, ...], known: dict[str, Any], problems: Problems
+) -> Box | None:
+    """Return what a liquid's composition says about its box, or None where an ion is wrong."""
+    ions, resolved, whole = [], [], True
+    for name, given in (liquid.get("ions") or {}).items():
+        if isinstance(given, int):
+            if name not in known:
+                names = ", ".join(sorted(known))
+                problems.add(
+                    (*loc, "ions", name),
+                    f"unknown ion {name!r}; known: {names}; or give {{smiles: ..., count: {given}}}",
+                )
+                whole = False
+                continue
+            entry = {key: known[name][key] for key in ("smiles", "types", "hydrogen_types")} | {
+                "count": given
+            }
+        else:
+            entry = {"smiles": given.smiles, "types": None, "hydrogen_types": None, "count": given.count}
+        try:
+            found = resolve({"name": name, **entry}, known)
+        except UserError as error:
+            problems.add((*loc, "ions", name), "; ".join(error.errors).removeprefix("ions: "))
+            whole = False
+            continue
+        resolved.append(found)
+        ions.append(
+            {
+                "name": name,
+                "smiles": entry["smiles"],
+                "charge": found["charge"],
+                "count": entry["count"],
+                "types": entry["types"],
+                "hydrogen_types": entry["hydrogen_types"],
+            }
+        )
+    if not whole or not ions:
+        return None
+    mass = sum(sum(ion["masses_u"]) * ion["count"] for ion in resolved)
+    density = liquid.get("density_guess_kg_m3")
+    return Box(
+        ions=ions,
+        atoms=sum(len(ion["elements"]) * ion["count"] for ion in resolved),
+        mass_u=mass,
+        charge=sum(ion["charge"] * ion["count"] for ion in resolved),
+        untyped=[ion["name"] for ion in resolved if ion["types"] is None],
+        edge_A=(mass * 1e30 / kg / density) ** (1 / 3) if density else None,
+    )
+
+
+def neutral_fix(box: Box) -> str:
+    """Return counts that would make a box neutral, in words."""
+    positive = [ion for ion in box.ions if ion["charge"] > 0]
+    negative = [ion for ion in box.ions if ion["charge"] < 0]
+    few = negative if box.charge > 0 else positive
+    if not few:
+        return "add an ion of the opposite charge"
+    ion = few[0]
+    more, left = divmod(abs(box.charge), abs(ion["charge"]))
+    if left:
+        return "change the counts until they sum to 0"
+    return f"{ion['count'] + more} of {ion['name']} would make it neutral"
+
+
+def chosen_cutoff_A(cutoff: Any, edge_A: float) -> float:
+    """Return the classical cut-off in a box: the given one, or what auto means."""
+    return round(min(CUTOFF_MAX_A, CUTOFF_FRACTION * edge_A), 3) if cutoff == "auto" else float(cutoff)
+
+
+def check_liquids(
+    draft: Draft, raw: Mapping[str, Any], known: dict[str, Any], places: Places, problems: Problems
+) -> dict[int, Box]:
+    """Judge each liquid by itself; return what is known of the boxes, by the liquid's place in the file."""
+    boxes = {}
+    cutoff = draft.get("equilibration", "cutoff_A")
+    for index, liquid in draft.liquids.items():
+        loc = ("liquids", index)
+        written = [f"{kelvin:g}" for kelvin in liquid.get("temperatures_K") or ()]
+        for text in repeated(written):
+            problems.add((*loc, "temperatures_K"), f"{text} is given twice")
+        force_field = liquid.get("force_field")
+        if force_field and force_field not in ("clandp", "xtb"):
+            if not force_field.endswith(".xml"):
+                problems.add(
+                    (*loc, "force_field"),
+                    f"{brief(force_field)}: give clandp, xtb or the path of a .xml file",
+                )
+            elif wrong := missing_file(places, force_field):
+                problems.add((*loc, "force_field"), wrong)
+        box = describe_box(liquid, loc, known, problems)
+        if box is None or len(box.ions) != len(raw["liquids"][index]["ions"]):
+            continue  # an ion that is wrong is said already, and makes every sum meaningless
+        boxes[index] = box
+        if box.charge:
+            parts = ", ".join(f"{ion['count']} x {ion['name']} {ion['charge']:+d}" for ion in box.ions)
+            problems.add((*loc, "ions"), f"the charges sum to {box.charge:+d} ({parts}); {neutral_fix(box)}")
+        if force_field == "clandp" and box.untyped:
+            problems.add(
+                (*loc, "force_field"),
+                f"clandp has no types for {', '.join(box.untyped)}: give the path of an OpenMM force-field "
+                "XML file that has them, or xtb",
+            )
+        if force_field == "xtb" or box.edge_A is None or cutoff is None:
+            continue
+        density = liquid["density_guess_kg_m3"]
+        size = f"{box.atoms} atoms make a box of about {box.edge_A:.1f} A at {density:g} kg/m3"
+        radius = chosen_cutoff_A(cutoff, box.edge_A)
+        if radius < CUTOFF_LEAST_A:
+            problems.add((*loc, "ions"), f"{size}: too small for a classical cut-off of 3 A; give more ions")
+        elif radius > CUTOFF_LIMIT * box.edge_A:
+            problems.add(
+                (*loc, "ions"),
+                f"{size}: too small for equilibration.cutoff_A {radius:g}, which needs "
+                f"{radius / CUTOFF_LIMIT:.1f} A; give more ions, or cutoff_A auto",
+            )
+    return boxes
+
+
+# --- The rest of the study -----------------------------------------------------------------------------
+
+
+def repeated(values: list[Any]) -> list[Any]:
+    """Return the values that occur more than once."""
+    return [value for value, times in Counter(values).items() if times > 1]
+
+
+def check_ids(draft: Draft, problems: Problems) -> None:
+    """Refuse ids and seeds that are given twice."""
+    for section, items in (("liquids", draft.liquids), ("models", draft.models)):
+        first: dict[str, int] = {}
+        for index, item in items.items():
+            name = item.get("id")
+            if name in first:
+                problems.add(
+                    (section, index, "id"), f"{name!r} is already the id of {section}[{first[name]}]"
+                )
+            elif name in RESERVED and section == "models":
+                problems.add((section, index, "id"), f"{name!r} is the name of measured values: give another")
+            elif name is not None:
+                first[name] = index
+    for value in repeated(list(draft.get("seeds") or ())):
+        problems.add(("seeds",), f"{value} is given twice")
+
+
+def is_trained(model: Mapping[str, Any]) -> bool:
+    """Tell whether a model is trained in this study."""
+    return model["framework"] in ("mace", "deepmd") and model.get("mode") != "zero-shot"
+
+
+def cutoff_of(model: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Return the field and radius (A) of a model's cut-off; None where the weights bring their own."""
+    if model.get("mode"):
+        return None
+    for name in ("r_max_A", "rcut_A"):
+        if model.get(name) is not None:
+            return name, model[name]
+    return None
+
+
+def check_weights(index: int, model: Mapping[str, Any], places: Places, problems: Problems) -> None:
+    """Judge what a model says about the weights that it starts from."""
+    loc = ("models", index)
+    if model.get("weights") is None:
+        for name in ("sha256", "licence", "mode"):
+            if model.get(name) is not None:
+                problems.add(
+                    (*loc, name),
+                    f"{brief(model[name])}: weights are missing: give their path, or leave this out",
+                )
+        return
+    for name, what in (
+        ("sha256", "of the weights: they are checked before they are opened"),
+        ("licence", "of the weights, such as MIT"),
+        (
+            "mode",
+            "of the weights' use: zero-shot"
+            + ("" if model["framework"] == "deepmd" else ", finetune or replay"),
+        ),
+    ):
+        if name in model and model[name] is None:
+            problems.add((*loc, name), f"missing: the {name} {what}")
+    if model.get("mode") == "zero-shot" and model.get("datasets"):
+        problems.add((*loc, "datasets"), "a zero-shot model is not trained: leave datasets out")
+    if wrong := missing_file(places, model["weights"]):
+        problems.add((*loc, "weights"), wrong)
+        return
+    path = places.path(model["weights"])
+    if path is not None and model.get("sha256"):
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        if digest.hexdigest() != model["sha256"]:
+            problems.add(
+                (*loc, "sha256"), f"{model['weights']} has sha256 {digest.hexdigest()}, not this one"
+            )
+
+
+def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, problems: Problems) -> None:
+    """Judge each model against the datasets, the boxes and its own weights."""
+    given = raw.get("datasets")
+    names = sorted(map(str, given)) if isinstance(given, dict) else []
+    for index, model in draft.models.items():
+        loc = ("models", index)
+        framework = model.get("framework")
+        if framework in ("mace", "deepmd"):
+            check_weights(index, model, places, problems)
+            for place, name in enumerate(model.get("datasets") or ()):
+                if name not in names:
+                    known = f"known: {', '.join(names)}" if names else "the study has no datasets"
+                    problems.add((*loc, "datasets", place), f"unknown dataset {name!r}; {known}")
+            for name in repeated(list(model.get("datasets") or ())):
+                problems.add((*loc, "datasets"), f"{name!r} is given twice")
+            if is_trained(model) and not given:
+                problems.add(
+                    (*loc, "datasets"), "no dataset to train on: give datasets, such as {both: [eq, neq]}"
+                )
+        frames, mode = model.get("replay_frames"), model.get("mode")
+        if frames is not None and mode != "replay":
+            problems.add((*loc, "replay_frames"), "is used by mode replay only")
+        elif mode == "replay" and frames is None and "replay_frames" in model:
+            problems.add(
+                (*loc, "replay_frames"), "missing: extxyz of the foundation model's own data, to replay"
+            )
+        elif frames is not None and (wrong := missing_file(places, frames)):
+            problems.add((*loc, "replay_frames"), wrong)
+        smooth, radius, axis, widths = (
+            model.get(k) for k in ("rcut_smth_A", "rcut_A", "axis_neurons", "neurons")
+        )
+        if smooth is not None and radius is not None and smooth >= radius:
+            problems.add((*loc, "rcut_smth_A"), f"{smooth:g} is not below rcut_A {radius:g}")
+        if axis is not None and widths is not None and axis > widths[-1]:
+            problems.add((*loc, "axis_neurons"), f"{axis} is above {widths[-1]}, the last of neurons")
+        cutoff = cutoff_of(model)
+        for place, box in boxes.items():
+            name = draft.liquids[place].get("id") or f"liquids[{place}]"
+            if cutoff and box.edge_A and box.edge_A <= cutoff[1]:
+                problems.add(
+                    (*loc, cutoff[0]),
+                    f"{cutoff[1]:g} A is more than the box of {name}, about {box.edge_A:.1f} A: "
+                    "give a smaller cut-off or more ions",
+                )
+            if framework == "classical" and draft.liquids[place].get("force_field") == "xtb":
+                problems.add(
+                    (*loc, "framework"),
+                    f"classical: the force field of {name} is xtb, which is not a classical one: give the "
+                    "liquid a force field, or leave this model out",
+                )
+
+
+def made_groups(draft: Draft) -> dict[str, int]:
+    """Return how many groups of each kind the sampling makes at least, as `sample_frames.py` makes them."""
+    sampling = draft.get("sampling")
+    # A liquid whose temperatures are wrong counts as one that has one.
+    trajectories = sum(len(liquid.get("temperatures_K") or "?") for liquid in draft.liquids.values())
+    trajectories *= draft.get("md", "replicas") or 1
+    made = {}
+    if sampling.eq:
+        made["eq"] = min(sampling.eq.frames, TRAJECTORY_GROUPS) * trajectories
+    neq = sampling.neq
+    groups = neq.packing.frames if neq.packing else 0
+    if neq.oscillation:
+        groups += min(
+            neq.oscillation.frames, max(1, int(neq.oscillation.length_ps / neq.oscillation.period_ps))
+        )
+    # These are made from the frames of a trajectory, and are in their groups.
+    groups += min(sum(recipe.frames for recipe in (neq.volume_scan, neq.rattle) if recipe), TRAJECTORY_GROUPS)
+    if groups:
+        made["neq"] = groups * len(draft.liquids)
+    return made
+
+
+def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: Problems) -> None:
+    """Judge sampling, labels, datasets and split against each other."""
+    sampling, labels = draft.get("sampling"), draft.get("labels")
+    trained = [index for index, model in draft.models.items() if model.get("framework") and is_trained(model)]
+    own = labels is not None and hasattr(labels, "frames")
+    if own:
+        if wrong := missing_file(places, labels.frames):
+            problems.add(("labels", "frames"), wrong)
+        if raw.get("sampling") is not None:
+            problems.add(("sampling",), "is not used with labels.frames: leave one of the two out")
+    if trained:
+        which = f"models[{trained[0]}] is trained"
+        if raw.get("labels") is None:
+            problems.add(
+                ("labels",), f"missing: {which}; give {{engine: xtb}}, or {{frames: ..., theory: ...}}"
+            )
+        elif raw.get("sampling") is None and not own and labels is not None:
+            problems.add(("sampling",), f"missing: {which}; give {{eq: {{frames: ...}}, neq: {{...}}}}")
+    if sampling:
+        scan = sampling.neq.volume_scan
+        if scan and scan.scale_min >= scan.scale_max:
+            text = f"{scan.scale_min:g} is not below scale_max {scan.scale_max:g}"
+            problems.add(("sampling", "neq", "volume_scan", "scale_min"), text)
+        packing = sampling.neq.packing
+        if packing and packing.density_min_fraction >= packing.density_max_fraction:
+            low, high = packing.density_min_fraction, packing.density_max_fraction
+            text = f"{low:g} is not below density_max_fraction {high:g}"
+            problems.add(("sampling", "neq", "packing", "density_min_fraction"), text)
+        swing = sampling.neq.oscillation
+        if swing and swing.period_ps > swing.length_ps:
+            text = f"{swing.period_ps:g} ps is longer than the run, length_ps {swing.length_ps:g}"
+            problems.add(("sampling", "neq", "oscillation", "period_ps"), text)
+        if swing:
+            for index, liquid in draft.liquids.items():
+                coldest = min(liquid.get("temperatures_K") or (1e9,))
+                if swing.temperature_amplitude_K >= coldest:
+                    text = f"{swing.temperature_amplitude_K:g} K would cool liquids[{index}] below 0 K"
+                    problems.add(("sampling", "neq", "oscillation", "temperature_amplitude_K"), text)
+        if sampling.test_scan and not any(abs(scale - 1) < 1e-9 for scale in sampling.test_scan.scales):
+            problems.add(("sampling", "test_scan", "scales"), "1.0 is missing: energies are relative to it")
+        for name in NEED_FORCE_FIELD:
+            for index, liquid in draft.liquids.items():
+                if getattr(sampling.neq, name) and liquid.get("force_field") == "xtb":
+                    text = "needs a classical force field, and that of "
+                    text += f"liquids[{index}] is xtb: leave the recipe out"
+                    problems.add(("sampling", "neq", name), text)
+        length, every = (draft.get("equilibration", name) for name in ("production_ps", "save_every_ps"))
+        # The last tenth of a trajectory is kept for test_scan.
+        usable = int(0.9 * int(length / every + 1e-9)) if length and every else None
+        if sampling.eq and usable is not None and sampling.eq.frames > usable:
+            problems.add(
+                ("sampling", "eq", "frames"),
+                f"{sampling.eq.frames} frames, but the equilibration has {usable} to give: production_ps "
+                f"{length:g}, save_every_ps {every:g}, less a tenth for test_scan",
+            )
+    made = made_groups(draft) if sampling else None
+    for name, kinds in (draft.get("datasets") or {}).items():
+        for place, kind in enumerate(kinds):
+            if kind not in KINDS:
+                problems.add(("datasets", name, place), f"unknown kind {kind!r}; known: {', '.join(KINDS)}")
+            elif made is not None and not made.get(kind) and not own:
+                what = {"eq": "sampling.eq", "neq": "a recipe in sampling.neq"}[kind]
+                problems.add(
+                    ("datasets", name, place),
+                    f"no {kind} frames are sampled: give {what}, or leave {kind!r} out",
+                )
+        for kind in repeated(list(kinds)):
+            problems.add(("datasets", name), f"{kind!r} is given twice")
+        groups = sum((made or {}).get(kind, 0) for kind in set(kinds))
+        if made is not None and 0 < groups < 3:
+            text = (
+                f"{groups} groups of frames: training, validation and test need one each; sample more frames"
+            )
+            problems.add(("datasets", name), text)
+    valid, test = draft.get("split", "valid"), draft.get("split", "test")
+    if valid and test and valid + test > 0.8:
+        problems.add(
+            ("split",),
+            f"valid {valid:g} and test {test:g} leave too little to train on: at most 0.8 together",
+        )
+
+
+def check_md(draft: Draft, problems: Problems) -> None:
+    """Judge time steps, lengths and saved frames of the dynamics."""
+    step, every = draft.get("md", "timestep_fs"), draft.get("md", "save_every_fs")
+    if step and every:
+        if abs(every / step - round(every / step)) > 1e-6 or every < step:
+            problems.add(("md", "save_every_fs"), f"{every:g} is not a multiple of timestep_fs {step:g}")
+        lengths = [draft.get("md", name) or 0 for name in ("npt_ps", "nvt_ps")]
+        saved = sum(lengths) * 1000 / every
+        if saved > SAVED_FRAMES_MAX:
+            text = f"{every:g} saves {saved:.3g} frames of each run: at most {SAVED_FRAMES_MAX:g}; "
+            text += "save less often"
+            problems.add(("md", "save_every_fs"), text)
+        if draft.get("md", "npt_ps") and lengths[0] * 1000 < every:
+            problems.add(
+                ("md", "npt_ps"),
+                f"{lengths[0]:g} ps is shorter than save_every_fs {every:g}: no frame is saved",
+            )
+    equilibration_step, save = (draft.get("equilibration", name) for name in ("timestep_fs", "save_every_ps"))
+    if equilibration_step and save and save * 1000 < equilibration_step:
+        text = f"{save:g} ps is shorter than equilibration.timestep_fs {equilibration_step:g}"
+        problems.add(("equilibration", "save_every_ps"), text)
+    length = draft.get("equilibration", "production_ps")
+    if length and save and (frames := int(length / save + 1e-9)) < SAVED_FRAMES_LEAST:
+        text = f"{length:g} ps saves {frames} frames at save_every_ps {save:g}: at least {SAVED_FRAMES_LEAST}"
+        problems.add(("equilibration", "production_ps"), text)
+
+
+def check_references(draft: Draft, places: Places, problems: Problems) -> list[dict[str, Any]]:
+    """Return the rows of every reference file, and note what is wrong with them."""
+    rows = []
+    for index, text in enumerate(draft.get("references") or ()):
+        path = places.path(text)
+        if path is None:
+            problems.add(
+                ("references", index),
+                f"{brief(text)}: cannot be read from here: put it into assets/references",
+            )
+        elif wrong := missing_file(places, text):
+            problems.add(("references", index), wrong)
+        else:
+            try:
+                rows += read_references(path)
+            except UserError as error:
+                for line in error.errors:
+                    problems.add(("references", index), line)
+    return rows
+
+
+# --- Cost and warnings ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Counts:
+    """How many frames each kind of a liquid has."""
+
+    eq: int = 0
+    neq: int = 0
+    scan: int = 0
+
+
+def frame_counts(study: Study, index: int) -> Counts:
+    """Return the frames that are labelled of one liquid."""
+    sampling = study.sampling
+    if sampling is None:
+        return Counts()
+    trajectories = len(study.liquids[index].temperatures_K) * study.md.replicas
+    recipes = [getattr(sampling.neq, name) for name in NEQ_RECIPES]
+    return Counts(
+        eq=sampling.eq.frames * trajectories if sampling.eq else 0,
+        neq=sum(recipe.frames for recipe in recipes if recipe),
+        scan=len(sampling.test_scan.scales) if sampling.test_scan else 0,
+    )
+
+
+def own_frames(study: Study, places: Places) -> int:
+    """Return the number of the user's own labelled frames; 0 where they cannot be seen from here."""
+    if not hasattr(study.labels, "frames"):
+        return 0
+    path = places.path(study.labels.frames)  # type: ignore[union-attr]
+    if path is None:
+        return 0
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return sum("Properties=" in line for line in file)
+
+
+def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, Any]:
+    """Return what the study will cost, as plan/estimate.json holds it."""
+    counts = {index: frame_counts(study, index) for index in boxes}
+    melt = study.equilibration
+    melt_steps = (
+        1000 * (melt.anneal_ps + melt.cool_ps + melt.settle_ps + melt.production_ps) / melt.timestep_fs
+    )
+    models = [model.model_dump() for model in study.models]
+    md_steps = 1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.timestep_fs
+    states = equilibrate_s = label_s = md_s = 0.0
+    for index, box in boxes.items():
+        liquid = study.liquids[index]
+        here = len(liquid.temperatures_K) * study.md.replicas
+        states += here
+        if liquid.force_field == "xtb":
+            steps = melt_steps * melt.timestep_fs * XTB_EQUILIBRATION_FRACTION
+            equilibrate_s += here * steps * il_estimate.LABELS["GFN1-xTB"].core_s(box.atoms)
+        else:
+            equilibrate_s += here * il_estimate.openmm_core_s(box.atoms, melt_steps)
+        frames = counts[index].eq + counts[index].neq + counts[index].scan
+        engine = getattr(study.labels, "engine", None)
+        if engine:
+            law = il_estimate.LABELS[getattr(study.labels, "method", engine)]
+            label_s += frames * law.core_s(box.atoms)
+        md_s += sum(
+            here * times(study, model) * il_estimate.md_core_s(model, box.atoms, md_steps) for model in models
+        )
+    kept = 1 - study.split.valid - study.split.test
+    own = own_frames(study, places)
+    mean_atoms = sum(box.atoms for box in boxes.values()) / len(boxes)
+    trainings: list[float] = []
+    for model in models:
+        for name in (model["datasets"] or sorted(study.datasets)) if is_trained(model) else ():
+            kinds = set(study.datasets[name])
+            frames = own or sum(getattr(count, kind) for count in counts.values() for kind in kinds)
+            cost = il_estimate.training_core_s(model, kept * frames, mean_atoms)
+            trainings += [cost] * len(study.seeds)
+    labelled = (
+        sum(c.eq + c.neq + c.scan for c in counts.values()) if getattr(study.labels, "engine", None) else 0
+    )
+    runs = int(states * sum(times(study, model) for model in models))
+    stages = {
+        "equilibrate": (int(states), "boxes", equilibrate_s),
+        "label": (labelled, "frames", label_s),
+        "train": (len(trainings), "models", sum(trainings)),
+        "md": (runs, "runs", md_s),
+    }
+    return il_estimate.table(stages, study.budget_core_hours)
+
+
+def check_budget(found: dict[str, Any], problems: Problems) -> None:
+    """Refuse a study that costs more than its own budget."""
+    if found["total_core_hours"] > found["budget_core_hours"]:
+        parts = ", ".join(
+            f"{row['stage']} {row['core_hours']:g}" for row in found["stages"] if row["core_hours"]
+        )
+        problems.add(
+            ("budget_core_hours",),
+            f"{found['budget_core_hours']:g} is less than the {found['total_core_hours']:g} core-hours that "
+            f"the plan needs ({parts}): plan less, or raise it",
+        )
+
+
+def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
+    """Return what a reader of the results must know beforehand, one line each."""
+    lines = []
+
+    def add(loc: tuple[Any, ...], text: str) -> None:
+        lines.append(f"{path_text(loc)}: {text}")
+
+    if study.labels is not None and getattr(study.labels, "engine", "") == "xtb":
+        add(("labels", "engine"), "xtb: semi-empirical labels are for trying things out, not a reference")
+    if getattr(study.labels, "dispersion", "") == "none":
+        add(
+            ("labels", "dispersion"),
+            "none: without a dispersion correction the density of a liquid is far too low",
+        )
+    for index, box in boxes.items():
+        liquid, loc = study.liquids[index], ("liquids", index)
+        names = {ion["name"] for ion in box.ions}
+        for place, kelvin in enumerate(liquid.temperatures_K):
+            if names == {"pyr14", "bf4"} and kelvin < PYR14BF4_LIQUID_K:
+                melts = f"PYR14BF4 melts at 424-{PYR14BF4_MELTS_K:g} K: call it supercooled"
+                add(
+                    (*loc, "temperatures_K", place), f"{kelvin:g} K: {melts}, or give {PYR14BF4_LIQUID_K:g} K"
+                )
+        if box.pairs < LIQUID_PAIRS:
+            add(
+                (*loc, "ions"),
+                f"{box.pairs:g} ion pairs are not the liquid: densities and structures depend on the box",
+            )
+        if study.md.nvt_ps and box.pairs < DIFFUSION_PAIRS:
+            add(
+                (*loc, "ions"),
+                f"{box.pairs:g} ion pairs: diffusion is too slow in so small a box; it needs the Yeh-Hummer "
+                "correction (finite_size_correction_m2_s)",
+            )
+    if study.md.timestep_fs > HYDROGEN_TIMESTEP_FS:
+        add(
+            ("md", "timestep_fs"),
+            f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen: 0.5 fs is usual",
+        )
+    if study.md.npt_ps < DENSITY_PS:
+        text = (
+            f"{study.md.npt_ps:g} ps is too short for a density to converge: give {DENSITY_PS:g} ps or more"
+        )
+        add(("md", "npt_ps"), text)
+    if 0 < study.md.nvt_ps < DIFFUSION_PS:
+        text = (
+            f"{study.md.nvt_ps:g} ps is too short for diffusion to converge: give {DIFFUSION_PS:g} ps or more"
+        )
+        add(("md", "nvt_ps"), text)
+    return lines
+
+
+def times(study: Study, model: Mapping[str, Any]) -> int:
+    """Return how many models an entry stands for: one for each dataset and seed where it is trained."""
+    return len(model["datasets"] or study.datasets) * len(study.seeds) if is_trained(model) else 1
+
+
+# --- The plan ------------------------------------------------------------------------------------------
+
+
+def seed_of(key: str) -> int:
+    """Return the seed of a box or state: from its key alone, so that a study that grows keeps what it has."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % (2**31 - 1) + 1
+
+
+@dataclass
+class Plan:
+    """The files of a plan, by path."""
+
+    files: dict[str, str] = field(default_factory=dict)
+
+    def json(self, path: str, content: Any) -> None:
+        """Add a JSON file."""
+        self.files[path] = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+    def csv(self, path: str, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+        """Add a CSV file; what is None is left empty, and true and false are written small."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            values = (row[name] for name in columns)
+            writer.writerow(
+                [str(v).lower() if isinstance(v, bool) else "" if v is None else v for v in values]
+            )
+        self.files[path] = text.getvalue()
+
+
+def model_rows(study: Study) -> list[dict[str, Any]]:
+    """Return one row for each model that runs: {key, model, framework, dataset, seed, trained}."""
+    rows: list[dict[str, Any]] = []
+    for model in study.models:
+        entry = {"model": model.id, "framework": model.framework}
+        settings = model.model_dump()
+        if not is_trained(settings):
+            rows.append({"key": model.id, **entry, "dataset": None, "seed": None, "trained": False})
+            continue
+        for dataset in settings["datasets"] or sorted(study.datasets):
+            for seed in study.seeds:
+                key = f"{model.id}-{dataset}-s{seed}"
+                rows.append({"key": key, **entry, "dataset": dataset, "seed": seed, "trained": True})
+    return rows
+
+
+def plan_models(plan: Plan, study: Study, rows: list[dict[str, Any]], theory: str | None) -> None:
+    """Add the settings of every training, and the card of every model that needs none."""
+    settings = {model.id: model.model_dump(mode="json") for model in study.models}
+    for row in rows:
+        own = settings[row["model"]]
+        hidden = {"id", "framework", "datasets", "weights", "replay_frames"}
+        given = {name: value for name, value in own.items() if name not in hidden}
+        identity = {
+            "id": row["key"],
+            **{name: row[name] for name in ("model", "framework", "dataset", "seed")},
+        }
+        if row["trained"]:
+            weights = own.get("weights")
+            names = {"weights": Path(weights).name if weights else None}
+            if own.get("replay_frames"):
+                names["replay_frames"] = Path(own["replay_frames"]).name
+            plan.json(f"models/{row['key']}.json", {**identity, "theory_id": theory, **given, **names})
+            continue
+        weights = own.get("weights")
+        kept = ("method", "accuracy", "dtype", "mode")
+        card = {
+            **identity,
+            "versions": {},
+            "files": {Path(weights).name: own["sha256"]} if weights else {},
+            "theory_id": None,
+            "dataset_hash": None,
+            "split_hash": None,
+            "e0s_ev": None,
+            "elements": None,
+            "cutoff_A": None,
+            "licence": own.get("licence"),
+            "settings": {name: own[name] for name in kept if name in own},
+            "cost": {"wall_s": 0.0},
+        }
+        plan.json(f"cards/{row['key']}/model.json", card)
+
+
+def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, Any]], places: Places) -> Plan:
+    """Return every file of the plan but its estimate and warnings."""
+    plan = Plan()
+    plan.json("study.json", study.model_dump(mode="json"))
+    melt = study.equilibration.model_dump(mode="json")
+    labels = study.labels.model_dump(mode="json") if study.labels else {}
+    theory_of = {"theory": labels["theory"]} if "theory" in labels else theory_settings(labels)
+    theory = theory_id(theory_of) if labels else None
+    rows = model_rows(study)
+    box_rows, state_rows, run_rows, files = [], [], [], []
+    measured: list[dict[str, Any]] = []
+    for index, liquid in enumerate(study.liquids):
+        box = boxes[index]
+        assert box.edge_A is not None
+        conditions = {"pressure_bar": liquid.pressure_bar, "force_field": liquid.force_field}
+        for replica in range(1, study.md.replicas + 1):
+            key = f"{liquid.id}-r{replica}"
+            where = {"liquid": liquid.id, "replica": replica}
+            box_rows.append({"key": key, **where})
+            plan.json(
+                f"boxes/{key}.json",
+                {
+                    "id": key,
+                    **where,
+                    "seed": seed_of(key),
+                    "ions": box.ions,
+                    "density_guess_kg_m3": liquid.density_guess_kg_m3,
+                    "force_field": liquid.force_field,
+                    "cutoff_A": chosen_cutoff_A(study.equilibration.cutoff_A, box.edge_A),
+                },
+            )
+            if liquid.force_field not in ("clandp", "xtb"):
+                files.append({"role": "force_field", "id": key, "path": places.locate(liquid.force_field)})
+            for kelvin in liquid.temperatures_K:
+                state = f"{liquid.id}-{kelvin:g}K-r{replica}"
+                state_rows.append({"key": state, "box": key, **where, "temperature_K": kelvin})
+                common = {**where, "temperature_K": kelvin, "seed": seed_of(state)}
+                plan.json(f"states/{state}.json", {**melt, **conditions, **common, "id": state})
+                for model in rows:
+                    run = f"{state}-{model['key']}"
+                    run_rows.append(
+                        {
+                            "key": run,
+                            "liquid": liquid.id,
+                            "state": state,
+                            "model_key": model["key"],
+                            "framework": model["framework"],
+                        }
+                    )
+                    md = study.md.model_dump(mode="json", exclude={"replicas"})
+                    plan.json(
+                        f"runs/{run}.json",
+                        {
+                            **md,
+                            **common,
+                            "id": run,
+                            "pressure_bar": liquid.pressure_bar,
+                            "model": model["model"],
+                            "model_key": model["key"],
+                            "dataset": model["dataset"],
+                            "model_seed": model["seed"],
+                            "framework": model["framework"],
+                        },
+                    )
+        if study.sampling and "engine" in labels:
+            plan.json(
+                f"samples/{liquid.id}.json",
+                {
+                    "id": liquid.id,
+                    "liquid": liquid.id,
+                    "seed": study.sampling.seed,
+                    "temperatures_K": liquid.temperatures_K,
+                    "sampling": study.sampling.model_dump(mode="json", exclude={"seed"}),
+                    "chunk": labels["chunk"],
+                },
+            )
+        counts = {ion["name"]: ion["count"] for ion in box.ions}
+        measured += references_of(liquid.id, counts, liquid.temperatures_K, references)
+    for model in rows:
+        own = next(entry for entry in study.models if entry.id == model["model"])
+        for role, name in (("weights", "weights"), ("replay", "replay_frames")):
+            if text := getattr(own, name, None):
+                files.append({"role": role, "id": model["key"], "path": places.locate(text)})
+    if "theory" in labels:
+        files.append({"role": "labels", "id": "labels", "path": places.locate(labels["frames"])})
+    plan.csv("boxes.csv", ("key", "liquid", "replica"), box_rows)
+    plan.csv("states.csv", ("key", "box", "liquid", "temperature_K", "replica"), state_rows)
+    sampled = [{"liquid": liquid.id} for liquid in study.liquids if f"samples/{liquid.id}.json" in plan.files]
+    plan.csv("samples.csv", ("liquid",), sampled)
+    plan.csv("models.csv", ("key", "model", "framework", "dataset", "seed", "trained"), rows)
+    plan.csv("runs.csv", ("key", "liquid", "state", "model_key", "framework"), run_rows)
+    plan.csv("files.csv", ("role", "id", "path"), files)
+    plan.csv("references.csv", REFERENCE_COLUMNS, measured)
+    plan_models(plan, study, rows, theory)
+    # Chunk size and the allowed failures change no label: they are with the tasks that use them.
+    apart = {"chunk", "max_failed_fraction"}
+    plan.json(
+        "labels.json",
+        {k: v for k, v in labels.items() if k not in apart} | {"theory_id": theory, "id": "labels"},
+    )
+    plan.json(
+        "dataset.json",
+        {
+            "id": "dataset",
+            "datasets": {name: sorted(kinds) for name, kinds in study.datasets.items()},
+            "split": study.split.model_dump(mode="json"),
+            "max_failed_fraction": labels.get("max_failed_fraction", 0.05),
+        },
+    )
+    return plan
+
+
+def write_plan(plan: Plan, out: Path) -> None:
+    """Write the files of a plan into a folder of their own; an earlier plan there is replaced."""
+    if out.exists():
+        if not (out / "study.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+            raise UserError(f"out: {out}: exists and is not a plan: give another folder")
+        shutil.rmtree(out)
+    for name, text in sorted(plan.files.items()):
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+# --- The task ------------------------------------------------------------------------------------------
+
+
+def read_text(path: Path) -> str:
+    """Return the text of the study file; raises `UserError` where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"study: {path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"study: {path}: is not UTF-8 text (byte {error.start})") from error
+
+
+def read_study(
+    text: str, name: str, places: Places, outdir: str | None = None
+) -> tuple[Study, dict[int, Box], list[dict[str, Any]], dict[str, Any]]:
+    """Return a study that is right in every way, its boxes, references and estimate.
+
+    Raises `UserError` with one line for each mistake.
+    """
+    problems = Problems()
+    known = library(places.assets)
+    if not known:
+        raise UserError(f"assets: {places.assets}: holds no ions (ions/*.yaml)")
+    outdir_line = [f"outdir: {wrong}"] if outdir and (wrong := check_outdir(outdir)) else []
+    try:
+        raw = parse_yaml(text, name)
+    except UserError as error:
+        raise UserError(*error.errors, *outdir_line) from error
+    draft = read_draft(raw, problems)
+    references: list[dict[str, Any]] = []
+    boxes: dict[int, Box] = {}
+    if isinstance(raw, dict):
+        check_ids(draft, problems)
+        boxes = check_liquids(draft, raw, known, places, problems)
+        check_models(draft, raw, boxes, places, problems)
+        check_data(draft, raw, places, problems)
+        check_md(draft, problems)
+        references = check_references(draft, places, problems)
+    if problems.found:
+        raise UserError(*problems.lines(), *outdir_line)
+    study = Study.model_validate(raw)
+    found = estimate(study, boxes, places)
+    check_budget(found, problems)
+    if problems.found or outdir_line:
+        raise UserError(*problems.lines(), *outdir_line)
+    return study, boxes, references, found
+
+
+def plan_study(args: argparse.Namespace) -> None:
+    """Do the work of the task: read, judge, write, and say what it costs."""
+    base = args.base or str(args.study.resolve().parent)
+    seen = not args.files_unseen and "://" not in base
+    places = Places(base, args.assets, seen)
+    study, boxes, references, found = read_study(read_text(args.study), args.study.name, places, args.outdir)
+    plan = make_plan(study, boxes, references, places)
+    warnings = warn(study, boxes)
+    plan.json("estimate.json", found)
+    plan.files["warnings.txt"] = "".join(f"{line}\n" for line in warnings)
+    write_plan(plan, args.out)
+    print(il_estimate.text(found))
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def noting_errors(work: Callable[[], None], errors: Path | None) -> None:
+    """Do the work; where the user has to act, also write the lines to a file."""
+    try:
+        work()
+    except UserError as error:
+        if errors is not None:
+            errors.write_text("".join(f"{line}\n" for line in error.errors))
+        raise
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--study", type=Path, metavar="FILE", help="the study file, YAML")
+    parser.add_argument(
+        "--assets", type=Path, default=Path("assets"), metavar="DIR", help="folder with ions, references"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("plan"), metavar="DIR", help="folder to write the plan to"
+    )
+    parser.add_argument(
+        "--outdir", metavar="DIR", help="folder of the results: checked that it can be written"
+    )
+    parser.add_argument(
+        "--base", metavar="DIR", help="what the study's paths are relative to (default: its own folder)"
+    )
+    parser.add_argument(
+        "--files-unseen", action="store_true", help="do not look at the study's own files: they are elsewhere"
+    )
+    parser.add_argument(
+        "--errors", type=Path, metavar="FILE", help="file to write the mistakes to, one line each"
+    )
+    parser.add_argument("--id", default="plan", help="key of the task")
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON schema of the study file and stop"
+    )
+    args = parser.parse_args(argv)
+    if args.schema:
+        print(schema(), end="")
+        return 0
+    if args.study is None:
+        parser.error("--study is required")
+    return il_task.run(
+        "PLAN_STUDY", lambda: noting_errors(lambda: plan_study(args), args.errors), task_id=args.id
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

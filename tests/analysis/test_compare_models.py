@@ -1,0 +1,826 @@
+"""COMPARE_MODELS: nothing dropped, intervals cover, known differences give known verdicts, the page opens."""
+
+import hashlib
+import json
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import compare_models
+import il_summary as ils
+import il_verdicts as iv
+
+T = 430.0
+DENSITY = {"pyr14bf4": 1070.0, "pyr14tfsi": 1300.0}  # the references
+OFFSET = {
+    ("mace", "both"): 2.0,
+    ("mace", "eq"): -45.0,
+    ("dpmd", "both"): 150.0,
+    ("dpmd", "eq"): 120.0,
+    ("clp", None): -20.0,
+}
+FORCE = {("mace", "both"): 0.045, ("mace", "eq"): 0.050, ("dpmd", "both"): 0.120, ("dpmd", "eq"): 0.125}
+IONS = {"pyr14bf4": ("pyr14", "bf4"), "pyr14tfsi": ("pyr14", "tfsi")}
+BROKEN = "pyr14bf4-430K-r1-dpmd-eq-s1"
+MISSING = "pyr14bf4-430K-r2-dpmd-eq-s2"
+UNCONVERGED = "pyr14bf4-430K-r1-mace-eq-s3"
+
+
+def write_study(root: Path, seed: int = 7) -> list[str]:
+    """Write everything COMPARE_MODELS reads, with known numbers; return its command line without --outdir."""
+    rng = np.random.default_rng(seed)
+    trained = [
+        (m, f, d, s)
+        for m, f in (("mace", "mace"), ("dpmd", "deepmd"))
+        for d in ("eq", "both")
+        for s in (1, 2, 3)
+    ]
+    models = [(f"{m}-{d}-s{s}", m, f, d, s) for m, f, d, s in trained] + [
+        ("clp", "clp", "classical", None, None)
+    ]
+    write_plan(root / "plan", models)
+    write_data(root, rng)
+    for key, model, framework, dataset, s in models[:-1]:
+        write_model(root, rng, key, model, framework, dataset, s)
+    runs = [(liquid, r, *m) for liquid in DENSITY for r in (1, 2) for m in models]
+    for liquid, r, key, model, framework, dataset, s in runs:
+        run_id = f"{liquid}-430K-r{r}-{key}"
+        if run_id != MISSING:
+            write_run(root, rng, run_id, liquid, r, key, model, framework, dataset, s)
+    processes = {
+        "LABEL_FRAMES": 900.0,
+        "TRAIN_MACE": 4200.0,
+        "TRAIN_DEEPMD": 1900.0,
+        "RUN_MD": 2600.0,
+        "EVALUATE_MODEL": 60.0,
+    }
+    (root / "tasks").mkdir()
+    ids = [("TRAIN_MACE" if m[2] == "mace" else "TRAIN_DEEPMD", m[0]) for m in models[:-1]]
+    ids += [("RUN_MD", f"{x[0]}-430K-r{x[1]}-{x[2]}") for x in runs] + [
+        ("LABEL_FRAMES", f"c{i}") for i in range(9)
+    ]
+    ids += [("EVALUATE_MODEL", m[0]) for m in models[:-1]]
+    for i, (process, task) in enumerate(ids):
+        cost = {
+            "process": process,
+            "id": task,
+            "wall_s": processes[process] / 2,
+            "cpu_s": processes[process],
+            "max_rss_mb": 800.0,
+        }
+        cost["versions"] = {"python": "3.11.7", "ase": "3.29.0"} | (
+            {"mace-torch": "0.3.16"} if process == "TRAIN_MACE" else {}
+        )
+        (root / "tasks" / f"task{i}.json").write_text(json.dumps(cost))
+    names = ("labels", "sampling", "models", "evaluations", "runs", "measures", "tasks", "plan")
+    return [x for n in names for x in (f"--{n}", str(root / n))] + [
+        "--dataset",
+        str(root / "dataset.parquet"),
+    ]
+
+
+def write_plan(plan: Path, models: list[tuple]) -> None:
+    plan.mkdir(parents=True)
+    study = {
+        "name": "pyr14bf4", "description": "EQ against non-equilibrated training data for two ionic liquids.",
+        "liquids": [{"id": x, "ions": dict.fromkeys(IONS[x], 10), "temperatures_K": [T]} for x in DENSITY],
+        "datasets": {"eq": ["eq"], "both": ["eq", "neq"]}, "seeds": [1, 2, 3],
+        "models": [
+            {"id": m, "framework": f} for m, f in (("mace", "mace"), ("dpmd", "deepmd"), ("clp", "classical"))
+        ],
+        "md": {"timestep_fs": 0.5, "npt_ps": 200.0, "nvt_ps": 300.0, "replicas": 2},
+    }  # fmt: skip
+    (plan / "study.json").write_text(json.dumps(study))
+    (plan / "labels.json").write_text(
+        json.dumps({"engine": "cp2k", "functional": "PBE", "dispersion": "D3(BJ)", "basis": "DZVP"})
+    )
+    (plan / "warnings.txt").write_text("liquids[0].temperatures_K: 430 K is close to the melting point\n")
+    lines = ["key,model,framework,dataset,seed,trained"]
+    lines += [f"{k},{m},{f},{d or ''},{s or ''},{'true' if d else 'false'}" for k, m, f, d, s in models]
+    (plan / "models.csv").write_text("\n".join(lines) + "\n")
+    states = [f"{x}-430K-r{r},{x}-r{r},{x},430,{r}" for x in DENSITY for r in (1, 2)]
+    (plan / "states.csv").write_text("key,box,liquid,temperature_K,replica\n" + "\n".join(states) + "\n")
+    runs = [
+        f"{x}-430K-r{r}-{m[0]},{x},{x}-430K-r{r},{m[0]},{m[2]}"
+        for x in DENSITY
+        for r in (1, 2)
+        for m in models
+    ]
+    (plan / "runs.csv").write_text("key,liquid,state,model_key,framework\n" + "\n".join(runs) + "\n")
+    references = [
+        "pyr14bf4,density,,430,1070,kg/m3,,,1,a note about the paper,true",
+        "pyr14bf4,density,,,1111,kg/m3,,,1,undated,true",
+        "pyr14tfsi,density,,420,1308.8,kg/m3,1305.8,1311.8,9,ILThermo,false",
+        "pyr14tfsi,density,,430,1300,kg/m3,1297,1303,9,ILThermo; interpolated,false",
+        "pyr14tfsi,viscosity,,298,0.06,Pa.s,0.055,0.065,9,ILThermo,false",
+    ]
+    header = "liquid,property,species,temperature_K,value,unit,low,high,n,source,second_hand"
+    (plan / "references.csv").write_text("\n".join([header, *references]) + "\n")
+
+
+def write_data(root: Path, rng: np.random.Generator) -> None:
+    for name in ("labels", "sampling"):
+        (root / name).mkdir()
+    labels, rows = [], []
+    for liquid in DENSITY:
+        for i in range(120):
+            recipe = ("eq", "volume_scan", "oscillation", "packing", "test_scan")[i % 5]
+            frame = {
+                "frame_id": hashlib.sha256(f"{liquid}{i}".encode()).hexdigest()[:16],
+                "liquid": liquid,
+                "kind": "eq" if recipe == "eq" else "neq",
+                "recipe": recipe,
+                "group": f"{liquid}-{recipe}-{i // 20}",
+                "n_atoms": 290,
+            }
+            failed = {7: "scf_not_converged", 33: "timeout"}.get(i) if liquid == "pyr14bf4" else None
+            labels.append(
+                frame
+                | {
+                    "engine": "cp2k",
+                    "theory_id": "abc123def456",
+                    "converged": failed is None,
+                    "reason": failed,
+                    "energy_ev": -4000.0 + rng.normal() if failed is None else None,
+                    "max_force_ev_a": 4.0,
+                    "net_force_ev_a": 0.01,
+                    "pressure_bar": 300.0,
+                    "scf_steps": 14,
+                    "wall_s": 80.0,
+                }
+            )
+            if failed:
+                continue
+            split = (
+                "test"
+                if recipe == "test_scan"
+                else ("train", "train", "train", "train", "valid", "test")[i // 20]
+            )
+            data = [None] if split == "test" else [d for d in ("eq", "both") if d == "both" or recipe == "eq"]
+            rows += [frame | {"dataset": d, "split": split} for d in data]
+    for k in range(0, len(labels), 20):
+        pl.DataFrame(labels[k : k + 20], infer_schema_length=None).write_parquet(
+            root / "labels" / f"chunk-{k:03d}.labels.parquet"
+        )
+    pl.DataFrame(rows, infer_schema_length=None).write_parquet(root / "dataset.parquet")
+    sampling = [
+        {
+            "liquid": x,
+            "recipe": r,
+            "kind": "neq",
+            "requested": 24,
+            "kept": 24 - n,
+            "refused_duplicate": 0,
+            "refused_contact": n,
+        }
+        for x in DENSITY
+        for r, n in (("volume_scan", 0), ("oscillation", 0), ("packing", 3))
+    ]
+    pl.DataFrame(sampling).write_parquet(root / "sampling" / "sampling.parquet")
+
+
+def write_model(
+    root: Path, rng: np.random.Generator, key: str, model: str, framework: str, dataset: str, seed: int
+) -> None:
+    folder, evaluation = root / "models" / key, root / "evaluations" / key
+    folder.mkdir(parents=True)
+    evaluation.mkdir(parents=True)
+    card = {
+        "id": key,
+        "framework": framework,
+        "model": model,
+        "dataset": dataset,
+        "seed": seed,
+        "theory_id": "abc123def456",
+        "dataset_hash": "d" * 64,
+        "split_hash": "e" * 64,
+        "licence": "own",
+        "files": {"model.pt": "f" * 64},
+        "cost": {"wall_s": 2000.0},
+    }
+    (folder / "model.json").write_text(json.dumps(card))
+    rmse = FORCE[model, dataset] * (1 + 0.02 * rng.normal())
+    steps = np.arange(1, 41)
+    curve = [
+        {
+            "model_key": key,
+            "step": int(s * 100),
+            "set": w,
+            "quantity": "force_rmse",
+            "unit": "eV/A",
+            "value": rmse
+            * (1 + 8 * math.exp(-s / 7))
+            * (0.85 if w == "train" else 1)
+            * (1 + 0.02 * rng.normal()),
+        }
+        for s in steps
+        for w in ("train", "valid")
+    ]
+    pl.DataFrame(curve).write_parquet(folder / "curve.parquet")
+    views = [
+        ("force", "all", "all", 1.0),
+        ("force_translation", "all", "all", 0.2),
+        ("force_rotation", "all", "all", 0.3),
+        ("force_vibration", "all", "all", 0.93),
+    ]
+    views += [
+        ("force", "element", e, f) for e, f in (("B", 1.5), ("C", 1.2), ("F", 1.0), ("H", 0.6), ("N", 1.6))
+    ]
+    views += [("force", "ion", e, f) for e, f in (("bf4", 1.1), ("pyr14", 0.9), ("tfsi", 1.2))]
+    views += [
+        ("force", "recipe", e, f)
+        for e, f in (("eq", 0.8), ("oscillation", 1.0), ("packing", 1.5), ("volume_scan", 0.9))
+    ]
+    errors: list[tuple] = [(q, s, n, rmse * f, "eV/A") for q, s, n, f in views] + [
+        ("energy_per_atom", "all", "all", rmse / 40, "eV/atom")
+    ]
+    base = {"model_key": key, "model": model, "dataset": dataset, "seed": seed, "split": "test", "n": 9000}
+    pl.DataFrame(
+        [
+            base
+            | {
+                "quantity": q,
+                "scope": s,
+                "name": n,
+                "rmse": v,
+                "rmse_ci95_low": v * 0.97,
+                "rmse_ci95_high": v * 1.03,
+                "mae": v * 0.75,
+                "unit": u,
+            }
+            for q, s, n, v, u in errors
+        ]
+        + [
+            base
+            | {
+                "quantity": "failed",
+                "scope": "recipe",
+                "name": "packing",
+                "n": 2,
+                "unit": "frames",
+                "reason": "energy is nan",
+            }
+        ]
+        * (key == "dpmd-eq-s1")
+    ).write_parquet(evaluation / "errors.parquet")
+    wrong = {"both": 0.02, "eq": 0.2}[dataset] * (1 if model == "mace" else 3)
+    scan = []
+    for liquid in DENSITY:
+        for scale in (0.94, 0.97, 1.0, 1.03, 1.06, 1.1):
+            x = scale - 1
+            energy = 3.0 * x**2 - 6.0 * x**3
+            scan.append(
+                {
+                    "model_key": key,
+                    "liquid": liquid,
+                    "group": f"{liquid}-scan-0",
+                    "scale": scale,
+                    "density_kg_m3": 1070 / scale**3,
+                    "energy_ref_ev_per_atom": energy,
+                    "energy_model_ev_per_atom": energy + wrong * 0.05 * x * (1 + 0.1 * rng.normal()),
+                    "pressure_ref_bar": -9e4 * x,
+                    "pressure_model_bar": -9e4 * x * (1 + wrong) + 2000 * wrong,
+                }
+            )
+    pl.DataFrame(scan).write_parquet(evaluation / "scan.parquet")
+    reference = rng.normal(0, 1.2, 500)
+    pl.DataFrame(
+        {
+            "model_key": key,
+            "quantity": "force",
+            "recipe": "eq",
+            "reference": reference,
+            "predicted": reference + rng.normal(0, rmse, 500),
+            "unit": "eV/A",
+        }
+    ).write_parquet(evaluation / "parity.parquet")
+
+
+def write_run(
+    root: Path,
+    rng: np.random.Generator,
+    run_id: str,
+    liquid: str,
+    replica: int,
+    key: str,
+    model: str,
+    framework: str,
+    dataset: str | None,
+    seed: int | None,
+) -> None:
+    folder, measures = root / "runs" / run_id, root / "measures"
+    folder.mkdir(parents=True)
+    measures.mkdir(exist_ok=True)
+    broken = run_id == BROKEN
+    end = {
+        "planned_ps": 500.0,
+        "survived_ps": 41.5 if broken else 500.0,
+        "end": "bond_broken" if broken else "completed",
+        "detail": "bond 12-13 (C-H) stretched to 2.1 A" if broken else None,
+    }
+    run = {
+        "id": run_id,
+        "liquid": liquid,
+        "temperature_K": T,
+        "pressure_bar": 1.0,
+        "replica": replica,
+        "seed": 1,
+        "model": model,
+        "model_key": key,
+        "dataset": dataset,
+        "model_seed": seed,
+        "framework": framework,
+        "n_atoms": 290,
+        "dtype": "float32",
+        "device": "cpu",
+        "atom_steps_per_s": {"mace": 1000.0, "deepmd": 6600.0, "classical": 4e5}[framework],
+    }
+    (folder / "run.json").write_text(json.dumps(run | end))
+    base = {
+        "run_id": run_id,
+        "liquid": liquid,
+        "model": model,
+        "dataset": dataset,
+        "seed": seed,
+        "temperature_K": T,
+        "replica": replica,
+        "framework": framework,
+        "model_key": key,
+    }
+    pl.DataFrame([base | end]).write_parquet(measures / f"{run_id}.survival.parquet")
+    if broken:
+        return
+    converged = run_id != UNCONVERGED
+    value = DENSITY[liquid] + OFFSET[model, dataset] + rng.normal(0, 2.0)
+    pl.DataFrame(
+        [
+            base
+            | {
+                "density_kg_m3": value,
+                "standard_error_kg_m3": 1.5,
+                "reference_kg_m3": None,
+                "n_effective": 40.0,
+                "converged": converged,
+                "reason": None if converged else "drift: halves differ by 9 kg/m3",
+                "equilibrated_ps": 20.0,
+            }
+        ]
+    ).write_parquet(measures / f"{run_id}.density.parquet")
+    rows = []
+    for i, ion in enumerate(IONS[liquid]):
+        d = (3e-11, 4e-11)[i] * {"mace": 1.0, "dpmd": 0.4, "clp": 0.3}[model] * math.exp(0.06 * rng.normal())
+        rows.append(
+            base
+            | {
+                "species": ion,
+                "diffusion_m2_s": d,
+                "ci95_low_m2_s": d * 0.9,
+                "ci95_high_m2_s": d * 1.1,
+                "finite_size_correction_m2_s": None,
+                "log_slope": 0.97,
+                "fit_start_ps": 30.0,
+                "fit_stop_ps": 150.0,
+                "converged": converged,
+                "reason": None if converged else "log-log slope 0.71 is not 1",
+            }
+        )
+    pl.DataFrame(rows).write_parquet(measures / f"{run_id}.diffusion.parquet")
+    r = np.linspace(0.05, 12, 120)
+    peak = 6.0 if model == "mace" else 5.6
+    cation, anion = IONS[liquid]
+    rows = []
+    for pair, shift in ((f"{cation}-{anion}", 0.0), (f"{cation}-{cation}", 2.4), (f"{anion}-{anion}", 2.0)):
+        g = (1 + 1.6 * np.exp(-((r - peak - shift) ** 2)) * np.cos(1.6 * (r - peak - shift))) / (
+            1 + np.exp(-4 * (r - peak - shift + 1.6))
+        )
+        rows += [
+            base
+            | {"quantity": "rdf", "pair": pair, "r_A": float(x), "value": float(y), "standard_error": 0.02}
+            for x, y in zip(r, g, strict=True)
+        ]
+    rows.append(
+        base
+        | {
+            "quantity": "coordination",
+            "pair": f"{cation}-{anion}",
+            "r_A": 8.2,
+            "value": 5.1,
+            "standard_error": 0.1,
+        }
+    )
+    pl.DataFrame(rows).write_parquet(measures / f"{run_id}.structure.parquet")
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder with tables/ and report.html of the synthetic study."""
+    root = tmp_path_factory.mktemp("study")
+    arguments = write_study(root / "in")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert compare_models.main([*arguments, "--outdir", str(root / "out")]) == 0
+    return root / "out"
+
+
+def read(result: Path, name: str) -> pl.DataFrame:
+    return pl.read_parquet(result / "tables" / f"{name}.parquet")
+
+
+# --- Statistics ---
+
+
+def test_holm_by_hand() -> None:
+    assert iv.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert iv.holm([]) == []
+    assert iv.holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_one_run_keeps_its_own_error_and_its_degrees_of_freedom() -> None:
+    low, high = iv.combine([1000.0], [2.0], [[1], [1]], [4.0]).interval()
+    assert (high - low) / 2 == pytest.approx(2.0 * 2.7764451, rel=1e-6)
+
+
+def test_agreeing_runs_do_not_shrink_below_their_own_error() -> None:
+    estimate = iv.combine([10.0, 10.0, 10.0], [1.0, 1.0, 1.0], [[1, 2, 3], [1, 1, 1]])
+    assert estimate.standard_error == pytest.approx(1 / math.sqrt(3))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "replicas", "spread_seed", "spread_box"),
+    [
+        (3, 1, 0, 0),
+        (3, 1, 3, 0),
+        (1, 4, 0, 0),
+        (1, 4, 0, 3),
+        (3, 3, 0, 0),
+        (3, 3, 3, 0),
+        (3, 3, 0, 3),
+        (3, 3, 2, 2),
+        (2, 2, 2, 2),
+    ],
+)
+def test_combined_interval_covers(seeds: int, replicas: int, spread_seed: float, spread_box: float) -> None:
+    """At least 93 % of 600 intervals hold the truth, whichever level the spread sits on."""
+    error = 1.0
+    rng = np.random.default_rng(seeds * 100 + replicas)
+    labels = [(s, r) for s in range(seeds) for r in range(replicas)]
+    hits = 0
+    for _ in range(600):
+        of_seed, of_box = rng.normal(0, spread_seed, seeds), rng.normal(0, spread_box, replicas)
+        values = [of_seed[s] + of_box[r] + rng.normal(0, error) for s, r in labels]
+        low, high = iv.combine(
+            values, [error] * len(values), [[s for s, _ in labels], [r for _, r in labels]]
+        ).interval()
+        hits += low <= 0 <= high
+    assert hits / 600 > 0.93
+
+
+def test_difference_covers_and_holds_its_level() -> None:
+    rng = np.random.default_rng(5)
+    hits = 0
+    for _ in range(800):
+        a = iv.combine(list(rng.normal(5, 3, 3)), [1.0] * 3, [[1, 2, 3]])
+        b = iv.combine(list(rng.normal(2, 1, 4)), [0.5] * 4, [[1, 2, 3, 4]])
+        delta = iv.difference(a, b)
+        low, high = delta.interval()
+        hits += low <= 3 <= high
+        assert (iv.Estimate(delta.value - 3, delta.standard_error, delta.dof).p_value() >= 0.05) == (
+            low <= 3 <= high
+        )
+    assert 0.92 < hits / 800 < 0.995
+
+
+def test_midpoint_tells_the_closer_one() -> None:
+    rng = np.random.default_rng(2)
+    for a, b, r in rng.normal(0, 1, (500, 3)):
+        x, y, ref = (iv.Estimate(float(v), 0.1) for v in (a, b, r))
+        closer = iv.difference(x, y).value * iv.excess_of_midpoint(x, y, ref).value < 0
+        assert closer == (abs(a - r) < abs(b - r))
+
+
+def test_jackknife_covers() -> None:
+    """Models of equal true error: the interval of ln(RMSE ratio) holds 0 in about 95 % of 500 draws."""
+    rng = np.random.default_rng(11)
+    hits = 0
+    for _ in range(500):
+        squares = rng.normal(0, 1, (2, 30)) ** 2
+        low, high = iv.rmse_over_points(squares, [str(i) for i in range(30)]).interval()
+        hits += low <= 0 <= high
+    assert 0.91 < hits / 500 < 0.985
+    assert math.isnan(iv.rmse_over_points(np.ones((1, 2)), ["a", "b"]).standard_error)
+
+
+def item(
+    model: str, value: float, error: float, converged: bool = True, reference: float | None = None
+) -> ils.Row:
+    row = {
+        "liquid": "x",
+        "temperature_K": T,
+        "species": None,
+        "property": "density",
+        "unit": "kg/m3",
+        "model": model,
+        "dataset": "d",
+        "converged": converged,
+        "reason": None if converged else "drift",
+        "estimate": iv.Estimate(value, error),
+        "shift": 0.0,
+    }
+    if reference is not None:
+        row |= {
+            "reference": reference,
+            "reference_low": reference - 4,
+            "reference_high": reference + 4,
+            "reference_source": "s",
+            "reference_second_hand": True,
+        }
+    return row
+
+
+def verdict(rows: list[ils.Row], a: str, b: str) -> str:
+    return next(r["verdict"] for r in rows if (r["model_a"], r["model_b"]) == (a, b))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "reference", "expected"),
+    [
+        (1001.0, 1100.0, 1000.0, "a"),
+        (1100.0, 1001.0, 1000.0, "b"),
+        (900.0, 1100.0, 1000.0, "differs"),
+        (1001.0, 1003.0, 1000.0, "not distinguishable"),
+        (1001.0, 1100.0, None, "differs"),
+    ],
+)
+def test_known_differences(a: float, b: float, reference: float | None, expected: str) -> None:
+    rows = ils.judge(
+        [item("a", a, 3.0, reference=reference), item("b", b, 3.0, reference=reference)], "density"
+    )
+    assert verdict(rows, "a-d", "b-d") == expected
+
+
+def test_an_unconverged_side_gives_no_verdict_but_keeps_the_difference() -> None:
+    rows = ils.judge([item("a", 1000.0, 1.0), item("b", 1500.0, 1.0, converged=False)], "density")
+    assert [r["verdict"] for r in rows] == ["not converged"]
+    assert rows[0]["difference"] == -500 and rows[0]["p_value"] is None and "drift" in rows[0]["reason"]
+
+
+def test_holm_takes_back_a_lucky_interval() -> None:
+    """One interval of many just misses 0: after the correction that is no difference, as the reason says."""
+    items = [item("a", 6.3, 2.0), item("b", 0.0, 2.0)] + [item(f"n{i}", 3.0, 2.0) for i in range(6)]
+    row = next(r for r in ils.judge(items, "density") if (r["model_a"], r["model_b"]) == ("a-d", "b-d"))
+    assert row["ci95_low"] > 0 and row["verdict"] == "not distinguishable" and "Holm" in row["reason"]
+
+
+def test_reference_of_a_temperature_and_never_of_another() -> None:
+    base = {"liquid": "x", "property": "density", "species": None, "low": None, "high": None, "unit": "kg/m3"}
+    rows = [
+        (300.0, 1.0, "b", True),
+        (300.0, 2.0, "z; interpolated, linear in T", False),
+        (300.3, 3.0, "z", False),
+        (None, 4.0, "a", False),
+    ]
+    frame = pl.DataFrame(
+        [base | {"temperature_K": t, "value": v, "source": s, "second_hand": h} for t, v, s, h in rows],
+        schema=compare_models.REFERENCES,
+    )
+
+    def at(temperature_K: float, rows: pl.DataFrame = frame) -> float | None:
+        found = ils.reference_at(rows, "x", "density", None, temperature_K)
+        return found and found["reference"]
+
+    assert at(300.0) == 3.0  # measured, first-hand
+    assert at(300.0, frame.filter(pl.col("source") != "z")) == 2.0
+    assert at(300.0, frame.filter(pl.col("second_hand"))) == 1.0
+    assert at(301.0) is None and at(299.4) is None
+
+
+# --- Gathering ---
+
+
+def test_nothing_is_dropped(result: Path) -> None:
+    planned = {
+        f"{x}-430K-r{r}-{m}-{d}-s{s}"
+        for x in DENSITY
+        for r in (1, 2)
+        for m in ("mace", "dpmd")
+        for d in ("eq", "both")
+        for s in (1, 2, 3)
+    }
+    planned |= {f"{x}-430K-r{r}-clp" for x in DENSITY for r in (1, 2)}
+    survival = read(result, "survival")
+    assert set(survival["run_id"]) == planned and survival.height == len(planned)
+    ends = dict(survival.select("run_id", "end").iter_rows())
+    assert ends[MISSING] == "missing" and ends[BROKEN] == "bond_broken"
+    assert sum(e == "completed" for e in ends.values()) == len(planned) - 2
+    density, diffusion = read(result, "density"), read(result, "diffusion")
+    assert sorted(density["run_id"]) == sorted(planned)
+    assert diffusion.height == 2 * len(planned) and diffusion["species"].null_count() == 0
+    assert density.filter(~pl.col("converged"))["reason"].null_count() == 0
+    assert (
+        density.filter(pl.col("run_id") == BROKEN)["reason"].item()
+        == "the run ended by bond_broken at 41.5 ps, without a density"
+    )
+    assert density.filter(pl.col("run_id") == MISSING)["density_kg_m3"].item() is None
+    labels = read(result, "labels")
+    assert labels.height == 240 and labels.filter(~pl.col("converged")).height == 2
+    page = (result / "report.html").read_text()
+    for word in (
+        "scf_not_converged",
+        "timeout",
+        BROKEN,
+        MISSING,
+        UNCONVERGED,
+        "refused: contact",
+        "energy is nan",
+        "undated",
+        "close to the melting point",
+    ):
+        assert word in page
+
+
+def test_verdicts_of_the_known_study(result: Path) -> None:
+    verdicts = read(result, "verdicts")
+
+    def of(quantity: str, a: str, b: str, liquid: str) -> str:
+        pair = verdicts.filter(property=quantity, liquid=liquid).filter(
+            (pl.col("model_a") == a) & (pl.col("model_b") == b)
+            | (pl.col("model_a") == b) & (pl.col("model_b") == a)
+        )
+        row = pair.to_dicts()[0]
+        word = row["verdict"]
+        return {"a": row["model_a"], "b": row["model_b"]}.get(word, word)
+
+    assert of("density", "mace-both", "dpmd-both", "pyr14tfsi") == "mace-both"
+    assert of("density", "mace-both", "mace-eq", "pyr14tfsi") == "mace-both"
+    assert of("density", "mace-both", "reference", "pyr14tfsi") == "not distinguishable"
+    assert of("density", "dpmd-both", "reference", "pyr14tfsi") == "differs"
+    assert of("density", "mace-both", "mace-eq", "pyr14bf4") == "not converged"  # one drifting run of six
+    assert of("density", "dpmd-both", "dpmd-eq", "pyr14bf4") == "not converged"  # one broken, one missing
+    assert of("diffusion", "mace-both", "dpmd-both", "pyr14tfsi") == "differs"  # no reference
+    assert of("diffusion", "mace-both", "mace-eq", "pyr14tfsi") == "not distinguishable"
+    assert of("force_rmse", "mace-both", "dpmd-both", "all") == "mace-both"
+    assert of("scan_energy_rmse", "dpmd-both", "dpmd-eq", "pyr14bf4") == "dpmd-both"
+    assert set(verdicts["verdict"]) <= {"a", "b", "differs", "not distinguishable", "not converged"}
+    second = verdicts.filter(pl.col("model_b") == "reference", pl.col("liquid") == "pyr14bf4")
+    assert second["reason"].str.contains("second-hand").all()
+    assert (
+        verdicts.filter(pl.col("model_a").str.contains("mace-eq") & (pl.col("model_b") == "dpmd-both")).height
+        == 0
+    )
+
+
+def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
+    wanted = {
+        "density": "liquid model dataset seed temperature_K replica density_kg_m3 standard_error_kg_m3 "
+        "reference_kg_m3 n_effective converged",
+        "diffusion": "liquid model dataset seed temperature_K replica species diffusion_m2_s ci95_low_m2_s "
+        "ci95_high_m2_s finite_size_correction_m2_s log_slope converged",
+        "survival": "run_id planned_ps survived_ps end",
+        "cost": "process id wall_s cpu_s max_rss_mb",
+        "verdicts": "liquid temperature_K property species model_a model_b difference ci95_low ci95_high "
+        "unit verdict reason",
+        "labels": "frame_id converged reason theory_id",
+        "dataset": "frame_id dataset split group",
+        "errors": "model_key quantity rmse",
+        "structure": "run_id quantity pair r_A value",
+        "scan": "model_key scale energy_ref_ev_per_atom",
+        "curves": "model_key step value",
+        "sampling": "liquid recipe requested kept",
+        "versions": "process library version",
+        "summary": "liquid property value converged",
+    }
+    assert {p.stem for p in (result / "tables").glob("*.parquet")} == set(wanted)
+    for name, columns in wanted.items():
+        frame = read(result, name)
+        assert set(columns.split()) <= set(frame.columns), name
+        assert frame.height > 0, name
+        text = pl.read_csv(result / "tables" / f"{name}.csv", infer_schema=False)
+        assert text.columns == frame.columns and text.height == frame.height
+    reference = read(result, "density").filter(pl.col("liquid") == "pyr14tfsi")["reference_kg_m3"]
+    assert reference.to_list() == pytest.approx([1300.0] * reference.len())
+
+
+def test_same_input_same_bytes_even_when_staged_by_links(
+    result: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = write_study(tmp_path / "in")
+    for name in ("models", "evaluations", "runs"):
+        staged = tmp_path / f"staged-{name}"
+        staged.mkdir()
+        for folder in (tmp_path / "in" / name).iterdir():
+            (staged / folder.name).symlink_to(folder)
+        arguments[arguments.index(f"--{name}") + 1] = str(staged)
+    monkeypatch.chdir(tmp_path)
+    assert compare_models.main([*arguments, "--outdir", str(tmp_path / "out")]) == 0
+    names = sorted(p.relative_to(result) for p in result.rglob("*") if p.is_file())
+    assert names == sorted(
+        p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*") if p.is_file()
+    )
+    for name in names:
+        assert (result / name).read_bytes() == (tmp_path / "out" / name).read_bytes(), name
+
+
+def test_a_plan_alone_still_gives_every_run_and_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tasks failed: each planned run is there as missing, and the page says that there is no verdict."""
+    write_study(tmp_path / "in")
+    monkeypatch.chdir(tmp_path)
+    assert compare_models.main(["--plan", str(tmp_path / "in" / "plan"), "--runs", "nowhere"]) == 0
+    survival = pl.read_parquet(tmp_path / "tables" / "survival.parquet")
+    assert survival.height == 52 and set(survival["end"]) == {"missing"}
+    assert "0 of 52 planned runs" in (tmp_path / "report.html").read_text()
+    assert set(pl.read_parquet(tmp_path / "tables" / "verdicts.parquet")["verdict"]) == {"not converged"}
+
+
+def test_no_plan_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert compare_models.main(["--plan", "nothing"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: --plan nothing: study.json is not there; give the folder that PLAN_STUDY wrote"
+    ]
+
+
+# --- The page ---
+
+
+def test_page_needs_no_network(result: Path) -> None:
+    page = (result / "report.html").read_text()
+    assert not re.findall(r"""<(?:script|link|img|iframe)[^>]*\b(?:src|href)\s*=\s*(?!["']?data:)""", page)
+    assert "@import" not in page.split("<script>")[0] and "url(" not in page.split("<script>")[0]
+
+
+def test_page_says_semi_empirical_and_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_study(tmp_path / "in")
+    plan = tmp_path / "in" / "plan"
+    (plan / "labels.json").write_text(json.dumps({"engine": "xtb", "method": "GFN1-xTB"}))
+    study = json.loads((plan / "study.json").read_text())
+    study["md"] |= {"npt_ps": 1.0, "nvt_ps": 1.0}
+    study["name"] = "<b>&"
+    (plan / "study.json").write_text(json.dumps(study))
+    monkeypatch.chdir(tmp_path)
+    assert compare_models.main(["--plan", str(plan)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert (
+        "semi-empirical tight binding, not DFT" in page and "the runs are short (2 ps each)" in page.lower()
+    )
+    assert "<title>&lt;b&gt;&amp;" in page
+
+
+def test_page_opens_in_a_browser(result: Path, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium on PATH: apt-get install chromium to open the report in a browser")
+    done = subprocess.run(
+        [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            f"--user-data-dir={tmp_path}",
+            "--enable-logging=stderr",
+            "--v=0",
+            "--virtual-time-budget=20000",
+            "--dump-dom",
+            (result / "report.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert not console, console
+    assert 'data-ready="yes"' in done.stdout
+    drawn = set(re.findall(r'<div id="fig-(\w+)"[^>]*class="[^"]*js-plotly-plot', done.stdout))
+    wanted = {
+        "density",
+        "diffusion",
+        "structure",
+        "parity",
+        "errors",
+        "scan",
+        "curves",
+        "survival",
+        "cost",
+        "error_cost",
+        "dataset",
+        "verdicts_density",
+        "verdicts_diffusion",
+        "verdicts_force_rmse",
+        "verdicts_scan_energy_rmse",
+    }
+    assert drawn == wanted

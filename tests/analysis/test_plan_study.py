@@ -1,0 +1,754 @@
+"""PLAN_STUDY: every refusal by its exact line, and a plan that is the same bytes for the same study."""
+# ruff: noqa: E501  (messages stand here as they are printed)
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import il_estimate
+import plan_study
+from il_references import read_references
+from il_references import references_of as known_of
+from il_task import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+ASSETS = ROOT / "assets"
+STUDIES = ROOT / "studies"
+DEMO = (STUDIES / "demo.yaml").read_text()
+
+Study = dict[str, Any]
+Planned = Callable[..., tuple[int, list[str]]]
+
+
+def demo() -> Study:
+    """Return a study to make mistakes in."""
+    return {
+        "name": "demo",
+        "liquids": [
+            {
+                "id": "pyr14bf4",
+                "ions": {"pyr14": 4, "bf4": 4},
+                "temperatures_K": [430],
+                "density_guess_kg_m3": 1000,
+            }
+        ],
+        "sampling": {"eq": {"frames": 20}, "neq": {"volume_scan": {"frames": 10}, "rattle": {"frames": 5}}},
+        "labels": {"engine": "xtb"},
+        "datasets": {"eq": ["eq"], "both": ["eq", "neq"]},
+        "models": [
+            {"id": "mace", "framework": "mace", "channels": 16, "r_max_A": 4.5, "epochs": 5},
+            {"id": "dpmd", "framework": "deepmd", "steps": 100},
+            {"id": "clp", "framework": "classical"},
+        ],
+        "seeds": [1, 2],
+        "md": {"npt_ps": 0.1, "nvt_ps": 0.1, "replicas": 2},
+    }
+
+
+@pytest.fixture
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Planned:
+    """Plan a study (content or text); return the exit code and the mistakes, checked to be in --errors too."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(study: Study | str, *arguments: str, out: str = "plan") -> tuple[int, list[str]]:
+        text = study if isinstance(study, str) else yaml.safe_dump(study, sort_keys=False)
+        Path("study.yaml").write_text(text)
+        Path("errors.txt").unlink(missing_ok=True)
+        given_ = [
+            "--study",
+            "study.yaml",
+            "--assets",
+            str(ASSETS),
+            "--out",
+            out,
+            "--errors",
+            "errors.txt",
+            *arguments,
+        ]
+        code = plan_study.main(given_)
+        lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("warning: ")]
+        assert all(line.startswith("error: ") for line in lines), lines
+        mistakes = [line.removeprefix("error: ") for line in lines]
+        noted = Path("errors.txt").read_text().splitlines() if Path("errors.txt").exists() else []
+        assert noted == mistakes
+        assert (code == 2) == bool(mistakes)
+        assert Path(out).exists() == (code == 0)
+        return code, mistakes
+
+    return run
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    with Path("plan", path).open() as file:
+        return list(csv.DictReader(file))
+
+
+def loaded(path: str) -> Any:
+    return json.loads(Path("plan", path).read_text())
+
+
+# --- Refusals ------------------------------------------------------------------------------------------
+
+KNOWN = ", ".join(sorted(path.stem for path in (ASSETS / "ions").glob("*.yaml")))
+ZERO = "0" * 64
+
+
+def ions(**counts: Any) -> Callable[[Study], None]:
+    return lambda s: s["liquids"][0].update(ions=counts)
+
+
+def liquid(**fields: Any) -> Callable[[Study], None]:
+    return lambda s: s["liquids"][0].update(fields)
+
+
+def model(index: int, **fields: Any) -> Callable[[Study], None]:
+    return lambda s: s["models"][index].update(fields)
+
+
+def study(**fields: Any) -> Callable[[Study], None]:
+    return lambda s: s.update(fields)
+
+
+def without(name: str) -> Callable[[Study], None]:
+    return lambda s: s.pop(name)
+
+
+def sampling(**fields: Any) -> Callable[[Study], None]:
+    return lambda s: s["sampling"].update(fields)
+
+
+def md(**fields: Any) -> Callable[[Study], None]:
+    return lambda s: s["md"].update(fields)
+
+
+REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
+    ("unknown_ion", ions(pyr15=4, bf4=4), [
+        f"liquids[0].ions.pyr15: unknown ion 'pyr15'; known: {KNOWN}; or give {{smiles: ..., count: 4}}"]),
+    ("wrong_smiles", ions(cho={"smiles": "C[N+(C", "count": 4}, bf4=4), [
+        "liquids[0].ions.cho: smiles 'C[N+(C' is not a valid SMILES"]),
+    ("two_ions_in_one", ions(salt={"smiles": "[Li+].[Cl-]", "count": 4}), [
+        "liquids[0].ions.salt: smiles '[Li+].[Cl-]' has several parts; give each ion on its own"]),
+    ("charged_box", ions(pyr14=5, bf4=4), [
+        "liquids[0].ions: the charges sum to +1 (5 x pyr14 +1, 4 x bf4 -1); 5 of bf4 would make it neutral"]),
+    ("charged_box_without_counterion", ions(bf4=12), [
+        "liquids[0].ions: the charges sum to -12 (12 x bf4 -1); add an ion of the opposite charge"]),
+    ("negative_count", ions(pyr14=-4, bf4=4), ["liquids[0].ions.pyr14: -4 is below 1"]),
+    ("celsius", liquid(temperatures_K=[25]), [
+        "liquids[0].temperatures_K[0]: 25 is below 100 K: is it 25 degC? give kelvin, 298.15"]),
+    ("temperature_twice", liquid(temperatures_K=[430, 430.0]), ["liquids[0].temperatures_K: 430 is given twice"]),
+    ("unknown_field", liquid(temperature_K=430), ["liquids[0].temperature_K: unknown field; did you mean temperatures_K?"]),
+    ("untyped_ion", ions(cho={"smiles": "C[N+](C)(C)CCO", "count": 6}, bf4=6), [
+        "liquids[0].force_field: clandp has no types for cho: give the path of an OpenMM force-field XML file that "
+        "has them, or xtb"]),
+    ("unknown_force_field", liquid(force_field="opls"), [
+        "liquids[0].force_field: 'opls': give clandp, xtb or the path of a .xml file"]),
+    ("missing_force_field", liquid(force_field="mine.xml"), [
+        "liquids[0].force_field: 'mine.xml': no such file: {here}/mine.xml; a path is relative to the study file"]),
+    ("box_below_the_classical_cutoff", lambda s: s.update(equilibration={"cutoff_A": 9}), [
+        "liquids[0].ions: 140 atoms make a box of about 11.5 A at 1000 kg/m3: too small for equilibration.cutoff_A 9, "
+        "which needs 18.8 A; give more ions, or cutoff_A auto"]),
+    ("box_below_any_classical_cutoff", lambda s: (ions(li=1, bf4=1)(s), s["models"].pop(1), s["models"].pop(0)), [
+        "liquids[0].ions: 6 atoms make a box of about 5.4 A at 1000 kg/m3: too small for a classical cut-off of 3 A; "
+        "give more ions"]),
+    ("box_below_a_models_cutoff", model(0, r_max_A=12), [
+        "models[0].r_max_A: 12 A is more than the box of pyr14bf4, about 11.5 A: give a smaller cut-off or more ions"]),
+    ("liquid_twice", lambda s: s["liquids"].append(s["liquids"][0]), ["liquids[1].id: 'pyr14bf4' is already the id of liquids[0]"]),
+    ("model_twice", model(1, id="mace"), ["models[1].id: 'mace' is already the id of models[0]"]),
+    ("reserved_id", model(2, id="reference"), ["models[2].id: 'reference' is the name of measured values: give another"]),
+    ("hyphen_in_an_id", model(2, id="clp-1"), [
+        "models[2].id: 'clp-1': give small letters, digits, _ and ., beginning with a letter or digit"]),
+    ("seed_twice", study(seeds=[1, 1]), ["seeds: 1 is given twice"]),
+    ("unknown_dataset", model(0, datasets=["boht"]), ["models[0].datasets[0]: unknown dataset 'boht'; known: both, eq"]),
+    ("dataset_twice", model(0, datasets=["eq", "eq"]), ["models[0].datasets: 'eq' is given twice"]),
+    ("no_datasets", without("datasets"), [
+        "models[0].datasets: no dataset to train on: give datasets, such as {both: [eq, neq]}",
+        "models[1].datasets: no dataset to train on: give datasets, such as {both: [eq, neq]}"]),
+    ("unknown_kind", study(datasets={"eq": ["equilibrium"]}), [
+        "datasets.eq[0]: unknown kind 'equilibrium'; known: eq, neq"]),
+    ("kind_twice", study(datasets={"eq": ["eq", "eq"]}), ["datasets.eq: 'eq' is given twice"]),
+    ("kind_not_sampled", sampling(neq={}), [
+        "datasets.both[1]: no neq frames are sampled: give a recipe in sampling.neq, or leave 'neq' out"]),
+    ("too_few_frames", lambda s: (sampling(eq={"frames": 1})(s), md(replicas=1)(s)), [
+        "datasets.eq: 1 groups of frames: training, validation and test need one each; sample more frames"]),
+    ("split_leaves_nothing", study(split={"valid": 0.5, "test": 0.5}), [
+        "split: valid 0.5 and test 0.5 leave too little to train on: at most 0.8 together"]),
+    ("no_labels", without("labels"), [
+        "labels: missing: models[0] is trained; give {engine: xtb}, or {frames: ..., theory: ...}"]),
+    ("no_sampling", without("sampling"), [
+        "sampling: missing: models[0] is trained; give {eq: {frames: ...}, neq: {...}}"]),
+    ("missing_own_labels", lambda s: (s.pop("sampling"), s.update(labels={"frames": "mine.extxyz", "theory": "PBE"})), [
+        "labels.frames: 'mine.extxyz': no such file: {here}/mine.extxyz; a path is relative to the study file"]),
+    ("own_labels_and_sampling", study(labels={"frames": "study.yaml", "theory": "PBE"}), [
+        "sampling: is not used with labels.frames: leave one of the two out"]),
+    ("more_frames_than_saved", sampling(eq={"frames": 500}), [
+        "sampling.eq.frames: 500 frames, but the equilibration has 360 to give: production_ps 200, save_every_ps 0.5, less a "
+        "tenth for test_scan"]),
+    ("equilibration_without_frames", lambda s: (s.update(equilibration={"production_ps": 4}), sampling(eq={"frames": 7})(s)), [
+        "equilibration.production_ps: 4 ps saves 8 frames at save_every_ps 0.5: at least 10"]),
+    ("recipe_without_a_force_field", lambda s: (
+        liquid(force_field="xtb")(s), s["models"].pop(), sampling(neq={"packing": {"frames": 9}})(s)), [
+        "sampling.neq.packing: needs a classical force field, and that of liquids[0] is xtb: leave the recipe out"]),
+    ("scan_upside_down", sampling(neq={"volume_scan": {"frames": 5, "scale_min": 1.1, "scale_max": 1.0}}), [
+        "sampling.neq.volume_scan.scale_min: 1.1 is not below scale_max 1"]),
+    ("swing_below_zero", sampling(neq={"oscillation": {"frames": 5, "temperature_amplitude_K": 450}}), [
+        "sampling.neq.oscillation.temperature_amplitude_K: 450 K would cool liquids[0] below 0 K"]),
+    ("swing_longer_than_its_run", sampling(neq={"oscillation": {"frames": 5, "length_ps": 2, "period_ps": 5}}), [
+        "sampling.neq.oscillation.period_ps: 5 ps is longer than the run, length_ps 2"]),
+    ("scan_without_one", sampling(test_scan={"scales": [0.9, 1.1, 1.2]}), [
+        "sampling.test_scan.scales: 1.0 is missing: energies are relative to it"]),
+    ("smoothing_beyond_the_cutoff", model(1, rcut_smth_A=7), ["models[1].rcut_smth_A: 7 is not below rcut_A 6"]),
+    ("axis_too_wide", model(1, axis_neurons=200), ["models[1].axis_neurons: 200 is above 100, the last of neurons"]),
+    ("weights_without_particulars", model(0, weights="study.yaml"), [
+        "models[0].sha256: missing: the sha256 of the weights: they are checked before they are opened",
+        "models[0].licence: missing: the licence of the weights, such as MIT",
+        "models[0].mode: missing: the mode of the weights' use: zero-shot, finetune or replay"]),
+    ("missing_weights", model(0, weights="no.model", sha256=ZERO, licence="MIT", mode="finetune"), [
+        "models[0].weights: 'no.model': no such file: {here}/no.model; a path is relative to the study file"]),
+    ("weights_are_a_folder", model(0, weights=".", sha256=ZERO, licence="MIT", mode="finetune"), [
+        "models[0].weights: '.': {here}/. is a folder: give a file"]),
+    ("mode_without_weights", model(0, mode="zero-shot"), [
+        "models[0].mode: 'zero-shot': weights are missing: give their path, or leave this out"]),
+    ("replay_of_nothing", model(0, weights="no.model", sha256=ZERO, licence="MIT", mode="replay"), [
+        "models[0].weights: 'no.model': no such file: {here}/no.model; a path is relative to the study file",
+        "models[0].replay_frames: missing: extxyz of the foundation model's own data, to replay"]),
+    ("classical_without_a_force_field", liquid(force_field="xtb"), [
+        "models[2].framework: classical: the force field of pyr14bf4 is xtb, which is not a classical one: give the "
+        "liquid a force field, or leave this model out"]),
+    ("unknown_framework", model(2, framework="nequip"), [
+        "models[2].framework: 'nequip': give one of mace, deepmd, classical, xtb"]),
+    ("step_in_picoseconds", md(timestep_fs=0.0005), ["md.timestep_fs: 0.0005 is below 0.05 fs: is it 0.0005 ps? give fs, 0.5"]),
+    ("frames_between_steps", md(save_every_fs=0.7), ["md.save_every_fs: 0.7 is not a multiple of timestep_fs 0.5"]),
+    ("too_many_frames", md(npt_ps=100000, save_every_fs=1), [
+        "md.save_every_fs: 1 saves 1e+08 frames of each run: at most 1e+06; save less often"]),
+    ("no_frame", md(npt_ps=0.01), ["md.npt_ps: 0.01 ps is shorter than save_every_fs 20: no frame is saved"]),
+    ("missing_reference", study(references=["mine.csv"]), [
+        "references[0]: 'mine.csv': no such file: {here}/mine.csv; a path is relative to the study file"]),
+    ("unprintable_path", study(references=["\x1f"]), [
+        "references[0]: '\\x1f': no such file: {here}/\\x1f; a path is relative to the study file"]),
+    ("missing_asset", study(references=["assets/references/x.csv"]), [
+        "references[0]: 'assets/references/x.csv': no such file: {assets}/references/x.csv; a path is relative to the study file"]),
+    ("reference_of_another_form", study(references=["study.yaml"]), [
+        "references[0]: study.yaml: line 1: give the columns ions,property,species,temperature_K,value,unit,low,high,n,"
+        "source,second_hand"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spoil", "lines"), [case[1:] for case in REFUSALS], ids=[case[0] for case in REFUSALS]
+)
+def test_refusal(planned: Planned, tmp_path: Path, spoil: Callable[[Study], Any], lines: list[str]) -> None:
+    content = demo()
+    spoil(content)
+    expected = [line.replace("{here}", str(tmp_path)).replace("{assets}", str(ASSETS)) for line in lines]
+    assert planned(content) == (2, expected)
+
+
+def test_the_study_that_is_spoiled_is_itself_good(planned: Planned) -> None:
+    assert planned(demo()) == (0, [])
+
+
+def test_all_mistakes_are_said_at_once(planned: Planned, tmp_path: Path) -> None:
+    """Field mistakes do not hide those that need more than one field."""
+    content = demo()
+    content["liquids"][0]["temperatures_K"] = [25]
+    content["liquids"][0]["ions"] = {"pyr15": 4, "bf4": 4}
+    content["liquids"].append({"id": "b", "ions": {"li": 2, "bf4": 30}, "temperatures_K": [900], "presure_bar": 1,
+                               "density_guess_kg_m3": 2000})  # fmt: skip
+    content["models"][0] |= {"datasets": ["boht"], "epochs": -1}
+    content["models"][1]["rcut_A"] = 14
+    content["md"]["timestep_fs"] = 0.0005
+    content["datasets"]["eq"] = ["eqq"]
+    content["references"] = ["mine.csv"]
+    assert planned(content, "--outdir", "/proc/ionmelt") == (2, [
+        "liquids[0].temperatures_K[0]: 25 is below 100 K: is it 25 degC? give kelvin, 298.15",
+        f"liquids[0].ions.pyr15: unknown ion 'pyr15'; known: {KNOWN}; or give {{smiles: ..., count: 4}}",
+        "liquids[1].presure_bar: unknown field; did you mean pressure_bar?",
+        "liquids[1].ions: the charges sum to -28 (2 x li +1, 30 x bf4 -1); 30 of li would make it neutral",
+        "datasets.eq[0]: unknown kind 'eqq'; known: eq, neq",
+        "models[0].epochs: -1 is below 1",
+        "models[0].datasets[0]: unknown dataset 'boht'; known: both, eq",
+        "models[1].rcut_A: 14 A is more than the box of b, about 13.0 A: give a smaller cut-off or more ions",
+        "md.timestep_fs: 0.0005 is below 0.05 fs: is it 0.0005 ps? give fs, 0.5",
+        f"references[0]: 'mine.csv': no such file: {tmp_path}/mine.csv; a path is relative to the study file",
+        "outdir: '/proc/ionmelt': cannot be written (No such file or directory): give a folder that you may write to",
+    ])  # fmt: skip
+
+
+def test_budget(planned: Planned) -> None:
+    content = demo() | {"budget_core_hours": 0.1}
+    code, (line,) = planned(content)
+    assert code == 2
+    assert line.startswith("budget_core_hours: 0.1 is less than the ")
+    assert line.endswith("): plan less, or raise it")
+
+
+def test_yaml_syntax_error(planned: Planned) -> None:
+    assert planned("name: [demo\nmd: 3\n") == (
+        2, ["study.yaml: line 2, column 3: not YAML: expected ',' or ']', but got ':'"])  # fmt: skip
+
+
+def test_a_key_given_twice(planned: Planned) -> None:
+    code, lines = planned(DEMO + "\nseeds: [2]\n")
+    assert (code, len(lines)) == (2, 1)
+    assert "'seeds' is already given in line" in lines[0]
+
+
+def test_a_study_that_is_no_text(planned: Planned, tmp_path: Path) -> None:
+    (tmp_path / "bytes.yaml").write_bytes(b"name: \xff\xfe")
+    assert plan_study.main(["--study", "bytes.yaml", "--assets", str(ASSETS)]) == 2
+    assert plan_study.main(["--study", "absent.yaml", "--assets", str(ASSETS)]) == 2
+    assert plan_study.main(["--study", str(tmp_path), "--assets", str(ASSETS)]) == 2
+
+
+def test_wrong_sha256(planned: Planned) -> None:
+    Path("w.model").write_bytes(b"weights")
+    found = hashlib.sha256(b"weights").hexdigest()
+    content = demo()
+    content["models"][0] |= {"weights": "w.model", "sha256": ZERO, "licence": "MIT", "mode": "finetune"}
+    assert planned(content) == (2, [f"models[0].sha256: w.model has sha256 {found}, not this one"])
+    content["models"][0]["sha256"] = found
+    assert planned(content) == (0, [])
+    assert rows("files.csv")[0] == {
+        "role": "weights",
+        "id": "mace-both-s1",
+        "path": str(Path("w.model").resolve()),
+    }
+    assert loaded("models/mace-both-s1.json")["weights"] == "w.model"
+
+
+@pytest.mark.parametrize(
+    ("outdir", "line"),
+    [
+        ("/proc/ionmelt/a", "outdir: '/proc/ionmelt/a': cannot be written (No such file or directory): give a folder that you may write to"),
+        ("study.yaml/results", "outdir: 'study.yaml/results': {here}/study.yaml is a file: give a folder"),
+        ("study.yaml", "outdir: 'study.yaml': {here}/study.yaml is a file: give a folder"),
+        ("dangling", "outdir: 'dangling': {here}/dangling is a link to nothing"),
+        ("results", None),
+        ("new/results", None),
+        ("s3://bucket/results", None),
+        ("/not/mounted/here", None),
+    ],
+)  # fmt: skip
+def test_output_folder(planned: Planned, tmp_path: Path, outdir: str, line: str | None) -> None:
+    Path("dangling").symlink_to("nowhere")
+    expected = (2, [line.replace("{here}", str(tmp_path))]) if line else (0, [])
+    assert planned(demo(), "--outdir", outdir) == expected
+    assert not Path("results").exists()
+
+
+def test_files_that_cannot_be_seen_are_left_to_nextflow(planned: Planned) -> None:
+    """On a cloud, or inside a container, the study's neighbours are not there to be looked at."""
+    content = demo()
+    content["models"][0] |= {"weights": "w.model", "sha256": ZERO, "licence": "MIT", "mode": "zero-shot"}
+    assert planned(content, "--base", "s3://bucket/studies")[0] == 0
+    assert rows("files.csv") == [{"role": "weights", "id": "mace", "path": "s3://bucket/studies/w.model"}]
+    assert planned(content, "--base", "/home/someone", "--files-unseen", out="other")[0] == 0
+    content["references"] = ["mine.csv"]
+    assert planned(content, "--base", "/home/someone", "--files-unseen", out="third") == (
+        2, ["references[0]: 'mine.csv': cannot be read from here: put it into assets/references"])  # fmt: skip
+
+
+# --- The plan ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["demo", "pyr14bf4", "litfsi-pyr14tfsi", "test"])
+def test_studies_of_the_repository(planned: Planned, name: str) -> None:
+    assert planned((STUDIES / f"{name}.yaml").read_text()) == (0, [])
+
+
+def test_keys_and_files_belong_together(planned: Planned) -> None:
+    assert planned(demo()) == (0, [])
+    boxes, states, models, runs = (rows(f"{name}.csv") for name in ("boxes", "states", "models", "runs"))
+    assert [row["key"] for row in boxes] == ["pyr14bf4-r1", "pyr14bf4-r2"]
+    assert [row["key"] for row in states] == ["pyr14bf4-430K-r1", "pyr14bf4-430K-r2"]
+    assert [row["key"] for row in models if row["framework"] == "mace"] == [
+        "mace-both-s1", "mace-both-s2", "mace-eq-s1", "mace-eq-s2"]  # fmt: skip
+    assert models[-1] == {
+        "key": "clp",
+        "model": "clp",
+        "framework": "classical",
+        "dataset": "",
+        "seed": "",
+        "trained": "false",
+    }
+    assert len(runs) == 2 * 9
+    folder = Path("plan")
+    for table, names in (("boxes", boxes), ("states", states), ("runs", runs)):
+        assert {path.stem for path in (folder / table).glob("*.json")} == {row["key"] for row in names}
+        for row in names:
+            assert loaded(f"{table}/{row['key']}.json")["id"] == row["key"]
+    assert {p.name.removesuffix(".json") for p in (folder / "models").iterdir()} == {
+        m["key"] for m in models if m["trained"] == "true"
+    }
+    assert {p.name for p in (folder / "cards").iterdir()} == {"clp"}
+    assert rows("samples.csv") == [{"liquid": "pyr14bf4"}]
+
+
+def test_settings_hold_what_a_task_needs(planned: Planned) -> None:
+    assert planned(demo()) == (0, [])
+    box = loaded("boxes/pyr14bf4-r1.json")
+    assert [(ion["name"], ion["charge"], ion["count"]) for ion in box["ions"]] == [
+        ("pyr14", 1, 4),
+        ("bf4", -1, 4),
+    ]
+    # 4 x (140.25 + 86.80) g/mol at 1000 kg/m3
+    edge = (4 * (142.266 + 86.803) / 6.02214076e23 * 1e24) ** (1 / 3)
+    assert box["cutoff_A"] == pytest.approx(0.42 * edge, abs=0.002)
+    assert "production_ps" not in box
+    state = loaded("states/pyr14bf4-430K-r1.json")
+    assert state["temperature_K"] == 430
+    assert state["force_field"] == "clandp"
+    assert state["timestep_fs"] == 2.0
+    run = loaded("runs/pyr14bf4-430K-r2-mace-eq-s2.json")
+    assert (run["model"], run["dataset"], run["model_seed"], run["replica"], run["timestep_fs"]) == (
+        "mace",
+        "eq",
+        2,
+        2,
+        0.5,
+    )
+    assert run["seed"] == loaded("runs/pyr14bf4-430K-r2-clp.json")["seed"], "all models start alike"
+    assert run["seed"] != loaded("runs/pyr14bf4-430K-r1-clp.json")["seed"], "replicas differ"
+    theories = {loaded("labels.json")["theory_id"], loaded("models/mace-eq-s1.json")["theory_id"]}
+    assert len(theories) == 1
+    assert loaded("dataset.json")["datasets"] == {"both": ["eq", "neq"], "eq": ["eq"]}
+
+
+def test_a_study_of_trained_models_needs_no_data(planned: Planned) -> None:
+    content = demo()
+    for name in ("sampling", "labels", "datasets"):
+        del content[name]
+    content["models"] = content["models"][2:]
+    assert planned(content) == (0, [])
+    assert rows("samples.csv") == []
+    assert len(rows("runs.csv")) == 2
+
+
+def test_own_labels_skip_sampling(planned: Planned) -> None:
+    Path("mine.extxyz").write_text("2\nProperties=species:S:1:pos:R:3\nH 0 0 0\nH 0 0 1\n")
+    content = demo() | {"labels": {"frames": "mine.extxyz", "theory": "PBE-D3"}}
+    del content["sampling"]
+    assert planned(content) == (0, [])
+    assert rows("samples.csv") == []
+    assert rows("files.csv") == [
+        {"role": "labels", "id": "labels", "path": str(Path("mine.extxyz").resolve())}
+    ]
+
+
+def test_an_ion_of_your_own(planned: Planned) -> None:
+    content = demo()
+    content["liquids"][0] |= {
+        "ions": {"cho": {"smiles": "C[N+](C)(C)CCO", "count": 6}, "bf4": 6},
+        "force_field": "xtb",
+    }
+    content["models"].pop()
+    assert planned(content) == (0, [])
+    assert loaded("boxes/pyr14bf4-r1.json")["ions"][0] == {
+        "name": "cho", "smiles": "C[N+](C)(C)CCO", "charge": 1, "count": 6, "types": None, "hydrogen_types": None}  # fmt: skip
+    content["liquids"][0] |= {
+        "ions": {"mine": {"smiles": "C1CCC[N+]1(C)CCCC", "count": 6}, "bf4": 6},
+        "force_field": "clandp",
+    }
+    assert planned(content) == (0, []), "the same ion by another SMILES has the library's types"
+
+
+def test_two_plans_are_the_same_bytes(planned: Planned) -> None:
+    assert planned(DEMO) == (0, [])
+    assert planned(DEMO, out="again") == (0, [])
+    assert planned(DEMO) == (0, []), "an earlier plan is replaced"
+    assert contents(Path("plan")) == contents(Path("again"))
+
+
+def test_a_plan_replaces_no_other_folder(planned: Planned, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine").mkdir()
+    Path("mine/work").write_text("x")
+    Path("study.yaml").write_text(DEMO)
+    assert plan_study.main(["--study", "study.yaml", "--assets", str(ASSETS), "--out", "mine"]) == 2
+    assert capsys.readouterr().err == "error: out: mine: exists and is not a plan: give another folder\n"
+    assert Path("mine/work").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "only"),
+    [
+        (
+            md(npt_ps=0.2, timestep_fs=0.25, save_every_fs=10),
+            {"runs", "study.json", "estimate.json", "warnings.txt"},
+        ),
+        (model(0, epochs=6), {"models", "study.json", "estimate.json"}),
+        (study(labels={"engine": "xtb", "chunk": 5}), {"samples", "study.json"}),
+        (study(labels={"engine": "xtb", "max_failed_fraction": 0.1}), {"dataset.json", "study.json"}),
+        (study(labels={"engine": "xtb", "accuracy": 1.0}), {"labels.json", "models", "study.json"}),
+        (study(name="other"), {"study.json"}),
+        (study(equilibration={"settle_ps": 60}), {"states", "study.json", "estimate.json"}),
+        (sampling(seed=2), {"samples", "study.json"}),
+        (study(split={"seed": 2}), {"dataset.json", "study.json"}),
+        (study(references=[]), {"study.json"}),
+        (study(budget_core_hours=5), {"study.json", "estimate.json"}),
+    ],
+    ids=[
+        "md",
+        "epochs",
+        "chunk",
+        "max_failed",
+        "theory",
+        "name",
+        "equilibration",
+        "sampling",
+        "split",
+        "references",
+        "budget",
+    ],
+)
+def test_a_change_reaches_only_the_tasks_that_it_concerns(
+    planned: Planned, change: Callable[[Study], Any], only: set[str]
+) -> None:
+    """What a task does not read must not re-run it: compared file by file."""
+    before, after = demo(), demo()
+    change(after)
+    assert planned(before) == (0, [])
+    assert planned(after, out="after") == (0, [])
+    old, new = contents(Path("plan")), contents(Path("after"))
+    differ = {name.split("/")[0] for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    assert differ == only
+
+
+def test_a_study_that_grows_keeps_what_it_has(planned: Planned) -> None:
+    """A further replica, seed, temperature or model changes no settings that were there."""
+    larger = demo()
+    larger["md"]["replicas"] = 3
+    larger["seeds"] = [2, 1, 3]
+    larger["liquids"].insert(0, {"id": "libf4", "ions": {"li": 20, "bf4": 20}, "temperatures_K": [900]})
+    larger["models"].append({"id": "gfn", "framework": "xtb"})
+    assert planned(demo()) == (0, [])
+    assert planned(larger, out="larger") == (0, [])
+    old, new = contents(Path("plan")), contents(Path("larger"))
+    kept = {"boxes", "states", "samples", "models", "cards", "runs"}
+    changed = {name for name in old if name.split("/")[0] in kept and old[name] != new.get(name)}
+    assert changed == set()
+
+
+# --- Warnings and cost ---------------------------------------------------------------------------------
+
+
+def test_warnings(planned: Planned) -> None:
+    content = demo()
+    content["liquids"][0]["temperatures_K"] = [400, 430]
+    content["md"] |= {"timestep_fs": 2.0, "npt_ps": 50, "nvt_ps": 500}
+    assert planned(content) == (0, [])
+    assert Path("plan/warnings.txt").read_text().splitlines() == [
+        "labels.engine: xtb: semi-empirical labels are for trying things out, not a reference",
+        "liquids[0].temperatures_K[0]: 400 K: PYR14BF4 melts at 424-425 K: call it supercooled, or give 430 K",
+        "liquids[0].ions: 4 ion pairs are not the liquid: densities and structures depend on the box",
+        "liquids[0].ions: 4 ion pairs: diffusion is too slow in so small a box; it needs the Yeh-Hummer correction "
+        "(finite_size_correction_m2_s)",
+        "md.timestep_fs: 2 fs is too long for bonds to hydrogen: 0.5 fs is usual",
+        "md.npt_ps: 50 ps is too short for a density to converge: give 100 ps or more",
+        "md.nvt_ps: 500 ps is too short for diffusion to converge: give 1000 ps or more",
+    ]
+
+
+def test_a_large_and_long_study_has_no_warning(planned: Planned) -> None:
+    content = demo()
+    content["liquids"][0]["ions"] = {"pyr14": 80, "bf4": 80}
+    content["md"] = {"npt_ps": 200, "nvt_ps": 1000}
+    content["labels"] = {
+        "engine": "cp2k", "functional": "PBE", "dispersion": "D3", "basis": "DZVP", "potential": "GTH-PBE",
+        "cutoff_Ry": 400, "rel_cutoff_Ry": 50, "eps_scf": "1e-6"}  # fmt: skip
+    assert planned(content) == (0, [])
+    assert Path("plan/warnings.txt").read_text() == ""
+
+
+def test_estimate_is_what_was_measured() -> None:
+    """Every law goes through its measured points: wall seconds on two cores."""
+    for name, atoms, seconds in [
+        ("GFN1-xTB", 70, 0.4), ("GFN1-xTB", 280, 7), ("GFN2-xTB", 70, 1.4), ("GFN2-xTB", 280, 12),
+        ("cp2k", 35, 60), ("cp2k", 70, 150)]:  # fmt: skip
+        assert il_estimate.LABELS[name].core_s(atoms) == pytest.approx(2 * seconds)
+    small = {
+        "framework": "mace",
+        "channels": 32,
+        "max_L": 1,
+        "r_max_A": 4.5,
+        "interactions": 2,
+        "dtype": "float32",
+    }
+    assert il_estimate.md_core_s(small, 560, 1000) == pytest.approx(2 * 560_000 / 1031)
+    assert il_estimate.training_core_s(small | {"epochs": 5}, 50, 70) == pytest.approx(2 * 70)
+
+
+def test_estimate_counts_what_will_run(planned: Planned, capsys: pytest.CaptureFixture[str]) -> None:
+    assert planned(demo()) == (0, [])
+    estimate = loaded("estimate.json")
+    counts = {row["stage"]: row["count"] for row in estimate["stages"]}
+    assert counts == {"equilibrate": 2, "label": 20 * 2 + 10 + 5 + 8, "train": 8, "md": 18}
+    assert estimate["total_core_hours"] == pytest.approx(
+        sum(row["core_hours"] for row in estimate["stages"]), rel=0.01
+    )
+    (label,) = [row["core_hours"] for row in estimate["stages"] if row["stage"] == "label"]
+    assert label == pytest.approx(63 * 2 * 0.4 * (140 / 70) ** 2.0646 / 3600, rel=0.01)
+
+
+# --- References ----------------------------------------------------------------------------------------
+
+
+def test_references_find_the_liquid_by_composition(planned: Planned) -> None:
+    content = demo()
+    content["liquids"] = [
+        {"id": "x00", "ions": {"tfsi": 10, "pyr14": 10}, "temperatures_K": [333.15, 340, 430]},
+        {"id": "x10", "ions": {"li": 1, "tfsi": 10, "pyr14": 9}, "temperatures_K": [333.15]},
+    ]
+    assert planned(content) == (0, [])
+    found = rows("references.csv")
+    assert {row["liquid"] for row in found} == {"x00"}
+    density = {float(row["temperature_K"]): row for row in found if row["property"] == "density"}
+    assert float(density[333.15]["value"]) == 1363.99
+    assert "interpolated" not in density[333.15]["source"]
+    weight = (340 - 333.15) / 10
+    assert float(density[340]["value"]) == pytest.approx(1363.99 * (1 - weight) + 1355.31 * weight, rel=1e-5)
+    assert "interpolated" in density[340]["source"]
+    assert 430 not in density, "nothing is extrapolated"
+    assert {row["unit"] for row in found} == {"kg/m3", "Pa.s", "S/m"}
+    assert {row["second_hand"] for row in found} == {"false"}
+
+
+def test_the_papers_density_is_second_hand_and_has_no_temperature(planned: Planned) -> None:
+    assert planned(DEMO) == (0, [])
+    (row,) = rows("references.csv")
+    assert (row["value"], row["temperature_K"], row["second_hand"]) == ("1070.0", "", "true")
+
+
+def test_reference_table_is_the_published_one() -> None:
+    """A few rows, as NIST ILThermo has them, and the shape of the whole."""
+    table = read_references(ASSETS / "references" / "ilthermo.csv")
+    assert len(table) == 146
+    at_298 = {
+        (dict(row["composition"]).keys() - {"tfsi", "bf4"}).pop() + "-" + row["property"]: row["value"]
+        for row in table if row["temperature_K"] == 298.15 and "tfsi" in dict(row["composition"])
+    }  # fmt: skip
+    assert at_298["pyr14-density"] == 1394.6
+    assert at_298["pyr14-viscosity"] == pytest.approx(0.0769)
+    assert at_298["pyr14-conductivity"] == 0.2765
+    for row in table:
+        assert row["low"] <= row["value"] <= row["high"]
+
+
+def test_viscosity_is_interpolated_as_arrhenius() -> None:
+    """An exact Arrhenius law comes back exactly; a straight line would be 4 % off."""
+    import math
+
+    def row(kelvin: float) -> dict[str, Any]:
+        return {
+            "composition": (("a", 1),), "property": "viscosity", "species": None, "temperature_K": kelvin,
+            "value": 1e-5 * math.exp(3000 / kelvin), "low": None, "high": None, "unit": "Pa.s", "n": 3, "source": "s",
+            "second_hand": False}  # fmt: skip
+
+    (middle,) = [r for r in known_of("a", {"a": 2}, [310], [row(300), row(330)]) if r["temperature_K"] == 310]
+    assert middle["value"] == pytest.approx(row(310)["value"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("pyr14:1 tfsi:1,colour,,300,1,kg/m3,,,1,s,false", "property: 'colour': give one of density, viscosity, conductivity, diffusion"),
+        ("pyr14:1 tfsi:1,density,,300,1,lb/ft3,,,1,s,false", "unit: 'lb/ft3': give one of kg/m3, g/cm3"),
+        ("pyr14:1 tfsi:1,density,,300,-1,kg/m3,,,1,s,false", "value: '-1' is not a positive number"),
+        ("pyr14:1 tfsi:1,density,,300,nan,kg/m3,,,1,s,false", "value: 'nan' is not a positive number"),
+        ("pyr14 tfsi,density,,300,1,kg/m3,,,1,s,false", "ions: 'pyr14 tfsi': give a composition such as 'pyr14:1 tfsi:1'"),
+        ("pyr14:1 tfsi:1,density,,300,1,kg/m3,,,1,,false", "source: empty: say where the value is from"),
+        ("pyr14:1 tfsi:1,density,,300,1,kg/m3,,,1,s,maybe", "second_hand: 'maybe': give true or false"),
+        ("pyr14:1 tfsi:1,density", "2 columns: give 11"),
+    ],
+)  # fmt: skip
+def test_a_wrong_line_of_a_reference_file(tmp_path: Path, line: str, problem: str) -> None:
+    head = (ASSETS / "references" / "ilthermo.csv").read_text().splitlines()[0]
+    (tmp_path / "mine.csv").write_text(f"{head}\n{line}\n")
+    with pytest.raises(UserError) as caught:
+        read_references(tmp_path / "mine.csv")
+    assert caught.value.errors == [f"mine.csv: line 2: {problem}"]
+
+
+def test_units_of_a_reference_file_become_si(tmp_path: Path) -> None:
+    head = (ASSETS / "references" / "ilthermo.csv").read_text().splitlines()[0]
+    (tmp_path / "mine.csv").write_text(f"{head}\na:2 b:4,viscosity,,300,77,mPa.s,70,80,,me,false\n")
+    (row,) = read_references(tmp_path / "mine.csv")
+    assert (row["value"], row["low"], row["unit"], row["n"]) == (0.077, 0.07, "Pa.s", None)
+    assert row["composition"] == (("a", 1), ("b", 2))
+
+
+# --- Anything at all -----------------------------------------------------------------------------------
+
+PLACES = plan_study.Places(str(STUDIES), ASSETS, True)
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-10, 10), st.integers(), st.floats(), st.text(max_size=8),
+    st.lists(st.integers(-1, 3), max_size=3), st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
+    st.sampled_from(["eq", "mace", "clandp", "auto", "frames", "count", "smiles", "xtb", "1e3", "a\nb", "", [], {}, [[]],
+                     {"smiles": "C", "count": 1}, {"frames": "x"}, {"framework": "xtb", "id": "z"}]),
+)  # fmt: skip
+
+
+def every_place(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at] * bool(at) + [place for key, inner in items for place in every_place(inner, (*at, key))]
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> Any:
+    """Return the demo with one to four values replaced, removed, renamed or doubled."""
+    content = yaml.safe_load(DEMO)
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.sampled_from(every_place(content) or [("name",)]))
+        owner = content
+        for item in place[:-1]:
+            owner = owner[item]
+        last = place[-1]
+        what = draw(st.sampled_from(["replace", "remove", "rename", "double"]))
+        if what == "replace":
+            owner[last] = draw(ODD)
+        elif what == "remove" and len(owner) > 1:
+            del owner[last]
+        elif what == "rename" and isinstance(owner, dict):
+            owner[draw(st.one_of(st.text(max_size=6), st.integers(), st.none(), st.booleans()))] = owner[last]
+        elif isinstance(owner, list):
+            owner.append(owner[last])
+    return content
+
+
+def judge(text: str) -> None:
+    """Plan as far as the files; a mistake must be lines for a person, and nothing else may be raised."""
+    try:
+        found, boxes, references, estimate = plan_study.read_study(text, "study.yaml", PLACES)
+    except UserError as error:
+        assert error.errors
+        for line in error.errors:
+            assert line.isprintable(), line
+            assert ": " in line
+            assert len(line) < 1000
+        return
+    plan = plan_study.make_plan(found, boxes, references, PLACES)
+    plan.json("estimate.json", estimate)
+    plan_study.warn(found, boxes)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(spoiled())
+def test_no_content_gives_a_stack_trace(content: Any) -> None:
+    judge(yaml.safe_dump(content, allow_unicode=True))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, len(DEMO) - 1), st.integers(0, 40), st.text(max_size=5))
+def test_no_text_gives_a_stack_trace(start: int, length: int, inserted: str) -> None:
+    judge(DEMO[:start] + inserted + DEMO[start + length :])

@@ -1,0 +1,231 @@
+"""SPLIT_DATASET: groups stay whole, the two views hold the same frames, and bad labels are refused."""
+
+import json
+from pathlib import Path
+
+import il_frames
+import numpy as np
+import polars as pl
+import pytest
+import split_dataset
+from ase import Atoms
+from ase.calculators.lj import LennardJones
+
+THEORY = "0123456789ab"
+
+
+def frame(
+    rng: np.random.Generator,
+    group: str,
+    recipe: str = "eq",
+    symbols: str = "LiF2LiF2",
+    liquid: str = "salt",
+    label: bool = True,
+    **info: float,
+) -> Atoms:
+    atoms = Atoms(symbols, cell=[6.0, 6.5, 7.0], pbc=True)
+    grid = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])[: len(atoms)]
+    positions = (grid + 0.2) * [2.9, 3.1, 3.4] + rng.normal(scale=0.15, size=(len(atoms), 3))
+    ion = np.where(atoms.numbers == 3, "li", "f")
+    kind = "eq" if recipe == "eq" else "neq"
+    made = il_frames.make_frame(
+        atoms.numbers, positions, atoms.cell.array, np.arange(len(atoms)), ion,
+        liquid=liquid, kind=kind, recipe=recipe, group=group, **info,
+    )  # fmt: skip
+    if label:
+        work = Atoms(made.numbers, made.positions, cell=made.cell, pbc=True)
+        work.calc = LennardJones(sigma=2.0, epsilon=0.05, rc=6.0, smooth=True)
+        stress = work.get_stress(voigt=False)
+        il_frames.set_label(made, work.get_potential_energy() - 30 * len(work), work.get_forces(), stress, THEORY, True, 7)
+    return made
+
+
+def dataset(groups: dict[str, str], per_group: int = 3) -> list[Atoms]:
+    """Return frames of groups: name -> recipe."""
+    rng = np.random.default_rng(3)
+    return [frame(rng, name, recipe) for name, recipe in groups.items() for _ in range(per_group)]
+
+
+def write(folder: Path, frames: list[Atoms], failed: int = 0, theory: str = THEORY) -> list[str]:
+    """Write frames, labels and settings; return the arguments of the script, but for --out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    il_frames.write_frames(folder / "a-000.labelled.extxyz", frames)
+    good = [
+        {"frame_id": f.info["frame_id"], "theory_id": theory, "converged": True, "reason": None} for f in frames
+    ]
+    bad = [
+        {"frame_id": f"bad{i}", "theory_id": theory, "converged": False, "reason": "scf_not_converged"}
+        for i in range(failed)
+    ]
+    pl.DataFrame(good + bad, schema_overrides={"reason": pl.String}).write_parquet(folder / "a-000.labels.parquet")
+    settings = {
+        "id": "dataset",
+        "datasets": {"eq": ["eq"], "both": ["eq", "neq"]},
+        "split": {"valid": 0.2, "test": 0.2, "seed": 1},
+        "max_failed_fraction": 0.05,
+    }
+    (folder / "dataset.json").write_text(json.dumps(settings))
+    return [
+        "--settings", str(folder / "dataset.json"),
+        "--frames", str(folder / "a-000.labelled.extxyz"),
+        "--labels", str(folder / "a-000.labels.parquet"),
+    ]  # fmt: skip
+
+
+MANY = {f"e{i}": "eq" for i in range(6)} | {f"p{i}": "packing" for i in range(5)} | {f"r{i}": "rattle" for i in range(5)}
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def split(arguments: list[str], out: Path) -> dict:
+    assert split_dataset.main([*arguments, "--out", str(out)]) == 0
+    return json.loads((out / "dataset.json").read_text())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_group_is_cut_and_every_kind_is_in_every_set(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    recipes = ["eq", "packing", "rattle", "volume_scan"]
+    groups = [
+        split_dataset.Group(f"g{i}", list(range(int(rng.integers(1, 9)))), test_only=False)
+        for i in range(int(rng.integers(8, 40)))
+    ]
+    for i, group in enumerate(groups):
+        recipe = recipes[i % 4] if i < 8 else recipes[int(rng.integers(4))]
+        group.cells["eq" if recipe == "eq" else "neq", "salt", recipe] += len(group.frames)
+    result = split_dataset.split_groups(groups, 0.15, 0.2, seed)
+    assert set(result) == {group.name for group in groups}
+    for kind in ("eq", "neq"):
+        members = [group for group in groups if group.cell[0] == kind]
+        found = {name: [g for g in members if result[g.name] == name] for name in ("train", "valid", "test")}
+        assert found["train"] and found["valid"]
+        if len(members) > 2:
+            assert found["test"]
+        # The share is met to within the largest group, the grain that the groups allow.
+        total = sum(len(g.frames) for g in members)
+        grain = max(len(g.frames) for g in members)
+        assert abs(sum(len(g.frames) for g in found["test"]) - 0.2 * total) <= grain
+
+
+def test_recipes_are_balanced() -> None:
+    groups = split_dataset.groups_of(dataset({f"{r}{i}": r for r in ("packing", "rattle", "oscillation") for i in range(10)}))
+    result = split_dataset.split_groups(groups, 0.1, 0.2, 1)
+    tested = [g.cell[2] for g in groups if result[g.name] == "test"]
+    assert {recipe: tested.count(recipe) for recipe in set(tested)} == {"packing": 2, "rattle": 2, "oscillation": 2}
+
+
+def test_scan_is_always_tested_and_never_trained(tmp_path: Path) -> None:
+    frames = dataset(MANY)
+    rng = np.random.default_rng(9)
+    scan = [frame(rng, "scan", "test_scan", scan_scale=s) for s in (0.95, 1.0, 1.05)]
+    again = frames[0].copy()  # the scan's frame of scale 1 is an equilibrium frame, as it can be
+    again.info |= {"recipe": "test_scan", "kind": "neq", "group": "scan", "scan_scale": 1.0}
+    summary = split(write(tmp_path / "in", [*frames, *scan, again]), tmp_path / "out")
+    table = pl.read_parquet(tmp_path / "out" / "dataset.parquet")
+    assert table.filter(pl.col("recipe") == "test_scan")["split"].unique().to_list() == ["test"]
+    assert table.filter(pl.col("frame_id") == again.info["frame_id"])["split"].to_list() == ["test"]
+    assert summary["duplicates"] == 1
+    parts = table.group_by("group").agg(pl.col("split").n_unique())
+    assert parts["split"].max() == 1
+    assert set(table.filter(pl.col("dataset") == "eq")["kind"]) == {"eq"}
+
+
+def test_same_input_same_bytes_in_any_order(tmp_path: Path) -> None:
+    frames = dataset(MANY)
+    split(write(tmp_path / "a", frames), tmp_path / "x")
+    split(write(tmp_path / "b", frames[::-1]), tmp_path / "y")
+    written = sorted(path.relative_to(tmp_path / "x") for path in (tmp_path / "x").rglob("*") if path.is_file())
+    assert len(written) > 20
+    for path in written:
+        assert (tmp_path / "x" / path).read_bytes() == (tmp_path / "y" / path).read_bytes(), path
+
+
+def test_deepmd_view_holds_the_same_numbers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    frames = dataset(MANY) + [frame(rng, f"o{i}", "packing", "LiF", liquid="pair") for i in range(6)]
+    summary = split(write(tmp_path / "in", frames), tmp_path / "out")
+    assert summary["type_map"] == ["Li", "F"]
+    folder = tmp_path / "out" / "datasets" / "both"
+    for part in ("train", "valid"):
+        expected = il_frames.read_frames(folder / f"{part}.extxyz", labelled=True)
+        found = 0
+        for system in sorted((folder / "deepmd" / part).iterdir()):
+            arrays = {name: np.load(system / "set.000" / f"{name}.npy") for name in ("coord", "box", "energy", "force", "virial")}
+            assert all(array.dtype == np.float64 for array in arrays.values())
+            names = (system / "type_map.raw").read_text().split()
+            symbols = [names[int(i)] for i in (system / "type.raw").read_text().split()]
+            for f in [f for f in expected if f.get_chemical_symbols() == symbols]:
+                (row,) = np.flatnonzero((arrays["coord"] == f.positions.ravel()).all(axis=1))
+                assert arrays["energy"][row] == f.info["REF_energy"]
+                assert np.array_equal(arrays["box"][row], f.cell.array.ravel())
+                assert np.array_equal(arrays["force"][row], f.arrays["REF_forces"].ravel())
+                np.testing.assert_allclose(
+                    arrays["virial"][row].reshape(3, 3) / f.get_volume(), -f.info["REF_stress"], rtol=1e-14
+                )
+                found += 1
+        assert found == len(expected)
+
+
+def test_virial_is_minus_the_derivative_over_strain(tmp_path: Path) -> None:
+    made = frame(np.random.default_rng(5), "a")
+    split_dataset.write_deepmd(tmp_path, [made], ["Li", "F"])
+    virial = np.load(next(tmp_path.glob("*/set.000/virial.npy"))).reshape(3, 3)
+    atoms = Atoms(made.numbers, made.positions, cell=made.cell, pbc=True)
+    atoms.calc = LennardJones(sigma=2.0, epsilon=0.05, rc=6.0, smooth=True)
+    h = 1e-5
+    for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2)):
+        ends = []
+        for sign in (1, -1):
+            strain = np.eye(3)
+            strain[i, j] += sign * h
+            moved = atoms.copy()
+            moved.calc = atoms.calc
+            moved.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+            ends.append(moved.get_potential_energy())
+        assert virial[i, j] == pytest.approx(-(ends[0] - ends[1]) / (2 * h), abs=1e-6)
+
+
+def test_e0s_find_what_compositions_determine_and_share_the_rest() -> None:
+    rng = np.random.default_rng(0)
+    true = {"Li": -7.0, "F": -24.0}
+
+    def labelled(symbols: str) -> Atoms:
+        f = frame(rng, "a", symbols=symbols)
+        f.info["REF_energy"] = sum(true[s] for s in f.get_chemical_symbols())
+        return f
+
+    several = split_dataset.fit_e0s([labelled(s) for s in ("LiF", "Li2F2", "LiF3", "Li4F2")])
+    assert several == pytest.approx(true, abs=1e-9)
+    one = split_dataset.fit_e0s([labelled("LiF") for _ in range(3)])
+    assert one == pytest.approx({"Li": -15.5, "F": -15.5}, abs=1e-9)
+
+
+@pytest.mark.parametrize(("failed", "code"), [(2, 0), (3, 2)])
+def test_failed_fraction(tmp_path: Path, capsys: pytest.CaptureFixture[str], failed: int, code: int) -> None:
+    arguments = write(tmp_path / "in", dataset(MANY), failed=failed)  # 48 good labels; 2 / 50 passes, 3 / 51 does not
+    assert split_dataset.main([*arguments, "--out", str(tmp_path / "out")]) == code
+    error = capsys.readouterr().err
+    if code:
+        assert "max_failed_fraction: 3 of 51" in error
+        assert "scf_not_converged 3" in error
+        assert not (tmp_path / "out").exists()
+    else:
+        assert json.loads((tmp_path / "out" / "dataset.json").read_text())["labels"] == {"tried": 50, "failed": 2}
+
+
+def test_two_levels_of_theory_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = dataset(MANY)
+    frames[3].info["theory_id"] = "ffffffffffff"
+    assert split_dataset.main([*write(tmp_path / "in", frames), "--out", str(tmp_path / "out")]) == 2
+    assert "0123456789ab, ffffffffffff" in capsys.readouterr().err
+
+
+def test_too_few_groups_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = dataset({"e0": "eq"} | {f"p{i}": "packing" for i in range(5)})
+    assert split_dataset.main([*write(tmp_path / "in", frames), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "datasets.eq: no frame is left for valid" in error
+    assert "Traceback" not in error

@@ -1,0 +1,139 @@
+"""TRAIN_MACE: a few epochs on tiny data; the model is the same for the same seed, and its stress is a derivative."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import il_frames
+import il_training
+import numpy as np
+import polars as pl
+import pytest
+import tiny_training as tiny
+import train_mace
+from il_models import load_calculator
+from il_task import UserError
+
+# torch, e3nn and mace warn of each other when they are imported.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+
+SETTINGS = {
+    "framework": "mace", "channels": 4, "max_L": 0, "r_max_A": 3.0, "interactions": 2, "correlation": 2, "epochs": 8,
+    "batch_size": 4, "learning_rate": 0.02, "energy_weight": 1.0, "forces_weight": 10.0, "stress_weight": 100.0,
+    "dtype": "float64", "max_ell": 2,
+}  # fmt: skip
+
+
+def arguments(work: Path, split: Path) -> list[str]:
+    return [
+        "--id", "m-eq-s1", "--settings", str(work / "settings.json"), "--dataset", str(split / "datasets" / "eq"),
+        "--summary", str(split / "dataset.json"), "--out", "model",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
+    """Train twice with one seed and once with another; returns the split and the model folders."""
+    split = tiny.make_dataset(tmp_path_factory.mktemp("data"))
+    models = []
+    for seed in (1, 1, 2):
+        work = tmp_path_factory.mktemp("train")
+        tiny.write_settings(work / "settings.json", SETTINGS | {"seed": seed})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(work)
+            assert train_mace.main(arguments(work, split)) == 0
+        models.append(work / "model")
+    return split, models
+
+
+def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, list[Path]]) -> None:
+    split, models = trained
+    curve = pl.read_parquet(models[0] / "curve.parquet")
+    frames = json.loads((split / "dataset.json").read_text())["datasets"]["eq"]["frames"]["train"]
+    for name in ("train", "valid"):
+        loss = curve.filter(pl.col("set") == name, pl.col("quantity") == "loss").sort("step")
+        assert loss["value"][-1] < 0.5 * loss["value"][0]
+        assert loss["step"][-1] == SETTINGS["epochs"] * (frames // SETTINGS["batch_size"])
+    assert set(curve["quantity"]) == {"loss", "energy_per_atom_rmse", "force_rmse", "stress_rmse"}
+    assert curve["value"].is_finite().all()
+
+
+def test_card(trained: tuple[Path, list[Path]]) -> None:
+    split, models = trained
+    card = tiny.check_card(models[0], split, ["model.pt"])
+    assert card["cutoff_A"] == 3.0
+    assert "mace-torch" in card["versions"]
+    task = json.loads((models[0].parent / "TRAIN_MACE.m-eq-s1.task.json").read_text())
+    assert task["cpu_s"] > 0
+
+
+def test_same_seed_same_model(trained: tuple[Path, list[Path]]) -> None:
+    forces = []
+    for model in trained[1]:
+        atoms = il_frames.read_frames(trained[0] / "test.extxyz")[0]
+        atoms.calc = load_calculator(model)
+        forces.append(atoms.get_forces())
+    np.testing.assert_array_equal(forces[0], forces[1])
+    assert np.abs(forces[0] - forces[2]).max() > 1e-4
+
+
+def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, list[Path]]) -> None:
+    atoms = il_frames.read_frames(trained[0] / "test.extxyz")[0]
+    atoms.calc = load_calculator(trained[1][0])
+    stress = atoms.get_stress(voigt=False) * atoms.get_volume()
+    for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2)):
+        assert stress[i, j] == pytest.approx(tiny.strain_derivative(atoms, i, j, 1e-4), abs=1e-5)
+
+
+def test_model_has_learned_and_beats_no_forces(trained: tuple[Path, list[Path]]) -> None:
+    errors, sizes = [], []
+    calculator = load_calculator(trained[1][0])
+    for atoms in il_frames.read_frames(trained[0] / "test.extxyz", labelled=True):
+        atoms.calc = calculator
+        errors.append(atoms.get_forces() - atoms.arrays["REF_forces"])
+        sizes.append(atoms.arrays["REF_forces"])
+    assert np.std(np.concatenate(errors)) < 0.8 * np.std(np.concatenate(sizes))
+
+
+def test_mace_reads_the_same_labels(trained: tuple[Path, list[Path]]) -> None:
+    from mace.data import KeySpecification, load_from_xyz
+
+    path = trained[0] / "datasets" / "eq" / "train.extxyz"
+    keys = KeySpecification(
+        info_keys={"energy": "REF_energy", "stress": "REF_stress"}, arrays_keys={"forces": "REF_forces"}
+    )
+    _, configurations, *_ = load_from_xyz(str(path), key_specification=keys)
+    frames = il_frames.read_frames(path, labelled=True)
+    assert len(frames) == len(configurations)
+    for frame, configuration in zip(frames, configurations, strict=True):
+        assert configuration.properties["energy"] == frame.info["REF_energy"]
+        np.testing.assert_array_equal(configuration.properties["forces"], frame.arrays["REF_forces"])
+        stress = np.reshape(configuration.properties["stress"], (3, 3))
+        np.testing.assert_allclose(stress, frame.info["REF_stress"], atol=1e-15)
+
+
+def test_other_theory_is_refused(
+    trained: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.write_settings(tmp_path / "settings.json", SETTINGS | {"theory_id": "ffffffffffff"})
+    assert train_mace.main(arguments(tmp_path, trained[0])) == 2
+    assert "theory_id: the study says ffffffffffff, the labels are 0123456789ab" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_tool_that_fails_shows_its_last_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = "import sys; [print('line', i) for i in range(100)]; sys.exit(3)"
+    with pytest.raises(UserError) as caught:
+        il_training.run_tool("tool", [sys.executable, "-c", code], {}, tmp_path, lambda line: line == "line 7\n")
+    assert "exit code 3" in caught.value.errors[0]
+    assert caught.value.errors[1:] == [f"line {i}" for i in range(80, 100)]
+    assert capsys.readouterr().err == "line 7\n"
+
+
+def test_help_is_the_docstring() -> None:
+    script = Path(train_mace.__file__)
+    shown = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "mace_run_train" in shown
+    assert "--checkpoints" in shown

@@ -1,0 +1,137 @@
+"""The conventions that the pipeline rests on: what a process is called, what it names, and what no file may hold."""
+
+import ast
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+MODULES = sorted(path for path in (TOP / "modules").glob("*.nf") if re.search(r"^process ", path.read_text(), re.M))
+PLANS_IN_STUB_RUNS = {"plan_study"}  # a stub run plans for real, so that a study is checked at no cost
+
+each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+
+
+def imports(script: Path) -> set[str]:
+    """Return the shared files il_*.py that a script imports, directly or through another."""
+    found: set[str] = set()
+    left = [script]
+    while left:
+        for node in ast.walk(ast.parse(left.pop().read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            for name in names:
+                if name.startswith("il_") and f"{name}.py" not in found:
+                    found.add(f"{name}.py")
+                    left.append(TOP / "bin" / f"{name}.py")
+    return found
+
+
+def script_block(module: Path) -> str:
+    """Return the text between the quotes of a module's script."""
+    found = re.search(r'^ *script:.*?"""\n(.*?)"""', module.read_text(), re.M | re.S)
+    assert found, f"{module.name} has no script block"
+    return found[1]
+
+
+def selectors(config: str) -> set[str]:
+    """Return the labels that a configuration file has a section for."""
+    return set(re.findall(r"withLabel: *(\w+)", (TOP / "conf" / config).read_text()))
+
+
+def project_files() -> list[Path]:
+    """Return every text file of the project that git does not ignore."""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=TOP, check=True, capture_output=True, text=True).stdout.split("\0")
+    return [TOP / name for name in names if name and (TOP / name).is_file()]
+
+
+def test_there_are_modules() -> None:
+    assert MODULES
+
+
+@each_module
+def test_one_name_in_four_places(module: Path) -> None:
+    name = module.stem
+    assert re.findall(r"^process (\w+)", module.read_text(), re.M) == [name.upper()]
+    assert f"{name}.py" in script_block(module).split()
+    assert (TOP / "bin" / f"{name}.py").is_file()
+    assert list((TOP / "tests").glob(f"*/test_{name}.py"))
+
+
+@each_module
+def test_a_process_names_the_shared_files_of_its_script(module: Path) -> None:
+    """Nextflow runs a task again after an edit of a file of bin/ only when the task's script names that file."""
+    first = script_block(module).strip().splitlines()[0].strip()
+    named = first.removeprefix("# bin:").split() if first.startswith("# bin:") else []
+    assert named == sorted(imports(TOP / "bin" / f"{module.stem}.py"))
+
+
+@each_module
+def test_two_labels_each_with_a_section(module: Path) -> None:
+    labels = re.findall(r"^ *label '(\w+)'", module.read_text(), re.M)
+    assert len(labels) == 2
+    assert labels[0] in selectors("resources.config")
+    assert labels[1] in selectors("containers.config")
+    if labels[1] == "env_by_engine":
+        assert re.search(r"^ *ext engine: \{ engine \}$", module.read_text(), re.M)
+
+
+@each_module
+def test_a_stub_and_nothing_published_by_itself(module: Path) -> None:
+    text = module.read_text()
+    assert ("\n    stub:\n" in text) != (module.stem in PLANS_IN_STUB_RUNS)
+    assert "publishDir" not in text
+
+
+def test_published_processes_exist() -> None:
+    names = re.findall(r"withName: *'?([\w.*|]+)", (TOP / "conf" / "publish.config").read_text())
+    processes = [module.stem.upper() for module in MODULES]
+    for name in names:
+        assert any(re.fullmatch(name, process) for process in processes), name
+
+
+def test_scripts_can_be_run_and_hide_no_library() -> None:
+    for path in sorted((TOP / "bin").glob("*.py")):
+        assert os.access(path, os.X_OK), path.name
+        assert "_" in path.stem, f"{path.name} may hide a library of that name"
+    for name in ("nextflow", "containers/environment", "containers/build", "containers/lock", "tests/run", ".ci/run"):
+        assert os.access(TOP / name, os.X_OK), name
+
+
+def test_containerfiles_are_short_and_pinned() -> None:
+    for path in sorted((TOP / "containers").glob("*/Containerfile")):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 25, path
+        assert "--require-hashes" in text
+        assert re.search(r"^USER (?!root)", text, re.M), path
+        assert f"ionmelt-{path.parent.name}" in text
+
+
+def test_every_pin_has_a_hash() -> None:
+    for path in [*(TOP / "containers").glob("*/requirements.txt"), TOP / "containers/uv.txt", TOP / "tests/requirements.txt"]:
+        for block in re.split(r"\n(?=\w)", path.read_text().strip()):
+            assert re.match(r"[\w.\-\[\],]+==\S+", block), block
+            assert "--hash=sha256:" in block, block
+
+
+def test_no_file_names_a_package_host_or_a_path_of_one_machine() -> None:
+    hosts = r"py[p]i\.|python[h]osted|repo1?\.(m[a]ven)|m[a]ven\.org/|npm[j]s|deb\.deb[i]an|c[r]ates\.io|proxy\.go[l]ang"
+    paths = r"(^|[^A-Za-z0-9_.])/(wo[r]k|fa[r]m|ro[o]t|ho[m]e|tm[p]/\w+)/"
+    for path in project_files():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        # The name of Maven's file format is an address, though nothing is fetched from it.
+        text = text.replace("http://maven.apache.org/POM/4.0.0", "")
+        found = re.search(f"{hosts}|{paths}", text, re.M)
+        assert not found, f"{path.relative_to(TOP)}: {found}"
+
+
+def test_no_large_file() -> None:
+    assert [path for path in project_files() if path.stat().st_size > 1_000_000] == []

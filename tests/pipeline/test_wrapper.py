@@ -1,0 +1,132 @@
+"""The wrapper `nextflow`: which Nextflow it starts, what it sets up before, and what it says when it cannot."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+TOOLS = ("bash", "cut", "dirname", "flock", "head", "mkdir", "mv", "python3", "rm", "sed", "sha256sum", "sort", "wc")
+
+
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(0o755)
+
+
+def nextflow(folder: Path, version: str) -> None:
+    """Put a Nextflow of this version into a folder, which says its process id and arguments."""
+    program(folder / "nextflow", f'[[ $1 == -version ]] && echo "version {version} build 1" || echo "fake $$ $*"')
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A folder of the few system programs that the wrapper uses: no Java, no Maven, no Nextflow."""
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    for name in TOOLS:
+        found = shutil.which(name, path="/usr/local/bin:/usr/bin:/bin")
+        assert found, name
+        (folder / name).symlink_to(found)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose containers/environment only notes what it is asked for."""
+    top = tmp_path / "project"
+    program(top / "containers" / "environment", f'echo "$*" >> {top}/asked')
+    shutil.copy(TOP / "nextflow", top)
+    (top / "main.nf").touch()
+    return top
+
+
+def run(top: Path, path: Path | str, *arguments: str, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    environ = {key: value for key, value in os.environ.items() if key not in ("JAVA_HOME", "JAVA_CMD", "NXF_JAVA_HOME")}
+    environ |= {"PATH": str(path)} | ({"IONMELT_HOME": str(home)} if home else {})
+    return subprocess.run([top / "nextflow", *arguments], capture_output=True, text=True, env=environ, cwd=top)
+
+
+def one_line(result: "subprocess.CompletedProcess[str]") -> str:
+    """Return the one line of an error that is for the user."""
+    assert result.returncode == 2, result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_a_new_enough_nextflow_on_path_is_used(bare: Path) -> None:
+    nextflow(bare, "26.04.0")
+    environ = os.environ | {"PATH": str(bare)}
+    process = subprocess.Popen([TOP / "nextflow", "info", "a b"], stdout=subprocess.PIPE, text=True, env=environ)
+    out, _ = process.communicate()
+    assert out == f"fake {process.pid} info a b\n", "started in place of the wrapper, so that signals reach it"
+
+
+def test_an_old_nextflow_on_path_is_not_used(tmp_path: Path) -> None:
+    nextflow(tmp_path, "24.10.6")
+    result = run(TOP, f"{tmp_path}:{os.environ['PATH']}", "-version")
+    assert result.returncode == 0, result.stderr
+    assert "version 25.04" in result.stdout
+
+
+def test_missing_java(bare: Path, tmp_path: Path) -> None:
+    result = run(TOP, bare, "info", home=tmp_path)
+    assert one_line(result) == "error: Nextflow needs Java 17 or newer: apt install default-jre-headless"
+
+
+def test_old_java(bare: Path, tmp_path: Path) -> None:
+    program(bare / "java", """echo 'openjdk version "11.0.2" 2019-01-15' >&2""")
+    assert "is 11: apt install default-jre-headless" in one_line(run(TOP, bare, "info", home=tmp_path))
+
+
+def test_missing_maven(bare: Path, tmp_path: Path) -> None:
+    program(bare / "java", """echo 'openjdk version "21.0.2" 2024-01-16' >&2""")
+    assert "apt install maven" in one_line(run(TOP, bare, "info", home=tmp_path))
+
+
+def test_libraries_that_are_not_the_pinned_ones_are_refused(bare: Path, tmp_path: Path) -> None:
+    program(bare / "java", """echo 'openjdk version "21.0.2" 2024-01-16' >&2""")
+    program(bare / "mvn", 'mkdir -p "${@: -1}" 2>/dev/null; d=${@: -1}; mkdir -p "${d#*=}"; echo x > "${d#*=}/gson-2.10.1.jar"')
+    for _ in range(2):
+        result = run(TOP, bare, "info", home=tmp_path / "cache")
+        assert result.returncode == 2
+        assert "not the pinned one" in result.stderr.splitlines()[-1]
+        assert not [path for path in (tmp_path / "cache").glob("nextflow-*") if path.suffix != ".part"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        ("run main.nf", "--all"),
+        ("run . -profile gpu,slurm", "--all"),
+        ("-log x run main.nf --outdir here", "--all"),
+        ("run main.nf -stub", "analysis"),
+        ("run main.nf -profile podman", None),
+        ("run main.nf -profile gpu,singularity,slurm", None),
+        ("run main.nf -profile awsbatch", None),
+        ("run main.nf -with-docker", None),
+        ("run main.nf --help", None),
+        ("run main.nf -preview", None),
+        ("run elsewhere.nf", None),
+        ("config main.nf", None),
+    ],
+)
+def test_environments_before_a_run_that_needs_them(project: Path, bare: Path, arguments: str, asked: str | None) -> None:
+    nextflow(bare, "25.04.4")
+    result = run(project, bare, *arguments.split())
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.endswith(f" {arguments}\n")
+    notes = project / "asked"
+    assert (notes.read_text().strip() if notes.exists() else None) == asked
+
+
+def test_no_run_when_an_environment_cannot_be_made(project: Path, bare: Path) -> None:
+    nextflow(bare, "25.04.4")
+    program(project / "containers" / "environment", "echo 'error: no space' >&2; exit 2")
+    result = run(project, bare, "run", "main.nf")
+    assert one_line(result) == "error: no space"
+    assert result.stdout == ""
