@@ -22,7 +22,8 @@ workflow {
     assets = file("${projectDir}/assets")
 
     // The plan: one file of settings a task. Below, a key is the base name of such a file.
-    PLAN_STUDY(file(params.study, checkIfExists: true), assets)
+    study = file(params.study, checkIfExists: true)
+    PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir).toUriString())
     PLAN_STUDY.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
     files = PLAN_STUDY.out.files.splitCsv(header: true)
 
@@ -36,11 +37,13 @@ workflow {
     EQUILIBRATE(keyed(PLAN_STUDY.out.states).join(states))
 
     // The labelled dataset: a folder for each named mixture, and the test frames that all share
-    liquids = state_rows.map { row -> tuple(row.key, row.liquid) }.join(EQUILIBRATE.out.state)
+    // More replicas of the dynamics must not change what is labelled: frames come from the first boxes.
+    liquids = state_rows.filter { row -> row.replica == '1' }.map { row -> tuple(row.key, row.liquid) }.join(EQUILIBRATE.out.state)
         .map { _key, liquid, folder -> tuple(liquid, folder) }.groupTuple(sort: { folder -> folder.name })
     SAMPLE_FRAMES(keyed(PLAN_STUDY.out.samples).join(liquids))
     LABEL_FRAMES(SAMPLE_FRAMES.out.chunks.flatten(), PLAN_STUDY.out.labels)
-    SPLIT_DATASET(gather(LABEL_FRAMES.out.frames), gather(LABEL_FRAMES.out.labels), PLAN_STUDY.out.dataset)
+    labelled = gather(LABEL_FRAMES.out.frames).filter { chunks -> chunks }      // none where no model is trained
+    SPLIT_DATASET(labelled, gather(LABEL_FRAMES.out.labels), PLAN_STUDY.out.dataset)
 
     // The models: [model key, folder], such as [mace-eq-s1, ...], and those that need no training
     model_rows = PLAN_STUDY.out.model_rows.splitCsv(header: true)
@@ -52,8 +55,8 @@ workflow {
             mace: framework == 'mace'
             deepmd: framework == 'deepmd'
         }
-    TRAIN_MACE(training.mace.map { key, folder, _framework, settings -> tuple(key, settings, folder) }, SPLIT_DATASET.out.summary)
-    TRAIN_DEEPMD(training.deepmd.map { key, folder, _framework, settings -> tuple(key, settings, folder) }, SPLIT_DATASET.out.summary)
+    TRAIN_MACE(training.mace.map { key, folder, _framework, settings -> tuple(key, settings, folder) })
+    TRAIN_DEEPMD(training.deepmd.map { key, folder, _framework, settings -> tuple(key, settings, folder) })
     models = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, keyed(PLAN_STUDY.out.cards))
 
     // What they are worth: errors on the test frames, molecular dynamics, and what is measured on it
@@ -69,7 +72,7 @@ workflow {
 
     COMPARE_MODELS(
         PLAN_STUDY.out.plan,
-        gather(LABEL_FRAMES.out.labels), gather(SAMPLE_FRAMES.out.counts), SPLIT_DATASET.out.table,
+        gather(LABEL_FRAMES.out.labels), gather(SAMPLE_FRAMES.out.counts), SPLIT_DATASET.out.table.ifEmpty([]),
         gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),
         gather(RUN_MD.out.run.map { _key, folder -> folder }), gather(MEASURE_LIQUID.out.measures),
         gather(channel.topic('tasks')),

@@ -9,7 +9,6 @@ A folder that is not there counts as empty, since a stage may have had nothing t
 same bytes. How numbers are combined and judged: il_summary.py.
 """
 
-# bin: il_figures.py il_page.py il_report.py il_summary.py il_task.py il_verdicts.py il_words.py
 import argparse
 import json
 import math

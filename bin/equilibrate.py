@@ -136,6 +136,7 @@ class OpenMMEngine:
         self.integrator = openmm.LangevinMiddleIntegrator(hot_K, FRICTION_PS, 0.001)
         self.integrator.setRandomNumberSeed(_seed(seed, 2))
         self.integrator.setConstraintTolerance(1e-6)
+        os.environ["OPENMM_CPU_THREADS"] = str(threads)  # the reciprocal space asks this, not "Threads"
         platform = openmm.Platform.getPlatformByName("CPU")
         properties = {"Threads": str(threads), "DeterministicForces": "true"}
         self.context = openmm.Context(system, self.integrator, platform, properties)

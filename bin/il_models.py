@@ -57,12 +57,14 @@ class ClassicalCalculator(Calculator):
 
     implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  (ASE's interface)
 
-    def __init__(self, system: Path, threads: int = 1, hydrostatic: bool = False, platform: str = "CPU"):
+    def __init__(self, system: Path, hydrostatic: bool = False, platform: str = "CPU") -> None:
         super().__init__()
+        # One thread: with more, forces differ in their last bits from call to call.
+        os.environ["OPENMM_CPU_THREADS"] = "1"
         import openmm
 
         self.openmm = openmm
-        properties = {"Threads": str(threads), "DeterministicForces": "true"} if platform == "CPU" else {}
+        properties = {"Threads": "1", "DeterministicForces": "true"} if platform == "CPU" else {}
         self.context = openmm.Context(
             openmm.XmlSerializer.deserialize(system.read_text()),
             openmm.VerletIntegrator(0.001),
@@ -131,7 +133,7 @@ def load_calculator(
     if framework == "classical":
         if state is None or not (state / "system.xml").is_file():
             raise UserError(f"model {model.name}: a classical model needs a liquid with a force field (system.xml)")
-        return ClassicalCalculator(state / "system.xml", threads, hydrostatic)
+        return ClassicalCalculator(state / "system.xml", hydrostatic)
     if framework == "xtb":
         from tblite.ase import TBLite
 

@@ -59,22 +59,30 @@ td.n { white-space: nowrap; }
 details { margin: 10px 0 4px; }
 summary { cursor: pointer; color: var(--accent); font-weight: 550; }
 pre { font-size: 13px; background: var(--tint); padding: 14px; border-radius: 6px; overflow-x: auto; }
-.key { display: flex; flex-wrap: wrap; gap: 6px 20px; font-size: 14px; color: var(--soft); margin: 0 0 12px;
-  padding: 0; list-style: none; }
-.dot { display: inline-block; width: 12px; height: 12px; border-radius: 50%; margin-right: 6px;
-  vertical-align: -1px; }
 .none { color: var(--soft); font-style: italic; }
-@media (max-width: 960px) { nav { position: static; width: auto; border: 0; border-bottom: 1px solid
-  var(--line); padding: 12px 18px; }
-  nav a { display: inline-block; margin: 0 4px 0 0; } main { margin: 0; } .short { grid-template-columns:
-  1fr; gap: 2px; }
-  .short dd { margin-bottom: 10px; } section { padding: 16px; } }
-@media print { .figure { min-width: 0; } :root { --ink: #000; --soft: #333; --line: #bbb; --page: #fff; --card: #fff; --tint: #f3f3f3;
-  --warn: #fff6e0; }
-  nav { display: none; } main { margin: 0; padding: 0; max-width: none; } section { border: 0; padding: 0;
-  break-inside: auto; }
-  figure, tr, .short dd { break-inside: avoid; } h2, .see { break-after: avoid; } .tall { max-height: none;
-  } body { font-size: 11pt; } }
+@media screen and (max-width: 960px) {
+  nav { position: static; width: auto; border: 0; border-bottom: 1px solid var(--line); padding: 12px 18px; }
+  nav a { display: inline-block; margin: 0 4px 0 0; }
+  main { margin: 0; }
+  section { padding: 16px; }
+  .short { grid-template-columns: 1fr; gap: 2px; }
+  .short dd { margin-bottom: 10px; }
+}
+@page { size: A4 landscape; margin: 12mm; }
+@media print {
+  :root { --ink: #000; --soft: #333; --line: #bbb; --page: #fff; --card: #fff; --tint: #f3f3f3;
+    --warn: #fff6e0; }
+  nav { display: none; }
+  main { margin: 0; padding: 0; max-width: none; }
+  section { border: 0; padding: 0; }
+  figure, tr, .see, .short dd { break-inside: avoid; }
+  h2, h3, .see, summary { break-after: avoid; }
+  .tall, .scroll { max-height: none; overflow: visible; }
+  .figure { min-width: 0; }
+  td.n { white-space: normal; }
+  body { font-size: 10.5pt; }
+  table { font-size: 8.5pt; }
+}
 """
 
 SCRIPT = """
@@ -87,12 +95,14 @@ for (const [name, figure] of Object.entries(figures)) {
   figure.layout.font.color = ink(false);
   Plotly.newPlot("fig-" + name, figure.data, figure.layout, options);
 }
-const recolour = (printing) => {
-  for (const name of Object.keys(figures)) Plotly.relayout("fig-" + name, { "font.color": ink(printing) });
+const restyle = (printing) => {
+  for (const name of Object.keys(figures)) {
+    Plotly.relayout("fig-" + name, { "font.color": ink(printing), width: printing ? 980 : null });
+  }
 };
-dark.addEventListener("change", () => recolour(false));
-addEventListener("beforeprint", () => { recolour(true); });
-addEventListener("afterprint", () => { recolour(false); });
+dark.addEventListener("change", () => restyle(false));
+addEventListener("beforeprint", () => restyle(true));
+addEventListener("afterprint", () => restyle(false));
 const links = [...document.querySelectorAll("nav a")];
 const seen = new IntersectionObserver((entries) => entries.forEach((e) => {
   if (e.isIntersecting) links.forEach((a) => a.classList.toggle("here", a.hash === "#" + e.target.id));
@@ -114,8 +124,9 @@ TEMPLATE = """
 {%- else -%}<p class="none">Nothing to list.</p>{%- endif -%}
 {%- endmacro -%}
 {%- macro plot(name, label) -%}
-{%- if name -%}<figure><div class="scroll"><div id="fig-{{ name }}" class="figure" role="img" aria-label="{{ label
-  }}"></div></div></figure>
+{%- if name -%}<figure class="scroll"><div id="fig-{{ name }}" class="figure" role="img"
+  aria-label="{{ label }}"></div>
+</figure>
 {%- else -%}<p class="none">No figure: there is nothing to draw.</p>{%- endif -%}
 {%- endmacro -%}
 <!DOCTYPE html>

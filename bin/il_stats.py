@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Statistics of liquids: means of correlated series, diffusion, radial distributions, each with an honest error.
+"""Statistics of liquids: means of correlated series, diffusion, structure, each with an honest error.
 
-Pure functions, numpy in and numpy out. Intervals are two-sided 95 % intervals. A result that does not deserve trust says
-``converged=False`` and why in ``reason``; its numbers are then a hint, not a measurement.
+Pure functions, numpy in and numpy out. Intervals are two-sided 95 % intervals. A result that does not deserve
+trust says ``converged=False`` and why in ``reason``; its numbers are then a hint, not a measurement.
 """
 
+import itertools
 import logging
 import math
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pymbar import timeseries  # noqa: E402
 
 MIN_EFFECTIVE = 20.0  # effective samples: below, the correlation time itself is not known well enough
 MIN_GAIN = 1.5  # discard a start only for this gain in effective samples: less is a fluctuation
-MAX_HALVES = 2.5  # standard errors between the halves of a series, or of its drift
+FALSE_ALARM = 0.02  # of the tests that the halves agree and that there is no drift, in a stationary series
 MIN_INDEPENDENT = 20  # independent displacements at the longest lag of a fit
 LAGS = 10  # lags of a fit, evenly spaced in log time: more add cost and no information
 SLOPE_TOLERANCE = 0.1  # of the log-log slope around 1, and of its standard error
@@ -30,9 +31,10 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean of a correlated series. ``mean ± t * standard_error``, t of ``n_effective - 1``, is its 95 % interval.
+    """Mean of a correlated series: its 95 % interval is ± Student's t of ``n_effective - 1`` standard errors.
 
-    ``start`` is the first sample used. Not-a-number where there is nothing to say; ``reason`` is None if converged.
+    ``start`` is the first sample used. Not-a-number where there is nothing to say; ``reason`` is None if
+    converged.
     """
 
     mean: float
@@ -51,10 +53,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class DiffusionEstimate:
-    """Self-diffusion coefficient with a 95 % interval, in units of length^2 / s; ``fit_start`` and ``fit_stop`` in s.
+    """Self-diffusion coefficient with its 95 % interval, in length^2 / s; times in s.
 
-    ``log_slope`` is that of log MSD against log time in the fitted window. ``n_independent`` counts the displacements
-    of length ``fit_start`` that do not overlap: what the estimate rests on.
+    ``log_slope`` is that of log MSD against log time in the fitted window. ``n_independent`` counts the
+    displacements of length ``fit_start`` that do not overlap: what the estimate rests on.
     """
 
     D: float
@@ -85,15 +87,15 @@ def student(dof: float) -> float:
     return float(stats.t.ppf(0.975, dof))
 
 
-# --- the mean of a correlated series ---------------------------------------------------------------------------------
+# --- the mean of a correlated series ------------------------------------------------------------------------
 
 
 def error_of_mean(x: Array) -> tuple[float, float, float]:
-    """Return (standard error, effective samples, degrees of freedom of the error) of the mean of a stationary series (n,).
+    """Return (standard error, effective samples, degrees of freedom) of the mean of a stationary series (n,).
 
-    The Gamma method (Wolff, Comput. Phys. Commun. 156 (2004) 143): the autocovariance is summed up to its first zero,
-    corrected for the removal of the sample mean, and known to a relative error that leaves n / (2 W + 1) degrees of
-    freedom for a window W.
+    The Gamma method (Wolff, Comput. Phys. Commun. 156 (2004) 143): the autocovariance is summed up to its
+    first zero, corrected for the removal of the sample mean, and known to a relative error that leaves n / (2
+    W + 1) degrees of freedom for a window W.
     """
     n = len(x)
     f = fft.rfft(x - x.mean(), fft.next_fast_len(2 * n, real=True))
@@ -110,14 +112,15 @@ def error_of_mean(x: Array) -> tuple[float, float, float]:
 def equilibration_start(x: Array) -> int:
     """Return the first sample of the equilibrated part of a series (n,): 0, or a later one in its first half.
 
-    Chodera (J. Chem. Theory Comput. 12 (2016) 1799): the start that leaves most effective samples, with pymbar's
-    statistical inefficiency. Kept to the first half, and to gains that are no fluctuation, since the best of many
-    starts looks less correlated than it is.
+    Chodera (J. Chem. Theory Comput. 12 (2016) 1799): the start that leaves most effective samples, with
+    pymbar's statistical inefficiency. Kept to the first half, and to gains that are no fluctuation, since the
+    best of many starts looks less correlated than it is.
     """
     n = len(x)
     starts = np.unique(np.linspace(0, n // 2, 26).astype(int))
     effective = [
-        (n - s) / timeseries.statistical_inefficiency(x[s:], fast=True) if x[s:].std() > 0 else 1.0 for s in starts
+        (n - s) / timeseries.statistical_inefficiency(x[s:], fast=True) if x[s:].std() > 0 else 1.0
+        for s in starts
     ]
     best = int(np.argmax(effective))
     return int(starts[best]) if effective[best] > MIN_GAIN * effective[0] else 0
@@ -126,9 +129,10 @@ def equilibration_start(x: Array) -> int:
 def series_mean(x: Array) -> Estimate:
     """Return the mean of the equilibrated part of a correlated series (n,), evenly sampled.
 
-    The standard error is the larger of the Gamma method's and that of 8 block means, widened so that Student's t with
-    ``n_effective - 1`` degrees of freedom covers, though the correlation time is itself an estimate. Converged: at least
-    MIN_EFFECTIVE effective samples, halves that agree, no drift. Relaxation slower than the series cannot be seen in it.
+    The standard error is the larger of the Gamma method's and that of 8 block means, widened so that
+    Student's t with ``n_effective - 1`` degrees of freedom covers, though the correlation time is itself an
+    estimate. Converged: at least MIN_EFFECTIVE effective samples, halves that agree, no drift. Relaxation
+    slower than the series cannot be seen in it.
     """
     x = np.asarray(x, dtype=float)
     if not np.isfinite(x).all():
@@ -148,31 +152,36 @@ def series_mean(x: Array) -> Estimate:
     error = max(error, float(blocks.std(ddof=1)) / math.sqrt(8))
     error *= max(student(max(dof, 1.0)) / student(max(effective - 1, 1.0)), 1.0)
 
-    half = n // 2
-    halves = abs(float(y[:half].mean() - y[half:].mean())) / (2 * error)
-    time = np.arange(n) - (n - 1) / 2
-    # the end-to-end drift of a stationary series has sqrt(12) times the error of its mean
-    drift = abs(float(time @ y) / float(time @ time) * n) / (math.sqrt(12) * error)
+    # Against the error of what is left without its linear trend: a trend would hide in its own correlation time.
+    half, time = n // 2, np.arange(n) - (n - 1) / 2
+    slope = float(time @ y) / float(time @ time)
+    noise, _, dof = error_of_mean(y - slope * time)
+    limit = float(stats.t.ppf(1 - FALSE_ALARM / 2, max(dof, 1.0)))
+    halves = abs(float(y[:half].mean() - y[half:].mean())) / (2 * noise)
+    drift = abs(slope) * n / (math.sqrt(12) * noise)  # end to end, with its error in a stationary series
     reasons = []
+    if start >= len(x) // 2:
+        reasons.append("not equilibrated within its first half")
     if effective < MIN_EFFECTIVE:
         reasons.append(f"n_effective {effective:.1f} < {MIN_EFFECTIVE:g}")
-    if halves > MAX_HALVES:
+    if halves > limit:
         reasons.append(f"halves differ by {halves:.1f} standard errors")
-    elif drift > MAX_HALVES:
+    elif drift > limit:
         reasons.append(f"drifts by {drift:.1f} standard errors")
     return Estimate(float(y.mean()), error, effective, start, not reasons, "; ".join(reasons) or None)
 
 
-# --- diffusion -------------------------------------------------------------------------------------------------------
+# --- diffusion ----------------------------------------------------------------------------------------------
 
 
 def unwrap(positions: Array, edges: Array) -> Array:
-    """Return continuous positions (frames, particles, 3) from those of a periodic orthorhombic cell, wrapped or not.
+    """Return continuous positions (frames, particles, 3) from a periodic orthorhombic cell's, wrapped or not.
 
-    ``edges`` (frames, 3) or (3,) are the cell edges. Each step adds the shortest displacement between *wrapped*
-    positions in the cell of the later frame, so that a barostat's scaling of far images never adds up:
-    the toroidal-view-preserving scheme (von Bülow, Bullerjahn, Hummer, J. Chem. Phys. 153 (2020) 021101; Bullerjahn
-    et al., J. Chem. Theory Comput. 19 (2023) 3406). No particle may move half an edge between frames.
+    ``edges`` (frames, 3) or (3,) are the cell edges. Each step adds the shortest displacement between
+    *wrapped* positions in the cell of the later frame, so that a barostat's scaling of far images never adds
+    up: the toroidal-view-preserving scheme (von Bülow, Bullerjahn, Hummer, J. Chem. Phys. 153 (2020) 021101;
+    Bullerjahn et al., J. Chem. Theory Comput. 19 (2023) 3406). No particle may move half an edge between
+    frames.
     """
     positions = np.asarray(positions, dtype=float)
     cells = np.broadcast_to(np.asarray(edges, dtype=float), (len(positions), 3))[:, None, :]
@@ -183,7 +192,7 @@ def unwrap(positions: Array, edges: Array) -> Array:
 
 
 def remove_drift(positions: Array, masses: Array) -> Array:
-    """Return unwrapped positions (frames, particles, 3) with the centre of mass of all particles held still."""
+    """Return unwrapped positions (frames, particles, 3) with the centre of mass of all held still."""
     weights = np.asarray(masses, dtype=float) / np.sum(masses)
     centre = np.einsum("tni,n->ti", positions, weights)
     return np.asarray(positions, dtype=float) - (centre - centre[0])[:, None, :]
@@ -192,9 +201,9 @@ def remove_drift(positions: Array, masses: Array) -> Array:
 def mean_squared_displacement(positions: Array) -> Array:
     """Return the mean squared displacement (frames,) at every lag, over all origins and particles.
 
-    ``positions`` (frames, particles, 3) unwrapped. Fast correlation algorithm (Kneller et al., Comput. Phys. Commun. 91
-    (1995) 191): the power spectra of a block of coordinates are summed before a single inverse transform, so that the
-    memory beyond the input stays near FFT_MEMORY_BYTES.
+    ``positions`` (frames, particles, 3) unwrapped. Fast correlation algorithm (Kneller et al., Comput. Phys.
+    Commun. 91 (1995) 191): the power spectra of a block of coordinates are summed before a single inverse
+    transform, so that the memory beyond the input stays near FFT_MEMORY_BYTES.
     """
     positions = np.asarray(positions)
     frames, particles = positions.shape[:2]
@@ -218,13 +227,13 @@ def mean_squared_displacement(positions: Array) -> Array:
 
 
 def msd_covariance(msd_1d: Array, lags: Array, frames: int) -> Array:
-    """Return the covariance (k, k) of the time-averaged squared displacements of one coordinate at ``lags`` (k,).
+    """Return the covariance (k, k) of the observed MSD of one coordinate of one particle at ``lags`` (k,).
 
-    ``msd_1d`` is the expected squared displacement of one coordinate at lags 0, 1, ..., at least 3 times the longest.
-    Exact for a Gaussian process with stationary increments, of which the random walk (a straight line) is one: two
-    squared displacements have covariance 2 C^2, with C that of the displacements, here summed over all pairs of
-    origins (as McCluskey et al., J. Chem. Theory Comput. 2024, arXiv:2305.18244, and Bullerjahn et al., J. Chem. Phys. 153
-    (2020) 024116, do for the walk). Wide sums are taken on 257 offsets.
+    ``msd_1d`` is the expected squared displacement of one coordinate at lags 0, 1, ..., at least 3 times the
+    longest. Exact for a Gaussian process with stationary increments, of which the random walk (a straight
+    line) is one: two squared displacements have covariance 2 C^2, with C that of the displacements, here
+    summed over all pairs of origins (as McCluskey et al., J. Chem. Theory Comput. 2024, arXiv:2305.18244, and
+    Bullerjahn et al., J. Chem. Phys. 153 (2020) 024116, do for the walk). Wide sums are taken on 257 offsets.
     """
     rows, columns = np.triu_indices(len(lags))
     i, j = lags[rows][:, None], lags[columns][:, None]
@@ -245,7 +254,7 @@ def msd_covariance(msd_1d: Array, lags: Array, frames: int) -> Array:
 
 
 def least_squares(design: Array, y: Array, covariance: Array) -> tuple[Array, Array, Array, float]:
-    """Return (parameters, their covariance, the linear map from y to them, chi^2) of generalised least squares."""
+    """Return (parameters, their covariance, the map from y to them, chi^2) of generalised least squares."""
     scale = np.sqrt(np.diag(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     values = np.maximum(values, 1e-4 * values[-1])  # long lags are nearly collinear
@@ -292,16 +301,15 @@ def _fit(msd: Array, frames: int, particles: int, lags: Array) -> _Fit:
     linear = chi2 < stats.chi2.ppf(0.9, len(lags) - 2) and bend[2] ** 2 < 1.28**2 * bend_errors[2, 2]
     logs = np.linalg.pinv(np.column_stack([np.ones_like(t), np.log(t)]))[1]
     log_error = math.sqrt(float(logs @ (covariance / np.outer(y, y)) @ logs))
-    return _Fit(
-        lags, float(parameters[1]), math.sqrt(errors[1, 1]), mapping[1], float(logs @ np.log(y)), log_error, bool(linear)
-    )  # fmt: skip
+    slope, error, log_slope = float(parameters[1]), math.sqrt(errors[1, 1]), float(logs @ np.log(y))
+    return _Fit(lags, slope, error, mapping[1], log_slope, log_error, bool(linear))
 
 
 def _error_beyond_gaussian(positions: Array, fit: _Fit) -> tuple[float, float]:
-    """Return (standard error of the slope, degrees of freedom) with what a Gaussian process of equal ions leaves out.
+    """Return (standard error of the slope, degrees of freedom) for ions neither Gaussian nor equal.
 
-    Rare jumps: the fourth cumulant of the displacements of the shortest lag adds to the variance. Ions that differ: where
-    the scatter between ions exceeds the expected one (F test, 1 %), it is used instead.
+    Rare jumps: the fourth cumulant of the displacements of the shortest lag adds to the variance. Ions that
+    differ: where the scatter between ions exceeds the expected one (F test, 1 %), it is used instead.
     """
     frames, particles = positions.shape[:2]
     per_ion = np.zeros(particles)
@@ -322,15 +330,15 @@ def _error_beyond_gaussian(positions: Array, fit: _Fit) -> tuple[float, float]:
 
 
 def diffusion(positions: Array, dt_s: float) -> DiffusionEstimate:
-    """Return the self-diffusion coefficient of like particles from their unwrapped, drift-free centres of mass.
+    """Return the self-diffusion coefficient of like particles from unwrapped, drift-free centres of mass.
 
-    ``positions`` (frames, particles, 3), ``dt_s`` seconds between frames. The slope of MSD = c + 6 D t comes from
-    generalised least squares with the covariance of the observed MSD (`msd_covariance`); the intercept c holds
-    the ballistic or caged motion at short times. The window starts at three times the shortest lag from which
-    the MSD looks straight (chi^2 and curvature tests; the factor is for what they cannot see: it cubes what is left
-    of an exponential transient), or later, where the log-log slope is 1 as well; it stops where fewer than MIN_INDEPENDENT displacements do not overlap. The
-    interval is that of a chi^2 variable, or Student's t in log D where ions differ. Displacements of different
-    particles are taken as independent.
+    ``positions`` (frames, particles, 3), ``dt_s`` seconds between frames. The slope of MSD = c + 6 D t comes
+    from generalised least squares with the covariance of the observed MSD (`msd_covariance`); the intercept c
+    holds the ballistic or caged motion at short times. The window starts at three times the shortest lag from
+    which the MSD looks straight (chi^2 and curvature tests; the factor is for what they cannot see: it cubes
+    what is left of an exponential transient), or later, where the log-log slope is 1 as well; it stops where
+    fewer than MIN_INDEPENDENT displacements do not overlap. The interval is that of a chi^2 variable, or
+    Student's t in log D where ions differ. Displacements of different particles are taken as independent.
     """
     positions = np.asarray(positions, dtype=float)
     frames, particles = positions.shape[:2]
@@ -339,11 +347,11 @@ def diffusion(positions: Array, dt_s: float) -> DiffusionEstimate:
         raise ValueError("the positions hold values that are not finite")
     last = min(frames // 3, frames * particles // (MIN_INDEPENDENT + particles))
     if last < 4:
-        reason = f"{frames} frames of {particles} particles: too short"
-        return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, reason)
-    if np.ptp(positions, axis=0).max() == 0:
-        return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, "the particles do not move")
+        why = f"{frames} frames of {particles} particles: too short"
+        return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, why)
     msd = mean_squared_displacement(positions)
+    if not msd[1 : last + 1].all() or np.ptp(positions, axis=0).max() == 0:
+        return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, "the particles do not move")
 
     def fit_from(first: int) -> _Fit:
         lags = np.unique(np.rint(np.geomspace(first, last, LAGS)).astype(int))
@@ -375,7 +383,7 @@ def diffusion(positions: Array, dt_s: float) -> DiffusionEstimate:
         low, high = slope - 1.96 * error, slope + 1.96 * error
 
     exponent = f"slope {fit.log_slope:.2g}"
-    reason = None
+    reason: str | None = None
     if not fit.diffusive and fit.log_slope_error > SLOPE_TOLERANCE:
         reason = f"{exponent} ± {fit.log_slope_error:.1g}: too few independent displacements"
     elif fit.log_slope < 1 and not fit.diffusive:
@@ -387,34 +395,50 @@ def diffusion(positions: Array, dt_s: float) -> DiffusionEstimate:
     elif slope <= 0:
         reason = "the mean squared displacement does not grow"
     unit = 1 / (2 * dt_s)
+    start, stop = int(fit.lags[0]), int(fit.lags[-1])
     return DiffusionEstimate(
-        slope * unit, low * unit, high * unit, fit.log_slope, float(fit.lags[0]) * dt_s, float(fit.lags[-1]) * dt_s,
-        particles * (frames - int(fit.lags[0])) / int(fit.lags[0]), reason is None, reason,
-    )  # fmt: skip
+        D=slope * unit,
+        ci95_low=low * unit,
+        ci95_high=high * unit,
+        log_slope=fit.log_slope,
+        fit_start=start * dt_s,
+        fit_stop=stop * dt_s,
+        n_independent=particles * (frames - start) / start,
+        converged=reason is None,
+        reason=reason,
+    )
 
 
 def yeh_hummer(diffusion_m2_s: float, edge_m: float, temperature_K: float, viscosity_pa_s: float) -> float:
     """Return the diffusion coefficient (m^2/s) of an infinite cubic cell from that of one with this edge.
 
-    Yeh and Hummer, J. Phys. Chem. B 108 (2004) 15873, Eq. 8. The viscosity is that of the same model and temperature.
+    Yeh and Hummer, J. Phys. Chem. B 108 (2004) 15873, Eq. 8. The viscosity is that of the same model and
+    temperature.
     """
     stokes = 6 * math.pi * viscosity_pa_s * edge_m
     return diffusion_m2_s + YEH_HUMMER_CUBIC * BOLTZMANN_J_K * temperature_K / stokes
 
 
-# --- structure -------------------------------------------------------------------------------------------------------
+# --- structure ----------------------------------------------------------------------------------------------
 
 
 def radial_distribution(
-    a: Array, b: Array, edges: Array, molecule_a: Array, molecule_b: Array, r_max: float, bins: int, blocks: int = 8
+    a: Array,
+    b: Array,
+    edges: Array,
+    molecule_a: Array,
+    molecule_b: Array,
+    r_max: float,
+    bins: int,
+    blocks: int = 8,
 ) -> RadialDistribution:
     """Return g(r) of b around a, with the running number of b around one a, in a periodic orthorhombic cell.
 
-    ``a`` (frames, n, 3), ``b`` (frames, m, 3), ``edges`` (frames, 3); ``molecule_a`` (n,), ``molecule_b`` (m,): a pair
-    within one molecule is left out, of itself or of its neighbours. For like particles give them twice. Normalised
-    by the pairs that are counted and by each frame's volume, so that an ideal gas has g = 1 at any size and pressure.
-    Errors: standard deviation of ``blocks`` contiguous blocks over their root; not-a-number with fewer frames, too
-    small where structure lives longer than a block.
+    ``a`` (frames, n, 3), ``b`` (frames, m, 3), ``edges`` (frames, 3); ``molecule_a`` (n,), ``molecule_b``
+    (m,): a pair within one molecule is left out, of itself or of its neighbours. For like particles give them
+    twice. Normalised by the pairs that are counted and by each frame's volume, so that an ideal gas has g = 1
+    at any size and pressure. Errors: standard deviation of ``blocks`` contiguous blocks over their root;
+    not-a-number with fewer frames, too small where structure lives longer than a block.
     """
     edges = np.broadcast_to(np.asarray(edges, dtype=float), (len(a), 3))
     if r_max > edges.min() / 2 * (1 + 1e-9):
@@ -437,7 +461,7 @@ def radial_distribution(
         return counts[part].sum(axis=0) / ideal[part].sum(axis=0)
 
     cuts = np.linspace(0, len(a), blocks + 1).astype(int)
-    parts = [slice(*cut) for cut in zip(cuts[:-1], cuts[1:], strict=True)]
+    parts = [slice(*cut) for cut in itertools.pairwise(cuts)]
     errors = np.full((2, bins), math.nan)
     if len(a) >= blocks:
         errors[0] = np.std([g(part) for part in parts], axis=0, ddof=1) / math.sqrt(blocks)

@@ -110,14 +110,14 @@ def summarise_runs(
                 [r["dof"] if finite(r["dof"]) else math.inf for r in used],
             )
         known = estimate is not None and math.isfinite(estimate.standard_error)
-        notes = [
-            f"{len(poor)} of {len(runs)} runs: {'; '.join(count(r['reason'] or 'no reason' for r in poor))}"
-        ]
-        if not poor:
-            notes = ["one run: the interval is its own error, without the spread between runs"]
-            if len(runs) > 1:
-                one_seed = key["dataset"] is not None and len({r["seed"] for r in used}) == 1
-                notes = ["one model seed: the spread between seeds is not included"] if one_seed else []
+        notes = []
+        if poor:
+            share = "" if len(runs) == 1 else f"{len(poor)} of {len(runs)} runs: "
+            notes.append(share + "; ".join(count(r["reason"] or "no reason" for r in poor)))
+        elif len(runs) == 1:
+            notes.append("one run: the interval is its own error, without the spread between runs")
+        elif key["dataset"] is not None and len({r["seed"] for r in used}) == 1:
+            notes.append("one model seed: the spread between seeds is not included")
         corrections = [r["correction"] for r in used]
         corrected = bool(used) and all(finite(c) is not None for c in corrections)
         if quantity == "diffusion":

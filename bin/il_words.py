@@ -136,8 +136,13 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
     if extra["labels"].get("engine") == "xtb":
         caveats.append("the labels are semi-empirical (xTB): the models imitate that, not DFT")
     second = t["references"].filter(pl.col("second_hand"))
-    for dated, words in ((True, "is second-hand"), (False, "is second-hand and without a temperature: not used")):
-        names = second.filter(pl.col("temperature_K").is_not_null() == dated)["liquid"].unique().sort().to_list()
+    for dated, words in (
+        (True, "is second-hand"),
+        (False, "is second-hand and without a temperature: not used"),
+    ):
+        names = (
+            second.filter(pl.col("temperature_K").is_not_null() == dated)["liquid"].unique().sort().to_list()
+        )
         if names:
             caveats.append(f"a reference of {listed(names)} {words}")
     if caveats:
@@ -156,9 +161,9 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
         done = runs.filter(pl.col("end") == "completed").height
         text = f"{done} of {runs.height} planned runs reached the end."
         broken = runs.filter(pl.col("end") != "completed").sort("model_key", "run_id").to_dicts()
-        words = [f"{r['run_id']} ({r['end']}{at_time(r)})" for r in broken[:3]]
+        ended = [f"{r['run_id']} ({r['end']}{at_time(r)})" for r in broken[:3]]
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-        found.append(("Survival", [text + (f" Not: {', '.join(words)}{more}." if broken else "")]))
+        found.append(("Survival", [text + (f" Not: {', '.join(ended)}{more}." if broken else "")]))
     return found
 
 

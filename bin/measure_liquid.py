@@ -4,8 +4,8 @@
 Reads the run folder of RUN_MD: run.json, topology.json, thermo.parquet, npt.dcd, nvt.dcd.
 Writes <id>.density.parquet, <id>.diffusion.parquet, <id>.structure.parquet and <id>.survival.parquet.
 
-Density comes from NPT, diffusion from NVT, structure from NVT or, where there is none, from NPT. A run that ended early
-is measured as far as it went and says so: converged is false and the reason is how it ended.
+Density comes from NPT, diffusion from NVT, structure from NVT or, where there is none, from NPT. A run that
+ended early is measured as far as it went and says so: converged is false and the reason is how it ended.
 """
 
 import argparse
@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import il_stats
-import il_task
 import numpy as np
 import polars as pl
-from il_topology import Topology
 from mdtraj.formats import DCDTrajectoryFile
+
+import il_stats
+import il_task
+from il_topology import Topology
 
 CHUNK_BYTES = 64e6  # of coordinates read at once
 STRUCTURE_FRAMES = 1000  # evenly spaced: more are too correlated to add to a distribution
@@ -30,8 +31,8 @@ RDF_MAX_A = 15.0
 CATION_ELEMENTS = ("Li", "Na", "K", "N")  # what the anions' electronegative atoms gather around
 ANION_ELEMENTS = ("N", "O", "F", "Cl")
 
-S, F, I, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
-RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": I, "temperature_K": F, "replica": I}
+S, F, INT, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
+RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": INT, "temperature_K": F, "replica": INT}
 KEYS = RUN | {"framework": S, "model_key": S}
 CHECK = {"converged": B, "reason": S}
 SCHEMAS = {
@@ -47,7 +48,7 @@ SCHEMAS = {
     "structure": KEYS | {"quantity": S, "pair": S, "r_A": F, "value": F, "standard_error": F},
     "survival": KEYS
     | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S}
-    | {"n_atoms": I, "atom_steps_per_s": F, "dtype": S, "device": S},
+    | {"n_atoms": INT, "atom_steps_per_s": F, "dtype": S, "device": S},
 }
 
 
@@ -55,7 +56,8 @@ SCHEMAS = {
 class Trajectory:
     """What a trajectory holds of the ions: centres of mass at every frame, atoms at some frames. Angstrom.
 
-    ``centres`` (frames, ions, 3) of whole ions, ``edges`` (frames, 3); ``atoms`` (kept, N, 3), the frames ``kept``.
+    ``centres`` (frames, ions, 3) of whole ions, ``edges`` (frames, 3); ``atoms`` (kept, N, 3), the frames
+    ``kept``.
     """
 
     centres: np.ndarray
@@ -65,7 +67,7 @@ class Trajectory:
 
 
 def read_trajectory(path: Path, topology: Topology) -> Trajectory | None:
-    """Read a DCD in chunks, with ions made whole before their centres are taken; None where there is no frame.
+    """Read a DCD in chunks, ions made whole before their centres are taken; None where there is no frame.
 
     Reading stops before the first frame that holds a number that is not finite.
     """
@@ -80,7 +82,9 @@ def read_trajectory(path: Path, topology: Topology) -> Trajectory | None:
             if not len(xyz):
                 break
             if xyz.shape[1] != len(topology):
-                raise il_task.UserError(f"{path.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}")
+                raise il_task.UserError(
+                    f"{path.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}"
+                )
             if not np.allclose(angles, 90, atol=1e-3):
                 raise il_task.UserError(f"{path.name}: the cell is not orthorhombic")
             good = np.isfinite(xyz).all(axis=(1, 2)) & (lengths > 0).all(axis=1)
@@ -112,7 +116,7 @@ def verdict(run: dict[str, Any], converged: bool, reason: str | None) -> dict[st
 
 
 def measure_density(run: dict[str, Any], thermo: pl.DataFrame) -> dict[str, Any]:
-    """Return the density row from the NPT part of thermo.parquet, up to the first number that is not finite."""
+    """Return the density row from the NPT part of thermo.parquet, up to the first value not finite."""
     npt = thermo.filter(pl.col("phase") == "npt").select("time_ps", "density_kg_m3")
     time, density = npt.to_numpy().astype(float).T
     good = np.isfinite(density)
@@ -136,12 +140,17 @@ def measure_diffusion(
     names = [ion["name"] for ion in topology.ions]
     if nvt is None:
         why = "no NVT was planned" if run["nvt_planned_ps"] == 0 else "no NVT survived"
-        return [{"species": name, "finite_size_reason": "no diffusion coefficient"} | verdict(run, False, why) for name in names]
+        return [
+            {"species": name, "finite_size_reason": "no diffusion coefficient"} | verdict(run, False, why)
+            for name in names
+        ]
     masses = np.add.reduceat(topology.masses_u, topology.starts)
     centres = il_stats.remove_drift(il_stats.unwrap(nvt.centres, nvt.edges), masses)
     rows = []
     for name in names:
-        d = il_stats.diffusion(centres[:, topology.molecule_ion == name] * 1e-10, run["save_every_fs"] * 1e-15)
+        d = il_stats.diffusion(
+            centres[:, topology.molecule_ion == name] * 1e-10, run["save_every_fs"] * 1e-15
+        )
         row = {
             "species": name,
             "diffusion_m2_s": d.D,
@@ -180,7 +189,7 @@ def structure_pairs(topology: Topology) -> dict[str, tuple[np.ndarray, np.ndarra
 
 
 def measure_structure(topology: Topology, trajectory: Trajectory | None) -> list[dict[str, Any]]:
-    """Return g(r) and running coordination numbers of the ions' centres of mass and of cation-anion element pairs."""
+    """Return g(r) and coordination numbers of ions' centres of mass and of cation-anion element pairs."""
     if trajectory is None:
         return []
     edges = trajectory.edges[trajectory.kept]
@@ -217,7 +226,9 @@ def measure(folder: Path, viscosity_pa_s: float | None = None) -> dict[str, pl.D
     """Return the tables density, diffusion, structure and survival of a run folder."""
     needed = ("run.json", "topology.json", "thermo.parquet")
     if missing := [name for name in needed if not (folder / name).is_file()]:
-        raise il_task.UserError(*(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing))
+        raise il_task.UserError(
+            *(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing)
+        )
     run = json.loads((folder / "run.json").read_text())
     topology = Topology.load(folder / "topology.json")
     nvt = read_trajectory(folder / "nvt.dcd", topology)
@@ -237,12 +248,16 @@ def measure(folder: Path, viscosity_pa_s: float | None = None) -> dict[str, pl.D
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--id", required=True, help="the run's key, which the tables are named after")
     parser.add_argument("--run", type=Path, required=True, help="run folder of RUN_MD")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the tables to")
     parser.add_argument(
-        "--viscosity-pa-s", type=float, help="viscosity of this model at this temperature, for the finite-size correction"
+        "--viscosity-pa-s",
+        type=float,
+        help="viscosity of this model at this temperature, for the finite-size correction",
     )
     args = parser.parse_args(argv)
 

@@ -277,6 +277,10 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
         "datasets": datasets,
     }
     (out / "dataset.json").write_text(json.dumps(summary, indent=2) + "\n")
+    # A training reads of the summary only what is about its own dataset: another dataset changes nothing for it.
+    for name, about in datasets.items():
+        own = {key: summary[key] for key in ("theory_id", "elements", "type_map")} | {"datasets": {name: about}}
+        (out / "datasets" / name / "dataset.json").write_text(json.dumps(own, indent=2) + "\n")
 
 
 def main(argv: list[str] | None = None) -> int:

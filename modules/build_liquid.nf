@@ -14,7 +14,7 @@ process BUILD_LIQUID {
 
     script:
     """
-    # bin: il_forcefield.py il_task.py il_topology.py
+    # bin: il_forcefield.py il_ions.py il_task.py il_topology.py
     build_liquid.py --id ${key} --settings ${settings} --assets ${assets} \\
         ${force_field ? "--force-field ${force_field}" : ''} --out ${key}
     """

@@ -13,8 +13,8 @@ process EQUILIBRATE {
 
     script:
     """
-    # bin: il_task.py il_topology.py
-    equilibrate.py --id ${key} --settings ${settings} --box ${box} --threads ${task.cpus} --out ${key}
+    # bin: il_md.py il_task.py il_topology.py
+    equilibrate.py --id ${key} --settings ${settings} --box ${box} --out ${key}
     """
 
     stub:

@@ -3,6 +3,7 @@ process EVALUATE_MODEL {
     tag "${key}"
     label 'md'
     label 'env_by_engine'
+    ext engine: { engine }
 
     input:
     tuple val(key), val(engine), path(model)            // engine: the environment that can load the model
@@ -15,8 +16,8 @@ process EVALUATE_MODEL {
 
     script:
     """
-    # bin: il_frames.py il_models.py il_task.py il_topology.py
-    evaluate_model.py --id ${key} --model ${model} --test ${test} --states ${states} \\
+    # bin: il_frames.py il_models.py il_task.py
+    evaluate_model.py --id ${key} --model ${model} --test ${test} --state ${states} \\
         --threads ${task.cpus} --out ${key}.evaluation
     """
 

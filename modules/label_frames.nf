@@ -3,7 +3,6 @@ process LABEL_FRAMES {
     tag "${frames.baseName}"
     label 'labelling'
     label 'env_dft'
-    cache 'deep'
 
     input:
     path frames     // a chunk of unlabelled frames, extxyz

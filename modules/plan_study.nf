@@ -8,6 +8,8 @@ process PLAN_STUDY {
     input:
     path study      // the study file, YAML
     path assets     // ions, force fields, references
+    val base        // the folder of the study, which its own paths are relative to
+    val outdir      // where results will go: checked now, not at the end
 
     output:
     path 'errors.txt',              emit: errors                            // empty when the study is good
@@ -28,8 +30,9 @@ process PLAN_STUDY {
 
     script:
     """
-    # bin: il_study.py il_task.py
-    plan_study.py --study ${study} --assets ${assets} --out plan --errors errors.txt || [ -s errors.txt ]
+    # bin: il_estimate.py il_frames.py il_ions.py il_references.py il_study.py il_task.py
+    plan_study.py --study ${study} --assets ${assets} --base '${base}' --outdir '${outdir}' \\
+        ${workflow.containerEngine ? '--files-unseen' : ''} --out plan --errors errors.txt || [ -s errors.txt ]
     touch errors.txt
     """
 }

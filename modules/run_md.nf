@@ -3,6 +3,7 @@ process RUN_MD {
     tag "${key}"
     label 'md'
     label 'env_by_engine'
+    ext engine: { engine }
 
     input:
     tuple val(key), val(engine), path(settings), path(state), path(model)

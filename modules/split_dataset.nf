@@ -2,7 +2,6 @@
 process SPLIT_DATASET {
     label 'light'
     label 'env_analysis'
-    cache 'deep'
 
     input:
     path frames     // labelled chunks, extxyz
@@ -10,10 +9,10 @@ process SPLIT_DATASET {
     path settings   // the named mixtures and the split
 
     output:
-    path 'dataset/*', type: 'dir',  emit: datasets      // one folder a mixture: MACE and DeePMD views
+    path 'dataset/datasets/*',      emit: datasets      // one folder a mixture: MACE and DeePMD views
     path 'dataset/test.extxyz',     emit: test          // the same for every mixture
     path 'dataset/dataset.parquet', emit: table
-    path 'dataset/dataset.json',    emit: summary       // hashes, elements, reference energies
+    path 'dataset/dataset.json',    emit: summary       // counts, hashes, elements, reference energies
     path '*.task.json', topic: tasks
 
     script:
@@ -24,7 +23,7 @@ process SPLIT_DATASET {
 
     stub:
     """
-    python3 -c "import json, os; [os.makedirs('dataset/' + name) for name in json.load(open('${settings}'))['datasets']]"
+    python3 -c "import json, os; [os.makedirs('dataset/datasets/' + name) for name in json.load(open('${settings}'))['datasets']]"
     touch dataset/test.extxyz dataset/dataset.parquet dataset/dataset.json ${task.process}.dataset.task.json
     """
 }

@@ -3,11 +3,9 @@ process TRAIN_MACE {
     tag "${key}"
     label 'train'
     label 'env_mace'
-    cache 'deep'
 
     input:
     tuple val(key), path(settings), path(dataset)
-    path summary
 
     output:
     tuple val(key), path("${key}"), emit: model         // weights, model card, learning curve
@@ -15,8 +13,8 @@ process TRAIN_MACE {
 
     script:
     """
-    # bin: il_frames.py il_task.py
-    train_mace.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${summary} \\
+    # bin: il_task.py il_training.py
+    train_mace.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key}
     """
 

@@ -1,0 +1,327 @@
+"""Statistics of liquids: laws, slow references, and intervals that cover as often as they claim."""
+
+import math
+from collections.abc import Callable
+
+import mdtraj
+import numpy as np
+import pytest
+from scipy import signal
+
+import il_stats
+
+
+def random_walks(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Steps of unit variance: D = 0.5 per coordinate and frame."""
+    return rng.normal(size=(*shape, 3)).cumsum(axis=-3)
+
+
+def slow_msd(x: np.ndarray) -> np.ndarray:
+    return np.array([np.mean(np.sum((x[k:] - x[: len(x) - k]) ** 2, axis=-1)) for k in range(len(x))])
+
+
+def ar1(rng: np.random.Generator, series: int, n: int, tau: float) -> np.ndarray:
+    a = math.exp(-1 / tau)
+    noise = rng.normal(size=(series, n)) * math.sqrt(1 - a * a)
+    noise[:, 0] /= math.sqrt(1 - a * a)
+    return signal.lfilter([1], [1, -a], noise, axis=1)
+
+
+# --- mean squared displacement ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (7, 3), (100, 5), (257, 2)])
+def test_msd_is_the_double_loop(shape: tuple[int, int]) -> None:
+    x = random_walks(np.random.default_rng(0), *shape) + 100
+    np.testing.assert_allclose(il_stats.mean_squared_displacement(x), slow_msd(x), rtol=1e-9)
+
+
+def test_msd_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = random_walks(np.random.default_rng(1), 50, 7)
+    whole = il_stats.mean_squared_displacement(x)
+    monkeypatch.setattr(il_stats, "FFT_MEMORY_BYTES", 1.0)
+    np.testing.assert_allclose(il_stats.mean_squared_displacement(x), whole, rtol=1e-12)
+
+
+def test_msd_takes_single_precision_as_it_is() -> None:
+    x = random_walks(np.random.default_rng(2), 64, 4).astype(np.float32)
+    np.testing.assert_allclose(il_stats.mean_squared_displacement(x), slow_msd(x.astype(float)), rtol=1e-9)
+
+
+def test_msd_of_a_straight_line_and_of_rest() -> None:
+    t = np.arange(200.0)
+    line = t[:, None, None] * np.array([[1.0, -2.0, 2.0]])
+    np.testing.assert_allclose(il_stats.mean_squared_displacement(line), 9 * t**2, rtol=1e-9)
+    assert il_stats.mean_squared_displacement(np.full((50, 2, 3), 7.0)).max() == 0
+
+
+def test_msd_covariance_is_that_of_many_walks() -> None:
+    frames, lags = 60, np.array([1, 2, 5, 12, 20])
+    x = np.random.default_rng(3).normal(size=(20_000, frames)).cumsum(axis=1)
+    seen = np.cov([((x[:, k:] - x[:, :-k]) ** 2).mean(axis=1) for k in lags])
+    expected = il_stats.msd_covariance(np.arange(80.0), lags, frames)
+    np.testing.assert_allclose(expected, seen, rtol=0.1)
+
+
+# --- diffusion -------------------------------------------------------------------------------------------------
+
+
+def plain(rng: np.random.Generator, frames: int, particles: int) -> tuple[np.ndarray, float]:
+    return random_walks(rng, frames, particles), 0.5
+
+
+def ballistic(rng: np.random.Generator, frames: int, particles: int) -> tuple[np.ndarray, float]:
+    """Ornstein-Uhlenbeck velocities that live for two frames."""
+    a = math.exp(-1 / 2)
+    v = signal.lfilter([1], [1, -a], rng.normal(size=(frames + 50, particles, 3)), axis=0)[50:]
+    return v.cumsum(axis=0), 0.5 / (1 - a) ** 2
+
+
+def caged(rng: np.random.Generator, frames: int, particles: int) -> tuple[np.ndarray, float]:
+    """Rattling in a cage, relaxing in three frames, on top of jumps every other frame."""
+    a = math.exp(-1 / 3)
+    rattle = signal.lfilter([1], [1, -a], rng.normal(size=(frames + 50, particles, 3)), axis=0)[50:]
+    jumps = np.sqrt(rng.poisson(0.5, (frames, particles, 1))) * rng.normal(size=(frames, particles, 3))
+    return jumps.cumsum(axis=0) + 0.5 * math.sqrt(1 - a * a) * rattle, 0.25
+
+
+Walk = Callable[[np.random.Generator, int, int], tuple[np.ndarray, float]]
+
+
+def estimates(walk: Walk, seed: int, cases: int, *shape: int) -> tuple[list[il_stats.DiffusionEstimate], float]:
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(cases):
+        x, true = walk(rng, *shape)
+        found.append(il_stats.diffusion(x, 1.0))
+    return found, true
+
+
+def covered(found: list[il_stats.DiffusionEstimate], true: float) -> list[bool]:
+    return [d.ci95_low <= true <= d.ci95_high for d in found]
+
+
+def test_intervals_of_500_walks_cover() -> None:
+    covers: list[bool] = []
+    converged = []
+    for seed, shape in enumerate([(200, 4), (1000, 4), (500, 16), (200, 64), (5000, 8)]):
+        found, true = estimates(plain, seed, 100, *shape)
+        covers += covered(found, true)
+        converged.append(np.mean([d.converged for d in found]))
+    assert 0.90 <= np.mean(covers) <= 0.985
+    assert min(converged) > 0.75
+    assert np.mean(converged) > 0.9
+
+
+@pytest.mark.parametrize("walk", [ballistic, caged])
+def test_intervals_cover_after_a_short_time_of_another_kind(walk: Walk) -> None:
+    covers: list[bool] = []
+    for seed, shape in enumerate([(1000, 4), (800, 16), (600, 64)]):
+        found, true = estimates(walk, seed, 60, *shape)
+        covers += covered([d for d in found if d.converged], true)
+    assert len(covers) > 120
+    assert 0.88 <= np.mean(covers) <= 0.99
+
+
+def test_the_window_starts_after_the_ballistic_part() -> None:
+    found, true = estimates(ballistic, 5, 20, 1000, 16)
+    assert min(d.fit_start for d in found) >= 5
+    assert all(d.fit_stop > 4 * d.fit_start - 4 for d in found)
+    assert np.mean([d.D for d in found]) == pytest.approx(true, rel=0.05)
+
+
+def test_ions_that_differ_widen_the_interval() -> None:
+    x = random_walks(np.random.default_rng(6), 1000, 8)
+    same = il_stats.diffusion(x, 1.0)
+    differ = il_stats.diffusion(x * np.sqrt(np.array([0.2, 0.2, 0.2, 0.2, 1.8, 1.8, 1.8, 1.8]))[:, None], 1.0)
+    assert differ.ci95_high / differ.ci95_low > 2 * same.ci95_high / same.ci95_low
+
+
+@pytest.mark.parametrize("exponent", [0.6, 0.8, 1.5])
+def test_anomalous_diffusion_is_not_converged(exponent: float) -> None:
+    n = 600
+    t = np.arange(1, n + 1)
+    increments = 0.5 * (
+        np.abs(t[:, None] - t + 1.0) ** exponent
+        + np.abs(t[:, None] - t - 1.0) ** exponent
+        - 2.0 * np.abs(t[:, None] - t) ** exponent
+    )
+    root = np.linalg.cholesky(increments)
+    rng = np.random.default_rng(7)
+    found = [
+        il_stats.diffusion((root @ rng.normal(size=(n, 48))).cumsum(axis=0).reshape(n, 16, 3), 1.0)
+        for _ in range(20)
+    ]
+    flagged = [d for d in found if not d.converged]
+    assert len(flagged) >= 19
+    kind = "subdiffusive" if exponent < 1 else "superdiffusive"
+    assert all(kind in (d.reason or "") for d in flagged)
+    assert np.mean([d.log_slope for d in found]) == pytest.approx(exponent, abs=0.05)
+
+
+def test_too_short_resting_and_flying() -> None:
+    rng = np.random.default_rng(8)
+    short = il_stats.diffusion(random_walks(rng, 8, 4), 1.0)
+    assert not short.converged and "8 frames of 4 particles: too short" in (short.reason or "")
+    assert math.isnan(short.D)
+    rest = il_stats.diffusion(np.ones((500, 4, 3)), 1.0)
+    assert not rest.converged and "do not move" in (rest.reason or "")
+    line = np.arange(300.0)[:, None, None] * rng.normal(size=(1, 8, 3))
+    assert "superdiffusive" in (il_stats.diffusion(line, 1.0).reason or "")
+    few = il_stats.diffusion(random_walks(rng, 40, 4), 1.0)
+    assert not few.converged and few.ci95_low < few.D < few.ci95_high
+
+
+def test_units_of_time_and_length_scale() -> None:
+    x = random_walks(np.random.default_rng(9), 500, 16)
+    a, b = il_stats.diffusion(x, 1.0), il_stats.diffusion(x * 1e-10, 2e-14)
+    assert b.D == pytest.approx(a.D * 1e-20 / 2e-14, rel=1e-9)
+    assert b.ci95_low == pytest.approx(a.ci95_low * 1e-20 / 2e-14, rel=1e-9)
+    assert b.fit_start == pytest.approx(a.fit_start * 2e-14)
+    assert b.converged == a.converged
+
+
+def test_wrapped_drifting_and_still_give_the_same() -> None:
+    rng = np.random.default_rng(10)
+    masses = rng.uniform(5, 20, 24)
+    still = il_stats.remove_drift(random_walks(rng, 600, 24) * 0.1 + rng.uniform(0, 10, (24, 3)), masses)
+    drifting = still + np.arange(600)[:, None, None] * np.array([0.02, -0.01, 0.03])
+    edges = np.array([10.0, 11.0, 9.0])
+    wrapped = drifting % edges
+    unwrapped = il_stats.unwrap(wrapped, edges)
+    np.testing.assert_allclose(unwrapped - unwrapped[0], drifting - drifting[0], atol=1e-9)
+    np.testing.assert_allclose(il_stats.unwrap(drifting, edges), drifting, atol=1e-9)
+    expected = il_stats.diffusion(still, 1.0)
+    for x in (drifting, unwrapped):
+        found = il_stats.diffusion(il_stats.remove_drift(x, masses), 1.0)
+        assert found.D == pytest.approx(expected.D, rel=1e-9)
+        assert found.ci95_high == pytest.approx(expected.ci95_high, rel=1e-9)
+
+
+def test_unwrapping_keeps_a_barostat_out_of_far_images() -> None:
+    """A particle at rest in scaled coordinates, 50 images away, in a breathing cell: it moves like one in the cell."""
+    rng = np.random.default_rng(11)
+    edge = 20 * (1 + 0.01 * rng.normal(size=400))
+    edges = np.repeat(edge[:, None], 3, axis=1)
+    scaled = np.array([[0.3, 0.6, 0.9], [50.3, -19.4, 0.9]])
+    far = edges[:, None, :] * scaled
+    moved = il_stats.unwrap(far, edges)
+    assert np.ptp(far[:, 1, 0]) > 20
+    assert np.ptp(moved[:, 1, 0]) < 1
+    steps = np.diff(moved, axis=0)
+    np.testing.assert_allclose(steps[:, 0], steps[:, 1], atol=1e-9)
+
+
+def test_yeh_hummer_is_the_published_correction() -> None:
+    # 2.837297 kT / (6 pi eta L) of water at 298 K in a 2 nm cell: 3.48e-10 m2/s
+    found = il_stats.yeh_hummer(2e-9, 2e-9, 298.0, 0.89e-3)
+    assert found - 2e-9 == pytest.approx(3.48e-10, rel=1e-2)
+
+
+# --- mean of a series ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "tau"), [(200, 0.5), (500, 5.0), (1000, 20.0)])
+def test_intervals_of_correlated_series_cover(n: int, tau: float) -> None:
+    found = [il_stats.series_mean(1200 + 10 * x) for x in ar1(np.random.default_rng(12), 250, n, tau)]
+    assert 0.90 <= np.mean([e.interval[0] <= 1200 <= e.interval[1] for e in found]) <= 0.99
+    a = math.exp(-1 / tau)
+    expected = n * (1 - a) / (1 + a)
+    assert np.median([e.n_effective for e in found]) == pytest.approx(expected, rel=0.25)
+
+
+def test_long_series_converge_and_short_ones_say_why() -> None:
+    rng = np.random.default_rng(13)
+    long = [il_stats.series_mean(x) for x in ar1(rng, 100, 2000, 5.0)]
+    assert np.mean([e.converged for e in long]) > 0.95
+    short = [il_stats.series_mean(x) for x in ar1(rng, 100, 400, 40.0)]
+    assert np.mean([e.converged for e in short]) < 0.1
+    assert all("n_effective" in (e.reason or "") or "halves" in (e.reason or "") for e in short if not e.converged)
+
+
+def test_equilibration_is_found_and_left_out() -> None:
+    rng = np.random.default_rng(14)
+    transient = 8 * np.exp(-np.arange(2000) / 60)
+    found = [il_stats.series_mean(x + transient) for x in ar1(rng, 60, 2000, 4.0)]
+    assert np.median([e.start for e in found]) > 100
+    assert np.mean([e.interval[0] <= 0 <= e.interval[1] for e in found]) > 0.85
+
+
+def test_drifting_series_are_not_converged() -> None:
+    rng = np.random.default_rng(15)
+    found = [il_stats.series_mean(x + np.linspace(0, 4, 1000)) for x in ar1(rng, 50, 1000, 3.0)]
+    assert np.mean([e.converged for e in found]) < 0.05
+    assert all(e.reason for e in found if not e.converged)
+
+
+def test_series_without_an_answer() -> None:
+    constant = il_stats.series_mean(np.full(500, 1200.0))
+    assert not constant.converged and constant.mean == 1200 and "constant" in (constant.reason or "")
+    few = il_stats.series_mean(np.arange(5.0))
+    assert not few.converged and few.reason == "5 samples: too few" and math.isnan(few.standard_error)
+    assert math.isnan(il_stats.series_mean(np.array([])).mean)
+    with pytest.raises(ValueError, match="not finite"):
+        il_stats.series_mean(np.array([1.0, math.nan] * 20))
+
+
+# --- structure -------------------------------------------------------------------------------------------------
+
+
+def test_ideal_gas_has_g_of_one_at_any_size_and_pressure() -> None:
+    rng = np.random.default_rng(16)
+    edges = np.repeat(rng.uniform(9.5, 10.5, (800, 1)), 3, axis=1)
+    like = rng.uniform(size=(800, 6, 3)) * edges[:, None, :]
+    other = rng.uniform(size=(800, 5, 3)) * edges[:, None, :]
+    for a, b, ids_b in ((like, like, np.arange(6)), (like, other, np.arange(10, 15))):
+        rdf = il_stats.radial_distribution(a, b, edges, np.arange(6), ids_b, 4.7, 6)
+        z = (rdf.g[1:] - 1) / rdf.g_error[1:]
+        assert np.abs(z).max() < 4.5
+        assert np.mean(rdf.g[3:]) == pytest.approx(1, abs=0.02)
+        partners = len(set(ids_b) - {0})
+        ideal = partners * np.mean(4 / 3 * np.pi * 4.7**3 / edges.prod(axis=1))
+        assert rdf.coordination[-1] == pytest.approx(ideal, rel=0.05)
+
+
+def test_distribution_is_that_of_mdtraj() -> None:
+    rng = np.random.default_rng(17)
+    edges = np.repeat(rng.uniform(1.9, 2.1, (20, 1)), 3, axis=1)
+    x = rng.uniform(-2, 4, (20, 30, 3)).astype(np.float32)
+    topology = mdtraj.Topology()
+    chain = topology.add_chain()
+    for _ in range(30):
+        topology.add_atom("X", mdtraj.element.argon, topology.add_residue("X", chain))
+    trajectory = mdtraj.Trajectory(x, topology, unitcell_lengths=edges, unitcell_angles=np.full((20, 3), 90.0))
+    pairs = topology.select_pairs("all", "all")
+    r, g = mdtraj.compute_rdf(trajectory, pairs, r_range=(0, 0.9), n_bins=9)
+    rdf = il_stats.radial_distribution(x, x, edges, np.arange(30), np.arange(30), 0.9, 9)
+    np.testing.assert_allclose(rdf.r, r, rtol=1e-6)
+    np.testing.assert_allclose(rdf.g, g, atol=0.01)
+
+
+def test_rock_salt_has_its_neighbours() -> None:
+    """Six counter-ions at d, twelve like ions at sqrt(2) d, whatever the images they are written in."""
+    d, cells = 2.8, 4
+    grid = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    sign = grid.sum(axis=1) % 2
+    x = grid * d + cells * d * np.random.default_rng(18).integers(-2, 3, (len(grid), 3))
+    a, b = x[sign == 0][None], x[sign == 1][None]
+    edges, ids = np.full((1, 3), cells * d), np.arange(len(a[0]))
+    counter = il_stats.radial_distribution(a, b, edges, ids, ids + 100, 1.2 * d, 12)
+    assert counter.coordination[8] == 0 and counter.coordination[11] == 6
+    like = il_stats.radial_distribution(a, a, edges, ids, ids, 1.6 * d, 16)
+    assert like.coordination[12] == 0 and like.coordination[15] == 12
+    assert np.isnan(like.g_error).all()
+
+
+def test_pairs_within_a_molecule_do_not_count() -> None:
+    x = np.array([[[0.0, 0, 0], [1, 0, 0], [5, 5, 5]]])
+    rdf = il_stats.radial_distribution(x, x, np.full((1, 3), 20.0), np.array([0, 0, 1]), np.array([0, 0, 1]), 10, 10)
+    assert rdf.g[:2].max() == 0
+    assert rdf.coordination[-1] == pytest.approx(4 / 3)
+
+
+def test_distribution_refuses_to_look_beyond_half_the_cell() -> None:
+    with pytest.raises(ValueError, match="exceeds half"):
+        il_stats.radial_distribution(
+            np.zeros((1, 1, 3)), np.ones((1, 1, 3)), np.full((1, 3), 10.0), np.array([0]), np.array([1]), 6.0, 5
+        )
