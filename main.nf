@@ -17,8 +17,8 @@ include { COMPARE_MODELS } from './modules/compare_models.nf'
 
 workflow {
     main:
-    help()
-    refuse_unknown_parameters()
+    help(params)
+    refuse_unknown_parameters(params)
     assets = file("${projectDir}/assets")
 
     // The plan: one file of settings a task. Below, a key is the base name of such a file.
@@ -26,6 +26,7 @@ workflow {
     PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir).toUriString())
     PLAN_STUDY.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
     files = PLAN_STUDY.out.files.splitCsv(header: true)
+    files.filter { row -> row.role != 'force_field' }.subscribe { row -> error("${row.id}: ${row.path}: own ${row.role} cannot be used yet") }
 
     // The liquids: [box key, folder] and, melted, [state key, folder], such as [pyr14bf4-430K-r1, ...]
     force_fields = files.filter { row -> row.role == 'force_field' }.map { row -> tuple(row.id, file(row.path)) }

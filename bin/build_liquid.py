@@ -150,9 +150,7 @@ def write_box(out: Path, topology: Topology, positions: np.ndarray, edge_A: floa
 
 def main(argv: list[str] | None = None) -> int:
     """Run the task; return its exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", required=True, help="key of the box")
     parser.add_argument("--settings", required=True, type=Path, help="boxes/KEY.json of the plan")
     parser.add_argument("--assets", required=True, type=Path, help="folder with ions/ and forcefields/")

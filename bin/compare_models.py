@@ -78,9 +78,7 @@ def find(folder: Path | None, pattern: str) -> list[Path]:
 
 def conform(frame: pl.DataFrame, schema: dict[str, Any], sort: bool = True) -> pl.DataFrame:
     """Return the table with the schema's columns first, missing ones null, and rows sorted by all columns."""
-    frame = frame.with_columns(
-        pl.lit(None, kind).alias(c) for c, kind in schema.items() if c not in frame.columns
-    )
+    frame = frame.with_columns(pl.lit(None, kind).alias(c) for c, kind in schema.items() if c not in frame.columns)
     frame = frame.with_columns(pl.col(c).cast(kind) for c, kind in schema.items())
     frame = frame.select(*schema, *sorted(set(frame.columns) - set(schema)))
     flat = [c for c, kind in frame.schema.items() if not kind.is_nested()]
@@ -180,9 +178,7 @@ def why_unmeasured(run: dict[str, Any], what: str) -> str:
     return f"the run completed, but {what} was not measured"
 
 
-def complete(
-    measured: pl.DataFrame, survival: pl.DataFrame, species: dict[str, list[str]] | None
-) -> pl.DataFrame:
+def complete(measured: pl.DataFrame, survival: pl.DataFrame, species: dict[str, list[str]] | None) -> pl.DataFrame:
     """Add a row, not converged and with its reason, for every run (and species) that has no measurement."""
     schema = SCHEMAS["density" if species is None else "diffusion"]
     what = "a density" if species is None else "a diffusion coefficient"
@@ -303,9 +299,7 @@ def judge(
     rows, items = ils.summarise_forces(tables["errors"], liquids[0] if len(liquids) == 1 else "all")
     summary += rows
     verdicts += ils.judge(sorted(items, key=place), "force_rmse")
-    scans = {
-        x: ils.scan_points(tables["scan"], x) for x in tables["scan"]["liquid"].unique().sort().to_list()
-    }
+    scans = {x: ils.scan_points(tables["scan"], x) for x in tables["scan"]["liquid"].unique().sort().to_list()}
     items = []
     for liquid, points in scans.items():
         for (model, dataset), frame in points.items():
@@ -329,9 +323,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     """Return the tables by name, and what the report shows beside them."""
     plan: Path = args.plan
     if not (plan / "study.json").is_file():
-        raise il_task.UserError(
-            f"--plan {plan}: study.json is not there; give the folder that PLAN_STUDY wrote"
-        )
+        raise il_task.UserError(f"--plan {plan}: study.json is not there; give the folder that PLAN_STUDY wrote")
     study = json.loads((plan / "study.json").read_text())
     cards = sorted(read_jsons(find(args.models, "model.json")), key=lambda c: json.dumps(c, sort_keys=True))
     planned_models = conform(
@@ -414,9 +406,7 @@ def compare(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", default="study", help="key of this task")
     parser.add_argument("--plan", type=Path, required=True, help="folder that PLAN_STUDY wrote")
     parser.add_argument("--labels", type=Path, help="folder with *.labels.parquet")

@@ -86,8 +86,7 @@ def schedule(settings: dict[str, Any]) -> list[Phase]:
     if settings["force_field"] != "xtb":
         return phases
     return [
-        Phase(p.name, p.ps * XTB_TIME_FRACTION, p.start_K, p.stop_K, p.pressure_bar, XTB_TIMESTEP_FS)
-        for p in phases
+        Phase(p.name, p.ps * XTB_TIME_FRACTION, p.start_K, p.stop_K, p.pressure_bar, XTB_TIMESTEP_FS) for p in phases
     ]
 
 
@@ -240,9 +239,7 @@ def constrain_hydrogens(system: openmm.System, topology: Topology) -> None:
         if topology.elements[hydrogen] != "H":
             continue
         if frozenset((heavy, hydrogen)) not in lengths:
-            raise il_task.UserError(
-                "force_field: a bond to hydrogen lacks a harmonic term: it cannot be fixed"
-            )
+            raise il_task.UserError("force_field: a bond to hydrogen lacks a harmonic term: it cannot be fixed")
         system.addConstraint(heavy, hydrogen, lengths[frozenset((heavy, hydrogen))])
         moved = HYDROGEN_MASS_U - topology.masses_u[hydrogen]
         system.setParticleMass(hydrogen, HYDROGEN_MASS_U)
@@ -360,9 +357,7 @@ def summarise(density: np.ndarray, save_every_ps: float) -> dict[str, Any]:
     }
 
 
-def write_state(
-    out: Path, box: Path, topology: Topology, rows: list[dict[str, Any]], frames: list[Sample]
-) -> None:
+def write_state(out: Path, box: Path, topology: Topology, rows: list[dict[str, Any]], frames: list[Sample]) -> None:
     """Write every file of the state folder but equilibration.json."""
     out.mkdir(parents=True, exist_ok=True)
     for name in ("topology.json", "system.xml"):
@@ -394,9 +389,7 @@ def write_dcd(path: Path, positions: np.ndarray, edges: np.ndarray) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the task; return its exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", required=True, help="key of the state")
     parser.add_argument("--settings", required=True, type=Path, help="states/KEY.json of the plan")
     parser.add_argument("--box", required=True, type=Path, help="folder that BUILD_LIQUID wrote")

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import il_task
 import numpy as np
 import polars as pl
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
+
+import il_task
 from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, read_frames
 from il_models import load_calculator, read_card
 
@@ -206,10 +207,14 @@ def interval(square: np.ndarray, n: np.ndarray) -> tuple[float | None, float | N
 
 def errors_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
     """Return the rows of errors.parquet (without the model's own columns) of one split."""
-    sums = pl.DataFrame([row for prediction in predictions for row in squared_sums(prediction)], infer_schema_length=None)
+    sums = pl.DataFrame(
+        [row for prediction in predictions for row in squared_sums(prediction)], infer_schema_length=None
+    )
     rows = []
     for quantity, unit in UNITS.items() if len(sums) else ():
-        scopes = ("all", "element", "ion", "recipe", "kind") if quantity in FORCE_QUANTITIES else ("all", "recipe", "kind")
+        scopes = (
+            ("all", "element", "ion", "recipe", "kind") if quantity in FORCE_QUANTITIES else ("all", "recipe", "kind")
+        )
         for scope in scopes:
             name = pl.lit("all") if scope == "all" else pl.col(scope)
             mine = sums.filter(pl.col("quantity") == quantity).with_columns(name.alias("name"))
@@ -217,9 +222,17 @@ def errors_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
             for (label,), cell in groups.group_by("name", maintain_order=True):
                 n = int(cell["n"].sum())
                 low, high = interval(cell["square"].to_numpy(), cell["n"].to_numpy())
-                rmse, mae = float(np.sqrt(cell["square"].sum() / n)), cell["absolute"].sum() / n
+                rmse, mae = float(np.sqrt(float(cell["square"].sum()) / n)), float(cell["absolute"].sum()) / n
                 rows.append(
-                    {"quantity": quantity, "scope": scope, "name": label, "n": n, "rmse": rmse, "mae": mae, "unit": unit}
+                    {
+                        "quantity": quantity,
+                        "scope": scope,
+                        "name": label,
+                        "n": n,
+                        "rmse": rmse,
+                        "mae": mae,
+                        "unit": unit,
+                    }
                     | {"rmse_ci95_low": low, "rmse_ci95_high": high}
                 )
     failed: dict[tuple[str, str], int] = defaultdict(int)
@@ -252,11 +265,11 @@ def scan_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
             row = {"liquid": liquid, "group": group, "scale": frame.info["scan_scale"]}
             row["density_kg_m3"] = frame.get_masses().sum() / frame.get_volume() * DENSITY_KG_M3
             for name, here, zero in (
-                ("ref", prediction.reference, base and base.reference),
-                ("model", prediction.model, base and base.model),
+                ("ref", prediction.reference, base.reference if base else None),
+                ("model", prediction.model, base.model if base else None),
             ):
-                known = here is not None and zero is not None
-                row[f"energy_{name}_ev_per_atom"] = (here.energy - zero.energy) / len(frame) if known else None
+                relative = (here.energy - zero.energy) / len(frame) if here and zero else None
+                row[f"energy_{name}_ev_per_atom"] = relative
                 row[f"pressure_{name}_bar"] = molecular_pressure(here, *geometry) if here is not None else None
             rows.append(row)
     return rows
@@ -295,7 +308,9 @@ def calculators_of(model: Path, states: list[Path], threads: int) -> dict[str, C
     if read_card(model)["framework"] != "classical":
         return load_calculator(model, threads=threads)
     if not states:
-        raise il_task.UserError(f"--state: missing; model {model.name} is classical and needs the folder of each liquid")
+        raise il_task.UserError(
+            f"--state: missing; model {model.name} is classical and needs the folder of each liquid"
+        )
     liquids = {json.loads((state / "topology.json").read_text())["liquid"]: state for state in sorted(states)}
     return {liquid: load_calculator(model, state, threads=threads) for liquid, state in liquids.items()}
 

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Labels from density functional theory by CP2K: Quickstep, GTH pseudopotentials, gamma point.
 
-Each frame is one run of CP2K, which is another program and not a part of this one: what it says of convergence
-is read from its own output. The wave function of the frame before is the first guess.
+Each frame is one run of the program CP2K; what it says of convergence is read from its own output. The wave
+function of the frame before is the first guess.
+
+Fluorine and oxygen are hard: at 400 to 600 Ry the grid alone puts 0.1 eV/A into the forces of LiBF4, and they
+no longer sum to zero, which LABEL_FRAMES refuses (``net_force``). Use 800 Ry or more.
 """
 
 import os
@@ -17,12 +20,14 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.units import Bohr, GPa, Hartree
+from ase.units import Bohr, GPa, Hartree, bar
 
 from il_frames import Label
 from il_task import UserError
 
 BINARIES = ("cp2k.ssmp", "cp2k.psmp", "cp2k")
+BASIS_FILES = ("BASIS_MOLOPT", "BASIS_MOLOPT_UCL", "BASIS_MOLOPT_UZH")
+POTENTIAL_FILE = "GTH_POTENTIALS"
 # Name in a study -> XC_FUNCTIONAL section and the name that D3 parameters go by.
 FUNCTIONALS = {
     "PBE": ("&PBE\n&END PBE", "PBE"),
@@ -57,9 +62,7 @@ INPUT = """\
     &END STRESS_TENSOR
   &END PRINT
   &DFT
-    BASIS_SET_FILE_NAME BASIS_MOLOPT
-    BASIS_SET_FILE_NAME BASIS_MOLOPT_UCL
-    POTENTIAL_FILE_NAME GTH_POTENTIALS
+{basis_files}    POTENTIAL_FILE_NAME GTH_POTENTIALS
     WFN_RESTART_FILE_NAME guess.wfn
     CHARGE 0
     &MGRID
@@ -125,7 +128,8 @@ class Engine:
     Parameters
     ----------
     settings : ``functional`` (PBE, revPBE, BLYP, r2SCAN), ``dispersion`` (none, D3, D3(BJ)), ``basis`` and
-        ``potential`` (names in CP2K's data), ``cutoff_Ry``, ``rel_cutoff_Ry``, ``eps_scf`` (Hartree).
+        ``potential`` (names in CP2K's data; a basis may be named without the -qN of its potential),
+        ``cutoff_Ry``, ``rel_cutoff_Ry``, ``eps_scf`` (Hartree).
     threads : OpenMP threads of CP2K.
     """
 
@@ -136,10 +140,10 @@ class Engine:
         self.binary = found[0]
         for name, known in (("functional", FUNCTIONALS), ("dispersion", DISPERSIONS)):
             if settings.get(name) not in known:
-                raise UserError(
-                    f"labels.{name}: {settings.get(name)!r} is not known; use one of {', '.join(known)}"
-                )
+                raise UserError(f"labels.{name}: {settings.get(name)!r} is not known; use one of {', '.join(known)}")
         self.settings = settings
+        self.data = data_folder(Path(self.binary))
+        self.kinds: dict[str, str] = {}
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         said = subprocess.run(
             [self.binary, "--version"], capture_output=True, text=True, env=self.environment, check=True
@@ -158,7 +162,7 @@ class Engine:
         for guess, optimiser in attempts:
             with tempfile.TemporaryDirectory(dir=".", prefix="cp2k-") as name:
                 folder = Path(name)
-                (folder / "frame.inp").write_text(input_text(atoms, self.settings, guess, optimiser))
+                (folder / "frame.inp").write_text(self.input_text(atoms, guess, optimiser))
                 if guess == "RESTART" and self._guess is not None:
                     (folder / "guess.wfn").write_bytes(self._guess)
                 done = subprocess.run(
@@ -176,10 +180,8 @@ class Engine:
                         continue
                     print("\n".join(done.stdout.splitlines()[-40:]), done.stderr, file=sys.stderr)
                     return Label(None, None, None, False, scf_steps=steps, reason="engine_error")
-                # CP2K numbers the files of a run: frame-forces-1_0.xyz or frame-forces-1.xyz
-                forces, stress = (
-                    next(iter(sorted(folder.glob(f"*{what}*")))) for what in ("forces", "stress")
-                )
+                # CP2K numbers and ends the names of its files as it likes: frame-forces-1_0.xyz
+                forces, stress = (next(folder.glob(f"frame-{what}*")) for what in ("forces", "stress"))
                 label = Label(
                     energy_ev=total_energy(done.stdout) * Hartree,
                     forces_ev_a=force_table(forces.read_text(), len(atoms)) * (Hartree / Bohr),
@@ -187,42 +189,80 @@ class Engine:
                     converged=True,
                     scf_steps=steps,
                 )
-                self._guess = next(iter(sorted(folder.glob("*-RESTART.wfn")))).read_bytes()
+                self._guess = (folder / "frame-RESTART.wfn").read_bytes()
                 self._guess_numbers = atoms.numbers.copy()
                 return label
         return Label(None, None, None, False, scf_steps=steps, reason="scf_not_converged")
 
+    def input_text(self, atoms: Atoms, guess: str, optimiser: str) -> str:
+        """Return CP2K's input for one frame."""
+        settings = self.settings
+        functional, reference = FUNCTIONALS[settings["functional"]]
+        kind = DISPERSIONS[settings["dispersion"]]
+        dispersion = ""
+        if kind is not None:
+            dispersion = DISPERSION.format(kind=kind, reference=reference, cutoff_A=DISPERSION_CUTOFF_A)
+        symbols = atoms.get_chemical_symbols()
+        for element in sorted(set(symbols) - set(self.kinds)):
+            self.kinds[element] = basis_name(self.data, element, settings["basis"], settings["potential"])
+        a, b, c = (" ".join(f"{x:.6f}" for x in row) for row in atoms.cell.array)
+        rows = zip(symbols, atoms.positions, strict=True)
+        return INPUT.format(
+            **{key: settings[key] for key in ("cutoff_Ry", "rel_cutoff_Ry", "eps_scf")},
+            basis_files="".join(f"    BASIS_SET_FILE_NAME {path.name}\n" for path in basis_files(self.data)),
+            eps_default=EPS_DEFAULT,
+            guess=guess,
+            inner_steps=INNER_STEPS,
+            outer_loops=OUTER_LOOPS,
+            optimiser=optimiser,
+            functional=functional,
+            dispersion=dispersion,
+            a=a,
+            b=b,
+            c=c,
+            coordinates="\n".join(f"{symbol} {x:.6f} {y:.6f} {z:.6f}" for symbol, (x, y, z) in rows),
+            kinds="".join(
+                KIND.format(element=element, basis=self.kinds[element], potential=settings["potential"])
+                for element in sorted(set(symbols))
+            ),
+        )
 
-def input_text(atoms: Atoms, settings: Mapping[str, Any], guess: str, optimiser: str) -> str:
-    """Return CP2K's input for one frame."""
-    functional, reference = FUNCTIONALS[settings["functional"]]
-    kind = DISPERSIONS[settings["dispersion"]]
-    dispersion = "" if kind is None else DISPERSION.format(
-        kind=kind, reference=reference, cutoff_A=DISPERSION_CUTOFF_A
-    )  # fmt: skip
-    symbols = atoms.get_chemical_symbols()
-    a, b, c = (" ".join(f"{x:.6f}" for x in row) for row in atoms.cell.array)
-    return INPUT.format(
-        **{key: settings[key] for key in ("cutoff_Ry", "rel_cutoff_Ry", "eps_scf")},
-        eps_default=EPS_DEFAULT,
-        guess=guess,
-        inner_steps=INNER_STEPS,
-        outer_loops=OUTER_LOOPS,
-        optimiser=optimiser,
-        functional=functional,
-        dispersion=dispersion,
-        a=a,
-        b=b,
-        c=c,
-        coordinates="\n".join(
-            f"{symbol} {x:.6f} {y:.6f} {z:.6f}"
-            for symbol, (x, y, z) in zip(symbols, atoms.positions, strict=True)
-        ),
-        kinds="".join(
-            KIND.format(element=element, basis=settings["basis"], potential=settings["potential"])
-            for element in sorted(set(symbols))
-        ),
-    )
+
+def data_folder(binary: Path) -> Path:
+    """Return the folder of CP2K's basis sets: CP2K_DATA_DIR, or the one beside the binary."""
+    share = binary.resolve().parent.parent / "share" / "cp2k"
+    places = [Path(os.environ[name]) for name in ("CP2K_DATA_DIR",) if name in os.environ]
+    for place in (*places, share, share / "data"):
+        if (place / POTENTIAL_FILE).is_file():
+            return place
+    raise UserError(f"labels.engine: no {POTENTIAL_FILE} beside {binary}; set CP2K_DATA_DIR to CP2K's data")
+
+
+def basis_files(data: Path) -> list[Path]:
+    """Return the files of basis sets that there are."""
+    return [data / name for name in BASIS_FILES if (data / name).is_file()]
+
+
+def names_of(text: str, element: str) -> list[list[str]]:
+    """Return the names of each entry of an element in a file of basis sets or potentials."""
+    return [match.split()[1:] for match in re.findall(rf"^ *{element} +[A-Z].*$", text, re.MULTILINE)]
+
+
+def basis_name(data: Path, element: str, basis: str, potential: str) -> str:
+    """Return the name in CP2K's data of an element's basis set, which may end in the -qN of its potential.
+
+    Raises UserError where there is no such potential or basis set.
+    """
+    entries = [names for names in names_of((data / POTENTIAL_FILE).read_text(), element) if potential in names]
+    if not entries:
+        raise UserError(f"labels.potential: CP2K has no {potential!r} for {element}")
+    charge = next((found[0] for name in entries[0] if (found := re.findall(r"-q\d+$", name))), "")
+    known = {name for path in basis_files(data) for names in names_of(path.read_text(), element) for name in names}
+    for name in (basis, basis + charge):
+        if name in known:
+            return name
+    some = ", ".join(sorted(name for name in known if not re.search(r"-q\d+$", name))) or "none"
+    raise UserError(f"labels.basis: CP2K has no {basis!r} for {element}; it has {some}, and names with {charge}")
 
 
 def scf_steps(output: str) -> int:
@@ -245,16 +285,19 @@ def total_energy(output: str) -> float:
 
 
 def force_table(text: str, n_atoms: int) -> np.ndarray:
-    """Return the forces (N, 3) in Hartree/Bohr from CP2K's file of forces."""
-    rows = re.findall(r"^ +\d+ +\d+ +[A-Z][a-z]? +(\S+) +(\S+) +(\S+)\s*$", text, re.MULTILINE)
-    if len(rows) != n_atoms:
-        raise ValueError(f"CP2K's file of forces has {len(rows)} atoms, not {n_atoms}")
-    return np.array(rows, dtype=float)
+    """Return the forces (N, 3) in Hartree/Bohr from CP2K's file of forces, in either of its layouts."""
+    old = re.findall(r"^ +\d+ +\d+ +[A-Z][a-z]? +(\S+) +(\S+) +(\S+)\s*$", text, re.MULTILINE)
+    new = re.findall(r"^ *FORCES\| +\d+ +(\S+) +(\S+) +(\S+) +\S+\s*$", text, re.MULTILINE)
+    if new and "[hartree/bohr]" not in text:
+        raise ValueError("CP2K's file of forces is not in hartree/bohr")
+    if len(old or new) != n_atoms:
+        raise ValueError(f"CP2K's file of forces has {len(old or new)} atoms, not {n_atoms}")
+    return np.array(old or new, dtype=float)
 
 
 def stress_tensor(text: str) -> np.ndarray:
     """Return the stress (3, 3) in eV/A^3 and ASE's sign from CP2K's file, where compression is positive."""
-    block = text.split("Analytical stress tensor [GPa]")[1]
+    _, name, block = re.split(r"Analytical stress tensor \[(\w+)\]", text, maxsplit=1)
     rows = re.findall(r"^ *STRESS\| +[xyz] +(\S+) +(\S+) +(\S+)\s*$", block, re.MULTILINE)[:3]
-    tensor = np.array(rows, dtype=float)
-    return -(tensor + tensor.T) / 2 * GPa
+    tensor = np.array(rows, dtype=float) * {"GPa": GPa, "bar": bar}[name]
+    return -(tensor + tensor.T) / 2

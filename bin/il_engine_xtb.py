@@ -41,9 +41,7 @@ class Engine:
             raise UserError(f"labels.method: {self.method!r} is not known; use one of {', '.join(METHODS)}")
         self.accuracy = float(settings.get("accuracy", 0.1))
         self.max_iterations = int(settings.get("max_iterations", 250))
-        self.electronic_temperature_hartree = (
-            float(settings.get("electronic_temperature_K", 300.0)) * kB / Hartree
-        )
+        self.electronic_temperature_hartree = float(settings.get("electronic_temperature_K", 300.0)) * kB / Hartree
         self._guess: Result | None = None
         self._guess_numbers = np.array([], dtype=int)
 

@@ -33,14 +33,11 @@ def through(at: int, seconds: float, at_2: int, seconds_2: float) -> Law:
 
 # Energy, forces and stress of one frame. tblite 0.8.0: 70 and 280 atoms.
 # CP2K 2023.1, PBE-D3, DZVP: one and two PYR14BF4 pairs.
-# PySCF 2.14: one pair, 106 s SCF and 22 s gradient, 12 further energies for the stress by finite strain; its
-# power is that of CP2K, not measured.
 CP2K = through(35, 60.0, 70, 150.0)
 LABELS = {
     "GFN1-xTB": through(70, 0.4, 280, 7.0),
     "GFN2-xTB": through(70, 1.4, 280, 12.0),
     "cp2k": CP2K,
-    "pyscf": Law(106.0 * 13 + 22.0, 35, CP2K.power),
 }
 
 MACE_ATOM_STEPS_S = 1031.0  # MD of 32x0e+32x1o, r 4.5 A, float32

@@ -29,13 +29,9 @@ class Style:
     def __init__(self, t: Tables, extra: Row) -> None:
         study = extra["study"]
         models = [m["id"] for m in study.get("models", [])]
-        models += sorted(
-            {m for name in ("summary", "survival", "errors") for m in t[name]["model"] if m} - set(models)
-        )
+        models += sorted({m for name in ("summary", "survival", "errors") for m in t[name]["model"] if m} - set(models))
         data = list(study.get("datasets") or {})
-        data += sorted(
-            {d for name in ("summary", "survival", "errors") for d in t[name]["dataset"] if d} - set(data)
-        )
+        data += sorted({d for name in ("summary", "survival", "errors") for d in t[name]["dataset"] if d} - set(data))
         self.models, self.data = models, data
 
     def order(self, row: Row) -> tuple[int, int]:
@@ -72,9 +68,7 @@ def panels(
     rows = math.ceil(len(titles) / columns)
     gap = min(0.9 / rows, 120 / (row_height * rows)) if rows > 1 else 0.1
     options.setdefault("horizontal_spacing", 0.28 / columns)
-    figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=list(titles), vertical_spacing=gap, **options
-    )
+    figure = make_subplots(rows=rows, cols=columns, subplot_titles=list(titles), vertical_spacing=gap, **options)
     figure.update_layout(height=row_height * rows + 90)
     return figure, lambda i: {"row": i // columns + 1, "col": i % columns + 1}
 
@@ -153,9 +147,7 @@ def figure_liquid(t: Tables, extra: Row, style: Style, quantity: str) -> go.Figu
     names = [x[1] for x in style.groups(summary)]
     ends: list[float | None] = []
     for i, state in enumerate(states):
-        same = [
-            pl.col(c).eq_missing(pl.lit(v, summary.schema[c])) for c, v in state.items() if c in runs.columns
-        ]
+        same = [pl.col(c).eq_missing(pl.lit(v, summary.schema[c])) for c, v in state.items() if c in runs.columns]
         here = summary.filter(same)
         for key, name, part in style.groups(here):
             row = part.to_dicts()[0]
@@ -238,9 +230,7 @@ def figure_liquid(t: Tables, extra: Row, style: Style, quantity: str) -> go.Figu
                     annotation_position="bottom left",
                     **at(i),
                 )
-    figure.update_xaxes(
-        categoryorder="array", categoryarray=names, tickangle=-35, range=[-0.6, len(names) - 0.4]
-    )
+    figure.update_xaxes(categoryorder="array", categoryarray=names, tickangle=-35, range=[-0.6, len(names) - 0.4])
     if quantity == "density":
         figure.update_yaxes(title="density (kg/m³)", tickformat="d")
     else:
@@ -250,9 +240,7 @@ def figure_liquid(t: Tables, extra: Row, style: Style, quantity: str) -> go.Figu
 
 def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
     """Forest plot: the difference of every pair with its 95 % interval; the line at 0 is "no difference"."""
-    rows = (
-        t["verdicts"].filter((pl.col("property") == quantity) & pl.col("ci95_low").is_not_null()).to_dicts()
-    )
+    rows = t["verdicts"].filter((pl.col("property") == quantity) & pl.col("ci95_low").is_not_null()).to_dicts()
     if not rows:
         return None
     factor, unit = UNITS.get(rows[0]["unit"], (1.0, rows[0]["unit"]))
@@ -299,9 +287,7 @@ def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
             seen.add(words)
         figure.add_vline(x=0, line={"color": REFERENCE, "width": 1.5}, **at(i))
         order = [f"{r['model_a']} − {r['model_b']}" for r in here][::-1]
-        figure.update_yaxes(
-            categoryorder="array", categoryarray=order, range=[-0.7, len(order) - 0.3], **at(i)
-        )
+        figure.update_yaxes(categoryorder="array", categoryarray=order, range=[-0.7, len(order) - 0.3], **at(i))
     figure.update_xaxes(title=f"difference ({unit})")
     return finish(figure, margin={"l": 70, "r": 20, "t": 75, "b": 50}, showlegend=True)
 
@@ -397,9 +383,7 @@ def figure_errors(t: Tables, style: Style) -> go.Figure | None:
         )
     ]
     for scope in ("element", "ion", "recipe"):
-        views.append(
-            (f"by {scope}", errors.filter((pl.col("scope") == scope) & (pl.col("quantity") == "force")))
-        )
+        views.append((f"by {scope}", errors.filter((pl.col("scope") == scope) & (pl.col("quantity") == "force"))))
     views = [(title, frame) for title, frame in views if frame.height]
     if not views:
         return None
@@ -496,12 +480,7 @@ def figure_curves(t: Tables, style: Style) -> go.Figure | None:
     curves = t["curves"].filter(pl.col("value").is_not_null())
     if not curves.height:
         return None
-    views = (
-        curves.select("framework", "quantity", "unit")
-        .unique()
-        .sort("framework", "quantity", "unit")
-        .to_dicts()
-    )
+    views = curves.select("framework", "quantity", "unit").unique().sort("framework", "quantity", "unit").to_dicts()
     figure, at = panels([f"{v['framework'] or ''}: {v['quantity']}" for v in views], 3, 280)
     seen = set()
     for i, view in enumerate(views):
@@ -578,9 +557,7 @@ def figure_survival(t: Tables, style: Style) -> go.Figure | None:
         categoryorder="array", categoryarray=names[::-1], showgrid=False, range=[-0.6, len(names) - 0.4]
     )
     figure.update_xaxes(title="time (ps)", rangemode="tozero", side="top")
-    return finish(
-        figure, barmode="overlay", height=140 + 21 * len(runs), margin={"l": 70, "r": 90, "t": 100, "b": 20}
-    )
+    return finish(figure, barmode="overlay", height=140 + 21 * len(runs), margin={"l": 70, "r": 90, "t": 100, "b": 20})
 
 
 def cost_by_process(t: Tables) -> pl.DataFrame:

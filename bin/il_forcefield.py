@@ -98,9 +98,7 @@ def ion_terms(ion: dict[str, Any], field: dict[str, Any]) -> dict[str, list[Any]
     if missing:
         raise UserError(f"ion {name}: {field['name']} lacks {', '.join(sorted(set(missing)))}; {WAYS_OUT}")
 
-    excluded = {(min(i, j), max(i, j)) for i, j in ion["bonds"]} | {
-        (min(a[0], a[2]), max(a[0], a[2])) for a in angles
-    }
+    excluded = {(min(i, j), max(i, j)) for i, j in ion["bonds"]} | {(min(a[0], a[2]), max(a[0], a[2])) for a in angles}
     far = {(min(t[0], t[3]), max(t[0], t[3])) for t in torsions}
     terms["excluded"], terms["pairs_14"] = sorted(excluded), sorted(far - excluded)
     return terms
@@ -157,9 +155,7 @@ def _opls_system(topology: Topology, cutoff_nm: float, field: dict[str, Any]) ->
             terms.append(ion_terms(ion, field))
             charge = sum(field["types"][kind]["charge_e"] for kind in ion["types"])
             if abs(charge - ion["charge"]) > 1e-6:
-                errors.append(
-                    f"ion {ion['name']}: its types carry {charge:+.4f} e, the ion {ion['charge']:+d} e"
-                )
+                errors.append(f"ion {ion['name']}: its types carry {charge:+.4f} e, the ion {ion['charge']:+d} e")
         except UserError as error:
             errors += error.errors
     if errors:
@@ -231,9 +227,7 @@ def _xml_system(topology: Topology, cell_nm: np.ndarray, cutoff_nm: float, path:
         residue = atoms.addResidue(str(name), chain)
         for i in np.flatnonzero(topology.molecule == molecule):
             element = str(topology.elements[i])
-            atoms.addAtom(
-                f"{element}{i - topology.starts[molecule] + 1}", app.Element.getBySymbol(element), residue
-            )
+            atoms.addAtom(f"{element}{i - topology.starts[molecule] + 1}", app.Element.getBySymbol(element), residue)
     members = list(atoms.atoms())
     for i, j in topology.bonds:
         atoms.addBond(members[i], members[j])

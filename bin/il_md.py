@@ -25,7 +25,8 @@ DENSITY_KG_M3 = 1.66053906660e3  # u/A^3 in kg/m3 (CODATA 2018)
 BULK_MODULUS = 2.0 * units.GPa
 
 # What counts as a broken run. A bond is broken when it is longer than this multiple of the sum of the
-# covalent radii, and made when two atoms of different ions come closer than that.
+# covalent radii, and made when atoms of two
+# different molecular ions come closer than the other multiple.
 BOND_BROKEN = 1.6
 BOND_MADE = 1.15
 MIN_DISTANCE_A = 0.5
@@ -110,7 +111,9 @@ class Watch:
         self.symbols = np.array(atoms.get_chemical_symbols())
         radii = covalent_radii[atoms.numbers]
         self.bond_limit = BOND_BROKEN * (radii[bonds[:, 0]] + radii[bonds[:, 1]])
-        self.pairs = np.triu(molecule[:, None] != molecule[None, :])
+        # Contacts of single-atom ions such as Li-O are as short as bonds, but are no bonds.
+        bonded = np.isin(np.arange(len(atoms)), bonds)
+        self.pairs = np.triu((molecule[:, None] != molecule) & bonded[:, None] & bonded)
         self.contact_limit = BOND_MADE * (radii[:, None] + radii[None, :])
 
     def check(self, atoms: Atoms) -> Ended | None:
@@ -139,7 +142,7 @@ class Watch:
             return Ended("bond_made", f"{self._name(i, j)} of two ions at {distance[i, j]:.2f} A")
         return None
 
-    def _name(self, i: int, j: int) -> str:
+    def _name(self, i: int | np.integer, j: int | np.integer) -> str:
         return f"{self.symbols[i]}{i}-{self.symbols[j]}{j}"
 
     @staticmethod

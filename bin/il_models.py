@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
+
 from il_task import UserError
 
 KJ_MOL = units.kJ / units.mol
@@ -118,9 +119,7 @@ class ClassicalCalculator(Calculator):
             self.results["stress"] = np.array([self._strain_derivative(d) for d in directions]) / volume
 
 
-def load_calculator(
-    model: Path, state: Path | None = None, threads: int = 1, hydrostatic: bool = False
-) -> Calculator:
+def load_calculator(model: Path, state: Path | None = None, threads: int = 1, hydrostatic: bool = False) -> Calculator:
     """Return the ASE calculator (energy eV, forces eV/A, stress eV/A^3) of a model folder.
 
     ``state`` is the folder of the equilibrated liquid, which the classical model needs for its

@@ -37,9 +37,7 @@ def table_liquid(t: Tables, quantity: str, style: ilf.Style) -> Row:
         if r["reference"] is not None:
             reference = f"{number(r['reference'] * factor, 4)} {unit}"
             if r["reference_low"] is not None:
-                reference += (
-                    f" [{number(r['reference_low'] * factor, 4)}, {number(r['reference_high'] * factor, 4)}]"
-                )
+                reference += f" [{number(r['reference_low'] * factor, 4)}, {number(r['reference_high'] * factor, 4)}]"
             reference += " (second-hand)" if r["reference_second_hand"] else ""
         body.append(
             [
@@ -84,9 +82,7 @@ def table_verdicts(t: Tables, quantity: str) -> Row:
 def table_errors(t: Tables, style: ilf.Style) -> Row:
     """Return RMSE with interval: quantities down, models across; training frames only as a whole."""
     known = t["errors"].filter(pl.col("rmse").is_not_null())
-    errors = known.filter(
-        (pl.col("split") == "test") | (pl.col("split") == "train") & (pl.col("scope") == "all")
-    )
+    errors = known.filter((pl.col("split") == "test") | (pl.col("split") == "train") & (pl.col("scope") == "all"))
     groups = style.groups(errors)
     quantities, scopes = list(NAMES), ["all", "element", "ion", "kind", "recipe"]
 
@@ -100,9 +96,7 @@ def table_errors(t: Tables, style: ilf.Style) -> Row:
         )
 
     body = []
-    for key in sorted(
-        errors.select("quantity", "scope", "name", "unit", "split").unique().to_dicts(), key=place
-    ):
+    for key in sorted(errors.select("quantity", "scope", "name", "unit", "split").unique().to_dicts(), key=place):
         factor, unit = UNITS.get(key["unit"], (1.0, key["unit"]))
         scope = f"all {key['split']} frames" if key["scope"] == "all" else f"{key['scope']} {key['name']}"
         line = [NAMES.get(key["quantity"], key["quantity"]), scope, unit]
@@ -111,9 +105,7 @@ def table_errors(t: Tables, style: ilf.Style) -> Row:
             words = "–"
             if cell.height:
                 rmse, low, high = (cell[c].mean() for c in ("rmse", "rmse_ci95_low", "rmse_ci95_high"))
-                ends = (
-                    " (no interval)" if low is None else f" [{number(low * factor)}, {number(high * factor)}]"
-                )
+                ends = " (no interval)" if low is None else f" [{number(low * factor)}, {number(high * factor)}]"
                 words = number(rmse * factor) + ends
             line.append(words)
         body.append(line)
@@ -131,11 +123,7 @@ def table_coordination(t: Tables) -> Row | None:
             r["pair"],
             number(r["r_A"]),
             number(r["value"])
-            + (
-                f" ± {number(1.96 * r['standard_error'], 2)}"
-                if r["standard_error"] is not None
-                else " (no error bar)"
-            ),
+            + (f" ± {number(1.96 * r['standard_error'], 2)}" if r["standard_error"] is not None else " (no error bar)"),
         ]
         for r in rows
     ]
@@ -160,9 +148,7 @@ def table_failures(t: Tables, extra: Row) -> Row:
         for (liquid, recipe), part in unused.sort("liquid", "recipe").group_by(
             ["liquid", "recipe"], maintain_order=True
         ):
-            body.append(
-                ["dataset", f"{part.height} frames of {liquid}, {recipe}", "labelled, but in no dataset"]
-            )
+            body.append(["dataset", f"{part.height} frames of {liquid}, {recipe}", "labelled, but in no dataset"])
     refusals = [c for c in t["sampling"].columns if c.startswith("refused")]
     for r in t["sampling"].to_dicts():
         for c in refusals:

@@ -9,6 +9,7 @@ import itertools
 import logging
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from scipy import fft, stats
@@ -26,7 +27,7 @@ FFT_MEMORY_BYTES = 64e6
 BOLTZMANN_J_K = 1.380649e-23
 YEH_HUMMER_CUBIC = 2.837297
 
-Array = np.ndarray
+Array: TypeAlias = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -113,17 +114,17 @@ def equilibration_start(x: Array) -> int:
     """Return the first sample of the equilibrated part of a series (n,): 0, or a later one in its first half.
 
     Chodera (J. Chem. Theory Comput. 12 (2016) 1799): the start that leaves most effective samples, with
-    pymbar's statistical inefficiency. Kept to the first half, and to gains that are no fluctuation, since the
-    best of many starts looks less correlated than it is.
+    pymbar's statistical inefficiency. Twice that start, since the best one still holds the end of the
+    transient; and only for a gain that is no fluctuation, since the best of many starts looks less correlated
+    than it is.
     """
     n = len(x)
     starts = np.unique(np.linspace(0, n // 2, 26).astype(int))
     effective = [
-        (n - s) / timeseries.statistical_inefficiency(x[s:], fast=True) if x[s:].std() > 0 else 1.0
-        for s in starts
+        (n - s) / timeseries.statistical_inefficiency(x[s:], fast=True) if x[s:].std() > 0 else 1.0 for s in starts
     ]
     best = int(np.argmax(effective))
-    return int(starts[best]) if effective[best] > MIN_GAIN * effective[0] else 0
+    return min(2 * int(starts[best]), n // 2) if effective[best] > MIN_GAIN * effective[0] else 0
 
 
 def series_mean(x: Array) -> Estimate:
@@ -152,11 +153,13 @@ def series_mean(x: Array) -> Estimate:
     error = max(error, float(blocks.std(ddof=1)) / math.sqrt(8))
     error *= max(student(max(dof, 1.0)) / student(max(effective - 1, 1.0)), 1.0)
 
-    # Against the error of what is left without its linear trend: a trend would hide in its own correlation time.
+    # Against the error of what is left without the trend, which would hide in its own correlation time;
+    # with less patience where what was left out was heading the same way.
     half, time = n // 2, np.arange(n) - (n - 1) / 2
     slope = float(time @ y) / float(time @ time)
     noise, _, dof = error_of_mean(y - slope * time)
-    limit = float(stats.t.ppf(1 - FALSE_ALARM / 2, max(dof, 1.0)))
+    relaxing = start > 0 and slope * (y.mean() - x[:start].mean()) > 0
+    limit = float(stats.t.ppf(1 - (0.05 if relaxing else FALSE_ALARM / 2), max(dof, 1.0)))
     halves = abs(float(y[:half].mean() - y[half:].mean())) / (2 * noise)
     drift = abs(slope) * n / (math.sqrt(12) * noise)  # end to end, with its error in a stationary series
     reasons = []

@@ -86,8 +86,7 @@ def ion_form(value: Any) -> str:
 
 
 Ion = Annotated[
-    Annotated[Count, count(..., 1, 10_000, "how many a box holds"), Tag("count")]
-    | Annotated[IonSmiles, Tag("smiles")],
+    Annotated[Count, count(..., 1, 10_000, "how many a box holds"), Tag("count")] | Annotated[IonSmiles, Tag("smiles")],
     Discriminator(ion_form),
 ]
 
@@ -135,16 +134,14 @@ class Equilibration(Section):
     anneal_ps: Real = number(60.0, 0, 1e6, "length of the hot part (ps)")
     cool_ps: Real = number(100.0, 0, 1e6, "time to cool to the liquid's temperature (ps)")
     settle_ps: Real = number(50.0, 0, 1e6, "time at the liquid's temperature that is discarded (ps)")
-    production_ps: Real = number(
-        200.0, 0.01, 1e7, "time that EQ frames and the classical density are taken from (ps)"
-    )
+    production_ps: Real = number(200.0, 0.01, 1e7, "time that EQ frames and the classical density are taken from (ps)")
     save_every_ps: Real = number(0.5, 0.001, 1e4, "time between saved frames (ps)")
 
 
 class EqFrames(Section):
     """Frames of the equilibrated liquid."""
 
-    frames: Count = count(..., 1, 1_000_000, "frames for each liquid, temperature and replica")
+    frames: Count = count(..., 1, 1_000_000, "frames for each liquid and temperature")
 
 
 class VolumeScan(Section):
@@ -169,12 +166,8 @@ class Packing(Section):
     """Random packings, dilute to dense, strained."""
 
     frames: Count = count(..., 1, 1_000_000, "frames for each liquid")
-    density_min_fraction: Real = number(
-        0.5, 0.02, 2, "lowest density, as a fraction of the equilibrium density"
-    )
-    density_max_fraction: Real = number(
-        1.1, 0.02, 2, "highest density, as a fraction of the equilibrium density"
-    )
+    density_min_fraction: Real = number(0.5, 0.02, 2, "lowest density, as a fraction of the equilibrium density")
+    density_max_fraction: Real = number(1.1, 0.02, 2, "highest density, as a fraction of the equilibrium density")
     strain: Real = number(0.05, 0, 0.3, "largest strain of the cell")
 
 
@@ -209,9 +202,7 @@ class Sampling(Section):
     """Which frames are taken to be labelled."""
 
     eq: EqFrames | None = Field(default=None, description="equilibrated frames (kind eq)")
-    neq: NeqRecipes = Field(
-        default_factory=NeqRecipes, description="non-equilibrated frames (kind neq), by recipe"
-    )
+    neq: NeqRecipes = Field(default_factory=NeqRecipes, description="non-equilibrated frames (kind neq), by recipe")
     test_scan: TestScan | None = Field(
         default_factory=TestScan, description="frozen-ion volume scan, always in the test split"
     )
@@ -224,9 +215,7 @@ class Sampling(Section):
 class LabelTasks(Section):
     """What every engine shares."""
 
-    chunk: Count = count(
-        20, 1, 10_000, "frames labelled by one task; neighbours start from each other's wave function"
-    )
+    chunk: Count = count(20, 1, 10_000, "frames labelled by one task; neighbours start from each other's wave function")
     max_failed_fraction: Real = number(0.05, 0, 1, "share of failed labels above which the run stops")
 
 
@@ -243,15 +232,9 @@ class XtbLabels(LabelTasks):
 class DftLabels(LabelTasks):
     """Density functional theory: every setting that changes the energy is named, none is implied."""
 
-    functional: Literal["PBE", "revPBE", "BLYP", "r2SCAN"] = Field(
-        description="exchange-correlation functional"
-    )
-    dispersion: Literal["none", "D3", "D3(BJ)"] = Field(
-        description="dispersion correction; a liquid needs one"
-    )
-    basis: Text = Field(
-        description="orbital basis, such as DZVP-MOLOPT-SR-GTH (cp2k) or gth-dzvp-molopt-sr (pyscf)"
-    )
+    functional: Literal["PBE", "revPBE", "BLYP", "r2SCAN"] = Field(description="exchange-correlation functional")
+    dispersion: Literal["none", "D3", "D3(BJ)"] = Field(description="dispersion correction; a liquid needs one")
+    basis: Text = Field(description="orbital basis, such as DZVP-MOLOPT-SR-GTH")
     potential: Text = Field(description="pseudopotentials that fit functional and basis, such as GTH-PBE")
     cutoff_Ry: Real = number(..., 50, 5000, "plane-wave cut-off of the density (Ry)")
     eps_scf: Real = number(..., 1e-12, 1e-4, "convergence of the SCF (Ha)")
@@ -262,15 +245,6 @@ class Cp2kLabels(DftLabels):
 
     engine: Literal["cp2k"] = Field(description="cp2k: DFT by CP2K")
     rel_cutoff_Ry: Real = number(..., 10, 500, "cut-off of the multigrid's reference Gaussian (Ry)")
-
-
-class PyscfLabels(DftLabels):
-    """DFT by PySCF, on CPU or GPU."""
-
-    engine: Literal["pyscf"] = Field(description="pyscf: DFT by PySCF, or GPU4PySCF where there is a GPU")
-    rel_cutoff_Ry: Real | None = number(
-        None, 10, 500, "not used by pyscf: accepted so that sections can be exchanged"
-    )
 
 
 class OwnLabels(Section):
@@ -291,10 +265,7 @@ def labels_form(value: Any) -> Any:
 
 
 Labels = Annotated[
-    Annotated[XtbLabels, Tag("xtb")]
-    | Annotated[Cp2kLabels, Tag("cp2k")]
-    | Annotated[PyscfLabels, Tag("pyscf")]
-    | Annotated[OwnLabels, Tag("frames")],
+    Annotated[XtbLabels, Tag("xtb")] | Annotated[Cp2kLabels, Tag("cp2k")] | Annotated[OwnLabels, Tag("frames")],
     Discriminator(labels_form),
 ]
 
@@ -324,12 +295,8 @@ class LearnedModel(AnyModel):
         min_length=1,
         description="datasets to train on, one model for each; left out, all of them",
     )
-    weights: Path_ | None = Field(
-        default=None, description="file of weights to start from or to use as they are"
-    )
-    sha256: Sha256 | None = Field(
-        default=None, description="sha256 of the weights: checked before they are opened"
-    )
+    weights: Path_ | None = Field(default=None, description="file of weights to start from or to use as they are")
+    sha256: Sha256 | None = Field(default=None, description="sha256 of the weights: checked before they are opened")
     licence: Text | None = Field(default=None, description="licence of the weights, such as MIT")
 
 
@@ -410,9 +377,7 @@ class Md(Section):
 
     timestep_fs: Real = number(0.5, 0.05, 4, "time step (fs)")
     npt_ps: Real = number(..., 0.001, 1e6, "length of the run at constant pressure, for the density (ps)")
-    nvt_ps: Real = number(
-        ..., 0, 1e6, "length of the run at constant volume, for diffusion and structure (ps)"
-    )
+    nvt_ps: Real = number(..., 0, 1e6, "length of the run at constant volume, for diffusion and structure (ps)")
     replicas: Count = count(1, 1, 100, "independent boxes of each liquid and temperature")
     thermostat_fs: Real = number(100.0, 1, 1e5, "time constant of the thermostat (fs)")
     barostat_fs: Real = number(500.0, 10, 1e6, "time constant of the barostat (fs)")
@@ -425,9 +390,7 @@ class Study(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)] = Field(
         description="name of the study: small letters, digits, _, . and -"
     )
-    description: str | None = Field(
-        default=None, max_length=2000, description="what the study is for, in a sentence"
-    )
+    description: str | None = Field(default=None, max_length=2000, description="what the study is for, in a sentence")
     liquids: tuple[Liquid, ...] = Field(min_length=1, max_length=200, description="liquids to study")
     equilibration: Equilibration = Field(
         default_factory=Equilibration, description="the classical run that all models start from"
@@ -477,7 +440,6 @@ MODELS: dict[str, type[AnyModel]] = {
 LABELS: dict[str, type[Section]] = {
     "xtb": XtbLabels,
     "cp2k": Cp2kLabels,
-    "pyscf": PyscfLabels,
     "frames": OwnLabels,
 }
 TAGS = {"smiles", "count", "auto", "number", *MODELS, *LABELS}
@@ -519,8 +481,7 @@ class Loader(yaml.SafeLoader):
                 line, column = key.start_mark.line + 1, key.start_mark.column + 1
                 if key.value in seen:
                     self.duplicates.append(
-                        f"line {line}, column {column}: {brief(key.value)} "
-                        f"is already given in line {seen[key.value]}"
+                        f"line {line}, column {column}: {brief(key.value)} is already given in line {seen[key.value]}"
                     )
                 seen.setdefault(key.value, line)
         return super().construct_mapping(node, deep)
@@ -667,20 +628,18 @@ def explain(error: Any, cls: type[Section], name: Any) -> str:
         unit = next((text for suffix, text in UNITS.items() if ending.endswith(suffix)), "")
         line = f"{shown} is {word} {bound:g} {unit}".rstrip()
         amount = float(value)
-        hint = next(
-            (hint for (side, end), hint in HINTS.items() if side == word and ending.endswith(end)), None
-        )
+        hint = next((hint for (side, end), hint in HINTS.items() if side == word and ending.endswith(end)), None)
         return f"{line}: {hint(amount)}" if hint and amount > 0 else line
     if kind.startswith("float") or kind == "finite_number":
         return f"{shown} is not a number"
     if kind.startswith("int"):
         return f"{shown} is not a whole number"
     if kind == "union_tag_invalid":
-        return f"engine is {context['tag']!r}: give xtb, cp2k or pyscf"
+        return f"engine is {context['tag']!r}: give xtb or cp2k"
     if kind == "literal_error":
         return f"{shown}: give one of {context['expected']}"
     if kind == "union_tag_not_found":
-        return "engine is missing: give xtb, cp2k or pyscf; or frames, the path of your own labels"
+        return "engine is missing: give xtb or cp2k; or frames, the path of your own labels"
     if kind == "string_pattern_mismatch":
         what = {SHA256: "64 hexadecimal digits"}.get(context["pattern"])
         return f"{shown}: give {what or 'small letters, digits, _ and ., beginning with a letter or digit'}"

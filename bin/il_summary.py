@@ -88,9 +88,7 @@ def groups(rows: pl.DataFrame, keys: list[str]) -> Iterable[tuple[Row, list[Row]
         yield dict(zip(keys, values, strict=True)), part.to_dicts()
 
 
-def summarise_runs(
-    rows: pl.DataFrame, quantity: str, references: pl.DataFrame
-) -> tuple[list[Row], list[Row]]:
+def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) -> tuple[list[Row], list[Row]]:
     """Combine the runs of each group; return the summary rows and, beside them, what verdicts need.
 
     ``rows``: one run (and species) each, with liquid, model, dataset, framework, temperature_K, species,
@@ -160,9 +158,7 @@ def summarise_forces(errors: pl.DataFrame, liquid: str) -> tuple[list[Row], list
     The test set is common to all models and seeds, so its sampling error is added, not averaged. The interval
     of a difference treats the models as independent; as they share the test set it errs on the wide side.
     """
-    rows = errors.filter(
-        (pl.col("split") == "test") & (pl.col("quantity") == "force") & (pl.col("scope") == "all")
-    )
+    rows = errors.filter((pl.col("split") == "test") & (pl.col("quantity") == "force") & (pl.col("scope") == "all"))
     summary, items = [], []
     for key, seeds in groups(rows, ["model", "dataset"]):
         errors_1 = [
@@ -171,9 +167,7 @@ def summarise_forces(errors: pl.DataFrame, liquid: str) -> tuple[list[Row], list
             else math.nan
             for r in seeds
         ]
-        estimate = iv.combine(
-            [r["rmse"] for r in seeds], errors_1, [[r["seed"] for r in seeds]], shared_error=True
-        )
+        estimate = iv.combine([r["rmse"] for r in seeds], errors_1, [[r["seed"] for r in seeds]], shared_error=True)
         summary.append(error_row(key, liquid, "force_rmse", seeds[0]["unit"], estimate, len(seeds)))
         items.append(summary[-1] | {"estimate": estimate, "shift": 0.0})
     return summary, items
@@ -182,9 +176,7 @@ def summarise_forces(errors: pl.DataFrame, liquid: str) -> tuple[list[Row], list
 def error_row(key: Row, liquid: str, quantity: str, unit: str, estimate: iv.Estimate, seeds: int) -> Row:
     """Return the summary row of an error of a model, which is "converged" when it has an interval."""
     known = math.isfinite(estimate.standard_error)
-    reason = (
-        None if seeds > 1 or key["dataset"] is None else "one seed: the spread between seeds is not included"
-    )
+    reason = None if seeds > 1 or key["dataset"] is None else "one seed: the spread between seeds is not included"
     low, high = (max(0.0, x) if known else None for x in estimate.interval())
     return key | {
         "liquid": liquid,
@@ -253,21 +245,14 @@ def scan_estimate(points: pl.DataFrame, others: pl.DataFrame | None = None) -> i
     for s in squares:
         if len(s) > 1:
             roots = np.sqrt(s.mean(axis=1))
-            parts.append(
-                (float(np.var(roots if others is None else np.log(roots), ddof=1)) / len(s), len(s) - 1)
-            )
+            parts.append((float(np.var(roots if others is None else np.log(roots), ddof=1)) / len(s), len(s) - 1))
     variance = sum(v for v, _ in parts)
     return iv.Estimate(estimate.value, math.sqrt(variance), iv.satterthwaite(variance, parts))
 
 
 def one_factor_apart(a: Row, b: Row) -> bool:
     """Tell whether two groups differ in one thing only, or one of them is an untrained model."""
-    return (
-        a["dataset"] is None
-        or b["dataset"] is None
-        or a["model"] == b["model"]
-        or a["dataset"] == b["dataset"]
-    )
+    return a["dataset"] is None or b["dataset"] is None or a["model"] == b["model"] or a["dataset"] == b["dataset"]
 
 
 def judge(items: list[Row], quantity: str, scans: dict[str, dict] | None = None) -> list[Row]:
@@ -357,9 +342,7 @@ def compare(a: Row, b: Row, quantity: str, scans: dict[str, dict] | None = None)
         row["notes"] = [f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in poor] or ["no interval"]
         return row
     row["p_value"] = delta.p_value()
-    row["notes"] = sorted(
-        {f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in (a, b) if x["reason"]}
-    )
+    row["notes"] = sorted({f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in (a, b) if x["reason"]})
     if quantity in ("force_rmse", "scan_energy_rmse"):
         row["side"] = "a" if delta.value < 0 else "b"
     elif a.get("reference") is None:

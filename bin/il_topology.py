@@ -31,9 +31,7 @@ class Topology:
         self.ion = self.molecule_ion[self.molecule]
         self.charges_e = np.array([ion["charge"] for ion in copies], dtype=float)
         bonds = [
-            (start + i, start + j)
-            for ion, start in zip(copies, self.starts, strict=True)
-            for i, j in ion["bonds"]
+            (start + i, start + j) for ion, start in zip(copies, self.starts, strict=True) for i, j in ion["bonds"]
         ]
         self.bonds = np.array(bonds, dtype=int).reshape(-1, 2)
         self._levels = self._bond_tree()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+
 from il_task import UserError
 
 # glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
@@ -56,9 +57,7 @@ def environment(threads: int) -> dict[str, str]:
     return KEEP_MEMORY | dict(os.environ) | limits
 
 
-def run_tool(
-    name: str, command: Sequence[str], env: dict[str, str], cwd: Path, shown: Callable[[str], bool]
-) -> None:
+def run_tool(name: str, command: Sequence[str], env: dict[str, str], cwd: Path, shown: Callable[[str], bool]) -> None:
     """Run a program, called `name` in messages, in a folder; forward the lines of its output for which `shown` is true to standard error.
 
     Raises `UserError` with the last lines of the output where it fails.

@@ -74,15 +74,11 @@ def theory(labels: Row) -> str:
     engine = labels.get("engine")
     if engine == "xtb":
         return f"{labels.get('method', 'xTB')} (semi-empirical tight binding, not DFT)"
-    if engine in ("cp2k", "pyscf"):
+    if engine == "cp2k":
         parts = [labels.get("functional"), labels.get("dispersion"), labels.get("basis")]
         name = "-".join(str(p) for p in parts[:2] if p and p != "none")
-        return f"{name} / {parts[2]} ({ {'cp2k': 'CP2K', 'pyscf': 'PySCF'}[engine] })"
-    return (
-        f"{labels['theory']} (labels brought by the user)"
-        if labels.get("theory")
-        else "no labels in this study"
-    )
+        return f"{name} / {parts[2]} (CP2K)"
+    return f"{labels['theory']} (labels brought by the user)" if labels.get("theory") else "no labels in this study"
 
 
 def listed(words: Sequence[str]) -> str:
@@ -140,9 +136,7 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
         (True, "is second-hand"),
         (False, "is second-hand and without a temperature: not used"),
     ):
-        names = (
-            second.filter(pl.col("temperature_K").is_not_null() == dated)["liquid"].unique().sort().to_list()
-        )
+        names = second.filter(pl.col("temperature_K").is_not_null() == dated)["liquid"].unique().sort().to_list()
         if names:
             caveats.append(f"a reference of {listed(names)} {words}")
     if caveats:
@@ -173,9 +167,7 @@ def labellers(extra: Row) -> list[str]:
     return [
         m["id"]
         for m in extra["study"].get("models", [])
-        if m["framework"] == "xtb"
-        and labels.get("engine") == "xtb"
-        and m.get("method") == labels.get("method")
+        if m["framework"] == "xtb" and labels.get("engine") == "xtb" and m.get("method") == labels.get("method")
     ]
 
 
@@ -202,9 +194,7 @@ def liquid_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> l
     for state in dict.fromkeys(state_name(r) for r in good):
         here = [r for r in good if state_name(r) == state]
         against = {
-            v["model_a"]: v
-            for v in verdicts.to_dicts()
-            if v["model_b"] == "reference" and state_name(v) == state
+            v["model_a"]: v for v in verdicts.to_dicts() if v["model_b"] == "reference" and state_name(v) == state
         }
         parts = against_reference(here, against) if against else [range_of(here)]
         texts.append(f"{state}: {'; '.join(parts)}.")
@@ -261,9 +251,7 @@ def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> li
         beaten = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "a"]
         beaten += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "b"]
         level = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "not distinguishable"]
-        level += [
-            v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "not distinguishable"
-        ]
+        level += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "not distinguishable"]
         text = f"{best} has the lowest error{'' if liquid == 'all' else f' on {liquid}'}, {measured(here[0])}"
         if beaten:
             text += f"; it is better than {listed(sorted(beaten))}"
@@ -278,11 +266,7 @@ def verdict_words(v: Row) -> str:
     a, b = v["model_a"], v["model_b"]
     if v["verdict"] in ("a", "b"):
         winner, loser = (a, b) if v["verdict"] == "a" else (b, a)
-        better = (
-            "has the lower error than"
-            if v["property"].endswith("rmse")
-            else "is closer to the reference than"
-        )
+        better = "has the lower error than" if v["property"].endswith("rmse") else "is closer to the reference than"
         return f"{winner} {better} {loser}"
     if v["verdict"] == "differs":
         return f"{a} is off the reference" if b == "reference" else f"{a} and {b} differ; neither wins"

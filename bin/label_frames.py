@@ -90,6 +90,9 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: i
             return
         try:
             label = engine.label(atoms)
+        except UserError as error:
+            pipe.send(error.errors)
+            return
         except Exception:  # whatever an engine raises on one frame must cost one frame
             traceback.print_exc()
             label = Label(None, None, None, False, reason="engine_error")
@@ -112,10 +115,13 @@ class Worker:
                 self.start()
             assert self.pipe is not None
             self.pipe.send(atoms)
-            return self.pipe.recv()
+            word = self.pipe.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             self.close()
             return Label(None, None, None, False, reason="engine_crashed")
+        if isinstance(word, list):
+            raise UserError(*word)
+        return word
 
     def start(self) -> None:
         """Start the process; a mistake in the settings that the engine finds is raised here."""
@@ -145,9 +151,7 @@ class Worker:
         self.pipe = self.process = None
 
 
-def answers(
-    frames: Sequence[Atoms], module: str, settings: Mapping[str, Any], threads: int
-) -> Iterator[Answer]:
+def answers(frames: Sequence[Atoms], module: str, settings: Mapping[str, Any], threads: int) -> Iterator[Answer]:
     """Yield what the engine says of each frame, in order; overlapping atoms are not shown to it."""
     worker = Worker(module, settings, threads)
     try:
@@ -217,18 +221,14 @@ def label_chunk(settings: Mapping[str, Any], frames: Sequence[Atoms], out: str, 
         assert label.energy_ev is not None
         assert label.forces_ev_a is not None
         assert label.stress_ev_a3 is not None
-        set_label(
-            atoms, label.energy_ev, label.forces_ev_a, label.stress_ev_a3, theory, True, label.scf_steps
-        )
+        set_label(atoms, label.energy_ev, label.forces_ev_a, label.stress_ev_a3, theory, True, label.scf_steps)
         write_frames(f"{out}.labelled.extxyz", [atoms], append=True)
     pl.DataFrame(rows, schema=SCHEMA).write_parquet(f"{out}.labels.parquet")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", required=True, help="key of this task")
     parser.add_argument("--settings", required=True, type=Path, help="labels.json of the plan")
     parser.add_argument("--frames", required=True, type=Path, help="the chunk (extended XYZ)")

@@ -82,9 +82,7 @@ def read_trajectory(path: Path, topology: Topology) -> Trajectory | None:
             if not len(xyz):
                 break
             if xyz.shape[1] != len(topology):
-                raise il_task.UserError(
-                    f"{path.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}"
-                )
+                raise il_task.UserError(f"{path.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}")
             if not np.allclose(angles, 90, atol=1e-3):
                 raise il_task.UserError(f"{path.name}: the cell is not orthorhombic")
             good = np.isfinite(xyz).all(axis=(1, 2)) & (lengths > 0).all(axis=1)
@@ -148,9 +146,7 @@ def measure_diffusion(
     centres = il_stats.remove_drift(il_stats.unwrap(nvt.centres, nvt.edges), masses)
     rows = []
     for name in names:
-        d = il_stats.diffusion(
-            centres[:, topology.molecule_ion == name] * 1e-10, run["save_every_fs"] * 1e-15
-        )
+        d = il_stats.diffusion(centres[:, topology.molecule_ion == name] * 1e-10, run["save_every_fs"] * 1e-15)
         row = {
             "species": name,
             "diffusion_m2_s": d.D,
@@ -226,9 +222,7 @@ def measure(folder: Path, viscosity_pa_s: float | None = None) -> dict[str, pl.D
     """Return the tables density, diffusion, structure and survival of a run folder."""
     needed = ("run.json", "topology.json", "thermo.parquet")
     if missing := [name for name in needed if not (folder / name).is_file()]:
-        raise il_task.UserError(
-            *(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing)
-        )
+        raise il_task.UserError(*(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing))
     run = json.loads((folder / "run.json").read_text())
     topology = Topology.load(folder / "topology.json")
     nvt = read_trajectory(folder / "nvt.dcd", topology)
@@ -248,9 +242,7 @@ def measure(folder: Path, viscosity_pa_s: float | None = None) -> dict[str, pl.D
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, measure, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", required=True, help="the run's key, which the tables are named after")
     parser.add_argument("--run", type=Path, required=True, help="run folder of RUN_MD")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the tables to")

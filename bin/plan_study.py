@@ -146,9 +146,7 @@ def describe_box(
                 )
                 whole = False
                 continue
-            entry = {key: known[name][key] for key in ("smiles", "types", "hydrogen_types")} | {
-                "count": given
-            }
+            entry = {key: known[name][key] for key in ("smiles", "types", "hydrogen_types")} | {"count": given}
         else:
             entry = {"smiles": given.smiles, "types": None, "hydrogen_types": None, "count": given.count}
         try:
@@ -265,9 +263,7 @@ def check_ids(draft: Draft, problems: Problems) -> None:
         for index, item in items.items():
             name = item.get("id")
             if name in first:
-                problems.add(
-                    (section, index, "id"), f"{name!r} is already the id of {section}[{first[name]}]"
-                )
+                problems.add((section, index, "id"), f"{name!r} is already the id of {section}[{first[name]}]")
             elif name in RESERVED and section == "models":
                 problems.add((section, index, "id"), f"{name!r} is the name of measured values: give another")
             elif name is not None:
@@ -307,8 +303,7 @@ def check_weights(index: int, model: Mapping[str, Any], places: Places, problems
         ("licence", "of the weights, such as MIT"),
         (
             "mode",
-            "of the weights' use: zero-shot"
-            + ("" if model["framework"] == "deepmd" else ", finetune or replay"),
+            "of the weights' use: zero-shot" + ("" if model["framework"] == "deepmd" else ", finetune or replay"),
         ),
     ):
         if name in model and model[name] is None:
@@ -325,9 +320,7 @@ def check_weights(index: int, model: Mapping[str, Any], places: Places, problems
             while block := file.read(1 << 20):
                 digest.update(block)
         if digest.hexdigest() != model["sha256"]:
-            problems.add(
-                (*loc, "sha256"), f"{model['weights']} has sha256 {digest.hexdigest()}, not this one"
-            )
+            problems.add((*loc, "sha256"), f"{model['weights']} has sha256 {digest.hexdigest()}, not this one")
 
 
 def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, problems: Problems) -> None:
@@ -346,21 +339,15 @@ def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, 
             for name in repeated(list(model.get("datasets") or ())):
                 problems.add((*loc, "datasets"), f"{name!r} is given twice")
             if is_trained(model) and not given:
-                problems.add(
-                    (*loc, "datasets"), "no dataset to train on: give datasets, such as {both: [eq, neq]}"
-                )
+                problems.add((*loc, "datasets"), "no dataset to train on: give datasets, such as {both: [eq, neq]}")
         frames, mode = model.get("replay_frames"), model.get("mode")
         if frames is not None and mode != "replay":
             problems.add((*loc, "replay_frames"), "is used by mode replay only")
         elif mode == "replay" and frames is None and "replay_frames" in model:
-            problems.add(
-                (*loc, "replay_frames"), "missing: extxyz of the foundation model's own data, to replay"
-            )
+            problems.add((*loc, "replay_frames"), "missing: extxyz of the foundation model's own data, to replay")
         elif frames is not None and (wrong := missing_file(places, frames)):
             problems.add((*loc, "replay_frames"), wrong)
-        smooth, radius, axis, widths = (
-            model.get(k) for k in ("rcut_smth_A", "rcut_A", "axis_neurons", "neurons")
-        )
+        smooth, radius, axis, widths = (model.get(k) for k in ("rcut_smth_A", "rcut_A", "axis_neurons", "neurons"))
         if smooth is not None and radius is not None and smooth >= radius:
             problems.add((*loc, "rcut_smth_A"), f"{smooth:g} is not below rcut_A {radius:g}")
         if axis is not None and widths is not None and axis > widths[-1]:
@@ -394,9 +381,7 @@ def made_groups(draft: Draft) -> dict[str, int]:
     neq = sampling.neq
     groups = neq.packing.frames if neq.packing else 0
     if neq.oscillation:
-        groups += min(
-            neq.oscillation.frames, max(1, int(neq.oscillation.length_ps / neq.oscillation.period_ps))
-        )
+        groups += min(neq.oscillation.frames, max(1, int(neq.oscillation.length_ps / neq.oscillation.period_ps)))
     # These are made from the frames of a trajectory, and are in their groups.
     groups += min(sum(recipe.frames for recipe in (neq.volume_scan, neq.rattle) if recipe), TRAJECTORY_GROUPS)
     if groups:
@@ -417,9 +402,7 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
     if trained:
         which = f"models[{trained[0]}] is trained"
         if raw.get("labels") is None:
-            problems.add(
-                ("labels",), f"missing: {which}; give {{engine: xtb}}, or {{frames: ..., theory: ...}}"
-            )
+            problems.add(("labels",), f"missing: {which}; give {{engine: xtb}}, or {{frames: ..., theory: ...}}")
         elif raw.get("sampling") is None and not own and labels is not None:
             problems.add(("sampling",), f"missing: {which}; give {{eq: {{frames: ...}}, neq: {{...}}}}")
     if sampling:
@@ -474,9 +457,7 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
             problems.add(("datasets", name), f"{kind!r} is given twice")
         groups = sum((made or {}).get(kind, 0) for kind in set(kinds))
         if made is not None and 0 < groups < 3:
-            text = (
-                f"{groups} groups of frames: training, validation and test need one each; sample more frames"
-            )
+            text = f"{groups} groups of frames: training, validation and test need one each; sample more frames"
             problems.add(("datasets", name), text)
     valid, test = draft.get("split", "valid"), draft.get("split", "test")
     if valid and test and valid + test > 0.8:
@@ -575,9 +556,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
     """Return what the study will cost, as plan/estimate.json holds it."""
     counts = {index: frame_counts(study, index) for index in boxes}
     melt = study.equilibration
-    melt_steps = (
-        1000 * (melt.anneal_ps + melt.cool_ps + melt.settle_ps + melt.production_ps) / melt.timestep_fs
-    )
+    melt_steps = 1000 * (melt.anneal_ps + melt.cool_ps + melt.settle_ps + melt.production_ps) / melt.timestep_fs
     models = [model.model_dump() for model in study.models]
     md_steps = 1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.timestep_fs
     states = equilibrate_s = label_s = md_s = 0.0
@@ -595,9 +574,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
         if engine:
             law = il_estimate.LABELS[getattr(study.labels, "method", engine)]
             label_s += frames * law.core_s(box.atoms)
-        md_s += sum(
-            here * times(study, model) * il_estimate.md_core_s(model, box.atoms, md_steps) for model in models
-        )
+        md_s += sum(here * times(study, model) * il_estimate.md_core_s(model, box.atoms, md_steps) for model in models)
     kept = 1 - study.split.valid - study.split.test
     own = own_frames(study, places)
     mean_atoms = sum(box.atoms for box in boxes.values()) / len(boxes)
@@ -608,9 +585,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
             frames = own or sum(getattr(count, kind) for count in counts.values() for kind in kinds)
             cost = il_estimate.training_core_s(model, kept * frames, mean_atoms)
             trainings += [cost] * len(study.seeds)
-    labelled = (
-        sum(c.eq + c.neq + c.scan for c in counts.values()) if getattr(study.labels, "engine", None) else 0
-    )
+    labelled = sum(c.eq + c.neq + c.scan for c in counts.values()) if getattr(study.labels, "engine", None) else 0
     runs = int(states * sum(times(study, model) for model in models))
     stages = {
         "equilibrate": (int(states), "boxes", equilibrate_s),
@@ -624,9 +599,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
 def check_budget(found: dict[str, Any], problems: Problems) -> None:
     """Refuse a study that costs more than its own budget."""
     if found["total_core_hours"] > found["budget_core_hours"]:
-        parts = ", ".join(
-            f"{row['stage']} {row['core_hours']:g}" for row in found["stages"] if row["core_hours"]
-        )
+        parts = ", ".join(f"{row['stage']} {row['core_hours']:g}" for row in found["stages"] if row["core_hours"])
         problems.add(
             ("budget_core_hours",),
             f"{found['budget_core_hours']:g} is less than the {found['total_core_hours']:g} core-hours that "
@@ -654,9 +627,7 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
         for place, kelvin in enumerate(liquid.temperatures_K):
             if names == {"pyr14", "bf4"} and kelvin < PYR14BF4_LIQUID_K:
                 melts = f"PYR14BF4 melts at 424-{PYR14BF4_MELTS_K:g} K: call it supercooled"
-                add(
-                    (*loc, "temperatures_K", place), f"{kelvin:g} K: {melts}, or give {PYR14BF4_LIQUID_K:g} K"
-                )
+                add((*loc, "temperatures_K", place), f"{kelvin:g} K: {melts}, or give {PYR14BF4_LIQUID_K:g} K")
         if box.pairs < LIQUID_PAIRS:
             add(
                 (*loc, "ions"),
@@ -674,14 +645,10 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
             f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen: 0.5 fs is usual",
         )
     if study.md.npt_ps < DENSITY_PS:
-        text = (
-            f"{study.md.npt_ps:g} ps is too short for a density to converge: give {DENSITY_PS:g} ps or more"
-        )
+        text = f"{study.md.npt_ps:g} ps is too short for a density to converge: give {DENSITY_PS:g} ps or more"
         add(("md", "npt_ps"), text)
     if 0 < study.md.nvt_ps < DIFFUSION_PS:
-        text = (
-            f"{study.md.nvt_ps:g} ps is too short for diffusion to converge: give {DIFFUSION_PS:g} ps or more"
-        )
+        text = f"{study.md.nvt_ps:g} ps is too short for diffusion to converge: give {DIFFUSION_PS:g} ps or more"
         add(("md", "nvt_ps"), text)
     return lines
 
@@ -716,9 +683,7 @@ class Plan:
         writer.writerow(columns)
         for row in rows:
             values = (row[name] for name in columns)
-            writer.writerow(
-                [str(v).lower() if isinstance(v, bool) else "" if v is None else v for v in values]
-            )
+            writer.writerow([str(v).lower() if isinstance(v, bool) else "" if v is None else v for v in values])
         self.files[path] = text.getvalue()
 
 
@@ -976,41 +941,29 @@ def noting_errors(work: Callable[[], None], errors: Path | None) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", type=Path, metavar="FILE", help="the study file, YAML")
     parser.add_argument(
         "--assets", type=Path, default=Path("assets"), metavar="DIR", help="folder with ions, references"
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("plan"), metavar="DIR", help="folder to write the plan to"
-    )
-    parser.add_argument(
-        "--outdir", metavar="DIR", help="folder of the results: checked that it can be written"
-    )
+    parser.add_argument("--out", type=Path, default=Path("plan"), metavar="DIR", help="folder to write the plan to")
+    parser.add_argument("--outdir", metavar="DIR", help="folder of the results: checked that it can be written")
     parser.add_argument(
         "--base", metavar="DIR", help="what the study's paths are relative to (default: its own folder)"
     )
     parser.add_argument(
         "--files-unseen", action="store_true", help="do not look at the study's own files: they are elsewhere"
     )
-    parser.add_argument(
-        "--errors", type=Path, metavar="FILE", help="file to write the mistakes to, one line each"
-    )
+    parser.add_argument("--errors", type=Path, metavar="FILE", help="file to write the mistakes to, one line each")
     parser.add_argument("--id", default="plan", help="key of the task")
-    parser.add_argument(
-        "--schema", action="store_true", help="print the JSON schema of the study file and stop"
-    )
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of the study file and stop")
     args = parser.parse_args(argv)
     if args.schema:
         print(schema(), end="")
         return 0
     if args.study is None:
         parser.error("--study is required")
-    return il_task.run(
-        "PLAN_STUDY", lambda: noting_errors(lambda: plan_study(args), args.errors), task_id=args.id
-    )
+    return il_task.run("PLAN_STUDY", lambda: noting_errors(lambda: plan_study(args), args.errors), task_id=args.id)
 
 
 if __name__ == "__main__":

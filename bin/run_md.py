@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import ase.io
-import il_md
-import il_models
-import il_task
 import numpy as np
 import polars as pl
 from ase import Atoms
-from il_topology import Topology
 from mdtraj.formats import DCDTrajectoryFile
+
+import il_md
+import il_models
+import il_task
+from il_topology import Topology
 
 THERMO_FS = 10.0  # densities and pressures are kept this often
 # The mean density of the NVT run is taken over this last part of the NPT run.
@@ -134,11 +135,12 @@ def run_phase(
     return max(survived, 0) * timestep_fs / 1000, ended
 
 
-def run_md(settings: dict[str, Any], state: Path, model: Path, out: Path, threads: int) -> dict[str, Any]:
-    """Run NPT and NVT, write the run folder, and return what run.json holds."""
+def run_md(settings: dict[str, Any], state: Path, model: Path, out: Path, threads: int) -> None:
+    """Run NPT and NVT and write the run folder."""
     out.mkdir(parents=True, exist_ok=True)
     topology = Topology.load(state / "topology.json")
     atoms = ase.io.read(state / "start.extxyz")
+    assert isinstance(atoms, Atoms)  # one frame
     atoms.calc = il_models.load_calculator(model, state, threads, hydrostatic=True)
     atoms.get_potential_energy()  # the first call compiles and allocates: it is not timed
     for name in ("topology.json", "topology.pdb"):
@@ -173,14 +175,11 @@ def run_md(settings: dict[str, Any], state: Path, model: Path, out: Path, thread
         "device": il_models.device_name(atoms.calc),
     }
     (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
-    return record
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", required=True, help="the run's key")
     parser.add_argument("--settings", type=Path, required=True, help="the run's settings, JSON of PLAN_STUDY")
     parser.add_argument("--state", type=Path, required=True, help="folder of the equilibrated liquid")
@@ -189,9 +188,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     args = parser.parse_args(argv)
     settings = json.loads(args.settings.read_text())
-    return il_task.run(
-        "RUN_MD", lambda: run_md(settings, args.state, args.model, args.out, args.threads), args.id
-    )
+    return il_task.run("RUN_MD", lambda: run_md(settings, args.state, args.model, args.out, args.threads), args.id)
 
 
 if __name__ == "__main__":

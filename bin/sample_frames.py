@@ -178,9 +178,7 @@ class State:
         platform = openmm.Platform.getPlatformByName("CPU")
         return openmm.Context(system, integrator, platform, {"Threads": "1", "DeterministicForces": "true"})
 
-    def thaw(
-        self, context: openmm.Context, positions: np.ndarray, edges: np.ndarray, seed: int
-    ) -> np.ndarray:
+    def thaw(self, context: openmm.Context, positions: np.ndarray, edges: np.ndarray, seed: int) -> np.ndarray:
         """Run a moment without constraints from new velocities at the state's temperature."""
         context.getIntegrator().setRandomNumberSeed(seed)
         context.reinitialize()
@@ -217,9 +215,7 @@ def number(*parts: int | str) -> int:
     return int(np.random.SeedSequence(words).generate_state(1)[0] % (2**31 - 1)) + 1
 
 
-def scaled(
-    topology: Topology, positions: np.ndarray, edges: np.ndarray, scale: float
-) -> tuple[np.ndarray, np.ndarray]:
+def scaled(topology: Topology, positions: np.ndarray, edges: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Return positions and edges with the ions' centres of mass scaled and the ions kept as they are."""
     centres = topology.centres(positions)
     return positions + (scale - 1) * centres[topology.molecule], edges * scale
@@ -288,9 +284,7 @@ def swinging_run(state: State, given: dict[str, Any], frames: int, seed: int) ->
     """Run one oscillation and yield `frames` candidates; a period of the box is a group."""
     amplitude, period = given["box_amplitude"], given["period_ps"]
     positions, start_edges = state.frame(0)
-    context = state.context(
-        (1 - amplitude) * start_edges.min(), OSCILLATION_TIMESTEP_PS, OSCILLATION_FRICTION_PS
-    )
+    context = state.context((1 - amplitude) * start_edges.min(), OSCILLATION_TIMESTEP_PS, OSCILLATION_FRICTION_PS)
     integrator = context.getIntegrator()
     integrator.setRandomNumberSeed(seed)
     context.reinitialize()
@@ -304,9 +298,7 @@ def swinging_run(state: State, given: dict[str, Any], frames: int, seed: int) ->
             step += 1
             phase = 2 * np.pi * step * stride_ps / period
             swing = np.sin(phase / TEMPERATURE_PERIOD_RATIO)
-            integrator.setTemperature(
-                max(state.temperature_K + given["temperature_amplitude_K"] * swing, 1.0)
-            )
+            integrator.setTemperature(max(state.temperature_K + given["temperature_amplitude_K"] * swing, 1.0))
             factor = start_edges[0] * (1 + amplitude * np.sin(phase)) / edges[0]
             positions, edges = scaled(state.topology, get_positions(context), edges, factor)
             set_box(context, positions, edges)
@@ -473,9 +465,7 @@ def sample(settings: dict[str, Any], states: Sequence[State]) -> tuple[list[Atom
     states = sorted(states, key=lambda state: (state.temperature_K, state.replica))
     wanted = list(requests(settings["sampling"]))
     errors = [
-        f"{s.key}: is a state of {s.topology.liquid}, not {liquid}"
-        for s in states
-        if s.topology.liquid != liquid
+        f"{s.key}: is a state of {s.topology.liquid}, not {liquid}" for s in states if s.topology.liquid != liquid
     ]
     if any(state.system_xml is None for state in states):
         errors += [
@@ -498,9 +488,7 @@ def sample(settings: dict[str, Any], states: Sequence[State]) -> tuple[list[Atom
         row = {"liquid": liquid, "recipe": recipe, "kind": kind, "requested": requested, "kept": len(kept)}
         if recipe == "equilibrium":
             row["requested"] *= len(states)
-            row["spacing_frames"] = min(
-                state.usable / len(chosen(state, given["frames"])) for state in states
-            )
+            row["spacing_frames"] = min(state.usable / len(chosen(state, given["frames"])) for state in states)
             row["inefficiency_frames"] = max(state.inefficiency for state in states)
         rows.append(row | counts)
     if not frames:
@@ -510,9 +498,7 @@ def sample(settings: dict[str, Any], states: Sequence[State]) -> tuple[list[Atom
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", required=True, help="key of this task")
     parser.add_argument("--settings", required=True, type=Path, help="samples/LIQUID.json of the plan")
     parser.add_argument("--states", required=True, nargs="+", type=Path, help="state folders of the liquid")

@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import il_task
 import numpy as np
 import polars as pl
 from ase import Atoms
 from ase.data import chemical_symbols
+
+import il_task
 from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, read_frames, write_frames
 
 TEST_RECIPE = "test_scan"
@@ -165,10 +166,16 @@ def check_labels(labels: pl.DataFrame, max_failed_fraction: float) -> int:
     theories = sorted(labels["theory_id"].drop_nulls().unique())
     errors = []
     if len(theories) > 1:
-        errors.append(f"labels: {len(theories)} levels of theory ({', '.join(theories)}); one dataset can hold only one")
+        errors.append(
+            f"labels: {len(theories)} levels of theory ({', '.join(theories)}); one dataset can hold only one"
+        )
     bad = labels.filter(~pl.col("converged") | pl.col("reason").is_not_null())
     if len(bad) > max_failed_fraction * len(labels):
-        reasons = bad.group_by(pl.col("reason").fill_null("not_converged")).len().sort("len", "reason", descending=[True, False])
+        reasons = (
+            bad.group_by(pl.col("reason").fill_null("not_converged"))
+            .len()
+            .sort("len", "reason", descending=[True, False])
+        )
         listed = ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows())
         errors.append(
             f"labels.max_failed_fraction: {len(bad)} of {len(labels)} labels failed ({len(bad) / len(labels):.1%}; {listed}), "
@@ -238,7 +245,9 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
         if not members
     ]
     if not test:
-        empty.append("split.test: no frame is left for the test set; add sampling.test_scan, or sample more trajectories")
+        empty.append(
+            "split.test: no frame is left for the test set; add sampling.test_scan, or sample more trajectories"
+        )
     if empty:
         raise il_task.UserError(*empty)
 

@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import il_task
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+
+import il_task
 from il_training import environment, read_inputs, run_tool, write_card, write_curve
 
 # The learning rate falls by this factor, exponentially, over the training; the weights of the loss go with it.
@@ -160,7 +161,9 @@ def train(args: argparse.Namespace) -> None:
         ["freeze", "-c", str(last), "-o", "model_frozen.pth"],
         ["compress", "-i", "model_frozen.pth", "-o", "model.pth"],
     ]
-    run_tool("dp --pt", [sys.executable, "-c", DP, json.dumps(commands)], env, scratch, lambda line: " val: rmse" in line)
+    run_tool(
+        "dp --pt", [sys.executable, "-c", DP, json.dumps(commands)], env, scratch, lambda line: " val: rmse" in line
+    )
     args.out.mkdir(parents=True, exist_ok=True)
     for name in ("model_frozen.pth", "model.pth"):
         shutil.copyfile(scratch / name, args.out / name)
@@ -177,7 +180,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--id", required=True, help="key of the model")
     parser.add_argument("--settings", type=Path, required=True, metavar="models/KEY.json", help="settings of the plan")
-    parser.add_argument("--dataset", type=Path, required=True, help="folder of the dataset, with deepmd/train and valid")
+    parser.add_argument(
+        "--dataset", type=Path, required=True, help="folder of the dataset, with deepmd/train and valid"
+    )
     parser.add_argument("--summary", type=Path, required=True, metavar="dataset.json", help="what the split wrote")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="default: %(default)s")

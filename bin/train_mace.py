@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import il_task
 import numpy as np
 from ase.data import atomic_numbers
+
+import il_task
 from il_training import environment, read_inputs, run_tool, write_card, write_curve
 
 # The learning rate falls by this factor, exponentially, over the training: most of the accuracy of a short one comes late.

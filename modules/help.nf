@@ -5,8 +5,8 @@ def parameters() {
 }
 
 // Print every parameter with its default and stop, when --help is given.
-def help() {
-    if (!params.help.toString().toBoolean()) {
+def help(given) {
+    if (!given.help.toString().toBoolean()) {
         return
     }
     def lines = parameters().collect { name, about ->
@@ -25,9 +25,9 @@ def help() {
 }
 
 // A mistyped parameter would be ignored in silence: refuse it instead.
-def refuse_unknown_parameters() {
+def refuse_unknown_parameters(given) {
     def known = parameters().keySet()
-    def unknown = params.keySet().findAll { name -> !(name in known) && !name.contains('-') }
+    def unknown = given.keySet().findAll { name -> !(name in known) && !name.contains('-') }
     if (unknown) {
         error(unknown.collect { name -> "--${name}: unknown parameter; known: ${known.sort().join(', ')}" }.join('\n'))
     }

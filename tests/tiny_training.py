@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import il_frames
 import numpy as np
 import polars as pl
-import split_dataset
 from ase import Atoms
 from ase.calculators.lj import LennardJones
+
+import il_frames
+import split_dataset
 
 THEORY = "0123456789ab"
 
@@ -29,7 +30,9 @@ def make_frames(count: int, seed: int = 1) -> list[Atoms]:
     for i in range(count):
         symbols = "LiFFLiFLiLiF" if i % 4 else "LiFFLiFLi"
         edge = 4.3 + 0.4 * rng.random()
-        atoms = Atoms(symbols, (grid[: 8 if i % 4 else 6] + 0.25) * edge / 2, cell=[edge, edge * 1.02, edge * 1.04], pbc=True)
+        atoms = Atoms(
+            symbols, (grid[: 8 if i % 4 else 6] + 0.25) * edge / 2, cell=[edge, edge * 1.02, edge * 1.04], pbc=True
+        )
         atoms.positions += rng.normal(scale=0.1, size=atoms.positions.shape)
         made = il_frames.make_frame(
             atoms.numbers, atoms.positions, atoms.cell.array, np.arange(len(atoms)),
@@ -49,13 +52,23 @@ def make_dataset(folder: Path, count: int = 36) -> Path:
     rows = [{"frame_id": f.info["frame_id"], "theory_id": THEORY, "converged": True, "reason": None} for f in frames]
     pl.DataFrame(rows, schema_overrides={"reason": pl.String}).write_parquet(folder / "a.labels.parquet")
     settings = {"datasets": {"eq": ["eq"]}, "split": {"valid": 0.15, "test": 0.1, "seed": 1}, "max_failed_fraction": 0}
-    split_dataset.split_dataset(settings, [folder / "a.labelled.extxyz"], [folder / "a.labels.parquet"], folder / "split")
+    split_dataset.split_dataset(
+        settings, [folder / "a.labelled.extxyz"], [folder / "a.labels.parquet"], folder / "split"
+    )
     return folder / "split"
 
 
 def write_settings(path: Path, settings: dict[str, Any]) -> Path:
     """Write the settings of a model of the dataset eq."""
-    identity = {"id": "m-eq-s1", "model": "m", "dataset": "eq", "seed": 1, "theory_id": THEORY, "mode": None, "weights": None}
+    identity = {
+        "id": "m-eq-s1",
+        "model": "m",
+        "dataset": "eq",
+        "seed": 1,
+        "theory_id": THEORY,
+        "mode": None,
+        "weights": None,
+    }
     path.write_text(json.dumps(identity | settings))
     return path
 

@@ -36,14 +36,9 @@ def write_study(root: Path, seed: int = 7) -> list[str]:
     """Write everything COMPARE_MODELS reads, with known numbers; return its command line without --outdir."""
     rng = np.random.default_rng(seed)
     trained = [
-        (m, f, d, s)
-        for m, f in (("mace", "mace"), ("dpmd", "deepmd"))
-        for d in ("eq", "both")
-        for s in (1, 2, 3)
+        (m, f, d, s) for m, f in (("mace", "mace"), ("dpmd", "deepmd")) for d in ("eq", "both") for s in (1, 2, 3)
     ]
-    models = [(f"{m}-{d}-s{s}", m, f, d, s) for m, f, d, s in trained] + [
-        ("clp", "clp", "classical", None, None)
-    ]
+    models = [(f"{m}-{d}-s{s}", m, f, d, s) for m, f, d, s in trained] + [("clp", "clp", "classical", None, None)]
     write_plan(root / "plan", models)
     write_data(root, rng)
     for key, model, framework, dataset, s in models[:-1]:
@@ -62,9 +57,7 @@ def write_study(root: Path, seed: int = 7) -> list[str]:
     }
     (root / "tasks").mkdir()
     ids = [("TRAIN_MACE" if m[2] == "mace" else "TRAIN_DEEPMD", m[0]) for m in models[:-1]]
-    ids += [("RUN_MD", f"{x[0]}-430K-r{x[1]}-{x[2]}") for x in runs] + [
-        ("LABEL_FRAMES", f"c{i}") for i in range(9)
-    ]
+    ids += [("RUN_MD", f"{x[0]}-430K-r{x[1]}-{x[2]}") for x in runs] + [("LABEL_FRAMES", f"c{i}") for i in range(9)]
     ids += [("EVALUATE_MODEL", m[0]) for m in models[:-1]]
     for i, (process, task) in enumerate(ids):
         cost = {
@@ -106,12 +99,7 @@ def write_plan(plan: Path, models: list[tuple]) -> None:
     (plan / "models.csv").write_text("\n".join(lines) + "\n")
     states = [f"{x}-430K-r{r},{x}-r{r},{x},430,{r}" for x in DENSITY for r in (1, 2)]
     (plan / "states.csv").write_text("key,box,liquid,temperature_K,replica\n" + "\n".join(states) + "\n")
-    runs = [
-        f"{x}-430K-r{r}-{m[0]},{x},{x}-430K-r{r},{m[0]},{m[2]}"
-        for x in DENSITY
-        for r in (1, 2)
-        for m in models
-    ]
+    runs = [f"{x}-430K-r{r}-{m[0]},{x},{x}-430K-r{r},{m[0]},{m[2]}" for x in DENSITY for r in (1, 2) for m in models]
     (plan / "runs.csv").write_text("key,liquid,state,model_key,framework\n" + "\n".join(runs) + "\n")
     references = [
         "pyr14bf4,density,,430,1070,kg/m3,,,1,a note about the paper,true",
@@ -157,11 +145,7 @@ def write_data(root: Path, rng: np.random.Generator) -> None:
             )
             if failed:
                 continue
-            split = (
-                "test"
-                if recipe == "test_scan"
-                else ("train", "train", "train", "train", "valid", "test")[i // 20]
-            )
+            split = "test" if recipe == "test_scan" else ("train", "train", "train", "train", "valid", "test")[i // 20]
             data = [None] if split == "test" else [d for d in ("eq", "both") if d == "both" or recipe == "eq"]
             rows += [frame | {"dataset": d, "split": split} for d in data]
     for k in range(0, len(labels), 20):
@@ -214,10 +198,7 @@ def write_model(
             "set": w,
             "quantity": "force_rmse",
             "unit": "eV/A",
-            "value": rmse
-            * (1 + 8 * math.exp(-s / 7))
-            * (0.85 if w == "train" else 1)
-            * (1 + 0.02 * rng.normal()),
+            "value": rmse * (1 + 8 * math.exp(-s / 7)) * (0.85 if w == "train" else 1) * (1 + 0.02 * rng.normal()),
         }
         for s in steps
         for w in ("train", "valid")
@@ -229,9 +210,7 @@ def write_model(
         ("force_rotation", "all", "all", 0.3),
         ("force_vibration", "all", "all", 0.93),
     ]
-    views += [
-        ("force", "element", e, f) for e, f in (("B", 1.5), ("C", 1.2), ("F", 1.0), ("H", 0.6), ("N", 1.6))
-    ]
+    views += [("force", "element", e, f) for e, f in (("B", 1.5), ("C", 1.2), ("F", 1.0), ("H", 0.6), ("N", 1.6))]
     views += [("force", "ion", e, f) for e, f in (("bf4", 1.1), ("pyr14", 0.9), ("tfsi", 1.2))]
     views += [
         ("force", "recipe", e, f)
@@ -400,8 +379,7 @@ def write_run(
             1 + np.exp(-4 * (r - peak - shift + 1.6))
         )
         rows += [
-            base
-            | {"quantity": "rdf", "pair": pair, "r_A": float(x), "value": float(y), "standard_error": 0.02}
+            base | {"quantity": "rdf", "pair": pair, "r_A": float(x), "value": float(y), "standard_error": 0.02}
             for x, y in zip(r, g, strict=True)
         ]
     rows.append(
@@ -490,9 +468,7 @@ def test_difference_covers_and_holds_its_level() -> None:
         delta = iv.difference(a, b)
         low, high = delta.interval()
         hits += low <= 3 <= high
-        assert (iv.Estimate(delta.value - 3, delta.standard_error, delta.dof).p_value() >= 0.05) == (
-            low <= 3 <= high
-        )
+        assert (iv.Estimate(delta.value - 3, delta.standard_error, delta.dof).p_value() >= 0.05) == (low <= 3 <= high)
     assert 0.92 < hits / 800 < 0.995
 
 
@@ -516,9 +492,7 @@ def test_jackknife_covers() -> None:
     assert math.isnan(iv.rmse_over_points(np.ones((1, 2)), ["a", "b"]).standard_error)
 
 
-def item(
-    model: str, value: float, error: float, converged: bool = True, reference: float | None = None
-) -> ils.Row:
+def item(model: str, value: float, error: float, converged: bool = True, reference: float | None = None) -> ils.Row:
     row = {
         "liquid": "x",
         "temperature_K": T,
@@ -558,9 +532,7 @@ def verdict(rows: list[ils.Row], a: str, b: str) -> str:
     ],
 )
 def test_known_differences(a: float, b: float, reference: float | None, expected: str) -> None:
-    rows = ils.judge(
-        [item("a", a, 3.0, reference=reference), item("b", b, 3.0, reference=reference)], "density"
-    )
+    rows = ils.judge([item("a", a, 3.0, reference=reference), item("b", b, 3.0, reference=reference)], "density")
     assert verdict(rows, "a-d", "b-d") == expected
 
 
@@ -649,8 +621,7 @@ def test_verdicts_of_the_known_study(result: Path) -> None:
 
     def of(quantity: str, a: str, b: str, liquid: str) -> str:
         pair = verdicts.filter(property=quantity, liquid=liquid).filter(
-            (pl.col("model_a") == a) & (pl.col("model_b") == b)
-            | (pl.col("model_a") == b) & (pl.col("model_b") == a)
+            (pl.col("model_a") == a) & (pl.col("model_b") == b) | (pl.col("model_a") == b) & (pl.col("model_b") == a)
         )
         row = pair.to_dicts()[0]
         word = row["verdict"]
@@ -669,10 +640,7 @@ def test_verdicts_of_the_known_study(result: Path) -> None:
     assert set(verdicts["verdict"]) <= {"a", "b", "differs", "not distinguishable", "not converged"}
     second = verdicts.filter(pl.col("model_b") == "reference", pl.col("liquid") == "pyr14bf4")
     assert second["reason"].str.contains("second-hand").all()
-    assert (
-        verdicts.filter(pl.col("model_a").str.contains("mace-eq") & (pl.col("model_b") == "dpmd-both")).height
-        == 0
-    )
+    assert verdicts.filter(pl.col("model_a").str.contains("mace-eq") & (pl.col("model_b") == "dpmd-both")).height == 0
 
 
 def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
@@ -719,16 +687,12 @@ def test_same_input_same_bytes_even_when_staged_by_links(
     monkeypatch.chdir(tmp_path)
     assert compare_models.main([*arguments, "--outdir", str(tmp_path / "out")]) == 0
     names = sorted(p.relative_to(result) for p in result.rglob("*") if p.is_file())
-    assert names == sorted(
-        p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*") if p.is_file()
-    )
+    assert names == sorted(p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*") if p.is_file())
     for name in names:
         assert (result / name).read_bytes() == (tmp_path / "out" / name).read_bytes(), name
 
 
-def test_a_plan_alone_still_gives_every_run_and_a_page(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_alone_still_gives_every_run_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All tasks failed: each planned run is there as missing, and the page says that there is no verdict."""
     write_study(tmp_path / "in")
     monkeypatch.chdir(tmp_path)
@@ -769,9 +733,7 @@ def test_page_says_semi_empirical_and_short(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     assert compare_models.main(["--plan", str(plan)]) == 0
     page = (tmp_path / "report.html").read_text()
-    assert (
-        "semi-empirical tight binding, not DFT" in page and "the runs are short (2 ps each)" in page.lower()
-    )
+    assert "semi-empirical tight binding, not DFT" in page and "the runs are short (2 ps each)" in page.lower()
     assert "<title>&lt;b&gt;&amp;" in page
 
 

@@ -125,9 +125,7 @@ def test_thermo_follows_the_schedule(state: Path) -> None:
     assert thermo["phase"].unique(maintain_order=True).to_list() == [
         "heat", "compress", "anneal", "cool", "settle", "production",
     ]  # fmt: skip
-    assert thermo["time_ps"].to_list() == sorted(thermo["time_ps"]) and thermo["time_ps"][
-        -1
-    ] == pytest.approx(3.2)
+    assert thermo["time_ps"].to_list() == sorted(thermo["time_ps"]) and thermo["time_ps"][-1] == pytest.approx(3.2)
     heat = thermo.filter(pl.col("phase") == "heat")
     assert heat["volume_A3"].n_unique() == 1 and heat["volume_A3"].n_unique() < len(heat)
     assert thermo.filter(pl.col("phase") == "production")["volume_A3"].n_unique() > 5
@@ -137,14 +135,10 @@ def test_the_potential_energy_is_that_of_the_frame(state: Path) -> None:
     """The last row of thermo and start.extxyz, evaluated again from the files alone."""
     start = ase.io.read(state / "start.extxyz")
     system = openmm.XmlSerializer.deserialize((state / "system.xml").read_text())
-    context = openmm.Context(
-        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
-    )
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
     context.setPeriodicBoxVectors(*(openmm.Vec3(*row) for row in np.array(start.cell) / 10))
     context.setPositions(start.positions / 10)
-    energy = (
-        context.getState(energy=True).getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole) / 96.48533
-    )
+    energy = context.getState(energy=True).getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole) / 96.48533
     recorded = pl.read_parquet(state / "thermo.parquet")["potential_energy_ev"][-1]
     assert energy == pytest.approx(recorded, abs=0.01)
 
@@ -226,18 +220,14 @@ def test_what_is_no_liquid_is_refused(engine: Fake, message: str) -> None:
     assert "\n" not in error.value.errors[0]
 
 
-def test_a_step_too_long_is_the_users_mistake(
-    box: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_step_too_long_is_the_users_mistake(box: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, box, "broken", timestep_fs=25.0) == 2
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error")]
     assert len(lines) == 1 and "lower equilibration.timestep_fs" in lines[0]
     assert not (tmp_path / "broken").exists()
 
 
-def test_a_box_below_twice_the_cutoff_says_so(
-    box: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_box_below_twice_the_cutoff_says_so(box: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     tight = tmp_path / "tight"
     tight.mkdir()
     for name in ("box.extxyz", "topology.json"):

@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import evaluate_model as em
-import il_frames
 import numpy as np
 import polars as pl
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.lj import LennardJones
+
+import evaluate_model as em
+import il_frames
 
 MASSES = np.array([12.0, 1.0, 1.0, 16.0, 19.0, 7.0, 7.0])
 MOLECULE = np.array([0, 0, 0, 0, 1, 2, 2])  # bent, single atom, linear
@@ -74,7 +75,9 @@ def test_single_atoms_only_translate_and_vibration_is_inert() -> None:
 def pair_fluid(seed: int = 3) -> Atoms:
     """Diatomic molecules, as whole molecules, in a box with Lennard-Jones forces between all atoms."""
     rng = np.random.default_rng(seed)
-    centres = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * 6.0 + rng.normal(scale=0.2, size=(8, 3))
+    centres = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * 6.0 + rng.normal(
+        scale=0.2, size=(8, 3)
+    )
     axes = rng.normal(size=(8, 3))
     axes *= 1.4 / np.linalg.norm(axes, axis=1)[:, None]
     positions = np.stack([centres + axes, centres - axes], axis=1).reshape(-1, 3)
@@ -146,7 +149,7 @@ class Shifted(Calculator):
     ) -> None:
         super().calculate(atoms, properties, system_changes)
         volume = atoms.get_volume()
-        if 12.0 * 12.2 * 12.4 * 1.3 < volume:
+        if volume > 12.0 * 12.2 * 12.4 * 1.3:
             raise RuntimeError("box too large\nsecond line")
         base = LennardJones(sigma=2.6, epsilon=0.05 * 1.1, rc=5.9, smooth=True)
         work = atoms.copy()
@@ -248,7 +251,9 @@ def test_parity_is_bounded_and_centred(evaluated: dict[str, pl.DataFrame]) -> No
     assert abs(parity.filter(pl.col("quantity") == "energy_per_atom")["predicted"].mean()) < 1
 
 
-def test_classical_model_needs_its_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_classical_model_needs_its_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clp").mkdir()
     (tmp_path / "clp" / "model.json").write_text(json.dumps({"framework": "classical", "files": {}}))

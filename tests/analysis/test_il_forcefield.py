@@ -36,10 +36,7 @@ def ion(name: str, count: int = 1) -> dict[str, Any]:
 
 def raw_terms() -> dict[str, list[dict[str, Any]]]:
     sections = yaml.safe_load((ASSETS / "forcefields/clandp.yaml").read_text())["sections"]
-    return {
-        key: [t for s in sections for t in s.get(key, [])]
-        for key in ("bonds", "angles", "torsions", "impropers")
-    }
+    return {key: [t for s in sections for t in s.get(key, [])] for key in ("bonds", "angles", "torsions", "impropers")}
 
 
 def energies(system: openmm.System, positions_A: np.ndarray) -> dict[str, float]:
@@ -47,9 +44,7 @@ def energies(system: openmm.System, positions_A: np.ndarray) -> dict[str, float]
         force.setForceGroup(group)
         if isinstance(force, openmm.NonbondedForce):
             force.setEwaldErrorTolerance(1e-6)
-    context = openmm.Context(
-        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
-    )
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
     context.setPositions(positions_A / 10)
     return {
         force.getName(): context.getState(energy=True, groups={group})
@@ -165,9 +160,7 @@ def test_stretched_bf4_by_hand() -> None:
     assert found["angles"] == pytest.approx(6 * 0.5 * 669.5 * np.radians(tetrahedral - 109.5) ** 2, rel=1e-4)
 
 
-def slow_nonbonded(
-    topology: Topology, x: np.ndarray, edge: float, cutoff: float
-) -> tuple[float, float, float]:
+def slow_nonbonded(topology: Topology, x: np.ndarray, edge: float, cutoff: float) -> tuple[float, float, float]:
     """Return LJ within the cut-off, LJ of 1-4 pairs and the Ewald energy (kJ/mol) by loops over pairs."""
     types = [FIELD["types"][t] for k in topology.ions for _ in range(k["count"]) for t in k["types"]]
     q = np.array([t["charge_e"] for t in types])
@@ -279,9 +272,7 @@ def test_forces_are_the_gradient() -> None:
     x = np.concatenate([geometry(k["smiles"]) for k in topology.ions])
     x[topology.molecule == 1] += [0.0, 6.0, 1.0]
     system = build_system(topology, np.eye(3) * 20, 9.0, FIELD)
-    context = openmm.Context(
-        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
-    )
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
 
     def energy(positions: np.ndarray) -> float:
         context.setPositions(positions / 10)
@@ -332,9 +323,7 @@ def test_start_geometries_have_sound_bonds() -> None:
 
 def test_pf6_starts_octahedral_with_the_trans_pairs_left_out() -> None:
     kind = ion("pf6")
-    found = energies(
-        build_system(Topology("t", [kind]), np.eye(3) * 30, 9.0, FIELD), geometry(kind["smiles"]) + 15
-    )
+    found = energies(build_system(Topology("t", [kind]), np.eye(3) * 30, 9.0, FIELD), geometry(kind["smiles"]) + 15)
     assert found["angles"] == pytest.approx(0.0, abs=1e-6)
 
 
@@ -406,9 +395,7 @@ def test_ions_hold_apart_in_a_minimised_pair() -> None:
     """Minimised, the bonds are those of the force field: S-N of TFSI is 1.57 A whatever the start."""
     topology = Topology("t", [ion("tfsi")])
     system = build_system(topology, np.eye(3) * 30, 9.0, FIELD)
-    context = openmm.Context(
-        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
-    )
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
     context.setPositions((geometry(IONS["tfsi"]["smiles"]) + 15) / 10)
     openmm.LocalEnergyMinimizer.minimize(context, 1.0)
     x = context.getState(positions=True).getPositions(asNumpy=True).value_in_unit(unit.angstrom)

@@ -143,9 +143,7 @@ def test_a_breach_of_the_contract_is_named(tmp_path):
     assert len(caught.value.errors) == 3
 
 
-@pytest.mark.parametrize(
-    "text", ["\n", "not a number\n\n", '6\nLattice="1 0 0"\nLi 0 0 0\n', "2\n\nLi 0 0 0\nLi 0\n"]
-)
+@pytest.mark.parametrize("text", ["\n", "not a number\n\n", '6\nLattice="1 0 0"\nLi 0 0 0\n', "2\n\nLi 0 0 0\nLi 0\n"])
 def test_an_unreadable_file_is_one_line(tmp_path, text):
     path = tmp_path / "bad.extxyz"
     path.write_text(text)

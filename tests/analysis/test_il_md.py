@@ -1,10 +1,11 @@
 """The integrators against the laws of the ensembles, and the watch against faults put in on purpose."""
 
-import il_md
 import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
+
+import il_md
 
 FS_BAR = {"timestep_fs": 4.0, "temperature_K": 400.0}
 
@@ -45,9 +46,7 @@ def test_ideal_gas_has_the_volume_of_the_isobaric_ensemble() -> None:
     # <V> = (N + 1) kT/p: with N = 5 the N + 1 is 20 % away from N, far outside the error.
     n, pressure_bar = 5, 2000.0
     atoms, rng = gas(n, 8.0, 0.0, seed=3)
-    dynamics = il_md.npt(
-        atoms, **FS_BAR, pressure_bar=pressure_bar, thermostat_fs=50, barostat_fs=100, rng=rng
-    )
+    dynamics = il_md.npt(atoms, **FS_BAR, pressure_bar=pressure_bar, thermostat_fs=50, barostat_fs=100, rng=rng)
     volumes = []
     for _ in range(20000):
         dynamics.run(1)
@@ -125,6 +124,12 @@ def test_watch_is_silent_on_a_healthy_run() -> None:
     assert watch.check(atoms) is None
     atoms.positions += 100 * 12  # whole boxes away: the same structure
     assert watch.check(atoms) is None
+
+
+def test_a_contact_of_a_single_atom_ion_is_no_bond() -> None:
+    atoms = Atoms("HFLi", positions=[[1, 1, 1], [1.92, 1, 1], [3.7, 1, 1]], cell=[12] * 3, pbc=True)
+    watch = il_md.Watch(atoms, np.array([[0, 1]]), np.array([0, 0, 1]), 300.0)
+    assert watch.check(atoms) is None  # Li-F at 1.78 A, the sum of the covalent radii is 1.85 A
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import ase.io
-import build_liquid
-import il_models
 import numpy as np
 import pytest
 from ase import Atoms
+
+import build_liquid
+import il_models
 from il_task import UserError
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -108,7 +109,9 @@ def test_xtb_stress_is_the_derivative_of_its_energy(method: str, tmp_path: Path)
 def test_wrong_weights_are_refused_before_they_are_opened(tmp_path: Path) -> None:
     folder = model(tmp_path / "mace-eq-s1", framework="mace", files={"model.pt": "0" * 64})
     (folder / "model.pt").write_bytes(b"not a model: opening it would raise another error")
-    with pytest.raises(UserError, match=r"model mace-eq-s1: model.pt: sha256 is [0-9a-f]{64}, the model card says 0{64}"):
+    with pytest.raises(
+        UserError, match=r"model mace-eq-s1: model.pt: sha256 is [0-9a-f]{64}, the model card says 0{64}"
+    ):
         il_models.load_calculator(folder)
 
 

@@ -149,8 +149,7 @@ def test_anomalous_diffusion_is_not_converged(exponent: float) -> None:
     root = np.linalg.cholesky(increments)
     rng = np.random.default_rng(7)
     found = [
-        il_stats.diffusion((root @ rng.normal(size=(n, 48))).cumsum(axis=0).reshape(n, 16, 3), 1.0)
-        for _ in range(20)
+        il_stats.diffusion((root @ rng.normal(size=(n, 48))).cumsum(axis=0).reshape(n, 16, 3), 1.0) for _ in range(20)
     ]
     flagged = [d for d in found if not d.converged]
     assert len(flagged) >= 19
@@ -175,7 +174,7 @@ def test_too_short_resting_and_flying() -> None:
 def test_units_of_time_and_length_scale() -> None:
     x = random_walks(np.random.default_rng(9), 500, 16)
     a, b = il_stats.diffusion(x, 1.0), il_stats.diffusion(x * 1e-10, 2e-14)
-    assert b.D == pytest.approx(a.D * 1e-20 / 2e-14, rel=1e-9)
+    assert pytest.approx(a.D * 1e-20 / 2e-14, rel=1e-9) == b.D
     assert b.ci95_low == pytest.approx(a.ci95_low * 1e-20 / 2e-14, rel=1e-9)
     assert b.fit_start == pytest.approx(a.fit_start * 2e-14)
     assert b.converged == a.converged
@@ -194,7 +193,7 @@ def test_wrapped_drifting_and_still_give_the_same() -> None:
     expected = il_stats.diffusion(still, 1.0)
     for x in (drifting, unwrapped):
         found = il_stats.diffusion(il_stats.remove_drift(x, masses), 1.0)
-        assert found.D == pytest.approx(expected.D, rel=1e-9)
+        assert pytest.approx(expected.D, rel=1e-9) == found.D
         assert found.ci95_high == pytest.approx(expected.ci95_high, rel=1e-9)
 
 

@@ -76,9 +76,7 @@ def test_centres_are_mass_weighted(topology: Topology, positions: np.ndarray) ->
     np.testing.assert_allclose(topology.centres(stack)[1], centres + 1)
 
 
-def test_wrapped_puts_centres_into_the_cell_and_moves_ions_as_one(
-    topology: Topology, positions: np.ndarray
-) -> None:
+def test_wrapped_puts_centres_into_the_cell_and_moves_ions_as_one(topology: Topology, positions: np.ndarray) -> None:
     cell = np.eye(3) * 10
     wrapped = topology.wrapped(positions, cell)
     centres = topology.centres(wrapped)
@@ -109,6 +107,4 @@ def test_pdb_is_read_back(topology: Topology, positions: np.ndarray, tmp_path: P
     np.testing.assert_allclose(frame.unitcell_lengths[0] * 10, 10)
     assert [atom.element.symbol for atom in frame.topology.atoms] == list(topology.elements)
     assert [residue.n_atoms for residue in frame.topology.residues] == [3, 3, 3, 1]
-    assert {(bond[0].index, bond[1].index) for bond in frame.topology.bonds} >= {
-        tuple(b) for b in topology.bonds
-    }
+    assert {(bond[0].index, bond[1].index) for bond in frame.topology.bonds} >= {tuple(b) for b in topology.bonds}

@@ -1,5 +1,4 @@
 """PLAN_STUDY: every refusal by its exact line, and a plan that is the same bytes for the same study."""
-# ruff: noqa: E501  (messages stand here as they are printed)
 
 import csv
 import hashlib
@@ -245,9 +244,7 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("spoil", "lines"), [case[1:] for case in REFUSALS], ids=[case[0] for case in REFUSALS]
-)
+@pytest.mark.parametrize(("spoil", "lines"), [case[1:] for case in REFUSALS], ids=[case[0] for case in REFUSALS])
 def test_refusal(planned: Planned, tmp_path: Path, spoil: Callable[[Study], Any], lines: list[str]) -> None:
     content = demo()
     spoil(content)
@@ -354,9 +351,9 @@ def test_files_that_cannot_be_seen_are_left_to_nextflow(planned: Planned) -> Non
     content["models"][0] |= {"weights": "w.model", "sha256": ZERO, "licence": "MIT", "mode": "zero-shot"}
     assert planned(content, "--base", "s3://bucket/studies")[0] == 0
     assert rows("files.csv") == [{"role": "weights", "id": "mace", "path": "s3://bucket/studies/w.model"}]
-    assert planned(content, "--base", "/home/someone", "--files-unseen", out="other")[0] == 0
+    assert planned(content, "--base", "/data/someone", "--files-unseen", out="other")[0] == 0
     content["references"] = ["mine.csv"]
-    assert planned(content, "--base", "/home/someone", "--files-unseen", out="third") == (
+    assert planned(content, "--base", "/data/someone", "--files-unseen", out="third") == (
         2, ["references[0]: 'mine.csv': cannot be read from here: put it into assets/references"])  # fmt: skip
 
 
@@ -442,9 +439,7 @@ def test_own_labels_skip_sampling(planned: Planned) -> None:
     del content["sampling"]
     assert planned(content) == (0, [])
     assert rows("samples.csv") == []
-    assert rows("files.csv") == [
-        {"role": "labels", "id": "labels", "path": str(Path("mine.extxyz").resolve())}
-    ]
+    assert rows("files.csv") == [{"role": "labels", "id": "labels", "path": str(Path("mine.extxyz").resolve())}]
 
 
 def test_an_ion_of_your_own(planned: Planned) -> None:
@@ -594,9 +589,7 @@ def test_estimate_counts_what_will_run(planned: Planned, capsys: pytest.CaptureF
     estimate = loaded("estimate.json")
     counts = {row["stage"]: row["count"] for row in estimate["stages"]}
     assert counts == {"equilibrate": 2, "label": 20 * 2 + 10 + 5 + 8, "train": 8, "md": 18}
-    assert estimate["total_core_hours"] == pytest.approx(
-        sum(row["core_hours"] for row in estimate["stages"]), rel=0.01
-    )
+    assert estimate["total_core_hours"] == pytest.approx(sum(row["core_hours"] for row in estimate["stages"]), rel=0.01)
     (label,) = [row["core_hours"] for row in estimate["stages"] if row["stage"] == "label"]
     assert label == pytest.approx(63 * 2 * 0.4 * (140 / 70) ** 2.0646 / 3600, rel=0.01)
 

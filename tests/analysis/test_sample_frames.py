@@ -291,9 +291,7 @@ def test_the_box_oscillates_as_a_sine_and_a_period_is_a_group(sampled, folder):
     times_ps = (np.arange(6) + 0.5) / 6 * 1.2
     expected = edge * (1 + 0.05 * np.sin(2 * np.pi * times_ps / 0.4))
     assert [frame.cell.lengths()[0] for frame in frames] == pytest.approx(expected, abs=2e-5)
-    assert [frame.info["group"] for frame in frames] == [
-        f"libf4-430K-r1-oscillation-{k}" for k in (0, 0, 1, 1, 2, 2)
-    ]
+    assert [frame.info["group"] for frame in frames] == [f"libf4-430K-r1-oscillation-{k}" for k in (0, 0, 1, 1, 2, 2)]
 
 
 @pytest.mark.parametrize("recipe", ["equilibrium", "rattle", "packing"])

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
-import il_frames
 import numpy as np
 import polars as pl
 import pytest
-import split_dataset
 from ase import Atoms
 from ase.calculators.lj import LennardJones
+
+import il_frames
+import split_dataset
 
 THEORY = "0123456789ab"
 
@@ -36,7 +37,9 @@ def frame(
         work = Atoms(made.numbers, made.positions, cell=made.cell, pbc=True)
         work.calc = LennardJones(sigma=2.0, epsilon=0.05, rc=6.0, smooth=True)
         stress = work.get_stress(voigt=False)
-        il_frames.set_label(made, work.get_potential_energy() - 30 * len(work), work.get_forces(), stress, THEORY, True, 7)
+        il_frames.set_label(
+            made, work.get_potential_energy() - 30 * len(work), work.get_forces(), stress, THEORY, True, 7
+        )
     return made
 
 
@@ -50,9 +53,7 @@ def write(folder: Path, frames: list[Atoms], failed: int = 0, theory: str = THEO
     """Write frames, labels and settings; return the arguments of the script, but for --out."""
     folder.mkdir(parents=True, exist_ok=True)
     il_frames.write_frames(folder / "a-000.labelled.extxyz", frames)
-    good = [
-        {"frame_id": f.info["frame_id"], "theory_id": theory, "converged": True, "reason": None} for f in frames
-    ]
+    good = [{"frame_id": f.info["frame_id"], "theory_id": theory, "converged": True, "reason": None} for f in frames]
     bad = [
         {"frame_id": f"bad{i}", "theory_id": theory, "converged": False, "reason": "scf_not_converged"}
         for i in range(failed)
@@ -72,7 +73,9 @@ def write(folder: Path, frames: list[Atoms], failed: int = 0, theory: str = THEO
     ]  # fmt: skip
 
 
-MANY = {f"e{i}": "eq" for i in range(6)} | {f"p{i}": "packing" for i in range(5)} | {f"r{i}": "rattle" for i in range(5)}
+MANY = (
+    {f"e{i}": "eq" for i in range(6)} | {f"p{i}": "packing" for i in range(5)} | {f"r{i}": "rattle" for i in range(5)}
+)
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +114,9 @@ def test_no_group_is_cut_and_every_kind_is_in_every_set(seed: int) -> None:
 
 
 def test_recipes_are_balanced() -> None:
-    groups = split_dataset.groups_of(dataset({f"{r}{i}": r for r in ("packing", "rattle", "oscillation") for i in range(10)}))
+    groups = split_dataset.groups_of(
+        dataset({f"{r}{i}": r for r in ("packing", "rattle", "oscillation") for i in range(10)})
+    )
     result = split_dataset.split_groups(groups, 0.1, 0.2, 1)
     tested = [g.cell[2] for g in groups if result[g.name] == "test"]
     assert {recipe: tested.count(recipe) for recipe in set(tested)} == {"packing": 2, "rattle": 2, "oscillation": 2}
@@ -153,7 +158,10 @@ def test_deepmd_view_holds_the_same_numbers(tmp_path: Path) -> None:
         expected = il_frames.read_frames(folder / f"{part}.extxyz", labelled=True)
         found = 0
         for system in sorted((folder / "deepmd" / part).iterdir()):
-            arrays = {name: np.load(system / "set.000" / f"{name}.npy") for name in ("coord", "box", "energy", "force", "virial")}
+            arrays = {
+                name: np.load(system / "set.000" / f"{name}.npy")
+                for name in ("coord", "box", "energy", "force", "virial")
+            }
             assert all(array.dtype == np.float64 for array in arrays.values())
             names = (system / "type_map.raw").read_text().split()
             symbols = [names[int(i)] for i in (system / "type.raw").read_text().split()]

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
-import il_frames
 import numpy as np
 import polars as pl
 import pytest
 import tiny_training as tiny
-import train_deepmd
 from ase import Atoms
+
+import il_frames
+import train_deepmd
 from il_models import load_calculator
 
 # torch and deepmd warn of each other when they are imported.
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 
 SETTINGS = {
     "framework": "deepmd", "descriptor": "se_e2_a", "rcut_A": 3.0, "rcut_smth_A": 0.5, "neurons": [4, 8], "axis_neurons": 4,
-    "fitting_neurons": [16, 16], "steps": 150, "batch_size": 2, "learning_rate": 0.01, "start_pref_e": 0.02,
+    "fitting_neurons": [16, 16], "steps": 400, "batch_size": 2, "learning_rate": 0.01, "start_pref_e": 0.02,
     "limit_pref_e": 1, "start_pref_f": 100, "limit_pref_f": 1, "start_pref_v": 0.02, "limit_pref_v": 1,
 }  # fmt: skip
 
@@ -91,7 +92,9 @@ def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, list[Path]]
     stress = atoms.get_stress(voigt=False) * atoms.get_volume()
     for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2)):
         # The model is in single precision: a wider step, and what it leaves of the digits.
-        assert stress[i, j] == pytest.approx(tiny.strain_derivative(atoms, i, j, 2e-3), abs=0.01 + 0.02 * abs(stress[i, j]))
+        assert stress[i, j] == pytest.approx(
+            tiny.strain_derivative(atoms, i, j, 2e-3), abs=0.01 + 0.02 * abs(stress[i, j])
+        )
 
 
 def test_reference_energies_are_those_of_the_dataset(trained: tuple[Path, list[Path]]) -> None:

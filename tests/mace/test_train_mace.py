@@ -5,12 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import il_frames
-import il_training
 import numpy as np
 import polars as pl
 import pytest
 import tiny_training as tiny
+
+import il_frames
+import il_training
 import train_mace
 from il_models import load_calculator
 from il_task import UserError
@@ -101,7 +102,7 @@ def test_mace_reads_the_same_labels(trained: tuple[Path, list[Path]]) -> None:
 
     path = trained[0] / "datasets" / "eq" / "train.extxyz"
     keys = KeySpecification(
-        info_keys={"energy": "REF_energy", "stress": "REF_stress"}, arrays_keys={"forces": "REF_forces"}
+        info_keys={"energy": "REF_energy", "stress": "REF_stress", "head": "head"}, arrays_keys={"forces": "REF_forces"}
     )
     _, configurations, *_ = load_from_xyz(str(path), key_specification=keys)
     frames = il_frames.read_frames(path, labelled=True)
@@ -114,7 +115,10 @@ def test_mace_reads_the_same_labels(trained: tuple[Path, list[Path]]) -> None:
 
 
 def test_other_theory_is_refused(
-    trained: tuple[Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: tuple[Path, list[Path]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     tiny.write_settings(tmp_path / "settings.json", SETTINGS | {"theory_id": "ffffffffffff"})

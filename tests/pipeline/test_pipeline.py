@@ -122,9 +122,7 @@ def test_killed_in_every_stage_and_resumed(pipeline, results: Path) -> None:
 @pytest.mark.parametrize("study", ["demo", "pyr14bf4", "litfsi-pyr14tfsi"])
 def test_bundled_studies_plan_and_stub_run(pipeline, study: str) -> None:
     outdir = f"stub-{study}"
-    pipeline.run(
-        "--study", f"studies/{study}.yaml", "--outdir", outdir, "-stub", "-work-dir", "work-stub"
-    )
+    pipeline.run("--study", f"studies/{study}.yaml", "--outdir", outdir, "-stub", "-work-dir", "work-stub")
     names = [row["name"].split(" ")[0] for row in pipeline.trace(outdir)]
     assert set(names) == set(STAGES)
 

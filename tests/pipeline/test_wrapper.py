@@ -90,7 +90,10 @@ def test_missing_maven(bare: Path, tmp_path: Path) -> None:
 
 def test_libraries_that_are_not_the_pinned_ones_are_refused(bare: Path, tmp_path: Path) -> None:
     program(bare / "java", """echo 'openjdk version "21.0.2" 2024-01-16' >&2""")
-    program(bare / "mvn", 'mkdir -p "${@: -1}" 2>/dev/null; d=${@: -1}; mkdir -p "${d#*=}"; echo x > "${d#*=}/gson-2.10.1.jar"')
+    program(
+        bare / "mvn",
+        'mkdir -p "${@: -1}" 2>/dev/null; d=${@: -1}; mkdir -p "${d#*=}"; echo x > "${d#*=}/gson-2.10.1.jar"',
+    )
     for _ in range(2):
         result = run(TOP, bare, "info", home=tmp_path / "cache")
         assert result.returncode == 2
@@ -115,7 +118,9 @@ def test_libraries_that_are_not_the_pinned_ones_are_refused(bare: Path, tmp_path
         ("config main.nf", None),
     ],
 )
-def test_environments_before_a_run_that_needs_them(project: Path, bare: Path, arguments: str, asked: str | None) -> None:
+def test_environments_before_a_run_that_needs_them(
+    project: Path, bare: Path, arguments: str, asked: str | None
+) -> None:
     nextflow(bare, "25.04.4")
     result = run(project, bare, *arguments.split())
     assert result.returncode == 0, result.stderr

@@ -1,0 +1,100 @@
+"""RUN_MD on a real small liquid with the classical model: what it leaves, that it repeats, and how it ends."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from mdtraj.formats import DCDTrajectoryFile
+
+import build_liquid
+import equilibrate
+import il_stats
+import plan_study
+import run_md
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the plan of the test study at 1200 K, and the equilibrated liquid in `state`."""
+    folder = tmp_path_factory.mktemp("study")
+    content = yaml.safe_load((TOP / "studies" / "test.yaml").read_text())
+    content["liquids"][0]["temperatures_K"] = [1200]
+    content["equilibration"] |= {"production_ps": 60, "save_every_ps": 0.5}
+    (folder / "study.yaml").write_text(yaml.safe_dump(content))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert plan_study.main(["--study", "study.yaml", "--assets", str(TOP / "assets")]) == 0
+        box = ["--id", "libf4-r1", "--settings", "plan/boxes/libf4-r1.json", "--assets", str(TOP / "assets")]
+        assert build_liquid.main([*box, "--out", "libf4-r1"]) == 0
+        key = "libf4-1200K-r1"
+        state = ["--id", key, "--settings", f"plan/states/{key}.json", "--box", "libf4-r1", "--out", "state"]
+        assert equilibrate.main(state) == 0
+    return folder
+
+
+def run(study: Path, out: Path, **changes: Any) -> dict[str, Any]:
+    """Run the classical model with changed settings into `out`; return its run.json."""
+    key = "libf4-1200K-r1-clp"
+    settings = json.loads((study / "plan" / "runs" / f"{key}.json").read_text()) | changes
+    out.mkdir(parents=True)
+    (out / "settings.json").write_text(json.dumps(settings))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(out)
+        arguments = ["--id", key, "--settings", "settings.json", "--state", str(study / "state")]
+        assert run_md.main([*arguments, "--model", str(study / "plan" / "cards" / "clp"), "--out", "run"]) == 0
+    record: dict[str, Any] = json.loads((out / "run" / "run.json").read_text())
+    return record
+
+
+def test_a_run_leaves_what_was_planned(study: Path, tmp_path: Path) -> None:
+    record = run(study, tmp_path / "a", npt_ps=0.2, nvt_ps=0.3, timestep_fs=1.0, save_every_fs=20)
+    assert (record["end"], record["survived_ps"], record["planned_ps"]) == ("completed", 0.5, 0.5)
+    folder = tmp_path / "a" / "run"
+    thermo = pl.read_parquet(folder / "thermo.parquet")
+    assert thermo.group_by("phase").len().sort("phase").rows() == [("npt", 20), ("nvt", 30)]
+    assert thermo.filter(pl.col("phase") == "npt")["pressure_bar"].null_count() == 0
+    nvt = thermo.filter(pl.col("phase") == "nvt")
+    npt = thermo.filter(pl.col("phase") == "npt")
+    # constant volume, at the mean of the second half of the constant-pressure run
+    assert nvt["volume_A3"].n_unique() == 1
+    assert nvt["volume_A3"][0] == pytest.approx(npt["volume_A3"][10:].mean(), rel=1e-9)
+    with DCDTrajectoryFile(str(folder / "nvt.dcd")) as file:
+        positions, lengths, _ = file.read()
+    assert len(positions) == 15
+    # unwrapped: no atom jumps by the edge of the box between frames
+    assert np.abs(np.diff(positions, axis=0)).max() < 2.0 < lengths[0, 0] / 2
+
+
+def test_same_seed_same_bytes_and_another_seed_another_run(study: Path, tmp_path: Path) -> None:
+    short = {"npt_ps": 0.1, "nvt_ps": 0.1, "timestep_fs": 1.0}
+    records = [run(study, tmp_path / name, **short, **({"seed": 99} if name == "c" else {})) for name in "abc"]
+    files = [[(tmp_path / n / "run" / f).read_bytes()[300:] for f in ("npt.dcd", "nvt.dcd")] for n in "abc"]
+    assert files[0] == files[1] != files[2]
+    assert records[0]["end"] == "completed"
+
+
+def test_a_run_that_breaks_is_kept_and_says_why(study: Path, tmp_path: Path) -> None:
+    record = run(study, tmp_path / "a", npt_ps=1.0, nvt_ps=1.0, timestep_fs=12.0, save_every_fs=24)
+    assert record["end"] in {"bond_broken", "bond_made", "temperature", "volume", "min_distance", "nan", "error"}
+    assert record["detail"]
+    assert 0 <= record["survived_ps"] < 1.0
+    assert record["nvt_survived_ps"] == 0
+    assert (tmp_path / "a" / "run" / "thermo.parquet").is_file()
+    assert not (tmp_path / "a" / "run" / "nvt.dcd").exists()
+
+
+def test_our_barostat_gives_the_density_of_another_one(study: Path, tmp_path: Path) -> None:
+    # EQUILIBRATE uses OpenMM's Monte Carlo barostat and constraints, RUN_MD a Langevin-Hoover barostat without.
+    run(study, tmp_path / "a", npt_ps=10.0, nvt_ps=0.0, timestep_fs=1.0, save_every_fs=1000, barostat_fs=200)
+    ours = pl.read_parquet(tmp_path / "a" / "run" / "thermo.parquet")["density_kg_m3"].to_numpy()
+    other = pl.read_parquet(study / "state" / "thermo.parquet").filter(pl.col("phase") == "production")
+    estimates = [il_stats.series_mean(ours), il_stats.series_mean(other["density_kg_m3"].to_numpy())]
+    error = float(np.hypot(*(estimate.standard_error for estimate in estimates)))
+    assert error < 0.03 * estimates[0].mean
+    assert abs(estimates[0].mean - estimates[1].mean) < 3 * error
