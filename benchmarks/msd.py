@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Mean squared displacements of ions: speed against tidynamics and MDAnalysis, and memory on a long trajectory.
+
+One synthetic liquid of 128 ion pairs (3968 atoms). The same question for all: the MSD of the ions at every lag.
+  ratio_tidynamics         time of a loop of tidynamics.msd over the ions' centres / time of il_stats on the same centres
+  ratio_mdanalysis         time of EinsteinMSD(fft=True) over all atoms, which is what its manual shows / time from the same
+                           atoms to the ions' MSD here (are ions whole, centres, MSD)
+  max_relative_difference  to tidynamics, over all lags up to half of the trajectory
+  peak_memory_mb           of a process of its own that reads a file of trajectory_mb in chunks and does the same
+Times are the best of three (MDAnalysis: one) in one process with one thread. A peer that is not installed is null and
+named in missing.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import il_stats
+from il_topology import Topology
+
+EDGE_A = 40.0
+PAIRS, CATION_ATOMS, ANION_ATOMS = 128, 26, 5
+CHUNK_BYTES = 16e6
+
+
+def chain(name: str, charge: int, atoms: int) -> dict[str, Any]:
+    """Return a linear ion of carbon atoms."""
+    return {
+        "name": name, "smiles": "", "charge": charge, "count": PAIRS, "elements": ["C"] * atoms,
+        "bonds": [[i, i + 1] for i in range(atoms - 1)], "masses_u": [12.011] * atoms, "types": None,
+    }  # fmt: skip
+
+
+def topology() -> Topology:
+    """Return the liquid of the benchmark."""
+    return Topology("benchmark", [chain("cation", 1, CATION_ATOMS), chain("anion", -1, ANION_ATOMS)])
+
+
+def atoms_of(liquid: Topology, frames: int, seed: int, start: np.ndarray | None = None) -> np.ndarray:
+    """Return float32 positions (frames, N, 3) of ions on random walks, from centres `start` (M, 3)."""
+    rng = np.random.default_rng(seed)
+    centres = 0.1 * rng.standard_normal((frames, len(liquid.molecule_ion), 3), dtype=np.float32)
+    centres = centres.cumsum(axis=0) + (0 if start is None else start)
+    along = np.arange(len(liquid)) - liquid.starts[liquid.molecule]
+    shape = np.column_stack([1.4 * along, 0.5 * (along % 2), np.zeros(len(liquid))]).astype(np.float32)
+    return (centres[:, liquid.molecule] + shape).astype(np.float32)
+
+
+def ion_centres(liquid: Topology, frames: np.ndarray) -> np.ndarray:
+    """Return the centres of mass (T, M, 3) of whole ions, chunk by chunk, as MEASURE_LIQUID takes them."""
+    step = max(1, int(CHUNK_BYTES / (24 * len(liquid))))
+    kinds = [(ion["count"], len(ion["elements"])) for ion in liquid.ions]
+    parts = []
+    for first in range(0, len(frames), step):
+        chunk = frames[first : first + step]
+        edges = np.full((len(chunk), 3), EDGE_A)
+        if not il_stats.bonds_are_short(chunk, liquid.bonds, edges):
+            chunk = liquid.whole(chunk, edges[:, :, None] * np.eye(3))
+        parts.append(il_stats.centres_of_mass(chunk, liquid.masses_u, kinds))
+    return np.concatenate(parts)
+
+
+def best(function: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
+    """Return the shortest time in s, and the result."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = function()
+        times.append(time.perf_counter() - start)
+    return min(times), result
+
+
+def speed(frames: int) -> dict[str, Any]:
+    """Return times, ratios and the largest difference."""
+    liquid, missing = topology(), []
+    atoms = atoms_of(liquid, frames, seed=1)
+    ions_s, centres = best(lambda: ion_centres(liquid, atoms))
+    own_s, own = best(lambda: il_stats.mean_squared_displacement(centres))
+    result: dict[str, Any] = {"frames": frames, "ions": centres.shape[1], "atoms": len(liquid)}
+    result |= {"centres_s": ions_s, "msd_s": own_s}
+    result |= {"ratio_tidynamics": None, "ratio_mdanalysis": None, "max_relative_difference": None}
+    try:
+        import tidynamics
+    except ImportError:
+        missing.append("tidynamics")
+    else:
+        loop_s, loop = best(lambda: np.mean([tidynamics.msd(ion) for ion in centres.swapaxes(0, 1)], axis=0))
+        lags = slice(1, frames // 2)
+        result["ratio_tidynamics"] = loop_s / own_s
+        result["max_relative_difference"] = float(np.max(np.abs(own[lags] / loop[lags] - 1)))
+    try:
+        import MDAnalysis
+        from MDAnalysis.analysis.msd import EinsteinMSD
+    except ImportError:
+        missing.append("MDAnalysis")
+    else:
+        universe = MDAnalysis.Universe.empty(len(liquid), trajectory=True)
+        universe.load_new(atoms, order="fac")
+        peer = EinsteinMSD(universe, select="all", fft=True)
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+            peer_s, _ = best(peer.run, repeats=1)
+        result["ratio_mdanalysis"] = peer_s / (ions_s + own_s)
+    return result | {"missing": missing}
+
+
+def measure_file(path: Path, frames: int) -> dict[str, float]:
+    """Return peak memory and time of reading a file of float32 frames in chunks up to the ions' MSD."""
+    liquid = topology()
+    start = time.perf_counter()
+    step = max(1, int(CHUNK_BYTES / (24 * len(liquid))))
+    centres = np.empty((frames, len(liquid.molecule_ion), 3))
+    with path.open("rb") as file:
+        for first in range(0, frames, step):
+            chunk = np.fromfile(file, np.float32, min(step, frames - first) * len(liquid) * 3)
+            centres[first : first + step] = ion_centres(liquid, chunk.reshape(-1, len(liquid), 3))
+    il_stats.mean_squared_displacement(centres)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"peak_memory_mb": peak, "file_s": time.perf_counter() - start}
+
+
+def memory(frames: int) -> dict[str, Any]:
+    """Return the peak memory of a process that measures a file on disk."""
+    liquid = topology()
+    with tempfile.TemporaryDirectory(prefix="ionmelt-msd-") as folder:
+        path = Path(folder) / "trajectory.bin"
+        last = None
+        with path.open("wb") as file:
+            for first in range(0, frames, 200):
+                part = atoms_of(liquid, min(200, frames - first), seed=first, start=last)
+                last = part[-1, liquid.starts]
+                part.tofile(file)
+        size = path.stat().st_size / 1e6
+        command = [sys.executable, __file__, "--file", str(path), "--file-frames", str(frames)]
+        child = subprocess.run(command, check=True, capture_output=True, text=True)
+    return {"trajectory_mb": size} | json.loads(child.stdout)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=5000, help="frames of the race (default: 5000)")
+    parser.add_argument(
+        "--file-frames", type=int, default=50_000, help="frames of the long trajectory (default: 50000)"
+    )
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.file:
+        result: dict[str, Any] = measure_file(args.file, args.file_frames)
+    else:
+        result = memory(args.file_frames) | speed(args.frames)
+    rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in result.items()}
+    print(json.dumps(rounded))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -28,14 +28,18 @@ from il_task import UserError
 BINARIES = ("cp2k.ssmp", "cp2k.psmp", "cp2k")
 BASIS_FILES = ("BASIS_MOLOPT", "BASIS_MOLOPT_UCL", "BASIS_MOLOPT_UZH")
 POTENTIAL_FILE = "GTH_POTENTIALS"
-# Name in a study -> XC_FUNCTIONAL section and the name that D3 parameters go by.
+# Name in a study -> XC_FUNCTIONAL section.
 FUNCTIONALS = {
-    "PBE": ("&PBE\n&END PBE", "PBE"),
-    "revPBE": ("&PBE\nPARAMETRIZATION REVPBE\n&END PBE", "revPBE"),
-    "BLYP": ("&BECKE88\n&END BECKE88\n&LYP\n&END LYP", "BLYP"),
-    "r2SCAN": ("&MGGA_X_R2SCAN\n&END MGGA_X_R2SCAN\n&MGGA_C_R2SCAN\n&END MGGA_C_R2SCAN", "R2SCAN"),
+    "PBE": "&PBE\n&END PBE",
+    "revPBE": "&PBE\nPARAMETRIZATION REVPBE\n&END PBE",
+    "BLYP": "&BECKE88\n&END BECKE88\n&LYP\n&END LYP",
+    "r2SCAN": "&MGGA_X_R2SCAN\n&END MGGA_X_R2SCAN\n&MGGA_C_R2SCAN\n&END MGGA_C_R2SCAN",
 }
 DISPERSIONS = {"none": None, "D3": "DFTD3", "D3(BJ)": "DFTD3(BJ)"}
+# CP2K knows D3 for these by name. It has none for r2SCAN: s6, a1, s8, a2 (Bohr) of Ehlert et al., J. Chem. Phys.
+# 154, 061101 (2021), who give no zero damping.
+D3_BY_NAME = ("PBE", "revPBE", "BLYP")
+D3BJ_R2SCAN = "D3BJ_SCALING 1.0 0.49484001 0.78981345 5.73083694"
 EPS_DEFAULT = 1e-12
 DISPERSION_CUTOFF_A = 16.0
 INNER_STEPS, OUTER_LOOPS = 25, 20
@@ -109,7 +113,7 @@ DISPERSION = """\
         &PAIR_POTENTIAL
           TYPE {kind}
           PARAMETER_FILE_NAME dftd3.dat
-          REFERENCE_FUNCTIONAL {reference}
+          {parameters}
           R_CUTOFF [angstrom] {cutoff_A}
         &END PAIR_POTENTIAL
       &END VDW_POTENTIAL
@@ -141,6 +145,8 @@ class Engine:
         for name, known in (("functional", FUNCTIONALS), ("dispersion", DISPERSIONS)):
             if settings.get(name) not in known:
                 raise UserError(f"labels.{name}: {settings.get(name)!r} is not known; use one of {', '.join(known)}")
+        if settings["functional"] not in D3_BY_NAME and settings["dispersion"] == "D3":
+            raise UserError(f"labels.dispersion: there is no D3 for {settings['functional']}; use D3(BJ)")
         self.settings = settings
         self.data = data_folder(Path(self.binary))
         self.kinds: dict[str, str] = {}
@@ -197,11 +203,13 @@ class Engine:
     def input_text(self, atoms: Atoms, guess: str, optimiser: str) -> str:
         """Return CP2K's input for one frame."""
         settings = self.settings
-        functional, reference = FUNCTIONALS[settings["functional"]]
+        functional = settings["functional"]
         kind = DISPERSIONS[settings["dispersion"]]
         dispersion = ""
         if kind is not None:
-            dispersion = DISPERSION.format(kind=kind, reference=reference, cutoff_A=DISPERSION_CUTOFF_A)
+            by_name = functional in D3_BY_NAME
+            parameters = f"REFERENCE_FUNCTIONAL {functional}" if by_name else D3BJ_R2SCAN
+            dispersion = DISPERSION.format(kind=kind, parameters=parameters, cutoff_A=DISPERSION_CUTOFF_A)
         symbols = atoms.get_chemical_symbols()
         for element in sorted(set(symbols) - set(self.kinds)):
             self.kinds[element] = basis_name(self.data, element, settings["basis"], settings["potential"])
@@ -215,7 +223,7 @@ class Engine:
             inner_steps=INNER_STEPS,
             outer_loops=OUTER_LOOPS,
             optimiser=optimiser,
-            functional=functional,
+            functional=FUNCTIONALS[functional],
             dispersion=dispersion,
             a=a,
             b=b,

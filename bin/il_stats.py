@@ -8,6 +8,7 @@ trust says ``converged=False`` and why in ``reason``; its numbers are then a hin
 import itertools
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,7 +24,7 @@ FALSE_ALARM = 0.02  # of the tests that the halves agree and that there is no dr
 MIN_INDEPENDENT = 20  # independent displacements at the longest lag of a fit
 LAGS = 10  # lags of a fit, evenly spaced in log time: more add cost and no information
 SLOPE_TOLERANCE = 0.1  # of the log-log slope around 1, and of its standard error
-FFT_MEMORY_BYTES = 64e6
+FFT_MEMORY_BYTES = 4e6  # of one block of transforms: small enough for a processor's cache
 BOLTZMANN_J_K = 1.380649e-23
 YEH_HUMMER_CUBIC = 2.837297
 
@@ -175,6 +176,27 @@ def series_mean(x: Array) -> Estimate:
 
 
 # --- diffusion ----------------------------------------------------------------------------------------------
+
+
+def bonds_are_short(positions: Array, bonds: Array, edges: Array) -> bool:
+    """Return whether no bond (B, 2) of positions (frames, N, 3) spans half a cell edge (frames, 3): ions are whole."""
+    first, second = bonds.T
+    return bool((np.abs(positions[:, first] - positions[:, second]) < np.asarray(edges)[:, None, :] / 2).all())
+
+
+def centres_of_mass(positions: Array, masses: Array, kinds: Sequence[tuple[int, int]]) -> Array:
+    """Return the centres of mass (frames, M, 3) of whole ions at positions (frames, N, 3), in double precision.
+
+    ``masses`` (N,); ``kinds`` are (copies, atoms of one) in the order of the atoms, which lie copy by copy.
+    """
+    parts, last = [], 0
+    for copies, atoms in kinds:
+        first, last = last, last + copies * atoms
+        ions = positions[:, first:last].reshape(len(positions), copies, atoms, 3)
+        parts.append(
+            np.einsum("tcni,n->tci", ions, masses[first : first + atoms] / masses[first : first + atoms].sum())
+        )
+    return np.concatenate(parts, axis=1)
 
 
 def unwrap(positions: Array, edges: Array) -> Array:

@@ -36,7 +36,8 @@ LAST_LINES = 20
 def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the settings of a model and the part of ``dataset.json`` that is about its dataset.
 
-    Raises `UserError` where the dataset is not there or its labels are of another level of theory.
+    Raises `UserError` where the dataset is not there, its labels are of another level of theory, or the
+    model is to start from weights, which would otherwise be trained from nothing without a word.
     """
     model = json.loads(settings.read_text())
     data = json.loads(summary.read_text())
@@ -46,6 +47,10 @@ def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str
     if model["theory_id"] != data["theory_id"]:
         raise UserError(
             f"model {model['id']}: theory_id: the study says {model['theory_id']}, the labels are {data['theory_id']}"
+        )
+    if model.get("mode") is not None:
+        raise UserError(
+            f"model {model['id']}: mode: {model['mode']!r} is not there yet; leave weights and mode out to train"
         )
     common = {key: data[key] for key in ("elements", "type_map", "theory_id")}
     return model, data["datasets"][model["dataset"]] | common

@@ -74,6 +74,7 @@ def read_trajectory(path: Path, topology: Topology) -> Trajectory | None:
     if not path.is_file():
         return None
     centres, edges, atoms, kept = [], [], [], []
+    kinds = [(ion["count"], len(ion["elements"])) for ion in topology.ions]
     with DCDTrajectoryFile(str(path)) as file:
         total, done = len(file), 0
         every = max(1, math.ceil(total / STRUCTURE_FRAMES))
@@ -87,9 +88,10 @@ def read_trajectory(path: Path, topology: Topology) -> Trajectory | None:
                 raise il_task.UserError(f"{path.name}: the cell is not orthorhombic")
             good = np.isfinite(xyz).all(axis=(1, 2)) & (lengths > 0).all(axis=1)
             use = len(good) if good.all() else int(np.argmin(good))
-            cells = lengths[:use, :, None] * np.eye(3)
-            whole = topology.whole(xyz[:use], cells)
-            centres.append(topology.centres(whole))
+            whole = xyz[:use]
+            if not il_stats.bonds_are_short(whole, topology.bonds, lengths[:use]):
+                whole = topology.whole(whole, lengths[:use, :, None] * np.eye(3))
+            centres.append(il_stats.centres_of_mass(whole, topology.masses_u, kinds))
             edges.append(lengths[:use].astype(float))
             chosen = np.arange(-done % every, use, every)
             atoms.append(whole[chosen].astype(np.float32))

@@ -1,7 +1,6 @@
-"""Measuring a run: numbers with an error, or a reason for having none."""
+"""MEASURE_LIQUID: what was put into a run comes out within its interval, and a broken run is never silent."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -9,211 +8,265 @@ import numpy as np
 import polars as pl
 import pytest
 from mdtraj.formats import DCDTrajectoryFile
+from scipy import signal
 
 import measure_liquid
+import run_md
 from il_topology import Topology
 
-CATION = {
-    "name": "cat", "smiles": "C[NH3+]", "charge": 1, "count": 6, "elements": ["N", "C", "H"],
-    "bonds": [[0, 1], [1, 2]], "masses_u": [14.0, 12.0, 1.0], "types": None,
-}  # fmt: skip
-ANION = {
-    "name": "an", "smiles": "[F-]", "charge": -1, "count": 6, "elements": ["B", "F"], "bonds": [[0, 1]],
-    "masses_u": [10.8, 19.0], "types": None,
-}  # fmt: skip
-EDGE_A, DT_FS = 12.0, 20.0
-STEP_A = {"cat": 0.05, "an": 0.1}  # of a coordinate in a frame
-D_M2_S = {name: step**2 * 1e-20 / (2 * DT_FS * 1e-15) for name, step in STEP_A.items()}
+EDGE = 20.0  # A
+PAIRS = 12
+FRAMES = 1500
+SAVE_FS = 20.0
+D_M2_S = {"pyr": 1.0e-9, "bf4": 3.0e-9}
+DENSITY = 1200.0
+CONTRACT = {
+    "density": "density_kg_m3 standard_error_kg_m3 reference_kg_m3 n_effective converged reason equilibrated_ps",
+    "diffusion": "species diffusion_m2_s ci95_low_m2_s ci95_high_m2_s finite_size_correction_m2_s log_slope "
+    "fit_start_ps fit_stop_ps converged reason",
+    "structure": "quantity pair r_A value standard_error",
+    "survival": "planned_ps survived_ps end detail",
+}
+KEYS = ["run_id", "liquid", "model", "dataset", "seed", "temperature_K", "replica", "framework", "model_key"]
 
 
-def write_dcd(path: Path, positions: np.ndarray, edges: np.ndarray) -> None:
-    with DCDTrajectoryFile(str(path), "w", force_overwrite=True) as file:
-        file.write(positions.astype(np.float32), edges.astype(np.float32), np.full((len(edges), 3), 90, np.float32))
+def ion(name: str, charge: int, elements: list[str], masses_u: list[float], bonds: list[list[int]]) -> dict[str, Any]:
+    given = {"name": name, "smiles": "", "charge": charge, "count": PAIRS, "types": None}
+    return given | {"elements": elements, "masses_u": masses_u, "bonds": bonds}
 
 
-def positions(topology: Topology, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Rigid ions that tumble around a centre of mass on a random walk; centres start on a grid."""
-    centres = rng.normal(size=(frames, 12, 3)) * np.array([STEP_A[i] for i in topology.molecule_ion])[:, None]
-    centres = centres.cumsum(axis=0) + rng.uniform(0, EDGE_A, (12, 3))
+def ions() -> Topology:
+    chain = ion("pyr", 1, ["C", "N", "C"], [12.0, 14.0, 15.0], [[0, 1], [1, 2]])
+    star = ion("bf4", -1, ["B", "F", "F"], [11.0, 19.0, 19.0], [[0, 1], [0, 2]])
+    return Topology("toy", [chain, star])
+
+
+def trajectory(topology: Topology, seed: int = 1, frames: int = FRAMES) -> np.ndarray:
+    """Rigid ions (frames, atoms, 3) whose centres of mass walk at random; the centre of mass of all rests."""
+    rng = np.random.default_rng(seed)
     masses = np.add.reduceat(topology.masses_u, topology.starts)
-    centres -= (centres * masses[:, None]).sum(axis=1, keepdims=True) / masses.sum()
-    direction = rng.normal(size=(frames, 12, 3))
-    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-    along = np.arange(len(topology)) - topology.starts[topology.molecule]
-    spread = along[:, None] * 1.4 * direction[:, topology.molecule]
-    return centres[:, topology.molecule] + spread - topology.centres(spread)[:, topology.molecule]
+    step_A = np.sqrt([2 * D_M2_S[name] * SAVE_FS * 1e-15 * 1e20 for name in topology.molecule_ion])
+    centres = rng.uniform(0, EDGE, (len(masses), 3)) + np.cumsum(
+        rng.normal(size=(frames, len(masses), 3)) * step_A[:, None], axis=0
+    )
+    drift = np.einsum("tni,n->ti", centres, masses / masses.sum())
+    shape = rng.normal(size=(len(topology), 3)) * 0.7
+    shape -= topology.centres(shape)[topology.molecule]
+    return (centres - (drift - drift[0])[:, None])[:, topology.molecule] + shape
 
 
-def write_run(folder: Path, frames: int = 1500, wrap: bool = False, drift_A: float = 0.0, **changes: Any) -> Path:
-    folder.mkdir()
-    topology = Topology("toy", [CATION, ANION])
-    topology.save(folder / "topology.json")
-    rng = np.random.default_rng(5)
-    x = positions(topology, frames, rng) + np.arange(frames)[:, None, None] * drift_A
-    if wrap:
-        x %= EDGE_A  # atom by atom, which cuts ions
-    write_dcd(folder / "nvt.dcd", x, np.full((frames, 3), EDGE_A))
-    n = 2000
-    density = np.empty(n)
-    density[0] = 0
-    for i in range(1, n):
-        density[i] = 0.8 * density[i - 1] + rng.normal()
-    phase = ["npt"] * n + ["nvt"] * 10
-    pl.DataFrame(
-        {
-            "phase": phase,
-            "time_ps": [*(0.01 * np.arange(n)), *(0.01 * np.arange(10))],
-            "density_kg_m3": [*(1200 + density), *([999.0] * 10)],
-        }
-    ).write_parquet(folder / "thermo.parquet")
+def write_dcd(path: Path, x: np.ndarray, edge: float = EDGE) -> None:
+    lengths, angles = np.full((len(x), 3), edge, np.float32), np.full((len(x), 3), 90, np.float32)
+    with DCDTrajectoryFile(str(path), "w", force_overwrite=True) as file:
+        file.write(x.astype(np.float32), cell_lengths=lengths, cell_angles=angles)
+
+
+def write_run(
+    folder: Path, nvt: np.ndarray | None, npt: np.ndarray | None = None, n_density: int = 4000, **changes: Any
+) -> Path:
+    """Write a run folder of RUN_MD; densities correlate over 5 rows around DENSITY."""
+    folder.mkdir(exist_ok=True)
+    ions().save(folder / "topology.json")
+    noise = np.random.default_rng(2).normal(size=n_density + 200)
+    density = DENSITY + 3 * signal.lfilter([1], [1, -np.exp(-1 / 5)], noise)[200:]
+    rows = [
+        dict.fromkeys(run_md.THERMO) | {"phase": "npt", "step": 20 * i, "time_ps": 0.01 * i, "density_kg_m3": rho}
+        for i, rho in enumerate(density.tolist())
+    ]
+    rows += [dict.fromkeys(run_md.THERMO) | {"phase": "nvt", "step": 0, "time_ps": 0.0, "density_kg_m3": 900.0}]
+    pl.DataFrame(rows, schema=run_md.THERMO).write_parquet(folder / "thermo.parquet")
+    for phase, x in (("npt", npt), ("nvt", nvt)):
+        if x is not None:
+            write_dcd(folder / f"{phase}.dcd", x)
     run = {
-        "id": "toy-400K-r1-mace-eq-s1", "liquid": "toy", "temperature_K": 400.0, "pressure_bar": 1.0, "replica": 1,
-        "seed": 77, "model": "mace", "model_key": "mace-eq-s1", "dataset": "eq", "model_seed": 1,
-        "framework": "mace", "planned_ps": 50.0, "survived_ps": 50.0, "end": "completed", "detail": None,
-        "npt_planned_ps": 20.0, "npt_survived_ps": 20.0, "nvt_planned_ps": 30.0, "nvt_survived_ps": 30.0,
-        "save_every_fs": DT_FS, "n_atoms": 30, "dtype": "float32", "device": "cpu", "atom_steps_per_s": 1000.0,
+        "id": "toy-400K-r1-mace-eq-s2", "liquid": "toy", "temperature_K": 400.0, "pressure_bar": 1.0, "replica": 1,
+        "seed": 9, "model": "mace", "model_key": "mace-eq-s2", "dataset": "eq", "model_seed": 2,
+        "framework": "mace", "save_every_fs": SAVE_FS, "timestep_fs": 0.5, "npt_planned_ps": 40.0,
+        "nvt_planned_ps": 30.0, "planned_ps": 70.0, "survived_ps": 70.0, "end": "completed", "detail": None,
+        "n_atoms": 6 * PAIRS, "atom_steps_per_s": 1e5, "device": "cpu",
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(run | changes))
     return folder
 
 
 def by_species(table: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    return {row["species"]: row for row in table.to_dicts()}
+    return {row["species"]: row for row in table.iter_rows(named=True)}
 
 
-def test_a_completed_run_is_measured_with_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    run = write_run(tmp_path / "run")
-    name = "toy-400K-r1-mace-eq-s1"
-    assert measure_liquid.main(["--id", name, "--run", str(run), "--out", str(tmp_path / "out")]) == 0
-    tables = {key: pl.read_parquet(tmp_path / "out" / f"{name}.{key}.parquet") for key in measure_liquid.SCHEMAS}
-    density = tables["density"].to_dicts()[0]
-    assert density["run_id"] == name and density["seed"] == 1 and density["dataset"] == "eq"
-    assert abs(density["density_kg_m3"] - 1200) < 4 * density["standard_error_kg_m3"] < 2
-    assert density["converged"] and density["reason"] is None and density["reference_kg_m3"] is None
-    diffusion = by_species(tables["diffusion"])
-    assert list(diffusion) == ["cat", "an"]
-    for species, row in diffusion.items():
-        # 12 ions with their common drift taken out: a little less than D
-        assert row["diffusion_m2_s"] == pytest.approx(D_M2_S[species], rel=0.25)
-        assert row["ci95_low_m2_s"] < row["diffusion_m2_s"] < row["ci95_high_m2_s"]
-        assert row["converged"] and row["log_slope"] == pytest.approx(1, abs=0.1)
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
+    return measure_liquid.measure(write_run(tmp_path_factory.mktemp("run"), trajectory(ions())))
+
+
+def test_columns_are_those_of_the_contract(complete: dict[str, pl.DataFrame]) -> None:
+    assert set(complete) == set(CONTRACT)
+    for name, table in complete.items():
+        assert table.columns[: len(KEYS)] == KEYS
+        assert set(CONTRACT[name].split()) <= set(table.columns)
+        assert table["run_id"].unique().to_list() == ["toy-400K-r1-mace-eq-s2"]
+        # the seed of a row is that of the model, not of the dynamics
+        assert table["seed"].unique().to_list() == [2] and table["dataset"].unique().to_list() == ["eq"]
+
+
+def test_density_and_diffusion_are_what_was_put_in(complete: dict[str, pl.DataFrame]) -> None:
+    row = complete["density"].row(0, named=True)
+    assert row["converged"] and row["reason"] is None and row["reference_kg_m3"] is None
+    assert abs(row["density_kg_m3"] - DENSITY) < 3 * row["standard_error_kg_m3"]
+    # AR(1) of 5 rows: 4000 rows hold about 400 independent ones
+    assert row["n_effective"] == pytest.approx(4000 * np.tanh(0.1), rel=0.3)
+    assert row["standard_error_kg_m3"] < 1
+    found = by_species(complete["diffusion"])
+    assert set(found) == set(D_M2_S)
+    for name, true in D_M2_S.items():
+        row = found[name]
+        assert row["converged"], row["reason"]
+        assert row["ci95_low_m2_s"] < true < row["ci95_high_m2_s"]
+        assert row["ci95_high_m2_s"] < 1.6 * row["ci95_low_m2_s"]
+        assert row["log_slope"] == pytest.approx(1, abs=0.1)
+        assert 0.02 <= row["fit_start_ps"] < row["fit_stop_ps"] <= 10.0
         assert row["finite_size_correction_m2_s"] is None and row["finite_size_reason"] == "viscosity unknown"
-    survival = tables["survival"].to_dicts()[0]
-    assert survival["end"] == "completed" and survival["planned_ps"] == 50 and survival["model_key"] == "mace-eq-s1"
-    structure = tables["structure"]
-    assert set(structure["pair"]) == {"cat-cat", "cat-an", "an-an", "N-F"}
-    assert structure["standard_error"].null_count() == 0
-    assert structure.filter(pl.col("quantity") == "rdf")["r_A"].max() < EDGE_A / 2
-    assert json.loads((tmp_path / f"MEASURE_LIQUID.{name}.task.json").read_text())["id"] == name
 
 
-def test_wrapped_and_drifting_atoms_give_the_same(tmp_path: Path) -> None:
-    tables = [
-        by_species(measure_liquid.measure(write_run(tmp_path / name, **kind))["diffusion"])
-        for name, kind in (("plain", {}), ("wrapped", {"wrap": True}), ("drifting", {"drift_A": 0.01}))
-    ]
-    for species in ("cat", "an"):
-        for other in tables[1:]:
-            for key in ("diffusion_m2_s", "ci95_low_m2_s", "ci95_high_m2_s"):
-                assert other[species][key] == pytest.approx(tables[0][species][key], rel=1e-3)
+def test_wrapped_unwrapped_and_drifting_give_the_same(tmp_path: Path, complete: dict[str, pl.DataFrame]) -> None:
+    x = trajectory(ions())
+    drifting = x + np.arange(FRAMES)[:, None, None] * np.array([0.05, -0.02, 0.03])
+    expected = by_species(complete["diffusion"])
+    cut = x % EDGE  # atom by atom: ions lie in pieces on both sides of the cell
+    assert np.abs(np.diff(cut[:, ions().bonds], axis=2)).max() > EDGE / 2
+    for name, positions in (("wrapped", cut), ("drifting", drifting), ("both", drifting % EDGE)):
+        found = by_species(measure_liquid.measure(write_run(tmp_path / name, positions))["diffusion"])
+        for species, row in found.items():
+            for column in ("diffusion_m2_s", "ci95_low_m2_s", "ci95_high_m2_s", "fit_start_ps"):
+                assert row[column] == pytest.approx(expected[species][column], rel=2e-3), (name, column)
 
 
-def test_reading_in_chunks_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = write_run(tmp_path / "run", frames=1203)
-    topology = Topology.load(run / "topology.json")
-    monkeypatch.setattr(measure_liquid, "STRUCTURE_FRAMES", 100)
-    whole = measure_liquid.read_trajectory(run / "nvt.dcd", topology)
-    monkeypatch.setattr(measure_liquid, "CHUNK_BYTES", 24 * 30 * 7.0)
-    parts = measure_liquid.read_trajectory(run / "nvt.dcd", topology)
-    assert whole is not None and parts is not None
-    assert whole.kept.tolist() == list(range(0, 1203, 13)) == parts.kept.tolist()
-    for name in ("centres", "edges", "atoms"):
-        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
+def test_chunks_change_nothing(
+    tmp_path: Path, complete: dict[str, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure_liquid, "CHUNK_BYTES", 24.0 * 6 * PAIRS * 7)  # seven frames, not a divisor
+    found = measure_liquid.measure(write_run(tmp_path / "a", trajectory(ions())))
+    for name, table in complete.items():
+        assert found[name].equals(table), name
 
 
-def test_a_broken_run_is_measured_as_far_as_it_went(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", frames=400, end="bond_broken", survived_ps=28.0, detail="N-C 3.1 A")
-    tables = measure_liquid.measure(run)
-    for name in ("density", "diffusion"):
-        for row in tables[name].to_dicts():
-            assert not row["converged"]
-            assert row["reason"].startswith("run ended: bond_broken at 28 ps")
-    assert tables["density"]["density_kg_m3"][0] == pytest.approx(1200, abs=1)
-    assert tables["diffusion"]["diffusion_m2_s"].null_count() == 0
-    assert tables["survival"].to_dicts()[0]["detail"] == "N-C 3.1 A"
+def test_finite_size_correction_needs_a_viscosity(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", trajectory(ions()))
+    rows = by_species(measure_liquid.measure(folder, viscosity_pa_s=0.01)["diffusion"])
+    expected = 2.837297 * 1.380649e-23 * 400 / (6 * np.pi * 0.01 * EDGE * 1e-10)
+    for row in rows.values():
+        assert row["finite_size_correction_m2_s"] == pytest.approx(expected, rel=1e-6)
+        assert row["finite_size_reason"] is None
+
+
+def test_structure_counts_what_is_there(tmp_path: Path) -> None:
+    """Anions that sit 3 A from a cation of their own, cations far apart: one neighbour, in one shell."""
+    topology = ions()
+    rng = np.random.default_rng(3)
+    grid = np.stack(np.meshgrid([0, 1, 2], [0, 1], [0, 1], indexing="ij"), -1).reshape(-1, 3) * 10.0
+    assert len(grid) == PAIRS
+    centres = np.concatenate([grid, grid + [3.0, 0, 0]]) + rng.normal(size=(200, 1, 3)).cumsum(axis=0)
+    rows = measure_liquid.measure(write_box(tmp_path, centres[:, topology.molecule] + small(topology)))["structure"]
+    number = rows.filter((pl.col("pair") == "pyr-bf4") & (pl.col("quantity") == "coordination"))
+    r, value = number["r_A"].to_numpy(), number["value"].to_numpy()
+    assert value[r < 2.85].max() == 0
+    np.testing.assert_allclose(value[(r > 3.15) & (r < 6.5)], 1)
+    rdf = rows.filter((pl.col("pair") == "pyr-bf4") & (pl.col("quantity") == "rdf"))
+    assert abs(rdf["r_A"][int(rdf["value"].arg_max() or 0)] - 3.0) < 0.11
+    assert {"pyr-pyr", "bf4-bf4", "N-F"} <= set(rows["pair"])
+
+
+def small(topology: Topology) -> np.ndarray:
+    shape = np.random.default_rng(4).normal(size=(len(topology), 3)) * 0.01
+    return shape - topology.centres(shape)[topology.molecule]
+
+
+def write_box(tmp_path: Path, x: np.ndarray) -> Path:
+    folder = write_run(tmp_path / "box", None)
+    write_dcd(folder / "nvt.dcd", x, edge=30.0)
+    return folder
+
+
+def test_a_run_that_broke_in_nvt_keeps_its_numbers_and_says_how_it_ended(tmp_path: Path) -> None:
+    x = trajectory(ions(), frames=600)
+    x[500:] = np.nan  # what a run writes when it explodes
+    folder = write_run(tmp_path / "a", x, end="nan", detail="forces at step 20000", survived_ps=50.0)
+    found = measure_liquid.measure(folder)
+    for row in [found["density"].row(0, named=True), *by_species(found["diffusion"]).values()]:
+        assert not row["converged"]
+        assert row["reason"].startswith("run ended: nan at 50 ps")
+    assert found["density"]["density_kg_m3"][0] == pytest.approx(DENSITY, abs=3)
+    for name, row in by_species(found["diffusion"]).items():
+        assert row["ci95_low_m2_s"] < row["diffusion_m2_s"] < row["ci95_high_m2_s"]
+        assert row["diffusion_m2_s"] == pytest.approx(D_M2_S[name], rel=0.4)
+    assert found["structure"]["value"].is_finite().all()
+    survival = found["survival"].row(0, named=True)
+    assert (survival["planned_ps"], survival["survived_ps"]) == (70.0, 50.0)
+    assert (survival["end"], survival["detail"]) == ("nan", "forces at step 20000")
+
+
+def test_a_run_that_broke_in_npt_has_every_row_with_a_reason(tmp_path: Path) -> None:
+    x = trajectory(ions(), frames=20)
+    folder = write_run(tmp_path / "a", None, npt=x, n_density=10, end="bond_broken", survived_ps=0.1)
+    found = measure_liquid.measure(folder)
+    density = found["density"].row(0, named=True)
+    assert density["density_kg_m3"] is not None and density["standard_error_kg_m3"] is None
+    assert density["reason"] == "run ended: bond_broken at 0.1 ps; 10 samples: too few"
+    rows = by_species(found["diffusion"])
+    assert set(rows) == set(D_M2_S)  # a row for each ion, though there is nothing to measure
+    for row in rows.values():
+        assert row["diffusion_m2_s"] is None and not row["converged"]
+        assert row["reason"] == "run ended: bond_broken at 0.1 ps; no NVT survived"
+    assert len(found["structure"]) and len(found["survival"]) == 1
 
 
 def test_a_run_that_broke_at_once_still_has_its_rows(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", end="nan", survived_ps=0.0)
-    (run / "nvt.dcd").unlink()
-    pl.read_parquet(run / "thermo.parquet").clear().write_parquet(run / "thermo.parquet")
-    tables = measure_liquid.measure(run)
-    density = tables["density"].to_dicts()[0]
-    assert density["density_kg_m3"] is None and density["reason"] == "run ended: nan at 0 ps; no NPT survived"
-    diffusion = by_species(tables["diffusion"])
-    assert set(diffusion) == {"cat", "an"}
-    assert diffusion["an"]["diffusion_m2_s"] is None and "no NVT survived" in diffusion["an"]["reason"]
-    assert tables["structure"].height == 0
-    assert tables["survival"]["end"].to_list() == ["nan"]
+    folder = write_run(tmp_path / "a", None, n_density=0, end="error", detail="x", survived_ps=0.0)
+    found = measure_liquid.measure(folder)
+    assert {name: len(table) for name, table in found.items()} == {
+        "density": 1, "diffusion": 2, "structure": 0, "survival": 1,
+    }  # fmt: skip
+    assert found["density"]["reason"][0] == "run ended: error at 0 ps; no NPT survived"
 
 
-def test_numbers_after_a_blow_up_are_not_used(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", frames=600, end="nan", survived_ps=25.0)
-    expected = measure_liquid.measure(run)
-    topology = Topology.load(run / "topology.json")
-    with DCDTrajectoryFile(str(run / "nvt.dcd")) as file:
-        xyz, lengths, _ = file.read()
-    xyz = np.concatenate([xyz, np.full((2, len(topology), 3), math.nan, np.float32)])
-    write_dcd(run / "nvt.dcd", xyz, np.concatenate([lengths, lengths[:2]]))
-    thermo = pl.read_parquet(run / "thermo.parquet")
-    blown = thermo[-1:].with_columns(phase=pl.lit("npt"), density_kg_m3=pl.lit(math.nan))
-    pl.concat([thermo, blown, blown.with_columns(density_kg_m3=pl.lit(1e9))]).write_parquet(run / "thermo.parquet")
-    found = measure_liquid.measure(run)
-    for name in ("density", "diffusion"):
-        assert found[name].equals(expected[name])
+def test_a_density_that_is_not_finite_ends_the_series(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", None, npt=None)
+    thermo = pl.read_parquet(folder / "thermo.parquet")
+    late = pl.when((pl.col("time_ps") >= 30) & (pl.col("phase") == "npt"))
+    thermo.with_columns(late.then(float("nan")).otherwise("density_kg_m3").alias("density_kg_m3")).write_parquet(
+        folder / "thermo.parquet"
+    )
+    row = measure_liquid.measure(folder)["density"].row(0, named=True)
+    assert row["density_kg_m3"] == pytest.approx(DENSITY, abs=3)
 
 
-def test_structure_comes_from_npt_where_there_is_no_nvt(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", frames=50, nvt_planned_ps=0.0)
-    (run / "nvt.dcd").rename(run / "npt.dcd")
-    tables = measure_liquid.measure(run)
-    assert tables["structure"].height > 0
-    assert tables["diffusion"]["reason"].to_list() == ["no NVT was planned"] * 2
+def test_phases_that_were_not_planned_are_told_from_those_that_broke(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", None, n_density=0, npt_planned_ps=0.0, nvt_planned_ps=0.0)
+    found = measure_liquid.measure(folder)
+    assert found["density"]["reason"][0] == "no NPT was planned"
+    assert found["diffusion"]["reason"].unique().to_list() == ["no NVT was planned"]
 
 
-def test_the_finite_size_correction_needs_a_viscosity(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run")
-    row = measure_liquid.measure(run, viscosity_pa_s=0.01)["diffusion"].to_dicts()[0]
-    expected = 2.837297 * 1.380649e-23 * 400 / (6 * math.pi * 0.01 * EDGE_A * 1e-10)
-    assert row["finite_size_correction_m2_s"] == pytest.approx(expected, rel=1e-6)
-    assert row["finite_size_reason"] is None
+def test_an_untrained_model_has_no_seed_and_no_dataset(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", None, dataset=None, model_seed=None, framework="classical")
+    for table in measure_liquid.measure(folder).values():
+        assert table["seed"].null_count() == len(table) == table["dataset"].null_count()
+        assert table["seed"].dtype == pl.Int64 and table["dataset"].dtype == pl.String
 
 
-def test_coordination_counts_what_stands_at_a_known_distance(tmp_path: Path) -> None:
-    """Every cation has its anion's F at 2 A of its N, across the boundary or not, and no other nearby."""
-    run = write_run(tmp_path / "run", frames=50)
-    topology = Topology.load(run / "topology.json")
-    grid = np.stack(np.meshgrid([0.5, 6.5], [0.5, 6.5], [0.5, 6.5], indexing="ij"), axis=-1).reshape(-1, 3)[:6]
-    x = np.zeros((30, 3))
-    for i in range(6):
-        x[3 * i : 3 * i + 3] = grid[i] + np.array([[0, 0, 0], [0, 1.4, 0], [0, 2.4, 0]])
-        x[18 + 2 * i : 20 + 2 * i] = grid[i] + np.array([[-2, 0, -1.4], [-2, 0, 0]])
-    assert topology.elements[18:20].tolist() == ["B", "F"]
-    write_dcd(run / "nvt.dcd", np.repeat(x[None] % EDGE_A, 8, axis=0), np.full((8, 3), EDGE_A))
-    table = measure_liquid.measure(run)["structure"].filter(pl.col("pair") == "N-F", quantity="coordination")
-    at = dict(zip(table["r_A"].to_list(), table["value"].to_list(), strict=True))
-    assert at[1.9] == 0 and at[2.1] == 1 and at[3.9] == 1
-    assert table["standard_error"].to_list()[0] == 0
-
-
-@pytest.mark.parametrize("missing", ["run.json", "topology.json", "thermo.parquet"])
-def test_what_is_missing_is_named(
-    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_command_line_writes_the_tables_and_a_mistake_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run = write_run(tmp_path / "run", frames=20)
-    (run / missing).unlink()
-    assert measure_liquid.main(["--id", "x", "--run", str(run), "--out", "."]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and f"{missing} is missing" in error
+    folder = write_run(tmp_path / "a", trajectory(ions(), frames=200))
+    call = ["--id", "x", "--out", str(tmp_path / "out"), "--run"]
+    assert measure_liquid.main([*call, str(folder)]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"x.{n}.parquet" for n in sorted(CONTRACT)]
+    for name, table in measure_liquid.measure(folder).items():
+        assert pl.read_parquet(tmp_path / "out" / f"x.{name}.parquet").equals(table)
+    (folder / "run.json").unlink()
+    assert measure_liquid.main([*call, str(folder)]) == 2
+    stderr = capsys.readouterr().err
+    assert "run.json is missing" in stderr and stderr.count("\n") == 1
+    write_run(folder, trajectory(ions(), frames=20)[:, :-1])
+    assert measure_liquid.main([*call, str(folder)]) == 2
+    assert "71 atoms, topology.json has 72" in capsys.readouterr().err

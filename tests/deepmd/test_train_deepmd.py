@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 SETTINGS = {
     "framework": "deepmd", "descriptor": "se_e2_a", "rcut_A": 3.0, "rcut_smth_A": 0.5, "neurons": [4, 8], "axis_neurons": 4,
     "fitting_neurons": [16, 16], "steps": 400, "batch_size": 2, "learning_rate": 0.01, "start_pref_e": 0.02,
-    "limit_pref_e": 1, "start_pref_f": 100, "limit_pref_f": 1, "start_pref_v": 0.02, "limit_pref_v": 1,
+    "limit_pref_e": 0.02, "start_pref_f": 100, "limit_pref_f": 100, "start_pref_v": 0.02, "limit_pref_v": 0.02,
 }  # fmt: skip
 
 
@@ -49,7 +49,8 @@ def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, list[Path]]) ->
     curve = pl.read_parquet(trained[1][0] / "curve.parquet")
     for name in ("train", "valid"):
         force = curve.filter(pl.col("set") == name, pl.col("quantity") == "force_rmse").sort("step")
-        assert force["value"][-5:].mean() < 0.8 * force["value"][0]
+        # A value is the error of a batch or a few.
+        assert force["value"][-10:].mean() < 0.7 * force["value"][:2].mean()
         assert force["step"][-1] == SETTINGS["steps"]
     assert set(curve["quantity"]) == {"loss", "energy_per_atom_rmse", "force_rmse", "virial_per_atom_rmse"}
     assert curve["value"].is_finite().all()

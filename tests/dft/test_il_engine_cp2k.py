@@ -134,6 +134,12 @@ def test_a_mistake_is_named(name):
         Engine(SETTINGS | {name: "other"}, threads=1)
 
 
+@needs_cp2k
+def test_a_dispersion_that_nobody_fitted_is_refused():
+    with pytest.raises(UserError, match="there is no D3 for r2SCAN"):
+        Engine(SETTINGS | {"functional": "r2SCAN", "dispersion": "D3"}, threads=1)
+
+
 def test_without_cp2k_that_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"labels\.engine: cp2k is not installed"):

@@ -127,6 +127,18 @@ def test_other_theory_is_refused(
     assert not (tmp_path / "model").exists()
 
 
+def test_fine_tuning_is_refused(
+    trained: tuple[Path, list[Path]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.write_settings(tmp_path / "settings.json", SETTINGS | {"mode": "finetune", "weights": "mpa0.model"})
+    assert train_mace.main(arguments(tmp_path, trained[0])) == 2
+    assert "mode: 'finetune' is not there yet" in capsys.readouterr().err
+
+
 def test_a_tool_that_fails_shows_its_last_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = "import sys; [print('line', i) for i in range(100)]; sys.exit(3)"
     with pytest.raises(UserError) as caught:
