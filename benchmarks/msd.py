@@ -7,7 +7,7 @@ One synthetic liquid of 128 ion pairs (3968 atoms). The same question for all: t
                            atoms to the ions' MSD here (are ions whole, centres, MSD)
   max_relative_difference  to tidynamics, over all lags up to half of the trajectory
   peak_memory_mb           of a process of its own that reads a file of trajectory_mb in chunks and does the same
-Times are the best of three (MDAnalysis: one) in one process with one thread. A peer that is not installed is null and
+Times are the best of five (MDAnalysis: one) in one process with one thread. A peer that is not installed is null and
 named in missing.
 """
 
@@ -71,7 +71,7 @@ def ion_centres(liquid: Topology, frames: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def best(function: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
+def best(function: Callable[[], Any], repeats: int = 5) -> tuple[float, Any]:
     """Return the shortest time in s, and the result."""
     times = []
     for _ in range(repeats):

@@ -140,7 +140,9 @@ class Engine:
     def __init__(self, settings: Mapping[str, Any], threads: int) -> None:
         found = [path for name in BINARIES if (path := shutil.which(name))]
         if not found:
-            raise UserError(f"labels.engine: cp2k is not installed: none of {', '.join(BINARIES)} is on PATH")
+            raise UserError(
+                f"labels.engine: cp2k is not installed: none of {', '.join(BINARIES)} is on PATH; install it (Debian: cp2k cp2k-data)"
+            )
         self.binary = found[0]
         for name, known in (("functional", FUNCTIONALS), ("dispersion", DISPERSIONS)):
             if settings.get(name) not in known:
@@ -306,6 +308,10 @@ def force_table(text: str, n_atoms: int) -> np.ndarray:
 def stress_tensor(text: str) -> np.ndarray:
     """Return the stress (3, 3) in eV/A^3 and ASE's sign from CP2K's file, where compression is positive."""
     _, name, block = re.split(r"Analytical stress tensor \[(\w+)\]", text, maxsplit=1)
-    rows = re.findall(r"^ *STRESS\| +[xyz] +(\S+) +(\S+) +(\S+)\s*$", block, re.MULTILINE)[:3]
-    tensor = np.array(rows, dtype=float) * {"GPa": GPa, "bar": bar}[name]
+    # Three rows together and in order: further down, the eigenvectors have rows of the same look.
+    row = r" *STRESS\| +{} +(\S+) +(\S+) +(\S+) *\n"
+    found = re.search("^" + "".join(row.format(axis) for axis in "xyz"), block, re.MULTILINE)
+    if found is None:
+        raise ValueError("CP2K's file of the stress is not complete")
+    tensor = np.array(found.groups(), dtype=float).reshape(3, 3) * {"GPa": GPa, "bar": bar}[name]
     return -(tensor + tensor.T) / 2

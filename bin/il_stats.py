@@ -108,7 +108,7 @@ def error_of_mean(x: Array) -> tuple[float, float, float]:
     c = autocovariance[:window]
     c = c + (2 * c.sum() - c[0]) / n
     total = max(2 * c.sum() - c[0], c[0])
-    return math.sqrt(total / n), n * c[0] / total, n / (2 * window + 1)
+    return math.sqrt(total / n), float(n * c[0] / total), n / (2 * window + 1)
 
 
 def equilibration_start(x: Array) -> int:
@@ -288,7 +288,7 @@ def least_squares(design: Array, y: Array, covariance: Array) -> tuple[Array, Ar
     mapping = np.linalg.solve(design.T @ weighted, weighted.T)
     parameters = mapping @ y
     residual = y - design @ parameters
-    return parameters, mapping @ covariance @ mapping.T, mapping, float(residual @ inverse @ residual)
+    return parameters, np.linalg.inv(design.T @ weighted), mapping, float(residual @ inverse @ residual)
 
 
 @dataclass(frozen=True)
@@ -325,7 +325,7 @@ def _fit(msd: Array, frames: int, particles: int, lags: Array) -> _Fit:
     bend, bend_errors, _, _ = least_squares(curved, y, covariance)
     linear = chi2 < stats.chi2.ppf(0.9, len(lags) - 2) and bend[2] ** 2 < 1.28**2 * bend_errors[2, 2]
     logs = np.linalg.pinv(np.column_stack([np.ones_like(t), np.log(t)]))[1]
-    log_error = math.sqrt(float(logs @ (covariance / np.outer(y, y)) @ logs))
+    log_error = math.sqrt(max(float(logs @ (covariance / np.outer(y, y)) @ logs), 0.0))
     slope, error, log_slope = float(parameters[1]), math.sqrt(errors[1, 1]), float(logs @ np.log(y))
     return _Fit(lags, slope, error, mapping[1], log_slope, log_error, bool(linear))
 

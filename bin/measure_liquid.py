@@ -155,8 +155,8 @@ def measure_diffusion(
             "ci95_low_m2_s": d.ci95_low,
             "ci95_high_m2_s": d.ci95_high,
             "log_slope": d.log_slope,
-            "fit_start_ps": d.fit_start * 1e12,
-            "fit_stop_ps": d.fit_stop * 1e12,
+            "fit_start_ps": round(d.fit_start * 1e12, 9),
+            "fit_stop_ps": round(d.fit_stop * 1e12, 9),
             "n_independent": d.n_independent,
         }
         if viscosity_pa_s is None:

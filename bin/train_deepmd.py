@@ -111,7 +111,7 @@ def tool_input(settings: dict[str, Any], data: dict[str, Any], folder: Path, che
             "validation_data": {"systems": systems("valid"), "batch_size": settings["batch_size"], "numb_btch": 4},
             "numb_steps": steps,
             "seed": seed,
-            "disp_file": "lcurve.out",
+            "disp_file": str(checkpoint.with_name("lcurve.out")),
             "disp_freq": max(1, steps // DISPLAYS),
             "save_freq": max(1, steps // CHECKPOINTS),
             "max_ckpt_keep": 2,
@@ -167,7 +167,7 @@ def train(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for name in ("model_frozen.pth", "model.pth"):
         shutil.copyfile(scratch / name, args.out / name)
-    write_curve(args.out / "curve.parquet", settings["id"], curve(scratch / "lcurve.out"))
+    write_curve(args.out / "curve.parquet", settings["id"], curve(checkpoint.with_name("lcurve.out")))
     cost = {"wall_s": round(time.perf_counter() - start, 1), "threads": args.threads, "device": args.device}
     files = ["model_frozen.pth", "model.pth"]
     write_card(args.out, settings, data, files, settings["rcut_A"], il_task.versions(), cost)

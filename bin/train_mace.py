@@ -38,17 +38,15 @@ ERRORS = {
 def count_frames(path: Path) -> int:
     """Return the number of frames of an extended XYZ file."""
     with path.open() as file:
-        return sum(line.startswith("Lattice=") or " Lattice=" in line or "Properties=" in line for line in file)
+        return sum("Properties=" in line for line in file)
 
 
 def tool_arguments(
-    settings: dict[str, Any], data: dict[str, Any], folder: Path, checkpoints: Path, device: str
+    settings: dict[str, Any], data: dict[str, Any], folder: Path, checkpoints: Path, batch: int, device: str
 ) -> list[str]:
-    """Return the arguments of mace_run_train for the settings of a study."""
+    """Return the arguments of mace_run_train for the settings of a study and a number of frames in a batch."""
     e0s = {atomic_numbers[symbol]: energy for symbol, energy in sorted(data["e0s_ev"].items())}
     epochs = settings["epochs"]
-    # MACE drops an incomplete last batch: a batch larger than the training set would train on nothing.
-    batch = min(settings["batch_size"], count_frames(folder / "train.extxyz"))
     values = {
         "name": "model",
         "seed": settings["seed"],
@@ -82,30 +80,33 @@ def tool_arguments(
         "plot": False,
         "num_workers": 0,
         "checkpoints_dir": checkpoints,
-        "results_dir": "results",
+        "results_dir": checkpoints,
         "log_dir": "logs",
         "model_dir": "models",
     }
     return [f"--{key}={value}" for key, value in values.items()] + ["--ema", "--save_cpu", "--restart_latest"]
 
 
-def curve(results: Path) -> Iterator[tuple[int, str, str, float, str]]:
+def curve(results: Path, steps_per_epoch: int) -> Iterator[tuple[int, str, str, float, str]]:
     """Yield the learning curve (step, set, quantity, value, unit) from MACE's results.
 
     Steps are gradient steps. The training loss is the mean over an epoch's batches; the errors of the
-    validation set are those of the averaged weights at the end of the epoch.
+    validation set are those of the averaged weights at the end of the epoch. Of an epoch that was done twice, since a
+    training was taken up again, the last time counts.
     """
     losses: dict[int, list[float]] = defaultdict(list)
+    errors: dict[int, dict[str, Any]] = {}
     for line in results.read_text().splitlines():
         record = json.loads(line)
-        epoch = record.get("epoch")
+        epoch = -1 if record.get("epoch") is None else record["epoch"]  # none: before the first
         if record["mode"] == "opt":
             losses[epoch].append(record["loss"])
-            continue
-        # Every epoch has as many steps as the one before; "no epoch" is before the first.
-        step = 0 if epoch is None else (epoch + 1) * len(losses[epoch])
-        if epoch is not None:
-            yield step, "train", "loss", float(np.mean(losses[epoch])), "1"
+        elif epoch >= 0 or not errors:
+            errors[epoch] = record
+    for epoch, record in sorted(errors.items()):
+        step = (epoch + 1) * steps_per_epoch
+        if epoch >= 0:
+            yield step, "train", "loss", float(np.mean(losses[epoch][-steps_per_epoch:])), "1"
         for name, (quantity, unit) in ERRORS.items():
             yield step, "valid", quantity, float(record[name]), unit
 
@@ -116,7 +117,11 @@ def train(args: argparse.Namespace) -> None:
     settings, data = read_inputs(args.settings, args.summary)
     scratch = Path("training").resolve()
     scratch.mkdir(parents=True, exist_ok=True)
-    arguments = tool_arguments(settings, data, args.dataset.resolve(), args.checkpoints.resolve(), args.device)
+    folder, checkpoints = args.dataset.resolve(), args.checkpoints.resolve()
+    frames = count_frames(folder / "train.extxyz")
+    # MACE drops an incomplete last batch: a batch larger than the training set would train on nothing.
+    batch = min(settings["batch_size"], frames)
+    arguments = tool_arguments(settings, data, folder, checkpoints, batch, args.device)
     run_tool(
         "mace_run_train",
         [sys.executable, "-m", "mace.cli.run_train", *arguments],
@@ -126,8 +131,8 @@ def train(args: argparse.Namespace) -> None:
     )
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(scratch / "models" / "model.model", args.out / "model.pt")
-    results = scratch / "results" / f"model_run-{settings['seed']}_train.txt"
-    write_curve(args.out / "curve.parquet", settings["id"], curve(results))
+    results = checkpoints / f"model_run-{settings['seed']}_train.txt"
+    write_curve(args.out / "curve.parquet", settings["id"], curve(results, frames // batch))
     cost = {"wall_s": round(time.perf_counter() - start, 1), "threads": args.threads, "device": args.device}
     write_card(args.out, settings, data, ["model.pt"], settings["r_max_A"], il_task.versions(), cost)
 

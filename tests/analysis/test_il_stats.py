@@ -211,6 +211,30 @@ def test_unwrapping_keeps_a_barostat_out_of_far_images() -> None:
     np.testing.assert_allclose(steps[:, 0], steps[:, 1], atol=1e-9)
 
 
+def test_centres_of_mass_are_those_of_a_loop() -> None:
+    rng = np.random.default_rng(19)
+    x, masses = rng.normal(size=(5, 11, 3)), np.array([1.0, 2, 3, 1, 2, 3, 1, 2, 3, 7, 7])
+    found = il_stats.centres_of_mass(x.astype(np.float32), masses, [(3, 3), (2, 1)])
+    expected = [np.average(x[:, i], axis=1, weights=masses[i]) for i in ([0, 1, 2], [3, 4, 5], [6, 7, 8], [9], [10])]
+    assert found.dtype == float
+    np.testing.assert_allclose(found, np.stack(expected, axis=1), atol=1e-6)
+
+
+def test_a_bond_across_the_boundary_is_not_short() -> None:
+    x = np.array([[[0.0, 0, 0], [1, 0, 0]], [[0, 0, 0], [0, 0, -5.5]]])
+    bonds = np.array([[0, 1]])
+    assert il_stats.bonds_are_short(x, bonds, np.array([[10.0, 10, 10], [10, 10, 12]]))
+    assert not il_stats.bonds_are_short(x, bonds, np.full((2, 3), 10.0))
+    assert il_stats.bonds_are_short(x, np.empty((0, 2), int), np.full((2, 3), 10.0))
+
+
+def test_rattling_in_place_is_not_diffusion() -> None:
+    """Rounding noise of single precision, once all ions move as one, must not break the fit."""
+    x = np.random.default_rng(20).normal(size=(300, 6, 3)) * 1e-7
+    found = il_stats.diffusion(x, 1.0)
+    assert not found.converged and "subdiffusive" in (found.reason or "")
+
+
 def test_yeh_hummer_is_the_published_correction() -> None:
     # 2.837297 kT / (6 pi eta L) of water at 298 K in a 2 nm cell: 3.48e-10 m2/s
     found = il_stats.yeh_hummer(2e-9, 2e-9, 298.0, 0.89e-3)

@@ -222,3 +222,10 @@ def test_a_basis_may_be_named_without_the_charge_of_its_potential(tmp_path):
         basis_name(tmp_path, "Li", "SMALL", "GTH-BLYP")
     with pytest.raises(UserError, match=r"labels\.basis: CP2K has no 'HUGE' for Li; it has SMALL"):
         basis_name(tmp_path, "Li", "HUGE", "GTH-PBE")
+
+
+def test_a_stress_with_a_row_missing_is_not_filled_from_the_eigenvectors() -> None:
+    lines = STRESS.format(unit="GPa").splitlines(keepends=True)
+    for missing in range(2, 5):
+        with pytest.raises(ValueError, match="not complete"):
+            stress_tensor("".join(lines[:missing] + lines[missing + 1 :]))

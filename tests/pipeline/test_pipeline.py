@@ -97,10 +97,9 @@ def test_an_edited_shared_file_reruns_exactly_its_users(pipeline, results: Path)
     assert users
     try:
         shared.write_text(text + "\n# an edit that changes no result\n")
-        pipeline.run(*STUDY, "--outdir", "edited", "-resume")
-        # what takes their output is cached too: the output has the same content but a new path
-        assert pipeline.executed("edited") >= users
-        assert pipeline.executed("edited") - users <= {"COMPARE_MODELS"}
+        pipeline.run(*STUDY, "-resume")
+        # the report is made again because the repeated tasks cost other seconds
+        assert pipeline.executed() == users | {"COMPARE_MODELS"}
     finally:
         shared.write_text(text)
 
