@@ -42,21 +42,30 @@ class Pipeline:
         return screen
 
     def kill_in(self, process_name: str, *arguments: str) -> str:
-        """Start a run, and kill -9 all of it while a task of a process is running; return the screen."""
-        running = self.start(*arguments)
+        """Start a run, and kill -9 all of it while a task of a process is running; return the screen.
+
+        Asserts that the process had begun and that the run was not over.
+        """
         log = self.folder / ".nextflow.log"
+        log.unlink(missing_ok=True)  # that of the run before names the process too
+        running = self.start(*arguments)
+        begun = False
         deadline = time.monotonic() + 1200
         try:
             while time.monotonic() < deadline and running.poll() is None:
                 text = log.read_text(errors="replace") if log.exists() else ""
                 if f"Submitted process > {process_name}" in text:
+                    begun = True
                     time.sleep(1.0)  # into the middle of the task
                     break
                 time.sleep(0.1)
         finally:
-            if running.poll() is None:
+            alive = running.poll() is None
+            if alive:
                 os.killpg(running.pid, signal.SIGKILL)
         screen, _ = running.communicate(timeout=60)
+        assert begun, f"{process_name} never began:\n{screen[-2000:]}"
+        assert alive, f"{process_name} was over too soon:\n{screen[-2000:]}"
         return screen
 
     def trace(self, outdir: str = "results") -> list[dict[str, str]]:
