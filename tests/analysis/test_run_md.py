@@ -91,7 +91,7 @@ def test_a_run_that_breaks_is_kept_and_says_why(study: Path, tmp_path: Path) -> 
 
 def test_our_barostat_gives_the_density_of_another_one(study: Path, tmp_path: Path) -> None:
     # EQUILIBRATE uses OpenMM's Monte Carlo barostat and constraints, RUN_MD a Langevin-Hoover barostat without.
-    run(study, tmp_path / "a", npt_ps=10.0, nvt_ps=0.0, timestep_fs=1.0, save_every_fs=1000, barostat_fs=200)
+    run(study, tmp_path / "a", npt_ps=25.0, nvt_ps=0.0, timestep_fs=1.0, save_every_fs=1000, barostat_fs=200)
     ours = pl.read_parquet(tmp_path / "a" / "run" / "thermo.parquet")["density_kg_m3"].to_numpy()
     other = pl.read_parquet(study / "state" / "thermo.parquet").filter(pl.col("phase") == "production")
     estimates = [il_stats.series_mean(ours), il_stats.series_mean(other["density_kg_m3"].to_numpy())]
