@@ -49,11 +49,6 @@ XTB_MINIMISE_STEPS = 50
 LIQUID_DENSITY_RATIOS = (0.5, 2.5)
 MIN_SAMPLES = 10
 EV_KJ_MOL = units.mol / units.kJ  # eV in kJ/mol
-THERMO_SCHEMA = {
-    "phase": pl.String, "step": pl.Int64, "time_ps": pl.Float64, "potential_energy_ev": pl.Float64,
-    "kinetic_energy_ev": pl.Float64, "temperature_K": pl.Float64, "pressure_bar": pl.Float64,
-    "volume_A3": pl.Float64, "density_kg_m3": pl.Float64,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -363,7 +358,7 @@ def write_state(out: Path, box: Path, topology: Topology, rows: list[dict[str, A
     for name in ("topology.json", "system.xml"):
         if (box / name).exists():
             shutil.copyfile(box / name, out / name)
-    pl.DataFrame(rows, schema=THERMO_SCHEMA).write_parquet(out / "thermo.parquet")
+    pl.DataFrame(rows, schema=il_md.THERMO).write_parquet(out / "thermo.parquet")
     cells = np.array([frame.cell for frame in frames])
     positions = topology.wrapped(np.array([frame.positions for frame in frames]), cells)
     lengths = np.linalg.norm(cells, axis=2)

@@ -9,7 +9,6 @@ Writes, under --out: errors.parquet, scan.parquet and parity.parquet. Intervals 
 frames of one trajectory are not independent; with few groups they are too narrow.
 """
 
-# bin: il_frames.py il_models.py il_task.py
 import argparse
 import json
 import sys

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from ase import Atoms, units
 from ase.data import covalent_radii
 from ase.md.bussi import Bussi
@@ -23,6 +24,12 @@ DENSITY_KG_M3 = 1.66053906660e3  # u/A^3 in kg/m3 (CODATA 2018)
 # The barostat's mass is chosen for this bulk modulus, typical of ionic liquids (1.5 to 3 GPa); it sets
 # the period of the volume's oscillation and nothing that is measured.
 BULK_MODULUS = 2.0 * units.GPa
+# The columns of thermo.parquet, of the equilibration and of every run.
+THERMO = {
+    "phase": pl.String, "step": pl.Int64, "time_ps": pl.Float64, "potential_energy_ev": pl.Float64,
+    "kinetic_energy_ev": pl.Float64, "temperature_K": pl.Float64, "pressure_bar": pl.Float64,
+    "volume_A3": pl.Float64, "density_kg_m3": pl.Float64,
+}  # fmt: skip
 
 # What counts as a broken run. A bond is broken when it is longer than this multiple of the sum of the
 # covalent radii, and made when atoms of two

@@ -31,12 +31,6 @@ THERMO_FS = 10.0  # densities and pressures are kept this often
 # The mean density of the NVT run is taken over this last part of the NPT run.
 NPT_USED = 0.5
 
-THERMO = {
-    "phase": pl.String, "step": pl.Int64, "time_ps": pl.Float64, "potential_energy_ev": pl.Float64,
-    "kinetic_energy_ev": pl.Float64, "temperature_K": pl.Float64, "pressure_bar": pl.Float64,
-    "volume_A3": pl.Float64, "density_kg_m3": pl.Float64,
-}  # fmt: skip
-
 
 def rescale_ions(atoms: Atoms, topology: Topology, volume_A3: float) -> None:
     """Bring the box to a volume by moving whole ions, in place: their bonds keep their lengths."""
@@ -157,7 +151,7 @@ def run_md(settings: dict[str, Any], state: Path, model: Path, out: Path, thread
             rescale_ions(atoms, topology, volumes[int(len(volumes) * (1 - NPT_USED)) :].mean())
         survived[phase], ended = run_phase(phase, atoms, topology, settings, out, rows)
     wall = time.perf_counter() - start
-    pl.DataFrame(rows, schema=THERMO).write_parquet(out / "thermo.parquet")
+    pl.DataFrame(rows, schema=il_md.THERMO).write_parquet(out / "thermo.parquet")
     steps = sum(survived.values()) * 1000 / settings["timestep_fs"]
     record = {
         **settings,

@@ -10,7 +10,6 @@ DeePMD, test.extxyz, dataset.parquet (one row per dataset and frame) and dataset
 reference energies of the elements).
 """
 
-# bin: il_frames.py il_task.py
 import argparse
 import hashlib
 import json

@@ -7,7 +7,6 @@ same settings, seed, data and number of threads give the same model. Checkpoints
 training that finds some there goes on from the last.
 """
 
-# bin: il_task.py il_training.py
 import argparse
 import json
 import math

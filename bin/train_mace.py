@@ -6,7 +6,6 @@ model card). On a CPU the same settings, seed, data and number of threads give t
 --checkpoints; a training that finds some there goes on from the best of them.
 """
 
-# bin: il_task.py il_training.py
 import argparse
 import json
 import shutil

@@ -97,7 +97,7 @@ def test_the_state_fits_together(state: Path, box: Path) -> None:
     assert list(start.arrays["ion"]) == list(topology.ion) and start.info["liquid"] == "x" and start.pbc.all()
     trajectory = mdtraj.load_dcd(str(state / "trajectory.dcd"), top=str(state / "topology.pdb"))
     thermo = pl.read_parquet(state / "thermo.parquet")
-    assert list(thermo.schema.items()) == list(equilibrate.THERMO_SCHEMA.items())
+    assert list(thermo.schema.items()) == list(equilibrate.il_md.THERMO.items())
     production = thermo.filter(pl.col("phase") == "production")
     assert len(trajectory) == len(production) == 12
     np.testing.assert_allclose(trajectory.xyz[-1] * 10, start.positions, atol=1e-4)

@@ -78,11 +78,11 @@ def write_run(
     noise = np.random.default_rng(3).normal(size=n_density + 200)
     density = DENSITY + 3 * signal.lfilter([1], [1, -np.exp(-1 / 5)], noise)[200:]
     rows = [
-        dict.fromkeys(run_md.THERMO) | {"phase": "npt", "step": 20 * i, "time_ps": 0.01 * i, "density_kg_m3": rho}
+        dict.fromkeys(run_md.il_md.THERMO) | {"phase": "npt", "step": 20 * i, "time_ps": 0.01 * i, "density_kg_m3": rho}
         for i, rho in enumerate(density.tolist())
     ]
-    rows += [dict.fromkeys(run_md.THERMO) | {"phase": "nvt", "step": 0, "time_ps": 0.0, "density_kg_m3": 900.0}]
-    pl.DataFrame(rows, schema=run_md.THERMO).write_parquet(folder / "thermo.parquet")
+    rows += [dict.fromkeys(run_md.il_md.THERMO) | {"phase": "nvt", "step": 0, "time_ps": 0.0, "density_kg_m3": 900.0}]
+    pl.DataFrame(rows, schema=run_md.il_md.THERMO).write_parquet(folder / "thermo.parquet")
     for phase, x in (("npt", npt), ("nvt", nvt)):
         if x is not None:
             write_dcd(folder / f"{phase}.dcd", x)
