@@ -45,12 +45,13 @@ class Engine:
         self._guess: Result | None = None
         self._guess_numbers = np.array([], dtype=int)
 
-    def label(self, atoms: Atoms) -> Label:
+    def label(self, atoms: Atoms, cold: bool = False) -> Label:
         """Label one frame, with up to three attempts that differ in guess and mixing only.
 
-        `Label.scf_steps` counts the cycles of all attempts (from tblite's printed table).
+        `cold` leaves the frame before out of it. `Label.scf_steps` counts the cycles of all attempts (from
+        tblite's printed table).
         """
-        warm = np.array_equal(atoms.numbers, self._guess_numbers)
+        warm = not cold and np.array_equal(atoms.numbers, self._guess_numbers)
         attempts: list[tuple[Result | None, int, float]] = [
             (None, self.max_iterations, DAMPING),
             (None, 4 * self.max_iterations, SMALL_DAMPING),
@@ -58,7 +59,7 @@ class Engine:
         if warm:
             attempts.insert(0, (self._guess, self.max_iterations, DAMPING))
         steps = 0
-        for guess, iterations, damping in attempts:
+        for number, (guess, iterations, damping) in enumerate(attempts):
             printed: list[str] = []
             try:
                 result = self._calculator(atoms, iterations, damping, printed).singlepoint(guess, copy=True)
@@ -78,6 +79,7 @@ class Engine:
                 stress_ev_a3=(virial + virial.T) / 2 * Hartree / atoms.get_volume(),
                 converged=True,
                 scf_steps=steps,
+                guess="retry" if number else "chained" if warm else "cold",
             )
         return Label(None, None, None, False, scf_steps=steps, reason="scf_not_converged")
 

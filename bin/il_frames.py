@@ -45,7 +45,9 @@ MAX_FORCE_EV_A = 50.0
 NET_FORCE_EV_A = 0.05  # times the square root of the number of atoms
 STRESS_ASYMMETRY_EV_A3 = 1e-4
 # Settings of the labels section that cannot change the energy: how long to try, and how work is cut up.
-NOT_THEORY = ("id", "theory_id", "chunk", "max_failed_fraction", "max_iterations", "max_scf")
+NOT_THEORY = (
+    "id", "theory_id", "chunk", "max_failed_fraction", "max_frame_s", "max_iterations", "max_scf", "spot_check_fraction",
+)  # fmt: skip
 
 
 @dataclass
@@ -53,6 +55,8 @@ class Label:
     """What an engine says of one frame: eV, eV/A (N, 3), eV/A^3 (3, 3) in ASE's sign (tension is positive).
 
     Where `reason` (a code such as ``scf_not_converged``) is given there is no label; numbers may be None.
+    `guess` is what the attempt that gave the label started from: ``chained`` (the frame before), ``cold``, or
+    ``retry`` (cold, after an attempt that failed).
     """
 
     energy_ev: float | None
@@ -61,6 +65,7 @@ class Label:
     converged: bool
     scf_steps: int | None = None
     reason: str | None = None
+    guess: str | None = None
 
 
 def rounded(values: np.ndarray, decimals: int) -> np.ndarray:

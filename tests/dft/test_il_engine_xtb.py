@@ -80,6 +80,16 @@ def test_the_guess_of_other_species_is_not_used():
     assert label.scf_steps == fresh.scf_steps
 
 
+def test_a_cold_start_is_the_first_frames():
+    engine = Engine({}, threads=1)
+    first = engine.label(lithium_tetrafluoroborate())
+    chained, cold = engine.label(lithium_tetrafluoroborate()), engine.label(lithium_tetrafluoroborate(), cold=True)
+    assert (first.guess, chained.guess, cold.guess) == ("cold", "chained", "cold")
+    assert (cold.energy_ev, cold.scf_steps) == (first.energy_ev, first.scf_steps)
+    assert chained.scf_steps < cold.scf_steps
+    assert Engine({"max_iterations": 11}, threads=1).label(lithium_tetrafluoroborate()).guess == "retry"
+
+
 def test_cycles_are_counted():
     assert 5 < Engine({}, threads=1).label(lithium_tetrafluoroborate()).scf_steps < 30
 
