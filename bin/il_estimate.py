@@ -38,6 +38,7 @@ LABELS = {
     "GFN1-xTB": through(70, 0.4, 280, 7.0),
     "GFN2-xTB": through(70, 1.4, 280, 12.0),
     "cp2k": CP2K,
+    "pyscf": Law(128.0, 35, CP2K.power),  # PySCF 2.14, one PYR14BF4 pair; the power is CP2K's
 }
 
 MACE_ATOM_STEPS_S = 1031.0  # MD of 32x0e+32x1o, r 4.5 A, float32

@@ -44,9 +44,11 @@ MAX_FORCE_EV_A = 50.0
 # the error of a good model, and more would be learnt as noise.
 NET_FORCE_EV_A = 0.05  # times the square root of the number of atoms
 STRESS_ASYMMETRY_EV_A3 = 1e-4
-# Settings of the labels section that cannot change the energy: how long to try, and how work is cut up.
+# Settings of the labels section that cannot change a label: names of what stands beside them, how long to try, where
+# and how the work is done.
 NOT_THEORY = (
-    "id", "theory_id", "chunk", "max_failed_fraction", "max_frame_s", "max_iterations", "max_scf", "spot_check_fraction",
+    "id", "theory_id", "theory", "quality", "chunk", "max_failed_fraction", "max_frame_s", "max_iterations", "max_scf",
+    "spot_check_fraction", "device", "threads", "retries", "store",
 )  # fmt: skip
 
 
@@ -92,8 +94,14 @@ def theory_id(settings: Mapping[str, Any]) -> str:
 
 
 def theory_settings(labels: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of the labels section that `theory_id` hashes: what can change the energy."""
-    return {key: value for key, value in labels.items() if key not in NOT_THEORY}
+    """Return the part of the labels section that `theory_id` hashes: what can change the label.
+
+    Numbers are floats (800 and 800.0 are the same), and nothing that dispersion needs counts where there is none.
+    """
+    kept = {key: value for key, value in labels.items() if key not in NOT_THEORY}
+    if kept.get("dispersion") == "none":
+        kept.pop("dispersion_cutoff_A", None)
+    return {key: float(value) if type(value) is int else value for key, value in kept.items()}
 
 
 def overlaps(atoms: Atoms, fraction: float = 0.5) -> bool:

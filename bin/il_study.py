@@ -24,10 +24,12 @@ from pydantic import (
     Tag,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 
 from il_task import UserError
+from il_theory import DEFAULTS, POTENTIALS, QUALITIES, THEORIES, complete
 
 # --- The vocabulary ------------------------------------------------------------------------------------
 
@@ -229,15 +231,58 @@ class XtbLabels(LabelTasks):
     electronic_temperature_K: Real = number(300.0, 0, 10_000, "electronic temperature (K)")
 
 
-class DftLabels(LabelTasks):
-    """Density functional theory: every setting that changes the energy is named, none is implied."""
+THEORY_NAMES, FUNCTIONALS = tuple(THEORIES), tuple(POTENTIALS)
+NAMED = {"theory": THEORY_NAMES, "quality": QUALITIES, "functional": FUNCTIONALS}
+BY_NAME = ("functional", "dispersion", "basis", "potential", "cutoff_Ry", "rel_cutoff_Ry", "eps_scf")
 
-    functional: Literal["PBE", "revPBE", "BLYP", "r2SCAN"] = Field(description="exchange-correlation functional")
-    dispersion: Literal["none", "D3", "D3(BJ)"] = Field(description="dispersion correction; a liquid needs one")
+
+def need_no_more_than_names(schema: dict[str, Any]) -> None:
+    """Say in the JSON schema that the settings are needed only where no theory and quality name them."""
+    by_hand = [name for name in schema["required"] if name in BY_NAME]
+    schema["required"] = [name for name in schema["required"] if name not in BY_NAME]
+    schema["anyOf"] = [
+        {"required": ["theory"]},
+        {"required": ["functional", "dispersion", "quality"]},
+        {"required": by_hand},
+    ]
+
+
+class DftLabels(LabelTasks):
+    """Density functional theory, by name or setting by setting; the plan holds every setting that changes the energy."""
+
+    model_config = ConfigDict(json_schema_extra=need_no_more_than_names)
+
+    theory: Literal[THEORY_NAMES] | None = Field(  # type: ignore[valid-type]
+        default=None,
+        description="level of theory by name: sets functional and dispersion; a setting given beside it wins",
+    )
+    quality: Literal[QUALITIES] | None = Field(  # type: ignore[valid-type]
+        default=None,
+        description="sets potential, basis, cut-offs and eps_scf: economy, or production (where a theory is named and "
+        "this is left out); a setting given beside it wins",
+    )
+    functional: Literal[FUNCTIONALS] = Field(description="exchange-correlation functional")  # type: ignore[valid-type]
+    dispersion: Literal["none", "D3", "D3(BJ)", "D4"] = Field(description="dispersion correction; a liquid needs one")
     basis: Text = Field(description="orbital basis, such as DZVP-MOLOPT-SR-GTH")
     potential: Text = Field(description="pseudopotentials that fit functional and basis, such as GTH-PBE")
     cutoff_Ry: Real = number(..., 50, 5000, "plane-wave cut-off of the density (Ry)")
     eps_scf: Real = number(..., 1e-12, 1e-4, "convergence of the SCF (Ha)")
+    max_frame_s: Real = number(21_600.0, 1, 1e7, "longest time that one frame may take, all attempts together (s)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def spell_out(cls, raw: Any) -> Any:
+        """Put the settings in place of the names; of a name that is wrong, only the name itself is then a mistake."""
+        if not isinstance(raw, dict):
+            return raw
+        engine = get_args(cls.model_fields["engine"].annotation)[0]
+        asked = {**raw, "engine": engine}
+        stand_in = {"theory": "PBE-D3(BJ)", "quality": "production", "functional": "PBE"}
+        for name, known in NAMED.items():
+            value = asked.get(name)
+            if value is not None and (value not in known or (name == "theory" and engine in THEORIES[value].refused)):
+                asked[name] = stand_in[name]
+        return complete(asked) | raw
 
 
 class Cp2kLabels(DftLabels):
@@ -245,6 +290,21 @@ class Cp2kLabels(DftLabels):
 
     engine: Literal["cp2k"] = Field(description="cp2k: DFT by CP2K")
     rel_cutoff_Ry: Real = number(..., 10, 500, "cut-off of the multigrid's reference Gaussian (Ry)")
+    multigrids: Count = count(DEFAULTS["cp2k"]["multigrids"], 1, 10, "grids of the multigrid")
+    eps_default: Real = number(
+        DEFAULTS["cp2k"]["eps_default"], 1e-20, 1e-8, "CP2K's EPS_DEFAULT: accuracy of every integral"
+    )
+    dispersion_cutoff_A: Real = number(DEFAULTS["cp2k"]["dispersion_cutoff_A"], 5, 60, "radius of the pairs of D3 (A)")
+
+
+class PyscfLabels(DftLabels):
+    """DFT by PySCF (GTH pseudopotentials, gamma point), on a GPU by GPU4PySCF."""
+
+    engine: Literal["pyscf"] = Field(description="pyscf: DFT by PySCF")
+    stress: Literal["analytic", "finite-strain", "none"] = Field(
+        "finite-strain", description="how the stress is had; none: the labels have none"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it runs; auto: a GPU if there is one")
 
 
 class OwnLabels(Section):
@@ -265,7 +325,10 @@ def labels_form(value: Any) -> Any:
 
 
 Labels = Annotated[
-    Annotated[XtbLabels, Tag("xtb")] | Annotated[Cp2kLabels, Tag("cp2k")] | Annotated[OwnLabels, Tag("frames")],
+    Annotated[XtbLabels, Tag("xtb")]
+    | Annotated[Cp2kLabels, Tag("cp2k")]
+    | Annotated[PyscfLabels, Tag("pyscf")]
+    | Annotated[OwnLabels, Tag("frames")],
     Discriminator(labels_form),
 ]
 
@@ -440,6 +503,7 @@ MODELS: dict[str, type[AnyModel]] = {
 LABELS: dict[str, type[Section]] = {
     "xtb": XtbLabels,
     "cp2k": Cp2kLabels,
+    "pyscf": PyscfLabels,
     "frames": OwnLabels,
 }
 TAGS = {"smiles", "count", "auto", "number", *MODELS, *LABELS}
@@ -635,11 +699,11 @@ def explain(error: Any, cls: type[Section], name: Any) -> str:
     if kind.startswith("int"):
         return f"{shown} is not a whole number"
     if kind == "union_tag_invalid":
-        return f"engine is {context['tag']!r}: give xtb or cp2k"
+        return f"engine is {context['tag']!r}: give xtb, cp2k or pyscf"
     if kind == "literal_error":
         return f"{shown}: give one of {context['expected']}"
     if kind == "union_tag_not_found":
-        return "engine is missing: give xtb or cp2k; or frames, the path of your own labels"
+        return "engine is missing: give xtb, cp2k or pyscf; or frames, the path of your own labels"
     if kind == "string_pattern_mismatch":
         what = {SHA256: "64 hexadecimal digits"}.get(context["pattern"])
         return f"{shown}: give {what or 'small letters, digits, _ and ., beginning with a letter or digit'}"

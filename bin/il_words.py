@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 import il_summary as ils
+from il_theory import ENGINES
 
 Tables = dict[str, pl.DataFrame]
 Row = dict[str, Any]
@@ -74,10 +75,10 @@ def theory(labels: Row) -> str:
     engine = labels.get("engine")
     if engine == "xtb":
         return f"{labels.get('method', 'xTB')} (semi-empirical tight binding, not DFT)"
-    if engine == "cp2k":
+    if engine in ENGINES:
         parts = [labels.get("functional"), labels.get("dispersion"), labels.get("basis")]
         name = "-".join(str(p) for p in parts[:2] if p and p != "none")
-        return f"{name} / {parts[2]} (CP2K)"
+        return f"{name} / {parts[2]} ({ENGINES[engine]})"
     return f"{labels['theory']} (labels brought by the user)" if labels.get("theory") else "no labels in this study"
 
 

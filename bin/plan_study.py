@@ -25,6 +25,7 @@ from ase.units import kg
 
 import il_estimate
 import il_task
+import il_theory
 from il_frames import KINDS, theory_id, theory_settings
 from il_ions import library, resolve
 from il_references import COLUMNS as REFERENCE_COLUMNS
@@ -394,6 +395,9 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
     sampling, labels = draft.get("sampling"), draft.get("labels")
     trained = [index for index, model in draft.models.items() if model.get("framework") and is_trained(model)]
     own = labels is not None and hasattr(labels, "frames")
+    if hasattr(labels, "dispersion"):
+        for name, text in il_theory.problems(labels.model_dump()):
+            problems.add(("labels", name), text)
     if own:
         if wrong := missing_file(places, labels.frames):
             problems.add(("labels", "frames"), wrong)
@@ -616,6 +620,9 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
 
     if study.labels is not None and getattr(study.labels, "engine", "") == "xtb":
         add(("labels", "engine"), "xtb: semi-empirical labels are for trying things out, not a reference")
+    named = getattr(study.labels, "theory", None) if hasattr(study.labels, "dispersion") else None
+    if named and named != (true := il_theory.name_of(study.labels.functional, study.labels.dispersion)):  # type: ignore[union-attr]
+        add(("labels", "theory"), f"{named} with what is given beside it is {true}")
     if getattr(study.labels, "dispersion", "") == "none":
         add(
             ("labels", "dispersion"),
@@ -746,7 +753,7 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
     plan.json("study.json", study.model_dump(mode="json"))
     melt = study.equilibration.model_dump(mode="json")
     labels = study.labels.model_dump(mode="json") if study.labels else {}
-    theory_of = {"theory": labels["theory"]} if "theory" in labels else theory_settings(labels)
+    theory_of = {"theory": labels["theory"]} if "frames" in labels else theory_settings(labels)
     theory = theory_id(theory_of) if labels else None
     rows = model_rows(study)
     box_rows, state_rows, run_rows, files = [], [], [], []
@@ -823,7 +830,7 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
         for role, name in (("weights", "weights"), ("replay", "replay_frames")):
             if text := getattr(own, name, None):
                 files.append({"role": role, "id": model["key"], "path": places.locate(text)})
-    if "theory" in labels:
+    if "frames" in labels:
         files.append({"role": "labels", "id": "labels", "path": places.locate(labels["frames"])})
     plan.csv("boxes.csv", ("key", "liquid", "replica"), box_rows)
     plan.csv("states.csv", ("key", "box", "liquid", "temperature_K", "replica"), state_rows)
@@ -834,8 +841,9 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
     plan.csv("files.csv", ("role", "id", "path"), files)
     plan.csv("references.csv", REFERENCE_COLUMNS, measured)
     plan_models(plan, study, rows, theory)
-    # Chunk size and the allowed failures change no label: they are with the tasks that use them.
-    apart = {"chunk", "max_failed_fraction"}
+    # Chunk size and the allowed failures change no label: they are with the tasks that use them. Names that the
+    # settings stand for are not needed any more.
+    apart = {"chunk", "max_failed_fraction", "quality"} | ({"theory"} if "frames" not in labels else set())
     plan.json(
         "labels.json",
         {k: v for k, v in labels.items() if k not in apart} | {"theory_id": theory, "id": "labels"},

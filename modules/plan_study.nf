@@ -30,7 +30,7 @@ process PLAN_STUDY {
 
     script:
     """
-    # bin: il_estimate.py il_frames.py il_ions.py il_references.py il_study.py il_task.py
+    # bin: il_estimate.py il_frames.py il_ions.py il_references.py il_study.py il_task.py il_theory.py
     plan_study.py --study ${study} --assets ${assets} --base '${base}' --outdir '${outdir}' \\
         ${workflow.containerEngine ? '--files-unseen' : ''} --out plan --errors errors.txt || [ -s errors.txt ]
     touch errors.txt

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Levels of theory by name: what each stands for, where it comes from, and which engine has it.
+
+A level of theory is a functional with its dispersion correction and pseudopotentials (`THEORIES`); a quality is a
+basis set, cut-offs and a convergence (`quality_settings`). `complete` puts both in place of their names, so that
+what is hashed, run and reported is always the settings themselves: a level spelled out by hand is the same level.
+
+D3 and D3(BJ) are the two-body terms alone, as their parameters were fitted; D4 has its three-body term.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ENGINES = {"cp2k": "CP2K", "pyscf": "PySCF"}
+QUALITIES = ("economy", "production")
+
+# DOIs.
+PBE = "10.1103/PhysRevLett.77.3865"
+REVPBE = "10.1103/PhysRevLett.80.890"
+R2SCAN = "10.1021/acs.jpclett.0c02405"
+D3 = "10.1063/1.3382344"
+D3_BJ = "10.1002/jcc.21759"
+D4 = "10.1063/1.5090222"
+R2SCAN_D = "10.1063/5.0041008"
+B97_3C = "10.1063/1.5012601"
+GTH = "10.1103/PhysRevB.54.1703"
+MOLOPT = "10.1063/1.2770708"
+
+
+@dataclass(frozen=True)
+class Theory:
+    """A functional with its dispersion correction, the DOIs that define them, and why an engine is refused."""
+
+    functional: str
+    dispersion: str
+    sources: tuple[str, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+ALL_ELECTRON = (
+    "it needs all electrons in the basis def2-mTZVP, and liquids run with pseudopotentials; take r2SCAN-D3(BJ)"
+)
+THEORIES = {
+    "PBE-D3(BJ)": Theory("PBE", "D3(BJ)", (PBE, D3, D3_BJ)),
+    "revPBE-D3": Theory("revPBE", "D3", (REVPBE, D3)),
+    "revPBE-D3(BJ)": Theory("revPBE", "D3(BJ)", (REVPBE, D3, D3_BJ)),
+    "r2SCAN": Theory("r2SCAN", "none", (R2SCAN,)),
+    "r2SCAN-D3(BJ)": Theory("r2SCAN", "D3(BJ)", (R2SCAN, D3, D3_BJ, R2SCAN_D)),
+    "r2SCAN-D4": Theory(
+        "r2SCAN",
+        "D4",
+        (R2SCAN, D4, R2SCAN_D),
+        {"cp2k": "CP2K has no D4 here; take r2SCAN-D3(BJ), or engine: pyscf"},
+    ),
+    "B97-3c": Theory("B97-3c", "D3(BJ)", (B97_3C,), dict.fromkeys(ENGINES, ALL_ELECTRON)),
+}
+
+# Functional -> pseudopotentials and, by quality, the basis sets that were made for them. There are no GTH
+# pseudopotentials of revPBE and r2SCAN: those of PBE and SCAN are what is in use.
+POTENTIALS = {"PBE": "GTH-PBE", "revPBE": "GTH-PBE", "BLYP": "GTH-BLYP", "r2SCAN": "GTH-SCAN"}
+BASES = {
+    "GTH-PBE": ("DZVP-MOLOPT-SR-GTH", "TZV2P-MOLOPT-PBE-GTH"),
+    "GTH-BLYP": ("DZVP-MOLOPT-SR-GTH", "TZV2P-MOLOPT-PBE-GTH"),
+    "GTH-SCAN": ("DZVP-MOLOPT-SCAN-GTH", "TZV2P-MOLOPT-SCAN-GTH"),
+}
+# Which damping was fitted for which functional (the tables of D3, D3(BJ), D4 and of Ehlert et al. for r2SCAN).
+FITTED = {
+    "D3": ("PBE", "revPBE", "BLYP"),
+    "D3(BJ)": ("PBE", "revPBE", "BLYP", "r2SCAN"),
+    "D4": ("PBE", "revPBE", "BLYP", "r2SCAN"),
+}
+NO_D4 = ("cp2k",)
+
+# What a quality sets beside the basis, by engine: (economy, production).
+GRIDS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
+    "cp2k": (
+        {"cutoff_Ry": 800.0, "rel_cutoff_Ry": 50.0, "eps_scf": 1e-6},
+        {"cutoff_Ry": 1000.0, "rel_cutoff_Ry": 60.0, "eps_scf": 1e-7},
+    ),
+    "pyscf": (
+        {"cutoff_Ry": 800.0, "eps_scf": 1e-6},
+        {"cutoff_Ry": 1000.0, "eps_scf": 1e-7},
+    ),
+}
+# Further settings that change the energy, where the study does not give them.
+DEFAULTS: dict[str, dict[str, float]] = {
+    "cp2k": {"eps_default": 1e-12, "multigrids": 5, "dispersion_cutoff_A": 16.0},
+    "pyscf": {},
+}
+
+
+def quality_settings(engine: str, quality: str, functional: str) -> dict[str, Any]:
+    """Return the potential, basis, cut-offs (Ry) and SCF convergence (Ha) that a quality stands for."""
+    index = QUALITIES.index(quality)
+    potential = POTENTIALS[functional]
+    return {"potential": potential, "basis": BASES[potential][index], **GRIDS[engine][index]}
+
+
+def complete(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a labels section of DFT with what its `theory`, `quality` and defaults stand for; what is given wins.
+
+    A theory without a quality is of production quality. Names that are not known are left as they are.
+    """
+    engine = labels.get("engine")
+    if engine not in ENGINES:
+        return dict(labels)
+    given = {key: value for key, value in labels.items() if value is not None}
+    meant: dict[str, Any] = dict(DEFAULTS[engine])
+    named = given.get("theory")
+    if isinstance(named, str) and named in THEORIES:
+        meant |= {"functional": THEORIES[named].functional, "dispersion": THEORIES[named].dispersion}
+        meant["quality"] = "production"
+    quality, functional = ((meant | given).get(key) for key in ("quality", "functional"))
+    if quality in QUALITIES and isinstance(functional, str) and functional in POTENTIALS:
+        meant |= quality_settings(engine, str(quality), functional)
+    return meant | given
+
+
+def name_of(functional: str, dispersion: str) -> str:
+    """Return the name of a functional with its dispersion correction, such as PBE-D3(BJ)."""
+    return functional if dispersion == "none" else f"{functional}-{dispersion}"
+
+
+def problems(labels: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the engine of a labels section cannot do: (field, what would be right) of each mistake."""
+    engine, functional, dispersion = (str(labels.get(key)) for key in ("engine", "functional", "dispersion"))
+    named = labels.get("theory")
+    if named in THEORIES and (why := THEORIES[named].refused.get(engine)):
+        return [("theory", f"{named!r} cannot be had with {engine}: {why}")]
+    if dispersion == "D4" and engine in NO_D4:
+        return [("dispersion", f"'D4': {ENGINES[engine]} has none here; use D3(BJ), or engine: pyscf")]
+    if dispersion in FITTED and functional not in FITTED[dispersion]:
+        text = f"there is no {dispersion} for {functional}; use {' or '.join(fits(functional, engine))}"
+        return [("dispersion", text)]
+    return []
+
+
+def fits(functional: str, engine: str) -> list[str]:
+    """Return the dispersion corrections that were fitted for a functional and that an engine has."""
+    had = [name for name, functionals in FITTED.items() if functional in functionals]
+    return [name for name in had if name != "D4" or engine not in NO_D4] or ["none"]
