@@ -29,6 +29,8 @@ S, F, N, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
 RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": N, "temperature_K": F, "replica": N}
 TAIL = {"framework": S, "model_key": S}
 CHECK = {"converged": B, "reason": S}
+NUMBER = {"value": F, "unit": S, "standard_error": F, "ci95_low": F, "ci95_high": F, "n_effective": F} | CHECK | {
+    "frames": N, "interval_ps": F}  # fmt: skip
 
 # The columns every table has, in this order; others that come along follow.
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -47,7 +49,13 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "diffusion": RUN | {"species": S, "diffusion_m2_s": F, "ci95_low_m2_s": F, "ci95_high_m2_s": F,
                         "finite_size_correction_m2_s": F, "log_slope": F, "fit_start_ps": F, "fit_stop_ps": F}
     | CHECK | TAIL,
-    "structure": RUN | {"quantity": S, "pair": S, "r_A": F, "value": F, "standard_error": F} | TAIL,
+    # Curves, over r_A, q_per_A, angle_deg or lag_ps, and numbers: which quantities there are, il_structure.py says.
+    "structure": RUN | {"quantity": S, "pair": S, "r_A": F, "q_per_A": F, "angle_deg": F, "lag_ps": F, "value": F,
+                        "standard_error": F, "unit": S, "reason": S} | TAIL,
+    "coordination": RUN | {"quantity": S, "pair": S, "state": S, "cut_A": F} | NUMBER | TAIL,
+    "conformers": RUN | {"species": S, "feature": S, "quantity": S, "state": S} | NUMBER | TAIL,
+    "kinetics": RUN | {"quantity": S, "pair": S, "state_from": S, "state_to": S, "tolerance_ps": F, "events": N}
+    | NUMBER | TAIL,
     "scan": {"model_key": S, "model": S, "dataset": S, "seed": N, "liquid": S, "group": S, "scale": F,
              "density_kg_m3": F, "energy_ref_ev_per_atom": F, "energy_model_ev_per_atom": F,
              "pressure_ref_bar": F, "pressure_model_bar": F},
@@ -358,7 +366,8 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
         t["diffusion"] = diffusion
     else:
         t["diffusion"] = complete(diffusion, t["survival"], species_of(study, diffusion))
-    t["structure"] = read_parquets(args.measures, "*.structure.parquet", SCHEMAS["structure"])
+    for name in ("structure", "coordination", "conformers", "kinetics"):
+        t[name] = read_parquets(args.measures, f"*.{name}.parquet", SCHEMAS[name])
     t["cost"], t["versions"] = cost_and_versions(read_jsons(find(args.tasks, "*.json")))
     t["summary"], t["verdicts"] = judge(t, references, study)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 # Libraries whose version may change a result; those absent from an environment are left out.
 LIBRARIES = (
-    "ase", "deepmd-kit", "mace-torch", "mdtraj", "numpy", "openmm", "packmol", "polars", "pydantic",
+    "ase", "deepmd-kit", "mace-torch", "mdtraj", "numpy", "openmm", "packmol", "periodictable", "polars", "pydantic",
     "pymbar", "rdkit", "scipy", "tblite", "torch",
 )  # fmt: skip
 

@@ -393,6 +393,21 @@ def write_run(
         }
     )
     pl.DataFrame(rows).write_parquet(measures / f"{run_id}.structure.parquet")
+    number = base | {
+        "value": 0.6, "unit": "1", "standard_error": 0.05, "ci95_low": 0.5, "ci95_high": 0.7, "n_effective": 60.0,
+        "converged": converged, "reason": None if converged else "drifts by 4 standard errors",
+        "frames": 500, "interval_ps": 0.4,
+    }  # fmt: skip
+    named = {
+        "coordination": {"quantity": "first_minimum", "pair": f"{cation}-{anion}", "state": None, "cut_A": 7.4},
+        "conformers": {"species": cation, "feature": "C-C-C-C", "quantity": "population", "state": "gauche"},
+        "kinetics": {
+            "quantity": "transition_rate", "pair": f"{cation}-{anion}", "state_from": "2 anions",
+            "state_to": "3 anions", "tolerance_ps": 1.0, "events": 40,
+        },
+    }  # fmt: skip
+    for name, keys in named.items():
+        pl.DataFrame([number | keys]).write_parquet(measures / f"{run_id}.{name}.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -656,7 +671,10 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "labels": "frame_id converged reason theory_id",
         "dataset": "frame_id dataset split group",
         "errors": "model_key quantity rmse",
-        "structure": "run_id quantity pair r_A value",
+        "structure": "run_id quantity pair r_A q_per_A angle_deg lag_ps value standard_error unit reason",
+        "coordination": "run_id quantity pair state cut_A value unit ci95_low ci95_high converged reason",
+        "conformers": "run_id species feature quantity state value unit ci95_low ci95_high converged reason",
+        "kinetics": "run_id quantity pair state_from state_to events value unit ci95_low ci95_high converged reason",
         "scan": "model_key scale energy_ref_ev_per_atom",
         "curves": "model_key step value",
         "sampling": "liquid recipe requested kept",
