@@ -9,9 +9,11 @@ The rules, which report.html repeats in words:
   sample), yet the mean of what was measured is still shown.
 - Pairs differ in one thing: the model, or the dataset, or one side is an untrained model. Each model is also
   set against the reference. For the reference, the given range is read as a 95 % interval.
-- ``difference`` is model_a minus model_b with its 95 % interval; p-values are corrected by Holm over all
-  verdicts of one property. ``not distinguishable``: the corrected test cannot exclude a difference of 0.
-  ``not converged``: either side is not converged; the difference is given for orientation only.
+- ``difference`` is model_a minus model_b with its 95 % interval. Two models that ran from the same boxes
+  (``pairs`` of them, at least two) are compared box by box (`il_verdicts.paired`), else as independent.
+- Intervals are 95 % each; p-values are corrected by Holm over all verdicts of one property, since a reader
+  looks for the best model of a property. ``not distinguishable``: the corrected test cannot exclude a
+  difference of 0. ``not converged``: either side is not converged; the difference is for orientation only.
 - ``a`` or ``b``: that model is closer to the reference (density, diffusion: the models differ, and the
   reference lies on that side of their midpoint, both beyond the error), or has the lower error (force_rmse,
   scan_energy_rmse).
@@ -42,7 +44,7 @@ VERDICTS = {
     "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
     "model_a": pl.String, "model_b": pl.String, "difference": pl.Float64, "ci95_low": pl.Float64,
     "ci95_high": pl.Float64, "unit": pl.String, "verdict": pl.String, "reason": pl.String,
-    "p_value": pl.Float64, "p_holm": pl.Float64,
+    "p_value": pl.Float64, "p_holm": pl.Float64, "pairs": pl.Int64,
 }  # fmt: skip
 
 
@@ -99,14 +101,17 @@ def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) 
     for key, runs in groups(rows, ["liquid", "temperature_K", "species", "model", "dataset", "framework"]):
         used = [r for r in runs if finite(r["value"]) is not None]
         poor = [r for r in runs if r not in used or not r["converged"]]
+        runs_used = iv.Runs(
+            [r["value"] for r in used],
+            [math.nan if finite(r["standard_error"]) is None else r["standard_error"] for r in used],
+            [r["seed"] for r in used],
+            [r["replica"] for r in used],
+            [r["dof"] if finite(r["dof"]) else math.inf for r in used],
+        )
         estimate = None
         if used:
-            estimate = iv.combine(
-                [r["value"] for r in used],
-                [math.nan if finite(r["standard_error"]) is None else r["standard_error"] for r in used],
-                [[r["seed"] for r in used], [r["replica"] for r in used]],
-                [r["dof"] if finite(r["dof"]) else math.inf for r in used],
-            )
+            factors = [runs_used.seeds, runs_used.replicas]
+            estimate = iv.combine(runs_used.values, runs_used.standard_errors, factors, runs_used.dofs)
         known = estimate is not None and math.isfinite(estimate.standard_error)
         notes = []
         if poor:
@@ -140,7 +145,7 @@ def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) 
         row |= reference_at(references, key["liquid"], quantity, key["species"], key["temperature_K"]) or {}
         summary.append(row)
         shift = sum(corrections) / len(used) if quantity == "diffusion" and corrected else 0.0
-        items.append(row | {"estimate": estimate, "shift": shift})
+        items.append(row | {"estimate": estimate, "shift": shift, "of_runs": runs_used})
     return summary, items
 
 
@@ -319,6 +324,7 @@ def verdict_row(a: Row, name_b: str, delta: iv.Estimate | None, scale: float | N
         "verdict": "not converged",
         "p_value": None,
         "p_holm": None,
+        "pairs": None,
         "side": None,
         "p_side": 0.0,
         "notes": [],
@@ -327,7 +333,7 @@ def verdict_row(a: Row, name_b: str, delta: iv.Estimate | None, scale: float | N
 
 def compare(a: Row, b: Row, quantity: str, scans: dict[str, dict] | None = None) -> Row:
     """Return the verdict row of two models, before the correction for many tests."""
-    ea, eb, scale = a["estimate"], b["estimate"], None
+    ea, eb, scale, pairs = a["estimate"], b["estimate"], None, None
     if ea is None or eb is None:
         delta = None
     elif quantity == "scan_energy_rmse" and scans is not None:
@@ -335,24 +341,56 @@ def compare(a: Row, b: Row, quantity: str, scans: dict[str, dict] | None = None)
         delta = scan_estimate(points[a["model"], a["dataset"]], points[b["model"], b["dataset"]])
         scale = math.sqrt(max(ea.value, 1e-9) * max(eb.value, 1e-9))
     else:
-        delta = iv.difference(ea, eb)
+        delta, pairs = weighted(a, b, (1.0, -1.0))
     row = verdict_row(a, label(b["model"], b["dataset"]), delta, scale)
+    row["pairs"] = pairs
     poor = [x for x in (a, b) if not x["converged"]]
     if poor or delta is None or not math.isfinite(delta.standard_error):
         row["notes"] = [f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in poor] or ["no interval"]
         return row
     row["p_value"] = delta.p_value()
     row["notes"] = sorted({f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in (a, b) if x["reason"]})
+    if quantity in ("density", "diffusion"):
+        row["notes"].insert(0, paired_words(a, b, pairs))
     if quantity in ("force_rmse", "scan_energy_rmse"):
         row["side"] = "a" if delta.value < 0 else "b"
     elif a.get("reference") is None:
         row["notes"].insert(0, "no reference: a larger value is not a better one")
     else:
-        middle = iv.excess_of_midpoint(shifted(a), shifted(b), reference_estimate(a))
-        row["side"] = "a" if (delta.value > 0) == (middle.value < 0) else "b"
-        row["p_side"] = middle.p_value()
+        # |a - r| < |b - r| exactly when a - b and (a + b) / 2 - r have opposite signs: two linear tests, free
+        # of the kink of a difference of absolute values. Both are of what an experiment would see.
+        seen = iv.Estimate(delta.value + a["shift"] - b["shift"], delta.standard_error, delta.dof)
+        half, _ = weighted(a, b, (0.5, 0.5))
+        half = iv.Estimate(half.value + (a["shift"] + b["shift"]) / 2, half.standard_error, half.dof)
+        middle = iv.difference(half, reference_estimate(a))
+        row["side"] = "a" if (seen.value > 0) == (middle.value < 0) else "b"
+        row["p_side"] = max(middle.p_value(), seen.p_value())
         row["notes"].insert(0, reference_words(a))
     return row
+
+
+def weighted(a: Row, b: Row, weights: tuple[float, float]) -> tuple[iv.Estimate, int | None]:
+    """Return the weighted sum of two models and over how many shared boxes it is paired, None: independent."""
+    if a.get("of_runs") is not None and b.get("of_runs") is not None:
+        found = iv.paired(a["of_runs"], b["of_runs"], weights, same_seeds=a["model"] == b["model"])
+        if found is not None and math.isfinite(found[0].standard_error):
+            return found
+    first, second = (
+        iv.Estimate(w * x["estimate"].value, abs(w) * x["estimate"].standard_error, x["estimate"].dof)
+        for w, x in zip(weights, (a, b), strict=True)
+    )
+    return iv.difference(first, iv.Estimate(-second.value, second.standard_error, second.dof)), None
+
+
+def paired_words(a: Row, b: Row, pairs: int | None) -> str:
+    """Say how two models were set against each other."""
+    if pairs is not None:
+        return f"paired over {pairs} shared boxes"
+    runs = [x.get("of_runs") for x in (a, b)]
+    shared = set(runs[0].replicas) & set(runs[1].replicas) if runs[0] and runs[1] else set()
+    if shared:
+        return "one shared box, too few to pair: taken as independent, which errs on the wide side"
+    return "no shared box: taken as independent"
 
 
 def shifted(item: Row) -> iv.Estimate:

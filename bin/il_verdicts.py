@@ -35,6 +35,26 @@ class Estimate:
         return float(2 * stats.t.sf(abs(self.value) / self.standard_error, self.dof))
 
 
+@dataclass(frozen=True)
+class Runs:
+    """The n runs behind one estimate: values with standard errors and their degrees of freedom (inf: known).
+
+    ``seeds`` and ``replicas`` (n) are labels: the training seed, and the box that the run started from.
+    """
+
+    values: Sequence[float]
+    standard_errors: Sequence[float]
+    seeds: Sequence[object]
+    replicas: Sequence[object]
+    dofs: Sequence[float]
+
+    def of(self, replicas: set[object]) -> "Runs":
+        """Return the runs that started from one of these boxes."""
+        keep = [i for i, replica in enumerate(self.replicas) if replica in replicas]
+        columns = (self.values, self.standard_errors, self.seeds, self.replicas, self.dofs)
+        return Runs(*([column[i] for i in keep] for column in columns))
+
+
 def combine(
     values: Sequence[float],
     standard_errors: Sequence[float],
@@ -46,14 +66,9 @@ def combine(
 
     ``values`` and ``standard_errors`` (n) are those of the runs; ``factors`` are the groupings of the runs,
     each with n labels: the model seed and the replica. The mean of the runs is unweighted, since the spread
-    between runs usually exceeds the error within them.
+    between runs usually exceeds the error within them. How both parts are joined: `wider`.
 
     One run: its own error (with ``dofs``), which knows nothing of the spread between runs.
-    Several runs: the between-run variance of the mean is, summed over the factors, the variance of the means
-    of the levels over their number; the degrees of freedom follow Satterthwaite (Biometrics 2 (1946) 110).
-    For crossed factors the residual is counted once per factor, which errs on the wide side. The within-run
-    variance of the mean is sum(s^2) / n^2. Whichever gives the wider interval is used, so that runs which
-    agree by accident do not shrink the error below that of the runs themselves.
 
     ``shared_error``: the within error comes from one sample common to all (a test set): it neither averages
     out over the runs nor shows up in their spread, so that its mean square is added to the between part.
@@ -63,25 +78,83 @@ def combine(
     nu = np.full(n, np.inf) if dofs is None else np.maximum(np.asarray(dofs, float), 1.0)
     if n == 1:
         return Estimate(float(x[0]), float(s[0]), float(nu[0]))
-    between, parts = 0.0, []
+    parts = []
     for labels in factors:
         levels = sorted(set(labels), key=str)
-        if len(levels) < 2:
-            continue
-        means = [x[[label == level for label in labels]].mean() for level in levels]
-        variance = float(np.var(means, ddof=1)) / len(levels)
-        between += variance
-        parts.append((variance, len(levels) - 1))
+        if len(levels) > 1:
+            means = [x[[label == level for label in labels]].mean() for level in levels]
+            parts.append((float(np.var(means, ddof=1)) / len(levels), len(levels) - 1))
     if shared_error:
-        total = float(np.mean(s**2)) + between
+        total = float(np.mean(s**2)) + sum(variance for variance, _ in parts)
         return Estimate(float(x.mean()), math.sqrt(total), satterthwaite(total, parts))
-    within = float(np.sum(s**2)) / n**2
-    within_dof = satterthwaite(within, [(float(si**2) / n**2, float(k)) for si, k in zip(s, nu, strict=True)])
-    own = Estimate(float(x.mean()), math.sqrt(within), within_dof)
-    spread = Estimate(float(x.mean()), math.sqrt(between), satterthwaite(between, parts))
-    if not parts or math.isnan(own.standard_error):
-        return spread if parts else own
+    return wider(float(x.mean()), [(float(si**2) / n**2, float(k)) for si, k in zip(s, nu, strict=True)], parts)
+
+
+def wider(value: float, within: Sequence[tuple[float, float]], between: Sequence[tuple[float, float]]) -> Estimate:
+    """Return an estimate with the error within runs or that of the spread between them, whichever is wider.
+
+    ``within`` holds what each run adds to the variance of the mean, ``between`` the variances of the mean as
+    the factors (seed, replica) show them, both with degrees of freedom; sums follow Satterthwaite (Biometrics
+    2 (1946) 110). The error within runs is part of the spread over each factor: with several factors it is
+    taken off once, as in an analysis of variance, but what is left is at least the largest of them.
+
+    The wider one: Student's t on the spread is right however much the runs differ, yet two runs that agree by
+    accident must not have a smaller error than their own. In meta-analysis this is the modified interval of
+    Knapp and Hartung (Roever, Knapp and Friede, BMC Med. Res. Methodol. 15 (2015) 99); where runs do not
+    differ beyond their own error and are few, it covers more than 95 %.
+    """
+    own_variance = sum(variance for variance, _ in within)
+    own = Estimate(value, math.sqrt(own_variance), satterthwaite(own_variance, within))
+    if not between:
+        return own
+    variances = [variance for variance, _ in between]
+    total = sum(variances)
+    dof = satterthwaite(total, between)
+    if len(between) > 1 and math.isfinite(own_variance):
+        total -= min(own_variance, total - max(variances))
+    spread = Estimate(value, math.sqrt(total), dof)
+    if math.isnan(own.standard_error):
+        return spread
     return max(own, spread, key=lambda e: e.interval()[1] - e.value)
+
+
+def paired(
+    a: Runs, b: Runs, weights: tuple[float, float] = (1.0, -1.0), same_seeds: bool = False
+) -> tuple[Estimate, int] | None:
+    """Return weight_a * a + weight_b * b taken box by box, and the number of boxes; None with fewer than two.
+
+    The runs of both models that started from the same box (and with the same random numbers of the dynamics)
+    are averaged over the training seeds and set against each other: what the box adds to both cancels in a
+    difference, and is counted in full in a sum. The spread of these pairs gives the error (n boxes - 1 degrees
+    of freedom). Training seeds of two models have nothing in common but their number, so that each model's own
+    spread over its seeds is added; with ``same_seeds`` (one model on two datasets: the same initial weights)
+    seeds are set against each other too. How this is joined with the error within runs: `wider`.
+    """
+    boxes = set(a.replicas) & set(b.replicas)
+    if len(boxes) < 2:
+        return None
+    order = sorted(boxes, key=str)
+    pairs, within, seeds = np.zeros(len(order)), [], []
+    for weight, runs in zip(weights, (a.of(boxes), b.of(boxes)), strict=True):
+        x, labels = np.asarray(runs.values, float), list(runs.replicas)
+        here = {box: [i for i, label in enumerate(labels) if label == box] for box in order}
+        means = {box: x[here[box]].mean() for box in order}
+        pairs += weight * np.array([means[box] for box in order])
+        for error, dof, box in zip(runs.standard_errors, runs.dofs, labels, strict=True):
+            share = weight / (len(order) * len(here[box]))
+            within.append(((share * float(error)) ** 2, max(float(dof), 1.0)))
+        # from the mean of their box, so that a seed that lacks a run of one box is not charged for that box
+        beyond = x - np.array([means[box] for box in labels])
+        levels = sorted(set(runs.seeds), key=str)
+        seeds.append({level: weight * beyond[[seed == level for seed in runs.seeds]].mean() for level in levels})
+    between = [(float(np.var(pairs, ddof=1)) / len(order), len(order) - 1)]
+    if same_seeds and set(seeds[0]) == set(seeds[1]):
+        seeds = [{level: seeds[0][level] + seeds[1][level] for level in seeds[0]}]
+    for effects in seeds:
+        if len(effects) > 1:
+            variance = float(np.var(list(effects.values()), ddof=1)) / len(effects)
+            between.append((variance, len(effects) - 1))
+    return wider(float(pairs.mean()), within, between), len(order)
 
 
 def satterthwaite(total: float, parts: Sequence[tuple[float, float]]) -> float:
@@ -93,23 +166,10 @@ def satterthwaite(total: float, parts: Sequence[tuple[float, float]]) -> float:
 def difference(a: Estimate, b: Estimate) -> Estimate:
     """Return a - b of two independent estimates (Welch).
 
-    Models start from the same boxes: what they share makes the true interval narrower, never wider.
+    Of models that start from the same boxes what they share makes the true interval narrower: see `paired`.
     """
     va, vb = a.standard_error**2, b.standard_error**2
     return Estimate(a.value - b.value, math.sqrt(va + vb), satterthwaite(va + vb, [(va, a.dof), (vb, b.dof)]))
-
-
-def excess_of_midpoint(a: Estimate, b: Estimate, reference: Estimate) -> Estimate:
-    """Return (a + b) / 2 - reference, whose sign says which of a and b lies closer to the reference.
-
-    |a - r| < |b - r| exactly when (a - b) and (a + b) / 2 - r have opposite signs: two linear tests, free of
-    the kink of a difference of absolute values.
-    """
-    parts = [(a.standard_error**2 / 4, a.dof), (b.standard_error**2 / 4, b.dof)]
-    parts.append((reference.standard_error**2, reference.dof))
-    total = sum(variance for variance, _ in parts)
-    value = (a.value + b.value) / 2 - reference.value
-    return Estimate(value, math.sqrt(total), satterthwaite(total, parts))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

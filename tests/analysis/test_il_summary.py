@@ -1,0 +1,155 @@
+"""From runs to one number per model and to verdicts: known differences give known verdicts."""
+
+import polars as pl
+import pytest
+
+import compare_models
+import il_summary as ils
+import il_verdicts as iv
+
+T = 430.0
+
+
+def item(model: str, value: float, error: float, converged: bool = True, reference: float | None = None) -> ils.Row:
+    row = {
+        "liquid": "x",
+        "temperature_K": T,
+        "species": None,
+        "property": "density",
+        "unit": "kg/m3",
+        "model": model,
+        "dataset": "d",
+        "converged": converged,
+        "reason": None if converged else "drift",
+        "estimate": iv.Estimate(value, error),
+        "shift": 0.0,
+    }
+    if reference is not None:
+        row |= {
+            "reference": reference,
+            "reference_low": reference - 4,
+            "reference_high": reference + 4,
+            "reference_source": "s",
+            "reference_second_hand": True,
+        }
+    return row
+
+
+def verdict(rows: list[ils.Row], a: str, b: str) -> str:
+    return next(r["verdict"] for r in rows if (r["model_a"], r["model_b"]) == (a, b))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "reference", "expected"),
+    [
+        (1001.0, 1100.0, 1000.0, "a"),
+        (1100.0, 1001.0, 1000.0, "b"),
+        (900.0, 1100.0, 1000.0, "differs"),
+        (1001.0, 1003.0, 1000.0, "not distinguishable"),
+        (1001.0, 1100.0, None, "differs"),
+    ],
+)
+def test_known_differences(a: float, b: float, reference: float | None, expected: str) -> None:
+    rows = ils.judge([item("a", a, 3.0, reference=reference), item("b", b, 3.0, reference=reference)], "density")
+    assert verdict(rows, "a-d", "b-d") == expected
+
+
+def test_an_unconverged_side_gives_no_verdict_but_keeps_the_difference() -> None:
+    rows = ils.judge([item("a", 1000.0, 1.0), item("b", 1500.0, 1.0, converged=False)], "density")
+    assert [r["verdict"] for r in rows] == ["not converged"]
+    assert rows[0]["difference"] == -500 and rows[0]["p_value"] is None and "drift" in rows[0]["reason"]
+
+
+def test_holm_takes_back_a_lucky_interval() -> None:
+    """One interval of many just misses 0: after the correction that is no difference, as the reason says."""
+    items = [item("a", 6.3, 2.0), item("b", 0.0, 2.0)] + [item(f"n{i}", 3.0, 2.0) for i in range(6)]
+    row = next(r for r in ils.judge(items, "density") if (r["model_a"], r["model_b"]) == ("a-d", "b-d"))
+    assert row["ci95_low"] > 0 and row["verdict"] == "not distinguishable" and "Holm" in row["reason"]
+
+
+def test_reference_of_a_temperature_and_never_of_another() -> None:
+    base = {"liquid": "x", "property": "density", "species": None, "low": None, "high": None, "unit": "kg/m3"}
+    rows = [
+        (300.0, 1.0, "b", True),
+        (300.0, 2.0, "z; interpolated, linear in T", False),
+        (300.3, 3.0, "z", False),
+        (None, 4.0, "a", False),
+    ]
+    frame = pl.DataFrame(
+        [base | {"temperature_K": t, "value": v, "source": s, "second_hand": h} for t, v, s, h in rows],
+        schema=compare_models.REFERENCES,
+    )
+
+    def at(temperature_K: float, rows: pl.DataFrame = frame) -> float | None:
+        found = ils.reference_at(rows, "x", "density", None, temperature_K)
+        return found and found["reference"]
+
+    assert at(300.0) == 3.0  # measured, first-hand
+    assert at(300.0, frame.filter(pl.col("source") != "z")) == 2.0
+    assert at(300.0, frame.filter(pl.col("second_hand"))) == 1.0
+    assert at(301.0) is None and at(299.4) is None
+
+
+# --- Pairs ---
+
+
+def runs_of(model: str, values: list[list[float]], error: float = 0.5, dataset: str | None = "d") -> list[ils.Row]:
+    """Return the run rows of one model: values (seeds, boxes)."""
+    return [
+        {"liquid": "x", "temperature_K": T, "species": None, "model": model, "dataset": dataset, "framework": "mace",
+         "seed": s, "replica": r, "value": v, "standard_error": error, "dof": 30.0, "correction": None,
+         "converged": True, "reason": None}
+        for s, line in enumerate(values) for r, v in enumerate(line)
+    ]  # fmt: skip
+
+
+def judged(rows: list[ils.Row], low: float | None = None, high: float | None = None) -> dict[tuple[str, str], ils.Row]:
+    """Return the verdicts on density by pair, with a reference where a range is given."""
+    references = pl.DataFrame(
+        [] if low is None else [{"liquid": "x", "temperature_K": T, "property": "density", "species": None, "unit": "kg/m3",
+         "value": (low + high) / 2, "low": low, "high": high, "source": "s", "second_hand": False}],
+        schema=compare_models.REFERENCES,
+    )  # fmt: skip
+    _, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "density", references)
+    return {(v["model_a"], v["model_b"]): v for v in ils.judge(items, "density")}
+
+
+def test_shared_boxes_decide_what_independent_ones_could_not() -> None:
+    """Boxes scatter by 60 kg/m3, the models differ by 8 in each of them."""
+    box = [1000.0, 1060.0, 960.0, 1030.0]
+    rows = runs_of("a", [box]) + runs_of("b", [[x + 8 + e for x, e in zip(box, (0.3, -0.2, 0.1, 0), strict=True)]])
+    found = judged(rows)["a-d", "b-d"]
+    assert found["verdict"] == "differs" and found["pairs"] == 4 and "paired over 4 shared boxes" in found["reason"]
+    assert found["ci95_low"] < -8 < found["ci95_high"] < 0
+    for row in rows[4:]:
+        row["replica"] += 10  # other boxes
+    apart = judged(rows)["a-d", "b-d"]
+    assert apart["verdict"] == "not distinguishable" and apart["pairs"] is None and "no shared box" in apart["reason"]
+
+
+def test_shared_boxes_widen_the_midpoint_and_so_the_winner_is_not_certain() -> None:
+    """a and b differ in every box, but the boxes scatter so much that either may be the closer one."""
+    box = [1000.0, 1060.0, 960.0, 1020.0]
+    rows = runs_of("a", [box]) + runs_of("b", [[x + 8 for x in box]])
+    assert judged(rows, 990.0, 1000.0)["a-d", "b-d"]["verdict"] == "differs"
+    assert judged(rows, 790.0, 800.0)["a-d", "b-d"]["verdict"] == "a"  # far from both: certain
+
+
+def test_one_box_says_that_it_cannot_be_paired() -> None:
+    found = judged(runs_of("a", [[1000.0]]) + runs_of("b", [[1010.0]]))["a-d", "b-d"]
+    assert found["pairs"] is None and "one shared box, too few to pair" in found["reason"]
+
+
+def test_the_correction_for_the_box_decides_who_is_closer() -> None:
+    """As simulated a is closer; with the correction of each model, as an experiment would see them, b is."""
+    rows = [
+        {**r, "correction": c} for m, v, c in (("a", 10.0, 0.0), ("b", 8.0, 2.0)) for r in runs_of(m, [[v] * 3], 0.01)
+    ]
+    references = pl.DataFrame(
+        [{"liquid": "x", "temperature_K": T, "property": "diffusion", "species": None, "value": 10.02, "low": 10.01,
+          "high": 10.03, "unit": "m2/s", "source": "s", "second_hand": False}],
+        schema=compare_models.REFERENCES,
+    )  # fmt: skip
+    _, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "diffusion", references)
+    found = {(v["model_a"], v["model_b"]): v for v in ils.judge(items, "diffusion")}["a-d", "b-d"]
+    assert found["difference"] == pytest.approx(2.0) and found["verdict"] == "differs"  # corrected: no difference
