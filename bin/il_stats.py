@@ -8,9 +8,11 @@ trust says ``converged=False`` and why in ``reason``; its numbers are then a hin
 import itertools
 import logging
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from scipy import fft, stats
@@ -29,6 +31,7 @@ BOLTZMANN_J_K = 1.380649e-23
 YEH_HUMMER_CUBIC = 2.837297
 
 Array: TypeAlias = np.ndarray
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -180,8 +183,14 @@ def series_mean(x: Array) -> Estimate:
 
 def bonds_are_short(positions: Array, bonds: Array, edges: Array) -> bool:
     """Return whether no bond (B, 2) of positions (frames, N, 3) spans half a cell edge (frames, 3): ions are whole."""
+    if not len(bonds):
+        return True
     first, second = bonds.T
-    return bool((np.abs(positions[:, first] - positions[:, second]) < np.asarray(edges)[:, None, :] / 2).all())
+    step = np.take(positions, first, axis=1)
+    step -= np.take(positions, second, axis=1)
+    if max(step.max(), -step.min()) < np.min(edges) / 2:
+        return True
+    return bool((np.abs(step) < np.asarray(edges)[:, None, :] / 2).all())
 
 
 def centres_of_mass(positions: Array, masses: Array, kinds: Sequence[tuple[int, int]]) -> Array:
@@ -192,17 +201,18 @@ def centres_of_mass(positions: Array, masses: Array, kinds: Sequence[tuple[int, 
     parts, last = [], 0
     for copies, atoms in kinds:
         first, last = last, last + copies * atoms
-        ions = positions[:, first:last].reshape(len(positions), copies, atoms, 3)
-        parts.append(
-            np.einsum("tcni,n->tci", ions, masses[first : first + atoms] / masses[first : first + atoms].sum())
-        )
+        ions = positions[:, first:last].reshape(len(positions), copies, 3 * atoms).astype(float)
+        weights = masses[first : first + atoms] / masses[first : first + atoms].sum()
+        # a product of the same shape for each frame, so that its rounding depends on no other frame
+        parts.append(ions @ np.kron(weights[:, None], np.eye(3)))
     return np.concatenate(parts, axis=1)
 
 
-def unwrap(positions: Array, edges: Array) -> Array:
+def unwrap(positions: Array, edges: Array, start: Array | None = None) -> Array:
     """Return continuous positions (frames, particles, 3) from a periodic orthorhombic cell's, wrapped or not.
 
-    ``edges`` (frames, 3) or (3,) are the cell edges. Each step adds the shortest displacement between
+    ``edges`` (frames, 3) or (3,) are the cell edges; ``start`` (particles, 3), where the paths go on from others,
+    is the first frame already unwrapped. Each step adds the shortest displacement between
     *wrapped* positions in the cell of the later frame, so that a barostat's scaling of far images never adds
     up: the toroidal-view-preserving scheme (von Bülow, Bullerjahn, Hummer, J. Chem. Phys. 153 (2020) 021101;
     Bullerjahn et al., J. Chem. Theory Comput. 19 (2023) 3406). No particle may move half an edge between
@@ -213,37 +223,65 @@ def unwrap(positions: Array, edges: Array) -> Array:
     wrapped = positions - np.floor(positions / cells) * cells
     step = np.diff(wrapped, axis=0)
     step -= np.rint(step / cells[1:]) * cells[1:]
-    return np.concatenate([positions[:1], positions[:1] + np.cumsum(step, axis=0)])
+    return np.cumsum(np.concatenate([(positions[0] if start is None else start)[None], step]), axis=0)
 
 
 def remove_drift(positions: Array, masses: Array) -> Array:
-    """Return unwrapped positions (frames, particles, 3) with the centre of mass of all held still."""
+    """Return unwrapped positions (frames, particles, 3) relative to the centre of mass of all particles."""
     weights = np.asarray(masses, dtype=float) / np.sum(masses)
-    centre = np.einsum("tni,n->ti", positions, weights)
-    return np.asarray(positions, dtype=float) - (centre - centre[0])[:, None, :]
+    return np.asarray(positions, dtype=float) - np.einsum("tni,n->ti", positions, weights)[:, None, :]
 
 
-def mean_squared_displacement(positions: Array) -> Array:
+class Paths(Protocol):
+    """Unwrapped positions (frames, particles, 3): an array, or what reads some particles from elsewhere."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> Array: ...
+
+
+def by_particles(paths: Paths, function: Callable[[Array], Result], threads: int) -> Iterator[Result]:
+    """Yield a function of blocks of particles (frames, n, 3), in order; ``threads`` do not change the blocks.
+
+    The blocks are small enough for their transforms to stay in a processor's cache.
+    """
+    frames, particles = paths.shape[:2]
+    width = max(1, int(FFT_MEMORY_BYTES / (96 * 2 * frames)))
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for first in range(0, particles, width):
+            waiting.append(pool.submit(lambda i: function(paths[:, i : i + width]), first))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def mean_squared_displacement(positions: Paths, threads: int = 1) -> Array:
     """Return the mean squared displacement (frames,) at every lag, over all origins and particles.
 
     ``positions`` (frames, particles, 3) unwrapped. Fast correlation algorithm (Kneller et al., Comput. Phys.
-    Commun. 91 (1995) 191): the power spectra of a block of coordinates are summed before a single inverse
-    transform, so that the memory beyond the input stays near FFT_MEMORY_BYTES.
+    Commun. 91 (1995) 191): the power spectra of blocks of coordinates are summed before a single inverse
+    transform. ``threads`` change no bit of the result.
     """
-    positions = np.asarray(positions)
     frames, particles = positions.shape[:2]
-    series = positions.reshape(frames, -1)
     size = fft.next_fast_len(2 * frames - 1, real=True)
-    width = max(1, int(FFT_MEMORY_BYTES / (32 * size)))
-    power, squares = np.zeros(size // 2 + 1), np.zeros(frames)
-    for first in range(0, series.shape[1], width):
-        block = np.array(series[:, first : first + width].T, dtype=float, order="C")
-        block -= block.mean(axis=1, keepdims=True)  # far from the origin, digits would cancel
-        squares += np.einsum("st,st->t", block, block)
-        spectrum = fft.rfft(block, size, axis=1, overwrite_x=True)
-        power += np.einsum("sf,sf->f", spectrum.real, spectrum.real)
-        power += np.einsum("sf,sf->f", spectrum.imag, spectrum.imag)
-    products = fft.irfft(power, size)[:frames]
+
+    def spectrum(block: Array) -> tuple[Array, Array]:
+        series = np.zeros((3 * block.shape[1], size))
+        used = series[:, :frames]
+        used[:] = np.moveaxis(block, 0, -1).reshape(-1, frames)
+        used -= used.mean(axis=1, keepdims=True)  # far from the origin, digits would cancel
+        squares = np.einsum("st,st->t", used, used)
+        parts = fft.rfft(series, axis=1, overwrite_x=True).view(float)  # real and imaginary, side by side
+        return squares, np.einsum("sf,sf->f", parts, parts)
+
+    squares, power = np.zeros(frames), np.zeros(2 * (size // 2 + 1))
+    for some_squares, some_power in by_particles(positions, spectrum, threads):
+        squares += some_squares
+        power += some_power
+    products = fft.irfft(power.reshape(-1, 2).sum(axis=1), size)[:frames]
     heads = np.cumsum(squares)[::-1]  # sum of squares over t < frames - lag
     tails = np.cumsum(squares[::-1])[::-1]  # over t >= lag
     result = (heads + tails - 2 * products) / np.arange(frames, 0, -1) / particles
@@ -330,22 +368,28 @@ def _fit(msd: Array, frames: int, particles: int, lags: Array) -> _Fit:
     return _Fit(lags, slope, error, mapping[1], log_slope, log_error, bool(linear))
 
 
-def _error_beyond_gaussian(positions: Array, fit: _Fit) -> tuple[float, float]:
+def _error_beyond_gaussian(positions: Paths, fit: _Fit, threads: int) -> tuple[float, float]:
     """Return (standard error of the slope, degrees of freedom) for ions neither Gaussian nor equal.
 
     Rare jumps: the fourth cumulant of the displacements of the shortest lag adds to the variance. Ions that
     differ: where the scatter between ions exceeds the expected one (F test, 1 %), it is used instead.
     """
     frames, particles = positions.shape[:2]
-    per_ion = np.zeros(particles)
-    variance = fit.error**2
-    for weight, lag in zip(fit.mapping, fit.lags, strict=True):
-        step = positions[lag:] - positions[:-lag]
-        squared = np.einsum("tni,tni->tn", step, step)
-        per_ion += weight * squared.mean(axis=0) / 3
-        if lag == fit.lags[0]:
-            cumulant = float(squared.var() - squared.mean() ** 2 * 2 / 3) / (9 * lag)
-            variance += max(cumulant, 0.0) / (frames * particles)
+
+    def of_each(block: Array) -> Array:
+        """Return (3, n): the slope, the mean squared displacement of the shortest lag, and that of its square."""
+        found = np.zeros((3, block.shape[1]))
+        for weight, lag in zip(fit.mapping, fit.lags, strict=True):
+            step = block[lag:] - block[:-lag]
+            squared = np.einsum("tni,tni->tn", step, step)
+            found[0] += weight * squared.mean(axis=0) / 3
+            if lag == fit.lags[0]:
+                found[1:] = squared.mean(axis=0), (squared * squared).mean(axis=0)
+        return found
+
+    per_ion, second, fourth = np.concatenate(list(by_particles(positions, of_each, threads)), axis=1)
+    cumulant = (fourth.mean() - second.mean() ** 2 * 5 / 3) / (9 * fit.lags[0])
+    variance = fit.error**2 + max(float(cumulant), 0.0) / (frames * particles)
     dof = 2 * fit.slope**2 / variance
     if particles > 2:
         scatter = float(per_ion.var(ddof=1)) / particles
@@ -354,7 +398,7 @@ def _error_beyond_gaussian(positions: Array, fit: _Fit) -> tuple[float, float]:
     return math.sqrt(variance), dof
 
 
-def diffusion(positions: Array, dt_s: float) -> DiffusionEstimate:
+def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstimate:
     """Return the self-diffusion coefficient of like particles from unwrapped, drift-free centres of mass.
 
     ``positions`` (frames, particles, 3), ``dt_s`` seconds between frames. The slope of MSD = c + 6 D t comes
@@ -365,17 +409,17 @@ def diffusion(positions: Array, dt_s: float) -> DiffusionEstimate:
     fewer than MIN_INDEPENDENT displacements do not overlap. The interval is that of a chi^2 variable, or
     Student's t in log D where ions differ. Displacements of different particles are taken as independent.
     """
-    positions = np.asarray(positions, dtype=float)
     frames, particles = positions.shape[:2]
     nan = math.nan
-    if not np.isfinite(positions).all():
+    extent = np.concatenate(list(by_particles(positions, lambda block: np.ptp(block, axis=0), threads)))
+    if not np.isfinite(extent).all():
         raise ValueError("the positions hold values that are not finite")
     last = min(frames // 3, frames * particles // (MIN_INDEPENDENT + particles))
     if last < 4:
         why = f"{frames} frames of {particles} particles: too short"
         return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, why)
-    msd = mean_squared_displacement(positions)
-    if not msd[1 : last + 1].all() or np.ptp(positions, axis=0).max() == 0:
+    msd = mean_squared_displacement(positions, threads)
+    if not msd[1 : last + 1].all() or extent.max() == 0:
         return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, "the particles do not move")
 
     def fit_from(first: int) -> _Fit:
@@ -398,7 +442,7 @@ def diffusion(positions: Array, dt_s: float) -> DiffusionEstimate:
 
     slope, error = fit.slope, fit.error
     if slope > 0:
-        error, dof = _error_beyond_gaussian(positions, fit)
+        error, dof = _error_beyond_gaussian(positions, fit, threads)
         if dof == particles - 1:
             factor = math.exp(min(student(dof) * error / slope, 50.0))
             low, high = slope / factor, slope * factor

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from mdtraj.formats import DCDTrajectoryFile
 
+import il_paths
 import il_stats
 import il_task
 from il_topology import Topology
 
-CHUNK_BYTES = 64e6  # of coordinates read at once
+SQUARE_ANGSTROM_M2 = 1e-20
 STRUCTURE_FRAMES = 1000  # evenly spaced: more are too correlated to add to a distribution
 BIN_A = 0.1
 RDF_MAX_A = 15.0
@@ -54,54 +54,39 @@ SCHEMAS = {
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What a trajectory holds of the ions: centres of mass at every frame, atoms at some frames. Angstrom.
+    """What is kept of a trajectory that is read once in chunks. Angstrom.
 
-    ``centres`` (frames, ions, 3) of whole ions, ``edges`` (frames, 3); ``atoms`` (kept, N, 3), the frames
-    ``kept``.
+    ``paths`` of each kind of ion: unwrapped centres of mass at every frame, relative to that of all; ``edges``
+    (frames, 3). Of the frames ``kept`` for structure: ``atoms`` (kept, N, 3) of whole ions, ``centres``
+    (kept, M, 3).
     """
 
-    centres: np.ndarray
+    paths: dict[str, il_paths.Paths]
     edges: np.ndarray
-    atoms: np.ndarray
     kept: np.ndarray
+    atoms: np.ndarray
+    centres: np.ndarray
 
 
-def read_trajectory(path: Path, topology: Topology) -> Trajectory | None:
-    """Read a DCD in chunks, ions made whole before their centres are taken; None where there is no frame.
-
-    Reading stops before the first frame that holds a number that is not finite.
-    """
-    if not path.is_file():
+def read_trajectory(path: Path, topology: Topology, threads: int = 1) -> Trajectory | None:
+    """Read a trajectory once, in bounded memory; None where there is no frame."""
+    masses = np.add.reduceat(topology.masses_u, topology.starts)
+    kinds = {ion["name"]: topology.molecule_ion == ion["name"] for ion in topology.ions}
+    paths = {name: il_paths.Paths(int(chosen.sum())) for name, chosen in kinds.items()}
+    every = max(1, math.ceil(il_paths.frames(path) / STRUCTURE_FRAMES))
+    edges, kept, atoms, centres = [], [], [], []
+    for chunk in il_paths.chunks(path, topology, threads):
+        held = il_stats.remove_drift(chunk.unwrapped, masses)
+        for name, chosen in kinds.items():
+            paths[name].append(held[:, chosen])
+        edges.append(chunk.edges)
+        some = np.arange(-chunk.first % every, len(chunk), every)
+        kept.append(chunk.first + some)
+        atoms.append(chunk.positions[some])
+        centres.append(chunk.centres[some])
+    if not edges:
         return None
-    centres, edges, atoms, kept = [], [], [], []
-    kinds = [(ion["count"], len(ion["elements"])) for ion in topology.ions]
-    with DCDTrajectoryFile(str(path)) as file:
-        total, done = len(file), 0
-        every = max(1, math.ceil(total / STRUCTURE_FRAMES))
-        while done < total:
-            xyz, lengths, angles = file.read(n_frames=max(1, int(CHUNK_BYTES / (24 * len(topology)))))
-            if not len(xyz):
-                break
-            if xyz.shape[1] != len(topology):
-                raise il_task.UserError(f"{path.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}")
-            if not np.allclose(angles, 90, atol=1e-3):
-                raise il_task.UserError(f"{path.name}: the cell is not orthorhombic")
-            good = np.isfinite(xyz).all(axis=(1, 2)) & (lengths > 0).all(axis=1)
-            use = len(good) if good.all() else int(np.argmin(good))
-            whole = xyz[:use]
-            if not il_stats.bonds_are_short(whole, topology.bonds, lengths[:use]):
-                whole = topology.whole(whole, lengths[:use, :, None] * np.eye(3))
-            centres.append(il_stats.centres_of_mass(whole, topology.masses_u, kinds))
-            edges.append(lengths[:use].astype(float))
-            chosen = np.arange(-done % every, use, every)
-            atoms.append(whole[chosen].astype(np.float32))
-            kept.append(done + chosen)
-            if use < len(good):
-                break
-            done += use
-    if not centres or not sum(map(len, centres)):
-        return None
-    return Trajectory(*(np.concatenate(parts) for parts in (centres, edges, atoms, kept)))
+    return Trajectory(paths, *(np.concatenate(parts) for parts in (edges, kept, atoms, centres)))
 
 
 def ended(run: dict[str, Any]) -> str | None:
@@ -134,7 +119,11 @@ def measure_density(run: dict[str, Any], thermo: pl.DataFrame) -> dict[str, Any]
 
 
 def measure_diffusion(
-    run: dict[str, Any], topology: Topology, nvt: Trajectory | None, viscosity_pa_s: float | None
+    run: dict[str, Any],
+    topology: Topology,
+    nvt: Trajectory | None,
+    viscosity_pa_s: float | None = None,
+    threads: int = 1,
 ) -> list[dict[str, Any]]:
     """Return a diffusion row for each kind of ion, from NVT."""
     names = [ion["name"] for ion in topology.ions]
@@ -144,16 +133,14 @@ def measure_diffusion(
             {"species": name, "finite_size_reason": "no diffusion coefficient"} | verdict(run, False, why)
             for name in names
         ]
-    masses = np.add.reduceat(topology.masses_u, topology.starts)
-    centres = il_stats.remove_drift(il_stats.unwrap(nvt.centres, nvt.edges), masses)
     rows = []
     for name in names:
-        d = il_stats.diffusion(centres[:, topology.molecule_ion == name] * 1e-10, run["save_every_fs"] * 1e-15)
+        d = il_stats.diffusion(nvt.paths[name], run["save_every_fs"] * 1e-15, threads)
         row = {
             "species": name,
-            "diffusion_m2_s": d.D,
-            "ci95_low_m2_s": d.ci95_low,
-            "ci95_high_m2_s": d.ci95_high,
+            "diffusion_m2_s": d.D * SQUARE_ANGSTROM_M2,
+            "ci95_low_m2_s": d.ci95_low * SQUARE_ANGSTROM_M2,
+            "ci95_high_m2_s": d.ci95_high * SQUARE_ANGSTROM_M2,
             "log_slope": d.log_slope,
             "fit_start_ps": round(d.fit_start * 1e12, 9),
             "fit_stop_ps": round(d.fit_stop * 1e12, 9),
@@ -167,8 +154,8 @@ def measure_diffusion(
             row["finite_size_reason"] = "the cell is not cubic"
         else:
             edge_m = float(nvt.edges[0, 0]) * 1e-10
-            corrected = il_stats.yeh_hummer(d.D, edge_m, run["temperature_K"], viscosity_pa_s)
-            row["finite_size_correction_m2_s"] = corrected - d.D
+            correction = il_stats.yeh_hummer(0.0, edge_m, run["temperature_K"], viscosity_pa_s)
+            row["finite_size_correction_m2_s"] = correction
         rows.append(row | verdict(run, d.converged, d.reason))
     return rows
 
@@ -190,8 +177,7 @@ def measure_structure(topology: Topology, trajectory: Trajectory | None) -> list
     """Return g(r) and coordination numbers of ions' centres of mass and of cation-anion element pairs."""
     if trajectory is None:
         return []
-    edges = trajectory.edges[trajectory.kept]
-    centres = trajectory.centres[trajectory.kept]
+    edges, centres = trajectory.edges[trajectory.kept], trajectory.centres
     bins = int(min(RDF_MAX_A, edges.min() / 2) / BIN_A)
     if not bins:
         return []
@@ -220,18 +206,18 @@ def measure_structure(topology: Topology, trajectory: Trajectory | None) -> list
     return rows
 
 
-def measure(folder: Path, viscosity_pa_s: float | None = None) -> dict[str, pl.DataFrame]:
+def measure(folder: Path, viscosity_pa_s: float | None = None, threads: int = 1) -> dict[str, pl.DataFrame]:
     """Return the tables density, diffusion, structure and survival of a run folder."""
     needed = ("run.json", "topology.json", "thermo.parquet")
     if missing := [name for name in needed if not (folder / name).is_file()]:
         raise il_task.UserError(*(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing))
     run = json.loads((folder / "run.json").read_text())
     topology = Topology.load(folder / "topology.json")
-    nvt = read_trajectory(folder / "nvt.dcd", topology)
-    structure = nvt if nvt is not None else read_trajectory(folder / "npt.dcd", topology)
+    nvt = read_trajectory(folder / "nvt.dcd", topology, threads)
+    structure = nvt if nvt is not None else read_trajectory(folder / "npt.dcd", topology, threads)
     rows = {
         "density": [measure_density(run, pl.read_parquet(folder / "thermo.parquet"))],
-        "diffusion": measure_diffusion(run, topology, nvt, viscosity_pa_s),
+        "diffusion": measure_diffusion(run, topology, nvt, viscosity_pa_s, threads),
         "structure": measure_structure(topology, structure),
         "survival": [{name: run.get(name) for name in SCHEMAS["survival"] if name not in KEYS}],
     }
@@ -253,10 +239,11 @@ def main(argv: list[str] | None = None) -> int:
         type=float,
         help="viscosity of this model at this temperature, for the finite-size correction",
     )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; they change no result (default: 1)")
     args = parser.parse_args(argv)
 
     def work() -> None:
-        tables = measure(args.run, args.viscosity_pa_s)
+        tables = measure(args.run, args.viscosity_pa_s, args.threads)
         args.out.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             table.write_parquet(args.out / f"{args.id}.{name}.parquet")

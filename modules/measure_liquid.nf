@@ -13,8 +13,8 @@ process MEASURE_LIQUID {
 
     script:
     """
-    # bin: il_stats.py il_task.py il_topology.py
-    measure_liquid.py --id ${key} --run ${run} --out .
+    # bin: il_paths.py il_stats.py il_task.py il_topology.py
+    measure_liquid.py --id ${key} --run ${run} --threads ${task.cpus} --out .
     """
 
     stub:

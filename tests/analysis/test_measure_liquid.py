@@ -10,6 +10,7 @@ import pytest
 from mdtraj.formats import DCDTrajectoryFile
 from scipy import signal
 
+import il_paths
 import measure_liquid
 import run_md
 from il_topology import Topology
@@ -151,7 +152,7 @@ def test_wrapped_unwrapped_and_drifting_give_the_same(tmp_path: Path, complete: 
 def test_chunks_change_nothing(
     tmp_path: Path, complete: dict[str, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure_liquid, "CHUNK_BYTES", 24.0 * 6 * PAIRS * 7)  # seven frames, not a divisor
+    monkeypatch.setattr(il_paths, "CHUNK_BYTES", 12.0 * 6 * PAIRS * 7)  # seven frames, not a divisor
     found = measure_liquid.measure(write_run(tmp_path / "a", trajectory(ions())))
     for name, table in complete.items():
         assert found[name].equals(table), name
