@@ -271,7 +271,8 @@ def mean_squared_displacement(positions: Paths, threads: int = 1) -> Array:
     def spectrum(block: Array) -> tuple[Array, Array]:
         series = np.zeros((3 * block.shape[1], size))
         used = series[:, :frames]
-        used[:] = np.moveaxis(block, 0, -1).reshape(-1, frames)
+        # packed before it is turned: a column of a large array lies on as many pages as there are frames
+        used[:] = np.moveaxis(np.array(block, dtype=float, order="K"), 0, -1).reshape(-1, frames)
         used -= used.mean(axis=1, keepdims=True)  # far from the origin, digits would cancel
         squares = np.einsum("st,st->t", used, used)
         parts = fft.rfft(series, axis=1, overwrite_x=True).view(float)  # real and imaginary, side by side
