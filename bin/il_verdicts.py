@@ -51,8 +51,13 @@ class Runs:
     def of(self, replicas: set[object]) -> "Runs":
         """Return the runs that started from one of these boxes."""
         keep = [i for i, replica in enumerate(self.replicas) if replica in replicas]
-        columns = (self.values, self.standard_errors, self.seeds, self.replicas, self.dofs)
-        return Runs(*([column[i] for i in keep] for column in columns))
+        return Runs(
+            [self.values[i] for i in keep],
+            [self.standard_errors[i] for i in keep],
+            [self.seeds[i] for i in keep],
+            [self.replicas[i] for i in keep],
+            [self.dofs[i] for i in keep],
+        )
 
 
 def combine(
