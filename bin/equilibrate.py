@@ -189,7 +189,7 @@ class XtbEngine:
             "timestep_fs": phase.timestep_fs, "temperature_K": phase.start_K, "rng": self.rng,
         }  # fmt: skip
         if phase.pressure_bar is None:
-            self.dynamics = il_md.nvt(self.atoms, thermostat_fs=25.0, **common)
+            self.dynamics: il_md.MolecularDynamics = il_md.nvt(self.atoms, thermostat_fs=25.0, **common)
         else:
             self.dynamics = il_md.npt(
                 self.atoms, thermostat_fs=50.0, barostat_fs=250.0, pressure_bar=phase.pressure_bar, **common

@@ -7,7 +7,8 @@ velocity rescaling (Bussi, Donadio and Parrinello, J. Chem. Phys. 126, 014101, 2
 disturbs diffusion. Both are ASE's.
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,18 +19,22 @@ from ase.md.bussi import Bussi
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
+from scipy.spatial import cKDTree
 
 BAR = 1e5 * units.Pascal
 DENSITY_KG_M3 = 1.66053906660e3  # u/A^3 in kg/m3 (CODATA 2018)
 # The barostat's mass is chosen for this bulk modulus, typical of ionic liquids (1.5 to 3 GPa); it sets
 # the period of the volume's oscillation and nothing that is measured.
 BULK_MODULUS = 2.0 * units.GPa
-# The columns of thermo.parquet, of the equilibration and of every run.
+# The components of the pressure tensor, with their place in ASE's stress (Voigt).
+PRESSURE = {f"pressure_{name}_bar": place for place, name in enumerate(("xx", "yy", "zz", "yz", "xz", "xy"))}
+# The columns of thermo.parquet, of the equilibration and of every run. The pressure is null where no stress was
+# computed, its components also where only the isotropic stress was.
 THERMO = {
     "phase": pl.String, "step": pl.Int64, "time_ps": pl.Float64, "potential_energy_ev": pl.Float64,
     "kinetic_energy_ev": pl.Float64, "temperature_K": pl.Float64, "pressure_bar": pl.Float64,
     "volume_A3": pl.Float64, "density_kg_m3": pl.Float64,
-}  # fmt: skip
+} | dict.fromkeys(PRESSURE, pl.Float64)  # fmt: skip
 
 # What counts as a broken run. A bond is broken when it is longer than this multiple of the sum of the
 # covalent radii, and made when atoms of two
@@ -69,7 +74,7 @@ def npt(
     thermostat_fs: float,
     barostat_fs: float,
     rng: np.random.Generator,
-) -> MolecularDynamics:
+) -> LangevinBAOAB:
     """Return isotropic constant-pressure dynamics; momenta must have been drawn."""
     return LangevinBAOAB(
         atoms,
@@ -86,7 +91,7 @@ def npt(
 
 def nvt(
     atoms: Atoms, *, timestep_fs: float, temperature_K: float, thermostat_fs: float, rng: np.random.Generator
-) -> MolecularDynamics:
+) -> Bussi:
     """Return constant-volume dynamics; momenta must have been drawn and sum to zero.
 
     The centre of mass stays at rest, so the thermostat acts on 3N - 3 degrees of freedom.
@@ -97,12 +102,55 @@ def nvt(
     return dynamics
 
 
+# What the integrators keep between steps besides positions, momenta and cell. Forces are computed again.
+KEPT = ("p_eps", "gamma_mod", "force_eps", "barostat_mass", "transferred_energy")
+
+
+def get_state(dynamics: LangevinBAOAB | Bussi) -> dict[str, np.ndarray]:
+    """Return everything that the next step depends on, as arrays that `set_state` takes."""
+    atoms = dynamics.atoms
+    state = {
+        "positions": atoms.positions.copy(),
+        "momenta": atoms.get_momenta(),
+        "cell": atoms.cell.array.copy(),
+        "rng": np.array(json.dumps(dynamics.rng.bit_generator.state)),
+    }
+    return state | {name: np.array(getattr(dynamics, name)) for name in KEPT if hasattr(dynamics, name)}
+
+
+def set_atoms(atoms: Atoms, state: Mapping[str, np.ndarray]) -> None:
+    """Give atoms the positions, momenta and cell of a state, and forget what was computed of them."""
+    atoms.set_cell(state["cell"], scale_atoms=False)
+    atoms.positions[:] = state["positions"]
+    atoms.set_momenta(state["momenta"])
+    if atoms.calc is not None:
+        atoms.calc.reset()  # neighbours too are found again, so that a run and its second half start alike
+
+
+def set_state(dynamics: LangevinBAOAB | Bussi, state: Mapping[str, np.ndarray]) -> None:
+    """Give new dynamics, made from atoms after `set_atoms`, the rest of a state."""
+    dynamics.rng.bit_generator.state = json.loads(str(state["rng"]))
+    for name in KEPT:
+        if name in state:
+            setattr(dynamics, name, state[name].item())
+
+
 @dataclass(frozen=True)
 class Ended:
     """Why a run stopped before its end: a code of the `survival` table and what was seen."""
 
     end: str
     detail: str
+
+
+# What a calculator raises when a structure is too much for it.
+MODEL_ERRORS = (RuntimeError, ValueError, ArithmeticError)
+
+
+def failed(error: Exception) -> Ended:
+    """Return the end of a run whose calculator failed."""
+    text = str(error).strip() or type(error).__name__
+    return Ended("error", f"{type(error).__name__}: {text.splitlines()[-1][:200]}")
 
 
 class Watch:
@@ -119,9 +167,11 @@ class Watch:
         radii = covalent_radii[atoms.numbers]
         self.bond_limit = BOND_BROKEN * (radii[bonds[:, 0]] + radii[bonds[:, 1]])
         # Contacts of single-atom ions such as Li-O are as short as bonds, but are no bonds.
-        bonded = np.isin(np.arange(len(atoms)), bonds)
-        self.pairs = np.triu((molecule[:, None] != molecule) & bonded[:, None] & bonded)
-        self.contact_limit = BOND_MADE * (radii[:, None] + radii[None, :])
+        self.bonded = np.isin(np.arange(len(atoms)), bonds)
+        self.molecule = molecule
+        self.contact = BOND_MADE * radii
+        bonded_radii = radii[self.bonded]
+        self.reach = max(MIN_DISTANCE_A, 2 * BOND_MADE * bonded_radii.max() if len(bonded_radii) else 0)
 
     def check(self, atoms: Atoms) -> Ended | None:
         """Return why the run must stop now, or None. Reads positions, cell and momenta only."""
@@ -134,33 +184,49 @@ class Watch:
         if not 1 / VOLUME_FACTOR < ratio < VOLUME_FACTOR:
             return Ended("volume", f"{ratio:.2f} of the starting volume")
         edges = atoms.cell.lengths()
-        distance = self._distance(atoms.positions, edges)
-        i, j = np.unravel_index(np.argmin(distance + np.eye(len(atoms)) * 1e3), distance.shape)
-        if distance[i, j] < MIN_DISTANCE_A:
-            return Ended("min_distance", f"{self._name(i, j)} at {distance[i, j]:.2f} A")
-        lengths = distance[self.bonds[:, 0], self.bonds[:, 1]]
+        pairs, distance = self._close_pairs(atoms.positions, edges)
+        if len(pairs) and distance.min() < MIN_DISTANCE_A:
+            closest = int(np.argmin(distance))
+            return Ended("min_distance", f"{self._name(*pairs[closest])} at {distance[closest]:.2f} A")
+        lengths = self._lengths(atoms.positions, self.bonds, edges)
         broken = np.flatnonzero(lengths > self.bond_limit)
         if len(broken):
             worst = broken[np.argmax(lengths[broken] / self.bond_limit[broken])]
             return Ended("bond_broken", f"{self._name(*self.bonds[worst])} at {lengths[worst]:.2f} A")
-        made = np.argwhere(self.pairs & (distance < self.contact_limit))
+        i, j = pairs.T
+        between = (self.molecule[i] != self.molecule[j]) & self.bonded[i] & self.bonded[j]
+        made = np.flatnonzero(between & (distance < self.contact[i] + self.contact[j]))
         if len(made):
-            i, j = made[0]
-            return Ended("bond_made", f"{self._name(i, j)} of two ions at {distance[i, j]:.2f} A")
+            i, j = pairs[made[0]]
+            return Ended("bond_made", f"{self._name(i, j)} of two ions at {distance[made[0]]:.2f} A")
         return None
 
     def _name(self, i: int | np.integer, j: int | np.integer) -> str:
         return f"{self.symbols[i]}{i}-{self.symbols[j]}{j}"
 
+    def _close_pairs(self, positions: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return pairs (P, 2) of atoms nearer than any limit, sorted, and their distances in A.
+
+        The box is orthorhombic; one so small that the reach passes half of an edge is searched pair by pair.
+        """
+        if self.reach < edges.min() / 2:
+            wrapped = positions % edges
+            wrapped = np.where(wrapped < edges, wrapped, 0)  # a rounding of the remainder may give the edge itself
+            pairs = cKDTree(wrapped, boxsize=edges).query_pairs(self.reach, output_type="ndarray")
+            pairs = pairs[np.lexsort(pairs.T[::-1])]
+        else:
+            pairs = np.argwhere(np.triu(np.ones((len(positions), len(positions)), bool), 1))
+        return pairs, self._lengths(positions, pairs, edges)
+
     @staticmethod
-    def _distance(positions: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """Return minimum-image distances (N, N) in A in an orthorhombic box."""
-        delta = positions[:, None, :] - positions[None, :, :]
+    def _lengths(positions: np.ndarray, pairs: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """Return minimum-image distances (P,) in A of pairs of atoms in an orthorhombic box."""
+        delta = positions[pairs[:, 0]] - positions[pairs[:, 1]]
         delta -= edges * np.round(delta / edges)
         return np.sqrt((delta**2).sum(-1))
 
 
-def segments(
+def strides(
     dynamics: MolecularDynamics, steps: int, every: int, sample: Callable[[int], None], watch: Watch
 ) -> Iterator[tuple[int, Ended | None]]:
     """Advance in strides, sampling after each; yield the step reached and why the run ended, if it did.
@@ -176,9 +242,8 @@ def segments(
             with np.errstate(all="ignore"):
                 dynamics.run(stride)
             ended = watch.check(atoms)
-        except (RuntimeError, ValueError, ArithmeticError) as error:
-            text = str(error).strip() or type(error).__name__
-            ended = Ended("error", f"{type(error).__name__}: {text.splitlines()[-1][:200]}")
+        except MODEL_ERRORS as error:
+            ended = failed(error)
         done += stride
         if ended is None:
             sample(done)

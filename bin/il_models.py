@@ -6,6 +6,7 @@ sha256 of the card before they are opened, because both frameworks read files th
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -57,6 +58,7 @@ class ClassicalCalculator(Calculator):
     """
 
     implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  (ASE's interface)
+    stress_is_dear = True  # it takes further energies, and is computed only where something needs it
 
     def __init__(self, system: Path, hydrostatic: bool = False, platform: str = "CPU") -> None:
         super().__init__()
@@ -154,6 +156,15 @@ def load_calculator(model: Path, state: Path | None = None, threads: int = 1, hy
         torch.set_num_threads(threads)
         return DP(model=str(weights))
     raise UserError(f"model {model.name}: framework: {framework!r} is not one of classical, deepmd, mace, xtb")
+
+
+def device() -> str:
+    """Return ``cuda`` where PyTorch is there and sees a GPU, else ``cpu``."""
+    if importlib.util.find_spec("torch") is None:
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def device_name(calculator: Calculator) -> str:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mdtraj.formats import DCDTrajectoryFile
 
 import il_stats
 import il_task
+import il_trajectory
 from il_topology import Topology
 
 CHUNK_BYTES = 8e6  # of single-precision coordinates read at once: as much as a processor's cache holds
@@ -48,28 +48,28 @@ class Chunk:
 
 def frames(path: Path) -> int:
     """Return how many frames a trajectory holds; 0 where there is none."""
-    if not path.is_file():
+    found = il_trajectory.find(path)
+    if found is None:
         return 0
-    with DCDTrajectoryFile(str(path)) as file:
+    with il_trajectory.Reader(found) as file:
         return len(file)
 
 
 def _read(path: Path, topology: Topology) -> Iterator[tuple[Array, Array]]:
     """Yield positions (T, N, 3) and cell edges (T, 3) as they were written, up to the first that is not finite."""
-    if not path.is_file():
+    found = il_trajectory.find(path)
+    if found is None:
         return
     at_once = max(1, int(CHUNK_BYTES / (12 * len(topology))))
-    with DCDTrajectoryFile(str(path)) as file:
+    with il_trajectory.Reader(found) as file:
         left = len(file)
         while left > 0:
-            xyz, lengths, angles = file.read(n_frames=min(at_once, left))
+            xyz, lengths = file.read(min(at_once, left))
             if not len(xyz):
                 return
             left -= len(xyz)
             if xyz.shape[1] != len(topology):
-                raise il_task.UserError(f"{path.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}")
-            if not np.allclose(angles, 90, atol=1e-3):
-                raise il_task.UserError(f"{path.name}: the cell is not orthorhombic")
+                raise il_task.UserError(f"{found.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}")
             good = np.isfinite(xyz).all(axis=(1, 2)) & (lengths > 0).all(axis=1)
             use = len(good) if good.all() else int(np.argmin(good))
             if use:

@@ -445,6 +445,18 @@ class Md(Section):
     thermostat_fs: Real = number(100.0, 1, 1e5, "time constant of the thermostat (fs)")
     barostat_fs: Real = number(500.0, 10, 1e6, "time constant of the barostat (fs)")
     save_every_fs: Real = number(20.0, 0.05, 1e6, "time between saved frames (fs)")
+    max_trajectory_mb: Real = number(
+        1000.0,
+        0.001,
+        1e7,
+        "most that a run's trajectories may take (MB): frames are saved less often where they would take more",
+    )
+    segment_ps: Real = number(
+        0.5,
+        1e-4,
+        1e4,
+        "length of the segments that a run goes in (ps): what a kill may cost; a checkpoint follows each",
+    )
 
 
 class Study(Section):

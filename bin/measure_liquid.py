@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure density, diffusion and structure of one run, each with its error or the reason for having none.
 
-Reads the run folder of RUN_MD: run.json, topology.json, thermo.parquet, npt.dcd, nvt.dcd.
+Reads the run folder of RUN_MD: run.json, topology.json, thermo.parquet, npt.xtc, nvt.xtc.
 Writes <id>.density.parquet, <id>.diffusion.parquet, <id>.structure.parquet and <id>.survival.parquet.
 
 Density comes from NPT, diffusion from NVT, structure from NVT or, where there is none, from NPT. A run that
@@ -213,8 +213,8 @@ def measure(folder: Path, viscosity_pa_s: float | None = None, threads: int = 1)
         raise il_task.UserError(*(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing))
     run = json.loads((folder / "run.json").read_text())
     topology = Topology.load(folder / "topology.json")
-    nvt = read_trajectory(folder / "nvt.dcd", topology, threads)
-    structure = nvt if nvt is not None else read_trajectory(folder / "npt.dcd", topology, threads)
+    nvt = read_trajectory(folder / "nvt.xtc", topology, threads)
+    structure = nvt if nvt is not None else read_trajectory(folder / "npt.xtc", topology, threads)
     rows = {
         "density": [measure_density(run, pl.read_parquet(folder / "thermo.parquet"))],
         "diffusion": measure_diffusion(run, topology, nvt, viscosity_pa_s, threads),

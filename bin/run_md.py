@@ -5,11 +5,15 @@ Every model runs the same integrators from the same equilibrated box with the sa
 watched: when a bond breaks, the temperature or the volume runs away, atoms collide or a number is not
 finite, it stops there, keeps what it has, and says why in run.json. Such a run is a result: exit code 0.
 
-Writes the run folder: run.json, thermo.parquet, npt.dcd, nvt.dcd (unwrapped), topology.pdb, topology.json.
+The run goes in segments. Each leaves a checkpoint; a run that was killed goes on from its last one, and the result is the
+same to the last bit (on a CPU, with the same number of threads) as if nothing had happened.
+
+Writes the run folder: run.json, thermo.parquet, npt.xtc, nvt.xtc (unwrapped), topology.pdb, topology.json.
 """
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import time
@@ -20,16 +24,22 @@ import ase.io
 import numpy as np
 import polars as pl
 from ase import Atoms
-from mdtraj.formats import DCDTrajectoryFile
 
+import il_checkpoint
 import il_md
 import il_models
 import il_task
+import il_trajectory
+from il_checkpoint import Chain, say
 from il_topology import Topology
 
+PHASES = ("npt", "nvt")
 THERMO_FS = 10.0  # densities and pressures are kept this often
 # The mean density of the NVT run is taken over this last part of the NPT run.
 NPT_USED = 0.5
+COLUMN = {name: place for place, name in enumerate(list(il_md.THERMO)[1:])}  # places in a row, which holds no phase
+# The code that makes the numbers: an edit of it starts a run anew.
+CODE = ("il_checkpoint.py", "il_md.py", "il_models.py", "il_topology.py", "il_trajectory.py", "run_md.py")
 
 
 def rescale_ions(atoms: Atoms, topology: Topology, volume_A3: float) -> None:
@@ -41,119 +51,195 @@ def rescale_ions(atoms: Atoms, topology: Topology, volume_A3: float) -> None:
 
 
 class Recorder:
-    """Keep the thermodynamics and the trajectory of one phase."""
+    """Keep the thermodynamics and the frames of one segment.
 
-    def __init__(self, path: Path, phase: str, atoms: Atoms, settings: dict[str, Any], rows: list[dict]) -> None:
-        self.file = DCDTrajectoryFile(str(path), "w", force_overwrite=True)
-        self.phase, self.atoms, self.rows = phase, atoms, rows
+    `rows` holds the columns of thermo.parquet but the phase; a value that is not known is NaN.
+    """
+
+    def __init__(self, phase: str, atoms: Atoms, settings: dict[str, Any], first_step: int) -> None:
+        self.atoms, self.first_step = atoms, first_step
         self.timestep_fs = settings["timestep_fs"]
-        self.save_every = max(1, round(settings["save_every_fs"] / self.timestep_fs))
+        self.save_every = steps_of(settings["save_every_fs"], self.timestep_fs)
         self.mass_u = atoms.get_masses().sum()
         self.degrees = 3 * len(atoms) - (3 if phase == "nvt" else 0)
+        self.hydrostatic = getattr(atoms.calc, "hydrostatic", False)
+        self.stress = phase == "npt" or not getattr(atoms.calc, "stress_is_dear", False)
+        self.rows: list[list[float]] = []
+        self.frames: list[np.ndarray] = []
+        self.edges: list[np.ndarray] = []
 
     def sample(self, step: int) -> None:
-        """Add one row, and one frame when it is due."""
+        """Add one row, and one frame when it is due; `step` counts from the start of the segment."""
+        step += self.first_step
         atoms, volume = self.atoms, self.atoms.get_volume()
         kinetic = atoms.get_kinetic_energy()
-        pressure = None
-        if self.phase == "npt":
-            stress = atoms.get_stress()[:3].mean()
-            pressure = (2 * kinetic / (3 * volume) - stress) / il_md.BAR
-        self.rows.append(
-            {
-                "phase": self.phase,
-                "step": step,
-                "time_ps": step * self.timestep_fs / 1000,
-                "potential_energy_ev": atoms.get_potential_energy(),
-                "kinetic_energy_ev": kinetic,
-                "temperature_K": il_md.mean_kinetic_temperature(atoms, self.degrees),
-                "pressure_bar": pressure,
-                "volume_A3": volume,
-                "density_kg_m3": self.mass_u / volume * il_md.DENSITY_KG_M3,
-            }
-        )
+        tensor, pressure = np.full(6, np.nan), np.nan
+        if self.stress:
+            stress = atoms.get_stress()
+            pressure = (2 * kinetic / (3 * volume) - stress[:3].mean()) / il_md.BAR
+            if not self.hydrostatic:
+                flow = atoms.get_momenta().T @ atoms.get_velocities() / volume
+                tensor = (flow[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] - stress) / il_md.BAR
+        temperature = il_md.mean_kinetic_temperature(atoms, self.degrees)
+        density = self.mass_u / volume * il_md.DENSITY_KG_M3
+        row = [
+            step,
+            step * self.timestep_fs / 1000,
+            atoms.get_potential_energy(),
+            kinetic,
+            temperature,
+            pressure,
+            volume,
+        ]
+        self.rows.append([*row, density, *tensor])
         if step % self.save_every == 0:
-            self.file.write(
-                atoms.positions.astype(np.float32)[None],
-                cell_lengths=atoms.cell.lengths().astype(np.float32)[None],
-                cell_angles=np.full((1, 3), 90, np.float32),
-            )
+            self.frames.append(atoms.positions.astype(np.float32))
+            self.edges.append(atoms.cell.lengths())
 
-    def close(self) -> None:
-        """Close the trajectory."""
-        self.file.close()
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what was kept, for a checkpoint."""
+        count = len(self.frames)
+        return {
+            "thermo": np.reshape(self.rows, (len(self.rows), len(COLUMN))),
+            "frames": np.reshape(np.array(self.frames, np.float32), (count, len(self.atoms), 3)),
+            "edges": np.reshape(self.edges, (count, 3)),
+        }
 
 
-def run_phase(
-    phase: str, atoms: Atoms, topology: Topology, settings: dict[str, Any], out: Path, rows: list[dict]
-) -> tuple[float, il_md.Ended | None]:
-    """Run one phase (``npt`` or ``nvt``) in place; return the time survived in ps and why it ended early."""
-    planned_ps = settings[f"{phase}_ps"]
-    timestep_fs = settings["timestep_fs"]
-    steps = round(planned_ps * 1000 / timestep_fs)
-    rng = np.random.default_rng([settings["seed"], ["npt", "nvt"].index(phase)])
+def steps_of(time_fs: float, timestep_fs: float) -> int:
+    """Return a time in steps, at least one."""
+    return max(1, round(time_fs / timestep_fs))
+
+
+def bounded(settings: dict[str, Any], n_atoms: int) -> dict[str, Any]:
+    """Return the settings with an interval between frames that keeps the trajectories within max_trajectory_mb.
+
+    The interval is raised by a whole factor where it must be; the one asked for is save_every_asked_fs then.
+    """
+    asked = settings["save_every_fs"]
+    frames = 1000 * (settings["npt_ps"] + settings["nvt_ps"]) / asked
+    size_mb = frames * (n_atoms * il_trajectory.XTC_BYTES_ATOM + il_trajectory.XTC_BYTES_FRAME) / 1e6
+    factor = max(1, math.ceil(size_mb / settings["max_trajectory_mb"]))
+    if factor > 1:
+        say(
+            f"{settings['id']}: frames are kept every {asked * factor:g} fs, not {asked:g}: up to {size_mb:.0f} MB would pass "
+            f"max_trajectory_mb {settings['max_trajectory_mb']:g}"
+        )
+    return settings | {"save_every_fs": asked * factor, "save_every_asked_fs": asked}
+
+
+def begin_phase(phase: str, atoms: Atoms, topology: Topology, settings: dict[str, Any], chain: Chain) -> dict[str, Any]:
+    """Return the state that a phase begins with: NVT from the end of NPT, at the mean volume of its last part."""
+    if chain.metas:
+        il_md.set_atoms(atoms, chain.arrays(-1))
+        volumes = np.concatenate([arrays["thermo"][:, COLUMN["volume_A3"]] for _, arrays in chain])
+        if len(volumes):
+            rescale_ions(atoms, topology, volumes[int(len(volumes) * (1 - NPT_USED)) :].mean())
+    rng = np.random.default_rng([settings["seed"], PHASES.index(phase)])
+    il_md.draw_velocities(atoms, settings["temperature_K"], rng)
+    return il_md.get_state(make_dynamics(phase, atoms, settings, rng))
+
+
+def make_dynamics(
+    phase: str, atoms: Atoms, settings: dict[str, Any], rng: np.random.Generator
+) -> il_md.LangevinBAOAB | il_md.Bussi:
+    """Return the dynamics of a phase; velocities must have been drawn."""
     common = {
-        "timestep_fs": timestep_fs,
+        "timestep_fs": settings["timestep_fs"],
         "temperature_K": settings["temperature_K"],
         "thermostat_fs": settings["thermostat_fs"],
         "rng": rng,
     }
-    il_md.draw_velocities(atoms, settings["temperature_K"], rng)
     if phase == "npt":
-        barostat = {"pressure_bar": settings["pressure_bar"], "barostat_fs": settings["barostat_fs"]}
-        dynamics = il_md.npt(atoms, **common, **barostat)
-    else:
-        dynamics = il_md.nvt(atoms, **common)
-    watch = il_md.Watch(atoms, topology.bonds, topology.molecule, settings["temperature_K"])
-    recorder = Recorder(out / f"{phase}.dcd", phase, atoms, settings, rows)
-    # A stride divides the interval at which frames are kept, so that no frame is missed.
-    per_frame = max(1, round(recorder.save_every * timestep_fs / THERMO_FS))
-    while recorder.save_every % per_frame:
+        return il_md.npt(atoms, **common, pressure_bar=settings["pressure_bar"], barostat_fs=settings["barostat_fs"])
+    return il_md.nvt(atoms, **common)
+
+
+def run_phase(
+    phase: str, atoms: Atoms, topology: Topology, settings: dict[str, Any], chain: Chain, watch: il_md.Watch
+) -> None:
+    """Run what is left of a phase (``npt`` or ``nvt``), segment by segment, into the chain.
+
+    Each segment starts from the state that the one before left on the disk, with forces and neighbours computed
+    anew, whether it follows at once or in another process: the two are the same, bit for bit.
+    """
+    timestep_fs = settings["timestep_fs"]
+    steps = steps_of(settings[f"{phase}_ps"] * 1000, timestep_fs)
+    # A stride divides the interval at which frames are kept, so that no frame is missed; a segment holds whole intervals.
+    save_every = steps_of(settings["save_every_fs"], timestep_fs)
+    per_frame = max(1, round(save_every * timestep_fs / THERMO_FS))
+    while save_every % per_frame:
         per_frame -= 1
-    stride = recorder.save_every // per_frame
-    done, ended, start, shown = 0, None, time.perf_counter(), 0.0
-    for done, ended in il_md.segments(dynamics, steps, stride, recorder.sample, watch):
-        now = time.perf_counter()
-        if now - shown > 20 or done == steps or ended:
-            shown = now
-            rate = done * len(atoms) / (now - start)
-            print(
-                f"{settings['id']} {phase} {done * timestep_fs / 1000:.2f} of {planned_ps:g} ps, "
-                f"{rows[-1]['density_kg_m3'] if rows else float('nan'):.0f} kg/m3, {rate:.0f} atom-steps/s"
-                + (f", ended: {ended.end}, {ended.detail}" if ended else ""),
-                file=sys.stderr,
-                flush=True,
-            )
-    recorder.close()
-    survived = done - (stride if ended else 0)
-    return max(survived, 0) * timestep_fs / 1000, ended
+    stride = save_every // per_frame
+    segment = math.ceil(steps_of(settings["segment_ps"] * 1000, timestep_fs) / save_every) * save_every
+    here = [meta for meta in chain.metas if meta["phase"] == phase]
+    done, begun, start, shown = (here[-1]["step"] if here else 0), 0, time.perf_counter(), time.perf_counter()
+    while done < steps and not (chain.metas and chain.metas[-1]["end"]):
+        began, new, ended = time.perf_counter(), 0, None
+        state = chain.arrays(-1) if here or begun else None
+        recorder = Recorder(phase, atoms, settings, done)
+        try:
+            state = state or begin_phase(phase, atoms, topology, settings, chain)
+            il_md.set_atoms(atoms, state)
+            dynamics = make_dynamics(phase, atoms, settings, np.random.default_rng(0))
+        except il_md.MODEL_ERRORS as error:
+            ended, state = il_md.failed(error), {}
+        else:
+            il_md.set_state(dynamics, state)
+            for new, ended in il_md.strides(dynamics, min(segment, steps - done), stride, recorder.sample, watch):
+                now = time.perf_counter()
+                if now - shown > 20 or done + new == steps or ended:
+                    shown = now
+                    density = recorder.rows[-1][COLUMN["density_kg_m3"]] if recorder.rows else math.nan
+                    say(
+                        f"{settings['id']} {phase} {(done + new) * timestep_fs / 1000:.2f} of "
+                        f"{settings[f'{phase}_ps']:g} ps, {density:.0f} kg/m3, "
+                        f"{(begun + new) * len(atoms) / (now - start):.0f} atom-steps/s"
+                        + (f", ended: {ended.end}, {ended.detail}" if ended else "")
+                    )
+            state = il_md.get_state(dynamics)
+        begun += new
+        done += new
+        meta = {
+            "phase": phase,
+            "step": done,
+            "survived": max(done - (stride if ended and new else 0), 0),
+            "wall_s": time.perf_counter() - began,
+            "end": ended.end if ended else None,
+            "detail": ended.detail if ended else None,
+        }
+        chain.write(meta, state | recorder.arrays())
 
 
-def run_md(settings: dict[str, Any], state: Path, model: Path, out: Path, threads: int) -> None:
-    """Run NPT and NVT and write the run folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    topology = Topology.load(state / "topology.json")
-    atoms = ase.io.read(state / "start.extxyz")
-    assert isinstance(atoms, Atoms)  # one frame
-    atoms.calc = il_models.load_calculator(model, state, threads, hydrostatic=True)
-    atoms.get_potential_energy()  # the first call compiles and allocates: it is not timed
-    for name in ("topology.json", "topology.pdb"):
-        shutil.copyfile(state / name, out / name)
+def write_results(out: Path, settings: dict[str, Any], chain: Chain) -> None:
+    """Write the trajectory of each phase and thermo.parquet from the segments, one in memory at a time."""
+    tables, writers = [pl.DataFrame(schema=il_md.THERMO)], {}
+    for meta, arrays in chain:
+        phase, thermo, frames = meta["phase"], arrays["thermo"], arrays["frames"]
+        table = pl.DataFrame(thermo, schema=dict.fromkeys(COLUMN, pl.Float64)).fill_nan(None)
+        table = table.with_columns(pl.lit(phase).alias("phase"), pl.col("step").cast(pl.Int64))
+        tables.append(table.select(*il_md.THERMO))
+        if len(frames):
+            if phase not in writers:
+                writers[phase] = il_trajectory.Writer(out / f"{phase}.xtc")
+            save_every = steps_of(settings["save_every_fs"], settings["timestep_fs"])
+            steps = thermo[thermo[:, 0] % save_every == 0, 0]
+            writers[phase].write(frames, arrays["edges"], steps, steps * settings["timestep_fs"] / 1000)
+    for writer in writers.values():
+        writer.close()
+    pl.concat(tables, rechunk=True).write_parquet(out / "thermo.parquet")
 
-    rows: list[dict] = []
-    survived = {"npt": 0.0, "nvt": 0.0}
-    ended, start = None, time.perf_counter()
-    for phase in ("npt", "nvt"):
-        if ended or settings[f"{phase}_ps"] <= 0:
-            continue
-        if phase == "nvt" and rows:
-            volumes = np.array([row["volume_A3"] for row in rows])
-            rescale_ions(atoms, topology, volumes[int(len(volumes) * (1 - NPT_USED)) :].mean())
-        survived[phase], ended = run_phase(phase, atoms, topology, settings, out, rows)
-    wall = time.perf_counter() - start
-    pl.DataFrame(rows, schema=il_md.THERMO).write_parquet(out / "thermo.parquet")
+
+def record_of(settings: dict[str, Any], chain: Chain, n_atoms: int, resumed: int) -> dict[str, Any]:
+    """Return run.json: the settings, how far the run went and how it ended, its speed."""
+    survived = {}
+    for phase in PHASES:
+        steps = [meta["survived"] for meta in chain.metas if meta["phase"] == phase]
+        survived[phase] = (steps[-1] if steps else 0) * settings["timestep_fs"] / 1000
+    last = chain.metas[-1] if chain.metas else {"end": None, "detail": None}
+    wall = sum(meta["wall_s"] for meta in chain.metas)
     steps = sum(survived.values()) * 1000 / settings["timestep_fs"]
-    record = {
+    return {
         **settings,
         "planned_ps": settings["npt_ps"] + settings["nvt_ps"],
         "survived_ps": round(sum(survived.values()), 6),
@@ -161,14 +247,60 @@ def run_md(settings: dict[str, Any], state: Path, model: Path, out: Path, thread
         "npt_survived_ps": round(survived["npt"], 6),
         "nvt_planned_ps": settings["nvt_ps"],
         "nvt_survived_ps": round(survived["nvt"], 6),
-        "end": ended.end if ended else "completed",
-        "detail": ended.detail if ended else None,
-        "n_atoms": len(atoms),
-        "atom_steps_per_s": round(steps * len(atoms) / wall, 1),
+        "end": last["end"] or "completed",
+        "detail": last["detail"],
+        "n_atoms": n_atoms,
+        "segments": len(chain.metas),
+        "segments_resumed": resumed,
+        "atom_steps_per_s": round(steps * n_atoms / wall, 1) if wall else None,
         "wall_s": round(wall, 1),
-        "device": il_models.device_name(atoms.calc),
     }
+
+
+def run_key(settings: dict[str, Any], state: Path, model: Path, threads: int) -> str:
+    """Return the hash of what determines a run: settings, model, start, code, libraries and threads."""
+    card = il_models.read_card(model)
+    content = {
+        "settings": settings,
+        "model": [card["framework"], card["files"], card.get("load"), card.get("settings")],
+        "versions": il_task.versions(),
+        "threads": threads,
+        "device": il_models.device(),
+    }
+    starts = [state / name for name in ("start.extxyz", "topology.json", "system.xml") if (state / name).is_file()]
+    code = [path for path in Path(__file__).parent.glob("*.py") if path.name in CODE]
+    return il_checkpoint.key_of(content, starts + code)
+
+
+def run_md(
+    settings: dict[str, Any], state: Path, model: Path, out: Path, threads: int, checkpoints: Path | None = None
+) -> None:
+    """Run NPT and NVT and write the run folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    topology = Topology.load(state / "topology.json")
+    atoms = ase.io.read(state / "start.extxyz")
+    assert isinstance(atoms, Atoms)  # one frame
+    settings = bounded(settings, len(atoms))
+    chain = Chain(checkpoints or out / "checkpoints", run_key(settings, state, model, threads), out / "checkpoints")
+    resumed = len(chain.metas)
+    if resumed:
+        last = chain.metas[-1]
+        say(
+            f"{settings['id']}: going on from a checkpoint: {last['phase']} {last['step'] * settings['timestep_fs'] / 1000:g} ps"
+        )
+    watch = il_md.Watch(atoms, topology.bonds, topology.molecule, settings["temperature_K"])
+    atoms.calc = il_models.load_calculator(model, state, threads, hydrostatic=True)
+    for phase in PHASES:
+        if settings[f"{phase}_ps"] > 0:
+            run_phase(phase, atoms, topology, settings, chain, watch)
+    for name in ("topology.json", "topology.pdb"):
+        shutil.copyfile(state / name, out / name)
+    write_results(out, settings, chain)
+    record = record_of(settings, chain, len(atoms), resumed) | {"device": il_models.device_name(atoms.calc)}
     (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+    chain.remove()
+    if (out / "checkpoints").is_dir():
+        shutil.rmtree(out / "checkpoints")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -179,10 +311,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--state", type=Path, required=True, help="folder of the equilibrated liquid")
     parser.add_argument("--model", type=Path, required=True, help="model folder")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        help="a file of the folder that keeps checkpoints of runs that were killed, or that folder (default: none is kept)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     args = parser.parse_args(argv)
     settings = json.loads(args.settings.read_text())
-    return il_task.run("RUN_MD", lambda: run_md(settings, args.state, args.model, args.out, args.threads), args.id)
+    # A link to a file of the folder is how the pipeline passes it: it is mounted into containers, and its content
+    # stays the same, so that checkpoints of other runs change no task's hash.
+    folder = args.checkpoints and args.checkpoints.resolve()
+    folder = folder.parent if folder and folder.is_file() else folder
+    work = lambda: run_md(settings, args.state, args.model, args.out, args.threads, folder)  # noqa: E731
+    return il_task.run("RUN_MD", work, args.id)
 
 
 if __name__ == "__main__":

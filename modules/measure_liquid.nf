@@ -13,7 +13,7 @@ process MEASURE_LIQUID {
 
     script:
     """
-    # bin: il_paths.py il_stats.py il_task.py il_topology.py
+    # bin: il_paths.py il_stats.py il_task.py il_topology.py il_trajectory.py
     measure_liquid.py --id ${key} --run ${run} --threads ${task.cpus} --out .
     """
 

@@ -14,7 +14,7 @@ process RUN_MD {
 
     script:
     """
-    # bin: il_md.py il_models.py il_task.py il_topology.py
+    # bin: il_checkpoint.py il_md.py il_models.py il_task.py il_topology.py il_trajectory.py
     run_md.py --id ${key} --settings ${settings} --state ${state} --model ${model} \\
         --threads ${task.cpus} --out ${key}
     """

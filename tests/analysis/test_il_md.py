@@ -159,7 +159,7 @@ def test_a_calculator_that_fails_ends_the_run_with_its_message() -> None:
     watch = il_md.Watch(atoms, np.zeros((0, 2), int), np.arange(4), 400.0)
     atoms.calc.places = np.zeros((7, 3))  # shapes no longer agree
     sampled: list[int] = []
-    steps = list(il_md.segments(dynamics, 20, 5, sampled.append, watch))
+    steps = list(il_md.strides(dynamics, 20, 5, sampled.append, watch))
     assert [step for step, _ in steps] == [5]
     assert steps[0][1].end == "error"
     assert "ValueError" in steps[0][1].detail
