@@ -68,7 +68,7 @@ workflow {
         .combine(engines, by: 0).map { _model_key, state, key, engine, model -> tuple(state, key, engine, model) }
         .combine(EQUILIBRATE.out.state, by: 0).map { _state, key, engine, model, state -> tuple(key, engine, state, model) }
         .join(keyed(PLAN_STUDY.out.runs)).map { key, engine, state, model, settings -> tuple(key, engine, settings, state, model) }
-    RUN_MD(runs)
+    RUN_MD(runs, checkpoint_folder(params.checkpoints ?: "${workflow.workDir}/checkpoints"))
     MEASURE_LIQUID(RUN_MD.out.run)
 
     COMPARE_MODELS(
@@ -78,6 +78,15 @@ workflow {
         gather(RUN_MD.out.run.map { _key, folder -> folder }), gather(MEASURE_LIQUID.out.measures),
         gather(channel.topic('tasks')),
     )
+}
+
+// The folder that keeps checkpoints of runs, which outlive their tasks. It is passed as a file in it: that file's content
+// never changes, so no checkpoint changes a task's hash, and its folder is mounted into containers.
+def checkpoint_folder(folder) {
+    def note = file("${folder}/README.txt")
+    note.parent.mkdirs()
+    note.text = 'Checkpoints of molecular dynamics that is going on. A run that was killed goes on from here.\n'
+    note
 }
 
 // Files or folders with their keys: [pyr14bf4-r1, pyr14bf4-r1.json]

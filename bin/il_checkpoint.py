@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class Chain:
             self._lock = (self.folder / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            self.close()
             why = "another process is at this run" if isinstance(error, BlockingIOError) else str(error)
             say(f"checkpoints in {self.folder} cannot be used ({why}): this run starts anew and a kill loses it")
             self.folder = fallback / key
@@ -124,5 +126,15 @@ class Chain:
     def remove(self) -> None:
         """Remove the run's checkpoints: it is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.close()
+
+    def __enter__(self) -> "Chain":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process have the run."""
         if self._lock:
             self._lock.close()

@@ -76,6 +76,11 @@ class ClassicalCalculator(Calculator):
         )
         self.hydrostatic = hydrostatic
 
+    def reset(self) -> None:
+        """Forget what was computed, OpenMM's neighbours too: their order decides the last bits of the forces."""
+        super().reset()
+        self.context.reinitialize()
+
     def _state(self, cell: np.ndarray, positions: np.ndarray, forces: bool) -> Any:
         self.context.setPeriodicBoxVectors(*(cell / 10))
         self.context.setPositions(positions / 10)

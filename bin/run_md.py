@@ -281,26 +281,25 @@ def run_md(
     atoms = ase.io.read(state / "start.extxyz")
     assert isinstance(atoms, Atoms)  # one frame
     settings = bounded(settings, len(atoms))
-    chain = Chain(checkpoints or out / "checkpoints", run_key(settings, state, model, threads), out / "checkpoints")
-    resumed = len(chain.metas)
-    if resumed:
-        last = chain.metas[-1]
-        say(
-            f"{settings['id']}: going on from a checkpoint: {last['phase']} {last['step'] * settings['timestep_fs'] / 1000:g} ps"
-        )
-    watch = il_md.Watch(atoms, topology.bonds, topology.molecule, settings["temperature_K"])
-    atoms.calc = il_models.load_calculator(model, state, threads, hydrostatic=True)
-    for phase in PHASES:
-        if settings[f"{phase}_ps"] > 0:
-            run_phase(phase, atoms, topology, settings, chain, watch)
-    for name in ("topology.json", "topology.pdb"):
-        shutil.copyfile(state / name, out / name)
-    write_results(out, settings, chain)
-    record = record_of(settings, chain, len(atoms), resumed) | {"device": il_models.device_name(atoms.calc)}
-    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
-    chain.remove()
-    if (out / "checkpoints").is_dir():
-        shutil.rmtree(out / "checkpoints")
+    key = run_key(settings, state, model, threads)
+    with Chain(checkpoints or out / "checkpoints", key, out / "checkpoints") as chain:
+        resumed = len(chain.metas)
+        if resumed:
+            last = chain.metas[-1]
+            time_ps = last["step"] * settings["timestep_fs"] / 1000
+            say(f"{settings['id']}: going on from a checkpoint: {last['phase']} {time_ps:g} ps")
+        watch = il_md.Watch(atoms, topology.bonds, topology.molecule, settings["temperature_K"])
+        atoms.calc = il_models.load_calculator(model, state, threads, hydrostatic=True)
+        for phase in PHASES:
+            if settings[f"{phase}_ps"] > 0:
+                run_phase(phase, atoms, topology, settings, chain, watch)
+        for name in ("topology.json", "topology.pdb"):
+            shutil.copyfile(state / name, out / name)
+        write_results(out, settings, chain)
+        record = record_of(settings, chain, len(atoms), resumed) | {"device": il_models.device_name(atoms.calc)}
+        (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+        chain.remove()
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,6 +7,7 @@ process RUN_MD {
 
     input:
     tuple val(key), val(engine), path(settings), path(state), path(model)
+    path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
 
     output:
     tuple val(key), path("${key}"), emit: run           // trajectories, thermodynamics, how it ended
@@ -16,7 +17,7 @@ process RUN_MD {
     """
     # bin: il_checkpoint.py il_md.py il_models.py il_task.py il_topology.py il_trajectory.py
     run_md.py --id ${key} --settings ${settings} --state ${state} --model ${model} \\
-        --threads ${task.cpus} --out ${key}
+        --threads ${task.cpus} --checkpoints checkpoints.txt --out ${key}
     """
 
     stub:

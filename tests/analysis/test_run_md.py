@@ -38,7 +38,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(study: Path, out: Path, **changes: Any) -> dict[str, Any]:
+def run(study: Path, out: Path, checkpoints: Path | None = None, **changes: Any) -> dict[str, Any]:
     """Run the classical model with changed settings into `out`; return its run.json."""
     key = "libf4-1200K-r1-clp"
     settings = json.loads((study / "plan" / "runs" / f"{key}.json").read_text()) | changes
@@ -47,6 +47,7 @@ def run(study: Path, out: Path, **changes: Any) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(out)
         arguments = ["--id", key, "--settings", "settings.json", "--state", str(study / "state")]
+        arguments += ["--checkpoints", str(checkpoints)] if checkpoints else []
         assert run_md.main([*arguments, "--model", str(study / "plan" / "cards" / "clp"), "--out", "run"]) == 0
     record: dict[str, Any] = json.loads((out / "run" / "run.json").read_text())
     return record
@@ -77,6 +78,68 @@ def test_same_seed_same_bytes_and_another_seed_another_run(study: Path, tmp_path
     files = [[(tmp_path / n / "run" / f).read_bytes() for f in ("npt.xtc", "nvt.xtc", "thermo.parquet")] for n in "abc"]
     assert files[0] == files[1] != files[2]
     assert records[0]["end"] == "completed"
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The files of a run whose bytes do not depend on when and how fast it ran."""
+    return {name: (folder / "run" / name).read_bytes() for name in ("npt.xtc", "nvt.xtc", "thermo.parquet")}
+
+
+def test_one_run_equals_its_parts(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"npt_ps": 0.1, "nvt_ps": 0.1, "timestep_fs": 1.0, "segment_ps": 0.02}
+    run(study, tmp_path / "whole", **changes)
+    # Stopped after each number of checkpoints, as a kill would, and taken up: in NPT, in NVT, and with the last written.
+    write, left = run_md.Chain.write, 0
+
+    def write_and_stop(chain: run_md.Chain, *content: Any) -> None:
+        nonlocal left
+        write(chain, *content)
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_md.Chain, "write", write_and_stop)
+    checkpoints = tmp_path / "checkpoints"
+    for number, stop in enumerate((2, 3, 1, 4)):
+        left = stop
+        with pytest.raises(KeyboardInterrupt):
+            run(study, tmp_path / f"part-{number}", checkpoints, **changes)
+    left = -1
+    record = run(study, tmp_path / "end", checkpoints, **changes)
+    assert (record["segments"], record["segments_resumed"], record["end"]) == (10, 10, "completed")
+    assert files_of(tmp_path / "end") == files_of(tmp_path / "whole")
+    assert not any(checkpoints.iterdir())
+
+
+def test_a_changed_run_goes_on_from_nothing(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"npt_ps": 0.04, "nvt_ps": 0.0, "timestep_fs": 1.0, "segment_ps": 0.02}
+    checkpoints = tmp_path / "checkpoints"
+    monkeypatch.setattr(run_md, "write_results", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run(study, tmp_path / "a", checkpoints, **changes)
+    monkeypatch.undo()
+    assert run(study, tmp_path / "b", checkpoints, **(changes | {"seed": 5}))["segments_resumed"] == 0
+    assert run(study, tmp_path / "c", checkpoints, **changes)["segments_resumed"] == 2
+
+
+def test_trajectories_stay_within_the_size_that_is_set(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"npt_ps": 0.2, "nvt_ps": 0.2, "timestep_fs": 1.0, "save_every_fs": 5, "max_trajectory_mb": 0.01}
+    record = run(study, tmp_path / "a", **changes)
+    assert "max_trajectory_mb 0.01" in capsys.readouterr().err
+    assert record["save_every_asked_fs"] == 5
+    assert record["save_every_fs"] % 5 == 0
+    size = sum((tmp_path / "a" / "run" / name).stat().st_size for name in ("npt.xtc", "nvt.xtc"))
+    assert 0.002e6 < size <= 0.01e6
+
+
+def test_the_pressure_tensor_is_that_of_the_isotropic_pressure(study: Path, tmp_path: Path) -> None:
+    # xtb computes the whole stress; the classical force field only its trace, and none in NVT, where it takes time.
+    run(study, tmp_path / "a", npt_ps=0.02, nvt_ps=0.02, timestep_fs=1.0, save_every_fs=10)
+    thermo = pl.read_parquet(tmp_path / "a" / "run" / "thermo.parquet")
+    assert all(thermo[name].is_null().all() for name in run_md.il_md.PRESSURE)
+    assert thermo.filter(pl.col("phase") == "nvt")["pressure_bar"].is_null().all()
 
 
 def test_a_run_that_breaks_is_kept_and_says_why(study: Path, tmp_path: Path) -> None:
