@@ -69,7 +69,7 @@ workflow {
         .combine(EQUILIBRATE.out.state, by: 0).map { _state, key, engine, model, state -> tuple(key, engine, state, model) }
         .join(keyed(PLAN_STUDY.out.runs)).map { key, engine, state, model, settings -> tuple(key, engine, settings, state, model) }
     RUN_MD(runs, checkpoint_folder(params.checkpoints ?: "${workflow.workDir}/checkpoints"))
-    MEASURE_LIQUID(RUN_MD.out.run)
+    MEASURE_LIQUID(RUN_MD.out.run, PLAN_STUDY.out.references)
 
     COMPARE_MODELS(
         PLAN_STUDY.out.plan,

@@ -44,11 +44,19 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "survival": RUN | TAIL | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S, "n_atoms": N,
                               "atom_steps_per_s": F, "dtype": S, "device": S},
     "density": RUN | {"density_kg_m3": F, "standard_error_kg_m3": F, "reference_kg_m3": F, "n_effective": F}
-    | CHECK | {"equilibrated_ps": F} | TAIL
+    | CHECK | {"equilibrated_ps": F, "needed_ps": F} | TAIL
     | {"reference_low_kg_m3": F, "reference_high_kg_m3": F, "reference_source": S},
     "diffusion": RUN | {"species": S, "diffusion_m2_s": F, "ci95_low_m2_s": F, "ci95_high_m2_s": F,
                         "finite_size_correction_m2_s": F, "log_slope": F, "fit_start_ps": F, "fit_stop_ps": F}
+    | CHECK | {"needed_ps": F, "finite_size_viscosity_pa_s": F, "finite_size_viscosity_source": S} | TAIL,
+    "conductivity": RUN | {"conductivity_s_m": F, "standard_error_s_m": F, "ci95_low_s_m": F, "ci95_high_s_m": F}
+    | CHECK | {"needed_ps": F, "nernst_einstein_s_m": F, "nernst_einstein_ci95_low_s_m": F,
+               "nernst_einstein_ci95_high_s_m": F, "nernst_einstein_converged": B, "ionicity": F,
+               "ionicity_ci95_low": F, "ionicity_ci95_high": F} | TAIL,
+    "onsager": RUN | {"pair": S, "onsager_s_m": F, "standard_error_s_m": F, "ci95_low_s_m": F, "ci95_high_s_m": F}
     | CHECK | TAIL,
+    "viscosity": RUN | {"viscosity_pa_s": F, "standard_error_pa_s": F, "ci95_low_pa_s": F, "ci95_high_pa_s": F}
+    | CHECK | {"needed_ps": F} | TAIL,
     # Curves, over r_A, q_per_A, angle_deg or lag_ps, and numbers: which quantities there are, il_structure.py says.
     "structure": RUN | {"quantity": S, "pair": S, "r_A": F, "q_per_A": F, "angle_deg": F, "lag_ps": F, "value": F,
                         "standard_error": F, "unit": S, "reason": S} | TAIL,
@@ -186,23 +194,25 @@ def why_unmeasured(run: dict[str, Any], what: str) -> str:
     return f"the run completed, but {what} was not measured"
 
 
-def complete(measured: pl.DataFrame, survival: pl.DataFrame, species: dict[str, list[str]] | None) -> pl.DataFrame:
-    """Add a row, not converged and with its reason, for every run (and species) that has no measurement."""
-    schema = SCHEMAS["density" if species is None else "diffusion"]
-    what = "a density" if species is None else "a diffusion coefficient"
+def complete(
+    name: str, measured: pl.DataFrame, survival: pl.DataFrame, species: dict[str, list[str]] | None = None
+) -> pl.DataFrame:
+    """Add a row, not converged and with its reason, for every run (and species) that a table lacks."""
+    schema = SCHEMAS[name]
+    what = "a diffusion coefficient" if name == "diffusion" else f"a {name}"
     have = {(r["run_id"], r.get("species")) for r in measured.to_dicts()}
     # A row without species stands for the whole run: it is spread over the liquid's species.
     whole = {r["run_id"]: r for r in measured.to_dicts() if species is not None and r["species"] is None}
     rows = []
     for run in survival.to_dicts():
-        for name in [None] if species is None else species.get(run["liquid"], []):
-            if (run["run_id"], name) in have:
+        for ion in [None] if species is None else species.get(run["liquid"], []):
+            if (run["run_id"], ion) in have:
                 continue
             base = {c: run[c] for c in (*RUN, *TAIL)} | {"converged": False}
             base["reason"] = why_unmeasured(run, what)
             if run["run_id"] in whole:
                 base["reason"] = whole[run["run_id"]]["reason"] or base["reason"]
-            rows.append(base | ({} if species is None else {"species": name}))
+            rows.append(base | ({} if species is None else {"species": ion}))
     if species is not None:
         measured = measured.filter(pl.col("species").is_not_null())
     added = pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame()
@@ -360,12 +370,17 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     measured = read_parquets(args.measures, "*.survival.parquet", SCHEMAS["survival"])
     t["survival"] = survival_table(planned, read_jsons(find(args.runs, "run.json")), measured, delivered)
     density = read_parquets(args.measures, "*.density.parquet", SCHEMAS["density"])
-    t["density"] = with_reference(complete(density, t["survival"], None), references)
-    diffusion = read_parquets(args.measures, "*.diffusion.parquet", SCHEMAS["diffusion"])
-    if (study.get("md") or {}).get("nvt_ps", 1) == 0:
-        t["diffusion"] = diffusion
-    else:
-        t["diffusion"] = complete(diffusion, t["survival"], species_of(study, diffusion))
+    t["density"] = with_reference(complete("density", density, t["survival"]), references)
+    read = {
+        name: read_parquets(args.measures, f"*.{name}.parquet", SCHEMAS[name])
+        for name in ("diffusion", "conductivity", "onsager", "viscosity")
+    }
+    t |= read
+    if (study.get("md") or {}).get("nvt_ps", 1) != 0:
+        species = species_of(study, read["diffusion"])
+        t["diffusion"] = complete("diffusion", read["diffusion"], t["survival"], species)
+        for name in ("conductivity", "viscosity"):
+            t[name] = complete(name, read[name], t["survival"])
     for name in ("structure", "coordination", "conformers", "kinetics"):
         t[name] = read_parquets(args.measures, f"*.{name}.parquet", SCHEMAS[name])
     t["cost"], t["versions"] = cost_and_versions(read_jsons(find(args.tasks, "*.json")))

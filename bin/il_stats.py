@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -39,7 +39,7 @@ class Estimate:
     """Mean of a correlated series: its 95 % interval is ± Student's t of ``n_effective - 1`` standard errors.
 
     ``start`` is the first sample used. Not-a-number where there is nothing to say; ``reason`` is None if
-    converged.
+    converged; if not, ``needed`` is how long a series is likely to be (in samples, this one included).
     """
 
     mean: float
@@ -48,6 +48,7 @@ class Estimate:
     start: int
     converged: bool
     reason: str | None
+    needed: float = math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -61,7 +62,8 @@ class DiffusionEstimate:
     """Self-diffusion coefficient with its 95 % interval, in length^2 / s; times in s.
 
     ``log_slope`` is that of log MSD against log time in the fitted window. ``n_independent`` counts the
-    displacements of length ``fit_start`` that do not overlap: what the estimate rests on.
+    displacements of length ``fit_start`` that do not overlap: what the estimate rests on. ``dof`` are the degrees
+    of freedom of ``standard_error``. ``needed`` is the length that is likely to converge, in s, if this did not.
     """
 
     D: float
@@ -73,6 +75,14 @@ class DiffusionEstimate:
     n_independent: float
     converged: bool
     reason: str | None
+    standard_error: float = math.nan
+    dof: float = math.nan
+    needed: float = math.nan
+
+    def scaled(self, factor: float) -> "DiffusionEstimate":
+        """Return the same estimate in another unit."""
+        numbers = {name: getattr(self, name) * factor for name in ("D", "ci95_low", "ci95_high", "standard_error")}
+        return replace(self, **numbers)
 
 
 @dataclass(frozen=True)
@@ -134,9 +144,9 @@ def equilibration_start(x: Array) -> int:
 def series_mean(x: Array) -> Estimate:
     """Return the mean of the equilibrated part of a correlated series (n,), evenly sampled.
 
-    The standard error is the larger of the Gamma method's and that of 8 block means, widened so that
-    Student's t with ``n_effective - 1`` degrees of freedom covers, though the correlation time is itself an
-    estimate. Converged: at least MIN_EFFECTIVE effective samples, halves that agree, no drift. Relaxation
+    The standard error is the larger of the Gamma method's and that of 8 block means; with fewer effective samples
+    than MIN_EFFECTIVE it is widened so that Student's t with ``n_effective - 1`` degrees of freedom covers, though
+    the correlation time is itself poorly known. Converged: at least MIN_EFFECTIVE effective samples, halves that agree, no drift. Relaxation
     slower than the series cannot be seen in it.
     """
     x = np.asarray(x, dtype=float)
@@ -155,7 +165,8 @@ def series_mean(x: Array) -> Estimate:
     error, effective, dof = error_of_mean(y)
     blocks = y[n % 8 :].reshape(8, -1).mean(axis=1)
     error = max(error, float(blocks.std(ddof=1)) / math.sqrt(8))
-    error *= max(student(max(dof, 1.0)) / student(max(effective - 1, 1.0)), 1.0)
+    if effective < MIN_EFFECTIVE:
+        error *= max(student(max(dof, 1.0)) / student(max(effective - 1, 1.0)), 1.0)
 
     # Against the error of what is left without the trend, which would hide in its own correlation time;
     # with less patience where what was left out was heading the same way.
@@ -175,7 +186,12 @@ def series_mean(x: Array) -> Estimate:
         reasons.append(f"halves differ by {halves:.1f} standard errors")
     elif drift > limit:
         reasons.append(f"drifts by {drift:.1f} standard errors")
-    return Estimate(float(y.mean()), error, effective, start, not reasons, "; ".join(reasons) or None)
+    needed = math.nan
+    if reasons:  # half again the effective samples, so that a series of this length passes more often than not
+        needed = start + 1.5 * MIN_EFFECTIVE * n / effective
+        if max(halves, drift) > limit or start >= len(x) // 2:
+            needed = max(needed, 2.0 * len(x))  # something relaxes more slowly than can be seen
+    return Estimate(float(y.mean()), error, effective, start, not reasons, "; ".join(reasons) or None, needed)
 
 
 # --- diffusion ----------------------------------------------------------------------------------------------
@@ -269,7 +285,7 @@ def mean_squared_displacement(positions: Paths, threads: int = 1) -> Array:
     size = fft.next_fast_len(2 * frames - 1, real=True)
 
     def spectrum(block: Array) -> tuple[Array, Array]:
-        series = np.zeros((3 * block.shape[1], size))
+        series = np.zeros((block[0].size, size))
         used = series[:, :frames]
         # packed before it is turned: a column of a large array lies on as many pages as there are frames
         used[:] = np.moveaxis(np.array(block, dtype=float, order="K"), 0, -1).reshape(-1, frames)
@@ -335,6 +351,7 @@ class _Fit:
     """A straight line fitted to the MSD of one coordinate from ``lags[0]`` on; times in frames."""
 
     lags: Array
+    intercept: float
     slope: float
     error: float
     mapping: Array  # from the MSD of one coordinate at the lags to the slope
@@ -348,17 +365,18 @@ class _Fit:
         return max(abs(self.log_slope - 1), self.log_slope_error) <= SLOPE_TOLERANCE
 
 
-def _fit(msd: Array, frames: int, particles: int, lags: Array) -> _Fit:
-    y, t, first = msd[lags] / 3, lags.astype(float), int(lags[0])
+def _fit(msd: Array, shape: tuple[int, ...], lags: Array) -> _Fit:
+    frames, particles, dimensions = shape
+    y, t, first = msd[lags] / dimensions, lags.astype(float), int(lags[0])
     line = np.column_stack([np.ones_like(t), t])
     parameters = np.linalg.lstsq(line / t[:, None], y / t, rcond=None)[0]
     for _ in range(2):  # the covariance follows from the line, and the line from the covariance
         # below the window the process is what was seen, within and beyond it the line
         intercept, slope = parameters if parameters[1] > 0.05 * y[-1] / t[-1] else (0.0, y[-1] / t[-1])
         expected = intercept + slope * np.arange(3 * lags[-1] + 2 * first + 2)
-        expected[:first] = msd[:first] / 3
+        expected[:first] = msd[:first] / dimensions
         expected[first:] = np.maximum(expected[first:], expected[first - 1])
-        covariance = msd_covariance(expected, lags, frames) / (3 * particles)
+        covariance = msd_covariance(expected, lags, frames) / (dimensions * particles)
         parameters, errors, mapping, chi2 = least_squares(line, y, covariance)
     curved = np.column_stack([line, np.sqrt(t)])
     bend, bend_errors, _, _ = least_squares(curved, y, covariance)
@@ -366,7 +384,7 @@ def _fit(msd: Array, frames: int, particles: int, lags: Array) -> _Fit:
     logs = np.linalg.pinv(np.column_stack([np.ones_like(t), np.log(t)]))[1]
     log_error = math.sqrt(max(float(logs @ (covariance / np.outer(y, y)) @ logs), 0.0))
     slope, error, log_slope = float(parameters[1]), math.sqrt(errors[1, 1]), float(logs @ np.log(y))
-    return _Fit(lags, slope, error, mapping[1], log_slope, log_error, bool(linear))
+    return _Fit(lags, float(parameters[0]), slope, error, mapping[1], log_slope, log_error, bool(linear))
 
 
 def _error_beyond_gaussian(positions: Paths, fit: _Fit, threads: int) -> tuple[float, float]:
@@ -375,7 +393,7 @@ def _error_beyond_gaussian(positions: Paths, fit: _Fit, threads: int) -> tuple[f
     Rare jumps: the fourth cumulant of the displacements of the shortest lag adds to the variance. Ions that
     differ: where the scatter between ions exceeds the expected one (F test, 1 %), it is used instead.
     """
-    frames, particles = positions.shape[:2]
+    frames, particles, dimensions = positions.shape
 
     def of_each(block: Array) -> Array:
         """Return (3, n): the slope, the mean squared displacement of the shortest lag, and that of its square."""
@@ -383,13 +401,13 @@ def _error_beyond_gaussian(positions: Paths, fit: _Fit, threads: int) -> tuple[f
         for weight, lag in zip(fit.mapping, fit.lags, strict=True):
             step = block[lag:] - block[:-lag]
             squared = np.einsum("tni,tni->tn", step, step)
-            found[0] += weight * squared.mean(axis=0) / 3
+            found[0] += weight * squared.mean(axis=0) / dimensions
             if lag == fit.lags[0]:
                 found[1:] = squared.mean(axis=0), (squared * squared).mean(axis=0)
         return found
 
     per_ion, second, fourth = np.concatenate(list(by_particles(positions, of_each, threads)), axis=1)
-    cumulant = (fourth.mean() - second.mean() ** 2 * 5 / 3) / (9 * fit.lags[0])
+    cumulant = (fourth.mean() - second.mean() ** 2 * (1 + 2 / dimensions)) / (dimensions**2 * fit.lags[0])
     variance = fit.error**2 + max(float(cumulant), 0.0) / (frames * particles)
     dof = 2 * fit.slope**2 / variance
     if particles > 2:
@@ -402,7 +420,7 @@ def _error_beyond_gaussian(positions: Paths, fit: _Fit, threads: int) -> tuple[f
 def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstimate:
     """Return the self-diffusion coefficient of like particles from unwrapped, drift-free centres of mass.
 
-    ``positions`` (frames, particles, 3), ``dt_s`` seconds between frames. The slope of MSD = c + 6 D t comes
+    ``positions`` (frames, particles, dimensions), ``dt_s`` seconds between frames. The slope of MSD = c + 6 D t comes
     from generalised least squares with the covariance of the observed MSD (`msd_covariance`); the intercept c
     holds the ballistic or caged motion at short times. The window starts at three times the shortest lag from
     which the MSD looks straight (chi^2 and curvature tests; the factor is for what they cannot see: it cubes
@@ -425,7 +443,7 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
 
     def fit_from(first: int) -> _Fit:
         lags = np.unique(np.rint(np.geomspace(first, last, LAGS)).astype(int))
-        return _fit(msd, frames, particles, lags)
+        return _fit(msd, positions.shape, lags)
 
     first = 1
     fit = fit_from(first)
@@ -433,15 +451,16 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
         first = max(first + 1, round(1.5 * first))
         fit = fit_from(first)
     straight = fit.linear and 8 * first <= last
+    beginning = 3 * first
     if straight:
-        first = min(3 * first, last // 4)
+        first = min(beginning, last // 4)
         fit = later = fit_from(first)
         while not later.diffusive and round(1.5 * first) * 4 <= last:
             first = round(1.5 * first)
             later = fit_from(first)
         fit = later if later.diffusive else fit
 
-    slope, error = fit.slope, fit.error
+    slope, error, dof = fit.slope, fit.error, nan
     if slope > 0:
         error, dof = _error_beyond_gaussian(positions, fit, threads)
         if dof == particles - 1:
@@ -464,6 +483,9 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
         reason = "the mean squared displacement is not yet straight"
     elif slope <= 0:
         reason = "the mean squared displacement does not grow"
+    needed = nan
+    if reason is not None:
+        needed = frames_needed(fit.intercept, slope, beginning, positions.shape) * dt_s
     unit = 1 / (2 * dt_s)
     start, stop = int(fit.lags[0]), int(fit.lags[-1])
     return DiffusionEstimate(
@@ -476,7 +498,40 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
         n_independent=particles * (frames - start) / start,
         converged=reason is None,
         reason=reason,
+        standard_error=error * unit,
+        dof=dof,
+        needed=needed,
     )
+
+
+def frames_needed(intercept: float, slope: float, first: int, shape: tuple[int, ...]) -> float:
+    """Return about how many frames would pass the tests of `diffusion`; not-a-number where no length can be named.
+
+    ``intercept`` and ``slope`` are those of the line seen so far, per coordinate and frame; it is straight from
+    lag ``first`` on. Longer and longer trajectories of ``shape`` (frames, particles, dimensions) are tried until a
+    window is 8 times as long as its start, and its log-log slope as near to 1 as 1.3 standard errors allow.
+    """
+    frames, particles, dimensions = shape
+    if not slope > 0:
+        return math.nan
+    scale = max(1.0, first / 8)  # a coarser frame: only ratios of times matter
+    first, intercept, length = round(first / scale), intercept / (slope * scale), frames / scale
+    for _ in range(30):
+        length *= 1.3
+        last = int(min(length // 3, length * particles // (MIN_INDEPENDENT + particles)))
+        start = first
+        while 8 * start <= last:
+            lags = np.unique(np.rint(np.geomspace(start, last, LAGS)).astype(int))
+            expected = np.maximum(intercept + np.arange(3 * last + 2 * start + 2.0), 0.0)
+            y, logs = expected[lags], np.linalg.pinv(np.column_stack([np.ones(len(lags)), np.log(lags)]))[1]
+            covariance = msd_covariance(expected, lags, round(length)) / (dimensions * particles)
+            if not y.all():
+                break
+            error = math.sqrt(max(float(logs @ (covariance / np.outer(y, y)) @ logs), 0.0))
+            if abs(float(logs @ np.log(y)) - 1) + 1.3 * error <= SLOPE_TOLERANCE:
+                return length * scale
+            start = max(start + 1, round(1.5 * start))
+    return math.nan
 
 
 def yeh_hummer(diffusion_m2_s: float, edge_m: float, temperature_K: float, viscosity_pa_s: float) -> float:

@@ -9,6 +9,7 @@ ended early is measured as far as it went and says so: converged is false and th
 """
 
 import argparse
+import itertools
 import json
 import math
 import sys
@@ -22,9 +23,10 @@ import polars as pl
 import il_paths
 import il_stats
 import il_task
+import il_transport
 from il_topology import Topology
 
-SQUARE_ANGSTROM_M2 = 1e-20
+ANGSTROM_M = 1e-10
 STRUCTURE_FRAMES = 1000  # evenly spaced: more are too correlated to add to a distribution
 BIN_A = 0.1
 RDF_MAX_A = 15.0
@@ -35,15 +37,30 @@ S, F, INT, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
 RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": INT, "temperature_K": F, "replica": INT}
 KEYS = RUN | {"framework": S, "model_key": S}
 CHECK = {"converged": B, "reason": S}
+FIT = {"log_slope": F, "fit_start_ps": F, "fit_stop_ps": F, "n_independent": F, "needed_ps": F}
 SCHEMAS = {
     "density": KEYS
     | {"density_kg_m3": F, "standard_error_kg_m3": F, "reference_kg_m3": F, "n_effective": F}
-    | {"equilibrated_ps": F}
+    | {"equilibrated_ps": F, "needed_ps": F}
     | CHECK,
     "diffusion": KEYS
     | {"species": S, "diffusion_m2_s": F, "ci95_low_m2_s": F, "ci95_high_m2_s": F}
     | {"finite_size_correction_m2_s": F, "finite_size_reason": S}
-    | {"log_slope": F, "fit_start_ps": F, "fit_stop_ps": F, "n_independent": F}
+    | {"finite_size_viscosity_pa_s": F, "finite_size_viscosity_source": S}
+    | FIT
+    | CHECK,
+    "conductivity": KEYS
+    | {"conductivity_s_m": F, "standard_error_s_m": F, "ci95_low_s_m": F, "ci95_high_s_m": F}
+    | {"nernst_einstein_s_m": F, "nernst_einstein_ci95_low_s_m": F, "nernst_einstein_ci95_high_s_m": F}
+    | {"nernst_einstein_converged": B, "ionicity": F, "ionicity_ci95_low": F, "ionicity_ci95_high": F}
+    | FIT
+    | CHECK,
+    "onsager": KEYS
+    | {"pair": S, "onsager_s_m": F, "standard_error_s_m": F, "ci95_low_s_m": F, "ci95_high_s_m": F}
+    | CHECK,
+    "viscosity": KEYS
+    | {"viscosity_pa_s": F, "standard_error_pa_s": F, "ci95_low_pa_s": F, "ci95_high_pa_s": F}
+    | FIT
     | CHECK,
     "structure": KEYS | {"quantity": S, "pair": S, "r_A": F, "value": F, "standard_error": F},
     "survival": KEYS
@@ -56,12 +73,13 @@ SCHEMAS = {
 class Trajectory:
     """What is kept of a trajectory that is read once in chunks. Angstrom.
 
-    ``paths`` of each kind of ion: unwrapped centres of mass at every frame, relative to that of all; ``edges``
-    (frames, 3). Of the frames ``kept`` for structure: ``atoms`` (kept, N, 3) of whole ions, ``centres``
+    ``paths`` of each kind of ion: unwrapped centres of mass at every frame, relative to that of all; ``sums``
+    (frames, 3) of them over the ions of a kind; ``edges`` (frames, 3). Of the frames ``kept`` for structure: ``atoms`` (kept, N, 3) of whole ions, ``centres``
     (kept, M, 3).
     """
 
     paths: dict[str, il_paths.Paths]
+    sums: dict[str, np.ndarray]
     edges: np.ndarray
     kept: np.ndarray
     atoms: np.ndarray
@@ -74,11 +92,13 @@ def read_trajectory(path: Path, topology: Topology, threads: int = 1) -> Traject
     kinds = {ion["name"]: topology.molecule_ion == ion["name"] for ion in topology.ions}
     paths = {name: il_paths.Paths(int(chosen.sum())) for name, chosen in kinds.items()}
     every = max(1, math.ceil(il_paths.frames(path) / STRUCTURE_FRAMES))
+    sums: dict[str, list[np.ndarray]] = {name: [] for name in kinds}
     edges, kept, atoms, centres = [], [], [], []
     for chunk in il_paths.chunks(path, topology, threads):
         held = il_stats.remove_drift(chunk.unwrapped, masses)
         for name, chosen in kinds.items():
             paths[name].append(held[:, chosen])
+            sums[name].append(held[:, chosen].sum(axis=1))
         edges.append(chunk.edges)
         some = np.arange(-chunk.first % every, len(chunk), every)
         kept.append(chunk.first + some)
@@ -86,7 +106,8 @@ def read_trajectory(path: Path, topology: Topology, threads: int = 1) -> Traject
         centres.append(chunk.centres[some])
     if not edges:
         return None
-    return Trajectory(paths, *(np.concatenate(parts) for parts in (edges, kept, atoms, centres)))
+    joined = {name: np.concatenate(parts) for name, parts in sums.items()}
+    return Trajectory(paths, joined, *(np.concatenate(parts) for parts in (edges, kept, atoms, centres)))
 
 
 def ended(run: dict[str, Any]) -> str | None:
@@ -100,64 +121,176 @@ def verdict(run: dict[str, Any], converged: bool, reason: str | None) -> dict[st
     return {"converged": converged and not reasons, "reason": "; ".join(reasons) or None}
 
 
+def finite(values: np.ndarray) -> np.ndarray:
+    """Return the rows (n, k) before the first that holds a number that is not finite."""
+    good = np.isfinite(values).all(axis=1)
+    return values if good.all() else values[: int(np.argmin(good))]
+
+
+def with_needed(reason: str | None, needed_ps: float) -> str | None:
+    """Return the reason, and how long a run is likely to be enough where that can be said."""
+    if reason is None or not math.isfinite(needed_ps):
+        return reason
+    return f"{reason}; needs about {needed_ps:.2g} ps"
+
+
 def measure_density(run: dict[str, Any], thermo: pl.DataFrame) -> dict[str, Any]:
     """Return the density row from the NPT part of thermo.parquet, up to the first value not finite."""
-    npt = thermo.filter(pl.col("phase") == "npt").select("time_ps", "density_kg_m3")
-    time, density = npt.to_numpy().astype(float).T
-    good = np.isfinite(density)
-    use = len(good) if good.all() else int(np.argmin(good))
-    if not use:
+    npt = thermo.filter(pl.col("phase") == "npt").select("time_ps", "density_kg_m3").to_numpy().astype(float)
+    time, density = finite(npt).T
+    if not len(time):
         why = "no NPT was planned" if run["npt_planned_ps"] == 0 else "no NPT survived"
         return verdict(run, False, why)
-    estimate = il_stats.series_mean(density[:use])
+    estimate = il_stats.series_mean(density)
+    needed_ps = estimate.needed * (time[-1] - time[0]) / max(len(time) - 1, 1)
     return {
         "density_kg_m3": estimate.mean,
         "standard_error_kg_m3": estimate.standard_error,
         "n_effective": estimate.n_effective,
         "equilibrated_ps": time[estimate.start],
-    } | verdict(run, estimate.converged, estimate.reason)
+        "needed_ps": needed_ps,
+    } | verdict(run, estimate.converged, with_needed(estimate.reason, needed_ps))
+
+
+def no_nvt(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns converged and reason of what there is no NVT for."""
+    return verdict(run, False, "no NVT was planned" if run["nvt_planned_ps"] == 0 else "no NVT survived")
+
+
+def fit_columns(d: il_stats.DiffusionEstimate) -> dict[str, Any]:
+    """Return the columns of `FIT`."""
+    times = {"fit_start_ps": d.fit_start, "fit_stop_ps": d.fit_stop, "needed_ps": d.needed}
+    return {"log_slope": d.log_slope, "n_independent": d.n_independent} | {
+        name: round(time_s * 1e12, 9) for name, time_s in times.items()
+    }
+
+
+def fit_verdict(run: dict[str, Any], d: il_stats.DiffusionEstimate) -> dict[str, Any]:
+    """Return the columns converged and reason of a slope."""
+    return verdict(run, d.converged, with_needed(d.reason, d.needed * 1e12))
+
+
+def interval_columns(d: il_stats.DiffusionEstimate, unit: str) -> dict[str, Any]:
+    """Return the columns of an error and its interval."""
+    return {
+        f"standard_error_{unit}": d.standard_error,
+        f"ci95_low_{unit}": d.ci95_low,
+        f"ci95_high_{unit}": d.ci95_high,
+    }
+
+
+@dataclass(frozen=True)
+class Viscosity:
+    """The viscosity that the finite-size correction of diffusion uses, and where it is from; or why there is none."""
+
+    pa_s: float | None
+    source: str
+
+
+def measure_viscosity(run: dict[str, Any], thermo: pl.DataFrame, threads: int = 1) -> dict[str, Any]:
+    """Return the viscosity row from the pressure tensor of NVT, where it was recorded."""
+    columns = [f"pressure_{name}_bar" for name in ("xx", "yy", "zz", "yz", "xz", "xy")]
+    nvt = thermo.filter(pl.col("phase") == "nvt")
+    if run["nvt_planned_ps"] == 0 or not len(nvt):
+        return no_nvt(run)
+    if not set(columns) <= set(nvt.columns) or not len(nvt := nvt.drop_nulls(columns)):
+        return verdict(run, False, "the pressure tensor was not recorded")
+    rows = finite(nvt.select("time_ps", "volume_A3", *columns).to_numpy().astype(float))
+    time, volume = rows[:, 0], rows[:, 1]
+    if len(rows) < 2 or not il_transport.evenly_sampled(time):
+        return verdict(run, False, "the pressure tensor was not recorded at even times")
+    step_s = float(time[-1] - time[0]) / (len(time) - 1) * 1e-12
+    volume_m3 = float(volume.mean()) * ANGSTROM_M**3
+    found = il_transport.viscosity(rows[:, 2:], step_s, volume_m3, run["temperature_K"], threads)
+    row = {"viscosity_pa_s": found.D} | interval_columns(found, "pa_s")
+    return row | fit_columns(found) | fit_verdict(run, found)
+
+
+def viscosity_for_correction(
+    run: dict[str, Any], given_pa_s: float | None, measured: dict[str, Any], references: pl.DataFrame | None
+) -> Viscosity:
+    """Choose the viscosity: the one given, that of this run if converged, else the experimental one."""
+    if given_pa_s is not None:
+        return Viscosity(given_pa_s, "given")
+    if measured["converged"]:
+        return Viscosity(measured["viscosity_pa_s"], "this run")
+    if references is not None and len(references):
+        at = references.filter(
+            (pl.col("liquid") == run["liquid"])
+            & (pl.col("property") == "viscosity")
+            & ((pl.col("temperature_K").cast(F) - run["temperature_K"]).abs() <= 0.5)
+        )
+        if len(at):  # as for every comparison: first-hand before second-hand, measured before interpolated
+            best = at.sort("second_hand", pl.col("source").str.contains("interpolated"), "source").row(0, named=True)
+            return Viscosity(float(best["value"]), f"experiment: {best['source']}")
+    return Viscosity(None, "viscosity unknown")
 
 
 def measure_diffusion(
     run: dict[str, Any],
     topology: Topology,
     nvt: Trajectory | None,
-    viscosity_pa_s: float | None = None,
-    threads: int = 1,
+    found: dict[str, il_stats.DiffusionEstimate],
+    viscosity: Viscosity,
 ) -> list[dict[str, Any]]:
     """Return a diffusion row for each kind of ion, from NVT."""
     names = [ion["name"] for ion in topology.ions]
     if nvt is None:
-        why = "no NVT was planned" if run["nvt_planned_ps"] == 0 else "no NVT survived"
-        return [
-            {"species": name, "finite_size_reason": "no diffusion coefficient"} | verdict(run, False, why)
-            for name in names
-        ]
+        return [{"species": name, "finite_size_reason": "no diffusion coefficient"} | no_nvt(run) for name in names]
     rows = []
     for name in names:
-        d = il_stats.diffusion(nvt.paths[name], run["save_every_fs"] * 1e-15, threads)
-        row = {
-            "species": name,
-            "diffusion_m2_s": d.D * SQUARE_ANGSTROM_M2,
-            "ci95_low_m2_s": d.ci95_low * SQUARE_ANGSTROM_M2,
-            "ci95_high_m2_s": d.ci95_high * SQUARE_ANGSTROM_M2,
-            "log_slope": d.log_slope,
-            "fit_start_ps": round(d.fit_start * 1e12, 9),
-            "fit_stop_ps": round(d.fit_stop * 1e12, 9),
-            "n_independent": d.n_independent,
-        }
-        if viscosity_pa_s is None:
-            row["finite_size_reason"] = "viscosity unknown"
+        d = found[name]
+        row = {"species": name, "diffusion_m2_s": d.D, "ci95_low_m2_s": d.ci95_low, "ci95_high_m2_s": d.ci95_high}
+        row |= fit_columns(d)
+        if viscosity.pa_s is None:
+            row["finite_size_reason"] = viscosity.source
         elif math.isnan(d.D):
             row["finite_size_reason"] = "no diffusion coefficient"
         elif not np.allclose(nvt.edges[0], nvt.edges[0, 0], rtol=1e-4):
             row["finite_size_reason"] = "the cell is not cubic"
         else:
-            edge_m = float(nvt.edges[0, 0]) * 1e-10
-            correction = il_stats.yeh_hummer(0.0, edge_m, run["temperature_K"], viscosity_pa_s)
-            row["finite_size_correction_m2_s"] = correction
-        rows.append(row | verdict(run, d.converged, d.reason))
+            edge_m = float(nvt.edges[0, 0]) * ANGSTROM_M
+            row["finite_size_correction_m2_s"] = il_stats.yeh_hummer(0.0, edge_m, run["temperature_K"], viscosity.pa_s)
+            row["finite_size_viscosity_pa_s"] = viscosity.pa_s
+            row["finite_size_viscosity_source"] = viscosity.source
+        rows.append(row | fit_verdict(run, d))
     return rows
+
+
+def measure_conductivity(
+    run: dict[str, Any],
+    topology: Topology,
+    nvt: Trajectory | None,
+    found: dict[str, il_stats.DiffusionEstimate],
+    threads: int = 1,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the conductivity row, and one of each pair of kinds of ions: what their correlation adds to it."""
+    ions = {ion["name"]: (ion["count"], float(ion["charge"])) for ion in topology.ions}
+    pairs = list(itertools.combinations_with_replacement(ions, 2))
+    if nvt is None:
+        return no_nvt(run), [{"pair": f"{a}-{b}"} | no_nvt(run) for a, b in pairs]
+    step_s, kelvin = run["save_every_fs"] * 1e-15, run["temperature_K"]
+    volume_m3 = float(nvt.edges.prod(axis=1).mean()) * ANGSTROM_M**3
+    moment = sum((charge * nvt.sums[name] for name, (_, charge) in ions.items()), start=np.zeros(3)) * ANGSTROM_M
+    whole = il_transport.einstein_conductivity(moment, step_s, volume_m3, kelvin, threads)
+    independent = il_transport.nernst_einstein(found, ions, volume_m3, kelvin)
+    ratio = il_transport.ionicity(whole, independent)
+    row = {"conductivity_s_m": whole.D} | interval_columns(whole, "s_m") | fit_columns(whole)
+    row |= {
+        "nernst_einstein_s_m": independent.value,
+        "nernst_einstein_ci95_low_s_m": independent.ci95_low,
+        "nernst_einstein_ci95_high_s_m": independent.ci95_high,
+        "nernst_einstein_converged": ended(run) is None and all(d.converged for d in found.values()),
+        "ionicity": ratio.value,
+        "ionicity_ci95_low": ratio.ci95_low,
+        "ionicity_ci95_high": ratio.ci95_high,
+    }
+    cross = []
+    for a, b in pairs:
+        sums, charges = (nvt.sums[a] * ANGSTROM_M, nvt.sums[b] * ANGSTROM_M), (ions[a][1], ions[b][1])
+        one = il_transport.onsager(*sums, charges, step_s, volume_m3, kelvin)
+        cross.append({"pair": f"{a}-{b}", "onsager_s_m": one.D} | interval_columns(one, "s_m") | fit_verdict(run, one))
+    return row | fit_verdict(run, whole), cross
 
 
 def structure_pairs(topology: Topology) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -206,8 +339,10 @@ def measure_structure(topology: Topology, trajectory: Trajectory | None) -> list
     return rows
 
 
-def measure(folder: Path, viscosity_pa_s: float | None = None, threads: int = 1) -> dict[str, pl.DataFrame]:
-    """Return the tables density, diffusion, structure and survival of a run folder."""
+def measure(
+    folder: Path, viscosity_pa_s: float | None = None, threads: int = 1, references: pl.DataFrame | None = None
+) -> dict[str, pl.DataFrame]:
+    """Return the tables of a run folder by name; ``references`` may hold the experimental viscosity."""
     needed = ("run.json", "topology.json", "thermo.parquet")
     if missing := [name for name in needed if not (folder / name).is_file()]:
         raise il_task.UserError(*(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing))
@@ -215,9 +350,19 @@ def measure(folder: Path, viscosity_pa_s: float | None = None, threads: int = 1)
     topology = Topology.load(folder / "topology.json")
     nvt = read_trajectory(folder / "nvt.xtc", topology, threads)
     structure = nvt if nvt is not None else read_trajectory(folder / "npt.xtc", topology, threads)
+    thermo = pl.read_parquet(folder / "thermo.parquet")
+    sheared = measure_viscosity(run, thermo, threads)
+    viscosity = viscosity_for_correction(run, viscosity_pa_s, sheared, references)
+    step_s = run["save_every_fs"] * 1e-15
+    paths = nvt.paths if nvt is not None else {}
+    found = {name: il_stats.diffusion(path, step_s, threads).scaled(ANGSTROM_M**2) for name, path in paths.items()}
+    conductivity, cross = measure_conductivity(run, topology, nvt, found, threads)
     rows = {
-        "density": [measure_density(run, pl.read_parquet(folder / "thermo.parquet"))],
-        "diffusion": measure_diffusion(run, topology, nvt, viscosity_pa_s, threads),
+        "density": [measure_density(run, thermo)],
+        "diffusion": measure_diffusion(run, topology, nvt, found, viscosity),
+        "conductivity": [conductivity],
+        "onsager": cross,
+        "viscosity": [sheared],
         "structure": measure_structure(topology, structure),
         "survival": [{name: run.get(name) for name in SCHEMAS["survival"] if name not in KEYS}],
     }
@@ -237,13 +382,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--viscosity-pa-s",
         type=float,
-        help="viscosity of this model at this temperature, for the finite-size correction",
+        help="viscosity of this model at this temperature, for the finite-size correction (default: that of the run "
+        "if converged, else the experimental one)",
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; they change no result (default: 1)")
+    parser.add_argument("--references", type=Path, help="references.csv of the plan: for the experimental viscosity")
     args = parser.parse_args(argv)
 
     def work() -> None:
-        tables = measure(args.run, args.viscosity_pa_s, args.threads)
+        known = args.references is not None and args.references.is_file() and args.references.stat().st_size
+        references = pl.read_csv(args.references, infer_schema=False) if known else None
+        tables = measure(args.run, args.viscosity_pa_s, args.threads, references)
         args.out.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             table.write_parquet(args.out / f"{args.id}.{name}.parquet")

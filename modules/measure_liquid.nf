@@ -1,4 +1,4 @@
-// Measure density, diffusion and structure of one run, each with its error or the reason for having none.
+// Measure density, diffusion, conductivity, viscosity and structure of one run, each with its error or the reason for having none.
 process MEASURE_LIQUID {
     tag "${key}"
     label 'light'
@@ -6,6 +6,7 @@ process MEASURE_LIQUID {
 
     input:
     tuple val(key), path(run)
+    path references         // for the experimental viscosity, where the run's own is not converged
 
     output:
     path "${key}.*.parquet", emit: measures
@@ -13,8 +14,8 @@ process MEASURE_LIQUID {
 
     script:
     """
-    # bin: il_paths.py il_stats.py il_task.py il_topology.py il_trajectory.py
-    measure_liquid.py --id ${key} --run ${run} --threads ${task.cpus} --out .
+    # bin: il_paths.py il_stats.py il_task.py il_topology.py il_trajectory.py il_transport.py
+    measure_liquid.py --id ${key} --run ${run} --references ${references} --threads ${task.cpus} --out .
     """
 
     stub:

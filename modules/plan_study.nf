@@ -25,6 +25,7 @@ process PLAN_STUDY {
     path 'plan/states.csv',         emit: state_rows, optional: true
     path 'plan/models.csv',         emit: model_rows, optional: true
     path 'plan/runs.csv',           emit: run_rows, optional: true
+    path 'plan/references.csv',     emit: references, optional: true
     path 'plan/files.csv',          emit: files,    optional: true          // the user's own files, to be staged
     path '*.task.json',             topic: tasks,   optional: true
 

@@ -403,6 +403,7 @@ def write_run(
             "quantity": "transition_rate", "pair": f"{cation}-{anion}", "state_from": "2 anions",
             "state_to": "3 anions", "tolerance_ps": 1.0, "events": 40,
         },
+        "onsager": {"pair": f"{cation}-{anion}", "onsager_s_m": -0.2, "standard_error_s_m": 0.1},
     }  # fmt: skip
     for name, keys in named.items():
         pl.DataFrame([number | keys]).write_parquet(measures / f"{run_id}.{name}.parquet")
@@ -513,6 +514,9 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "kinetics": "run_id quantity pair state_from state_to events value unit ci95_low ci95_high converged reason",
         "scan": "model_key scale energy_ref_ev_per_atom",
         "curves": "model_key step value",
+        "conductivity": "liquid model dataset seed temperature_K replica conductivity_s_m ionicity converged reason",
+        "onsager": "liquid model dataset seed temperature_K replica pair onsager_s_m converged reason",
+        "viscosity": "liquid model dataset seed temperature_K replica viscosity_pa_s converged reason",
         "sampling": "liquid recipe requested kept",
         "versions": "process library version",
         "summary": "liquid property value converged",

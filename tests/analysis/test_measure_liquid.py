@@ -25,6 +25,10 @@ CONTRACT = {
     "density": "density_kg_m3 standard_error_kg_m3 reference_kg_m3 n_effective converged reason equilibrated_ps",
     "diffusion": "species diffusion_m2_s ci95_low_m2_s ci95_high_m2_s finite_size_correction_m2_s log_slope "
     "fit_start_ps fit_stop_ps converged reason",
+    "conductivity": "conductivity_s_m standard_error_s_m ci95_low_s_m ci95_high_s_m nernst_einstein_s_m ionicity "
+    "ionicity_ci95_low ionicity_ci95_high needed_ps converged reason",
+    "onsager": "pair onsager_s_m standard_error_s_m converged reason",
+    "viscosity": "viscosity_pa_s standard_error_pa_s ci95_low_pa_s ci95_high_pa_s needed_ps converged reason",
     "structure": "quantity pair r_A value standard_error",
     "survival": "planned_ps survived_ps end detail",
 }
@@ -232,7 +236,7 @@ def test_a_run_that_broke_at_once_still_has_its_rows(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", None, n_density=0, end="error", detail="x", survived_ps=0.0)
     found = measure_liquid.measure(folder)
     assert {name: len(table) for name, table in found.items()} == {
-        "density": 1, "diffusion": 2, "structure": 0, "survival": 1,
+        "density": 1, "diffusion": 2, "conductivity": 1, "onsager": 3, "viscosity": 1, "structure": 0, "survival": 1,
     }  # fmt: skip
     assert found["density"]["reason"][0] == "run ended: error at 0 ps; no NPT survived"
 
