@@ -20,6 +20,7 @@ from typing import Any
 
 import polars as pl
 
+import il_pareto
 import il_report
 import il_summary as ils
 import il_task
@@ -74,6 +75,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "versions": {"process": S, "library": S, "version": S, "tasks": N},
     "summary": ils.SUMMARY,
     "verdicts": ils.VERDICTS,
+    "pareto": il_pareto.PARETO,
 }  # fmt: skip
 PARITY = {"model_key": S, "quantity": S, "recipe": S, "reference": F, "predicted": F, "unit": S}
 REFERENCES = {"liquid": S, "temperature_K": F, "property": S, "species": S, "value": F, "low": F, "high": F,
@@ -385,6 +387,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
         t[name] = read_parquets(args.measures, f"*.{name}.parquet", SCHEMAS[name])
     t["cost"], t["versions"] = cost_and_versions(read_jsons(find(args.tasks, "*.json")))
     t["summary"], t["verdicts"] = judge(t, references, study)
+    t["pareto"] = table([pl.DataFrame(il_pareto.table(t, cards), schema=il_pareto.PARETO)], il_pareto.PARETO)
 
     parity = read_parquets(args.evaluations, "parity.parquet", PARITY)
     optional = {

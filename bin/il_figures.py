@@ -597,56 +597,64 @@ def figure_cost(t: Tables) -> go.Figure | None:
     return finish(figure, height=140 + 34 * cost.height)
 
 
-def training_cost(t: Tables, extra: Row) -> dict[str, float]:
-    """Return the training core-hours of each model key: from the task, else the card (wall time)."""
-    found = {}
-    for card in extra["cards"]:
-        seconds = (card.get("cost") or {}).get("cpu_s") or (card.get("cost") or {}).get("wall_s")
-        if seconds:
-            found[card["id"]] = seconds / 3600
-    for row in t["cost"].filter(pl.col("process").str.starts_with("TRAIN")).to_dicts():
-        if row["cpu_s"] is not None:
-            found[row["id"]] = row["cpu_s"] / 3600
-    return found
-
-
-def figure_error_cost(t: Tables, extra: Row, style: Style) -> go.Figure | None:
-    """Force error against what the model cost to train, and against how fast it runs."""
-    errors = t["summary"].filter(pl.col("property") == "force_rmse")
-    if not errors.height:
+def figure_pareto(t: Tables, style: Style) -> go.Figure | None:
+    """Error against cost, a panel per property and state; a line joins the models that are on the front."""
+    rows = t["pareto"].filter(pl.col("error").is_not_null() & pl.col("total_core_h").is_not_null())
+    if not rows.height:
         return None
-    train = training_cost(t, extra)
-    keys = t["errors"].select("model_key", "model", "dataset").unique().sort("model_key")
-    speeds = t["survival"].filter(pl.col("atom_steps_per_s").is_not_null())
-    figure, at = panels(["cost of training", "speed of molecular dynamics"], 2, 380)
+    order = {"density": 0, "diffusion": 1, "force_rmse": 2}
+    states = rows.select("property", "liquid", "temperature_K", "species").unique().to_dicts()
+    states.sort(key=lambda s: (order[s["property"]], s["liquid"], s["temperature_K"] or 0.0, s["species"] or ""))
+    names = {"density": "density", "diffusion": "diffusion", "force_rmse": "forces"}
+    titles = [f"{names[s['property']]} · {'all liquids' if s['liquid'] == 'all' else state_name(s)}" for s in states]
+    figure, at = panels(titles, 3, 350)
+    accelerated = rows.filter(pl.col("total_gpu_h") > 0).height > 0
     seen: set[str] = set()
-    across: tuple[list[float], list[float]] = ([], [])
-    for key, name, part in style.groups(errors):
-        row = part.to_dicts()[0]
-        same = [pl.col(c).eq_missing(pl.lit(key[c], pl.String)) for c in ("model", "dataset")]
-        hours = [train[k] for k in keys.filter(same)["model_key"] if k in train]
-        speed = speeds.filter(same).select(pl.col("atom_steps_per_s").median()).item()
-        for i, x in enumerate((sum(hours) / len(hours) if hours else None, speed)):
-            if x is None:
-                continue
-            across[i].append(x)
+    for i, state in enumerate(states):
+        here = rows.filter(pl.col(c).eq_missing(pl.lit(v, rows.schema[c])) for c, v in state.items())
+        points = []
+        for key, name, part in style.groups(here):
+            row = part.to_dicts()[0]
+            factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
+            x = row["total_core_h"] + row["total_gpu_h"]
+            points.append((x, row["error"] * factor, row["front"]))
             figure.add_scatter(
                 x=[x],
-                y=[row["value"] * 1e3],
-                error_y=error_bar([row], 1e3),
+                y=[row["error"] * factor],
+                error_y=error_bar([row], factor, "error"),
                 mode="markers",
                 name=name,
                 legendgroup=name,
                 showlegend=name not in seen,
-                marker={"color": style.colour(key), "symbol": style.symbol(key), "size": 12},
+                marker={
+                    "color": style.colour(key),
+                    "symbol": style.symbol(key, row["front"] == "not converged"),
+                    "size": 12,
+                    "line": {"width": 2 if row["front"] == "not converged" else 0},
+                },
+                hovertemplate=f"{name}<br>%{{x:.3g}} hours<br>%{{y:.4g}} {unit}<br>on the front: {row['front']}<extra></extra>",
                 **at(i),
             )
             seen.add(name)
-    if not seen:
-        return None
-    figure.update_xaxes(title="training, mean per seed (core-hours)", **log_axis(across[0]), **at(0))
-    figure.update_xaxes(title="atom-steps per second (median of the runs)", **log_axis(across[1]), **at(1))
-    figure.update_yaxes(title="force RMSE (meV/Å)", rangemode="tozero")
+            figure.update_yaxes(title=f"{'RMSE' if row['property'] == 'force_rmse' else '|error|'} ({unit})", **at(i))
+        front = sorted((x, y) for x, y, on in points if on == "yes")
+        if len(front) > 1:
+            figure.add_scatter(
+                x=[x for x, _ in front],
+                y=[y for _, y in front],
+                mode="lines",
+                line={"color": REFERENCE, "width": 1.5, "dash": "dot", "shape": "hv"},
+                hoverinfo="skip",
+                name="front",
+                legendgroup="front",
+                showlegend="front" not in seen,
+                **at(i),
+            )
+            seen.add("front")
+        figure.update_xaxes(**log_axis([x for x, _, _ in points]), **at(i))
+    unit = "core-hours + GPU-hours" if accelerated else "core-hours"
+    figure.update_xaxes(title=f"labels + training + 1 ns ({unit})")
+    figure.update_yaxes(rangemode="tozero")
     return finish(figure, margin={"l": 70, "r": 40, "t": 80, "b": 50}, showlegend=True)
 
 

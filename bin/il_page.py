@@ -40,6 +40,8 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .asked { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; margin: 0 0 24px; color:
   var(--soft); }
 .asked dt { font-weight: 600; } .asked dd { margin: 0; max-width: 96ch; }
+.say { font-size: 18px; line-height: 1.5; max-width: 88ch; margin: 12px 0 18px; padding: 12px 18px; background: var(--tint);
+  border-left: 4px solid var(--accent); border-radius: 4px; }
 .short { display: grid; grid-template-columns: max-content 1fr; gap: 11px 20px; margin: 14px 0 6px; }
 .short dt { font-weight: 650; }
 .short dd { margin: 0; max-width: 94ch; }
@@ -150,6 +152,7 @@ TEMPLATE = """
 {% endfor %}</dl>
 
 <section id="verdicts"><h2>In short</h2>
+<p class="say">{{ recommendation[0] }} {{ recommendation[1] }}</p>
 <dl class="short">{% for heading, text in in_short %}<dt>{{ heading }}</dt>
 <dd{% if heading == "Read with care" %} class="care"{% endif %}>{% for line in text %}<div>{{ line
   }}</div>{% endfor %}</dd>
@@ -228,9 +231,12 @@ time summed over tasks (tasks run side by side, so the study took less). {% endi
 {{ plot(cost[0], "Wall hours and core-hours of every process") }}
 <details><summary>Values</summary>{{ table(cost[1], "cost") }}</details>
 <h3>Error against cost</h3>
-<p class="see">Lower is more accurate. Left: further left is cheaper to train. Right: further right is
-  faster to run.</p>
-{{ plot(error_cost, "Force error against training cost and speed") }}</section>
+<p class="see">Lower is closer to the reference (or, for forces, to the labels); further left is cheaper. The cost of
+a model is that of its labels, of training one seed, and of one nanosecond of this box. On the front: better than
+every cheaper model beyond the error. Not: a cheaper model is better beyond the error. Undecided: the data cannot
+tell. Hollow points are not converged. Properties without a reference are not shown.</p>
+{{ plot(pareto[0], "Error of density, diffusion and forces against the cost of each model") }}
+{% if pareto[1] %}<details open><summary>Values</summary>{{ table(pareto[1], "pareto") }}</details>{% endif %}</section>
 
 <section id="failures"><h2>What failed, and why</h2>
 <p class="see">Every failed label, refused frame, broken or missing run and every measurement that is not

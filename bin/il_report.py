@@ -8,6 +8,7 @@ import polars as pl
 
 import il_figures as ilf
 import il_page
+import il_recommendation
 import il_summary as ils
 from il_words import (
     NAMES,
@@ -128,6 +129,44 @@ def table_coordination(t: Tables) -> Row | None:
         for r in rows
     ]
     return {"head": ["run", "pair", "out to r (Å)", "neighbours (95 %)"], "rows": body}
+
+
+def table_pareto(t: Tables, style: ilf.Style) -> Row | None:
+    """Return what every model costs, how far off it is, and whether a cheaper one is as good."""
+    rows = t["pareto"].to_dicts()
+    if not rows:
+        return None
+    rows.sort(key=lambda r: (list(NAMES).index(r["property"]), r["liquid"], r["temperature_K"] or 0.0, r["species"] or "",
+                             style.order(r)))  # fmt: skip
+
+    def hours(row: Row, name: str) -> str:
+        core, gpu = row[name.format("core")], row.get(name.format("gpu")) or 0.0
+        if core is None:
+            return "–"
+        return (
+            f"{number(gpu, 2)} GPU-h" + (f" + {number(core, 2)} core-h" if core else "")
+            if gpu
+            else f"{number(core, 2)} core-h"
+        )
+
+    body = [
+        [
+            NAMES[r["property"]],
+            "all liquids" if r["liquid"] == "all" else state_name(r),
+            ils.label(r["model"], r["dataset"]),
+            interval(r, "error", "ci95_low", "ci95_high"),
+            hours(r, "labels_{}_h"),
+            hours(r, "training_{}_h"),
+            hours(r, "md_{}_h_per_ns"),
+            hours(r, "total_{}_h"),
+            r["front"],
+            r["reason"] or "",
+        ]
+        for r in rows
+    ]
+    head = ["error of", "state", "model", "|error| [95 %]", "labels", "training, a seed", "dynamics, 1 ns", "total",
+            "on the front", "why"]  # fmt: skip
+    return {"head": head, "rows": body}
 
 
 def table_failures(t: Tables, extra: Row) -> Row:
@@ -324,7 +363,8 @@ def page(t: Tables, extra: Row) -> str:
         "curves": figure("curves", ilf.figure_curves(t, style)),
         "survival": figure("survival", ilf.figure_survival(t, style)),
         "cost": (figure("cost", ilf.figure_cost(t)), costs, sums),
-        "error_cost": figure("error_cost", ilf.figure_error_cost(t, extra, style)),
+        "pareto": (figure("pareto", ilf.figure_pareto(t, style)), table_pareto(t, style)),
+        "recommendation": il_recommendation.recommend(t),
         "failures": table_failures(t, extra),
         "dataset": (figure("dataset", ilf.figure_dataset(t)), leaks, t["dataset"]["group"].n_unique()),
         "models": table_models(extra),

@@ -39,6 +39,7 @@ SUMMARY = {
     "runs": pl.Int64, "planned_runs": pl.Int64, "converged": pl.Boolean, "reason": pl.String,
     "reference": pl.Float64, "reference_low": pl.Float64, "reference_high": pl.Float64,
     "reference_source": pl.String, "reference_second_hand": pl.Boolean,
+    "finite_size_correction": pl.Float64,
 }  # fmt: skip
 VERDICTS = {
     "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
@@ -141,10 +142,11 @@ def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) 
             "ci95_high": estimate.interval()[1] if estimate and known else None,
             "converged": not poor and known,
             "reason": "; ".join(notes) or None,
+            "finite_size_correction": sum(corrections) / len(used) if corrected else None,
         }
         row |= reference_at(references, key["liquid"], quantity, key["species"], key["temperature_K"]) or {}
         summary.append(row)
-        shift = sum(corrections) / len(used) if quantity == "diffusion" and corrected else 0.0
+        shift = row["finite_size_correction"] or 0.0
         items.append(row | {"estimate": estimate, "shift": shift, "of_runs": runs_used})
     return summary, items
 

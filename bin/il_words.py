@@ -35,7 +35,8 @@ def number(value: float | None, digits: int = 3) -> str:
     if value != 0 and not 1e-3 <= abs(value) < 1e6:
         return f"{value:.{digits - 1}e}".replace("-", "−")
     places = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:,.{min(places, 6)}f}".replace("-", "−").replace(",", "\u202f")
+    groups = "," if abs(value) >= 1e4 else ""
+    return f"{value:{groups}.{min(places, 6)}f}".replace("-", "−").replace(",", "\u202f")
 
 
 def rounded(values: Sequence[float | None], scale: float) -> list[str]:

@@ -504,7 +504,7 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "survival": "run_id planned_ps survived_ps end",
         "cost": "process id wall_s cpu_s max_rss_mb",
         "verdicts": "liquid temperature_K property species model_a model_b difference ci95_low ci95_high "
-        "unit verdict reason",
+        "unit verdict reason p_holm pairs",
         "labels": "frame_id converged reason theory_id",
         "dataset": "frame_id dataset split group",
         "errors": "model_key quantity rmse",
@@ -519,7 +519,8 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "viscosity": "liquid model dataset seed temperature_K replica viscosity_pa_s converged reason",
         "sampling": "liquid recipe requested kept",
         "versions": "process library version",
-        "summary": "liquid property value converged",
+        "summary": "liquid property value converged finite_size_correction",
+        "pareto": "liquid property model dataset error ci95_low ci95_high unit total_core_h total_gpu_h front reason",
     }
     assert {p.stem for p in (result / "tables").glob("*.parquet")} == set(wanted)
     for name, columns in wanted.items():
@@ -636,7 +637,7 @@ def test_page_opens_in_a_browser(result: Path, tmp_path: Path) -> None:
         "curves",
         "survival",
         "cost",
-        "error_cost",
+        "pareto",
         "dataset",
         "verdicts_density",
         "verdicts_diffusion",

@@ -14,11 +14,14 @@ STAGES = (
     "TRAIN_DEEPMD", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
 )  # fmt: skip
 TABLES = (
-    "cost", "curves", "dataset", "density", "diffusion", "errors", "labels", "sampling", "scan", "structure",
+    "cost", "curves", "dataset", "density", "diffusion", "errors", "labels", "pareto", "sampling", "scan", "structure",
     "survival", "verdicts", "versions",
 )  # fmt: skip
 # Columns that say how long something took, or how fast: they differ between runs of the same study.
-TIMINGS = {"wall_s", "cpu_s", "max_rss_mb", "atom_steps_per_s"}
+TIMINGS = {
+    "wall_s", "cpu_s", "max_rss_mb", "atom_steps_per_s", "labels_core_h", "training_core_h", "training_gpu_h",
+    "md_core_h_per_ns", "md_gpu_h_per_ns", "total_core_h", "total_gpu_h", "front",
+}  # fmt: skip
 MODELS = {"classical", "mace", "deepmd"}
 
 

@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""The recommendation: two sentences made from the tables, which never say more than the verdicts do.
+
+The first says which model to use for what, how close it comes and at what cost, or that none can be named. The
+second says what could not be decided, and what that would need.
+
+A model is named for a property of a liquid only where its value is converged (every planned run survived and was
+measured), there is a reference, the 95 % interval of its difference from that holds 0 (uncorrected: the correction
+for many tests would make agreement easier), no other model is closer beyond the error, and none of its runs broke
+in another liquid. Of those that remain the cheapest is named, the others are said to be as good.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+import il_summary as ils
+from il_words import UNITS, at_time, interval, listed, measured, number, rounded, sentence
+
+Row = dict[str, Any]
+Tables = dict[str, pl.DataFrame]
+Verdicts = dict[frozenset[str], Row]  # of one state, by the names of the two
+
+MOST = 3  # parts of one sentence; the others are counted
+STATE = ("liquid", "temperature_K", "property", "species")
+PROPERTIES = {"density": "the density", "diffusion": "diffusion"}
+BROKE = ("missing", "completed")  # how a run may end without having broken
+
+
+def recommend(t: Tables) -> tuple[str, str]:
+    """Return the two sentences from the tables summary, verdicts, pareto, survival, density and diffusion."""
+    states: dict[tuple, list[Row]] = {}
+    for row in t["summary"].filter(pl.col("property").is_in(list(PROPERTIES))).to_dicts():
+        states.setdefault(tuple(row[c] for c in STATE), []).append(row)
+    broken = breakages(t["survival"])
+    named: list[str] = []  # states with a model to use
+    none: list[str] = []  # states where no model fits
+    open_ones: dict[str, dict[tuple[str, str, str], list[str]]] = {}  # why: (property, place, models): species
+    for state, rows in states.items():
+        good = [r for r in rows if r["converged"]]
+        poor = [name(r) for r in rows if not r["converged"]]
+        where = place(rows[0])
+        if poor:
+            key = (state[2], where, f" by {listed(poor)}" if good else "")
+            open_ones.setdefault(f"not converged{needs(t, state)}", {}).setdefault(key, []).append(state[3])
+        if good and good[0]["reference"] is None:
+            why = "without a reference that says which model is right"
+            open_ones.setdefault(why, {}).setdefault((state[2], where, ""), []).append(state[3])
+        elif good:
+            words, fits = choice(good, verdicts_of(t, state), t["pareto"], broken)
+            (named if fits else none).append(f"for {about(state[2], where, [state[3]])} {words}")
+    undecided = {
+        why: [about(quantity, where, species) + who for (quantity, where, who), species in what.items()]
+        for why, what in open_ones.items()
+    }
+    return sentence(first(named, none, states, t)), sentence(second(undecided, broken, states, t))
+
+
+def first(named: list[str], none: list[str], states: dict[tuple, list[Row]], t: Tables) -> str:
+    """Return what to use, or why nothing can be named."""
+    if named or none:
+        return shortened(named + none)
+    forces = best_forces(t)
+    if not states:
+        why = "no model can be recommended, since no dynamics was planned"
+    elif any(r["converged"] for rows in states.values() for r in rows):
+        why = "no model can be recommended, since no reference says which is right"
+    else:
+        why = "no model can be recommended yet, since no density and no diffusion coefficient is converged"
+    return f"{why}; {forces}, which alone is no verdict on the liquid" if forces else why
+
+
+def second(open_ones: dict[str, list[str]], broken: dict[str, str], states: dict[tuple, list[Row]], t: Tables) -> str:
+    """Return what is not decided and what it needs; where all is, how small a difference could be seen."""
+    parts = []
+    for why, what in open_ones.items():
+        more = len(what) - MOST
+        parts.append(listed(what[:MOST] + ([f"{more} more"] if more > 0 else [])) + f" ({why})")
+    if broken:
+        parts.append(
+            f"not to be used before it is known why they broke: {listed([f'{m} ({w})' for m, w in broken.items()])}"
+        )
+    if parts:
+        return "Not decided: " + shortened(parts) if open_ones else shortened(parts)
+    return resolution(t, states)
+
+
+def shortened(parts: list[str]) -> str:
+    """Join parts of a sentence; of too many the last are counted."""
+    more = len(parts) - MOST
+    return "; ".join(parts[:MOST]) + (f"; and {more} more in the tables" if more > 0 else "")
+
+
+def name(row: Row) -> str:
+    """Return the model's name with its dataset."""
+    return ils.label(row["model"], row["dataset"])
+
+
+def place(row: Row) -> str:
+    """Name liquid and temperature of a row in running words."""
+    return str(row["liquid"]) + (f" at {row['temperature_K']:g}\u00a0K" if row["temperature_K"] is not None else "")
+
+
+def about(quantity: str, where: str, species: Sequence[str | None]) -> str:
+    """Name a property of some species of a liquid in running words."""
+    ions = listed([x for x in species if x])
+    return f"{PROPERTIES[quantity]} of {f'{ions} in ' if ions else ''}{where}"
+
+
+def verdicts_of(t: Tables, state: tuple) -> Verdicts:
+    """Return the verdicts of one state by the two that they are about."""
+    rows = [v for v in t["verdicts"].to_dicts() if tuple(v[c] for c in STATE) == state]
+    return {frozenset((v["model_a"], v["model_b"])): v for v in rows}
+
+
+def breakages(survival: pl.DataFrame) -> dict[str, str]:
+    """Return, for each model with a run that broke, in how many of how many, and how the first one ended."""
+    found: dict[str, str] = {}
+    runs: dict[str, list[Row]] = {}
+    for run in survival.sort("run_id").to_dicts():
+        runs.setdefault(name(run), []).append(run)
+    for model, part in sorted(runs.items()):
+        bad = [r for r in part if r["end"] not in BROKE]
+        if bad:
+            found[model] = (
+                f"{len(bad)} of {len(part)} runs broke, {bad[0]['run_id']} by {bad[0]['end']}{at_time(bad[0])}"
+            )
+    return found
+
+
+def needs(t: Tables, state: tuple) -> str:
+    """Return how much longer runs are needed, where the measurement of a state could tell."""
+    liquid, temperature, quantity, species = state
+    runs = t[quantity]
+    if "needed_ps" not in runs.columns:
+        return ""
+    runs = runs.filter(
+        pl.col("liquid") == liquid,
+        pl.col("temperature_K").eq_missing(pl.lit(temperature, pl.Float64)),
+        ~pl.col("converged").fill_null(False),
+    )
+    if "species" in runs.columns:
+        runs = runs.filter(pl.col("species").eq_missing(pl.lit(species, pl.String)))
+    longest = max(runs["needed_ps"].drop_nulls().to_list(), default=None)
+    return "" if longest is None else f"; runs of about {number(longest, 2)} ps are needed"
+
+
+def choice(good: list[Row], verdicts: Verdicts, pareto: pl.DataFrame, broken: dict[str, str]) -> tuple[str, bool]:
+    """Return what to use in one state and True, or why no model fits and False. ``good``: what is converged."""
+
+    def verdict(r: Row) -> Row | None:
+        return verdicts.get(frozenset((name(r), "reference")))
+
+    losers = {
+        v[{"a": "model_b", "b": "model_a"}[v["verdict"]]] for v in verdicts.values() if v["verdict"] in ("a", "b")
+    }
+    agree = [r for r in good if holds_zero(verdict(r))]
+    fits = [r for r in agree if name(r) not in losers and name(r) not in broken]
+    reference = f"{number(good[0]['reference'] * UNITS[good[0]['unit']][0], 4)} {UNITS[good[0]['unit']][1]}"
+    if good[0]["reference_second_hand"]:
+        reference += ", second-hand"
+    if not fits and agree:
+        why = [
+            f"{name(r)} broke elsewhere" if name(r) in broken else f"another is closer than {name(r)}" for r in agree
+        ]
+        return f"no model can be named ({listed(why)})", False
+    if not fits:
+        nearest = min(good, key=lambda r: abs(r["value"] + (r["finite_size_correction"] or 0.0) - r["reference"]))
+        v = verdict(nearest)
+        off = f", off by {interval(v, 'difference', 'ci95_low', 'ci95_high')}" if v else ""
+        return f"no model agrees with the reference ({reference}); the nearest is {name(nearest)}{off}", False
+    prices = {name(r): price(pareto, r) for r in fits}
+    priced = [r for r in fits if prices[name(r)] is not None]
+    chosen = min(priced, key=lambda r: prices[name(r)] or (0.0, 0.0)) if priced else fits[0]
+    words = f"use {name(chosen)}" + (" (no learned model is needed)" if chosen["framework"] == "classical" else "")
+    words += f": {measured(chosen)} against {reference}"
+    if prices[name(chosen)] is not None:
+        words += f", at {spoken(prices[name(chosen)] or (0.0, 0.0))} for labels, training and one nanosecond"
+    level = [name(r) for r in fits if r is not chosen]
+    if level:
+        cheapest = (
+            "the cheapest of what cannot be told apart, with" if len(priced) == len(fits) else "not told apart from"
+        )
+        words += f", {cheapest} {listed(level)}"
+    return words, True
+
+
+def holds_zero(v: Row | None) -> bool:
+    """Tell whether the interval of a difference is known and holds 0."""
+    return v is not None and v["ci95_low"] is not None and v["ci95_low"] <= 0 <= v["ci95_high"]
+
+
+def price(pareto: pl.DataFrame, row: Row) -> tuple[float, float] | None:
+    """Return (GPU-hours, core-hours) of a model in one state, None where they are not known."""
+    rows = pareto.filter(pl.col(c).eq_missing(pl.lit(row[c], pareto.schema[c])) for c in (*STATE, "model", "dataset"))
+    found = rows.select("total_gpu_h", "total_core_h").row(0) if rows.height else (None, None)
+    return None if None in found else found
+
+
+def spoken(hours: tuple[float, float]) -> str:
+    """Write GPU-hours and core-hours."""
+    gpu, core = hours
+    parts = [f"{number(gpu, 2)} GPU-hours"] if gpu else []
+    return listed([*parts, f"{number(core, 2)} core-hours"] if core or not parts else parts)
+
+
+def best_forces(t: Tables) -> str | None:
+    """Say which trained model has the lowest force error, and whether that is decided."""
+    rows = t["summary"].filter(pl.col("property") == "force_rmse", pl.col("dataset").is_not_null(), pl.col("converged"))
+    if not rows.height:
+        return None
+    ranked = rows.sort("value", "model", "dataset").to_dicts()
+    best = ranked[0]
+    beaten = {
+        v["model_b"] if v["verdict"] == "a" else v["model_a"]
+        for v in t["verdicts"].filter(pl.col("property") == "force_rmse").to_dicts()
+        if v["verdict"] in ("a", "b") and v["model_a" if v["verdict"] == "a" else "model_b"] == name(best)
+    }
+    rest = [name(r) for r in ranked[1:] if r["liquid"] == best["liquid"]]
+    if not rest:
+        return f"{name(best)} follows the labels' forces to {measured(best)}"
+    alone = all(other in beaten for other in rest)
+    return f"{name(best)} follows the labels' forces best ({measured(best)}{'' if alone else ', not told apart from all others'})"
+
+
+def resolution(t: Tables, states: dict[tuple, list[Row]]) -> str:
+    """Say how small a difference the data could see."""
+    parts = []
+    for quantity in PROPERTIES:
+        halves = t["verdicts"].filter(pl.col("property") == quantity, pl.col("ci95_low").is_not_null())
+        if halves.height and any(state[2] == quantity for state in states):
+            half = max(high - low for low, high in halves.select("ci95_low", "ci95_high").iter_rows()) / 2
+            factor, unit = UNITS[halves["unit"][0]]
+            parts.append(f"{rounded([half * factor], half * factor)[0]} {unit} in {PROPERTIES[quantity]}")
+    return (
+        f"all that was planned is decided; differences below about {listed(parts)} could not have been seen"
+        if parts
+        else ("nothing was compared")
+    )
