@@ -46,13 +46,9 @@ class Chunk:
         return len(self.positions)
 
 
-def frames(path: Path) -> int:
-    """Return how many frames a trajectory holds; 0 where there is none."""
-    found = il_trajectory.find(path)
-    if found is None:
-        return 0
-    with il_trajectory.Reader(found) as file:
-        return len(file)
+def edges(path: Path, topology: Topology) -> Array:
+    """Return the cell edges (frames, 3) of a trajectory, (0, 3) where there is none."""
+    return np.concatenate([np.empty((0, 3)), *(cells for _, cells in _read(path, topology))])
 
 
 def _read(path: Path, topology: Topology) -> Iterator[tuple[Array, Array]]:

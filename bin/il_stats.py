@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Statistics of liquids: means of correlated series, diffusion, structure, each with an honest error.
+"""Statistics of liquids: means of correlated series and diffusion, each with an honest error.
 
 Pure functions, numpy in and numpy out. Intervals are two-sided 95 % intervals. A result that does not deserve
 trust says ``converged=False`` and why in ``reason``; its numbers are then a hint, not a measurement.
 """
 
-import itertools
 import logging
 import math
 from collections import deque
@@ -83,18 +82,6 @@ class DiffusionEstimate:
         """Return the same estimate in another unit."""
         numbers = {name: getattr(self, name) * factor for name in ("D", "ci95_low", "ci95_high", "standard_error")}
         return replace(self, **numbers)
-
-
-@dataclass(frozen=True)
-class RadialDistribution:
-    """g(r) in shells around ``r``, and the running coordination number at their outer edges ``r_outer``."""
-
-    r: Array
-    r_outer: Array
-    g: Array
-    g_error: Array
-    coordination: Array
-    coordination_error: Array
 
 
 def student(dof: float) -> float:
@@ -542,54 +529,3 @@ def yeh_hummer(diffusion_m2_s: float, edge_m: float, temperature_K: float, visco
     """
     stokes = 6 * math.pi * viscosity_pa_s * edge_m
     return diffusion_m2_s + YEH_HUMMER_CUBIC * BOLTZMANN_J_K * temperature_K / stokes
-
-
-# --- structure ----------------------------------------------------------------------------------------------
-
-
-def radial_distribution(
-    a: Array,
-    b: Array,
-    edges: Array,
-    molecule_a: Array,
-    molecule_b: Array,
-    r_max: float,
-    bins: int,
-    blocks: int = 8,
-) -> RadialDistribution:
-    """Return g(r) of b around a, with the running number of b around one a, in a periodic orthorhombic cell.
-
-    ``a`` (frames, n, 3), ``b`` (frames, m, 3), ``edges`` (frames, 3); ``molecule_a`` (n,), ``molecule_b``
-    (m,): a pair within one molecule is left out, of itself or of its neighbours. For like particles give them
-    twice. Normalised by the pairs that are counted and by each frame's volume, so that an ideal gas has g = 1
-    at any size and pressure. Errors: standard deviation of ``blocks`` contiguous blocks over their root;
-    not-a-number with fewer frames, too small where structure lives longer than a block.
-    """
-    edges = np.broadcast_to(np.asarray(edges, dtype=float), (len(a), 3))
-    if r_max > edges.min() / 2 * (1 + 1e-9):
-        raise ValueError(f"r_max {r_max:g} exceeds half of the shortest cell edge, {edges.min() / 2:g}")
-    allowed = np.asarray(molecule_a)[:, None] != np.asarray(molecule_b)[None, :]
-    shells = np.linspace(0, r_max, bins + 1)
-    counts = np.zeros((len(a), bins))
-    for frame, (edge, here, there) in enumerate(zip(edges, a, b, strict=True)):
-        squared = np.zeros(allowed.shape)
-        for axis in range(3):
-            d = np.subtract.outer(here[:, axis], there[:, axis])
-            d -= np.rint(d / edge[axis]) * edge[axis]
-            squared += d * d
-        index = (np.sqrt(squared[allowed]) * (bins / r_max)).astype(int)
-        counts[frame] = np.bincount(index[index < bins], minlength=bins)
-    ideal = allowed.sum() * np.outer(1 / edges.prod(axis=1), 4 / 3 * np.pi * np.diff(shells**3))
-    running = counts.cumsum(axis=1) / a.shape[1]
-
-    def g(part: slice) -> Array:
-        return counts[part].sum(axis=0) / ideal[part].sum(axis=0)
-
-    cuts = np.linspace(0, len(a), blocks + 1).astype(int)
-    parts = [slice(*cut) for cut in itertools.pairwise(cuts)]
-    errors = np.full((2, bins), math.nan)
-    if len(a) >= blocks:
-        errors[0] = np.std([g(part) for part in parts], axis=0, ddof=1) / math.sqrt(blocks)
-        errors[1] = np.std([running[part].mean(axis=0) for part in parts], axis=0, ddof=1) / math.sqrt(blocks)
-    centre = (shells[1:] + shells[:-1]) / 2
-    return RadialDistribution(centre, shells[1:], g(slice(None)), errors[0], running.mean(axis=0), errors[1])

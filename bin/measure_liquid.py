@@ -2,7 +2,7 @@
 """Measure density, diffusion and structure of one run, each with its error or the reason for having none.
 
 Reads the run folder of RUN_MD: run.json, topology.json, thermo.parquet, npt.xtc, nvt.xtc.
-Writes <id>.density.parquet, <id>.diffusion.parquet, <id>.structure.parquet and <id>.survival.parquet.
+Writes <id>.TABLE.parquet for each TABLE of SCHEMAS. What the tables of structure hold: il_structure.py.
 
 Density comes from NPT, diffusion from NVT, structure from NVT or, where there is none, from NPT. A run that
 ended early is measured as far as it went and says so: converged is false and the reason is how it ended.
@@ -20,18 +20,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+import il_conformers
+import il_contacts
 import il_paths
 import il_stats
+import il_structure
 import il_task
 import il_transport
 from il_topology import Topology
 
 ANGSTROM_M = 1e-10
-STRUCTURE_FRAMES = 1000  # evenly spaced: more are too correlated to add to a distribution
-BIN_A = 0.1
-RDF_MAX_A = 15.0
-CATION_ELEMENTS = ("Li", "Na", "K", "N")  # what the anions' electronegative atoms gather around
-ANION_ELEMENTS = ("N", "O", "F", "Cl")
 
 S, F, INT, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
 RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": INT, "temperature_K": F, "replica": INT}
@@ -62,7 +60,7 @@ SCHEMAS = {
     | {"viscosity_pa_s": F, "standard_error_pa_s": F, "ci95_low_pa_s": F, "ci95_high_pa_s": F}
     | FIT
     | CHECK,
-    "structure": KEYS | {"quantity": S, "pair": S, "r_A": F, "value": F, "standard_error": F},
+    **{name: KEYS | columns for name, columns in il_structure.SCHEMAS.items()},
     "survival": KEYS
     | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S}
     | {"n_atoms": INT, "atom_steps_per_s": F, "dtype": S, "device": S},
@@ -74,16 +72,12 @@ class Trajectory:
     """What is kept of a trajectory that is read once in chunks. Angstrom.
 
     ``paths`` of each kind of ion: unwrapped centres of mass at every frame, relative to that of all; ``sums``
-    (frames, 3) of them over the ions of a kind; ``edges`` (frames, 3). Of the frames ``kept`` for structure: ``atoms`` (kept, N, 3) of whole ions, ``centres``
-    (kept, M, 3).
+    (frames, 3) of them over the ions of a kind; ``edges`` (frames, 3).
     """
 
     paths: dict[str, il_paths.Paths]
     sums: dict[str, np.ndarray]
     edges: np.ndarray
-    kept: np.ndarray
-    atoms: np.ndarray
-    centres: np.ndarray
 
 
 def read_trajectory(path: Path, topology: Topology, threads: int = 1) -> Trajectory | None:
@@ -91,23 +85,18 @@ def read_trajectory(path: Path, topology: Topology, threads: int = 1) -> Traject
     masses = np.add.reduceat(topology.masses_u, topology.starts)
     kinds = {ion["name"]: topology.molecule_ion == ion["name"] for ion in topology.ions}
     paths = {name: il_paths.Paths(int(chosen.sum())) for name, chosen in kinds.items()}
-    every = max(1, math.ceil(il_paths.frames(path) / STRUCTURE_FRAMES))
     sums: dict[str, list[np.ndarray]] = {name: [] for name in kinds}
-    edges, kept, atoms, centres = [], [], [], []
+    edges = []
     for chunk in il_paths.chunks(path, topology, threads):
         held = il_stats.remove_drift(chunk.unwrapped, masses)
         for name, chosen in kinds.items():
             paths[name].append(held[:, chosen])
             sums[name].append(held[:, chosen].sum(axis=1))
         edges.append(chunk.edges)
-        some = np.arange(-chunk.first % every, len(chunk), every)
-        kept.append(chunk.first + some)
-        atoms.append(chunk.positions[some])
-        centres.append(chunk.centres[some])
     if not edges:
         return None
     joined = {name: np.concatenate(parts) for name, parts in sums.items()}
-    return Trajectory(paths, joined, *(np.concatenate(parts) for parts in (edges, kept, atoms, centres)))
+    return Trajectory(paths, joined, np.concatenate(edges))
 
 
 def ended(run: dict[str, Any]) -> str | None:
@@ -293,50 +282,48 @@ def measure_conductivity(
     return row | fit_verdict(run, whole), cross
 
 
-def structure_pairs(topology: Topology) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return {pair: atoms of a, atoms of b} of the element pairs between cations and anions."""
-    charge = topology.charges_e[topology.molecule]
-    pairs = {}
-    for first in CATION_ELEMENTS:
-        for second in ANION_ELEMENTS:
-            a = np.flatnonzero((topology.elements == first) & (charge > 0))
-            b = np.flatnonzero((topology.elements == second) & (charge < 0))
-            if len(a) and len(b):
-                pairs[f"{first}-{second}"] = (a, b)
-    return pairs
+def measure_structure(
+    run: dict[str, Any], topology: Topology, path: Path, edges: np.ndarray, threads: int = 1
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of the tables of structure, from a trajectory whose cells are ``edges`` (frames, 3).
 
+    It is read twice: for the distributions, and for the contacts within the first minima that these show.
+    """
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in il_structure.SCHEMAS}
+    frames, save_ps = len(edges), run["save_every_fs"] / 1000
+    if not frames:
+        return tables
+    every = math.ceil(frames / il_structure.FRAMES)
+    factor_every = math.ceil(frames / every / il_structure.FACTOR_FRAMES)
+    distributions = il_structure.Distributions(topology, edges.mean(axis=0), float(edges.min()), factor_every)
+    conformers = il_conformers.Conformers(topology)
+    for chunk in il_paths.chunks(path, topology, threads):
+        some = np.arange(-chunk.first % every, len(chunk), every)
+        distributions.add(chunk.positions[some], chunk.edges[some])
+        conformers.add(chunk.positions[some])
+    first = distributions.first_shells()
+    contacts = il_contacts.contacts(topology, first)
+    contacts_every = il_contacts.stride(frames, topology)
+    for chunk in il_paths.chunks(path, topology, threads) if contacts else ():
+        for i in range(-chunk.first % contacts_every, len(chunk), contacts_every):
+            for pair in contacts:
+                pair.add(chunk.centres[i] if pair.centres else chunk.positions[i], chunk.edges[i])
 
-def measure_structure(topology: Topology, trajectory: Trajectory | None) -> list[dict[str, Any]]:
-    """Return g(r) and coordination numbers of ions' centres of mass and of cation-anion element pairs."""
-    if trajectory is None:
-        return []
-    edges, centres = trajectory.edges[trajectory.kept], trajectory.centres
-    bins = int(min(RDF_MAX_A, edges.min() / 2) / BIN_A)
-    if not bins:
-        return []
-    ions = np.arange(len(topology.molecule_ion))
-    names = [ion["name"] for ion in topology.ions]
-    jobs = []
-    for k, first in enumerate(names):
-        for second in names[k:]:
-            a, b = (ions[topology.molecule_ion == name] for name in (first, second))
-            if first != second or len(a) > 1:
-                jobs.append((f"{first}-{second}", centres[:, a], centres[:, b], a, b))
-    for pair, (a, b) in structure_pairs(topology).items():
-        atoms = trajectory.atoms
-        jobs.append((pair, atoms[:, a], atoms[:, b], topology.molecule[a], topology.molecule[b]))
-    rows = []
-    for pair, a_xyz, b_xyz, a_molecule, b_molecule in jobs:
-        rdf = il_stats.radial_distribution(a_xyz, b_xyz, edges, a_molecule, b_molecule, bins * BIN_A, bins)
-        for quantity, r, values, errors in (
-            ("rdf", rdf.r, rdf.g, rdf.g_error),
-            ("coordination", rdf.r_outer, rdf.coordination, rdf.coordination_error),
-        ):
-            rows += [
-                {"quantity": quantity, "pair": pair, "r_A": round(x, 6), "value": v, "standard_error": e}
-                for x, v, e in zip(r.tolist(), values.tolist(), errors.tolist(), strict=True)
-            ]
-    return rows
+    curves, numbers = distributions.rows(first, every * save_ps)
+    tables["structure"] += curves
+    tables["coordination"] += numbers
+    curves, tables["conformers"] = conformers.rows(every * save_ps)
+    tables["structure"] += curves
+    for pair in contacts:
+        curves, numbers, times = il_contacts.rows(pair, contacts_every * save_ps)
+        tables["structure"] += curves
+        tables["coordination"] += numbers
+        tables["kinetics"] += times
+    for name, rows in tables.items():
+        for row in rows:
+            judged = verdict(run, row.get("converged", False), row["reason"])
+            row |= judged if name != "structure" else {"reason": judged["reason"]}
+    return tables
 
 
 def measure(
@@ -349,7 +336,8 @@ def measure(
     run = json.loads((folder / "run.json").read_text())
     topology = Topology.load(folder / "topology.json")
     nvt = read_trajectory(folder / "nvt.xtc", topology, threads)
-    structure = nvt if nvt is not None else read_trajectory(folder / "npt.xtc", topology, threads)
+    path = folder / ("npt.xtc" if nvt is None else "nvt.xtc")
+    edges = il_paths.edges(path, topology) if nvt is None else nvt.edges
     thermo = pl.read_parquet(folder / "thermo.parquet")
     sheared = measure_viscosity(run, thermo, threads)
     viscosity = viscosity_for_correction(run, viscosity_pa_s, sheared, references)
@@ -363,7 +351,7 @@ def measure(
         "conductivity": [conductivity],
         "onsager": cross,
         "viscosity": [sheared],
-        "structure": measure_structure(topology, structure),
+        **measure_structure(run, topology, path, edges, threads),
         "survival": [{name: run.get(name) for name in SCHEMAS["survival"] if name not in KEYS}],
     }
     keys = {name: run.get({"run_id": "id", "seed": "model_seed"}.get(name, name)) for name in KEYS}

@@ -14,7 +14,7 @@ process MEASURE_LIQUID {
 
     script:
     """
-    # bin: il_paths.py il_stats.py il_task.py il_topology.py il_trajectory.py il_transport.py
+    # bin: il_conformers.py il_contacts.py il_ions.py il_kinetics.py il_paths.py il_stats.py il_structure.py il_task.py il_topology.py il_trajectory.py il_transport.py
     measure_liquid.py --id ${key} --run ${run} --references ${references} --threads ${task.cpus} --out .
     """
 

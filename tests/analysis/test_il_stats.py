@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 
-import mdtraj
 import numpy as np
 import pytest
 from scipy import signal
@@ -286,66 +285,3 @@ def test_series_without_an_answer() -> None:
     assert math.isnan(il_stats.series_mean(np.array([])).mean)
     with pytest.raises(ValueError, match="not finite"):
         il_stats.series_mean(np.array([1.0, math.nan] * 20))
-
-
-# --- structure -------------------------------------------------------------------------------------------------
-
-
-def test_ideal_gas_has_g_of_one_at_any_size_and_pressure() -> None:
-    rng = np.random.default_rng(16)
-    edges = np.repeat(rng.uniform(9.5, 10.5, (800, 1)), 3, axis=1)
-    like = rng.uniform(size=(800, 6, 3)) * edges[:, None, :]
-    other = rng.uniform(size=(800, 5, 3)) * edges[:, None, :]
-    for a, b, ids_b in ((like, like, np.arange(6)), (like, other, np.arange(10, 15))):
-        rdf = il_stats.radial_distribution(a, b, edges, np.arange(6), ids_b, 4.7, 6)
-        z = (rdf.g[1:] - 1) / rdf.g_error[1:]
-        assert np.abs(z).max() < 4.5
-        assert np.mean(rdf.g[3:]) == pytest.approx(1, abs=0.02)
-        partners = len(set(ids_b) - {0})
-        ideal = partners * np.mean(4 / 3 * np.pi * 4.7**3 / edges.prod(axis=1))
-        assert rdf.coordination[-1] == pytest.approx(ideal, rel=0.05)
-
-
-def test_distribution_is_that_of_mdtraj() -> None:
-    rng = np.random.default_rng(17)
-    edges = np.repeat(rng.uniform(1.9, 2.1, (20, 1)), 3, axis=1)
-    x = rng.uniform(-2, 4, (20, 30, 3)).astype(np.float32)
-    topology = mdtraj.Topology()
-    chain = topology.add_chain()
-    for _ in range(30):
-        topology.add_atom("X", mdtraj.element.argon, topology.add_residue("X", chain))
-    trajectory = mdtraj.Trajectory(x, topology, unitcell_lengths=edges, unitcell_angles=np.full((20, 3), 90.0))
-    pairs = topology.select_pairs("all", "all")
-    r, g = mdtraj.compute_rdf(trajectory, pairs, r_range=(0, 0.9), n_bins=9)
-    rdf = il_stats.radial_distribution(x, x, edges, np.arange(30), np.arange(30), 0.9, 9)
-    np.testing.assert_allclose(rdf.r, r, rtol=1e-6)
-    np.testing.assert_allclose(rdf.g, g, atol=0.01)
-
-
-def test_rock_salt_has_its_neighbours() -> None:
-    """Six counter-ions at d, twelve like ions at sqrt(2) d, whatever the images they are written in."""
-    d, cells = 2.8, 4
-    grid = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    sign = grid.sum(axis=1) % 2
-    x = grid * d + cells * d * np.random.default_rng(18).integers(-2, 3, (len(grid), 3))
-    a, b = x[sign == 0][None], x[sign == 1][None]
-    edges, ids = np.full((1, 3), cells * d), np.arange(len(a[0]))
-    counter = il_stats.radial_distribution(a, b, edges, ids, ids + 100, 1.2 * d, 12)
-    assert counter.coordination[8] == 0 and counter.coordination[11] == 6
-    like = il_stats.radial_distribution(a, a, edges, ids, ids, 1.6 * d, 16)
-    assert like.coordination[12] == 0 and like.coordination[15] == 12
-    assert np.isnan(like.g_error).all()
-
-
-def test_pairs_within_a_molecule_do_not_count() -> None:
-    x = np.array([[[0.0, 0, 0], [1, 0, 0], [5, 5, 5]]])
-    rdf = il_stats.radial_distribution(x, x, np.full((1, 3), 20.0), np.array([0, 0, 1]), np.array([0, 0, 1]), 10, 10)
-    assert rdf.g[:2].max() == 0
-    assert rdf.coordination[-1] == pytest.approx(4 / 3)
-
-
-def test_distribution_refuses_to_look_beyond_half_the_cell() -> None:
-    with pytest.raises(ValueError, match="exceeds half"):
-        il_stats.radial_distribution(
-            np.zeros((1, 1, 3)), np.ones((1, 1, 3)), np.full((1, 3), 10.0), np.array([0]), np.array([1]), 6.0, 5
-        )

@@ -29,7 +29,10 @@ CONTRACT = {
     "ionicity_ci95_low ionicity_ci95_high needed_ps converged reason",
     "onsager": "pair onsager_s_m standard_error_s_m converged reason",
     "viscosity": "viscosity_pa_s standard_error_pa_s ci95_low_pa_s ci95_high_pa_s needed_ps converged reason",
-    "structure": "quantity pair r_A value standard_error",
+    "structure": "quantity pair r_A q_per_A angle_deg lag_ps value standard_error unit reason",
+    "coordination": "quantity pair state cut_A value unit standard_error ci95_low ci95_high converged reason",
+    "conformers": "species feature quantity state value unit standard_error ci95_low ci95_high converged reason",
+    "kinetics": "quantity pair state_from state_to value unit ci95_low ci95_high events converged reason",
     "survival": "planned_ps survived_ps end detail",
 }
 KEYS = ["run_id", "liquid", "model", "dataset", "seed", "temperature_K", "replica", "framework", "model_key"]
@@ -116,6 +119,9 @@ def test_columns_are_those_of_the_contract(complete: dict[str, pl.DataFrame]) ->
     for name, table in complete.items():
         assert table.columns[: len(KEYS)] == KEYS
         assert set(CONTRACT[name].split()) <= set(table.columns)
+        if name == "conformers":  # ions without a SMILES have none
+            assert not len(table)
+            continue
         assert table["run_id"].unique().to_list() == ["toy-400K-r1-mace-eq-s2"]
         # the seed of a row is that of the model, not of the dynamics
         assert table["seed"].unique().to_list() == [2] and table["dataset"].unique().to_list() == ["eq"]
@@ -178,7 +184,8 @@ def test_structure_counts_what_is_there(tmp_path: Path) -> None:
     grid = np.stack(np.meshgrid([0, 1, 2], [0, 1], [0, 1], indexing="ij"), -1).reshape(-1, 3) * 10.0
     assert len(grid) == PAIRS
     centres = np.concatenate([grid, grid + np.array([3.0, 0, 0])]) + rng.normal(size=(200, 1, 3)).cumsum(axis=0)
-    rows = measure_liquid.measure(write_box(tmp_path, centres[:, topology.molecule] + small(topology)))["structure"]
+    found = measure_liquid.measure(write_box(tmp_path, centres[:, topology.molecule] + small(topology)))
+    rows = found["structure"]
     number = rows.filter((pl.col("pair") == "pyr-bf4") & (pl.col("quantity") == "coordination"))
     r, value = number["r_A"].to_numpy(), number["value"].to_numpy()
     assert value[r < 2.85].max() == 0
@@ -186,6 +193,12 @@ def test_structure_counts_what_is_there(tmp_path: Path) -> None:
     rdf = rows.filter((pl.col("pair") == "pyr-bf4") & (pl.col("quantity") == "rdf"))
     assert abs(rdf["r_A"][int(rdf["value"].arg_max() or 0)] - 3.0) < 0.11
     assert {"pyr-pyr", "bf4-bf4", "N-F"} <= set(rows["pair"])
+    at_cut = found["coordination"].filter(quantity="coordination_number", pair="pyr-bf4").row(0, named=True)
+    assert at_cut["value"] == pytest.approx(1) and 3.1 < at_cut["cut_A"] < 7
+    assert at_cut["frames"] == 200 and at_cut["interval_ps"] == pytest.approx(SAVE_FS / 1000)
+    lifetime = found["kinetics"].filter(quantity="contact_lifetime").row(0, named=True)
+    assert lifetime["value"] is None and lifetime["events"] == 0 and "longer than the run" in lifetime["reason"]
+    assert lifetime["ci95_low"] > 200 * SAVE_FS / 1000
 
 
 def small(topology: Topology) -> np.ndarray:
@@ -212,6 +225,9 @@ def test_a_run_that_broke_in_nvt_keeps_its_numbers_and_says_how_it_ended(tmp_pat
         assert row["ci95_low_m2_s"] < row["diffusion_m2_s"] < row["ci95_high_m2_s"]
         assert row["diffusion_m2_s"] == pytest.approx(D_M2_S[name], rel=0.4)
     assert found["structure"]["value"].is_finite().all()
+    for name in ("structure", "coordination", "kinetics"):
+        assert found[name]["reason"].str.starts_with("run ended: nan at 50 ps").all(), name
+    assert not found["coordination"]["converged"].any()
     survival = found["survival"].row(0, named=True)
     assert (survival["planned_ps"], survival["survived_ps"]) == (70.0, 50.0)
     assert (survival["end"], survival["detail"]) == ("nan", "forces at step 20000")
@@ -236,7 +252,8 @@ def test_a_run_that_broke_at_once_still_has_its_rows(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", None, n_density=0, end="error", detail="x", survived_ps=0.0)
     found = measure_liquid.measure(folder)
     assert {name: len(table) for name, table in found.items()} == {
-        "density": 1, "diffusion": 2, "conductivity": 1, "onsager": 3, "viscosity": 1, "structure": 0, "survival": 1,
+        "density": 1, "diffusion": 2, "conductivity": 1, "onsager": 3, "viscosity": 1, "survival": 1,
+        "structure": 0, "coordination": 0, "conformers": 0, "kinetics": 0,
     }  # fmt: skip
     assert found["density"]["reason"][0] == "run ended: error at 0 ps; no NPT survived"
 

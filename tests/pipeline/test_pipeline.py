@@ -14,8 +14,8 @@ STAGES = (
     "TRAIN_DEEPMD", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
 )  # fmt: skip
 TABLES = (
-    "cost", "curves", "dataset", "density", "diffusion", "errors", "labels", "pareto", "sampling", "scan", "structure",
-    "survival", "verdicts", "versions",
+    "conformers", "coordination", "cost", "curves", "dataset", "density", "diffusion", "errors", "kinetics", "labels",
+    "pareto", "sampling", "scan", "structure", "survival", "verdicts", "versions",
 )  # fmt: skip
 # Columns that say how long something took, or how fast: they differ between runs of the same study.
 TIMINGS = {
