@@ -114,21 +114,17 @@ def table_errors(t: Tables, style: ilf.Style) -> Row:
 
 
 def table_coordination(t: Tables) -> Row | None:
-    """Return the coordination numbers, run by run."""
-    rows = t["structure"].filter(pl.col("quantity") == "coordination").to_dicts()
+    """Return the coordination numbers at the first minimum of g(r), run by run."""
+    rows = t["coordination"].filter(pl.col("quantity") == "coordination_number").to_dicts()
     if not rows:
         return None
-    body = [
-        [
-            r["run_id"],
-            r["pair"],
-            number(r["r_A"]),
-            number(r["value"])
-            + (f" ± {number(1.96 * r['standard_error'], 2)}" if r["standard_error"] is not None else " (no error bar)"),
-        ]
-        for r in rows
-    ]
-    return {"head": ["run", "pair", "out to r (Å)", "neighbours (95 %)"], "rows": body}
+    body = []
+    for r in rows:
+        ends = "" if r["ci95_low"] is None else f" [{number(r['ci95_low'])}, {number(r['ci95_high'])}]"
+        value = "–" if r["value"] is None else number(r["value"]) + ends
+        cut = "–" if r["cut_A"] is None else number(r["cut_A"])
+        body.append([r["run_id"], r["pair"], cut, value, "converged" if r["converged"] else r["reason"]])
+    return {"head": ["run", "pair", "first minimum (Å)", "neighbours within it (95 %)", "converged"], "rows": body}
 
 
 def table_pareto(t: Tables, style: ilf.Style) -> Row | None:

@@ -397,7 +397,7 @@ def write_run(
         "frames": 500, "interval_ps": 0.4,
     }  # fmt: skip
     named = {
-        "coordination": {"quantity": "first_minimum", "pair": f"{cation}-{anion}", "state": None, "cut_A": 7.4},
+        "coordination": {"quantity": "coordination_number", "pair": f"{cation}-{anion}", "state": None, "cut_A": 7.4},
         "conformers": {"species": cation, "feature": "C-C-C-C", "quantity": "population", "state": "gauche"},
         "kinetics": {
             "quantity": "transition_rate", "pair": f"{cation}-{anion}", "state_from": "2 anions",
