@@ -2,7 +2,7 @@
 """Gather everything a study produced into tables and a report: which model may be trusted, at what cost.
 
 Reads the plan and the results of every task; writes tables/*.parquet and tables/*.csv, and report.html, one
-file that opens offline. Nothing is dropped: failed labels, broken runs and missing measurements are rows with
+file that opens offline, with the liquid of one run in it, which liquid.svg shows too. Nothing is dropped: failed labels, broken runs and missing measurements are rows with
 their reason, and a planned run without results is a survival row with end "missing".
 
 A folder that is not there counts as empty, since a stage may have had nothing to do. The same input gives the
@@ -21,6 +21,7 @@ from typing import Any
 import polars as pl
 
 import il_pareto
+import il_picture
 import il_report
 import il_summary as ils
 import il_task
@@ -407,8 +408,16 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
         ),
         "models": models,
         "delivered": delivered,
+        "view": picture(t, args.runs),
     }
     return t, extra
+
+
+def picture(t: dict[str, pl.DataFrame], runs: Path | None) -> dict[str, Any] | None:
+    """Return the frames of the run that is shown in the report, None where no run left any."""
+    folders = {json.loads(path.read_text())["id"]: path.parent for path in find(runs, "run.json")}
+    chosen = [folders[key] for key in il_picture.choose(t["survival"], t["summary"]) if key in folders]
+    return next((view for folder in chosen if (view := il_picture.read(folder))), None)
 
 
 def write_table(frame: pl.DataFrame, name: str, folder: Path) -> None:
@@ -429,6 +438,8 @@ def compare(args: argparse.Namespace) -> None:
     for name, frame in tables.items():
         write_table(frame, name, folder)
     (args.outdir / "report.html").write_text(il_report.page(tables, extra), encoding="utf-8")
+    if extra["view"]:
+        (args.outdir / "liquid.svg").write_text(il_picture.still(extra["view"]), encoding="utf-8")
 
 
 def main(argv: list[str] | None = None) -> int:

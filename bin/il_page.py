@@ -42,6 +42,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .asked dt { font-weight: 600; } .asked dd { margin: 0; max-width: 96ch; }
 .say { font-size: 18px; line-height: 1.5; max-width: 88ch; margin: 12px 0 18px; padding: 12px 18px; background: var(--tint);
   border-left: 4px solid var(--accent); border-radius: 4px; }
+.say p { margin: 4px 0; }
 .short { display: grid; grid-template-columns: max-content 1fr; gap: 11px 20px; margin: 14px 0 6px; }
 .short dt { font-weight: 650; }
 .short dd { margin: 0; max-width: 94ch; }
@@ -60,6 +61,17 @@ td.n { white-space: nowrap; }
 @media (hover: none), print { .modebar { display: none; } }
 details { margin: 10px 0 4px; }
 summary { cursor: pointer; color: var(--accent); font-weight: 550; }
+.liquid { max-width: 900px; }
+.liquid canvas { width: 100%; aspect-ratio: 880 / 560; touch-action: pan-y; cursor: grab; display: block; border-radius: 6px; }
+.liquid svg { width: 100%; height: auto; display: block; }
+.liquid.live svg { display: none; }
+.controls { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 14px; font-size: 14px; }
+.controls input { flex: 1 1 180px; accent-color: var(--accent); }
+.controls button, .controls select { font: inherit; color: var(--ink); background: var(--tint); border: 1px solid var(--line);
+  border-radius: 5px; padding: 3px 12px; cursor: pointer; }
+.controls output { min-width: 9ch; font-variant-numeric: tabular-nums; }
+.key span { display: inline-block; margin-right: 14px; }
+.key i { display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 5px; border: 1px solid #7a7a7a; }
 pre { font-size: 13px; background: var(--tint); padding: 14px; border-radius: 6px; overflow-x: auto; }
 .none { color: var(--soft); font-style: italic; }
 @media screen and (max-width: 960px) {
@@ -74,7 +86,8 @@ pre { font-size: 13px; background: var(--tint); padding: 14px; border-radius: 6p
 @media print {
   :root { --ink: #000; --soft: #333; --line: #bbb; --page: #fff; --card: #fff; --tint: #f3f3f3;
     --warn: #fff6e0; }
-  nav { display: none; }
+  nav, .liquid canvas, .controls { display: none; }
+  .liquid.live svg { display: block; }
   main { margin: 0; padding: 0; max-width: none; }
   section { border: 0; padding: 0; }
   figure, tr, .see, .short dd { break-inside: avoid; }
@@ -111,6 +124,151 @@ const seen = new IntersectionObserver((entries) => entries.forEach((e) => {
 }), { rootMargin: "0px 0px -70% 0px" });
 document.querySelectorAll("section").forEach((s) => seen.observe(s));
 document.documentElement.dataset.ready = "yes";
+"""
+
+# The liquid, drawn on a plain canvas: far things first. Positions are 1/100 A.
+VIEWER = """
+const view = JSON.parse(document.getElementById("liquid-data").textContent);
+if (view) {
+  const bytes = Uint8Array.from(atob(view.positions), (c) => c.charCodeAt(0));
+  const places = new Int16Array(bytes.buffer), n = view.elements.length, frames = view.time_ps.length;
+  const holder = document.getElementById("liquid-view"), canvas = document.createElement("canvas");
+  canvas.tabIndex = 0;
+  canvas.setAttribute("aria-label", view.title + ": drag or use the arrow keys to turn");
+  holder.prepend(canvas);
+  holder.classList.add("live");
+  const pen = canvas.getContext("2d"), slider = document.getElementById("liquid-time");
+  const clock = document.getElementById("liquid-clock"), play = document.getElementById("liquid-play");
+  const paint = document.getElementById("liquid-colour");
+  const ions = [...new Set(view.ions)];
+  const mix = (hex, f) => "#" + [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16))
+    .map((x) => Math.round(f > 0 ? x + (255 - x) * f : x * (1 + f)).toString(16).padStart(2, "0")).join("");
+  const sprites = {};
+  const sprite = (colour) => {
+    if (sprites[colour]) return sprites[colour];
+    const ball = document.createElement("canvas"), p = ball.getContext("2d");
+    ball.width = ball.height = 96;
+    const shine = p.createRadialGradient(34, 30, 2, 44, 42, 62);
+    shine.addColorStop(0, mix(colour, 0.75));
+    shine.addColorStop(0.45, colour);
+    shine.addColorStop(1, mix(colour, -0.55));
+    p.fillStyle = shine;
+    p.beginPath();
+    p.arc(48, 48, 47, 0, 2 * Math.PI);
+    p.fill();
+    return (sprites[colour] = ball);
+  };
+  const colourOf = (i) => paint.value === "ion" ? view.ion_colours[ions.indexOf(view.ions[i]) % view.ion_colours.length]
+    : view.looks[view.elements[i]].colour;
+  const key = () => {
+    const names = paint.value === "ion" ? ions : Object.keys(view.looks);
+    document.getElementById("liquid-key").replaceChildren(...names.map((name) => {
+      const item = document.createElement("span"), dot = document.createElement("i");
+      const i = (paint.value === "ion" ? view.ions : view.elements).indexOf(name);
+      dot.style.background = colourOf(i);
+      item.append(dot, name);
+      return item;
+    }));
+  };
+  let frame = 0, tilt = [...view.tilt], timer = null;
+  const draw = () => {
+    const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
+    if (!width) return;
+    canvas.width = width * ratio;
+    canvas.height = height * ratio;
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.lineCap = "round";
+    const box = view.edges_A[frame], diagonal = Math.hypot(...box);
+    const [cx, sx, cy, sy] = [Math.cos(tilt[0]), Math.sin(tilt[0]), Math.cos(tilt[1]), Math.sin(tilt[1])];
+    const seen = (px, py, pz) => {
+      const [x, y, z] = [px - box[0] / 2, py - box[1] / 2, pz - box[2] / 2];
+      const u = x * cy + z * sy, w = z * cy - x * sy, v = y * cx - w * sx, q = y * sx + w * cx;
+      const depth = view.distance * diagonal - q, scale = 0.98 * Math.min(height, 0.8 * width) * view.distance / depth;
+      return [width / 2 + u * scale, height / 2 - v * scale, depth, scale];
+    };
+    const at = [], things = [], start = 3 * n * frame;
+    for (let i = 0; i < n; i++) {
+      const k = start + 3 * i;
+      at.push(seen(places[k] / 100, places[k + 1] / 100, places[k + 2] / 100));
+      things.push([at[i][2], i, -1]);
+    }
+    for (const [i, j] of view.bonds) {
+      const middle = (at[i][2] + at[j][2]) / 2;
+      things.push([Math.max(at[i][2], middle) + 0.01, i, j], [Math.max(at[j][2], middle) + 0.01, j, i]);
+    }
+    const corners = [...Array(8).keys()].map((k) => seen(box[0] * (k >> 2), box[1] * ((k >> 1) & 1), box[2] * (k & 1)));
+    for (let a = 0; a < 8; a++) for (const b of [a ^ 1, a ^ 2, a ^ 4]) if (a < b) {
+      const far = Math.max(corners[a][2], corners[b][2]) > (view.distance + 0.3) * diagonal;
+      things.push([far ? 1e9 : (corners[a][2] + corners[b][2]) / 2, corners[a], corners[b]]);
+    }
+    things.sort((a, b) => b[0] - a[0]);
+    for (const [, a, b] of things) {
+      pen.beginPath();
+      if (Array.isArray(a)) {
+        pen.strokeStyle = "#7a7a7a";
+        pen.lineWidth = 1;
+        pen.moveTo(a[0], a[1]);
+        pen.lineTo(b[0], b[1]);
+        pen.stroke();
+      } else if (b < 0) {
+        const radius = view.looks[view.elements[a]].radius_A * at[a][3];
+        pen.drawImage(sprite(colourOf(a)), at[a][0] - radius, at[a][1] - radius, 2 * radius, 2 * radius);
+      } else {
+        pen.strokeStyle = mix(colourOf(a), -0.25);
+        pen.lineWidth = 0.11 * (at[a][3] + at[b][3]);
+        pen.moveTo(at[a][0], at[a][1]);
+        pen.lineTo((at[a][0] + at[b][0]) / 2, (at[a][1] + at[b][1]) / 2);
+        pen.stroke();
+      }
+    }
+    slider.value = frame;
+    clock.textContent = view.time_ps[frame].toPrecision(3) + " ps";
+  };
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "Play";
+  };
+  play.addEventListener("click", () => {
+    if (timer) return stop();
+    play.textContent = "Pause";
+    timer = setInterval(() => {
+      frame = (frame + 1) % frames;
+      draw();
+    }, 90);
+  });
+  slider.max = frames - 1;
+  slider.addEventListener("input", () => {
+    frame = Number(slider.value);
+    draw();
+  });
+  paint.addEventListener("change", () => {
+    key();
+    draw();
+  });
+  let held = null;
+  canvas.addEventListener("pointerdown", (e) => {
+    held = [e.clientX, e.clientY];
+    canvas.setPointerCapture(e.pointerId);
+  });
+  canvas.addEventListener("pointermove", (e) => {
+    if (!held) return;
+    tilt = [tilt[0] + (e.clientY - held[1]) / 150, tilt[1] + (e.clientX - held[0]) / 150];
+    held = [e.clientX, e.clientY];
+    draw();
+  });
+  for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { held = null; });
+  canvas.addEventListener("keydown", (e) => {
+    const turn = { ArrowLeft: [0, -0.1], ArrowRight: [0, 0.1], ArrowUp: [-0.1, 0], ArrowDown: [0.1, 0] }[e.key];
+    if (!turn) return;
+    e.preventDefault();
+    tilt = [tilt[0] + turn[0], tilt[1] + turn[1]];
+    draw();
+  });
+  new ResizeObserver(draw).observe(canvas);
+  key();
+  draw();
+}
 """
 
 TEMPLATE = """
@@ -152,7 +310,7 @@ TEMPLATE = """
 {% endfor %}</dl>
 
 <section id="verdicts"><h2>In short</h2>
-<p class="say">{{ recommendation[0] }} {{ recommendation[1] }}</p>
+<div class="say"><p>{{ recommendation[0] }}</p><p>{{ recommendation[1] }}</p></div>
 <dl class="short">{% for heading, text in in_short %}<dt>{{ heading }}</dt>
 <dd{% if heading == "Read with care" %} class="care"{% endif %}>{% for line in text %}<div>{{ line
   }}</div>{% endfor %}</dd>
@@ -169,6 +327,16 @@ converged. Without a reference, a larger value is not a better one, so nobody wi
   v.table.rows|length }})</summary>{{ table(v.table, "verdicts") }}</details>
 {% else %}<p class="none">No two models could be compared.</p>{% endfor %}
 </section>
+
+<section id="liquid"><h2>The liquid</h2>
+{% if liquid %}<p class="see">{{ liquid.title }}: run {{ liquid.run_id }}, {{ liquid.time_ps|length }} frames of its last phase. Ions are
+whole and drawn in the box by their centres{% if liquid.left_out %}; {{ liquid.left_out }}{% endif %}. Drag to turn.</p>
+<div class="liquid" id="liquid-view">{{ still|safe }}</div>
+<div class="controls liquid"><button id="liquid-play" type="button">Play</button>
+<input id="liquid-time" type="range" min="0" value="0" aria-label="time"><output id="liquid-clock"></output>
+<label>colour by <select id="liquid-colour"><option value="element">element</option><option value="ion">ion</option></select></label></div>
+<p class="see key" id="liquid-key"></p>
+{% else %}<p class="none">No run left a trajectory to draw.</p>{% endif %}</section>
 
 <section id="density"><h2>Density</h2>
 <p class="see">Mean density at constant pressure with its 95 % interval. Grey: the reference and its range.
@@ -278,13 +446,15 @@ jackknife); neighbouring points are correlated, so that interval is a lower boun
 <details><summary>The study, as it was planned</summary><pre>{{ settings }}</pre></details></section>
 </main>
 <script id="figures" type="application/json">{{ figures|safe }}</script>
+<script id="liquid-data" type="application/json">{{ liquid_data|safe }}</script>
+<script>{{ viewer|safe }}</script>
 <script>{{ script|safe }}</script>
 </body>
 </html>
 """
 
 SECTIONS = (
-    ("verdicts", "Verdicts"), ("density", "Density"), ("diffusion", "Diffusion"), ("structure", "Structure"),
+    ("verdicts", "Verdicts"), ("liquid", "The liquid"), ("density", "Density"), ("diffusion", "Diffusion"), ("structure", "Structure"),
     ("errors", "Errors"), ("scan", "Volume scan"), ("curves", "Learning curves"), ("survival", "Survival"),
     ("cost", "Cost"), ("failures", "Failures"), ("dataset", "Training data"), ("references", "References"),
     ("methods", "Models and settings"),
@@ -295,8 +465,10 @@ def render(content: dict[str, Any], figures: dict[str, Any]) -> str:
     """Return the page: ``content`` fills the template, ``figures`` are plotly's data and layout by element
     id."""
     specs = json.dumps(figures, cls=PlotlyJSONEncoder, sort_keys=True, separators=(",", ":"))
+    liquid = json.dumps(content["liquid"], sort_keys=True, separators=(",", ":"))
     environment = jinja2.Environment(autoescape=True, trim_blocks=False, undefined=jinja2.StrictUndefined)
     return environment.from_string(TEMPLATE).render(
-        **content, sections=SECTIONS, style=STYLE, script=SCRIPT, max_rows=MAX_ROWS,
+        **content, sections=SECTIONS, style=STYLE, script=SCRIPT, max_rows=MAX_ROWS, viewer=VIEWER,
         plotly=plotly.offline.get_plotlyjs(), figures=specs.replace("<", "\\u003c"),
+        liquid_data=liquid.replace("<", "\\u003c"),
     )  # fmt: skip

@@ -8,6 +8,7 @@ import polars as pl
 
 import il_figures as ilf
 import il_page
+import il_picture
 import il_recommendation
 import il_summary as ils
 from il_words import (
@@ -359,6 +360,8 @@ def page(t: Tables, extra: Row) -> str:
         "curves": figure("curves", ilf.figure_curves(t, style)),
         "survival": figure("survival", ilf.figure_survival(t, style)),
         "cost": (figure("cost", ilf.figure_cost(t)), costs, sums),
+        "liquid": extra["view"],
+        "still": il_picture.still(extra["view"]) if extra["view"] else "",
         "pareto": (figure("pareto", ilf.figure_pareto(t, style)), table_pareto(t, style)),
         "recommendation": il_recommendation.recommend(t),
         "failures": table_failures(t, extra),

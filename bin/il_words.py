@@ -53,10 +53,10 @@ def measured(row: Row) -> str:
     if row["value"] is None:
         return "no value"
     if row["ci95_low"] is None:
-        return f"{number(row['value'] * factor)} {unit} (no error bar)"
+        return f"{number(row['value'] * factor)} {'× ' if unit.startswith('10') else ''}{unit} (no error bar)"
     half = factor * (row["ci95_high"] - row["ci95_low"]) / 2
     value, error = rounded([row["value"] * factor, half], half)
-    return f"{value} ± {error} {unit}"
+    return f"({value} ± {error}) × {unit}" if unit.startswith("10") else f"{value} ± {error} {unit}"
 
 
 def interval(row: Row, value: str, low: str, high: str) -> str:
@@ -65,10 +65,10 @@ def interval(row: Row, value: str, low: str, high: str) -> str:
     if row[value] is None:
         return "–"
     if row[low] is None:
-        return f"{number(row[value] * factor)} {unit} (no interval)"
+        return f"{number(row[value] * factor)} {'× ' if unit.startswith('10') else ''}{unit} (no interval)"
     v, a, b = (row[c] * factor for c in (value, low, high))
     words = rounded([v, a, b], max((b - a) / 2, 1e-12))
-    return f"{words[0]} [{words[1]}, {words[2]}] {unit}"
+    return f"{words[0]} [{words[1]}, {words[2]}] {'× ' if unit.startswith('10') else ''}{unit}"
 
 
 def theory(labels: Row) -> str:

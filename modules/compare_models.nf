@@ -17,10 +17,11 @@ process COMPARE_MODELS {
     output:
     path 'report.html', emit: report
     path 'tables',      emit: tables
+    path 'liquid.svg',  emit: picture, optional: true
 
     script:
     """
-    # bin: il_figures.py il_page.py il_pareto.py il_recommendation.py il_report.py il_summary.py il_task.py il_theory.py il_verdicts.py il_words.py
+    # bin: il_figures.py il_page.py il_pareto.py il_picture.py il_recommendation.py il_report.py il_summary.py il_task.py il_theory.py il_topology.py il_trajectory.py il_verdicts.py il_words.py
     compare_models.py --plan ${plan} --labels labels --sampling sampling --dataset ${dataset} \\
         --models models --evaluations evaluations --runs runs --measures measures --tasks tasks --outdir .
     """

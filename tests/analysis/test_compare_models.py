@@ -7,12 +7,16 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import polars as pl
 import pytest
 
 import compare_models
+import il_picture
+import il_trajectory
+from il_topology import Topology
 
 T = 430.0
 DENSITY = {"pyr14bf4": 1070.0, "pyr14tfsi": 1300.0}  # the references
@@ -279,6 +283,22 @@ def write_model(
     ).write_parquet(evaluation / "parity.parquet")
 
 
+def write_trajectory(folder: Path, rng: np.random.Generator) -> None:
+    """Write three ion pairs of lithium and BF4 that cross the walls of their box."""
+    side, legs = 9.0, np.array([[0, 0, 0], [0.8, 0.8, 0.8], [0.8, -0.8, -0.8], [-0.8, 0.8, -0.8], [-0.8, -0.8, 0.8]])
+    bf4 = {"name": "bf4", "count": 3, "charge": -1, "elements": ["B", "F", "F", "F", "F"], "masses_u": [10.8] + 4 * [19.0],
+           "bonds": [[0, 1], [0, 2], [0, 3], [0, 4]]}  # fmt: skip
+    li = {"name": "li", "count": 3, "charge": 1, "elements": ["Li"], "masses_u": [6.9], "bonds": []}
+    Topology("libf4", [li, bf4]).save(folder / "topology.json")
+    start, speed = rng.uniform(0, side, (6, 3)), rng.normal(0, 0.7, (6, 3))
+    writer = il_trajectory.Writer(folder / "nvt.xtc")
+    for i in range(20):
+        centres = start + speed * i
+        atoms = np.concatenate([centres[:3], *(c + legs for c in centres[3:])]) % side
+        writer.write(atoms[None], np.full((1, 3), side), np.array([i]), np.array([i * 0.5]))
+    writer.close()
+
+
 def write_run(
     root: Path,
     rng: np.random.Generator,
@@ -316,9 +336,12 @@ def write_run(
         "n_atoms": 290,
         "dtype": "float32",
         "device": "cpu",
+        "save_every_fs": 500.0,
         "atom_steps_per_s": {"mace": 1000.0, "deepmd": 6600.0, "classical": 4e5}[framework],
     }
     (folder / "run.json").write_text(json.dumps(run | end))
+    if replica == 1:
+        write_trajectory(folder, rng)
     base = {
         "run_id": run_id,
         "liquid": liquid,
@@ -572,6 +595,53 @@ def test_no_plan_is_one_clear_line(
     ]
 
 
+# --- The picture ---
+
+
+def test_the_picture_has_whole_ions_in_the_box(result: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    root.mkdir()
+    write_trajectory(root, np.random.default_rng(1))
+    run = {
+        "id": "x",
+        "liquid": "libf4",
+        "model": "clp",
+        "dataset": None,
+        "temperature_K": 430.0,
+        "save_every_fs": 500.0,
+    }
+    (root / "run.json").write_text(json.dumps(run))
+    view = il_picture.read(root)
+    places = il_picture.positions_of(view)
+    assert places.shape == (20, 18, 3) and view["time_ps"][:3] == [0.0, 0.5, 1.0] and len(view["bonds"]) == 12
+    for i, j in view["bonds"]:
+        lengths = np.linalg.norm(places[:, i] - places[:, j], axis=1)
+        assert np.allclose(lengths, 0.8 * math.sqrt(3), atol=0.05)
+    centres = [places[:, [i]].mean(axis=1) for i in range(3)] + [places[:, 3 + 5 * i] for i in range(3)]
+    assert all(((c > -0.1) & (c < 9.1)).all() for c in centres)
+    still = ElementTree.fromstring(il_picture.still(view))
+    assert len(still.findall(".//{*}circle")) == 18 and len(still.findall(".//{*}line")) == 2 * 12 + 12
+    assert (result / "liquid.svg").read_text() in (result / "report.html").read_text()
+
+
+def test_a_big_box_is_drawn_in_part_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    methane = {"name": "ch4", "count": 40, "charge": 0, "elements": ["C", "H", "H", "H", "H"], "masses_u": [12.0] + [1.0] * 4,
+               "bonds": [[0, 1], [0, 2], [0, 3], [0, 4]]}  # fmt: skip
+    topology = Topology("x", [methane])
+    places = np.repeat(np.random.default_rng(1).uniform(0, 20, (40, 1, 3)), 5, axis=1).reshape(200, 3)
+    edges = np.full(3, 20.0)
+    for most, count, words in (
+        (200, 200, None),
+        (100, 40, "hydrogen atoms are not drawn"),
+        (30, 30, "nearest to the centre"),
+    ):
+        monkeypatch.setattr(il_picture, "MOST_ATOMS", most)
+        chosen, left_out = il_picture.some_atoms(topology, places, edges)
+        assert len(chosen) == count and (left_out is None if words is None else words in left_out)
+    away = np.linalg.norm(places - 10, axis=1)[::5]
+    assert set(topology.molecule[chosen]) == set(np.argsort(away)[:30])
+
+
 # --- The page ---
 
 
@@ -626,6 +696,8 @@ def test_page_opens_in_a_browser(result: Path, tmp_path: Path) -> None:
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert not console, console
     assert 'data-ready="yes"' in done.stdout
+    assert re.search(r'id="liquid-view"[^>]*class="liquid live"|class="liquid live"[^>]*id="liquid-view"', done.stdout)
+    assert re.search(r'<output id="liquid-clock">0', done.stdout)
     drawn = set(re.findall(r'<div id="fig-(\w+)"[^>]*class="[^"]*js-plotly-plot', done.stdout))
     wanted = {
         "density",
