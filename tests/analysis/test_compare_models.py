@@ -595,6 +595,22 @@ def test_no_plan_is_one_clear_line(
     ]
 
 
+def test_quartiles_become_a_95_percent_range(tmp_path: Path) -> None:
+    header = "liquid,property,species,temperature_K,value,unit,low,high,n,source,second_hand"
+    lines = [
+        "x,density,,300,100,kg/m3,99,102,9,lab: median and quartiles; interpolated,false",
+        "x,density,,310,100,kg/m3,100,100,1,lab: median and quartiles,false",
+        "x,density,,320,100,kg/m3,99,102,1,own,false",
+    ]
+    (tmp_path / "references.csv").write_text("\n".join([header, *lines]))
+    found = compare_models.read_references(tmp_path).sort("temperature_K").select("low", "high").rows()
+    half = 3 * 1.959964 / 1.349  # as wide for 95 % of normal data sets as their quartiles say
+    assert found[0] == pytest.approx((100 - half, 100 + half), rel=1e-4)
+    assert found[1] == (None, None) and found[2] == (99, 102)
+    sample = np.random.default_rng(1).normal(100, 2, 100_000)
+    assert np.diff(np.quantile(sample, [0.25, 0.75]))[0] == pytest.approx(2 * compare_models.QUARTILES, rel=0.01)
+
+
 # --- The picture ---
 
 
