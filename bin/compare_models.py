@@ -288,7 +288,7 @@ def cost_and_versions(tasks: list[dict[str, Any]]) -> tuple[pl.DataFrame, pl.Dat
 
 
 def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
-    """Bring the measurements of density or diffusion into the common form that `il_summary` combines."""
+    """Bring the measurements of a property of the liquid into the common form that `il_summary` combines."""
     if quantity == "density":
         return frame.with_columns(
             value="density_kg_m3",
@@ -297,13 +297,16 @@ def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
             correction=pl.lit(None, F),
             species=pl.lit(None, S),
         )
-    half = (pl.col("ci95_high_m2_s") - pl.col("ci95_low_m2_s")) / (2 * iv.Z95)
-    return frame.with_columns(
-        value="diffusion_m2_s",
-        standard_error=half,
-        dof=pl.lit(math.inf),
-        correction="finite_size_correction_m2_s",
-    )
+    value, ends = {
+        "diffusion": ("diffusion_m2_s", "m2_s"),
+        "conductivity": ("conductivity_s_m", "s_m"),
+        "viscosity": ("viscosity_pa_s", "pa_s"),
+    }[quantity]
+    half = (pl.col(f"ci95_high_{ends}") - pl.col(f"ci95_low_{ends}")) / (2 * iv.Z95)
+    frame = frame.with_columns(value=value, standard_error=half, dof=pl.lit(math.inf))
+    if quantity == "diffusion":
+        return frame.with_columns(correction="finite_size_correction_m2_s")
+    return frame.with_columns(correction=pl.lit(None, F), species=pl.lit(None, S))
 
 
 def judge(
@@ -322,7 +325,7 @@ def judge(
 
     summary: list[ils.Row] = []
     verdicts: list[ils.Row] = []
-    for quantity in ("density", "diffusion"):
+    for quantity in ils.LIQUID_UNITS:
         rows, items = ils.summarise_runs(run_rows(tables[quantity], quantity), quantity, references)
         summary += rows
         verdicts += ils.judge(sorted(items, key=place), quantity)

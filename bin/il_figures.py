@@ -136,11 +136,15 @@ def error_bar(
 
 
 def figure_liquid(t: Tables, extra: Row, style: Style, quantity: str) -> go.Figure | None:
-    """Density or diffusion: a panel per liquid, temperature and species, a point per model and dataset."""
+    """A property of the liquid: a panel per liquid, temperature and species, a point per model and dataset."""
     summary = t["summary"].filter(pl.col("property") == quantity)
     if not summary.height:
         return None
-    column, factor = {"density": ("density_kg_m3", 1.0), "diffusion": ("diffusion_m2_s", 1e12)}[quantity]
+    column = {"density": "density_kg_m3", "diffusion": "diffusion_m2_s", "conductivity": "conductivity_s_m",
+              "viscosity": "viscosity_pa_s"}[quantity]  # fmt: skip
+    factor, unit = UNITS[ils.LIQUID_UNITS[quantity]]
+    if not summary["value"].drop_nulls().len():
+        return None
     runs = t[quantity].filter(pl.col(column).is_not_null())
     states = summary.select("liquid", "temperature_K", "species").unique(maintain_order=True).to_dicts()
     figure, at = panels([state_name(s) for s in states], 3, 380)
@@ -234,7 +238,7 @@ def figure_liquid(t: Tables, extra: Row, style: Style, quantity: str) -> go.Figu
     if quantity == "density":
         figure.update_yaxes(title="density (kg/m³)", tickformat="d")
     else:
-        figure.update_yaxes(title="D (10⁻¹² m²/s)", **log_axis(ends))
+        figure.update_yaxes(title=f"{'D' if quantity == 'diffusion' else quantity} ({unit})", **log_axis(ends))
     return finish(figure, margin={"l": 80, "r": 20, "t": 40, "b": 90})
 
 
@@ -292,16 +296,26 @@ def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
     return finish(figure, margin={"l": 70, "r": 20, "t": 75, "b": 50}, showlegend=True)
 
 
-def figure_structure(t: Tables, style: Style) -> go.Figure | None:
-    """Radial distribution functions: one panel per liquid, temperature and pair, models overlaid."""
-    rdf = t["structure"].filter(pl.col("quantity") == "rdf")
+# quantity: axis, title of the axis, title of the values, how values are drawn
+CURVES = {
+    "rdf": ("r_A", "r (Å)", "g(r)"),
+    "structure_factor_xray": ("q_per_A", "q (1/Å)", "S(q), X-rays"),
+    "structure_factor_neutron": ("q_per_A", "q (1/Å)", "S(q), neutrons"),
+    "torsion": ("angle_deg", "torsion (°)", "density (1/°)"),
+}
+
+
+def figure_structure(t: Tables, style: Style, quantity: str = "rdf") -> go.Figure | None:
+    """Curves of one quantity of `CURVES`: a panel per liquid, temperature and pair, models overlaid."""
+    axis, title, values = CURVES[quantity]
+    rdf = t["structure"].filter(pl.col("quantity") == quantity, pl.col("value").is_not_null())
     if not rdf.height:
         return None
     # Runs of a group are averaged bin by bin for the curve; every run is in the table.
     mean = (
-        rdf.group_by("liquid", "temperature_K", "pair", "model", "dataset", "r_A")
+        rdf.group_by("liquid", "temperature_K", "pair", "model", "dataset", axis)
         .agg(pl.col("value").mean())
-        .sort("liquid", "temperature_K", "pair", "model", "dataset", "r_A")
+        .sort("liquid", "temperature_K", "pair", "model", "dataset", axis)
     )
     states = (
         mean.select("liquid", "temperature_K", "pair")
@@ -315,8 +329,8 @@ def figure_structure(t: Tables, style: Style) -> go.Figure | None:
         here = mean.filter(pl.col(c) == v for c, v in state.items())
         for key, name, part in style.groups(here):
             figure.add_scatter(
-                x=[round(x, 4) for x in part["r_A"]],
-                y=[round(y, 4) for y in part["value"]],
+                x=[round(x, 4) for x in part[axis]],
+                y=[float(f"{y:.4g}") for y in part["value"]],
                 mode="lines",
                 name=name,
                 legendgroup=name,
@@ -325,9 +339,10 @@ def figure_structure(t: Tables, style: Style) -> go.Figure | None:
                 **at(i),
             )
             seen.add(name)
-        figure.add_hline(y=1, line={"color": REFERENCE, "width": 1, "dash": "dot"}, **at(i))
-    figure.update_xaxes(title="r (Å)")
-    figure.update_yaxes(title="g(r)", rangemode="tozero")
+        if quantity != "torsion":
+            figure.add_hline(y=1, line={"color": REFERENCE, "width": 1, "dash": "dot"}, **at(i))
+    figure.update_xaxes(title=title)
+    figure.update_yaxes(title=values, rangemode="tozero")
     return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
 
 
@@ -602,11 +617,13 @@ def figure_pareto(t: Tables, style: Style) -> go.Figure | None:
     rows = t["pareto"].filter(pl.col("error").is_not_null() & pl.col("total_core_h").is_not_null())
     if not rows.height:
         return None
-    order = {"density": 0, "diffusion": 1, "force_rmse": 2}
+    order = {name: i for i, name in enumerate((*ils.LIQUID_UNITS, "force_rmse"))}
     states = rows.select("property", "liquid", "temperature_K", "species").unique().to_dicts()
     states.sort(key=lambda s: (order[s["property"]], s["liquid"], s["temperature_K"] or 0.0, s["species"] or ""))
-    names = {"density": "density", "diffusion": "diffusion", "force_rmse": "forces"}
-    titles = [f"{names[s['property']]} · {'all liquids' if s['liquid'] == 'all' else state_name(s)}" for s in states]
+    titles = [
+        f"{s['property'].replace('force_rmse', 'forces')} · {'all liquids' if s['liquid'] == 'all' else state_name(s)}"
+        for s in states
+    ]
     figure, at = panels(titles, 3, 350)
     accelerated = rows.filter(pl.col("total_gpu_h") > 0).height > 0
     seen: set[str] = set()

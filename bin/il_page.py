@@ -352,13 +352,25 @@ not converged. The correction for the size of the box is in the table, where the
 {{ plot(diffusion[0], "Diffusion coefficient of each ion and model") }}
 <details open><summary>Values</summary>{{ table(diffusion[1], "summary") }}</details></section>
 
-<section id="structure"><h2>Structure</h2>
-<p class="see">Radial distribution functions, models overlaid. Curves that lie on each other mean the same
-  neighbours at the same distance. The
-curves are means over the runs; the errors of every run are in tables/structure.csv.</p>
-{{ plot(structure[0], "Radial distribution functions") }}
-{% if structure[1] %}<details><summary>Coordination numbers</summary>{{ table(structure[1], "structure")
+<section id="transport"><h2>Conductivity and viscosity</h2>
+<p class="see">Conductivity from the collective displacement of all charges (Einstein), beside what independent ions of
+the same diffusion would give (Nernst-Einstein); their ratio is the ionicity. Viscosity from the pressure tensor (Green-Kubo).
+All need far longer runs than a density.</p>
+{% for title, name, plot_name, rows in transport %}<h3>{{ title }}</h3>
+{{ plot(plot_name, title ~ " of each model") }}
+<details><summary>Values</summary>{{ table(rows, "summary") }}</details>
+{% else %}<p class="none">Neither was measured.</p>{% endfor %}
+{% if conductivity %}<details><summary>Run by run, with the ionicity</summary>{{ table(conductivity, "conductivity")
   }}</details>{% endif %}</section>
+
+<section id="structure"><h2>Structure and kinetics</h2>
+<p class="see">Models overlaid: curves that lie on each other mean the same neighbours at the same distance. The curves are
+means over the runs; the errors of every run are in tables/structure.csv.</p>
+{% for title, name, plot_name in structure %}{% if plot_name or loop.first %}<h3>{{ title }}</h3>
+{{ plot(plot_name, title) }}{% endif %}{% endfor %}
+{% for title, name, rows in numbers %}<details><summary>{{ title }} ({{ rows.rows|length }})</summary>
+<p class="see">Value with its 95 % interval, runs combined. In brackets: not converged.</p>{{ table(rows, name) }}</details>
+{% endfor %}</section>
 
 <section id="errors"><h2>Errors against the labels</h2>
 <p class="see">Test frames, from trajectories that no model was trained on. The force on each ion is split:
@@ -410,7 +422,7 @@ tell. Hollow points are not converged. Properties without a reference are not sh
 <p class="see">Every failed label, refused frame, broken or missing run and every measurement that is not
   converged.
 {{ failures.rows|length }} in all.</p>
-{{ table(failures, "survival, labels, density and diffusion") }}</section>
+{{ table(failures, "survival, labels, density, diffusion, conductivity and viscosity") }}</section>
 
 <section id="dataset"><h2>Training data</h2>
 <p class="see">Labelled frames by dataset and split. Labels: {{ theory }}.
@@ -455,7 +467,8 @@ jackknife); neighbouring points are correlated, so that interval is a lower boun
 """
 
 SECTIONS = (
-    ("verdicts", "Verdicts"), ("liquid", "The liquid"), ("density", "Density"), ("diffusion", "Diffusion"), ("structure", "Structure"),
+    ("verdicts", "Verdicts"), ("liquid", "The liquid"), ("density", "Density"), ("diffusion", "Diffusion"), ("transport", "Conductivity, viscosity"),
+    ("structure", "Structure, kinetics"),
     ("errors", "Errors"), ("scan", "Volume scan"), ("curves", "Learning curves"), ("survival", "Survival"),
     ("cost", "Cost"), ("failures", "Failures"), ("dataset", "Training data"), ("references", "References"),
     ("methods", "Models and settings"),

@@ -101,7 +101,7 @@ def distance(row: Row) -> tuple[float, float, float] | None:
 
 
 def table(t: Tables, cards: list[Row]) -> list[Row]:
-    """Return one row per state, property and model that has an error: density, diffusion, and the forces."""
+    """Return one row per state, property and model that has an error: those of the liquid, and the forces."""
     train, labels = training_hours(t, cards), label_hours(t)
     trained = t["errors"].select("model_key", "model", "dataset").unique().sort("model_key").to_dicts()
     trained += [{"model_key": c["id"], "model": c["model"], "dataset": c.get("dataset")} for c in cards]
@@ -109,7 +109,7 @@ def table(t: Tables, cards: list[Row]) -> list[Row]:
     for x in trained:
         keys.setdefault((x["model"], x["dataset"]), set()).add(x["model_key"])
     rows = []
-    for r in t["summary"].filter(pl.col("property").is_in(["density", "diffusion", "force_rmse"])).to_dicts():
+    for r in t["summary"].filter(pl.col("property").is_in([*ils.LIQUID_UNITS, "force_rmse"])).to_dicts():
         if r["property"] == "force_rmse":
             error = None if r["standard_error"] is None else (r["value"], r["ci95_low"], r["ci95_high"])
         else:

@@ -10,7 +10,6 @@ for many tests would make agreement easier), no other model is closer beyond the
 in another liquid. Of those that remain the cheapest is named, the others are said to be as good.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -24,35 +23,39 @@ Verdicts = dict[frozenset[str], Row]  # of one state, by the names of the two
 
 MOST = 3  # parts of one sentence; the others are counted
 STATE = ("liquid", "temperature_K", "property", "species")
-PROPERTIES = {"density": "the density", "diffusion": "diffusion"}
+PROPERTIES = {"density": "the density", "diffusion": "diffusion", "conductivity": "the conductivity",
+              "viscosity": "the viscosity"}  # fmt: skip
 BROKE = ("missing", "completed")  # how a run may end without having broken
 
 
 def recommend(t: Tables) -> tuple[str, str]:
-    """Return the two sentences from the tables summary, verdicts, pareto, survival, density and diffusion."""
+    """Return the two sentences from the tables summary, verdicts, pareto and survival."""
     states: dict[tuple, list[Row]] = {}
     for row in t["summary"].filter(pl.col("property").is_in(list(PROPERTIES))).to_dicts():
         states.setdefault(tuple(row[c] for c in STATE), []).append(row)
     broken = breakages(t["survival"])
     named: list[str] = []  # states with a model to use
     none: list[str] = []  # states where no model fits
-    open_ones: dict[str, dict[tuple[str, str, str], list[str]]] = {}  # why: (property, place, models): species
+    # why: (place, models): property: rows
+    open_ones: dict[str, dict[tuple[str, str], dict[str, list[Row]]]] = {}
     for state, rows in states.items():
         good = [r for r in rows if r["converged"]]
         poor = [name(r) for r in rows if not r["converged"]]
         where = place(rows[0])
         if poor:
-            key = (state[2], where, f" by {listed(poor)}" if good else "")
-            open_ones.setdefault(f"not converged{needs(t, state)}", {}).setdefault(key, []).append(state[3])
+            who = f" by {listed(poor)}" if good else ""
+            what = open_ones.setdefault("not converged", {}).setdefault((where, who), {})
+            what.setdefault(state[2], []).extend(r for r in rows if not r["converged"])
         if good and good[0]["reference"] is None:
-            why = "without a reference that says which model is right"
-            open_ones.setdefault(why, {}).setdefault((state[2], where, ""), []).append(state[3])
+            what = open_ones.setdefault("without a reference that says which model is right", {}).setdefault(
+                (where, ""), {}
+            )
+            what.setdefault(state[2], []).append(good[0] | {"needed_ps": None})
         elif good:
             words, fits = choice(good, verdicts_of(t, state), t["pareto"], broken)
-            (named if fits else none).append(f"for {about(state[2], where, [state[3]])} {words}")
+            (named if fits else none).append(f"for {about({state[2]: [good[0]]}, where)} {words}")
     undecided = {
-        why: [about(quantity, where, species) + who for (quantity, where, who), species in what.items()]
-        for why, what in open_ones.items()
+        why: [about(what, where) + who for (where, who), what in places.items()] for why, places in open_ones.items()
     }
     return sentence(first(named, none, states, t)), sentence(second(undecided, broken, states, t))
 
@@ -67,7 +70,7 @@ def first(named: list[str], none: list[str], states: dict[tuple, list[Row]], t: 
     elif any(r["converged"] for rows in states.values() for r in rows):
         why = "no model can be recommended, since no reference says which is right"
     else:
-        why = "no model can be recommended yet, since no density and no diffusion coefficient is converged"
+        why = "no model can be recommended yet, since nothing that was measured on the liquid is converged"
     return f"{why}; {forces}, which alone is no verdict on the liquid" if forces else why
 
 
@@ -102,10 +105,16 @@ def place(row: Row) -> str:
     return str(row["liquid"]) + (f" at {row['temperature_K']:g}\u00a0K" if row["temperature_K"] is not None else "")
 
 
-def about(quantity: str, where: str, species: Sequence[str | None]) -> str:
-    """Name a property of some species of a liquid in running words."""
-    ions = listed([x for x in species if x])
-    return f"{PROPERTIES[quantity]} of {f'{ions} in ' if ions else ''}{where}"
+def about(properties: dict[str, list[Row]], where: str) -> str:
+    """Name properties of a liquid in running words, of some the species, and how long runs would have to be."""
+    named = []
+    for quantity, rows in properties.items():
+        ions = listed(list(dict.fromkeys(r["species"] for r in rows if r["species"])))
+        longest = max((r["needed_ps"] for r in rows if not r["converged"] and r["needed_ps"] is not None), default=None)
+        need = "" if longest is None else f" (needs runs of about {number(longest, 2)} ps)"
+        named.append(PROPERTIES[quantity] + (f" of {ions}" if ions else "") + need)
+    species = any(r["species"] for rows in properties.values() for r in rows)
+    return f"{listed(named)}{' in ' if species else ' of '}{where}"
 
 
 def verdicts_of(t: Tables, state: tuple) -> Verdicts:
@@ -127,23 +136,6 @@ def breakages(survival: pl.DataFrame) -> dict[str, str]:
                 f"{len(bad)} of {len(part)} runs broke, {bad[0]['run_id']} by {bad[0]['end']}{at_time(bad[0])}"
             )
     return found
-
-
-def needs(t: Tables, state: tuple) -> str:
-    """Return how much longer runs are needed, where the measurement of a state could tell."""
-    liquid, temperature, quantity, species = state
-    runs = t[quantity]
-    if "needed_ps" not in runs.columns:
-        return ""
-    runs = runs.filter(
-        pl.col("liquid") == liquid,
-        pl.col("temperature_K").eq_missing(pl.lit(temperature, pl.Float64)),
-        ~pl.col("converged").fill_null(False),
-    )
-    if "species" in runs.columns:
-        runs = runs.filter(pl.col("species").eq_missing(pl.lit(species, pl.String)))
-    longest = max(runs["needed_ps"].drop_nulls().to_list(), default=None)
-    return "" if longest is None else f"; runs of about {number(longest, 2)} ps are needed"
 
 
 def choice(good: list[Row], verdicts: Verdicts, pareto: pl.DataFrame, broken: dict[str, str]) -> tuple[str, bool]:

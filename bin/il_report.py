@@ -22,6 +22,7 @@ from il_words import (
     interval,
     measured,
     number,
+    rounded,
     state_name,
     theory,
     verdict_words,
@@ -114,18 +115,99 @@ def table_errors(t: Tables, style: ilf.Style) -> Row:
     return {"head": ["quantity", "scope", "unit", *(name for _, name, _ in groups)], "rows": body}
 
 
-def table_coordination(t: Tables) -> Row | None:
-    """Return the coordination numbers at the first minimum of g(r), run by run."""
-    rows = t["coordination"].filter(pl.col("quantity") == "coordination_number").to_dicts()
+# What tells one number of a table from another, and the columns whose words name it.
+NUMBERS = {
+    "coordination": ["quantity", "pair", "state"],
+    "conformers": ["species", "feature", "quantity", "state"],
+    "kinetics": ["quantity", "pair", "state_from", "state_to"],
+}
+
+
+def table_numbers(t: Tables, name: str, style: ilf.Style) -> Row | None:
+    """Return a table of numbers: what was measured down, models across, runs combined; in brackets: not converged."""
+    keys = NUMBERS[name]
+    frame = t[name]
+    if name == "conformers":  # the shares of the states come first, then what describes the shape
+        frame = frame.sort(pl.col("quantity") != "population", maintain_order=True)
+    rows = ils.summarise_numbers(frame, keys)
     if not rows:
         return None
-    body = []
+    lines: dict[tuple, Row] = {}
+    models: dict[str, Row] = {}
     for r in rows:
-        ends = "" if r["ci95_low"] is None else f" [{number(r['ci95_low'])}, {number(r['ci95_high'])}]"
-        value = "–" if r["value"] is None else number(r["value"]) + ends
-        cut = "–" if r["cut_A"] is None else number(r["cut_A"])
-        body.append([r["run_id"], r["pair"], cut, value, "converged" if r["converged"] else r["reason"]])
-    return {"head": ["run", "pair", "first minimum (Å)", "neighbours within it (95 %)", "converged"], "rows": body}
+        models.setdefault(ils.label(r["model"], r["dataset"]), r)
+        place = tuple(r[c] for c in ("liquid", "temperature_K", *keys, "unit"))
+        lines.setdefault(place, {})[ils.label(r["model"], r["dataset"])] = r
+    order = sorted(models, key=lambda m: style.order(models[m]))
+    body = []
+    for place, cells in lines.items():
+        one = next(iter(cells.values()))
+        state = " → ".join(one[c] for c in ("state", "state_from", "state_to") if one.get(c))
+        named = [
+            one.get("species") or one.get("pair") or "",
+            one.get("feature") or "",
+            one["quantity"].replace("_", " "),
+            state,
+        ]
+        unit = {"1": "", "1/ps": "1/ps", "A": "Å", "A^2": "Å²"}.get(one["unit"] or "", one["unit"] or "")
+        why = count([f"{m}: {cells[m]['reason']}" for m in order if m in cells and cells[m]["reason"]])
+        body.append([
+            state_name({"liquid": place[0], "temperature_K": place[1]}),
+            " · ".join(x for x in named if x),
+            unit,
+            *(cell(cells.get(m)) for m in order),
+            "; ".join(why),
+        ])  # fmt: skip
+    return {"head": ["state", "what", "unit", *order, "why not converged"], "rows": body}
+
+
+def count(words: list[str]) -> list[str]:
+    """Return the first few of many reasons, and how many there are more."""
+    return words if len(words) <= 3 else [*words[:3], f"and {len(words) - 3} more"]
+
+
+def cell(r: Row | None) -> str:
+    """Write a number with its 95 % interval, in brackets where it is not converged."""
+    if r is None or r["value"] is None:
+        return "–"
+    words = number(r["value"])
+    if r["ci95_low"] is not None:
+        v, low, high = rounded(
+            [r["value"], r["ci95_low"], r["ci95_high"]], max((r["ci95_high"] - r["ci95_low"]) / 2, 1e-12)
+        )
+        words = f"{v} [{low}, {high}]"
+    return words if r["converged"] else f"({words})"
+
+
+def table_conductivity(t: Tables, style: ilf.Style) -> Row | None:
+    """Return run by run how the Einstein conductivity compares with that of independent ions (Nernst-Einstein)."""
+    if not t["conductivity"].height:
+        return None
+    rows = sorted(t["conductivity"].to_dicts(), key=lambda r: (r["liquid"], r["temperature_K"] or 0.0, style.order(r), r["run_id"]))  # fmt: skip
+
+    def ends(r: Row, value: str, low: str, high: str, factor: float = 1.0) -> str:
+        if r.get(value) is None:
+            return "–"
+        if r.get(low) is None or r.get(high) is None:
+            return f"{number(r[value] * factor)} (no interval)"
+        v, a, b = rounded([r[c] * factor for c in (value, low, high)], max((r[high] - r[low]) * factor / 2, 1e-12))
+        return f"{v} [{a}, {b}]"
+
+    viscosity = {r["run_id"]: r for r in t["viscosity"].to_dicts()}
+    body = [
+        [
+            r["run_id"],
+            ends(r, "conductivity_s_m", "ci95_low_s_m", "ci95_high_s_m"),
+            ends(r, "nernst_einstein_s_m", "nernst_einstein_ci95_low_s_m", "nernst_einstein_ci95_high_s_m"),
+            ends(r, "ionicity", "ionicity_ci95_low", "ionicity_ci95_high"),
+            ends(viscosity.get(r["run_id"], {}), "viscosity_pa_s", "ci95_low_pa_s", "ci95_high_pa_s", 1e3),
+            "yes" if r["converged"] else f"no: {r['reason'] or 'no reason given'}",
+        ]
+        for r in rows
+    ]
+    head = ["run", "conductivity (S/m)", "of independent ions (S/m)", "ratio (ionicity)", "viscosity (mPa·s)",
+            "conductivity converged"]  # fmt: skip
+    return {"head": head, "rows": body}
 
 
 def table_pareto(t: Tables, style: ilf.Style) -> Row | None:
@@ -231,7 +313,7 @@ def table_failures(t: Tables, extra: Row) -> Row:
             )
     for r in t["survival"].filter(pl.col("end") != "completed").to_dicts():
         body.append(["run", r["run_id"], f"{r['end']}{at_time(r)}: {r['detail'] or 'no detail'}"])
-    for name in ("density", "diffusion"):
+    for name in ils.LIQUID_UNITS:
         for r in t[name].filter(~pl.col("converged").fill_null(False)).to_dicts():
             species = f", {r['species']}" if r.get("species") else ""
             body.append([name, r["run_id"] + species, r["reason"] or "not converged, no reason given"])
@@ -312,7 +394,7 @@ def page(t: Tables, extra: Row) -> str:
 
     decided = [
         q
-        for q in ("density", "diffusion", "force_rmse", "scan_energy_rmse")
+        for q in (*ils.LIQUID_UNITS, "force_rmse", "scan_energy_rmse")
         if t["verdicts"].filter(pl.col("property") == q).height
     ]
     verdicts = [
@@ -353,7 +435,35 @@ def page(t: Tables, extra: Row) -> str:
             figure("diffusion", ilf.figure_liquid(t, extra, style, "diffusion")),
             table_liquid(t, "diffusion", style),
         ),
-        "structure": (figure("structure", ilf.figure_structure(t, style)), table_coordination(t)),
+        "transport": [
+            (
+                NAMES[q],
+                q,
+                figure(q, ilf.figure_liquid(t, extra, style, q)),
+                table_liquid(t, q, style),
+            )
+            for q in ("conductivity", "viscosity")
+            if t["summary"].filter(pl.col("property") == q).height
+        ],
+        "conductivity": table_conductivity(t, style),
+        "structure": [
+            (title, name, figure(name, ilf.figure_structure(t, style, quantity)))
+            for title, name, quantity in (
+                ("Radial distribution functions", "structure", "rdf"),
+                ("Structure factor, X-rays", "factor_xray", "structure_factor_xray"),
+                ("Structure factor, neutrons", "factor_neutron", "structure_factor_neutron"),
+                ("Torsions", "torsion", "torsion"),
+            )
+        ],
+        "numbers": [
+            (title, name, made)
+            for title, name in (
+                ("Neighbours and coordination", "coordination"),
+                ("Lifetimes and rates", "kinetics"),
+                ("Conformers and shape", "conformers"),
+            )
+            if (made := table_numbers(t, name, style)) is not None
+        ],
         "parity": figure("parity", ilf.figure_parity(extra, style)),
         "errors": (figure("errors", ilf.figure_errors(t, style)), table_errors(t, style)),
         "scan": figure("scan", ilf.figure_scan(t, style)),

@@ -14,7 +14,7 @@ The rules, which report.html repeats in words:
 - Intervals are 95 % each; p-values are corrected by Holm over all verdicts of one property, since a reader
   looks for the best model of a property. ``not distinguishable``: the corrected test cannot exclude a
   difference of 0. ``not converged``: either side is not converged; the difference is for orientation only.
-- ``a`` or ``b``: that model is closer to the reference (density, diffusion: the models differ, and the
+- ``a`` or ``b``: that model is closer to the reference (of a property of the liquid: the models differ, and the
   reference lies on that side of their midpoint, both beyond the error), or has the lower error (force_rmse,
   scan_energy_rmse).
 - ``differs``: the two differ, but without a usable reference larger is not better, so neither wins. Against
@@ -39,7 +39,7 @@ SUMMARY = {
     "runs": pl.Int64, "planned_runs": pl.Int64, "converged": pl.Boolean, "reason": pl.String,
     "reference": pl.Float64, "reference_low": pl.Float64, "reference_high": pl.Float64,
     "reference_source": pl.String, "reference_second_hand": pl.Boolean,
-    "finite_size_correction": pl.Float64,
+    "finite_size_correction": pl.Float64, "needed_ps": pl.Float64,
 }  # fmt: skip
 VERDICTS = {
     "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
@@ -47,6 +47,10 @@ VERDICTS = {
     "ci95_high": pl.Float64, "unit": pl.String, "verdict": pl.String, "reason": pl.String,
     "p_value": pl.Float64, "p_holm": pl.Float64, "pairs": pl.Int64,
 }  # fmt: skip
+
+
+# properties of the liquid that have verdicts, with the unit of their tables
+LIQUID_UNITS = {"density": "kg/m3", "diffusion": "m2/s", "conductivity": "S/m", "viscosity": "Pa.s"}
 
 
 def label(model: str, dataset: str | None) -> str:
@@ -95,9 +99,9 @@ def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) 
     """Combine the runs of each group; return the summary rows and, beside them, what verdicts need.
 
     ``rows``: one run (and species) each, with liquid, model, dataset, framework, temperature_K, species,
-    seed, replica, value, standard_error, dof, correction, converged, reason.
+    seed, replica, value, standard_error, dof, correction, converged, reason, and needed_ps where it is known.
     """
-    unit = {"density": "kg/m3", "diffusion": "m2/s"}[quantity]
+    unit = LIQUID_UNITS[quantity]
     summary, items = [], []
     for key, runs in groups(rows, ["liquid", "temperature_K", "species", "model", "dataset", "framework"]):
         used = [r for r in runs if finite(r["value"]) is not None]
@@ -143,12 +147,39 @@ def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) 
             "converged": not poor and known,
             "reason": "; ".join(notes) or None,
             "finite_size_correction": sum(corrections) / len(used) if corrected else None,
+            "needed_ps": max((r["needed_ps"] for r in poor if finite(r.get("needed_ps")) is not None), default=None),
         }
         row |= reference_at(references, key["liquid"], quantity, key["species"], key["temperature_K"]) or {}
         summary.append(row)
         shift = row["finite_size_correction"] or 0.0
         items.append(row | {"estimate": estimate, "shift": shift, "of_runs": runs_used})
     return summary, items
+
+
+def summarise_numbers(frame: pl.DataFrame, keys: list[str]) -> list[Row]:
+    """Combine the runs of each group of a table of numbers (value, standard_error, interval, unit, converged).
+
+    One run keeps its own interval, which need not be symmetric; several are combined as `summarise_runs` does.
+    ``keys`` are the columns that tell one number of the table from another.
+    """
+    found = []
+    for key, runs in groups(frame, ["liquid", "temperature_K", *keys, "unit", "model", "dataset"]):
+        used = [r for r in runs if finite(r["value"]) is not None]
+        row = key | {"value": None, "ci95_low": None, "ci95_high": None, "runs": len(used), "planned_runs": len(runs)}
+        if len(used) == 1:
+            row |= {c: finite(used[0][c]) for c in ("value", "ci95_low", "ci95_high")}
+        elif used:
+            errors = [math.nan if finite(r["standard_error"]) is None else r["standard_error"] for r in used]
+            factors = [[r["seed"] for r in used], [r["replica"] for r in used]]
+            estimate = iv.combine([r["value"] for r in used], errors, factors)
+            row["value"] = estimate.value
+            if math.isfinite(estimate.standard_error):
+                row["ci95_low"], row["ci95_high"] = estimate.interval()
+        poor = [r for r in runs if r not in used or not r["converged"]]
+        row["converged"] = not poor and row["ci95_low"] is not None
+        row["reason"] = "; ".join(count(r["reason"] or "no reason given" for r in poor)) or None
+        found.append(row)
+    return found
 
 
 def count(reasons: Iterable[str]) -> list[str]:
@@ -352,7 +383,7 @@ def compare(a: Row, b: Row, quantity: str, scans: dict[str, dict] | None = None)
         return row
     row["p_value"] = delta.p_value()
     row["notes"] = sorted({f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in (a, b) if x["reason"]})
-    if quantity in ("density", "diffusion"):
+    if quantity in LIQUID_UNITS:
         row["notes"].insert(0, paired_words(a, b, pairs))
     if quantity in ("force_rmse", "scan_energy_rmse"):
         row["side"] = "a" if delta.value < 0 else "b"

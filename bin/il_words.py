@@ -17,10 +17,12 @@ Row = dict[str, Any]
 UNITS = {
     "kg/m3": (1.0, "kg/m³"), "m2/s": (1e12, "10⁻¹² m²/s"), "eV/A": (1e3, "meV/Å"),
     "eV/atom": (1e3, "meV/atom"), "eV": (1e3, "meV"),
+    "S/m": (1.0, "S/m"), "Pa.s": (1e3, "mPa·s"),
     "eV/A^3": (1e3, "meV/Å³"), "eV/A3": (1e3, "meV/Å³"),
 }  # fmt: skip
 NAMES = {
-    "density": "Density", "diffusion": "Diffusion", "force_rmse": "Force error",
+    "density": "Density", "diffusion": "Diffusion",
+    "conductivity": "Conductivity", "viscosity": "Viscosity", "force_rmse": "Force error",
     "scan_energy_rmse": "Volume-scan energy error", "energy_per_atom": "energy per atom", "force": "force",
     "force_translation": "force, translation of whole ions (inter)",
     "force_rotation": "force, rotation of whole ions (inter)", "force_vibration": "force, vibration (intra)",
@@ -143,7 +145,7 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
             caveats.append(f"a reference of {listed(names)} {words}")
     if caveats:
         found.append(("Read with care", [sentence("; ".join(caveats))]))
-    for quantity in ("density", "diffusion"):
+    for quantity in ils.LIQUID_UNITS:
         rows = t["summary"].filter(pl.col("property") == quantity).to_dicts()
         if rows:
             found.append((NAMES[quantity], liquid_sentence(rows, t["verdicts"], quantity)))

@@ -80,8 +80,6 @@ def tables(
         "survival": compare_models.conform(pl.DataFrame(survival), compare_models.SCHEMAS["survival"]),
         "cost": compare_models.conform(pl.DataFrame(cost), compare_models.SCHEMAS["cost"]),
         "dataset": compare_models.conform(pl.DataFrame(frames), compare_models.SCHEMAS["dataset"]),
-        "density": density,
-        "diffusion": compare_models.conform(pl.DataFrame(), compare_models.SCHEMAS["diffusion"]),
     }
     cards = [{"id": f"{m}-both-s1", "model": m, "dataset": "both", "cost": {"device": "cuda" if m in gpu else "cpu"}} for m in trained]  # fmt: skip
     t["pareto"] = pl.DataFrame(il_pareto.table(t, cards), schema=il_pareto.PARETO)
@@ -104,7 +102,7 @@ SITUATIONS: tuple[tuple[str, dict, list[str], list[str], list[str]], ...] = (
         "nothing converged, and it is known how long it takes",
         {"values": GOOD, "poor": ("clp", "dpmd", "mace"), "needed_ps": 420.0},
         ["No model can be recommended yet"],
-        ["runs of about 420 ps are needed"],
+        ["the density (needs runs of about 420 ps) of pyr14bf4"],
         ["use "],
     ),
     ("no reference", {"values": GOOD, "reference": None}, ["no reference says which is right"], ["without a reference"], ["use "]),
