@@ -2,6 +2,7 @@
 // Ionmelt: which machine-learned force field may I trust for my ionic liquid, at what cost, with what data?
 
 include { help; refuse_unknown_parameters } from './modules/help.nf'
+include { label_store; with_stored_labels } from './modules/label_store.nf'
 include { PLAN_STUDY     } from './modules/plan_study.nf'
 include { BUILD_LIQUID   } from './modules/build_liquid.nf'
 include { EQUILIBRATE    } from './modules/equilibrate.nf'
@@ -42,7 +43,9 @@ workflow {
     liquids = state_rows.filter { row -> row.replica == '1' }.map { row -> tuple(row.key, row.liquid) }.join(EQUILIBRATE.out.state)
         .map { _key, liquid, folder -> tuple(liquid, folder) }.groupTuple(sort: { folder -> folder.name })
     SAMPLE_FRAMES(keyed(PLAN_STUDY.out.samples).join(liquids))
-    LABEL_FRAMES(SAMPLE_FRAMES.out.chunks.flatten(), PLAN_STUDY.out.labels)
+    store = params.label_store?.toString() ?: 'none'
+    to_label = with_stored_labels(SAMPLE_FRAMES.out.chunks, SAMPLE_FRAMES.out.frame_ids, PLAN_STUDY.out.labels, store)
+    LABEL_FRAMES(to_label, PLAN_STUDY.out.labels, label_store(store))
     labelled = gather(LABEL_FRAMES.out.frames).filter { chunks -> chunks }      // none where no model is trained
     SPLIT_DATASET(labelled, gather(LABEL_FRAMES.out.labels), PLAN_STUDY.out.dataset)
 

@@ -66,6 +66,11 @@ def between(low: float, high: float) -> Any:
     return Field(ge=low, le=high, allow_inf_nan=False)
 
 
+def auto_or_number(value: Any) -> str:
+    """Return which of the two a field that may be ``auto`` holds."""
+    return "auto" if isinstance(value, str) and not is_number(value) else "number"
+
+
 class Section(BaseModel):
     """A section of the study file: unknown fields are refused, values do not change once read."""
 
@@ -127,7 +132,7 @@ class Equilibration(Section):
     cutoff_A: Annotated[
         Annotated[Literal["auto"], Tag("auto")]
         | Annotated[Real, Field(ge=3, le=20, allow_inf_nan=False), Tag("number")],
-        Discriminator(lambda value: "auto" if isinstance(value, str) and not is_number(value) else "number"),
+        Discriminator(auto_or_number),
     ] = Field(
         default="auto",
         description="non-bonded cut-off (A); auto is 9 A, or 0.42 of the box edge where that is less",
@@ -217,7 +222,21 @@ class Sampling(Section):
 class LabelTasks(Section):
     """What every engine shares."""
 
-    chunk: Count = count(20, 1, 10_000, "frames labelled by one task; neighbours start from each other's wave function")
+    chunk: Annotated[
+        Annotated[Literal["auto"], Tag("auto")] | Annotated[Count, Field(ge=1, le=10_000), Tag("number")],
+        Discriminator(auto_or_number),
+    ] = Field(
+        default="auto",
+        description="frames labelled by one task, along a path from neighbour to neighbour; auto: about half an hour's "
+        "worth, and 200 tasks at most for the study",
+    )
+    max_frame_s: Real = number(21_600.0, 1, 1e7, "longest time that one frame may take, all attempts together (s)")
+    spot_check_fraction: Real = number(
+        0.02,
+        0,
+        1,
+        "share of the frames that are labelled again from a cold start, to see that the guess changes nothing",
+    )
     max_failed_fraction: Real = number(0.05, 0, 1, "share of failed labels above which the run stops")
 
 
@@ -267,7 +286,6 @@ class DftLabels(LabelTasks):
     potential: Text = Field(description="pseudopotentials that fit functional and basis, such as GTH-PBE")
     cutoff_Ry: Real = number(..., 50, 5000, "plane-wave cut-off of the density (Ry)")
     eps_scf: Real = number(..., 1e-12, 1e-4, "convergence of the SCF (Ha)")
-    max_frame_s: Real = number(21_600.0, 1, 1e7, "longest time that one frame may take, all attempts together (s)")
 
     @model_validator(mode="before")
     @classmethod
@@ -712,6 +730,8 @@ def explain(error: Any, cls: type[Section], name: Any) -> str:
         return f"{shown} is not a whole number"
     if kind == "union_tag_invalid":
         return f"engine is {context['tag']!r}: give xtb, cp2k or pyscf"
+    if kind == "literal_error" and context["expected"] == "'auto'":
+        return f"{shown}: give auto or a number"
     if kind == "literal_error":
         return f"{shown}: give one of {context['expected']}"
     if kind == "union_tag_not_found":

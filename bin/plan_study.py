@@ -18,6 +18,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ XTB_EQUILIBRATION_FRACTION = 0.01  # equilibrate.py shortens every phase by this
 NEED_FORCE_FIELD = ("oscillation", "packing")
 TRAJECTORY_GROUPS = 3  # that sample_frames.py cuts a trajectory into, at least
 SAVED_FRAMES_LEAST = 10
+LABEL_TASK_S = 1800.0  # what a task should last
+LABEL_TASKS_LEAST, LABEL_TASKS_MAX = 8, 200  # of a liquid, where its frames are cheap; of a study
+CHAIN_LEAST = 10  # frames
 RESERVED = ("reference",)  # a verdict's other side
 
 # What makes warnings.
@@ -600,6 +604,27 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
     return il_estimate.table(stages, study.budget_core_hours)
 
 
+def chunk_size(study: Study, boxes: dict[int, Box], index: int) -> int:
+    """Return how many frames of a liquid one task labels: the given number, or what auto means.
+
+    Half an hour's worth, but a chain of ten at least, so that its cold start pays; few enough frames that a machine
+    or a cluster has something to share out; and never more than `LABEL_TASKS_MAX` tasks in all. (Where that last rule
+    decides, a study that grows cuts all its frames anew. The label store has those that were labelled.)
+    """
+    chunk = study.labels.chunk  # type: ignore[union-attr]
+    if chunk != "auto":
+        return int(chunk)
+    engine = getattr(study.labels, "engine", "")
+    core_s = il_estimate.LABELS[getattr(study.labels, "method", engine)].core_s(boxes[index].atoms)
+    counts = {place: frame_counts(study, place) for place in boxes}
+    # Frames come from the boxes of the first replica.
+    frames = {place: count.eq // study.md.replicas + count.neq + count.scan for place, count in counts.items()}
+    shared = ceil(frames[index] / LABEL_TASKS_LEAST)
+    # Each liquid's last chunk may be a small one.
+    at_most = max(LABEL_TASKS_MAX - len(boxes), 1)
+    return max(ceil(sum(frames.values()) / at_most), CHAIN_LEAST, min(int(LABEL_TASK_S / core_s), shared))
+
+
 def check_budget(found: dict[str, Any], problems: Problems) -> None:
     """Refuse a study that costs more than its own budget."""
     if found["total_core_hours"] > found["budget_core_hours"]:
@@ -820,7 +845,7 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
                     "seed": study.sampling.seed,
                     "temperatures_K": liquid.temperatures_K,
                     "sampling": study.sampling.model_dump(mode="json", exclude={"seed"}),
-                    "chunk": labels["chunk"],
+                    "chunk": chunk_size(study, boxes, index),
                 },
             )
         counts = {ion["name"]: ion["count"] for ion in box.ions}

@@ -5,8 +5,8 @@ Recipes of kind eq: equilibrium. Recipes of kind neq: volume_scan, oscillation, 
 (for testing only). Frames with unphysical contacts or bonds and duplicates are refused, counted and replaced
 where the recipe can make others.
 
-Writes the frames in chunks, OUT/LIQUID-000.extxyz and so on, with similar frames next to each other, and a
-table with a row for each recipe: what was asked for, kept and refused. The same input gives the same bytes.
+Writes the frames in chunks, OUT/LIQUID-000.extxyz and so on (and their ids, OUT/LIQUID-000.txt), with similar frames
+next to each other, and a table with a row for each recipe: what was asked for, kept and refused. The same input gives the same bytes.
 
 Groups. A trajectory is cut into blocks of consecutive frames, and every frame that is taken or made from one,
 whatever the recipe, is in the block's group: no split that keeps groups together can part a frame from its
@@ -512,7 +512,9 @@ def main(argv: list[str] | None = None) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         for i, start in enumerate(range(0, len(frames), settings["chunk"])):
             chunk = frames[start : start + settings["chunk"]]
-            write_frames(args.out / f"{settings['liquid']}-{i:03d}.extxyz", chunk)
+            name = f"{settings['liquid']}-{i:03d}"
+            write_frames(args.out / f"{name}.extxyz", chunk)
+            (args.out / f"{name}.txt").write_text("".join(f"{frame.info['frame_id']}\n" for frame in chunk))
         pl.DataFrame(rows, schema=SCHEMA).write_parquet(args.counts)
 
     return il_task.run("SAMPLE_FRAMES", work, task_id=args.id)

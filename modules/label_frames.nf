@@ -5,19 +5,21 @@ process LABEL_FRAMES {
     label 'env_dft'
 
     input:
-    path frames     // a chunk of unlabelled frames, extxyz
-    path settings   // the level of theory
+    tuple path(frames), path(stored, stageAs: 'stored/*')   // a chunk of unlabelled frames, extxyz; copied entries of the store
+    path settings                                           // the level of theory
+    path store, name: 'label_store.txt'                     // a file of the label store's folder; none where none is kept
 
     output:
     path '*.labelled.extxyz',   emit: frames
     path '*.labels.parquet',    emit: labels            // one row a frame, the failed ones too
+    path 'label_store/**',      emit: entries, optional: true   // new labels, where the store itself cannot be written
     path '*.task.json', topic: tasks
 
     script:
     """
-    # bin: il_engine_cp2k.py il_engine_xtb.py il_frames.py il_task.py
-    label_frames.py --id ${frames.baseName} --settings ${settings} --frames ${frames} \\
-        --threads ${task.cpus} --out ${frames.baseName}
+    # bin: il_engine_cp2k.py il_engine_xtb.py il_frames.py il_label_store.py il_task.py
+    label_frames.py --id ${frames.baseName} --settings ${settings} --frames ${frames} --threads ${task.cpus} \\
+        ${store ? '--store label_store.txt --spare label_store --staged stored' : ''} --out ${frames.baseName}
     """
 
     stub:

@@ -9,6 +9,7 @@ process SAMPLE_FRAMES {
 
     output:
     path 'chunks/*.extxyz',             emit: chunks
+    path 'chunks/*.txt',                emit: frame_ids // of each chunk, a line for each frame
     path "${liquid}.sampling.parquet",  emit: counts    // frames requested, kept and refused, by recipe
     path '*.task.json', topic: tasks
 
@@ -22,6 +23,6 @@ process SAMPLE_FRAMES {
     stub:
     """
     mkdir chunks
-    touch chunks/${liquid}-000.extxyz ${liquid}.sampling.parquet ${task.process}.${liquid}.task.json
+    touch chunks/${liquid}-000.extxyz chunks/${liquid}-000.txt ${liquid}.sampling.parquet ${task.process}.${liquid}.task.json
     """
 }

@@ -125,7 +125,7 @@ def test_a_section_cannot_be_changed() -> None:
             0.9,
             ["equilibration.cutoff_A: 0.9 is below 3 A: is it 0.9 nm? give angstrom, 9"],
         ),
-        (("equilibration", "cutoff_A"), "big", ["equilibration.cutoff_A: 'big': give one of 'auto'"]),
+        (("equilibration", "cutoff_A"), "big", ["equilibration.cutoff_A: 'big': give auto or a number"]),
         (("equilibration", "cutoff_A"), "8.5", []),
         (("liquids", 0, "ions", "li"), -1, ["liquids[0].ions.li: -1 is below 1"]),
         (("liquids", 0, "ions", "li"), 0, ["liquids[0].ions.li: 0 is below 1"]),
@@ -179,9 +179,12 @@ def test_a_section_cannot_be_changed() -> None:
                 "labels.rel_cutoff_Ry: missing: cut-off of the multigrid's reference Gaussian (Ry)",
             ],
         ),
+        (("labels",), {"engine": "xtb", "chunk": "some"}, ["labels.chunk: 'some': give auto or a number"]),
+        (("labels",), {"engine": "xtb", "chunk": 0}, ["labels.chunk: 0 is below 1"]),
+        (("labels",), {"engine": "xtb", "spot_check_fraction": 2}, ["labels.spot_check_fraction: 2 is above 1"]),
         (("labels",), {"engine": "xtb", "funktional": "PBE"}, [
             "labels.funktional: unknown field; known: accuracy, chunk, electronic_temperature_K, engine, "
-            "max_failed_fraction, max_iterations, method"
+            "max_failed_fraction, max_frame_s, max_iterations, method, spot_check_fraction"
         ]),
         (("datasets",), {"eq": "eq"}, ["datasets.eq: 'eq' is not a list: give [...]"]),
         (("models", 0, "framework"), "nequip", ["models[0].framework: 'nequip': give one of mace, deepmd, classical, xtb"]),

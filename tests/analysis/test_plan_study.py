@@ -23,6 +23,11 @@ ASSETS = ROOT / "assets"
 STUDIES = ROOT / "studies"
 DEMO = (STUDIES / "demo.yaml").read_text()
 
+CP2K_LABELS = {
+    "engine": "cp2k", "functional": "PBE", "dispersion": "D3(BJ)", "basis": "DZVP-MOLOPT-SR-GTH", "potential": "GTH-PBE",
+    "cutoff_Ry": 800, "rel_cutoff_Ry": 60, "eps_scf": 1e-7,
+}  # fmt: skip
+
 Study = dict[str, Any]
 Planned = Callable[..., tuple[int, list[str]]]
 
@@ -473,6 +478,33 @@ def test_a_plan_replaces_no_other_folder(planned: Planned, capsys: pytest.Captur
     assert plan_study.main(["--study", "study.yaml", "--assets", str(ASSETS), "--out", "mine"]) == 2
     assert capsys.readouterr().err == "error: out: mine: exists and is not a plan: give another folder\n"
     assert Path("mine/work").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "frames", "pairs", "chunk"),
+    [
+        ({"engine": "xtb", "chunk": 7}, 9997, 4, 7),
+        ({"engine": "xtb"}, 9997, 4, 537),
+        # half an hour would hold them all, but others shall have something to do
+        ({"engine": "xtb"}, 397, 4, 50),
+        ({"engine": "xtb"}, 29, 4, 10),
+        # minutes each: half an hour is a few frames, of which a chain cannot live
+        (CP2K_LABELS, 397, 4, 10),
+        # and 10,000 of them are 200 tasks
+        (CP2K_LABELS, 9997, 4, 51),
+    ],
+)
+def test_chunks_last_half_an_hour_within_limits(
+    planned: Planned, labels: dict[str, Any], frames: int, pairs: int, chunk: int
+) -> None:
+    content = demo()
+    content |= {"labels": labels, "budget_core_hours": 1e9}
+    content["sampling"] = {"eq": {"frames": frames}, "test_scan": {"scales": [0.9, 1.0, 1.1]}}
+    content["datasets"] = {"eq": ["eq"]}
+    content["liquids"][0]["ions"] = {"pyr14": pairs, "bf4": pairs}
+    content["equilibration"] = {"production_ps": 12_000, "save_every_ps": 1}
+    assert planned(content) == (0, [])
+    assert loaded("samples/pyr14bf4.json")["chunk"] == chunk
 
 
 @pytest.mark.parametrize(

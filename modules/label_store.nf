@@ -1,0 +1,47 @@
+// The label store: a folder outside of the work folder, or an address in an object store, with one file for each label
+// that was ever finished. Tasks that see the folder read and write it themselves (bin/il_label_store.py). Where they
+// do not, because it or the work folder is in an object store, this copies: each chunk is given the entries that
+// there are of its frames, and conf/publish.config takes back the new ones.
+
+// The store as a task is given it: a file in it. That file's content never changes, so that new labels, or another place
+// for the store, change no task's hash; and its folder is mounted into containers. None where no label is kept.
+def label_store(store) {
+    if (store == 'none') {
+        return []
+    }
+    def note = file("${store}/README.txt")
+    note.parent.mkdirs()
+    if (!note.exists() && !note.parent.canWrite() && !store.contains('://')) {
+        error("--label_store: ${store}: no folder can be made there: give another, or none")
+    }
+    if (!note.exists()) {
+        note.text = 'Labels that were finished, one file each, for every later run of Ionmelt that needs them.\n'
+    }
+    note
+}
+
+// Chunks with what is stored of their frames: [chunk, [entry, ...]]; frame_ids holds a file for each chunk.
+def with_stored_labels(chunks, frame_ids, settings, store) {
+    if (store == 'none' || !"${store} ${workflow.workDir.toUriString()}".contains('://')) {
+        return chunks.flatten().map { chunk -> tuple(chunk, []) }
+    }
+    chunks.flatten().map { chunk -> tuple(chunk.baseName, chunk) }
+        .join(frame_ids.flatten().map { ids -> tuple(ids.baseName, ids) })
+        .combine(settings)
+        .map { _key, chunk, ids, labels -> tuple(chunk, stored_labels(ids.readLines(), labels, store)) }
+}
+
+// The entries of these frames. They are inputs of a task, and a resumed run must give it the same ones although the
+// store has grown: what was found is noted in the work folder, for each session and chunk.
+def stored_labels(frame_ids, labels, store) {
+    def theory = new groovy.json.JsonSlurper().parseText(labels.text).theory_id
+    def note = workflow.workDir.resolve("label_store/${workflow.sessionId}/${"${store} ${theory} ${frame_ids}".md5()}")
+    if (!note.exists()) {
+        def places = frame_ids.collect { id -> "${store}/${theory}/${id.take(2)}/${id}.json" }
+        def folders = places.collect { place -> file(place).parent }.unique()
+        def found = folders.findAll { folder -> folder.exists() }.collectMany { folder -> folder.list() as List } as Set
+        note.parent.mkdirs()
+        note.text = places.findAll { place -> file(place).name in found }.join('\n')
+    }
+    note.readLines().collect { place -> file(place) }
+}
