@@ -161,7 +161,7 @@ class Store:
         for path in [*paths, *([self.staged[frame_id]] if frame_id in self.staged else [])]:
             try:
                 data = path.read_bytes()
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
                 say(f"label store: {path}: cannot be read ({error.strerror}); the frame is labelled again")

@@ -139,10 +139,10 @@ def failed(reason: str, scf_steps: int | None = None) -> Label:
     return Label(None, None, None, False, scf_steps=scf_steps, reason=reason)
 
 
-def failure(error: Exception) -> str:
-    """Return the reason code of what an engine raised; a program that it started may have met the full disk."""
-    full = isinstance(error, OSError) and error.errno in DISK_FULL
-    return "disk_full" if full or shutil.disk_usage(".").free < FREE_LEAST else "engine_error"
+def disk_is_full(error: Exception | None = None) -> bool:
+    """Tell whether an error, or what is left where engines write, says that the disk is full."""
+    said = isinstance(error, OSError) and error.errno in DISK_FULL
+    return said or shutil.disk_usage(".").free < FREE_LEAST
 
 
 def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: int) -> None:
@@ -172,7 +172,9 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: i
         except Exception as error:  # whatever an engine raises on one frame must cost one frame
             with suppress(OSError):
                 traceback.print_exc()
-            label = failed(failure(error))
+            label = failed("disk_full" if disk_is_full(error) else "engine_error")
+        if label.reason == "engine_error" and disk_is_full():  # which a program that the engine runs has met
+            label.reason = "disk_full"
         pipe.send(label)
 
 
@@ -188,19 +190,18 @@ class Worker:
 
     def answer(self, atoms: Atoms, cold: bool = False) -> Answer:
         """Return what the engine says of one frame; overlapping atoms are not shown to it."""
-        start = time.perf_counter()
         if overlaps(atoms):
-            label = failed("overlap")
-        else:
-            label = self.label(Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc), cold)
+            return Answer(failed("overlap"), 0.0, self.version)
+        if self.pipe is None:
+            self.start()
+        start = time.perf_counter()
+        label = self.label(Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc), cold)
         return Answer(checked(label, len(atoms)), round(time.perf_counter() - start, 3), self.version)
 
     def label(self, atoms: Atoms, cold: bool) -> Label:
         """Label one frame; ``engine_crashed`` if the process ended on it, ``time_limit`` if it was ended for it."""
+        assert self.pipe is not None
         try:
-            if self.pipe is None:
-                self.start()
-            assert self.pipe is not None
             self.pipe.send((atoms, cold))
             if not self.pipe.poll(self.max_frame_s):
                 self.close(at_once=True)
@@ -208,7 +209,7 @@ class Worker:
             word = self.pipe.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             self.close(at_once=True)
-            return failed("disk_full" if shutil.disk_usage(".").free < FREE_LEAST else "engine_crashed")
+            return failed("disk_full" if disk_is_full() else "engine_crashed")
         if isinstance(word, list):
             raise UserError(*word)
         return word
@@ -324,7 +325,7 @@ class Progress:
         self.done += 1
         self.failed += failed
         now = time.monotonic()
-        if now - self.last < PROGRESS_S:
+        if now - self.last < PROGRESS_S or self.done == self.total:
             return
         self.last = now
         each = (now - self.start) / self.done

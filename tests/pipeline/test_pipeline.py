@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -110,7 +112,7 @@ def test_an_edited_shared_file_reruns_exactly_its_users(pipeline, results: Path)
 
 
 def test_two_runs_from_nothing_agree(pipeline, results: Path) -> None:
-    pipeline.run(*STUDY, "--outdir", "again", "-work-dir", "work-again")
+    pipeline.run(*STUDY, "--outdir", "again", "-work-dir", "work-again", "--label_store", "store-again")
     again = pipeline.folder / "again"
     for path in sorted((results / "dataset").rglob("*")):
         if path.is_file() and path.suffix != ".parquet":
@@ -119,11 +121,56 @@ def test_two_runs_from_nothing_agree(pipeline, results: Path) -> None:
 
 
 def test_killed_in_every_stage_and_resumed(pipeline, results: Path) -> None:
-    place = ("--outdir", "killed", "-work-dir", "work-killed")
+    # Without a store a chunk that was killed is labelled from its start, so that even its rounding is the same.
+    place = ("--outdir", "killed", "-work-dir", "work-killed", "--label_store", "none")
     for number, stage in enumerate(STAGES):
         pipeline.kill_in(stage, *STUDY, *place, *(["-resume"] if number else []))
     pipeline.run(*STUDY, *place, "-resume")
     assert_same_tables(results, pipeline.folder / "killed")
+
+
+def labels_only(pipeline) -> tuple[str, str]:
+    """Return the arguments for a study whose labels are those of the small one, and that does little else."""
+    study = (pipeline.folder / "studies" / "test.yaml").read_text()
+    study = re.sub(r"  - \{id: (mace|dpmd).*?\}\n", "", study, flags=re.S)
+    study = re.sub(r"npt_ps: *[0-9.]+, nvt_ps: *[0-9.]+", "npt_ps: 0.01, nvt_ps: 0", study)
+    assert study.count("framework") == 1
+    (pipeline.folder / "studies" / "labels.yaml").write_text(study)
+    return "--study", "studies/labels.yaml"
+
+
+def test_a_repeat_from_an_empty_work_folder_labels_nothing(pipeline, results: Path) -> None:
+    pipeline.run(*labels_only(pipeline), "--outdir", "repeat", "-work-dir", "work-repeat")
+    first, repeat = tables(results)["labels"], tables(pipeline.folder / "repeat")["labels"]
+    assert not first["from_store"].any()
+    assert repeat["from_store"].all()
+    assert_frame_equal(first.drop("from_store"), repeat.drop("from_store"), check_exact=True)
+    for path in sorted((results / "dataset").rglob("*.extxyz")):
+        assert path.read_bytes() == (pipeline.folder / "repeat" / path.relative_to(results)).read_bytes(), path
+
+
+def test_a_store_out_of_reach_is_used_by_copying(pipeline, results: Path) -> None:
+    """As with an object store: an address, and tasks that are given copies. One entry is missing and one is damaged."""
+    shutil.copytree(pipeline.folder / "label_store", pipeline.folder / "store-copied")
+    missing, damaged, *_ = sorted((pipeline.folder / "store-copied").glob("*/*/*.json"))
+    good = damaged.read_bytes()
+    missing.unlink()
+    damaged.write_bytes(good[:-40])
+    (pipeline.folder / "copying.config").write_text("process.stageInMode = 'copy'\n")
+    place = ("--outdir", "copied", "-work-dir", "work-copied", "-c", "copying.config")
+    store = ("--label_store", (pipeline.folder / "store-copied").as_uri())
+    pipeline.run(*labels_only(pipeline), *place, *store)
+    labels = tables(pipeline.folder / "copied")["labels"]
+    assert set(labels.filter(~pl.col("from_store"))["frame_id"]) == {missing.stem, damaged.stem}
+    assert labels["converged"].all()
+    numbers = ("energy_ev", "forces_ev_a", "stress_ev_a3")
+    for path in (missing, damaged):
+        back = json.loads(path.read_text())
+        before = json.loads((pipeline.folder / "label_store" / path.relative_to(path.parents[2])).read_text())
+        for name in numbers:  # within what the guess leaves open
+            np.testing.assert_allclose(back[name], before[name], atol=1e-5, rtol=0)
+    pipeline.run(*labels_only(pipeline), *place, *store, "-resume")
+    assert pipeline.executed("copied") == set(), "the store has grown, and nothing is to be repeated"
 
 
 @pytest.mark.parametrize("study", ["demo", "pyr14bf4", "litfsi-pyr14tfsi"])
