@@ -284,8 +284,8 @@ def rate_rows(
         for r in ilk.rate_matrix(series[0], series[1] if tolerance else None):
             yield {
                 "quantity": "transition_rate",
-                "state_from": f"{r.start} {name}",
-                "state_to": f"{r.stop} {name}",
+                "state_from": f"{r.start} {name if r.start != 1 else name[:-1]}",
+                "state_to": f"{r.stop} {name if r.stop != 1 else name[:-1]}",
                 **ils.number(r.rate * per_ns, "1/ns", r.reason, events=r.events),
                 "standard_error": r.error * per_ns,
                 "ci95_low": r.low * per_ns,

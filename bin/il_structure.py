@@ -3,11 +3,20 @@
 
 Pure functions over frames of whole ions in periodic orthorhombic cells; angstrom, 1/angstrom. The tables:
 
-- `structure` holds curves: ``rdf`` g(r) and ``coordination``, the running number of neighbours, over r_A;
+- `structure`, curves: ``rdf`` g(r) and ``coordination``, the running number of neighbours, over r_A;
   ``structure_factor_xray``, ``structure_factor_neutron`` and ``structure_factor_xray_partial`` over q_per_A;
-  distributions of torsions and of ring puckers over angle_deg; survival correlations over lag_ps.
-- `coordination`, `conformers` and `kinetics` hold numbers (columns `NUMBER`), each with its 95 % interval or the
-  reason for having none. ``frames`` and ``interval_ps`` say how many frames were used and how far apart.
+  ``torsion`` and ``pucker_phase``, distributions over angle_deg; ``survival_*``, of the times of `kinetics`, over
+  lag_ps.
+- `coordination`: ``first_peak``, ``first_minimum`` and ``coordination_number`` of each g(r); around a cation
+  ``anions_per_cation`` and ``donors_per_cation`` with the share of each number (``*_fraction``), how bound anions
+  bind (``denticity_fraction``) and whether they bridge (``bridging_anion_fraction``); ``cations_per_cluster``,
+  ``largest_cluster_fraction``.
+- `conformers`: ``population`` of each class of a torsion, ring or shape, and the means of ring amplitude and shape.
+- `kinetics`: ``contact_lifetime``, ``residence_time_*``, ``cluster_lifetime_*`` (ps), ``transition_rate`` (1/ns).
+
+The last three hold numbers (columns `NUMBER`), each with its 95 % interval or the reason for having none, or only
+one end of it where the run is too short for more. ``frames`` and ``interval_ps`` say how many frames were used and
+how far apart.
 """
 
 import itertools
@@ -44,7 +53,7 @@ FRAMES = 1000  # evenly spaced, for distributions: more are too correlated to ad
 FACTOR_FRAMES = 100  # for the structure factor, which costs most
 BLOCKS = 8
 BIN_A = 0.05
-RDF_MAX_A = 15.0
+CENTRES_MAX_A, ATOMS_MAX_A = 15.0, 10.0  # g(r) of ions' centres and of pairs of elements, which cost most
 SMOOTHING_A = (0.05, 0.1, 0.2, 0.4)  # Gaussian widths tried in turn to find a first minimum
 SIGNIFICANT = 5.0  # standard errors by which a peak or a minimum must stand out
 RESAMPLES = 50
@@ -105,7 +114,7 @@ def mean_row(samples: Array, unit: str = "1", fraction: bool = False) -> Row:
         "standard_error": error,
         "ci95_low": ends[0],
         "ci95_high": ends[1],
-        "n_effective": estimate.n_effective,
+        "n_effective": dof + 1,
         "converged": not reasons,
         "reason": "; ".join(reasons) or None,
     }
@@ -456,20 +465,19 @@ class Distributions:
     def __init__(self, topology: Topology, edges: Array, shortest_A: float, factor_every: int) -> None:
         """``edges`` (3,) is a typical cell, ``shortest_A`` the shortest edge of all frames."""
         self.topology = topology
-        bins = int(min(RDF_MAX_A, shortest_A / 2) / BIN_A)
-        self.shells = np.arange(bins + 1) * BIN_A
+        far, near = (int(min(most, shortest_A / 2) / BIN_A) for most in (CENTRES_MAX_A, ATOMS_MAX_A))
         self.factor, self.factor_every, self.frames = StructureFactor(topology, edges), factor_every, 0
         self.centres: dict[str, tuple[Array, Array, Radial]] = {}
         self.atoms: dict[str, tuple[Array, Array, Radial]] = {}
-        if not bins:
+        if not near:
             return
         names = [ion["name"] for ion in topology.ions]
         for first, second in itertools.combinations_with_replacement(names, 2):
             a, b = (np.flatnonzero(topology.molecule_ion == name) for name in (first, second))
             if pairs := len(a) * len(b) - (len(a) if first == second else 0):
-                self.centres[f"{first}-{second}"] = a, b, Radial(self.shells, len(a), pairs)
+                self.centres[f"{first}-{second}"] = a, b, Radial(np.arange(far + 1) * BIN_A, len(a), pairs)
         for pair, (a, b) in element_pairs(topology).items():
-            self.atoms[pair] = a, b, Radial(self.shells, len(a), len(a) * len(b))
+            self.atoms[pair] = a, b, Radial(np.arange(near + 1) * BIN_A, len(a), len(a) * len(b))
 
     def add(self, positions: Array, edges: Array) -> None:
         """Add frames: whole positions (n, N, 3), edges (n, 3)."""

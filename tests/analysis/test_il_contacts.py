@@ -93,10 +93,10 @@ def test_kinetics_are_those_of_the_picture() -> None:
     # a contact at hand goes on for half of its length
     assert rows["residence_time_continuous", None, None]["value"] == pytest.approx(10, rel=0.1)
     # Li 0 has one anion for 20 ps, then two for 20 ps; Li 1 one, then none
-    rate = rows["transition_rate", "1 anions", "2 anions"]
+    rate = rows["transition_rate", "1 anion", "2 anions"]
     assert rate["unit"] == "1/ns" and rate["value"] == pytest.approx(1000 / 20 / 2, rel=0.05)
-    assert rows["transition_rate", "2 anions", "1 anions"]["value"] == pytest.approx(1000 / 20, rel=0.06)
-    assert rows["transition_rate", "1 donors", "2 donors"]["value"] == pytest.approx(1000 / 20 / 2, rel=0.05)
+    assert rows["transition_rate", "2 anions", "1 anion"]["value"] == pytest.approx(1000 / 20, rel=0.06)
+    assert rows["transition_rate", "1 donor", "2 donors"]["value"] == pytest.approx(1000 / 20 / 2, rel=0.05)
     for row in kinetics:
         assert row["tolerance_ps"] == 1.0 and row["interval_ps"] == 0.5
         assert set(row) <= set(ils.SCHEMAS["kinetics"])
