@@ -189,7 +189,12 @@ def shape_states(eigenvalues: Array) -> dict[str, Array]:
     return {"sphere": sphere, "rod": ~sphere & rod, "disc": ~sphere & ~rod}
 
 
-SHAPE_UNITS = {"radius_of_gyration": "A", "asphericity": "A2", "acylindricity": "A2", "relative_shape_anisotropy": "1"}
+SHAPE_UNITS = {
+    "radius_of_gyration": "A",
+    "asphericity": "A^2",
+    "acylindricity": "A^2",
+    "relative_shape_anisotropy": "1",
+}
 
 
 @dataclass

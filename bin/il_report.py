@@ -167,9 +167,9 @@ def count(words: list[str]) -> list[str]:
 
 
 def cell(r: Row | None) -> str:
-    """Write a number with its 95 % interval, in brackets where it is not converged."""
+    """Write a number with its 95 % interval, or its lower bound alone, in brackets where it is not converged."""
     if r is None or r["value"] is None:
-        return "–"
+        return "–" if r is None or r["ci95_low"] is None else f"(> {number(r['ci95_low'])})"
     words = number(r["value"])
     if r["ci95_low"] is not None:
         v, low, high = rounded(

@@ -160,6 +160,7 @@ def summarise_numbers(frame: pl.DataFrame, keys: list[str]) -> list[Row]:
     """Combine the runs of each group of a table of numbers (value, standard_error, interval, unit, converged).
 
     One run keeps its own interval, which need not be symmetric; several are combined as `summarise_runs` does.
+    Where every run has a lower bound only (a time longer than the run), the lowest of them is the bound.
     ``keys`` are the columns that tell one number of the table from another.
     """
     found = []
@@ -175,6 +176,8 @@ def summarise_numbers(frame: pl.DataFrame, keys: list[str]) -> list[Row]:
             row["value"] = estimate.value
             if math.isfinite(estimate.standard_error):
                 row["ci95_low"], row["ci95_high"] = estimate.interval()
+        elif bounds := [r["ci95_low"] for r in runs if finite(r["ci95_low"]) is not None]:
+            row["ci95_low"] = min(bounds) if len(bounds) == len(runs) else None
         poor = [r for r in runs if r not in used or not r["converged"]]
         row["converged"] = not poor and row["ci95_low"] is not None
         row["reason"] = "; ".join(count(r["reason"] or "no reason given" for r in poor)) or None

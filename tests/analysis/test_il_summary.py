@@ -153,3 +153,18 @@ def test_the_correction_for_the_box_decides_who_is_closer() -> None:
     _, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "diffusion", references)
     found = {(v["model_a"], v["model_b"]): v for v in ils.judge(items, "diffusion")}["a-d", "b-d"]
     assert found["difference"] == pytest.approx(2.0) and found["verdict"] == "differs"  # corrected: no difference
+
+
+def test_times_longer_than_the_runs_keep_their_lowest_bound() -> None:
+    run = {"liquid": "x", "temperature_K": T, "quantity": "contact_lifetime", "unit": "ps", "model": "a", "dataset": "d",
+           "seed": 1, "value": None, "standard_error": None, "ci95_high": None, "converged": False,
+           "reason": "longer than the run can show"}  # fmt: skip
+
+    def combined(*lows: float | None) -> ils.Row:
+        rows = [run | {"replica": i, "ci95_low": low} for i, low in enumerate(lows)]
+        frame = pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"value": pl.Float64})
+        return ils.summarise_numbers(frame, ["quantity"])[0]
+
+    row = combined(80.0, 60.0)
+    assert row["value"] is None and row["ci95_low"] == 60 and row["ci95_high"] is None and not row["converged"]
+    assert combined(80.0, None)["ci95_low"] is None
