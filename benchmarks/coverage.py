@@ -5,7 +5,9 @@ Synthetic data with a known answer, as the pipeline measures them (bin/il_stats.
   diffusion          share of intervals that cover: plain, short-time ballistic, caged and hopping walks, 4 to 64 ions,
                      200 to 5000 frames. Of the converged; diffusion_all counts the others as well
   density            the same for the mean of correlated (first-order autoregressive) series, with and without a transient
-  difference         share of intervals that cover the difference of two densities, both converged
+  difference         share of intervals that cover the difference of two models, taken box by box: 2 or 3 boxes that both
+                     share, 1 to 3 training seeds, runs with an error of 1 that is known to 30 degrees of freedom; boxes,
+                     models and seeds add 0 to 3. difference_independent: of two densities without a shared box
   false_converged    share called converged of what is not: subdiffusion, series that drift, or hold < 10 correlation times
   false_unconverged  share called not converged of what is: plain walks, series of > 50 correlation times
 """
@@ -118,6 +120,39 @@ def difference(rows: list[dict[str, Any]]) -> list[bool]:
     return [low <= 0 <= high for low, high in intervals]
 
 
+SHAPES = ((2, 1, 1), (2, 2, 2), (2, 3, 1), (3, 1, 1), (3, 2, 2), (3, 3, 1), (3, 3, 3))  # boxes, seeds of a, of b
+SPREADS = [(box, own, seed) for box in (0.0, 3.0) for own in (0.0, 1.0, 2.0) for seed in (0.0, 2.0)]
+
+
+def paired(seed: int, cases: int) -> list[dict[str, Any]]:
+    """Return whether paired intervals cover 0: what a box adds to both models cancels, what it adds to one does not."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for shape in SHAPES:
+        for box, own, of_seed in SPREADS:
+            for _ in range(cases):
+                shared = rng.normal(0, box, shape[0])
+                a, b = (model_runs(rng, shared, seeds, own, of_seed) for seeds in shape[1:])
+                found = il_verdicts.paired(a, b)
+                assert found is not None  # there are two boxes or more
+                low, high = found[0].interval()
+                rows.append({"shape": shape, "differ": own > 0, "covers": low <= 0 <= high})
+    return rows
+
+
+def model_runs(rng: Rng, shared: np.ndarray, seeds: int, own: float, of_seed: float) -> il_verdicts.Runs:
+    """Return the runs of a model whose true value is 0, one for each seed and box."""
+    boxes = len(shared)
+    training = rng.normal(0, of_seed, (seeds, 1)) if seeds > 1 else 0.0  # one seed: the truth is that of this seed
+    values = shared + rng.normal(0, own, boxes) + training + rng.normal(size=(seeds, boxes))
+    errors = np.sqrt(rng.chisquare(30, values.shape) / 30)
+    places = [(s, r) for s in range(seeds) for r in range(boxes)]
+    return il_verdicts.Runs(
+        [float(values[p]) for p in places], [float(errors[p]) for p in places],
+        [s for s, _ in places], [r for _, r in places], [30.0] * len(places),
+    )  # fmt: skip
+
+
 def share(values: list[bool]) -> float:
     """Return the share of true values."""
     return round(float(np.mean(values)), 4)
@@ -132,6 +167,11 @@ def main(argv: list[str] | None = None) -> int:
     walks, trapped = diffusion(args.seed, args.cases)
     series, bad = density(args.seed, 2 * args.cases)
     differences = difference(series)
+    pairs = paired(args.seed, max(args.cases // 4, 1))
+    for shape in SHAPES:
+        apart, alike = ([r["covers"] for r in pairs if r["shape"] == shape and r["differ"] == x] for x in (True, False))
+        print(f"paired, {shape[0]} boxes, {shape[1]} and {shape[2]} seeds: {share(apart):.3f} where boxes act differently"
+              f" on the models, {share(alike):.3f} where not")  # fmt: skip
     for name in dict.fromkeys(row["walk"] for row in walks):
         for shape in dict.fromkeys(row["shape"] for row in walks):
             some = [row for row in walks if (row["walk"], row["shape"]) == (name, shape)]
@@ -142,10 +182,11 @@ def main(argv: list[str] | None = None) -> int:
     stationary = [row for row in series if row["transient"] == 0 and row["tau"] > 100]  # tau: n / tau = 2 n_effective
     fine = [not row["converged"] for row in stationary] + [not w["converged"] for w in walks if w["walk"] == "plain"]
     result = {
-        "cases": len(walks) + len(trapped) + len(series) + len(bad),
+        "cases": len(walks) + len(trapped) + len(series) + len(bad) + len(pairs),
         "diffusion": share([row["covers"] for row in walks if row["converged"]]),
         "density": share([row["covers"] for row in series if row["converged"]]),
-        "difference": share(differences),
+        "difference": share([row["covers"] for row in pairs]),
+        "difference_independent": share(differences),
         "false_converged": share(trapped + bad),
         "false_unconverged": share(fine),
         "diffusion_all": share([row["covers"] for row in walks]),

@@ -104,14 +104,16 @@ def finish(figure: go.Figure, **layout: Any) -> go.Figure:
 
 
 def log_axis(values: Sequence[float | None]) -> Row:
-    """Return a logarithmic axis with ticks at 1, 2 and 5 times powers of ten around the values."""
+    """Return a logarithmic axis from tick to tick, at 1, 2 and 5 times powers of ten, around the values."""
     good = [v for v in values if v is not None and v > 0]
     if not good:
         return {}
     low, high = math.floor(math.log10(min(good))) - 1, math.ceil(math.log10(max(good))) + 1
     steps = (1, 2, 5) if high - low <= 5 else (1,)
     ticks = [m * 10.0**e for e in range(low, high + 1) for m in steps]
-    return {"type": "log", "tickvals": ticks, "ticktext": [f"{x:g}" for x in ticks]}
+    ends = max(x for x in ticks if x <= min(good)), min(x for x in ticks if x >= max(good))
+    span = [math.log10(ends[0]) - 0.06, math.log10(ends[1]) + 0.06]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{x:g}" for x in ticks], "range": span}
 
 
 def error_bar(
@@ -160,7 +162,10 @@ def figure_liquid(t: Tables, extra: Row, style: Style, quantity: str) -> go.Figu
                 pl.col("dataset").eq_missing(pl.lit(key["dataset"], pl.String)),
             )
             single = (runs.filter(*same, *mine)[column] * factor).to_list()
-            ends += single
+            ends += [
+                *single,
+                *(None if row[c] is None else row[c] * factor for c in ("value", "ci95_low", "ci95_high")),
+            ]
             if len(single) > 1:
                 figure.add_scatter(
                     x=[name] * len(single),

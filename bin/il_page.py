@@ -58,6 +58,7 @@ th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--line); p
 td { border-bottom: 1px solid var(--line); padding: 5px 12px 5px 0; vertical-align: top; overflow-wrap:
   anywhere; min-width: 5ch; }
 td.n { white-space: nowrap; }
+td:last-child:not(.n) { min-width: 30ch; }
 @media (hover: none), print { .modebar { display: none; } }
 details { margin: 10px 0 4px; }
 summary { cursor: pointer; color: var(--accent); font-weight: 550; }
@@ -322,8 +323,9 @@ the interval crosses the line at 0, the data show no difference. Tests are corre
   (Holm). A verdict is given only when both sides are
 converged. Without a reference, a larger value is not a better one, so nobody wins.</p>
 {% for v in verdicts %}<h3>{{ v.title }}</h3>
-{{ plot(v.figure, "Differences between models with 95 % intervals: " ~ v.title) }}
-<details{% if loop.first %} open{% endif %}><summary>Every {{ v.title|lower }} verdict in words ({{
+{% if v.figure %}{{ plot(v.figure, "Differences between models with 95 % intervals: " ~ v.title) }}
+{% else %}<p class="none">No difference could be measured: no two values with an interval.</p>{% endif %}
+<details{% if loop.first and v.figure %} open{% endif %}><summary>Every {{ v.title|lower }} verdict in words ({{
   v.table.rows|length }})</summary>{{ table(v.table, "verdicts") }}</details>
 {% else %}<p class="none">No two models could be compared.</p>{% endfor %}
 </section>

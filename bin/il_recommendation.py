@@ -31,7 +31,9 @@ BROKE = ("missing", "completed")  # how a run may end without having broken
 def recommend(t: Tables) -> tuple[str, str]:
     """Return the two sentences from the tables summary, verdicts, pareto and survival."""
     states: dict[tuple, list[Row]] = {}
-    for row in t["summary"].filter(pl.col("property").is_in(list(PROPERTIES))).to_dicts():
+    rank = {quantity: i for i, quantity in enumerate(PROPERTIES)}
+    judged = t["summary"].filter(pl.col("property").is_in(list(PROPERTIES))).to_dicts()
+    for row in sorted(judged, key=lambda r: (rank[r["property"]], r["liquid"])):
         states.setdefault(tuple(row[c] for c in STATE), []).append(row)
     broken = breakages(t["survival"])
     named: list[str] = []  # states with a model to use

@@ -128,7 +128,7 @@ def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) 
             notes.append("one model seed: the spread between seeds is not included")
         corrections = [r["correction"] for r in used]
         corrected = bool(used) and all(finite(c) is not None for c in corrections)
-        if quantity == "diffusion":
+        if quantity == "diffusion" and used:
             notes.append(
                 f"box-size correction {sum(corrections) / len(used):+.2g} m2/s not included; "
                 "added before comparing with the reference"
