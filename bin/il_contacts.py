@@ -24,7 +24,7 @@ from il_topology import Topology
 TOLERANCE_PS = 1.0  # shorter contacts and breaks are vibrations across the cut
 TOLERANCE_SHARE = 20  # and at most this part of the run
 FRAMES = 4000
-FRAMES_TIMES_CATIONS = 4e5  # bounds the memory: about 50 columns of contacts a cation
+FRAMES_TIMES_CATIONS = 2e5  # bounds the memory: some 50 columns of contacts a cation
 LARGEST = 6  # clusters of more cations are one state
 DENTICITY = {1: "monodentate", 2: "bidentate", 3: "tridentate"}
 

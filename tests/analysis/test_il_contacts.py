@@ -167,4 +167,4 @@ def test_a_liquid_of_one_kind_of_charge_has_no_pairs() -> None:
 def test_the_stride_bounds_what_is_kept() -> None:
     assert ilc.stride(100, solution()) == 1
     assert ilc.stride(10**5, solution()) == 25
-    assert ilc.stride(8000, solution(lithium=1000)) == 20
+    assert ilc.stride(8000, solution(lithium=1000)) == 40
