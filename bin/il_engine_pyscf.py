@@ -8,12 +8,16 @@ PySCF has no analytic stress for its multigrid. Here the stress is the central d
 under six strains, with the converged orbitals made orthonormal again in each strained box (Loewdin): the energy is
 stationary there, so their relaxation counts only in second order, which the difference of both signs removes. That
 takes twelve energies and no further SCF. GPU4PySCF has the analytic one.
+
+PySCF 2.14 with its libcint has a wrong integral in the forces: the y component of int3c1e_ip1_r6_origk, which is
+the fourth coefficient of a GTH potential's local part. Lithium (-q3) has one. `fourth_term` puts it right.
 """
 
 import functools
 import importlib
 import importlib.metadata
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,14 +28,18 @@ import numpy as np
 import pyscf
 from ase import Atoms
 from ase.units import Bohr, Hartree
+from pyscf.gto import mole
 from pyscf.gto.basis import parse_cp2k, parse_cp2k_pp
 from pyscf.pbc import dft, gto
+from pyscf.pbc.df import incore
+from pyscf.pbc.gto import build_neighbor_list_for_shlpairs, free_neighbor_list
+from pyscf.pbc.gto.pseudo import pp_int
 
+import il_theory
 from il_frames import Label
 from il_task import UserError
 
 FUNCTIONALS = {"PBE": "PBE,PBE", "revPBE": "PBE_R,PBE", "BLYP": "B88,LYP", "r2SCAN": "R2SCAN,R2SCAN"}
-META_GGA = ("r2SCAN",)
 # The same files as CP2K's, as PySCF brings them.
 DATA = Path(gto.__file__).parent
 BASIS_FILES = [DATA / "basis" / name for name in ("BASIS_MOLOPT", "BASIS_MOLOPT_UCL", "BASIS_MOLOPT_UZH")]
@@ -40,8 +48,8 @@ POTENTIAL_FILES = [DATA / "pseudo" / name for name in ("GTH_POTENTIALS", "POTENT
 PRECISION = 1e-8  # of integrals and of the cut-offs in real space (Ha)
 # Density of a Gaussian pair goes to a grid of at least this cut-off for each unit of its exponent (CP2K's REL_CUTOFF).
 REL_CUTOFF_RY = 60.0
-# D3's pairs, as in CP2K's input here; coordination numbers, and D4's pairs and triples, at dftd4's own radii.
-DISPERSION_CUTOFF_A = 16.0
+# D3's pairs: CP2K's R_CUTOFF of 16 A reaches twice as far. Coordination numbers, and all of D4, at the libraries' radii.
+DISPERSION_CUTOFF_A = 32.0
 COORDINATION_CUTOFF_BOHR = 40.0
 # The norm of the orbital gradient is some ten times its largest element, which eps_scf bounds in CP2K.
 GRADIENT_NORM = 10.0
@@ -49,6 +57,7 @@ CYCLES, STURDY_CYCLES = 50, 200
 LEVEL_SHIFT = 0.3  # Ha
 STRAIN = 1e-3  # half of the difference between the strained boxes
 STRAINS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+EXPONENT_STEP = 1e-3  # relative; the error of a central difference is its square
 
 
 class Engine:
@@ -60,7 +69,8 @@ class Engine:
         ``basis`` and ``potential`` (names as in CP2K's data; a basis may be named without the -qN of its
         potential), ``cutoff_Ry`` (of the density, the meaning of CP2K's CUTOFF), ``eps_scf`` (Hartree: the SCF has
         converged where the norm of the orbital gradient is below ten times, and the last change of the energy
-        below a tenth of it), ``device`` (auto, cpu, cuda).
+        below a tenth of it), ``device`` (auto, cpu, cuda),
+        ``max_frame_s`` (looked at after each cycle).
     threads : OpenMP threads of PySCF. Its memory is bounded by the environment's PYSCF_MAX_MEMORY (MB).
 
     Raises
@@ -74,7 +84,7 @@ class Engine:
                 raise UserError(f"labels.{name}: {settings.get(name)!r} is not known; use one of {', '.join(known)}")
         self.settings = settings
         self.gpu = use_gpu(settings.get("device", "auto"))
-        if settings["functional"] in META_GGA and not self.gpu:
+        if settings["functional"] in il_theory.META_GGA and not self.gpu:
             raise UserError(
                 f"labels.functional: PySCF has no forces of {settings['functional']} without a GPU; use engine: cp2k"
             )
@@ -82,6 +92,7 @@ class Engine:
         self.version = f"PySCF {pyscf.__version__}"
         if self.gpu:
             self.version += f" with GPU4PySCF {self.gpu.__version__}"
+        self.max_frame_s = float(settings.get("max_frame_s", 21_600.0))
         self._guess: np.ndarray | None = None
         self._guess_numbers = np.array([], dtype=int)
 
@@ -90,6 +101,12 @@ class Engine:
 
         `cold` leaves the frame before out of it. `Label.scf_steps` counts the Fock matrices of all attempts.
         """
+        end = time.monotonic() + self.max_frame_s
+
+        def check_time(_: Any) -> None:
+            if time.monotonic() > end:
+                raise TimeoutError
+
         dispersion = self.dispersion(atoms)
         cell = self.cell(atoms)
         warm = not cold and np.array_equal(atoms.numbers, self._guess_numbers)
@@ -100,12 +117,12 @@ class Engine:
         try:
             for number, (chained, cycles, shift) in enumerate(attempts):
                 field = self.mean_field(cell)
-                field.max_cycle, field.level_shift = cycles, shift
+                field.max_cycle, field.level_shift, field.callback = cycles, shift, check_time
                 guess = None
                 if chained and self._guess is not None:
                     guess = self.density(orthonormal(self._guess, overlap(cell)))
                 field.kernel(dm0=guess)
-                steps += field.cycles + 2  # the guess's own Fock matrix, and that of the check after the last cycle
+                steps += field.cycles + 1 + bool(field.converged)  # that of the guess, and of the check at the end
                 if not np.isfinite(field.e_tot):
                     return Label(None, None, None, False, scf_steps=steps, reason="non_finite")
                 if not field.converged:
@@ -114,6 +131,8 @@ class Engine:
                 gradients = field.Gradients()
                 gradients.verbose = 0
                 forces = -on_host(gradients.kernel())
+                if not self.gpu:
+                    forces -= fourth_term(cell, self.density(orbitals))
                 stress = on_host(gradients.get_stress()) if self.gpu else self.stress(atoms, orbitals)
                 self._guess, self._guess_numbers = orbitals, atoms.numbers.copy()
                 return Label(
@@ -124,6 +143,8 @@ class Engine:
                     scf_steps=steps,
                     guess="retry" if number else "chained" if warm else "cold",
                 )
+        except TimeoutError:
+            return Label(None, None, None, False, scf_steps=steps, reason="engine_timeout")
         except MemoryError:  # numpy's, and CuPy's of the GPU
             return Label(None, None, None, False, scf_steps=steps, reason="out_of_memory")
         return Label(None, None, None, False, scf_steps=steps, reason="scf_not_converged")
@@ -199,7 +220,7 @@ def d3(atoms: Atoms, functional: str, damping: Callable[..., Any]) -> dict[str, 
         atoms.numbers, atoms.positions / Bohr, lattice=atoms.cell.array / Bohr, periodic=atoms.pbc
     )
     pairs = DISPERSION_CUTOFF_A / Bohr
-    model.set_realspace_cutoff(disp2=pairs, disp3=0.0, cn=COORDINATION_CUTOFF_BOHR)
+    model.set_realspace_cutoff(disp2=pairs, disp3=pairs, cn=COORDINATION_CUTOFF_BOHR)
     return model.get_dispersion(damping(method=functional.lower(), atm=False), grad=True)
 
 
@@ -251,36 +272,70 @@ def orthonormal(orbitals: np.ndarray, overlap: np.ndarray) -> np.ndarray:
     return orbitals @ (vectors / np.sqrt(values)) @ vectors.T
 
 
+def fourth_term(cell: gto.Cell, density: np.ndarray) -> np.ndarray:
+    """Return what the gradient (N, 3) in Ha/Bohr of PySCF lacks of the local potentials' fourth term (see the top).
+
+    The right one is had from the integrals of the third term, since r^6 exp(-a r^2) = -d/da r^4 exp(-a r^2).
+    """
+    auxiliary = pp_int.fake_cell_vloc(cell, 4)
+    if auxiliary.nbas == 0:
+        return np.zeros((cell.natm, 3))
+    auxiliary.precision = pp_int.EPS_PPL
+    exponents, coefficients = auxiliary._bas[:, mole.PTR_EXP], auxiliary._bas[:, mole.PTR_COEFF]
+
+    def gradient(integral: str, exponent: float = 1.0, slope: bool = False) -> np.ndarray:
+        shifted = auxiliary.copy(deep=False)
+        shifted._env = auxiliary._env.copy()
+        first, where = np.unique(exponents, return_index=True)
+        shifted._env[first] *= exponent
+        if slope:
+            shifted._env[coefficients[where]] /= -2 * EXPONENT_STEP * auxiliary._env[first]
+        neighbours = build_neighbor_list_for_shlpairs(shifted, cell, cell.get_lattice_Ls())
+        found = incore.int3c1e_nuc_grad(cell, shifted, density, integral, neighbor_list=neighbours)
+        free_neighbor_list(neighbours)
+        return -2 * found
+
+    upper, lower = (gradient("int3c1e_ip1_r4_origk", 1 + sign * EXPONENT_STEP, slope=True) for sign in (1, -1))
+    missing = upper - lower - gradient("int3c1e_ip1_r6_origk")
+    missing[:, [0, 2]] = 0.0  # these are right, to rounding
+    return missing
+
+
 @functools.cache
 def entry(element: str, basis: str, potential: str) -> tuple[str, str]:
     """Return the texts of an element's basis set and potential in CP2K's format.
 
-    A basis set may be named without the -qN of its potential. Raises UserError where there is no such one.
+    Both may be named without -qN: a potential then has the electrons of the element's GTH-PBE, a basis those of its
+    potential. Raises UserError where there is no such one.
     """
-    potentials = entries(POTENTIAL_FILES, element)
-    found = next((names for names in potentials if potential in names), None)
+    potentials, bases = entries(POTENTIAL_FILES, element), entries(BASIS_FILES, element)
+    usual = electrons(potentials, "GTH-PBE")
+    found = next((name for name in (potential, potential + usual) if name in potentials), None)
     if found is None:
         raise UserError(f"labels.potential: PySCF has no {potential!r} for {element}")
-    charge = next((end[0] for name in found if (end := re.findall(r"-q\d+$", name))), "")
-    bases = entries(BASIS_FILES, element)
-    for wanted in (basis, basis + charge):
-        for names, text in bases.items():
-            if wanted in names:
-                return text, potentials[found]
-    known = sorted({name for names in bases for name in names if not re.search(r"-q\d+$", name)})
-    raise UserError(
-        f"labels.basis: PySCF has no {basis!r} for {element}; it has {', '.join(known) or 'none'}, and names with {charge}"
-    )
+    charge = electrons(potentials, found)
+    for name in (basis, basis + charge):
+        if name in bases:
+            return bases[name], potentials[found]
+    known = ", ".join(sorted(name for name in bases if not re.search(r"-q\d+$", name))) or "none"
+    raise UserError(f"labels.basis: PySCF has no {basis!r} for {element}; it has {known}, and names with {charge}")
 
 
-def entries(files: list[Path], element: str) -> dict[tuple[str, ...], str]:
-    """Return the entries of an element in files of CP2K's format: names -> text, the first of the same names."""
-    found: dict[tuple[str, ...], str] = {}
+def electrons(texts: Mapping[str, str], name: str) -> str:
+    """Return the -qN of an entry, from any of its names, or nothing."""
+    heads = [name, *texts.get(name, "").partition("\n")[0].split()]
+    return next((found[0] for head in heads if (found := re.findall(r"-q\d+$", head))), "")
+
+
+def entries(files: list[Path], element: str) -> dict[str, str]:
+    """Return the entries of an element in files of CP2K's format by each of their names, the first of a name."""
+    found: dict[str, str] = {}
     for path in files:
         lines = [line for line in path.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]
         heads = [index for index, line in enumerate(lines) if re.match(r" *[A-Z][a-z]? +[A-Z]", line)]
         for start, end in zip(heads, [*heads[1:], len(lines)], strict=True):
-            words = lines[start].split()
-            if words[0] == element:
-                found.setdefault(tuple(words[1:]), "\n".join(lines[start:end]))
+            element_here, *names = lines[start].split()
+            if element_here == element:
+                for name in names:
+                    found.setdefault(name, "\n".join(lines[start:end]))
     return found

@@ -319,9 +319,6 @@ class PyscfLabels(DftLabels):
     """DFT by PySCF (GTH pseudopotentials, gamma point), on a GPU by GPU4PySCF."""
 
     engine: Literal["pyscf"] = Field(description="pyscf: DFT by PySCF")
-    stress: Literal["analytic", "finite-strain", "none"] = Field(
-        "finite-strain", description="how the stress is had; none: the labels have none"
-    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it runs; auto: a GPU if there is one")
 
 

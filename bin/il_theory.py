@@ -71,6 +71,7 @@ FITTED = {
     "D4": ("PBE", "revPBE", "BLYP", "r2SCAN"),
 }
 NO_D4 = ("cp2k",)
+META_GGA = ("r2SCAN",)  # PySCF 2.14 has no forces of these; GPU4PySCF does
 
 # What a quality sets beside the basis, by engine: (economy, production).
 GRIDS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
@@ -130,6 +131,8 @@ def problems(labels: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [("theory", f"{named!r} cannot be had with {engine}: {why}")]
     if dispersion == "D4" and engine in NO_D4:
         return [("dispersion", f"'D4': {ENGINES[engine]} has none here; use D3(BJ), or engine: pyscf")]
+    if engine == "pyscf" and functional in META_GGA and labels.get("device") != "cuda":
+        return [("functional", f"{functional!r}: PySCF has its forces on a GPU only; use device: cuda, or engine: cp2k")]
     if dispersion in FITTED and functional not in FITTED[dispersion]:
         text = f"there is no {dispersion} for {functional}; use {' or '.join(fits(functional, engine))}"
         return [("dispersion", text)]

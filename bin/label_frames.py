@@ -56,7 +56,7 @@ from il_label_store import Answer, Store, say
 from il_task import UserError
 
 # Name in a study -> module with a class Engine(settings, threads) that has `version` and `label(atoms, cold)`.
-ENGINES = {"xtb": "il_engine_xtb", "cp2k": "il_engine_cp2k"}
+ENGINES = {"xtb": "il_engine_xtb", "cp2k": "il_engine_cp2k", "pyscf": "il_engine_pyscf"}
 
 # What a label may depend on its guess by, for each component of the forces and for the energy of the frame.
 FORCE_TOLERANCE_EV_A = 1e-4 * Hartree / Bohr

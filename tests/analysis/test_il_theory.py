@@ -78,7 +78,7 @@ def test_what_is_given_beside_a_name_wins() -> None:
 OTHER: dict[str, Any] = {
     "functional": "revPBE", "dispersion": "D3", "basis": "OTHER", "potential": "OTHER", "cutoff_Ry": 555,
     "rel_cutoff_Ry": 44, "eps_scf": 3e-6, "multigrids": 4, "eps_default": 3e-12, "dispersion_cutoff_A": 15,
-    "stress": "analytic", "method": "GFN2-xTB", "accuracy": 0.5, "electronic_temperature_K": 77,
+    "method": "GFN2-xTB", "accuracy": 0.5, "electronic_temperature_K": 77,
     "chunk": 3, "max_failed_fraction": 0.5, "max_iterations": 99, "max_frame_s": 60, "device": "cuda",
 }  # fmt: skip
 
@@ -112,6 +112,10 @@ def test_the_radius_of_a_dispersion_that_there_is_not_does_not_count() -> None:
             {"engine": "pyscf", "theory": "B97-3c", "quality": "economy"},
             "labels.theory: 'B97-3c' cannot be had with pyscf: it needs all electrons in the basis def2-mTZVP, and "
             "liquids run with pseudopotentials; take r2SCAN-D3(BJ)",
+        ),
+        (
+            {"engine": "pyscf", "theory": "r2SCAN-D4", "quality": "economy"},
+            "labels.functional: 'r2SCAN': PySCF has its forces on a GPU only; use device: cuda, or engine: cp2k",
         ),
         (SPELLED_OUT | {"dispersion": "D4"}, "labels.dispersion: 'D4': CP2K has none here; use D3(BJ), or engine: pyscf"),
         (SPELLED_OUT | {"functional": "r2SCAN", "dispersion": "D3"}, "labels.dispersion: there is no D3 for r2SCAN; use D3(BJ)"),
