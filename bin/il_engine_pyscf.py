@@ -17,7 +17,6 @@ import functools
 import importlib
 import importlib.metadata
 import re
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,8 +68,7 @@ class Engine:
         ``basis`` and ``potential`` (names as in CP2K's data; a basis may be named without the -qN of its
         potential), ``cutoff_Ry`` (of the density, the meaning of CP2K's CUTOFF), ``eps_scf`` (Hartree: the SCF has
         converged where the norm of the orbital gradient is below ten times, and the last change of the energy
-        below a tenth of it), ``device`` (auto, cpu, cuda),
-        ``max_frame_s`` (looked at after each cycle).
+        below a tenth of it), ``device`` (auto, cpu, cuda).
     threads : OpenMP threads of PySCF. Its memory is bounded by the environment's PYSCF_MAX_MEMORY (MB).
 
     Raises
@@ -92,7 +90,6 @@ class Engine:
         self.version = f"PySCF {pyscf.__version__}"
         if self.gpu:
             self.version += f" with GPU4PySCF {self.gpu.__version__}"
-        self.max_frame_s = float(settings.get("max_frame_s", 21_600.0))
         self._guess: np.ndarray | None = None
         self._guess_numbers = np.array([], dtype=int)
 
@@ -101,12 +98,6 @@ class Engine:
 
         `cold` leaves the frame before out of it. `Label.scf_steps` counts the Fock matrices of all attempts.
         """
-        end = time.monotonic() + self.max_frame_s
-
-        def check_time(_: Any) -> None:
-            if time.monotonic() > end:
-                raise TimeoutError
-
         dispersion = self.dispersion(atoms)
         cell = self.cell(atoms)
         warm = not cold and np.array_equal(atoms.numbers, self._guess_numbers)
@@ -117,7 +108,7 @@ class Engine:
         try:
             for number, (chained, cycles, shift) in enumerate(attempts):
                 field = self.mean_field(cell)
-                field.max_cycle, field.level_shift, field.callback = cycles, shift, check_time
+                field.max_cycle, field.level_shift = cycles, shift
                 guess = None
                 if chained and self._guess is not None:
                     guess = self.density(orthonormal(self._guess, overlap(cell)))
@@ -143,8 +134,6 @@ class Engine:
                     scf_steps=steps,
                     guess="retry" if number else "chained" if warm else "cold",
                 )
-        except TimeoutError:
-            return Label(None, None, None, False, scf_steps=steps, reason="engine_timeout")
         except MemoryError:  # numpy's, and CuPy's of the GPU
             return Label(None, None, None, False, scf_steps=steps, reason="out_of_memory")
         return Label(None, None, None, False, scf_steps=steps, reason="scf_not_converged")

@@ -132,7 +132,9 @@ def problems(labels: Mapping[str, Any]) -> list[tuple[str, str]]:
     if dispersion == "D4" and engine in NO_D4:
         return [("dispersion", f"'D4': {ENGINES[engine]} has none here; use D3(BJ), or engine: pyscf")]
     if engine == "pyscf" and functional in META_GGA and labels.get("device") != "cuda":
-        return [("functional", f"{functional!r}: PySCF has its forces on a GPU only; use device: cuda, or engine: cp2k")]
+        return [
+            ("functional", f"{functional!r}: PySCF has its forces on a GPU only; use device: cuda, or engine: cp2k")
+        ]
     if dispersion in FITTED and functional not in FITTED[dispersion]:
         text = f"there is no {dispersion} for {functional}; use {' or '.join(fits(functional, engine))}"
         return [("dispersion", text)]

@@ -113,9 +113,7 @@ def test_the_ladder_climbs_and_gives_the_same_answer(label, monkeypatch):
     assert np.abs(retried.forces_ev_a - label.forces_ev_a).max() < 1e-5 * Hartree / Bohr
 
 
-@pytest.mark.parametrize(
-    ("error", "reason"), [(MemoryError, "out_of_memory"), (TimeoutError, "engine_timeout"), (None, "non_finite")]
-)
+@pytest.mark.parametrize(("error", "reason"), [(MemoryError, "out_of_memory"), (None, "non_finite")])
 def test_what_goes_wrong_is_a_reason(monkeypatch, error, reason):
     def kernel(self, dm0=None):
         if error:
@@ -125,11 +123,6 @@ def test_what_goes_wrong_is_a_reason(monkeypatch, error, reason):
     monkeypatch.setattr(il_engine_pyscf.dft.rks.RKS, "kernel", kernel)
     label = Engine(SETTINGS, threads=1).label(lithium_fluoride())
     assert (label.reason, label.energy_ev) == (reason, None)
-
-
-def test_a_frame_has_its_time():
-    label = Engine(SETTINGS | {"max_frame_s": 0.0}, threads=1).label(lithium_fluoride())
-    assert (label.reason, label.energy_ev) == ("engine_timeout", None)
 
 
 def test_the_fourth_term_is_added_where_there_is_one():
