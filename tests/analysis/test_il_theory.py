@@ -82,6 +82,7 @@ OTHER: dict[str, Any] = {
     "rel_cutoff_Ry": 44, "eps_scf": 3e-6, "multigrids": 4, "eps_default": 3e-12, "dispersion_cutoff_A": 15,
     "method": "GFN2-xTB", "accuracy": 0.5, "electronic_temperature_K": 77,
     "chunk": 3, "max_failed_fraction": 0.5, "max_iterations": 99, "max_frame_s": 60, "device": "cuda",
+    "spot_check_fraction": 0.5,
 }  # fmt: skip
 
 
