@@ -126,11 +126,14 @@ class ClassicalCalculator(Calculator):
             self.results["stress"] = np.array([self._strain_derivative(d) for d in directions]) / volume
 
 
-def load_calculator(model: Path, state: Path | None = None, threads: int = 1, hydrostatic: bool = False) -> Calculator:
+def load_calculator(
+    model: Path, state: Path | None = None, threads: int = 1, hydrostatic: bool = False, dtype: str | None = None
+) -> Calculator:
     """Return the ASE calculator (energy eV, forces eV/A, stress eV/A^3) of a model folder.
 
     ``state`` is the folder of the equilibrated liquid, which the classical model needs for its
-    ``system.xml``. ``hydrostatic`` lets a model skip stress components that no isotropic barostat reads.
+    ``system.xml``. ``hydrostatic`` lets a model skip stress components that no isotropic barostat reads; ``dtype``
+    is a MACE model's precision, by default that of its card.
     Raises `UserError` for wrong weights, a framework that is not known, or a missing state.
     """
     card = read_card(model)
@@ -152,7 +155,9 @@ def load_calculator(model: Path, state: Path | None = None, threads: int = 1, hy
 
         torch.set_num_threads(threads)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return MACECalculator(str(weights), device=device, default_dtype=card["settings"].get("dtype", "float32"))
+        return MACECalculator(
+            str(weights), device=device, default_dtype=dtype or card["settings"].get("dtype", "float32")
+        )
     if framework == "deepmd":
         weights = weights_file(model, card)
         import torch
