@@ -67,20 +67,28 @@ workflow {
     engines = model_rows.map { row -> tuple(row.key, row.framework in ['mace', 'deepmd'] ? row.framework : 'analysis') }.join(models)
     one_state_a_liquid = liquids.map { _liquid, folders -> folders[0] }
     EVALUATE_MODEL(engines, SPLIT_DATASET.out.test, gather(one_state_a_liquid))
-    runs = PLAN_STUDY.out.run_rows.splitCsv(header: true).map { row -> tuple(row.model_key, row.state, row.key) }
-        .combine(engines, by: 0).map { _model_key, state, key, engine, model -> tuple(state, key, engine, model) }
-        .combine(EQUILIBRATE.out.state, by: 0).map { _state, key, engine, model, state -> tuple(key, engine, state, model) }
-        .join(keyed(PLAN_STUDY.out.runs)).map { key, engine, state, model, settings -> tuple(key, engine, settings, state, model) }
+    // Runs come one by one, or as many replicas at once as the study's md.batch says.
+    runs = PLAN_STUDY.out.run_rows.splitCsv(header: true).map { row -> tuple(row.model_key, row.state, row.key, groupKey(row.batch, row.batch_size as Integer)) }
+        .combine(engines, by: 0).map { _model_key, state, key, batch, engine, model -> tuple(state, key, batch, engine, model) }
+        .combine(EQUILIBRATE.out.state, by: 0).map { _state, key, batch, engine, model, state -> tuple(key, batch, engine, state, model) }
+        .join(keyed(PLAN_STUDY.out.runs)).map { key, batch, engine, state, model, settings -> tuple(batch, engine, model, [key: key, settings: settings, state: state]) }
+        .groupTuple().map { _batch, engine, model, members -> together(engine[0], model[0], members.sort { run -> run.key }) }
     RUN_MD(runs, checkpoint_folder(params.checkpoints ?: "${workflow.workDir}/checkpoints"))
-    MEASURE_LIQUID(RUN_MD.out.run, PLAN_STUDY.out.references)
+    ran = RUN_MD.out.runs.flatten().map { folder -> tuple(folder.name, folder) }
+    MEASURE_LIQUID(ran, PLAN_STUDY.out.references)
 
     COMPARE_MODELS(
         PLAN_STUDY.out.plan,
         gather(LABEL_FRAMES.out.labels), gather(SAMPLE_FRAMES.out.counts), SPLIT_DATASET.out.table.ifEmpty([]),
         gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),
-        gather(RUN_MD.out.run.map { _key, folder -> folder }), gather(MEASURE_LIQUID.out.measures),
+        gather(RUN_MD.out.runs), gather(MEASURE_LIQUID.out.measures),
         gather(channel.topic('tasks')),
     )
+}
+
+// What RUN_MD takes of some replicas: keys, engine, settings, states, model
+def together(engine, model, members) {
+    tuple(members*.key, engine, members*.settings, members*.state, model)
 }
 
 // The folder that keeps checkpoints of runs, which outlive their tasks. It is passed as a file in it: that file's content

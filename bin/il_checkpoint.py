@@ -23,7 +23,8 @@ import numpy as np
 
 def say(text: str) -> None:
     """Show one line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(text + "\n")  # in one piece: replicas are threads
+    sys.stderr.flush()
 
 
 def key_of(content: Any, files: list[Path]) -> str:

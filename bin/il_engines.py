@@ -249,7 +249,7 @@ class MaceEngine:
             held = np.tile([2 * self.cutoff, 0.0, 0.0], (total, 1))  # holes: beyond the cut-off, where all is zero
             senders[where], receivers[where], held[where] = new[j], new[i], -vectors
         else:
-            order, where = np.arange(n * count), slice(None)
+            order, where = np.arange(n * count), np.arange(len(i))
             senders, receivers, held = j, i, -vectors
         graph = np.repeat(np.arange(count), n)
         rows = torch.from_numpy(order % n).to(self.device)
@@ -519,30 +519,38 @@ def mace_engines(plain: Any, weights: Path, atoms: Atoms) -> dict[str, Maker]:
     return found
 
 
+# On a CPU the fused convolutions are never slower: the others are tried only where those cannot be used, so that the
+# choice, and with it every bit of a run, does not depend on what else the machine does.
+FALLBACK_ON_CPU = "direct"
+MARGIN = 1.5  # how many times faster than the usual choice another must be
+
+
 def seconds_a_step(engine: Engine, frame: Frame, steps: int = PROBE_STEPS) -> float:
-    """Return the shortest time of some steps in s, after two that warm up."""
+    """Return the shortest time of some steps in s, rounded, after one that warms up (the forces were computed before)."""
     times = []
-    for step in range(steps + 2):
+    for step in range(steps + 1):
         start = time.perf_counter()
         engine.compute([(frame[0] + 1e-4 * step, frame[1])], [0])
         times.append(time.perf_counter() - start)
     engine.forget(0)
-    return min(times[2:])
+    return float(f"{min(times[1:]):.3g}")
 
 
 def choose(makers: dict[str, Maker], plain: Engine, atoms: Atoms, wanted: str = "auto") -> tuple[Engine, list[dict]]:
     """Return the engine to use and what the probe of each found: time of a step, forces against the plain engine.
 
     Engines that fail, or whose forces differ from the plain engine's by more than `FORCE_TOLERANCE_EV_A`, are out. Of the
-    rest ``auto`` takes the first unless another is at least a fifth faster: close ones must not depend on the machine's
-    mood. Raises `UserError` where the engine that is wanted cannot be used.
+    rest ``auto`` takes the first unless another is `MARGIN` times as fast. Raises `UserError` where the engine that is
+    wanted cannot be used.
     """
     frame = (atoms.positions.copy(), atoms.cell.array.copy())
     reference = plain.compute([frame], [0])[0]
-    rows: list[dict[str, Any]] = []
     usable: dict[str, Engine] = {}
+    times: dict[str, float] = {}
+    rows: list[dict[str, Any]] = []
     for name, make in makers.items():
-        if wanted not in ("auto", name):
+        spare = name == FALLBACK_ON_CPU and plain.device == "cpu" and usable
+        if wanted not in ("auto", name) or (wanted == "auto" and spare):
             continue
         row: dict[str, Any] = {"engine": name, "s_a_step": None, "max_force_difference_ev_a": None, "reason": None}
         rows.append(row)
@@ -553,21 +561,20 @@ def choose(makers: dict[str, Maker], plain: Engine, atoms: Atoms, wanted: str = 
             if not difference <= FORCE_TOLERANCE_EV_A:
                 row["reason"] = f"forces differ by more than {FORCE_TOLERANCE_EV_A:g} eV/A"
                 continue
-            row["s_a_step"] = float(f"{seconds_a_step(engine, frame):.4g}")
+            times[name] = row["s_a_step"] = seconds_a_step(engine, frame)
         except Exception as error:  # an engine of a user's image may fail in any way: the others are there
             row["reason"] = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:150]}"
             continue
         usable[name] = engine
-    if wanted == "plain" or not usable:
-        if wanted not in ("auto", "plain"):
-            why = rows[0]["reason"] if rows else f"not one of {', '.join(['auto', 'plain', *makers])} here"
-            raise UserError(f"md.engine: {wanted!r} cannot be used: {why}")
-        rows.append({"engine": "plain", "s_a_step": None, "max_force_difference_ev_a": 0.0, "reason": None})
-        return plain, rows
-    times = {row["engine"]: row["s_a_step"] for row in rows if row["engine"] in usable}
-    best = next(iter(usable))
-    for name in usable:
-        if times[name] < times[best] / 1.2:
+    if wanted not in ("auto", "plain", *usable):
+        why = rows[0]["reason"] if rows else f"it is none of {', '.join(['auto', 'plain', *makers])}, which are here"
+        raise UserError(f"md.engine: {wanted!r} cannot be used: {why}")
+    if not usable or wanted in ("auto", "plain"):
+        usable["plain"], times["plain"] = plain, seconds_a_step(plain, frame, steps=1)
+        rows.append({"engine": "plain", "s_a_step": times["plain"], "max_force_difference_ev_a": 0.0, "reason": None})
+    best = wanted if wanted in usable else next(iter(usable))
+    for name in usable if wanted == "auto" else ():
+        if times[name] < times[best] / MARGIN:
             best = name
     return usable[best], rows
 

@@ -812,6 +812,7 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
                 plan.json(f"states/{state}.json", {**melt, **conditions, **common, "id": state})
                 for model in rows:
                     run = f"{state}-{model['key']}"
+                    first = (replica - 1) // study.md.batch * study.md.batch
                     run_rows.append(
                         {
                             "key": run,
@@ -819,6 +820,8 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
                             "state": state,
                             "model_key": model["key"],
                             "framework": model["framework"],
+                            "batch": f"{liquid.id}-{kelvin:g}K-b{first + 1}-{model['key']}",
+                            "batch_size": min(study.md.batch, study.md.replicas - first),
                         }
                     )
                     md = study.md.model_dump(mode="json", exclude={"replicas"})
@@ -862,7 +865,7 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
     sampled = [{"liquid": liquid.id} for liquid in study.liquids if f"samples/{liquid.id}.json" in plan.files]
     plan.csv("samples.csv", ("liquid",), sampled)
     plan.csv("models.csv", ("key", "model", "framework", "dataset", "seed", "trained"), rows)
-    plan.csv("runs.csv", ("key", "liquid", "state", "model_key", "framework"), run_rows)
+    plan.csv("runs.csv", ("key", "liquid", "state", "model_key", "framework", "batch", "batch_size"), run_rows)
     plan.csv("files.csv", ("role", "id", "path"), files)
     plan.csv("references.csv", REFERENCE_COLUMNS, measured)
     plan_models(plan, study, rows, theory)

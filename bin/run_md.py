@@ -12,11 +12,14 @@ Writes the run folder: run.json, thermo.parquet, npt.xtc, nvt.xtc (unwrapped), t
 """
 
 import argparse
+import contextlib
 import json
 import math
 import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,10 @@ import ase.io
 import numpy as np
 import polars as pl
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 
 import il_checkpoint
+import il_engines
 import il_md
 import il_models
 import il_task
@@ -39,7 +44,15 @@ THERMO_FS = 10.0  # densities and pressures are kept this often
 NPT_USED = 0.5
 COLUMN = {name: place for place, name in enumerate(list(il_md.THERMO)[1:])}  # places in a row, which holds no phase
 # The code that makes the numbers: an edit of it starts a run anew.
-CODE = ("il_checkpoint.py", "il_md.py", "il_models.py", "il_topology.py", "il_trajectory.py", "run_md.py")
+CODE = (
+    "il_checkpoint.py",
+    "il_engines.py",
+    "il_md.py",
+    "il_models.py",
+    "il_topology.py",
+    "il_trajectory.py",
+    "run_md.py",
+)
 
 
 def rescale_ions(atoms: Atoms, topology: Topology, volume_A3: float) -> None:
@@ -156,7 +169,13 @@ def make_dynamics(
 
 
 def run_phase(
-    phase: str, atoms: Atoms, topology: Topology, settings: dict[str, Any], chain: Chain, watch: il_md.Watch
+    phase: str,
+    atoms: Atoms,
+    topology: Topology,
+    settings: dict[str, Any],
+    chain: Chain,
+    watch: il_md.Watch,
+    engine: dict[str, Any],
 ) -> None:
     """Run what is left of a phase (``npt`` or ``nvt``), segment by segment, into the chain.
 
@@ -207,6 +226,7 @@ def run_phase(
             "wall_s": time.perf_counter() - began,
             "end": ended.end if ended else None,
             "detail": ended.detail if ended else None,
+            "engine": engine,
         }
         chain.write(meta, state | recorder.arrays())
 
@@ -272,42 +292,96 @@ def run_key(settings: dict[str, Any], state: Path, model: Path, threads: int) ->
     return il_checkpoint.key_of(content, starts + code)
 
 
-def run_md(
-    settings: dict[str, Any], state: Path, model: Path, out: Path, threads: int, checkpoints: Path | None = None
-) -> None:
-    """Run NPT and NVT and write the run folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    topology = Topology.load(state / "topology.json")
-    atoms = ase.io.read(state / "start.extxyz")
-    assert isinstance(atoms, Atoms)  # one frame
-    settings = bounded(settings, len(atoms))
-    key = run_key(settings, state, model, threads)
-    with Chain(checkpoints or out / "checkpoints", key, out / "checkpoints") as chain:
-        resumed = len(chain.metas)
-        if resumed:
-            last = chain.metas[-1]
-            time_ps = last["step"] * settings["timestep_fs"] / 1000
-            say(f"{settings['id']}: going on from a checkpoint: {last['phase']} {time_ps:g} ps")
-        watch = il_md.Watch(atoms, topology.bonds, topology.molecule, settings["temperature_K"])
-        atoms.calc = il_models.load_calculator(model, state, threads, hydrostatic=True)
-        for phase in PHASES:
-            if settings[f"{phase}_ps"] > 0:
-                run_phase(phase, atoms, topology, settings, chain, watch)
-        for name in ("topology.json", "topology.pdb"):
-            shutil.copyfile(state / name, out / name)
-        write_results(out, settings, chain)
-        record = record_of(settings, chain, len(atoms), resumed) | {"device": il_models.device_name(atoms.calc)}
-        (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
-        chain.remove()
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+@dataclass(frozen=True)
+class Run:
+    """One run: its settings, the equilibrated liquid that it starts from and the folder to write."""
+
+    settings: dict[str, Any]
+    state: Path
+    out: Path
+
+    def atoms(self) -> Atoms:
+        """Return the frame that the run starts from."""
+        atoms = ase.io.read(self.state / "start.extxyz")
+        assert isinstance(atoms, Atoms)  # one frame
+        return atoms
+
+
+def go(run: Run, chain: Chain, calculator: Calculator, engine: dict[str, Any]) -> None:
+    """Run what is left of NPT and NVT and write the run folder; `engine` is what run.json says of it."""
+    settings, resumed = run.settings, len(chain.metas)
+    if resumed:
+        last = chain.metas[-1]
+        time_ps = last["step"] * settings["timestep_fs"] / 1000
+        say(f"{settings['id']}: going on from a checkpoint: {last['phase']} {time_ps:g} ps")
+    topology, atoms = Topology.load(run.state / "topology.json"), run.atoms()
+    watch = il_md.Watch(atoms, topology.bonds, topology.molecule, settings["temperature_K"])
+    atoms.calc = calculator
+    for phase in PHASES:
+        if settings[f"{phase}_ps"] > 0:
+            run_phase(phase, atoms, topology, settings, chain, watch, engine)
+    for name in ("topology.json", "topology.pdb"):
+        shutil.copyfile(run.state / name, run.out / name)
+    write_results(run.out, settings, chain)
+    record = record_of(settings, chain, len(atoms), resumed) | {"device": il_models.device_name(calculator), **engine}
+    (run.out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+    chain.remove()
+    shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
+
+
+def run_md(runs: list[Run], model: Path, threads: int, checkpoints: Path | None = None) -> None:
+    """Run NPT and NVT of one model, from one liquid or from several replicas of it at once, and write the run folders.
+
+    Replicas go side by side, in one call of the model a step, where the model's engine can; else one after another.
+    """
+    with contextlib.ExitStack() as stack:
+        chains = []
+        for k, run in enumerate(runs):
+            run.out.mkdir(parents=True, exist_ok=True)
+            runs[k] = run = replace(run, settings=bounded(run.settings, len(run.atoms())))
+            own = run.out / "checkpoints"
+            key = run_key(run.settings, run.state, model, threads)
+            chains.append(stack.enter_context(Chain(checkpoints or own, key, own)))
+        # A run that goes on has the engine that it began with: the probe might choose another this time.
+        before = next((meta["engine"] for chain in chains for meta in chain.metas), None)
+        wanted = before["engine"] if before else runs[0].settings["engine"]
+        engine, probe = il_engines.load_engine(model, runs[0].state, threads, runs[0].atoms(), wanted)
+        if isinstance(engine, Calculator):
+            for run, chain in zip(runs, chains, strict=True):
+                go(run, chain, engine, {"engine": "plain", "probe": []})
+            return
+        said = before or {"engine": engine.name, "probe": probe}
+        say(f"{runs[0].settings['id']}: engine {engine.name} on {engine.device}; probe: {json.dumps(said['probe'])}")
+        if len(runs) == 1:
+            go(runs[0], chains[0], il_engines.EngineCalculator(engine), said)
+            return
+        together = il_engines.Together(engine, len(runs))
+
+        def replica(slot: int) -> None:
+            try:
+                go(runs[slot], chains[slot], together.calculator(slot), said)
+            finally:
+                together.leave(slot)
+
+        with ThreadPoolExecutor(len(runs)) as pool:
+            for future in [pool.submit(replica, slot) for slot in range(len(runs))]:
+                future.result()
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--id", required=True, help="the run's key")
-    parser.add_argument("--settings", type=Path, required=True, help="the run's settings, JSON of PLAN_STUDY")
-    parser.add_argument("--state", type=Path, required=True, help="folder of the equilibrated liquid")
+    parser.add_argument("--id", required=True, help="key of the run, or of the first of several")
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="settings of the run, or of each replica: JSON of PLAN_STUDY",
+    )
+    parser.add_argument(
+        "--state", type=Path, nargs="+", required=True, help="folder of the equilibrated liquid of each"
+    )
     parser.add_argument("--model", type=Path, required=True, help="model folder")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument(
@@ -315,15 +389,15 @@ def main(argv: list[str] | None = None) -> int:
         type=Path,
         help="a file of the folder that keeps checkpoints of runs that were killed, or that folder (default: none is kept)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="run folder to write")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="run folder to write, of each")
     args = parser.parse_args(argv)
-    settings = json.loads(args.settings.read_text())
+    each = zip(args.settings, args.state, args.out, strict=True)
+    runs = [Run(json.loads(settings.read_text()), state, out) for settings, state, out in each]
     # A link to a file of the folder is how the pipeline passes it: it is mounted into containers, and its content
     # stays the same, so that checkpoints of other runs change no task's hash.
     folder = args.checkpoints and args.checkpoints.resolve()
     folder = folder.parent if folder and folder.is_file() else folder
-    work = lambda: run_md(settings, args.state, args.model, args.out, args.threads, folder)  # noqa: E731
-    return il_task.run("RUN_MD", work, args.id)
+    return il_task.run("RUN_MD", lambda: run_md(runs, args.model, args.threads, folder), args.id)
 
 
 if __name__ == "__main__":

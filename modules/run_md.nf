@@ -1,28 +1,28 @@
-// Run NPT, then NVT at the mean density, with one model from one equilibrated box.
+// Run NPT, then NVT at the mean density, with one model from one equilibrated box, or from several replicas at once.
 process RUN_MD {
-    tag "${key}"
+    tag "${keys[0]}${keys.size() > 1 ? " and ${keys.size() - 1} more" : ''}"
     label 'md'
     label 'env_by_engine'
     ext engine: { engine }
 
     input:
-    tuple val(key), val(engine), path(settings), path(state), path(model)
+    tuple val(keys), val(engine), path(settings), path(states), path(model)
     path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
 
     output:
-    tuple val(key), path("${key}"), emit: run           // trajectories, thermodynamics, how it ended
+    path 'runs/*', emit: runs                           // of each: trajectories, thermodynamics, how it ended
     path '*.task.json', topic: tasks
 
     script:
     """
-    # bin: il_checkpoint.py il_md.py il_models.py il_task.py il_topology.py il_trajectory.py
-    run_md.py --id ${key} --settings ${settings} --state ${state} --model ${model} \\
-        --threads ${task.cpus} --checkpoints checkpoints.txt --out ${key}
+    # bin: il_checkpoint.py il_engines.py il_md.py il_models.py il_task.py il_topology.py il_trajectory.py
+    run_md.py --id ${keys[0]} --settings ${settings} --state ${states} --model ${model} --threads ${task.cpus} \\
+        --checkpoints checkpoints.txt --out ${keys.collect { key -> "runs/${key}" }.join(' ')}
     """
 
     stub:
     """
-    mkdir ${key}
-    touch ${key}/run.json ${task.process}.${key}.task.json
+    for key in ${keys.join(' ')}; do mkdir -p runs/\$key; touch runs/\$key/run.json; done
+    touch ${task.process}.${keys[0]}.task.json
     """
 }

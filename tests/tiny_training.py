@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 import polars as pl
 from ase import Atoms
@@ -11,8 +12,20 @@ from ase.calculators.lj import LennardJones
 
 import il_frames
 import split_dataset
+from il_topology import Topology
 
 THEORY = "0123456789ab"
+# Models that train in seconds.
+MACE = {
+    "framework": "mace", "channels": 4, "max_L": 0, "r_max_A": 3.0, "interactions": 2, "correlation": 2, "epochs": 8,
+    "batch_size": 4, "learning_rate": 0.02, "energy_weight": 1.0, "forces_weight": 10.0, "stress_weight": 100.0,
+    "dtype": "float64", "max_ell": 2,
+}  # fmt: skip
+DEEPMD = {
+    "framework": "deepmd", "descriptor": "se_e2_a", "rcut_A": 3.0, "rcut_smth_A": 0.5, "neurons": [4, 8], "axis_neurons": 4,
+    "fitting_neurons": [16, 16], "steps": 400, "batch_size": 2, "learning_rate": 0.01, "start_pref_e": 0.02,
+    "limit_pref_e": 0.02, "start_pref_f": 100, "limit_pref_f": 100, "start_pref_v": 0.02, "limit_pref_v": 0.02,
+}  # fmt: skip
 
 
 def reference(atoms: Atoms) -> Atoms:
@@ -43,6 +56,31 @@ def make_frames(count: int, seed: int = 1) -> list[Atoms]:
         il_frames.set_label(made, energy, work.get_forces(), work.get_stress(voigt=False), THEORY, True, None)
         frames.append(made)
     return frames
+
+
+def make_state(folder: Path) -> Path:
+    """Write the state folder of a small molten salt: 8 pairs of LiF, as EQUILIBRATE leaves it; returns the folder."""
+    folder.mkdir(parents=True)
+    ions = [
+        {"name": name, "smiles": "", "charge": charge, "count": 8, "elements": [name], "bonds": [], "masses_u": [mass], "types": None}
+        for name, charge, mass in (("Li", 1, 6.94), ("F", -1, 18.998))
+    ]  # fmt: skip
+    topology = Topology("lif", ions)
+    topology.save(folder / "topology.json")
+    grid = np.array([[x, y, z] for x in range(4) for y in range(2) for z in range(2)])
+    grid = grid[np.argsort(grid.sum(1) % 2, kind="stable")]
+    positions = (grid + 0.25) * 2.15 + np.random.default_rng(1).normal(scale=0.05, size=grid.shape)
+    atoms = Atoms(topology.elements, positions, cell=[8.6, 4.3, 4.3], pbc=True)
+    (folder / "topology.pdb").write_text(topology.pdb(atoms.positions, atoms.cell.array))
+    ase.io.write(folder / "start.extxyz", atoms, format="extxyz")
+    return folder
+
+
+RUN = {
+    "id": "run", "seed": 3, "temperature_K": 600, "pressure_bar": 1.0, "timestep_fs": 1.0, "npt_ps": 0.06, "nvt_ps": 0.06,
+    "thermostat_fs": 50, "barostat_fs": 200, "save_every_fs": 5, "max_trajectory_mb": 10, "segment_ps": 0.02, "engine": "auto",
+    "batch": 1,
+}  # fmt: skip
 
 
 def make_dataset(folder: Path, count: int = 36) -> Path:

@@ -16,11 +16,7 @@ from il_models import load_calculator
 # torch and deepmd warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 
-SETTINGS = {
-    "framework": "deepmd", "descriptor": "se_e2_a", "rcut_A": 3.0, "rcut_smth_A": 0.5, "neurons": [4, 8], "axis_neurons": 4,
-    "fitting_neurons": [16, 16], "steps": 400, "batch_size": 2, "learning_rate": 0.01, "start_pref_e": 0.02,
-    "limit_pref_e": 0.02, "start_pref_f": 100, "limit_pref_f": 100, "start_pref_v": 0.02, "limit_pref_v": 0.02,
-}  # fmt: skip
+SETTINGS = tiny.DEEPMD
 
 
 def arguments(work: Path, split: Path) -> list[str]:

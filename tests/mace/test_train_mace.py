@@ -19,11 +19,7 @@ from il_task import UserError
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 
-SETTINGS = {
-    "framework": "mace", "channels": 4, "max_L": 0, "r_max_A": 3.0, "interactions": 2, "correlation": 2, "epochs": 8,
-    "batch_size": 4, "learning_rate": 0.02, "energy_weight": 1.0, "forces_weight": 10.0, "stress_weight": 100.0,
-    "dtype": "float64", "max_ell": 2,
-}  # fmt: skip
+SETTINGS = tiny.MACE
 
 
 def arguments(work: Path, split: Path) -> list[str]:
