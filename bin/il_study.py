@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from il_task import UserError
-from il_theory import DEFAULTS, POTENTIALS, QUALITIES, THEORIES, complete
+from il_theory import DEFAULTS, MAX_FRAME_S, POTENTIALS, QUALITIES, THEORIES, complete
 
 # --- The vocabulary ------------------------------------------------------------------------------------
 
@@ -230,7 +230,7 @@ class LabelTasks(Section):
         description="frames labelled by one task, along a path from neighbour to neighbour; auto: about half an hour's "
         "worth, and 200 tasks at most for the study",
     )
-    max_frame_s: Real = number(21_600.0, 1, 1e7, "longest time that one frame may take, all attempts together (s)")
+    max_frame_s: Real = number(MAX_FRAME_S, 1, 1e7, "longest time that one frame may take, all attempts together (s)")
     spot_check_fraction: Real = number(
         0.02,
         0,

@@ -14,6 +14,7 @@ from typing import Any
 
 ENGINES = {"cp2k": "CP2K", "pyscf": "PySCF"}
 QUALITIES = ("economy", "production")
+MAX_FRAME_S = 21_600.0  # six hours: longer than any frame that makes sense
 
 # DOIs.
 PBE = "10.1103/PhysRevLett.77.3865"
