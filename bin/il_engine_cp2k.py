@@ -75,6 +75,8 @@ LADDER = (
 WORTH_A_RETRY = ("scf_not_converged", "non_finite")
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK_WORDS = re.compile(r"No space left on device|Disk quota exceeded|File too large")
+# One process needs no daemon of Open MPI beside it: it would be one more to outlive a killed CP2K.
+MPI_ALONE = {"OMPI_MCA_ess_singleton_isolated": "1"}
 # CP2K ends with the process that started it, however that ends (prctl PR_SET_PDEATHSIG, then the same process
 # becomes CP2K): a label that nobody waits for would go on for hours.
 LAUNCHER = """
@@ -197,17 +199,17 @@ class Engine:
             )
         self.binary = found[0]
         self.settings = il_theory.complete({**settings, "engine": "cp2k"})
-        if lines := [f"labels.{name}: {text}" for name, text in il_theory.problems(self.settings)]:
-            raise UserError(*lines)
         for name, known in (("functional", FUNCTIONALS), ("dispersion", DISPERSIONS)):
             if self.settings.get(name) not in known:
                 raise UserError(
                     f"labels.{name}: {self.settings.get(name)!r} is not known; use one of {', '.join(known)}"
                 )
+        if lines := [f"labels.{name}: {text}" for name, text in il_theory.problems(self.settings)]:
+            raise UserError(*lines)
         self.max_frame_s = float(self.settings.get("max_frame_s", il_theory.MAX_FRAME_S))
         self.data = data_folder(Path(self.binary))
         self.kinds: dict[str, str] = {}
-        self.environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        self.environment = {**MPI_ALONE, **os.environ, "OMP_NUM_THREADS": str(threads)}
         said = subprocess.run(
             [self.binary, "--version"], capture_output=True, text=True, env=self.environment, check=False
         )
