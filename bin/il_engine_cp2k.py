@@ -9,7 +9,7 @@ with its trace. Everything else is a reason code:
 signal), ``disk_full``, ``engine_timeout`` (``max_frame_s``), ``engine_error`` (its last words go to standard error).
 
 Fluorine and oxygen are hard: at 400 to 600 Ry the grid alone puts 0.1 eV/A into the forces of LiBF4, and they
-no longer sum to zero, which LABEL_FRAMES refuses (``net_force``). Use 800 Ry or more.
+no longer sum to zero, which LABEL_FRAMES refuses (``net_force``). Use 800 Ry or more (`il_theory` has the figures).
 """
 
 import errno

@@ -14,7 +14,7 @@ from il_theory import ENGINES, QUALITIES, THEORIES
 SECTIONS = {"cp2k": Cp2kLabels, "pyscf": PyscfLabels, "xtb": XtbLabels}
 SPELLED_OUT = {
     "engine": "cp2k", "functional": "PBE", "dispersion": "D3(BJ)", "potential": "GTH-PBE",
-    "basis": "TZV2P-MOLOPT-PBE-GTH", "cutoff_Ry": 1000, "rel_cutoff_Ry": 60, "eps_scf": "1e-7",
+    "basis": "TZV2P-MOLOPT-PBE-GTH", "cutoff_Ry": 1200, "rel_cutoff_Ry": 60, "eps_scf": "1e-7",
     "multigrids": 5, "eps_default": 1e-12, "dispersion_cutoff_A": 16,
 }  # fmt: skip
 HAD = [(e, name) for e, name in itertools.product(ENGINES, THEORIES) if e not in THEORIES[name].refused]
@@ -69,9 +69,9 @@ def test_no_two_presets_are_the_same_level() -> None:
 
 def test_what_is_given_beside_a_name_wins() -> None:
     named = {"engine": "cp2k", "theory": "PBE-D3(BJ)", "quality": "production"}
-    full = settings(named | {"cutoff_Ry": 1200, "basis": "DZVP-MOLOPT-SR-GTH"})
-    assert (full["cutoff_Ry"], full["basis"], full["rel_cutoff_Ry"]) == (1200, "DZVP-MOLOPT-SR-GTH", 60)
-    assert identity(named | {"cutoff_Ry": 1000}) == identity(named)
+    full = settings(named | {"cutoff_Ry": 900, "basis": "DZVP-MOLOPT-SR-GTH"})
+    assert (full["cutoff_Ry"], full["basis"], full["rel_cutoff_Ry"]) == (900, "DZVP-MOLOPT-SR-GTH", 60)
+    assert identity(named | {"cutoff_Ry": 1200}) == identity(named)
     moved = settings(named | {"functional": "r2SCAN"})  # potential and basis follow
     assert (moved["potential"], moved["basis"]) == ("GTH-SCAN", "TZV2P-MOLOPT-SCAN-GTH")
 

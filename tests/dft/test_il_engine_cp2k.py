@@ -75,8 +75,9 @@ def run_by_hand(path: Path) -> tuple[float, np.ndarray, np.ndarray]:
     command, environment = [CP2K, "-i", str(path)], {**os.environ, "OMP_NUM_THREADS": "1"}
     lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
     (energy,) = [float(line.split()[-1]) for line in lines if line.startswith(" ENERGY|")]
-    start = next(i for i, line in enumerate(lines) if "tomic forces in [" in line.lower() or "Atomic forces [" in line)
-    rows = [line.replace("FORCES|", "").split() for line in lines[start : start + 300]]
+    start = next(i for i, line in enumerate(lines) if "atomic forces in [" in line.lower() or "Atomic forces [" in line)
+    stop = next(i for i in range(start, len(lines)) if "SUM OF" in lines[i] or "FORCES| Sum" in lines[i])
+    rows = [line.replace("FORCES|", "").split() for line in lines[start:stop]]
     forces = [row[-3:] if len(row) == 6 else row[1:4] for row in rows if row and row[0].isdigit()]
     head = next(i for i, line in enumerate(lines) if "Analytical stress tensor [" in line)
     scale = {"[GPa]": 1.0, "[bar]": 1e-4}[lines[head].split()[-1]]
