@@ -234,17 +234,17 @@ def table_pareto(t: Tables, style: ilf.Style) -> Row | None:
             "all liquids" if r["liquid"] == "all" else state_name(r),
             ils.label(r["model"], r["dataset"]),
             interval(r, "error", "ci95_low", "ci95_high"),
+            r["front"],
+            hours(r, "total_{}_h"),
             hours(r, "labels_{}_h"),
             hours(r, "training_{}_h"),
             hours(r, "md_{}_h_per_ns"),
-            hours(r, "total_{}_h"),
-            r["front"],
             r["reason"] or "",
         ]
         for r in rows
     ]
-    head = ["error of", "state", "model", "|error| [95 %]", "labels", "training, a seed", "dynamics, 1 ns", "total",
-            "on the front", "why"]  # fmt: skip
+    head = ["error of", "state", "model", "|error| [95 %]", "on the front", "total", "labels", "training, a seed",
+            "dynamics, 1 ns", "why"]  # fmt: skip
     return {"head": head, "rows": body}
 
 

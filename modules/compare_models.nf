@@ -29,6 +29,6 @@ process COMPARE_MODELS {
     stub:
     """
     mkdir tables
-    touch report.html
+    touch report.html liquid.svg
     """
 }

@@ -68,6 +68,7 @@ def test_run_leaves_the_tables_of_the_contract(results: Path) -> None:
 def test_results_are_laid_out_as_promised(results: Path) -> None:
     assert (results / "report.html").stat().st_size > 100_000
     assert (results / "dataset" / "test.extxyz").is_file()
+    assert (results / "trajectories" / "liquid.svg").read_text().startswith("<svg")
     cards = sorted((results / "models").glob("*/model.json"))
     assert {json.loads(card.read_text())["framework"] for card in cards} >= {"mace", "deepmd"}
     runs = sorted((results / "trajectories").glob("*/run.json"))
