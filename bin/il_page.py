@@ -409,7 +409,7 @@ and never left out.</p>
 <p class="see">{% if cost[2] %}{{ cost[2].tasks }} tasks: {{ "%.3g"|format(cost[2].core_h) }} core-hours, {{
   "%.3g"|format(cost[2].wall_h) }} hours of wall
 time summed over tasks (tasks run side by side, so the study took less). {% endif %}Time on an accelerator
-  counts as wall time.</p>
+  counts as wall time; what killed attempts took is not known.</p>
 {{ plot(cost[0], "Wall hours and core-hours of every process") }}
 <details><summary>Values</summary>{{ table(cost[1], "cost") }}</details>
 <h3>Error against cost</h3>

@@ -69,7 +69,10 @@ def label_hours(t: Tables) -> dict[str, float]:
 
 
 def dynamics_hours(t: Tables, liquid: str | None, temperature_K: float | None, key: Row) -> Hours | None:
-    """Return the hours that one nanosecond takes a model, over all its runs of a liquid and temperature."""
+    """Return the hours that one nanosecond takes a model, over all its runs of a liquid and temperature.
+
+    What attempts took that were killed before their task ended is not known and not counted.
+    """
     runs = t["survival"].filter(
         pl.col("model") == key["model"], pl.col("dataset").eq_missing(pl.lit(key["dataset"], pl.String))
     )
@@ -78,13 +81,14 @@ def dynamics_hours(t: Tables, liquid: str | None, temperature_K: float | None, k
     if temperature_K is not None:
         runs = runs.filter((pl.col("temperature_K") - temperature_K).abs() < 0.5)
     tasks = {row["id"]: row for row in t["cost"].filter(pl.col("process") == "RUN_MD").to_dicts()}
-    taken, done = [0.0, 0.0], 0.0
+    # A task may have run several replicas at once: it is named after the first of them.
+    taken, done, known = [0.0, 0.0], 0.0, False
     for run in runs.to_dicts():
         one = hours(tasks[run["run_id"]], run["device"]) if run["run_id"] in tasks else None
-        if one is not None and run["survived_ps"]:
-            taken = [x + y for x, y in zip(taken, one, strict=True)]
-            done += run["survived_ps"] / 1000
-    return (taken[0] / done, taken[1] / done) if done else None
+        if one is not None:
+            taken, known = [x + y for x, y in zip(taken, one, strict=True)], True
+        done += (run["survived_ps"] or 0.0) / 1000
+    return (taken[0] / done, taken[1] / done) if done and known else None
 
 
 def distance(row: Row) -> tuple[float, float, float] | None:

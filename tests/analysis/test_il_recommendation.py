@@ -226,6 +226,16 @@ def test_hours_of_two_kinds_are_never_added() -> None:
     assert rows["mace"]["front"] == "yes"
 
 
+def test_replicas_that_ran_at_once_share_the_time_of_their_task() -> None:
+    t = tables(GOOD)
+    apart = t["pareto"].filter(property="density")["md_core_h_per_ns"].to_list()
+    together = t["cost"].filter(pl.col("process") == "RUN_MD").group_by(pl.col("id").str.replace("-r[123]-", "-r1-"))
+    joined = together.agg(pl.col("wall_s", "cpu_s").sum()).with_columns(process=pl.lit("RUN_MD"))
+    t["cost"] = pl.concat([t["cost"].filter(pl.col("process") != "RUN_MD"), joined], how="diagonal")
+    found = pl.DataFrame(il_pareto.table(t, []), schema=il_pareto.PARETO).filter(property="density")
+    assert found["md_core_h_per_ns"].to_list() == pytest.approx(apart)
+
+
 def test_an_unknown_cost_is_said() -> None:
     t = tables(GOOD)
     t["cost"] = t["cost"].filter(pl.col("process") != "RUN_MD")
