@@ -15,6 +15,7 @@ import pytest
 
 import compare_models
 import il_picture
+import il_summary as ils
 import il_trajectory
 from il_topology import Topology
 
@@ -391,6 +392,18 @@ def write_run(
             }
         )
     pl.DataFrame(rows).write_parquet(measures / f"{run_id}.diffusion.parquet")
+    kappa = {"mace": 2.0, "dpmd": 0.8, "clp": 0.6}[model] * math.exp(0.05 * rng.normal())
+    conductivity = {
+        "conductivity_s_m": kappa, "ci95_low_s_m": 0.9 * kappa, "ci95_high_s_m": 1.1 * kappa, "ionicity": 0.6,
+        "ionicity_ci95_low": 0.5, "ionicity_ci95_high": 0.7, "nernst_einstein_s_m": kappa / 0.6, "converged": True,
+    }  # fmt: skip
+    viscosity = {
+        "viscosity_pa_s": 0.01 / kappa, "ci95_low_pa_s": 0.008 / kappa, "ci95_high_pa_s": 0.012 / kappa,
+        "converged": False, "reason": "the running integral has no plateau; needs about 9000 ps", "needed_ps": 9000.0,
+    }  # fmt: skip
+    if liquid == "pyr14tfsi":
+        pl.DataFrame([base | conductivity]).write_parquet(measures / f"{run_id}.conductivity.parquet")
+        pl.DataFrame([base | viscosity]).write_parquet(measures / f"{run_id}.viscosity.parquet")
     r = np.linspace(0.05, 12, 120)
     peak = 6.0 if model == "mace" else 5.6
     cation, anion = IONS[liquid]
@@ -403,6 +416,11 @@ def write_run(
             base | {"quantity": "rdf", "pair": pair, "r_A": float(x), "value": float(y), "standard_error": 0.02}
             for x, y in zip(r, g, strict=True)
         ]
+    for quantity, pair, axis, x in (
+        ("structure_factor_xray", "all", "q_per_A", np.linspace(0.2, 8, 60)),
+        ("torsion", f"{cation} C-C-C-C", "angle_deg", np.linspace(2.5, 177.5, 36)),
+    ):
+        rows += [base | {"quantity": quantity, "pair": pair, axis: float(v), "value": 1 + math.sin(v)} for v in x]
     rows.append(
         base
         | {
@@ -413,7 +431,7 @@ def write_run(
             "standard_error": 0.1,
         }
     )
-    pl.DataFrame(rows).write_parquet(measures / f"{run_id}.structure.parquet")
+    pl.DataFrame(rows, infer_schema_length=None).write_parquet(measures / f"{run_id}.structure.parquet")
     number = base | {
         "value": 0.6, "unit": "1", "standard_error": 0.05, "ci95_low": 0.5, "ci95_high": 0.7, "n_effective": 60.0,
         "converged": converged, "reason": None if converged else "drifts by 4 standard errors",
@@ -516,6 +534,36 @@ def test_verdicts_of_the_known_study(result: Path) -> None:
     second = verdicts.filter(pl.col("model_b") == "reference", pl.col("liquid") == "pyr14bf4")
     assert second["reason"].str.contains("second-hand").all()
     assert verdicts.filter(pl.col("model_a").str.contains("mace-eq") & (pl.col("model_b") == "dpmd-both")).height == 0
+
+
+def test_conductivity_is_judged_and_viscosity_says_what_it_needs(result: Path) -> None:
+    verdicts = read(result, "verdicts")
+
+    def words(quantity: str) -> set[str]:
+        return set(verdicts.filter(property=quantity, liquid="pyr14tfsi", model_b="clp")["verdict"])
+
+    assert words("conductivity") == {"differs", "not distinguishable"} or words("conductivity") == {"differs"}
+    assert words("viscosity") == {"not converged"}
+    summary = read(result, "summary").filter(property="viscosity", liquid="pyr14tfsi")
+    assert set(summary["needed_ps"]) == {9000.0} and summary["unit"].unique().to_list() == ["Pa.s"]
+    page = (result / "report.html").read_text()
+    assert "the viscosity (needs runs of about 9000 ps)" in page and "mPa·s" in page
+
+
+def test_numbers_of_runs_become_one_with_the_spread_between_them() -> None:
+    base = {"liquid": "x", "temperature_K": T, "pair": "a-b", "unit": "1", "model": "m", "dataset": "d"}
+    runs = [
+        base | {"seed": 1, "replica": r, "value": v, "standard_error": 0.1, "ci95_low": v - 0.1, "ci95_high": v + 0.3,
+                "converged": c, "reason": None if c else "drifts"}
+        for r, v, c in ((1, 5.0, True), (2, 6.0, True), (3, 7.0, False))
+    ]  # fmt: skip
+    (three,) = ils.summarise_numbers(pl.DataFrame(runs), ["pair"])
+    assert three["value"] == 6.0 and three["runs"] == 3 and not three["converged"] and three["reason"] == "drifts"
+    assert three["ci95_high"] - 6.0 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)  # the spread, not the 0.1
+    (one,) = ils.summarise_numbers(pl.DataFrame(runs[:1]), ["pair"])
+    assert (one["ci95_low"], one["ci95_high"], one["converged"]) == (4.9, 5.3, True)  # its own interval
+    nothing = pl.DataFrame([runs[0] | {"value": None, "converged": False}], schema_overrides={"value": pl.Float64})
+    assert ils.summarise_numbers(nothing, ["pair"])[0]["value"] is None
 
 
 def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
@@ -726,7 +774,13 @@ def test_page_opens_in_a_browser(result: Path, tmp_path: Path) -> None:
         "survival",
         "cost",
         "pareto",
+        "conductivity",
+        "viscosity",
+        "factor_xray",
+        "torsion",
         "dataset",
+        "verdicts_conductivity",
+        "verdicts_viscosity",
         "verdicts_density",
         "verdicts_diffusion",
         "verdicts_force_rmse",
