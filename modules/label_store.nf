@@ -25,23 +25,21 @@ def with_stored_labels(chunks, frame_ids, settings, store) {
     if (store == 'none' || !"${store} ${workflow.workDir.toUriString()}".contains('://')) {
         return chunks.flatten().map { chunk -> tuple(chunk, []) }
     }
+    def stored = settings.map { labels -> "${store}/${new groovy.json.JsonSlurper().parseText(labels.text).theory_id}" }
+        .map { folder -> tuple(folder, files("${folder}/*/*.json").collect { path -> path.baseName } as Set) }  // listed once
     chunks.flatten().map { chunk -> tuple(chunk.baseName, chunk) }
         .join(frame_ids.flatten().map { ids -> tuple(ids.baseName, ids) })
-        .combine(settings)
-        .map { _key, chunk, ids, labels -> tuple(chunk, stored_labels(ids.readLines(), labels, store)) }
+        .combine(stored)
+        .map { _key, chunk, ids, folder, known -> tuple(chunk, stored_labels(ids.readLines(), folder, known)) }
 }
 
 // The entries of these frames. They are inputs of a task, and a resumed run must give it the same ones although the
 // store has grown: what was found is noted in the work folder, for each session and chunk.
-def stored_labels(frame_ids, labels, store) {
-    def theory = new groovy.json.JsonSlurper().parseText(labels.text).theory_id
-    def note = workflow.workDir.resolve("label_store/${workflow.sessionId}/${"${store} ${theory} ${frame_ids}".md5()}")
+def stored_labels(frame_ids, folder, known) {
+    def note = workflow.workDir.resolve("label_store/${workflow.sessionId}/${"${folder} ${frame_ids}".md5()}")
     if (!note.exists()) {
-        def places = frame_ids.collect { id -> "${store}/${theory}/${id.take(2)}/${id}.json" }
-        def folders = places.collect { place -> file(place).parent }.unique()
-        def found = folders.findAll { folder -> folder.exists() }.collectMany { folder -> folder.list() as List } as Set
         note.parent.mkdirs()
-        note.text = places.findAll { place -> file(place).name in found }.join('\n')
+        note.text = frame_ids.findAll { id -> id in known }.join('\n')
     }
-    note.readLines().collect { place -> file(place) }
+    note.readLines().collect { id -> file("${folder}/${id.take(2)}/${id}.json") }
 }

@@ -210,6 +210,12 @@ def test_an_unknown_parameter_is_refused(pipeline) -> None:
     assert "Submitted process" not in screen
 
 
+def test_a_label_store_that_cannot_be_is_refused(pipeline) -> None:
+    screen = pipeline.run(*STUDY, "--label_store", "main.nf/store", fails=True)
+    assert "--label_store: main.nf/store: no folder can be made there: give another, or none" in screen
+    assert "Submitted process" not in screen
+
+
 def test_help_lists_every_parameter(pipeline) -> None:
     screen = pipeline.run("--help")
     schema = json.loads((pipeline.folder / "nextflow_schema.json").read_text())
