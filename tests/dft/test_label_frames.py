@@ -145,7 +145,12 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def wait_for(condition, seconds: float = 60) -> None:
+def besides_progress(said: str) -> list[str]:
+    """Return the lines that were printed but those of progress, which a slow machine shows."""
+    return [line for line in said.splitlines() if not line.endswith(" min left")]
+
+
+def wait_for(condition, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
@@ -373,8 +378,8 @@ def test_a_task_that_is_killed_loses_the_frame_in_flight(faulty, tmp_path):
     time.sleep(1.0)
     assert len(calls(tmp_path)) == begun, "its engine goes with it"
     again = task(tmp_path, given, {})
-    said, _ = again.communicate(timeout=120)
-    assert (again.returncode, said) == (0, "")
+    said, _ = again.communicate(timeout=600)
+    assert (again.returncode, besides_progress(said)) == (0, [])
     assert len(calls(tmp_path)) == begun + 12 - len(finished)
     table = pl.read_parquet(tmp_path / "out.labels.parquet")
     assert set(table.filter(pl.col("from_store"))["frame_id"]) == finished
@@ -387,7 +392,7 @@ def test_a_task_that_is_told_to_end_ends_its_engine_too(faulty, tmp_path):
     wait_for((tmp_path / "pid").exists)
     wait_for(lambda: (tmp_path / "pid").read_text())
     running.terminate()
-    running.communicate(timeout=60)
+    running.communicate(timeout=300)
     assert running.returncode == 143
     wait_for(lambda: is_gone(int((tmp_path / "pid").read_text())))
 
@@ -401,20 +406,20 @@ def test_a_disk_too_full_for_the_results_is_one_line_and_another_try(faulty, tmp
     given = frames(40)[20:]
     (tmp_path / "label_store.txt").symlink_to(tmp_path / "store" / "README.txt")
     running = task(tmp_path, given, {}, preexec_fn=limit)
-    said, _ = running.communicate(timeout=120)
+    said, _ = running.communicate(timeout=600)
     assert running.returncode == label_frames.DISK_FULL_EXIT
-    assert said.splitlines() == [
+    assert besides_progress(said) == [
         "error: disk_full: c: File too large; what was finished is in the label store, if there is one"
     ]
     again = task(tmp_path, given, {})
-    assert again.communicate(timeout=120)[0] == ""
+    assert besides_progress(again.communicate(timeout=600)[0]) == []
     assert pl.read_parquet(tmp_path / "out.labels.parquet")["from_store"].all()
 
 
 def test_a_store_that_is_a_copy_is_left_and_new_labels_lie_aside(faulty, tmp_path):
     (tmp_path / "label_store.txt").write_text("staged by copying")
     running = task(tmp_path, frames(22)[20:], {})
-    assert running.communicate(timeout=120)[0] == ""
+    assert besides_progress(running.communicate(timeout=600)[0]) == []
     assert list((tmp_path / "store").glob("*/*/*.json")) == []
     assert len(list((tmp_path / "spare").glob("*/*/*.json"))) == 2
 
@@ -452,7 +457,7 @@ def test_xtb_labels_by_the_command_line(tmp_path):
         command += ["--frames", "chunk.extxyz", "--out", out]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        assert done.stdout == done.stderr == ""
+        assert besides_progress(done.stdout + done.stderr) == []
     assert (tmp_path / "a.labelled.extxyz").read_bytes() == (tmp_path / "b.labelled.extxyz").read_bytes()
     kept = read_frames(tmp_path / "a.labelled.extxyz", labelled=True)
     table = pl.read_parquet(tmp_path / "a.labels.parquet")

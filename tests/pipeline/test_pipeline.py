@@ -151,25 +151,21 @@ def test_a_repeat_from_an_empty_work_folder_labels_nothing(pipeline, results: Pa
 
 
 def test_a_store_out_of_reach_is_used_by_copying(pipeline, results: Path) -> None:
-    """As with an object store: an address, and tasks that are given copies. One entry is missing and one is damaged."""
+    """As with an object store: an address, and tasks that are given copies. One entry is missing."""
     shutil.copytree(pipeline.folder / "label_store", pipeline.folder / "store-copied")
-    missing, damaged, *_ = sorted((pipeline.folder / "store-copied").glob("*/*/*.json"))
-    good = damaged.read_bytes()
+    missing = min((pipeline.folder / "store-copied").glob("*/*/*.json"))
     missing.unlink()
-    damaged.write_bytes(good[:-40])
     (pipeline.folder / "copying.config").write_text("process.stageInMode = 'copy'\n")
     place = ("--outdir", "copied", "-work-dir", "work-copied", "-c", "copying.config")
     store = ("--label_store", (pipeline.folder / "store-copied").as_uri())
     pipeline.run(*labels_only(pipeline), *place, *store)
     labels = tables(pipeline.folder / "copied")["labels"]
-    assert set(labels.filter(~pl.col("from_store"))["frame_id"]) == {missing.stem, damaged.stem}
+    assert labels.filter(~pl.col("from_store"))["frame_id"].to_list() == [missing.stem]
     assert labels["converged"].all()
-    numbers = ("energy_ev", "forces_ev_a", "stress_ev_a3")
-    for path in (missing, damaged):
-        back = json.loads(path.read_text())
-        before = json.loads((pipeline.folder / "label_store" / path.relative_to(path.parents[2])).read_text())
-        for name in numbers:  # within what the guess leaves open
-            np.testing.assert_allclose(back[name], before[name], atol=1e-5, rtol=0)
+    back = json.loads(missing.read_text())
+    before = json.loads((pipeline.folder / "label_store" / missing.relative_to(missing.parents[2])).read_text())
+    for name in ("energy_ev", "forces_ev_a", "stress_ev_a3"):  # within what the guess leaves open
+        np.testing.assert_allclose(back[name], before[name], atol=1e-5, rtol=0)
     pipeline.run(*labels_only(pipeline), *place, *store, "-resume")
     assert pipeline.executed("copied") == set(), "the store has grown, and nothing is to be repeated"
 
