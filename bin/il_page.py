@@ -319,8 +319,8 @@ TEMPLATE = """
 <h2 style="margin-top:28px">Verdicts</h2>
 <p class="see">Each line is a difference, first minus second, between two models or a model and the
   reference, with its 95 % interval. Where
-the interval crosses the line at 0, the data show no difference. Tests are corrected for their number
-  (Holm). A verdict is given only when both sides are
+the interval crosses the line at 0, the data show no difference. Tests of one property are
+  corrected for their number (Holm). A verdict is given only when both sides are
 converged. Without a reference, a larger value is not a better one, so nobody wins.</p>
 {% for v in verdicts %}<h3>{{ v.title }}</h3>
 {% if v.figure %}{{ plot(v.figure, "Differences between models with 95 % intervals: " ~ v.title) }}
@@ -452,9 +452,12 @@ are interpolated between temperatures of one source, never extrapolated; a value
 replicas added together, or from the error within the runs where that is wider. A single run has only its
   own error, which knows nothing of the
 spread between runs. A value is converged when every planned run of it is. Two models that differ in one
-  thing are compared (Welch); a
-winner on density or diffusion must differ from the other, and the reference must lie on its side of their
-  midpoint, both beyond the error.
+thing are compared. Where both ran from the same boxes (two or more), the difference is taken box by box, so that what a box
+adds to both cancels; its error is the spread of these pairs, with each model's spread over its training seeds added, or the
+error within the runs where that is wider. Else the two count as independent (Welch), which errs on the wide side. Every
+interval is one of 95 %; p-values are corrected by Holm over all tests of one property. A winner on a property of the liquid
+must differ from the other, and the reference must lie on its side of their midpoint, both beyond the error. In the
+recommendation a model agrees with the reference when the uncorrected interval of their difference holds 0.
 The test set is common to all models: its sampling error is kept whole in force errors. Volume scans are
   compared point by point (paired
 jackknife); neighbouring points are correlated, so that interval is a lower bound.</p></details>

@@ -149,7 +149,7 @@ def table_numbers(t: Tables, name: str, style: ilf.Style) -> Row | None:
             one["quantity"].replace("_", " "),
             state,
         ]
-        unit = {"1": "", "1/ps": "1/ps", "A": "Å", "A^2": "Å²"}.get(one["unit"] or "", one["unit"] or "")
+        unit = {"A": "Å", "A2": "Å²"}.get(one["unit"] or "", one["unit"] or "1")
         why = count([f"{m}: {cells[m]['reason']}" for m in order if m in cells and cells[m]["reason"]])
         body.append([
             state_name({"liquid": place[0], "temperature_K": place[1]}),
