@@ -104,7 +104,7 @@ class Engine:
         attempts = [(False, CYCLES, 0.0), (False, STURDY_CYCLES, LEVEL_SHIFT)]
         if warm:
             attempts.insert(0, (True, CYCLES, 0.0))
-        steps = 0
+        steps, reason = 0, "scf_not_converged"
         try:
             for number, (chained, cycles, shift) in enumerate(attempts):
                 field = self.mean_field(cell)
@@ -114,9 +114,8 @@ class Engine:
                     guess = self.density(orthonormal(self._guess, overlap(cell)))
                 field.kernel(dm0=guess)
                 steps += field.cycles + 1 + bool(field.converged)  # that of the guess, and of the check at the end
-                if not np.isfinite(field.e_tot):
-                    return Label(None, None, None, False, scf_steps=steps, reason="non_finite")
-                if not field.converged:
+                reason = "scf_not_converged" if np.isfinite(field.e_tot) else "non_finite"
+                if not field.converged or reason == "non_finite":
                     continue
                 orbitals = on_host(field.mo_coeff)[:, on_host(field.mo_occ) > 0]
                 gradients = field.Gradients()
@@ -135,8 +134,8 @@ class Engine:
                     guess="retry" if number else "chained" if warm else "cold",
                 )
         except MemoryError:  # numpy's, and CuPy's of the GPU
-            return Label(None, None, None, False, scf_steps=steps, reason="out_of_memory")
-        return Label(None, None, None, False, scf_steps=steps, reason="scf_not_converged")
+            reason = "out_of_memory"
+        return Label(None, None, None, False, scf_steps=steps, reason=reason)
 
     def cell(self, atoms: Atoms, mesh: np.ndarray | None = None) -> gto.Cell:
         """Return PySCF's cell of a frame, on the mesh of the cut-off or on the given one."""

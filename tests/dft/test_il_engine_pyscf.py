@@ -118,7 +118,7 @@ def test_what_goes_wrong_is_a_reason(monkeypatch, error, reason):
     def kernel(self, dm0=None):
         if error:
             raise error
-        self.cycles, self.e_tot = 1, np.nan
+        self.cycles, self.e_tot, self.converged = 1, np.nan, True
 
     monkeypatch.setattr(il_engine_pyscf.dft.rks.RKS, "kernel", kernel)
     label = Engine(SETTINGS, threads=1).label(lithium_fluoride())
