@@ -153,6 +153,21 @@ def test_watch_names_each_fault(fault, end: str) -> None:
     assert found.end == end
 
 
+@pytest.mark.parametrize("edge", [30.0, 3.0])  # the second: smaller than twice the reach, searched pair by pair
+def test_the_watch_finds_the_pairs_that_all_pairs_show(edge: float) -> None:
+    rng = np.random.default_rng(11)
+    atoms = Atoms("CHFN" * 60, positions=rng.random((240, 3)) * 3 * edge - edge, cell=[edge] * 3, pbc=True)
+    watch = il_md.Watch(atoms, np.array([[0, 1], [2, 3]]), np.arange(240), 300.0)
+    pairs, distance = watch._close_pairs(atoms.positions, atoms.cell.lengths())
+    delta = atoms.positions[:, None] - atoms.positions
+    delta -= edge * np.round(delta / edge)
+    expected = np.sqrt((delta**2).sum(-1))
+    near = np.argwhere(np.triu(expected < watch.reach, 1))
+    kept = distance < watch.reach
+    np.testing.assert_array_equal(pairs[kept], near)
+    np.testing.assert_allclose(distance[kept], expected[tuple(near.T)])
+
+
 def test_a_calculator_that_fails_ends_the_run_with_its_message() -> None:
     atoms, rng = gas(4, 20.0, 0.0, seed=1)
     dynamics = il_md.nvt(atoms, **FS_BAR, thermostat_fs=20, rng=rng)

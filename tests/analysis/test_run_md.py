@@ -134,8 +134,8 @@ def test_trajectories_stay_within_the_size_that_is_set(
     assert 0.002e6 < size <= 0.01e6
 
 
-def test_the_pressure_tensor_is_that_of_the_isotropic_pressure(study: Path, tmp_path: Path) -> None:
-    # xtb computes the whole stress; the classical force field only its trace, and none in NVT, where it takes time.
+def test_what_is_not_computed_of_the_pressure_is_null(study: Path, tmp_path: Path) -> None:
+    # Of the classical force field only the trace of the stress, and that only in NPT: it takes further energies.
     run(study, tmp_path / "a", npt_ps=0.02, nvt_ps=0.02, timestep_fs=1.0, save_every_fs=10)
     thermo = pl.read_parquet(tmp_path / "a" / "run" / "thermo.parquet")
     assert all(thermo[name].is_null().all() for name in run_md.il_md.PRESSURE)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
+import polars as pl
 import pytest
 import restart
 import tiny_training as tiny
@@ -101,4 +102,7 @@ def test_two_replicas_run_in_one_task(
     records = [json.loads(Path(f"runs/{name}/run.json").read_text()) for name in "ab"]
     assert records[0]["end"] == "completed"
     assert records[1]["end"] != "completed"
+    thermo = pl.read_parquet("runs/a/thermo.parquet")
+    trace = thermo.select(pl.mean_horizontal([f"pressure_{c}{c}_bar" for c in "xyz"])).to_series().to_numpy()
+    np.testing.assert_allclose(trace, thermo["pressure_bar"].to_numpy(), rtol=1e-9)
     assert [record["probe"][0]["engine"] for record in records] == [NAMES[0]] * 2
