@@ -6,32 +6,36 @@ One synthetic liquid of 128 ion pairs (3968 atoms). The same question for all: t
   ratio_mdanalysis         time of EinsteinMSD(fft=True) over all atoms, which is what its manual shows / time from the same
                            atoms to the ions' MSD here (are ions whole, centres, MSD)
   max_relative_difference  to tidynamics, over all lags up to half of the trajectory
-  peak_memory_mb           of a process of its own that reads a file of trajectory_mb in chunks and does the same
-Times are the best of five (MDAnalysis: one) in one process with one thread. A peer that is not installed is null and
-named in missing.
+  peak_memory_mb           of a process of its own that reads a trajectory of trajectory_mb (DCD) as MEASURE_LIQUID does,
+                           and takes the same MSD; file_s is its time
+Times are the best of several (MDAnalysis: one) in one process. Both peers use one thread and have no other; `threads`
+are those of this code (default: all cores), and a result with one thread is compared bit for bit (threads_identical).
+A peer that is not installed is null and named in missing.
 """
 
 import argparse
 import contextlib
 import io
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import il_paths
 import il_stats
 from il_topology import Topology
 
 EDGE_A = 40.0
 PAIRS, CATION_ATOMS, ANION_ATOMS = 128, 26, 5
-CHUNK_BYTES = 16e6
 
 
 def chain(name: str, charge: int, atoms: int) -> dict[str, Any]:
@@ -54,21 +58,19 @@ def atoms_of(liquid: Topology, frames: int, seed: int, start: np.ndarray | None 
     centres = centres.cumsum(axis=0) + (0 if start is None else start)
     along = np.arange(len(liquid)) - liquid.starts[liquid.molecule]
     shape = np.column_stack([1.4 * along, 0.5 * (along % 2), np.zeros(len(liquid))]).astype(np.float32)
-    return (centres[:, liquid.molecule] + shape).astype(np.float32)
+    return np.ascontiguousarray(centres[:, liquid.molecule] + shape, dtype=np.float32)  # as a reader gives them
 
 
-def ion_centres(liquid: Topology, frames: np.ndarray) -> np.ndarray:
+def ion_centres(liquid: Topology, frames: np.ndarray, threads: int) -> np.ndarray:
     """Return the centres of mass (T, M, 3) of whole ions, chunk by chunk, as MEASURE_LIQUID takes them."""
-    step = max(1, int(CHUNK_BYTES / (24 * len(liquid))))
-    kinds = [(ion["count"], len(ion["elements"])) for ion in liquid.ions]
-    parts = []
-    for first in range(0, len(frames), step):
+    step = max(1, int(il_paths.CHUNK_BYTES / (12 * len(liquid))))
+
+    def part(first: int) -> np.ndarray:
         chunk = frames[first : first + step]
-        edges = np.full((len(chunk), 3), EDGE_A)
-        if not il_stats.bonds_are_short(chunk, liquid.bonds, edges):
-            chunk = liquid.whole(chunk, edges[:, :, None] * np.eye(3))
-        parts.append(il_stats.centres_of_mass(chunk, liquid.masses_u, kinds))
-    return np.concatenate(parts)
+        return il_paths.whole_ions(chunk, np.full((len(chunk), 3), EDGE_A), liquid)[1]
+
+    with ThreadPoolExecutor(threads) as pool:
+        return np.concatenate(list(pool.map(part, range(0, len(frames), step))))
 
 
 def best(function: Callable[[], Any], repeats: int = 5) -> tuple[float, Any]:
@@ -81,14 +83,15 @@ def best(function: Callable[[], Any], repeats: int = 5) -> tuple[float, Any]:
     return min(times), result
 
 
-def speed(frames: int) -> dict[str, Any]:
+def speed(frames: int, threads: int) -> dict[str, Any]:
     """Return times, ratios and the largest difference."""
     liquid, missing = topology(), []
     atoms = atoms_of(liquid, frames, seed=1)
-    ions_s, centres = best(lambda: ion_centres(liquid, atoms))
-    own_s, own = best(lambda: il_stats.mean_squared_displacement(centres))
+    ions_s, centres = best(lambda: ion_centres(liquid, atoms, threads))
+    own_s, own = best(lambda: il_stats.mean_squared_displacement(centres, threads))
     result: dict[str, Any] = {"frames": frames, "ions": centres.shape[1], "atoms": len(liquid)}
-    result |= {"centres_s": ions_s, "msd_s": own_s}
+    result |= {"threads": threads, "centres_s": ions_s, "msd_s": own_s}
+    result["threads_identical"] = bool(np.array_equal(own, il_stats.mean_squared_displacement(centres)))
     result |= {"ratio_tidynamics": None, "ratio_mdanalysis": None, "max_relative_difference": None}
     try:
         import tidynamics
@@ -114,51 +117,60 @@ def speed(frames: int) -> dict[str, Any]:
     return result | {"missing": missing}
 
 
-def measure_file(path: Path, frames: int) -> dict[str, float]:
-    """Return peak memory and time of reading a file of float32 frames in chunks up to the ions' MSD."""
+def measure_file(path: Path, threads: int) -> dict[str, float]:
+    """Return peak memory and time of reading a trajectory in chunks up to the ions' MSD, and that at a few lags."""
     liquid = topology()
     start = time.perf_counter()
-    step = max(1, int(CHUNK_BYTES / (24 * len(liquid))))
-    centres = np.empty((frames, len(liquid.molecule_ion), 3))
-    with path.open("rb") as file:
-        for first in range(0, frames, step):
-            chunk = np.fromfile(file, np.float32, min(step, frames - first) * len(liquid) * 3)
-            centres[first : first + step] = ion_centres(liquid, chunk.reshape(-1, len(liquid), 3))
-    il_stats.mean_squared_displacement(centres)
+    paths = il_paths.Paths(len(liquid.molecule_ion))
+    for chunk in il_paths.chunks(path, liquid, threads):
+        paths.append(chunk.unwrapped)
+    found = il_stats.mean_squared_displacement(paths, threads)
+    seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"peak_memory_mb": peak, "file_s": time.perf_counter() - start}
+    lags = np.array([1, 10, 100])
+    # walks of 0.1 A a step along each axis: 0.03 A^2 a frame
+    off = float(np.max(np.abs(found[lags] / (0.03 * lags) - 1)))
+    return {"peak_memory_mb": peak, "file_s": seconds, "file_msd_off": off}
 
 
-def memory(frames: int) -> dict[str, Any]:
-    """Return the peak memory of a process that measures a file on disk."""
+def memory(frames: int, threads: int) -> dict[str, Any]:
+    """Return the peak memory of a process that measures a trajectory on disk, which is written piece by piece."""
+    from mdtraj.formats import DCDTrajectoryFile
+
     liquid = topology()
     with tempfile.TemporaryDirectory(prefix="ionmelt-msd-") as folder:
-        path = Path(folder) / "trajectory.bin"
+        path = Path(folder) / "trajectory.dcd"
         last = None
-        with path.open("wb") as file:
+        with DCDTrajectoryFile(str(path), "w") as file:
             for first in range(0, frames, 200):
                 part = atoms_of(liquid, min(200, frames - first), seed=first, start=last)
                 last = part[-1, liquid.starts]
-                part.tofile(file)
+                edges = np.full((len(part), 3), EDGE_A, np.float32)
+                file.write(part, cell_lengths=edges, cell_angles=np.full_like(edges, 90))
         size = path.stat().st_size / 1e6
-        command = [sys.executable, __file__, "--file", str(path), "--file-frames", str(frames)]
+        command = [sys.executable, __file__, "--file", str(path), "--threads", str(threads)]
         child = subprocess.run(command, check=True, capture_output=True, text=True)
-    return {"trajectory_mb": size} | json.loads(child.stdout)
+    return {"trajectory_mb": size} | json.loads(child.stdout.splitlines()[-1])
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=5000, help="frames of the race (default: 5000)")
+    parser.add_argument("--frames", type=int, default=5000, help="frames of the race (default: 5000; 0: none)")
     parser.add_argument(
-        "--file-frames", type=int, default=50_000, help="frames of the long trajectory (default: 50000)"
+        "--file-frames",
+        type=int,
+        default=106_000,
+        help="frames of the long trajectory (default: 106000, 5 GB; 0: none)",
     )
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.file:
-        result: dict[str, Any] = measure_file(args.file, args.file_frames)
+        result: dict[str, Any] = measure_file(args.file, args.threads)
     else:
-        result = memory(args.file_frames) | speed(args.frames)
+        result = memory(args.file_frames, args.threads) if args.file_frames else {}
+        result |= speed(args.frames, args.threads) if args.frames else {}
     rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in result.items()}
     print(json.dumps(rounded))
     return 0

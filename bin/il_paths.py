@@ -74,9 +74,24 @@ def _read(path: Path, topology: Topology) -> Iterator[tuple[Array, Array]]:
                 return
 
 
+def jumps(xyz: Array, edges: Array) -> bool:
+    """Return whether any coordinate (T, N, 3) changes by half of the shortest edge (T, 3) from frame to frame."""
+    flat, limit = xyz.reshape(len(xyz), -1), edges.min() / 2
+    some = max(1, int(il_stats.COPY_BYTES / (4 * flat.shape[1])))
+    step = np.empty((some, flat.shape[1]), xyz.dtype)
+    for t in range(0, len(flat) - 1, some):
+        part = step[: len(flat) - 1 - t]
+        np.subtract(flat[t + 1 : t + 1 + some], flat[t : t + len(part)], out=part)
+        if max(part.max(), -part.min()) >= limit:
+            return True
+    return False
+
+
 def whole_ions(xyz: Array, edges: Array, topology: Topology) -> tuple[Array, Array]:
     """Return positions (T, N, 3) in single precision with each ion in one piece, and centres of mass (T, M, 3)."""
-    if not il_stats.bonds_are_short(xyz, topology.bonds, edges):
+    # Ions whole in the first frame stay so as long as no atom jumps to another image: far cheaper to see than bonds.
+    continuous = il_stats.bonds_are_short(xyz[:1], topology.bonds, edges[:1]) and not jumps(xyz, edges)
+    if not continuous and not il_stats.bonds_are_short(xyz, topology.bonds, edges):
         xyz = topology.whole(xyz, edges[:, :, None] * np.eye(3))
     kinds = [(ion["count"], len(ion["elements"])) for ion in topology.ions]
     return xyz.astype(np.float32, copy=False), il_stats.centres_of_mass(xyz, topology.masses_u, kinds)

@@ -24,8 +24,10 @@ MIN_GAIN = 1.5  # discard a start only for this gain in effective samples: less 
 FALSE_ALARM = 0.02  # of the tests that the halves agree and that there is no drift, in a stationary series
 MIN_INDEPENDENT = 20  # independent displacements at the longest lag of a fit
 LAGS = 10  # lags of a fit, evenly spaced in log time: more add cost and no information
+AFTER_STRAIGHT = 3  # a window starts so many times the lag from which the displacements look straight
 SLOPE_TOLERANCE = 0.1  # of the log-log slope around 1, and of its standard error
 FFT_MEMORY_BYTES = 4e6  # of one block of transforms: small enough for a processor's cache
+COPY_BYTES = 1e6  # of what is copied at once
 BOLTZMANN_J_K = 1.380649e-23
 YEH_HUMMER_CUBIC = 2.837297
 
@@ -201,14 +203,22 @@ def centres_of_mass(positions: Array, masses: Array, kinds: Sequence[tuple[int, 
 
     ``masses`` (N,); ``kinds`` are (copies, atoms of one) in the order of the atoms, which lie copy by copy.
     """
-    parts, last = [], 0
+    flat = positions.reshape(len(positions), -1)  # long rows: numpy converts rows of three slowly
+    centres = np.empty((len(positions), sum(copies for copies, _ in kinds), 3))
+    last = done = 0
     for copies, atoms in kinds:
         first, last = last, last + copies * atoms
-        ions = positions[:, first:last].reshape(len(positions), copies, 3 * atoms).astype(float)
         weights = masses[first : first + atoms] / masses[first : first + atoms].sum()
-        # a product of the same shape for each frame, so that its rounding depends on no other frame
-        parts.append(ions @ np.kron(weights[:, None], np.eye(3)))
-    return np.concatenate(parts, axis=1)
+        sums = np.ascontiguousarray(np.kron(weights[:, None], np.eye(3)))
+        some = max(1, int(COPY_BYTES / (24 * (last - first))))
+        ions = np.empty((some, 3 * (last - first)))  # used again: fresh memory costs more than the sums
+        for t in range(0, len(positions), some):
+            block = ions[: len(positions) - t]
+            block[:] = flat[t : t + some, 3 * first : 3 * last]
+            # a product of the same shape for each frame, so that its rounding depends on no other frame
+            centres[t : t + some, done : done + copies] = block.reshape(-1, copies, 3 * atoms) @ sums
+        done += copies
+    return centres
 
 
 def unwrap(positions: Array, edges: Array, start: Array | None = None) -> Array:
@@ -437,8 +447,8 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
     while not fit.linear and max(first + 1, round(1.5 * first)) * 4 <= last:
         first = max(first + 1, round(1.5 * first))
         fit = fit_from(first)
-    straight = fit.linear and 8 * first <= last
-    beginning = 3 * first
+    straight = fit.linear and 10 * first <= last
+    beginning = AFTER_STRAIGHT * first
     if straight:
         first = min(beginning, last // 4)
         fit = later = fit_from(first)

@@ -51,15 +51,23 @@ def onsager(
     cross term is a quarter of the slope for their sum less that for their difference. The conductivity is the sum
     over all ordered pairs of kinds (Fong et al., AIChE J. 66 (2020) e17091): this is one of the two orders.
     """
-    plus, minus = (il_stats.diffusion(x[:, None, :], dt_s) for x in (first_m + second_m, first_m - second_m))
+    both = [first_m + second_m, first_m - second_m]
+    moved = [float(np.ptp(x, axis=0).max()) for x in both]
+    # one of them rests for a kind with itself, and nearly so where momentum ties two kinds together
+    parts = [il_stats.diffusion(x[:, None, :], dt_s) for x, m in zip(both, moved, strict=True) if m > 1e-9 * max(moved)]
+    signs = [sign for sign, m in zip((1, -1), moved, strict=True) if m > 1e-9 * max(moved)]
+    if not parts:
+        return il_stats.diffusion(both[0][:, None, :], dt_s)
     factor = charges[0] * charges[1] * ELEMENTARY_CHARGE_C**2
     factor /= 4 * volume_m3 * il_stats.BOLTZMANN_J_K * temperature_K
-    value = factor * (plus.D - minus.D)
-    error = abs(factor) * math.hypot(plus.standard_error, minus.standard_error)
-    half = il_stats.student(max(min(plus.dof, minus.dof), 1.0)) * error
+    value = factor * sum(sign * part.D for sign, part in zip(signs, parts, strict=True))
+    error = abs(factor) * math.hypot(*(part.standard_error for part in parts))
+    half = il_stats.student(max(min(part.dof for part in parts), 1.0)) * error
+    reasons = [part.reason for part in parts if part.reason]
     return replace(
-        plus, D=value, standard_error=error, ci95_low=value - half, ci95_high=value + half,
-        converged=plus.converged and minus.converged, reason=plus.reason or minus.reason,
+        parts[0], D=value, standard_error=error, ci95_low=value - half, ci95_high=value + half,
+        converged=not reasons, reason=reasons[0] if reasons else None,
+        needed=max(part.needed for part in parts) if reasons else math.nan,
     )  # fmt: skip
 
 

@@ -277,6 +277,27 @@ def test_drifting_series_are_not_converged() -> None:
     assert all(e.reason for e in found if not e.converged)
 
 
+def test_the_length_that_a_series_needs_is_said() -> None:
+    """30 effective samples at a correlation time of 10 samples are 600."""
+    rng = np.random.default_rng(21)
+    short = [il_stats.series_mean(x) for x in ar1(rng, 80, 200, 10.0)]
+    said = np.array([e.needed for e in short if not e.converged])
+    assert len(said) > 60 and np.isfinite(said).all()
+    assert np.mean((said > 200) & (said < 1800)) > 0.8
+    long = [il_stats.series_mean(x) for x in ar1(rng, 60, 600, 10.0)]
+    assert np.mean([e.converged for e in long]) > 0.7
+    assert all(math.isnan(e.needed) for e in long if e.converged)
+
+
+def test_the_length_that_diffusion_needs_is_said() -> None:
+    found, _ = estimates(ballistic, 22, 20, 80, 16)
+    said = [d.needed for d in found if not d.converged]
+    assert len(said) >= 18 and np.isfinite(said).all()
+    needed = round(float(np.median(said)))
+    share = [np.mean([d.converged for d in estimates(ballistic, 23, 20, n, 16)[0]]) for n in (needed // 3, needed * 2)]
+    assert share[0] < 0.4 and share[1] > 0.7
+
+
 def test_series_without_an_answer() -> None:
     constant = il_stats.series_mean(np.full(500, 1200.0))
     assert not constant.converged and constant.mean == 1200 and "constant" in (constant.reason or "")

@@ -201,6 +201,71 @@ def test_structure_counts_what_is_there(tmp_path: Path) -> None:
     assert lifetime["ci95_low"] > 200 * SAVE_FS / 1000
 
 
+def with_pressures(folder: Path, n: int = 6000, tau: int = 3) -> float:
+    """Add a pressure tensor to NVT that forgets itself in `tau` rows of 10 fs; return the viscosity that it means."""
+    rng = np.random.default_rng(6)
+    noise = rng.normal(size=(n + 200, 6)) * 500 * np.sqrt(1 - np.exp(-2 / tau))
+    tensor = signal.lfilter([1], [1, -np.exp(-1 / tau)], noise, axis=0)[200:]
+    tensor[:, :3] *= np.sqrt(2)  # diagonal components fluctuate twice as much in an isotropic liquid, without its trace
+    names = [f"pressure_{name}_bar" for name in ("xx", "yy", "zz", "yz", "xz", "xy")]
+    blank = dict.fromkeys(run_md.il_md.THERMO) | {"phase": "nvt", "volume_A3": EDGE**3, "density_kg_m3": 900.0}
+    rows = [
+        blank | {"time_ps": 0.01 * i, "step": 20 * i} | dict(zip(names, row, strict=True))
+        for i, row in enumerate(tensor.tolist())
+    ]
+    thermo = pl.read_parquet(folder / "thermo.parquet").filter(pl.col("phase") == "npt")
+    added = pl.DataFrame(rows, schema=run_md.il_md.THERMO)
+    pl.concat([thermo, added]).write_parquet(folder / "thermo.parquet")
+    integral_s = 0.5 / np.tanh(0.5 / tau) * 1e-14
+    return float(EDGE**3 * 1e-30 / (1.380649e-23 * 400) * (500 * 1e5) ** 2 * integral_s)
+
+
+def test_the_viscosity_of_the_run_goes_into_the_correction_or_else_the_experimental_one(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", trajectory(ions()))
+    first = measure_liquid.measure(folder)
+    assert first["viscosity"]["reason"][0] == "the pressure tensor was not recorded"
+    references = pl.DataFrame(
+        {
+            "liquid": ["toy", "toy", "toy", "other"],
+            "property": ["viscosity", "viscosity", "density", "viscosity"],
+            "temperature_K": ["400", "450", "400", "400"],
+            "value": ["0.02", "0.5", "1000", "0.7"],
+            "source": ["a handbook"] * 4,
+            "second_hand": ["false"] * 4,
+        }
+    )
+    for row in measure_liquid.measure(folder, references=references)["diffusion"].iter_rows(named=True):
+        assert row["finite_size_viscosity_pa_s"] == 0.02
+        assert row["finite_size_viscosity_source"] == "experiment: a handbook"
+        expected = 2.837297 * 1.380649e-23 * 400 / (6 * np.pi * 0.02 * EDGE * 1e-10)
+        assert row["finite_size_correction_m2_s"] == pytest.approx(expected, rel=1e-6)
+    true = with_pressures(folder)
+    found = measure_liquid.measure(folder, references=references)
+    viscosity = found["viscosity"].row(0, named=True)
+    assert viscosity["ci95_low_pa_s"] < true < viscosity["ci95_high_pa_s"]
+    assert viscosity["converged"], viscosity["reason"]
+    for row in found["diffusion"].iter_rows(named=True):
+        assert row["finite_size_viscosity_source"] == "this run"
+        assert row["finite_size_viscosity_pa_s"] == viscosity["viscosity_pa_s"]
+
+
+def test_conductivity_of_few_ions_is_of_their_own(complete: dict[str, pl.DataFrame]) -> None:
+    """Ions that walk alone but for the held centre of mass: the interval of the ionicity holds what that leaves of 1."""
+    row = complete["conductivity"].row(0, named=True)
+    assert row["nernst_einstein_converged"]
+    volume, kelvin = (EDGE * 1e-10) ** 3, 400
+    summed = PAIRS * sum(left_of_drift(ions(), name) for name in D_M2_S)
+    expected = summed * 1.602176634e-19**2 / (volume * 1.380649e-23 * kelvin)
+    assert row["nernst_einstein_ci95_low_s_m"] < expected < row["nernst_einstein_ci95_high_s_m"]
+    assert row["ionicity"] == pytest.approx(row["conductivity_s_m"] / row["nernst_einstein_s_m"])
+    assert row["ionicity_ci95_low"] < 1 < row["ionicity_ci95_high"]
+    if not row["converged"]:
+        assert row["needed_ps"] > FRAMES * SAVE_FS / 1000 and "needs about" in row["reason"]
+    parts = {r["pair"]: r["onsager_s_m"] for r in complete["onsager"].iter_rows(named=True)}
+    total = parts["pyr-pyr"] + parts["bf4-bf4"] + 2 * parts["pyr-bf4"]
+    assert total == pytest.approx(row["conductivity_s_m"], rel=0.3)
+
+
 def small(topology: Topology) -> np.ndarray:
     shape = np.random.default_rng(4).normal(size=(len(topology), 3)) * 0.01
     return shape - topology.centres(shape)[topology.molecule]
