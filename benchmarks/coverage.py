@@ -323,6 +323,9 @@ def measure(seed: int, cases: int, only: list[str]) -> dict[str, Any]:
         result[name] = share([row["covers"] for row in kept])
         result[f"{name}_all"] = share([row["covers"] for row in found_rows])
         result[f"{name}_converged"] = share([row["converged"] for row in found_rows])
+        if name == "difference":
+            apart = [row["covers"] for row in kept if row["kind"] == "one run each"]
+            result["difference_independent"] = share(apart)
         for kind in dict.fromkeys(row["class"] for row in found_rows):
             result[f"{name}_{kind}"] = share([row["covers"] for row in kept if row["class"] == kind])
             result[f"{name}_{kind}_all"] = share([row["covers"] for row in found_rows if row["class"] == kind])

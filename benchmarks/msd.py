@@ -73,7 +73,7 @@ def ion_centres(liquid: Topology, frames: np.ndarray, threads: int) -> np.ndarra
         return np.concatenate(list(pool.map(part, range(0, len(frames), step))))
 
 
-def best(function: Callable[[], Any], repeats: int = 5) -> tuple[float, Any]:
+def best(function: Callable[[], Any], repeats: int = 10) -> tuple[float, Any]:
     """Return the shortest time in s, and the result."""
     times = []
     for _ in range(repeats):
