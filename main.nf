@@ -8,6 +8,7 @@ include { BUILD_LIQUID   } from './modules/build_liquid.nf'
 include { EQUILIBRATE    } from './modules/equilibrate.nf'
 include { SAMPLE_FRAMES  } from './modules/sample_frames.nf'
 include { LABEL_FRAMES   } from './modules/label_frames.nf'
+include { IMPORT_LABELS  } from './modules/import_labels.nf'
 include { SPLIT_DATASET  } from './modules/split_dataset.nf'
 include { TRAIN_MACE     } from './modules/train_mace.nf'
 include { TRAIN_DEEPMD   } from './modules/train_deepmd.nf'
@@ -27,7 +28,7 @@ workflow {
     PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir).toUriString())
     PLAN_STUDY.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
     files = PLAN_STUDY.out.files.splitCsv(header: true)
-    files.filter { row -> row.role != 'force_field' }.subscribe { row -> error("${row.id}: ${row.path}: own ${row.role} cannot be used yet") }
+    files.filter { row -> !(row.role in ['force_field', 'labels']) }.subscribe { row -> error("${row.id}: ${row.path}: own ${row.role} cannot be used yet") }
 
     // The liquids: [box key, folder] and, melted, [state key, folder], such as [pyr14bf4-430K-r1, ...]
     force_fields = files.filter { row -> row.role == 'force_field' }.map { row -> tuple(row.id, file(row.path)) }
@@ -46,8 +47,14 @@ workflow {
     store = params.label_store?.toString() ?: 'none'
     to_label = with_stored_labels(SAMPLE_FRAMES.out.chunks, SAMPLE_FRAMES.out.frame_ids, PLAN_STUDY.out.labels, store)
     LABEL_FRAMES(to_label, PLAN_STUDY.out.labels, label_store(store))
-    labelled = gather(LABEL_FRAMES.out.frames).filter { chunks -> chunks }      // none where no model is trained
-    SPLIT_DATASET(labelled, gather(LABEL_FRAMES.out.labels), PLAN_STUDY.out.dataset)
+    // ... or the user's own labels: then nothing is sampled, and these files are all there is
+    own_labels = files.filter { row -> row.role == 'labels' }.map { row -> file(row.path) }.toList().filter { paths -> paths }
+    IMPORT_LABELS(own_labels, PLAN_STUDY.out.labels, assets)
+    IMPORT_LABELS.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
+    IMPORT_LABELS.out.words.view { words -> words.text.trim() }
+    label_rows = gather(LABEL_FRAMES.out.labels.mix(IMPORT_LABELS.out.labels))
+    labelled = gather(LABEL_FRAMES.out.frames.mix(IMPORT_LABELS.out.frames)).filter { chunks -> chunks } // none where no model is trained
+    SPLIT_DATASET(labelled, label_rows, PLAN_STUDY.out.dataset)
 
     // The models: [model key, folder], such as [mace-eq-s1, ...], and those that need no training
     model_rows = PLAN_STUDY.out.model_rows.splitCsv(header: true)
@@ -79,7 +86,7 @@ workflow {
 
     COMPARE_MODELS(
         PLAN_STUDY.out.plan,
-        gather(LABEL_FRAMES.out.labels), gather(SAMPLE_FRAMES.out.counts), SPLIT_DATASET.out.table.ifEmpty([]),
+        label_rows, gather(SAMPLE_FRAMES.out.counts), SPLIT_DATASET.out.table.ifEmpty([]),
         gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),
         gather(RUN_MD.out.runs), gather(MEASURE_LIQUID.out.measures),
         gather(channel.topic('tasks')),

@@ -325,11 +325,47 @@ class PyscfLabels(DftLabels):
 class OwnLabels(Section):
     """Labels that you already have: nothing is sampled or labelled."""
 
-    frames: Path_ = Field(
-        description="extxyz with REF_energy (eV), REF_forces (eV/A), REF_stress (eV/A^3), kind, group"
+    frames: Annotated[
+        Annotated[Path_, Tag("path")] | Annotated[tuple[Path_, ...], Field(min_length=1), Tag("paths")],
+        Discriminator(lambda value: "paths" if isinstance(value, list | tuple) else "path"),
+    ] = Field(
+        description="file, or list of files, of labelled frames. Files of one trajectory in their order; a CP2K run of "
+        "dynamics is its output with PROJECT-pos-1.xyz, and PROJECT-1.cell where the cell changes"
     )
-    theory: Text = Field(description="name of the level of theory, such as 'PBE-D3(BJ)/DZVP, CP2K 2025.1'")
+    theory: Text = Field(description="name of the level of theory, such as 'PBE-D3(BJ)/TZV2P, CP2K 2025.1'")
+    format: Literal["auto", "extxyz", "cp2k", "vasp-out", "vasp-xml", "espresso-out"] = Field(
+        "auto", description="format of the files; auto tells it from how each begins"
+    )
+    energy_key: Text | None = Field(None, description="extxyz: name of the energy; left out, the only one like it")
+    forces_key: Text | None = Field(None, description="extxyz: name of the forces; left out, the only one like it")
+    stress_key: Text | None = Field(None, description="extxyz: name of the stress; left out, the only one like it")
+    virial_key: Text | None = Field(
+        None, description="extxyz: name of the virial, stress times volume in energy_unit, in place of stress_key"
+    )
+    energy_unit: Literal["eV", "Ha", "Ry", "kcal/mol", "kJ/mol"] = Field("eV", description="extxyz: unit of energies")
+    forces_unit: Literal["eV/A", "Ha/Bohr", "Ry/Bohr", "kcal/mol/A", "kJ/mol/nm"] = Field(
+        "eV/A", description="extxyz: unit of forces"
+    )
+    stress_unit: Literal["eV/A^3", "GPa", "kbar", "bar", "Ha/Bohr^3"] = Field(
+        "eV/A^3", description="extxyz: unit of the stress"
+    )
+    stress_sign: Literal["tension", "compression"] | None = Field(
+        None,
+        description="extxyz: what a positive number means; left out, tension for a stress (as in ASE) and compression "
+        "for a virial",
+    )
+    kind: Literal["eq", "neq"] = Field("eq", description="kind of the frames that do not say theirs in kind_key")
+    kind_key: Text = Field("kind", description="extxyz: name of the kind, eq or neq")
+    group_key: Text | None = Field(
+        None,
+        description="extxyz: name of what says which trajectory a frame is from (left out, group where frames have it, "
+        "else blocks of neighbouring frames): the split never cuts such a group",
+    )
     max_failed_fraction: Real = number(0.05, 0, 1, "share of unusable frames above which the run stops")
+
+    def paths(self) -> tuple[str, ...]:
+        """Return the files, be they one or several."""
+        return (self.frames,) if isinstance(self.frames, str) else self.frames
 
 
 def labels_form(value: Any) -> Any:
@@ -541,7 +577,7 @@ LABELS: dict[str, type[Section]] = {
     "pyscf": PyscfLabels,
     "frames": OwnLabels,
 }
-TAGS = {"smiles", "count", "auto", "number", *MODELS, *LABELS}
+TAGS = {"smiles", "count", "auto", "number", "path", "paths", *MODELS, *LABELS}
 
 # What a number out of bounds most likely is, from the end of the field's name.
 HINTS: dict[tuple[str, str], Callable[[float], str]] = {

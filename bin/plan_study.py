@@ -31,7 +31,7 @@ from il_frames import KINDS, theory_id, theory_settings
 from il_ions import library, resolve
 from il_references import COLUMNS as REFERENCE_COLUMNS
 from il_references import read_references, references_of
-from il_study import Draft, Problems, Study, brief, parse_yaml, path_text, read_draft, schema
+from il_study import Draft, OwnLabels, Problems, Study, brief, parse_yaml, path_text, read_draft, schema
 from il_task import UserError
 
 CUTOFF_MAX_A = 9.0
@@ -48,6 +48,7 @@ LABEL_TASK_S = 1800.0  # what a task should last
 LABEL_TASKS_LEAST, LABEL_TASKS_MAX = 8, 200  # of a liquid, where its frames are cheap; of a study
 CHAIN_LEAST = 10  # frames
 RESERVED = ("reference",)  # a verdict's other side
+OTHER_LIQUID = "other"  # the name that import_labels.py gives to frames of no liquid of the study
 
 # What makes warnings.
 PYR14BF4_MELTS_K = 425.0
@@ -394,6 +395,33 @@ def made_groups(draft: Draft) -> dict[str, int]:
     return made
 
 
+def check_own_labels(draft: Draft, labels: Any, places: Places, problems: Problems) -> None:
+    """Judge what the study says about labels that the user already has."""
+    paths = labels.paths()
+    for index, text in enumerate(paths):
+        if wrong := missing_file(places, text):
+            problems.add(("labels", "frames") if isinstance(labels.frames, str) else ("labels", "frames", index), wrong)
+    for text in repeated(list(paths)):
+        problems.add(("labels", "frames"), f"{brief(text)} is given twice")
+    if labels.stress_key and labels.virial_key:
+        problems.add(("labels", "virial_key"), f"{brief(labels.virial_key)}: give stress_key or virial_key, not both")
+    if labels.virial_key and labels.stress_unit != "eV/A^3":
+        problems.add(("labels", "stress_unit"), f"{labels.stress_unit}: a virial is in energy_unit: leave this out")
+    if labels.format not in ("auto", "extxyz"):
+        for name in ("energy", "forces", "stress", "virial", "group"):
+            if getattr(labels, f"{name}_key") is not None:
+                text = f"is for extxyz: {labels.format} has no names of its own: leave this out"
+                problems.add(("labels", f"{name}_key"), text)
+        for name, plain in (("energy", "eV"), ("forces", "eV/A"), ("stress", "eV/A^3")):
+            if getattr(labels, f"{name}_unit") != plain:
+                text = f"is for extxyz: the units of {labels.format} are known: leave this out"
+                problems.add(("labels", f"{name}_unit"), text)
+    for index, liquid in draft.liquids.items():
+        if liquid.get("id") == OTHER_LIQUID:
+            text = f"{OTHER_LIQUID!r} is the name of imported frames of other compositions: give another"
+            problems.add(("liquids", index, "id"), text)
+
+
 def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: Problems) -> None:
     """Judge sampling, labels, datasets and split against each other."""
     sampling, labels = draft.get("sampling"), draft.get("labels")
@@ -403,8 +431,7 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
         for name, text in il_theory.problems(labels.model_dump()):
             problems.add(("labels", name), text)
     if own:
-        if wrong := missing_file(places, labels.frames):
-            problems.add(("labels", "frames"), wrong)
+        check_own_labels(draft, labels, places, problems)
         if raw.get("sampling") is not None:
             problems.add(("sampling",), "is not used with labels.frames: leave one of the two out")
     if trained:
@@ -551,13 +578,17 @@ def frame_counts(study: Study, index: int) -> Counts:
 
 def own_frames(study: Study, places: Places) -> int:
     """Return the number of the user's own labelled frames; 0 where they cannot be seen from here."""
-    if not hasattr(study.labels, "frames"):
+    labels: Any = study.labels
+    if not hasattr(labels, "frames"):
         return 0
-    path = places.path(study.labels.frames)  # type: ignore[union-attr]
-    if path is None:
-        return 0
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return sum("Properties=" in line for line in file)
+    frames = 0
+    for path in map(places.path, labels.paths()):
+        if path is None:
+            return 0
+        with path.open(encoding="utf-8", errors="replace") as file:
+            # Of the other formats one frame a file is counted: an estimate needs no more.
+            frames += max(1, sum("Lattice=" in line for line in file))
+    return frames
 
 
 def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, Any]:
@@ -780,6 +811,7 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
     labels = study.labels.model_dump(mode="json") if study.labels else {}
     theory_of = {"theory": labels["theory"]} if "frames" in labels else theory_settings(labels)
     theory = theory_id(theory_of) if labels else None
+    own_paths = study.labels.paths() if isinstance(study.labels, OwnLabels) else ()
     rows = model_rows(study)
     box_rows, state_rows, run_rows, files = [], [], [], []
     measured: list[dict[str, Any]] = []
@@ -858,8 +890,7 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
         for role, name in (("weights", "weights"), ("replay", "replay_frames")):
             if text := getattr(own, name, None):
                 files.append({"role": role, "id": model["key"], "path": places.locate(text)})
-    if "frames" in labels:
-        files.append({"role": "labels", "id": "labels", "path": places.locate(labels["frames"])})
+    files += [{"role": "labels", "id": "labels", "path": places.locate(text)} for text in own_paths]
     plan.csv("boxes.csv", ("key", "liquid", "replica"), box_rows)
     plan.csv("states.csv", ("key", "box", "liquid", "temperature_K", "replica"), state_rows)
     sampled = [{"liquid": liquid.id} for liquid in study.liquids if f"samples/{liquid.id}.json" in plan.files]
@@ -872,10 +903,13 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
     # Chunk size and the allowed failures change no label: they are with the tasks that use them. Names that the
     # settings stand for are not needed any more.
     apart = {"chunk", "max_failed_fraction", "quality"} | ({"theory"} if "frames" not in labels else set())
-    plan.json(
-        "labels.json",
-        {k: v for k, v in labels.items() if k not in apart} | {"theory_id": theory, "id": "labels"},
-    )
+    settings = {k: v for k, v in labels.items() if k not in apart}
+    if own_paths:  # what IMPORT_LABELS needs besides: the ions that frames are looked through for
+        settings |= {"frames": own_paths, "max_failed_fraction": labels["max_failed_fraction"]}
+        settings["liquids"] = [
+            {"id": liquid.id, "ions": boxes[index].ions} for index, liquid in enumerate(study.liquids)
+        ]
+    plan.json("labels.json", settings | {"theory_id": theory, "id": "labels"})
     plan.json(
         "dataset.json",
         {

@@ -1,0 +1,30 @@
+// Bring labels that the user already has under the contract of our own. A frame that cannot be used is a row.
+process IMPORT_LABELS {
+    label 'light'
+    label 'env_analysis'
+
+    input:
+    path frames, stageAs: 'frames?/*'   // the user's files, in the order of the study
+    path settings                       // how they are to be read, and the ions to look for
+    path assets
+
+    output:
+    path 'errors.txt',                  emit: errors                        // empty when they can be used
+    path 'imported.txt',                emit: words,  optional: true        // what was understood, for the screen
+    path 'imported.labelled.extxyz',    emit: frames, optional: true
+    path 'imported.labels.parquet',     emit: labels, optional: true        // one row a frame, the unusable ones too
+    path '*.task.json', topic: tasks,                 optional: true
+
+    script:
+    """
+    # bin: il_frames.py il_ions.py il_matching.py il_sources.py il_task.py il_topology.py
+    import_labels.py --id imported --settings ${settings} --frames ${frames} --assets ${assets} \\
+        --out imported --errors errors.txt > imported.txt || [ -s errors.txt ]
+    touch errors.txt
+    """
+
+    stub:
+    """
+    touch errors.txt imported.txt imported.labelled.extxyz imported.labels.parquet ${task.process}.imported.task.json
+    """
+}

@@ -1,0 +1,608 @@
+"""IMPORT_LABELS: foreign frames come out as ours would, and whatever is wrong with them is one row or one line.
+
+The frames are LiBF4 with GFN1-xTB labels, so that energy, forces and stress belong together, written out again
+with other names, units, signs and orders of atoms.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+import polars as pl
+import pytest
+from ase import Atoms
+from ase.units import Bohr, GPa, Hartree, Rydberg
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import il_sources
+import import_labels
+from il_engine_cp2k import total_energy
+from il_engine_xtb import Engine
+from il_frames import FORCES_KEY, frame_id, make_frame, read_frames, set_label
+from il_ions import geometry, library, resolve
+from il_matching import Matcher, NoMatch
+from il_study import OwnLabels
+from il_task import UserError
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+THEORY = "0123456789ab"
+EDGE_A = 8.0
+
+Write = Callable[..., Path]
+Run = Callable[..., tuple[int, list[str], pl.DataFrame | None, list[Atoms]]]
+
+
+def ion(name: str, count: int = 1, **given: Any) -> dict[str, Any]:
+    """Return an ion as the plan's labels.json holds it."""
+    known = library(ASSETS)
+    entry = {key: known[name][key] for key in ("smiles", "types", "hydrogen_types")} if name in known else {}
+    return {"name": name, "charge": 0, "types": None, "hydrogen_types": None, **entry, "count": count, **given}
+
+
+LIBF4 = {"id": "libf4", "ions": [ion("li", 2), ion("bf4", 2)]}
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Atoms]:
+    """Twenty frames of two LiBF4 pairs that move a little from one to the next, as does the box."""
+    bf4 = geometry(library(ASSETS)["bf4"]["smiles"])
+    rng = np.random.default_rng(3)
+    anions = [bf4 + np.array([4.2, 1.0, 0.8]), bf4 + np.array([1.0, 4.4, 4.6])]
+    start = np.concatenate([[[0.5, 0.5, 0.5], [4.5, 4.2, 4.4]], *anions])
+    velocity = rng.normal(scale=0.02, size=start.shape)
+    engine = Engine({"accuracy": 0.01}, 1)
+    molecule = [0, 1, *[2] * 5, *[3] * 5]
+    names = ["li", "li", *["bf4"] * 10]
+    found = []
+    for step in range(20):
+        numbers = [3, 3, *[9, 5, 9, 9, 9] * 2]
+        positions = start + velocity * np.sin(step / 3.0)
+        edge = EDGE_A * (1 + 0.004 * np.sin(0.7 * step))
+        info = {"liquid": "libf4", "kind": "eq", "recipe": "eq", "group": f"g{step // 4}"}
+        frame = make_frame(numbers, positions * edge / EDGE_A, np.array([edge] * 3), molecule, names, **info)
+        label = engine.label(Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True))
+        assert label.converged
+        set_label(frame, label.energy_ev, label.forces_ev_a, label.stress_ev_a3, THEORY, True, label.scf_steps)
+        found.append(frame)
+    return found
+
+
+def text_of(
+    frame: Atoms,
+    order: Sequence[int] | None = None,
+    names: tuple[str, str, str] = ("energy", "forces", "stress"),
+    energy: float = 1.0,
+    force: float = 1.0,
+    stress: float = 1.0,
+    info: str = "",
+    positions: np.ndarray | None = None,
+) -> str:
+    """Return a frame as extended XYZ of another program: other names, units (factors), order of atoms."""
+    order = range(len(frame)) if order is None else order
+    at = frame.positions if positions is None else positions
+    tensor = " ".join(f"{x * stress:.12g}" for x in frame.info["REF_stress"].T.ravel())
+    lattice = " ".join(f"{x:.8f}" for x in frame.cell.array.ravel())
+    lines = [
+        str(len(frame)),
+        f'Lattice="{lattice}" Properties=species:S:1:pos:R:3:{names[1]}:R:3 '
+        f'{names[0]}={frame.info["REF_energy"] * energy:.12f} {names[2]}="{tensor}" pbc="T T T" {info}',
+    ]
+    for i in order:
+        numbers = " ".join(f"{x:.10f}" for x in (*at[i], *frame.arrays[FORCES_KEY][i] * force))
+        lines.append(f"{frame.get_chemical_symbols()[i]} {numbers}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that imports files as the task does: exit code, lines on the screen, table, frames."""
+    monkeypatch.chdir(tmp_path)
+
+    def go(files: dict[str, str] | Sequence[Path], liquids: Sequence[dict[str, Any]] = (LIBF4,), **given: Any) -> Any:
+        paths = list(files) if not isinstance(files, dict) else []
+        for name, text in files.items() if isinstance(files, dict) else ():
+            Path(name).write_text(text)
+            paths.append(Path(name))
+        labels = OwnLabels(frames=[path.name for path in paths], theory="GFN1", **given)
+        settings = labels.model_dump(mode="json") | {"theory_id": THEORY, "liquids": list(liquids)}
+        Path("labels.json").write_text(json.dumps(settings))
+        for old in tmp_path.glob("out.*"):
+            old.unlink()
+        code = import_labels.main(
+            ["--settings", "labels.json", "--assets", str(ASSETS), "--out", "out", "--errors", "errors.txt", "--frames"]
+            + list(map(str, paths))
+        )
+        screen = capsys.readouterr()
+        lines = (screen.out if code == 0 else screen.err).splitlines()
+        assert "Traceback" not in screen.err
+        if code:
+            assert [f"error: {line}" for line in Path("errors.txt").read_text().splitlines()] == lines
+        table = pl.read_parquet("out.labels.parquet") if Path("out.labels.parquet").exists() else None
+        labelled = read_frames("out.labelled.extxyz", labelled=True) if code == 0 else []
+        return code, lines, table, labelled
+
+    return go
+
+
+def assert_same(got: Atoms, frame: Atoms, order: Sequence[int] | None = None) -> None:
+    """Assert that an imported frame is the original one, whichever of equal ions and atoms comes first."""
+    assert (got.arrays["ion"] == frame.arrays["ion"]).all()
+    assert (got.arrays["molecule"] == frame.arrays["molecule"]).all()
+    assert (got.numbers == frame.numbers).all()
+    gap = got.positions[:, None] - frame.positions
+    gap -= np.rint(gap / frame.cell.lengths()) * frame.cell.lengths()
+    nearest = np.linalg.norm(gap, axis=-1).argmin(axis=1)
+    assert sorted(nearest) == list(range(len(frame)))
+    np.testing.assert_allclose(got.arrays[FORCES_KEY], frame.arrays[FORCES_KEY][nearest], atol=2e-8)
+    np.testing.assert_allclose(got.info["REF_energy"], frame.info["REF_energy"], atol=1e-8)
+    np.testing.assert_allclose(got.info["REF_stress"], frame.info["REF_stress"], atol=1e-10)
+
+
+# --- What comes out ---
+
+
+def test_our_own_frames_come_back_as_they_were(run: Run, frames: list[Atoms]) -> None:
+    text = "".join(text_of(frame, info=f"kind=eq recipe=eq group={frame.info['group']}") for frame in frames)
+    code, lines, table, got = run({"a.xyz": text})
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        assert_same(mine, frame)
+        assert mine.info["frame_id"] == frame.info["frame_id"]
+        assert {key: mine.info[key] for key in ("liquid", "kind", "recipe", "group", "theory_id")} == {
+            key: frame.info[key] for key in ("liquid", "kind", "recipe", "group", "theory_id")
+        }
+    assert table is not None
+    assert table["converged"].all()
+    assert any("energy in eV (20 of 20 frames)" in line and "positive is tension" in line for line in lines)
+    assert any("times the work of the forces and stress" in line for line in lines)
+
+
+UNITS = {
+    "hartree": ({"energy_unit": "Ha", "forces_unit": "Ha/Bohr", "stress_unit": "GPa", "stress_sign": "compression"},
+                {"energy": 1 / Hartree, "force": Bohr / Hartree, "stress": -1 / GPa}),
+    "rydberg": ({"energy_unit": "Ry", "forces_unit": "Ry/Bohr", "stress_unit": "kbar"},
+                {"energy": 1 / Rydberg, "force": Bohr / Rydberg, "stress": 10 / GPa}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", sorted(UNITS))
+def test_names_units_order_and_images_do_not_matter(run: Run, frames: list[Atoms], unit: str) -> None:
+    given, factors = UNITS[unit]
+    rng = np.random.default_rng(1)
+    text = ""
+    for frame in frames:
+        images = frame.positions + rng.integers(-1, 2, size=frame.positions.shape) @ frame.cell.array
+        order = rng.permutation(len(frame)).tolist()
+        text += text_of(frame, order, ("dft_E", "dft_force", "S"), info="e_other=3", positions=images, **factors)
+    names = {"energy_key": "dft_E", "forces_key": "dft_force", "stress_key": "S"}
+    code, lines, _, got = run({"a.xyz": text}, **names, **given)
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        assert_same(mine, frame)
+        for number in range(4):
+            members = mine.positions[mine.arrays["molecule"] == number]
+            assert np.ptp(members, axis=0).max() < 3.0  # whole
+
+
+def test_a_virial_is_minus_stress_times_volume(run: Run, frames: list[Atoms]) -> None:
+    text = "".join(text_of(f, names=("energy", "forces", "virial"), stress=-f.get_volume()) for f in frames)
+    code, lines, _, got = run({"a.xyz": text})
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        assert_same(mine, frame)
+
+
+def test_groups_are_blocks_of_neighbours(run: Run, frames: list[Atoms]) -> None:
+    code, lines, table, _ = run({"a.xyz": "".join(map(text_of, frames)), "b.xyz": text_of(frames[0], info="kind=neq")})
+    assert code == 0, lines
+    assert table is not None
+    assert table["group"].to_list() == [f"imported-file0-block{i // 2}" for i in range(20)] + ["imported-files-block0"]
+    assert table["kind"].to_list() == ["eq"] * 20 + ["neq"]
+    assert table["recipe"].unique().to_list() == ["imported"]
+
+
+def test_a_group_key_that_is_given_must_be_there(run: Run, frames: list[Atoms]) -> None:
+    text = text_of(frames[0], info="run=7") + text_of(frames[1])
+    code, _, table, got = run({"a.xyz": text}, group_key="run", max_failed_fraction=0.5)
+    assert code == 0
+    assert [frame.info["group"] for frame in got] == ["7"]
+    assert table is not None
+    assert table["detail"].to_list()[1] == "group_key 'run' is missing here"
+
+
+def test_other_sizes_and_compositions(run: Run, frames: list[Atoms]) -> None:
+    """Twice the box is the same liquid; an ion of assets that the study has not makes ``other``."""
+    double = frames[0].repeat((2, 1, 1))
+    double.info = frames[0].info | {"REF_energy": 2 * frames[0].info["REF_energy"]}
+    double.arrays[FORCES_KEY] = np.tile(frames[0].arrays[FORCES_KEY], (2, 1))
+    study = {"id": "lipf6", "ions": [ion("li", 1), ion("pf6", 1)]}
+    code, lines, _, got = run({"a.xyz": text_of(double)})
+    assert code == 0, lines
+    assert [frame.info["liquid"] for frame in got] == ["libf4"]
+    assert got[0].arrays["ion"].tolist() == ["li"] * 4 + ["bf4"] * 20
+    code, lines, _, got = run({"a.xyz": text_of(double)}, liquids=[study])
+    assert code == 0, lines
+    assert [frame.info["liquid"] for frame in got] == ["other"]
+
+
+def test_ions_of_organic_liquids_are_found_in_any_order() -> None:
+    rng = np.random.default_rng(5)
+    ions = {name: resolve(ion(name), library(ASSETS)) for name in ("pyr14", "emim", "tfsi", "li", "pf6")}
+    parts = {name: geometry(found["smiles"]) for name, found in ions.items()}
+    symbols, positions = [], []
+    for place, name in enumerate(ions):
+        symbols += ions[name]["elements"]
+        positions.append(parts[name] + [9.0 * place, 0, 0])
+    positions[3] = positions[2][:1] + np.array([0, 0, 1.9])  # lithium at an oxygen of TFSI is no bond
+    at = np.concatenate(positions)
+    order = rng.permutation(len(at))
+    box = Atoms(np.array(symbols)[order], at[order], cell=[45, 14, 14], pbc=True)
+    box.wrap()
+    matched = Matcher(ions).match(box)
+    assert matched.names == list(ions)
+    start = 0
+    for name, size in zip(matched.names, matched.sizes, strict=True):
+        members = box[matched.order[start : start + size]]
+        assert members.get_chemical_symbols() == ions[name]["elements"]
+        for i, j in ions[name]["bonds"]:
+            assert members.get_distance(i, j, mic=True) < 2.2
+        start += size
+    with pytest.raises(NoMatch, match="form C6H11N2: no ion of that formula among"):
+        Matcher({name: ions[name] for name in ("pyr14", "tfsi", "li", "pf6")}).match(box)
+
+
+# --- What is refused ---
+
+
+def shown(frames: list[Atoms], **kwargs: Any) -> dict[str, str]:
+    return {"a.xyz": "".join(text_of(frame, **kwargs) for frame in frames)}
+
+
+REFUSED = {
+    "two energies": ({"info": "REF_energy=3"}, {},
+        r"labels.energy_key: the frames hold REF_energy \(20 frames\) and energy \(20 frames\): say which is the label"),
+    "free energy": ({"info": "free_energy=3"}, {}, "forces are the slope of free_energy"),
+    "no such energy": ({}, {"energy_key": "E0"}, "labels.energy_key: no frame holds 'E0' as an energy; there are: energy"),
+    "no forces": ({"names": ("energy", "f", "stress")}, {},
+        r"labels.forces_key: no name looks like forces \(3 columns\); give one of: f"),
+    "stress and virial": ({"info": 'virial="1 0 0 0 1 0 0 0 1"'}, {}, "labels.stress_key: the frames hold stress .* and virial"),
+    "energy in hartree": ({"energy": 1 / Hartree}, {}, r"labels.energy_unit: .*give energy_unit: Ha\)"),
+    "energy in rydberg": ({"energy": 1 / Rydberg}, {}, r"labels.energy_unit: .*give energy_unit: Ry\)"),
+    "forces in hartree": ({"force": Bohr / Hartree}, {}, r"give forces_unit: Ha/Bohr\)"),
+    "gradients": ({"force": -1.0}, {}, "is the sign of the forces wrong"),
+    "compression": ({"stress": -1.0}, {}, r"labels.stress_unit: .*give stress_sign: compression\)"),
+    "stress in GPa": ({"stress": 1 / GPa}, {}, r"labels.stress_unit: .*GPa"),
+    "no stress": ({"names": ("energy", "forces", "other")}, {}, "no_stress: .*give stress_key or virial_key"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", sorted(REFUSED))
+def test_what_may_be_misread_is_refused_in_one_line(run: Run, frames: list[Atoms], case: str) -> None:
+    kwargs, given, expected = REFUSED[case]
+    code, lines, _, _ = run(shown(frames, **kwargs), **given)
+    assert code == 2
+    assert [line for line in lines if re.search(expected, line)], lines
+    assert len(lines) <= 2
+
+
+def test_files_that_are_nothing(run: Run) -> None:
+    code, lines, _, _ = run({"empty.xyz": "", "notes.txt": "hello\nworld\n"})
+    assert code == 2
+    assert lines == [
+        "error: labels.frames: empty.xyz: is empty",
+        "error: labels.format: notes.txt: cannot tell what it is: give one of extxyz, cp2k, vasp-out, vasp-xml, "
+        "espresso-out, or convert it to extxyz",
+    ]
+
+
+def spoil(old: str, new: str) -> Callable[[str], str]:
+    def change(text: str) -> str:
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return change
+
+
+def drop_line(text: str) -> str:
+    return "".join(text.splitlines(keepends=True)[:-1])
+
+
+SPOILED: dict[str, tuple[Callable[[str], str], str, str]] = {
+    "cut off": (drop_line, "unreadable", "12 atoms are promised"),
+    "a number is a word": (lambda t: re.sub(r"^Li \S+", "Li abc", t, count=1, flags=re.M), "unreadable", "not a frame"),
+    "NaN force": (lambda t: re.sub(r"\S+$", "nan", t.rstrip()) + "\n", "non_finite", "finite"),
+    "NaN energy": (lambda t: re.sub(r"energy=\S+", "energy=nan", t), "non_finite", "finite"),
+    "energy is a word": (lambda t: re.sub(r"energy=\S+", "energy=low", t), "no_energy", "no energy"),
+    "no lattice": (lambda t: re.sub(r'Lattice="[^"]*" ', "", t).replace('pbc="T T T"', ""), "not_periodic", "Lattice"),
+    "no stress": (lambda t: re.sub(r'stress="[^"]*"', "", t), "no_stress", "stress_key"),
+    "huge force": (lambda t: re.sub(r"\S+$", "900.0", t.rstrip()) + "\n", "force_too_large", "forces_unit"),
+    "net force": (lambda t: re.sub(r"\S+$", "5.0", t.rstrip()) + "\n", "net_force", "sum to zero"),
+    "asymmetric": (lambda t: re.sub(r'stress="(\S+) (\S+)', r'stress="\1 0.5', t), "stress_asymmetric", "symmetric"),
+    "another element": (spoil("\nB ", "\nC "), "unknown_ion", "form CF4"),
+    "an atom twice": (lambda t: re.sub(r"^Li.*\nLi.*$", lambda m: "\n".join([m[0].split("\n")[0]] * 2), t, count=1,
+                                       flags=re.M), "overlap", "closer than half"),
+    "charged": (lambda t: re.sub(r"^12\n", "11\n", re.sub(r"^Li.*\n", "", t, count=1, flags=re.M)), "not_neutral", "1 li"),
+    "kind": (lambda t: t.replace('pbc="T T T"', 'pbc="T T T" kind=train'), "identity", "it must be eq or neq"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", sorted(SPOILED))
+def test_one_spoiled_frame_costs_one_frame(run: Run, frames: list[Atoms], case: str) -> None:
+    change, reason, detail = SPOILED[case]
+    texts = [text_of(frame) for frame in frames]
+    place = len(texts) - 1 if case == "cut off" else 7
+    texts[place] = change(texts[place])
+    # without one lithium the forces no longer sum to zero
+    code, lines, table, got = run({"a.xyz": "".join(texts)}, max_failed_fraction=0.1)
+    assert code == 0, lines
+    assert table is not None
+    bad = table.filter(~pl.col("converged"))
+    assert bad.height == 1
+    row = bad.to_dicts()[0]
+    if case != "charged":
+        assert row["reason"] == reason
+        assert detail in row["detail"]
+    assert row["reason"] in (reason, "net_force")
+    assert row["source"].startswith(f"a.xyz: frame {place} (line ")
+    assert len(got) == len(frames) - 1
+    assert any(row["source"] in line and row["reason"] in line for line in lines)
+    # and too many of them stop the run, with a line for the kind of mistake
+    code, lines, _, _ = run({"a.xyz": "".join(texts)}, max_failed_fraction=0.0)
+    assert code == 2
+    assert "labels.max_failed_fraction: 1 of 20 frames cannot be used" in lines[0]
+    assert row["source"] in lines[1]
+
+
+def test_a_wrong_count_of_atoms_loses_no_other_frame(run: Run, frames: list[Atoms]) -> None:
+    texts = [text_of(frame) for frame in frames]
+    texts[3] = re.sub(r"^12\n", "11\n", texts[3])
+    code, lines, table, got = run({"a.xyz": "".join(texts)}, max_failed_fraction=0.2)
+    assert code == 0, lines
+    assert len(got) == 19
+    assert table is not None
+    assert "a number of atoms should stand here" in " ".join(table["detail"].drop_nulls())
+
+
+def test_one_structure_with_two_energies(run: Run, frames: list[Atoms]) -> None:
+    other = frames[0].copy()
+    other.info["REF_energy"] += 0.1
+    code, _, table, got = run({"a.xyz": text_of(frames[0]) + text_of(other)}, max_failed_fraction=0.5)
+    assert code == 0
+    assert table is not None
+    assert table["reason"].to_list() == [None, "contradiction"]
+    assert len(got) == 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_damage_gets_through(run: Run, frames: list[Atoms], data: st.DataObject) -> None:
+    """Bytes are cut out, put in or changed: the answer is lines or rows, and what is imported keeps the contract."""
+    text = "".join(map(text_of, frames[:3]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        size = data.draw(st.integers(0, 40))
+        text = (
+            text[:start]
+            + data.draw(st.text(alphabet='0123456789.- \n"=abcLiBFenan\x00é', max_size=6))
+            + text[start + size :]
+        )
+    code, lines, table, got = run({"a.xyz": text}, max_failed_fraction=1.0)
+    assert code in (0, 2)
+    if code == 2:
+        assert lines
+    else:
+        assert table is not None
+        assert table["converged"].sum() == len(got) >= 1
+        assert all(frame.info["frame_id"] == frame_id(frame) for frame in got)
+
+
+# --- Outputs of other programs ---
+
+
+def qe_text(frame: Atoms, converged: bool = True) -> str:
+    """Return what pw.x prints of a single point, as far as it matters."""
+    alat = frame.cell.lengths()[0] / Bohr
+    lines = ["", "     Program PWSCF v.7.2 starts on 24Nov2026 at 10: 0: 0 ", ""]
+    lines += [f"     lattice parameter (alat)  =      {alat:.4f}  a.u."]
+    lines += [
+        f"     number of atoms/cell      =           {len(frame)}",
+        "     number of atomic types    =            3",
+    ]
+    lines += [f"     celldm(1)=  {alat:.10f}  celldm(2)=   0.000000  celldm(3)=   0.000000", ""]
+    lines += ["     crystal axes: (cart. coord. in units of alat)"]
+    for i, vector in enumerate(frame.cell.array / (alat * Bohr)):
+        lines.append(f"               a({i + 1}) = ( {vector[0]:10.6f} {vector[1]:10.6f} {vector[2]:10.6f} )  ")
+    lines += ["", "   Cartesian axes", "", "     site n.     atom                  positions (alat units)"]
+    for i, (symbol, at) in enumerate(zip(frame.get_chemical_symbols(), frame.positions / (alat * Bohr), strict=True)):
+        lines.append(
+            f"     {i + 1:5d}           {symbol:2s}  tau({i + 1:4d}) = ( {at[0]:.10f} {at[1]:.10f} {at[2]:.10f}  )"
+        )
+    said = "has been achieved in  11" if converged else "NOT achieved after 100"
+    lines += ["", f"     convergence {said} iterations", ""]
+    lines += [f"!    total energy              = {frame.info['REF_energy'] / Rydberg:19.10f} Ry", ""]
+    lines += ["     Forces acting on atoms (cartesian axes, Ry/au):", ""]
+    for i, force in enumerate(frame.arrays[FORCES_KEY] * Bohr / Rydberg):
+        lines.append(f"     atom {i + 1:4d} type  1   force = {force[0]:16.10f}{force[1]:16.10f}{force[2]:16.10f}")
+    stress = -frame.info["REF_stress"] * Bohr**3 / Rydberg
+    lines += ["", "     Computing stress (Cartesian axis) and pressure", ""]
+    lines += ["          total   stress  (Ry/bohr**3)                   (kbar)     P=        0.00"]
+    lines += [" ".join(f"{x:16.12f}" for x in (*row, *row)) for row in stress]
+    return "\n".join([*lines, "", "     JOB DONE.", ""])
+
+
+def outcar_text(frames: Sequence[Atoms], reached: Sequence[bool]) -> str:
+    """Return an OUTCAR of several ionic steps, as far as it matters."""
+    lines = [" vasp.6.4.2 20Jul23 (build Nov 24 2026 10:00:00) complex", ""]
+    lines += [f" POTCAR:    PAW_PBE {element} 08Apr2002" for element in ("Li", "F", "B", "F", "B", "F")] * 2
+    lines += ["   ions per type =               2   1   1   4   1   3", ""]
+    for number, (frame, good) in enumerate(zip(frames, reached, strict=True)):
+        xx, yy, zz, xy, yz, zx = (
+            -frame.info["REF_stress"][i] / GPa * 10 for i in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (2, 0))
+        )
+        lines += [f"----------------- Iteration {number + 1:6d}(   1)  ---------------------", ""]
+        if good:
+            lines += ["------------------------ aborting loop because EDIFF is reached ----------------------", ""]
+        lines += [f"  in kB   {xx:.8f} {yy:.8f} {zz:.8f} {xy:.8f} {yz:.8f} {zx:.8f}"]
+        lines += ["      direct lattice vectors                 reciprocal lattice vectors"]
+        lines += [
+            " ".join(f"{x:14.9f}" for x in (*a, *b))
+            for a, b in zip(frame.cell.array, frame.cell.reciprocal(), strict=True)
+        ]
+        lines += ["", " POSITION                                       TOTAL-FORCE (eV/Angst)", " " + "-" * 80]
+        rows = np.hstack([frame.positions, frame.arrays[FORCES_KEY]])
+        lines += [" ".join(f"{x:15.9f}" for x in row) for row in rows]
+        lines += [" " + "-" * 80, "", "  FREE ENERGIE OF THE ION-ELECTRON SYSTEM (eV)", "  " + "-" * 50]
+        lines += [f"  free  energy   TOTEN  = {frame.info['REF_energy']:18.8f} eV", ""]
+        lines += [
+            f"  energy  without entropy=  {frame.info['REF_energy'] + 5:18.8f}  energy(sigma->0) =  {frame.info['REF_energy'] + 2.5:18.8f}",
+            "",
+        ]
+    return "\n".join([*lines, " General timing and accounting informations for this job:", ""])
+
+
+def test_quantum_espresso(run: Run, frames: list[Atoms]) -> None:
+    files = {f"pw{i}.out": qe_text(frame, converged=i != 2) for i, frame in enumerate(frames[:6])}
+    files["cut.out"] = qe_text(frames[6])[:900]
+    code, lines, table, got = run(files, max_failed_fraction=0.5)
+    assert code == 0, lines
+    assert table is not None
+    assert table["reason"].to_list() == [None, None, "scf_not_converged", None, None, None, "unreadable"]
+    for mine, frame in zip(got, [f for i, f in enumerate(frames[:6]) if i != 2], strict=True):
+        np.testing.assert_allclose(mine.info["REF_energy"], frame.info["REF_energy"], atol=1e-6)
+        np.testing.assert_allclose(mine.arrays[FORCES_KEY], frame.arrays[FORCES_KEY], atol=1e-6)
+        np.testing.assert_allclose(mine.info["REF_stress"], frame.info["REF_stress"], atol=1e-7)
+        np.testing.assert_allclose(mine.positions, frame.positions, atol=2e-6)
+
+
+def test_vasp_takes_the_energy_of_its_forces_and_its_own_word_on_convergence(run: Run, frames: list[Atoms]) -> None:
+    good = [step != 4 for step in range(12)]
+    code, lines, table, got = run({"OUTCAR": outcar_text(frames[:12], good)}, max_failed_fraction=0.5)
+    assert code == 0, lines
+    assert table is not None
+    assert table["reason"].to_list() == [None if fine else "scf_not_converged" for fine in good]
+    for mine, frame in zip(got, [f for f, fine in zip(frames, good, strict=False) if fine], strict=True):
+        assert sorted(mine.numbers) == sorted(frame.numbers)
+        np.testing.assert_allclose(mine.info["REF_energy"], frame.info["REF_energy"], atol=1e-7)
+        np.testing.assert_allclose(mine.arrays[FORCES_KEY], frame.arrays[FORCES_KEY], atol=1e-8)
+        np.testing.assert_allclose(mine.info["REF_stress"], frame.info["REF_stress"], atol=1e-9)
+
+
+CP2K = next((path for name in ("cp2k.ssmp", "cp2k.psmp", "cp2k") if (path := shutil.which(name))), None)
+CP2K_INPUT = """\
+&GLOBAL
+  PROJECT lif
+  RUN_TYPE {run_type}
+&END GLOBAL
+&FORCE_EVAL
+  METHOD QUICKSTEP
+  STRESS_TENSOR ANALYTICAL
+  &PRINT
+    &FORCES
+    &END FORCES
+    &STRESS_TENSOR
+    &END STRESS_TENSOR
+  &END PRINT
+  &DFT
+    BASIS_SET_FILE_NAME BASIS_MOLOPT
+    POTENTIAL_FILE_NAME GTH_POTENTIALS
+    &MGRID
+      CUTOFF 900
+      REL_CUTOFF 50
+    &END MGRID
+    &SCF
+      EPS_SCF 1e-6
+      MAX_SCF {max_scf}
+      &OT
+        MINIMIZER DIIS
+        PRECONDITIONER FULL_SINGLE_INVERSE
+      &END OT
+    &END SCF
+    &XC
+      &XC_FUNCTIONAL PBE
+      &END XC_FUNCTIONAL
+    &END XC
+  &END DFT
+  &SUBSYS
+    &CELL
+      ABC 4.5 4.5 4.5
+    &END CELL
+    &COORD
+      Li 0.0 0.0 0.0
+      F  1.7 0.1 0.0
+    &END COORD
+    &KIND DEFAULT
+      BASIS_SET SZV-MOLOPT-SR-GTH
+      POTENTIAL GTH-PBE
+    &END KIND
+  &END SUBSYS
+&END FORCE_EVAL
+&MOTION
+  &MD
+    ENSEMBLE NVE
+    STEPS 2
+    TIMESTEP 1.0
+    TEMPERATURE 300
+  &END MD
+&END MOTION
+"""
+LIF = {"id": "lif", "ions": [ion("li", 1), ion("f", 1, smiles="[F-]", charge=-1)]}
+
+
+@pytest.mark.skipif(CP2K is None, reason="no cp2k here")
+def test_cp2k_single_points_and_dynamics(run: Run, tmp_path: Path) -> None:
+    """One run of dynamics, its first step again as a single point, and one whose SCF is not let to converge."""
+    assert CP2K is not None
+
+    def cp2k(name: str, run_type: str, max_scf: int) -> Path:
+        (tmp_path / f"{name}.inp").write_text(CP2K_INPUT.format(run_type=run_type, max_scf=max_scf))
+        subprocess.run([CP2K, "-i", f"{name}.inp", "-o", f"{name}.out"], cwd=tmp_path, check=False, capture_output=True)
+        return tmp_path / f"{name}.out"
+
+    dynamics, single, bad = cp2k("md", "MD", 30), cp2k("sp", "ENERGY_FORCE", 30), cp2k("bad", "ENERGY_FORCE", 2)
+    cut = tmp_path / "cut.out"
+    cut.write_text(single.read_text().split(" SUM OF ATOMIC FORCES")[0])
+    files = [single, bad, cut, dynamics, tmp_path / "lif-pos-1.xyz"]
+    assert [il_sources.format_of(path) for path in files] == ["cp2k"] * 5
+    code, lines, table, got = run(files, liquids=[LIF], max_failed_fraction=0.5)
+    assert code == 0, lines
+    assert table is not None
+    assert dict(zip(table["source"], table["reason"], strict=True)) == {
+        "sp.out": None, "bad.out": "scf_not_converged", "cut.out": "truncated",
+        "lif-pos-1.xyz: step 0": None, "lif-pos-1.xyz: step 1": None, "lif-pos-1.xyz: step 2": None,
+    }  # fmt: skip
+    assert got[0].info["REF_energy"] == pytest.approx(total_energy(single.read_text()) * Hartree)
+    # Of the single point and of step 0 everything is the same; along the steps the energy does the forces' work.
+    np.testing.assert_allclose(got[0].arrays[FORCES_KEY], got[1].arrays[FORCES_KEY], atol=1e-6)
+    np.testing.assert_allclose(got[0].info["REF_stress"], got[1].info["REF_stress"], atol=1e-8)
+    for a, b in pairwise(got[1:]):
+        work = -np.sum((a.arrays[FORCES_KEY] + b.arrays[FORCES_KEY]) / 2 * (b.positions - a.positions))
+        assert b.info["REF_energy"] - a.info["REF_energy"] == pytest.approx(work, rel=0.02)
+    # ASE reads the same trajectory
+    assert np.allclose(ase.io.read(tmp_path / "lif-pos-1.xyz", index=2).positions, got[3].positions, atol=1e-6)
+    code, lines, _, _ = run([dynamics], liquids=[LIF])
+    assert code == 2
+    assert "give PROJECT-pos-1.xyz with it" in lines[-1]
+
+
+def test_a_cp2k_trajectory_that_is_cut_off_is_one_line(run: Run) -> None:
+    text = "       2\n i =        0, time =        0.000, E =       -31.75\n Li 0.0 0.0 0.0\n"
+    code, lines, _, _ = run({"lif-pos-1.xyz": text}, liquids=[LIF])
+    assert code == 2
+    assert lines == ["error: labels.frames: lif-pos-1.xyz: line 1: not a frame of a CP2K trajectory; is it cut off?"]
+
+
+def test_units_are_those_of_ase() -> None:
+    assert il_sources.ENERGY_UNITS_EV["kJ/mol"] == pytest.approx(0.0103642697, rel=1e-6)
+    assert il_sources.ENERGY_UNITS_EV["kcal/mol"] == pytest.approx(0.0433641, rel=1e-5)
+    assert il_sources.FORCES_UNITS_EV_A["Ha/Bohr"] == pytest.approx(51.4220675, rel=1e-6)
+    assert il_sources.STRESS_UNITS_EV_A3["kbar"] == pytest.approx(il_sources.STRESS_UNITS_EV_A3["GPa"] / 10)
+    with pytest.raises(UserError, match=r"labels\.energy_key"):
+        il_sources.choose_keys(il_sources.Survey(), OwnLabels(frames="a", theory="b").model_dump())
