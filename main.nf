@@ -5,6 +5,7 @@ include { help; refuse_unknown_parameters } from './modules/help.nf'
 include { label_store; with_stored_labels } from './modules/label_store.nf'
 include { PLAN_STUDY     } from './modules/plan_study.nf'
 include { BUILD_LIQUID   } from './modules/build_liquid.nf'
+include { ESTIMATE_LABELS } from './modules/estimate_labels.nf'
 include { EQUILIBRATE    } from './modules/equilibrate.nf'
 include { SAMPLE_FRAMES  } from './modules/sample_frames.nf'
 include { LABEL_FRAMES   } from './modules/label_frames.nf'
@@ -21,6 +22,7 @@ workflow {
     main:
     help(params)
     refuse_unknown_parameters(params)
+    only_estimate = params.estimate.toString().toBoolean()
     assets = file("${projectDir}/assets")
 
     // The plan: one file of settings a task. Below, a key is the base name of such a file.
@@ -37,7 +39,12 @@ workflow {
     state_rows = PLAN_STUDY.out.state_rows.splitCsv(header: true)
     states = state_rows.map { row -> tuple(row.box, row.key) }.combine(BUILD_LIQUID.out.box, by: 0)
         .map { _box, key, folder -> tuple(key, folder) }
-    EQUILIBRATE(keyed(PLAN_STUDY.out.states).join(states))
+
+    // The bill beforehand: with --estimate this is the end, since nothing is melted and nothing imported.
+    ESTIMATE_LABELS(PLAN_STUDY.out.plan, PLAN_STUDY.out.labels, gather(BUILD_LIQUID.out.box.map { _key, folder -> folder }).filter { only_estimate })
+    ESTIMATE_LABELS.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
+    ESTIMATE_LABELS.out.words.view { words -> words.text.trim() }
+    EQUILIBRATE(keyed(PLAN_STUDY.out.states).join(states).filter { !only_estimate })
 
     // The labelled dataset: a folder for each named mixture, and the test frames that all share
     // More replicas of the dynamics must not change what is labelled: frames come from the first boxes.
@@ -48,7 +55,7 @@ workflow {
     to_label = with_stored_labels(SAMPLE_FRAMES.out.chunks, SAMPLE_FRAMES.out.frame_ids, PLAN_STUDY.out.labels, store)
     LABEL_FRAMES(to_label, PLAN_STUDY.out.labels, label_store(store))
     // ... or the user's own labels: then nothing is sampled, and these files are all there is
-    own_labels = files.filter { row -> row.role == 'labels' }.map { row -> file(row.path) }.toList().filter { paths -> paths }
+    own_labels = files.filter { row -> row.role == 'labels' }.map { row -> file(row.path) }.toList().filter { paths -> paths && !only_estimate }
     IMPORT_LABELS(own_labels, PLAN_STUDY.out.labels, assets)
     IMPORT_LABELS.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
     IMPORT_LABELS.out.words.view { words -> words.text.trim() }
@@ -85,7 +92,7 @@ workflow {
     MEASURE_LIQUID(ran, PLAN_STUDY.out.references)
 
     COMPARE_MODELS(
-        PLAN_STUDY.out.plan,
+        PLAN_STUDY.out.plan.filter { !only_estimate },
         label_rows, gather(SAMPLE_FRAMES.out.counts), SPLIT_DATASET.out.table.ifEmpty([]),
         gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),
         gather(RUN_MD.out.runs), gather(MEASURE_LIQUID.out.measures),

@@ -3,10 +3,11 @@
 
 An estimate to decide by, good to a factor of a few: it is there so that a plan of years is refused before it
 starts. Times are CPU core-seconds; a power law carries each figure from the atoms it was measured with to
-those of the plan. Larger basis sets than the DZVP that was measured cost more.
+those of the plan. Larger basis sets than the DZVP that was measured cost more: `priced` puts what ESTIMATE_LABELS
+measures of the study's own labels, on the machine at hand, in the place of what is assumed of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import log
 from typing import Any
 
@@ -15,30 +16,37 @@ CORES = 2  # that every figure below was measured on
 
 @dataclass(frozen=True)
 class Law:
-    """Wall seconds of one evaluation, seconds * (atoms / at)^power."""
+    """Wall seconds of one evaluation, seconds * (atoms / at)^power, and what they were measured with."""
 
     seconds: float
     at: int
     power: float
+    source: str = ""
 
     def core_s(self, atoms: int) -> float:
         """Return the core-seconds of one evaluation with this many atoms."""
         return CORES * self.seconds * (atoms / self.at) ** self.power
 
 
-def through(at: int, seconds: float, at_2: int, seconds_2: float) -> Law:
+def through(at: int, seconds: float, at_2: int, seconds_2: float, source: str) -> Law:
     """Return the law through two measured points."""
-    return Law(seconds, at, log(seconds_2 / seconds) / log(at_2 / at))
+    return Law(seconds, at, log(seconds_2 / seconds) / log(at_2 / at), source)
 
 
-# Energy, forces and stress of one frame. tblite 0.8.0: 70 and 280 atoms.
-# CP2K 2023.1, PBE-D3, DZVP: one and two PYR14BF4 pairs.
-CP2K = through(35, 60.0, 70, 150.0)
+# Energy, forces and stress of one frame.
+CP2K = through(35, 60.0, 70, 150.0, "CP2K 2023.1, PBE-D3, DZVP, one and two PYR14BF4 pairs")
 LABELS = {
-    "GFN1-xTB": through(70, 0.4, 280, 7.0),
-    "GFN2-xTB": through(70, 1.4, 280, 12.0),
+    "GFN1-xTB": through(70, 0.4, 280, 7.0, "tblite 0.8.0, 70 and 280 atoms"),
+    "GFN2-xTB": through(70, 1.4, 280, 12.0, "tblite 0.8.0, 70 and 280 atoms"),
     "cp2k": CP2K,
-    "pyscf": Law(128.0, 35, CP2K.power),  # PySCF 2.14, one PYR14BF4 pair; the power is CP2K's
+    "pyscf": Law(128.0, 35, CP2K.power, "PySCF 2.14, energy and forces of one PYR14BF4 pair; the power is CP2K's"),
+}
+# What the figures below were measured with, for a reader of the table.
+SOURCES = {
+    "equilibrate": "CL&P in OpenMM, 1800 atoms",
+    "label": "no label is computed",
+    "train": "MACE 32x0e+32x1o, r 4.5 A; DeePMD se_e2_a; 70 atoms",
+    "md": "MACE 32x0e+32x1o, r 4.5 A; DeePMD se_e2_a; 560 atoms",
 }
 
 MACE_ATOM_STEPS_S = 1031.0  # MD of 32x0e+32x1o, r 4.5 A, float32
@@ -80,26 +88,103 @@ def training_core_s(model: dict[str, Any], frames: float, atoms: float) -> float
     return CORES * model["epochs"] * frames * atoms * MACE_TRAIN_ATOM_S * mace_size(model)
 
 
-def table(stages: dict[str, tuple[int, str, float]], budget_core_hours: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class LabelWork:
+    """Frames of one liquid to label: how many, of how many atoms, and what one is assumed to cost."""
+
+    liquid: str
+    atoms: int
+    frames: int
+    core_s: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the labels of one liquid's box took on the machine at hand: wall seconds of a cold and a chained start."""
+
+    liquid: str
+    atoms: int
+    threads: int
+    cold_s: float
+    chained_s: float
+    engine_version: str
+
+    def core_s(self, frames: int, chunk: int) -> tuple[float, float]:
+        """Return core-seconds of frames in chunks whose first starts cold, and of as many cold starts."""
+        chunks = -(-frames // chunk)
+        chained = min(self.chained_s, self.cold_s)
+        return self.threads * (chunks * self.cold_s + (frames - chunks) * chained), self.threads * frames * self.cold_s
+
+
+def rounded(core_s: float) -> float:
+    """Return core-hours to the three figures that an estimate may show."""
+    return float(f"{core_s / 3600:.3g}")
+
+
+def table(
+    stages: dict[str, tuple[int, str, float]],
+    budget_core_hours: float,
+    labels: list[LabelWork],
+    law: Law | None,
+    chunk: int,
+) -> dict[str, Any]:
     """Return the estimate as the plan holds it, from {stage: (count, of what, core-seconds)}."""
+    sources = SOURCES | ({"label": law.source} if law else {})
     rows = [
-        {"stage": stage, "count": count, "unit": unit, "core_hours": float(f"{core_s / 3600:.3g}")}
+        {
+            "stage": stage,
+            "count": count,
+            "unit": unit,
+            "core_hours": rounded(core_s),
+            "basis": "assumed",
+            "source": sources[stage],
+        }
         for stage, (count, unit, core_s) in stages.items()
     ]
-    total = sum(core_s for _, _, core_s in stages.values()) / 3600
     return {
         "basis": f"measured on {CORES} CPU cores without a GPU; good to a factor of a few",
         "budget_core_hours": budget_core_hours,
-        "total_core_hours": float(f"{total:.3g}"),
+        "total_core_hours": rounded(sum(core_s for _, _, core_s in stages.values())),
         "stages": rows,
+        "labels": [asdict(work) for work in labels],
+        "chunk": chunk,
+    }
+
+
+def priced(estimate: dict[str, Any], probes: list[Probe]) -> dict[str, Any]:
+    """Return the estimate with the labels' stage as the probes measured it, and its total anew."""
+    of = {probe.liquid: probe for probe in probes}
+    costs = [
+        of[work["liquid"]].core_s(work["frames"], estimate["chunk"]) for work in estimate["labels"] if work["frames"]
+    ]
+    core_s, cold_s = (sum(cost[place] for cost in costs) for place in (0, 1))
+    parts = [
+        f"{probe.liquid}, {probe.atoms} atoms: {probe.cold_s:.3g} s cold, {probe.chained_s:.3g} s chained "
+        f"on {probe.threads} {'thread' if probe.threads == 1 else 'threads'}"
+        for probe in probes
+    ]
+    source = f"{probes[0].engine_version}; {'; '.join(parts)}; if every start were cold: {rounded(cold_s):g} core-hours"
+    stages = [
+        row | {"core_hours": rounded(core_s), "basis": "measured", "source": source} if row["stage"] == "label" else row
+        for row in estimate["stages"]
+    ]
+    total = sum(row["core_hours"] for row in stages)
+    return estimate | {
+        "basis": f"assumed figures were measured on {CORES} CPU cores without a GPU, elsewhere: good to a factor of a few",
+        "stages": stages,
+        "total_core_hours": rounded(total * 3600),
+        "probes": [asdict(probe) for probe in probes],
     }
 
 
 def text(estimate: dict[str, Any]) -> str:
     """Return the estimate as a short table to print."""
-    lines = [f"{'stage':<12}{'count':>8}  {'':<10}{'core-hours':>12}"]
+    lines = [f"{'stage':<12}{'count':>8}  {'':<8}{'core-hours':>10}"]
     for row in estimate["stages"]:
-        lines.append(f"{row['stage']:<12}{row['count']:>8}  {row['unit']:<10}{row['core_hours']:>12g}")
-    lines.append(f"{'total':<12}{'':>8}  {'':<10}{estimate['total_core_hours']:>12g}")
-    lines.append(f"budget_core_hours is {estimate['budget_core_hours']:g}; {estimate['basis']}")
+        line = f"{row['stage']:<12}{row['count']:>8}  {row['unit']:<8}{row['core_hours']:>10g}"
+        lines.append(f"{line}  {row['basis']}: {row['source']}" if row["core_hours"] else line)
+    lines.append(f"{'total':<12}{'':>8}  {'':<8}{estimate['total_core_hours']:>10g}")
+    total, budget = estimate["total_core_hours"], estimate["budget_core_hours"]
+    over = f", less than the {total:g} that the plan needs: plan less, or raise it" if total > budget else ""
+    lines.append(f"budget_core_hours is {budget:g}{over}; {estimate['basis']}")
     return "\n".join(lines)

@@ -598,7 +598,10 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
     melt_steps = 1000 * (melt.anneal_ps + melt.cool_ps + melt.settle_ps + melt.production_ps) / melt.timestep_fs
     models = [model.model_dump() for model in study.models]
     md_steps = 1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.timestep_fs
-    states = equilibrate_s = label_s = md_s = 0.0
+    states = equilibrate_s = md_s = 0.0
+    engine = getattr(study.labels, "engine", None)
+    law = il_estimate.LABELS[getattr(study.labels, "method", engine)] if engine else None
+    labels = []
     for index, box in boxes.items():
         liquid = study.liquids[index]
         here = len(liquid.temperatures_K) * study.md.replicas
@@ -609,10 +612,8 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
         else:
             equilibrate_s += here * il_estimate.openmm_core_s(box.atoms, melt_steps)
         frames = counts[index].eq + counts[index].neq + counts[index].scan
-        engine = getattr(study.labels, "engine", None)
-        if engine:
-            law = il_estimate.LABELS[getattr(study.labels, "method", engine)]
-            label_s += frames * law.core_s(box.atoms)
+        if law:
+            labels.append(il_estimate.LabelWork(liquid.id, box.atoms, frames, law.core_s(box.atoms)))
         md_s += sum(here * times(study, model) * il_estimate.md_core_s(model, box.atoms, md_steps) for model in models)
     kept = 1 - study.split.valid - study.split.test
     own = own_frames(study, places)
@@ -624,15 +625,14 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
             frames = own or sum(getattr(count, kind) for count in counts.values() for kind in kinds)
             cost = il_estimate.training_core_s(model, kept * frames, mean_atoms)
             trainings += [cost] * len(study.seeds)
-    labelled = sum(c.eq + c.neq + c.scan for c in counts.values()) if getattr(study.labels, "engine", None) else 0
     runs = int(states * sum(times(study, model) for model in models))
     stages = {
         "equilibrate": (int(states), "boxes", equilibrate_s),
-        "label": (labelled, "frames", label_s),
+        "label": (sum(w.frames for w in labels), "frames", sum(w.frames * w.core_s for w in labels)),
         "train": (len(trainings), "models", sum(trainings)),
         "md": (runs, "runs", md_s),
     }
-    return il_estimate.table(stages, study.budget_core_hours)
+    return il_estimate.table(stages, study.budget_core_hours, labels, law, getattr(study.labels, "chunk", 1))
 
 
 def chunk_size(study: Study, boxes: dict[int, Box], index: int) -> int:

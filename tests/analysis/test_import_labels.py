@@ -116,10 +116,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         Path("labels.json").write_text(json.dumps(settings))
         for old in tmp_path.glob("out.*"):
             old.unlink()
-        code = import_labels.main(
-            ["--settings", "labels.json", "--assets", str(ASSETS), "--out", "out", "--errors", "errors.txt", "--frames"]
-            + list(map(str, paths))
-        )
+        where = ["--settings", "labels.json", "--assets", str(ASSETS), "--out", "out", "--errors", "errors.txt"]
+        code = import_labels.main([*where, "--frames", *map(str, paths)])
         screen = capsys.readouterr()
         lines = (screen.out if code == 0 else screen.err).splitlines()
         assert "Traceback" not in screen.err

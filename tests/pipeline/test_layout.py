@@ -71,7 +71,9 @@ def test_a_process_names_the_shared_files_of_its_script(module: Path) -> None:
     first = script_block(module).strip().splitlines()[0].strip()
     named = first.removeprefix("# bin:").split() if first.startswith("# bin:") else []
     used = imports(TOP / "bin" / f"{module.stem}.py")
-    if module.stem == "label_frames":  # it imports the engine that the study names
+    if module.stem == "estimate_labels":  # it labels as LABEL_FRAMES does
+        used |= {"label_frames.py"} | imports(TOP / "bin" / "label_frames.py")
+    if module.stem in ("label_frames", "estimate_labels"):  # they import the engine that the study names
         for engine in (TOP / "bin").glob("il_engine_*.py"):
             used |= {engine.name} | imports(engine)
     assert named == sorted(used)

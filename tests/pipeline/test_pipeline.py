@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from ase import Atoms
+from ase.units import Bohr, GPa, Hartree
 from polars.testing import assert_frame_equal
+
+from il_frames import read_frames
 
 STUDY = ("--study", "studies/test.yaml")
 STAGES = (
@@ -168,6 +172,97 @@ def test_a_store_out_of_reach_is_used_by_copying(pipeline, results: Path) -> Non
         np.testing.assert_allclose(back[name], before[name], atol=1e-5, rtol=0)
     pipeline.run(*labels_only(pipeline), *place, *store, "-resume")
     assert pipeline.executed("copied") == set(), "the store has grown, and nothing is to be repeated"
+
+
+def foreign(frame: Atoms) -> str:
+    """Return a labelled frame as another program might write it: hartree, GPa, anions first, other names."""
+    last = np.flatnonzero(frame.arrays["ion"] == "li")
+    order = [*np.setdiff1d(np.arange(len(frame)), last), *last]
+    info = {key: frame.info[key] for key in ("kind", "recipe", "scan_scale") if key in frame.info}
+    words = " ".join(f"{key}={value}" for key, value in info.items())
+    stress = " ".join(f"{x:.12f}" for x in np.ravel(frame.info["REF_stress"]) / -GPa)
+    lattice = " ".join(f"{x:.8f}" for x in frame.cell.array.ravel())
+    lines = [
+        str(len(frame)),
+        f'Lattice="{lattice}" Properties=species:S:1:pos:R:3:f:R:3 E_dft={frame.info["REF_energy"] / Hartree:.14f} '
+        f'P="{stress}" run={frame.info["group"]} {words}',
+    ]
+    for i in order:
+        numbers = (*frame.positions[i], *frame.arrays["REF_forces"][i] * Bohr / Hartree)
+        lines.append(f"{frame.symbols[i]} " + " ".join(f"{x:.12f}" for x in numbers))
+    return "\n".join(lines) + "\n"
+
+
+OWN_LABELS = """\
+labels:
+  frames: [mine/train.xyz, mine/rest.xyz]
+  theory: GFN1-xTB by another program
+  energy_key: E_dft
+  forces_key: f
+  stress_key: P
+  energy_unit: Ha
+  forces_unit: Ha/Bohr
+  stress_unit: GPa
+  stress_sign: compression
+  group_key: run
+"""
+
+
+def test_own_labels_train_the_same_model(pipeline, results: Path) -> None:
+    """The frames that the first run labelled, in foreign names and units, give the same dataset and errors."""
+    studies = pipeline.folder / "studies"
+    (studies / "mine").mkdir()
+    for name, files in {"train": ["both/train"], "rest": ["both/valid", "test"]}.items():
+        frames = [f for file in files for f in read_frames(results / "dataset" / f"{file}.extxyz", labelled=True)]
+        (studies / "mine" / f"{name}.xyz").write_text("".join(map(foreign, frames)))
+    text = (studies / "test.yaml").read_text()
+    text = re.sub(r"^sampling:\n(?:  .*\n)+", "", text, flags=re.M)
+    text = re.sub(r"^labels: .*\n", OWN_LABELS, text, flags=re.M)
+    text = re.sub(r"^  - \{id: dpmd(?:.*\n)+?(?=  - )", "", text, flags=re.M)
+    (studies / "own.yaml").write_text(text)
+    screen = pipeline.run("--study", "studies/own.yaml", "--outdir", "own", "-resume")
+    assert "imported labels: energy: E_dft in Ha" in screen
+    assert pipeline.executed("own").isdisjoint({"SAMPLE_FRAMES", "LABEL_FRAMES"})
+    assert {"IMPORT_LABELS", "SPLIT_DATASET", "TRAIN_MACE"} <= pipeline.executed("own")
+    mine, first = tables(pipeline.folder / "own"), tables(results)
+    assert_frame_equal(mine["dataset"], first["dataset"], check_row_order=False)
+    assert mine["labels"]["converged"].all()
+    for name, keys in (("errors", ["rmse", "mae"]), ("scan", ["energy_model_ev_per_atom", "pressure_model_bar"])):
+        ours = first[name].filter(pl.col("model") != "dpmd")
+        assert ours.height
+        for key in keys:
+            np.testing.assert_allclose(mine[name][key].to_numpy(), ours[key].to_numpy(), rtol=1e-3, atol=1e-7)
+
+
+def test_own_labels_that_may_be_misread_are_one_line(pipeline, results: Path) -> None:
+    studies = pipeline.folder / "studies"
+    text = (studies / "own.yaml").read_text()
+    for number, (old, new, named) in enumerate(
+        (
+            ("  energy_key: E_dft\n", "  energy_key: E_dt\n", "no frame holds 'E_dt' as an energy; there are: E_dft"),
+            ("  energy_unit: Ha\n", "  energy_units: Ha\n", "did you mean energy_unit?"),
+            ("mine/rest.xyz", "mine/none.xyz", "no such file"),
+        )
+    ):
+        assert old in text
+        (studies / "misread.yaml").write_text(text.replace(old, new))
+        screen = pipeline.run("--study", "studies/misread.yaml", "--outdir", f"misread{number}", "-resume", fails=True)
+        assert named in screen.strip().splitlines()[-1], screen
+        assert "Traceback" not in screen
+
+
+def test_the_bill_beforehand(pipeline, results: Path) -> None:
+    screen = pipeline.run(*STUDY, "--estimate", "--outdir", "bill", "-resume")
+    assert {row["name"].split(" ")[0] for row in pipeline.trace("bill")} == {
+        "PLAN_STUDY",
+        "BUILD_LIQUID",
+        "ESTIMATE_LABELS",
+    }
+    assert re.search(r"^label .* measured: tblite .* s cold, .* s chained", screen, re.M), screen
+    assert re.search(r"^md .* assumed: ", screen, re.M), screen
+    bill = json.loads((pipeline.folder / "bill" / "estimate.json").read_text())
+    assert bill["total_core_hours"] > 0
+    assert not (pipeline.folder / "bill" / "report.html").exists()
 
 
 @pytest.mark.parametrize("study", ["demo", "pyr14bf4", "litfsi-pyr14tfsi"])

@@ -1,0 +1,29 @@
+// Label one frame and a neighbour of each liquid, and price the plan with what that took on this machine.
+process ESTIMATE_LABELS {
+    label 'labelling'
+    label 'env_dft'
+
+    input:
+    path plan
+    path settings   // the level of theory
+    path boxes      // of every liquid
+
+    output:
+    path 'errors.txt',      emit: errors                    // empty when every probe has a label
+    path 'estimate.txt',    emit: words, optional: true     // the table, for the screen
+    path 'estimate.json',   emit: json,  optional: true
+    path '*.task.json', topic: tasks,    optional: true
+
+    script:
+    """
+    # bin: il_engine_cp2k.py il_engine_xtb.py il_estimate.py il_frames.py il_task.py label_frames.py
+    estimate_labels.py --id estimate --settings ${settings} --plan ${plan} --boxes ${boxes} --threads ${task.cpus} \\
+        --out estimate.json --errors errors.txt > estimate.txt || [ -s errors.txt ]
+    touch errors.txt
+    """
+
+    stub:
+    """
+    touch errors.txt estimate.txt estimate.json ${task.process}.estimate.task.json
+    """
+}
