@@ -47,17 +47,16 @@ def probe(liquid: str, atoms: Atoms, settings: dict[str, Any], threads: int) -> 
 
     The start of the engine is in the first: it is part of every chunk's.
     """
-    seconds = []
-    version = None
+    taken = []
     asked = answers([atoms, near(atoms)], ENGINES[settings["engine"]], settings, threads)
     for name, answer in zip(("its packed box", "a frame near its packed box"), asked, strict=True):
         reason = answer.label.reason
         if reason is not None:
             said = REMEDIES.get(reason, "see the engine's own words above")
             raise UserError(f"labels: the probe of {liquid}, {name} of {len(atoms)} atoms: {reason}: {said}")
-        seconds.append(round(answer.wall_s, 3))
-        version = answer.version
-    return Probe(liquid, len(atoms), threads, *seconds, engine_version=str(version))
+        taken.append(answer)
+    cold, chained = taken
+    return Probe(liquid, len(atoms), threads, round(cold.wall_s, 3), round(chained.wall_s, 3), str(chained.version))
 
 
 def estimate_labels(settings: dict[str, Any], plan: dict[str, Any], boxes: list[Path], threads: int) -> dict[str, Any]:
