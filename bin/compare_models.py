@@ -406,13 +406,14 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     parity = read_parquets(args.evaluations, "parity.parquet", PARITY)
     optional = {
         name: json.loads(p.read_text()) if (p := plan / f"{name}.json").is_file() else {}
-        for name in ("labels", "dataset")
+        for name in ("labels", "dataset", "estimate")
     }
     warnings = (plan / "warnings.txt").read_text().splitlines() if (plan / "warnings.txt").is_file() else []
     extra = {
         "study": study,
         "labels": optional["labels"],
         "split": optional["dataset"],
+        "estimate": optional["estimate"],
         "references": references,
         "cards": cards,
         "warnings": [w for w in warnings if w.strip()],

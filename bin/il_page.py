@@ -412,6 +412,11 @@ time summed over tasks (tasks run side by side, so the study took less). {% endi
   counts as wall time; what killed attempts took is not known.</p>
 {{ plot(cost[0], "Wall hours and core-hours of every process") }}
 <details><summary>Values</summary>{{ table(cost[1], "cost") }}</details>
+{% if bill[0] %}<h3>The bill: planned and spent</h3>
+<p class="see">Spent is the CPU time of tasks that succeeded. The estimate was made before the study began, for two cores
+without a GPU, and is good to a factor of a few; <code>--estimate</code> measures a label first.</p>
+{{ table(bill[0], "cost") }}{% endif %}
+{% if bill[1] %}<details open><summary>What a label took</summary>{{ table(bill[1], "labels") }}</details>{% endif %}
 <h3>Error against cost</h3>
 <p class="see">Lower is closer to the reference (or, for forces, to the labels); further left is cheaper. The cost of
 a model is that of its labels, of training one seed, and of one nanosecond of this box. On the front: better than

@@ -6,6 +6,7 @@ import json
 import plotly.graph_objects as go
 import polars as pl
 
+import il_bill
 import il_figures as ilf
 import il_page
 import il_picture
@@ -254,7 +255,7 @@ def table_failures(t: Tables, extra: Row) -> Row:
     used = set(t["dataset"]["frame_id"])
     bad = t["labels"].filter(~pl.col("converged").fill_null(False) | pl.col("reason").is_not_null())
     body += [
-        ["label", r["frame_id"], f"{r['reason'] or 'not converged'} ({r['liquid']}, {r['recipe']})"]
+        ["label", r["frame_id"], f"{r['reason'] or 'not converged'} ({r.get('detail') or r['liquid']}, {r['recipe']})"]
         for r in bad.to_dicts()
     ]
     unused = (
@@ -472,6 +473,7 @@ def page(t: Tables, extra: Row) -> str:
         "cost": (figure("cost", ilf.figure_cost(t)), costs, sums),
         "liquid": extra["view"],
         "still": il_picture.still(extra["view"]) if extra["view"] else "",
+        "bill": (il_bill.table_bill(extra["estimate"], t["cost"]), il_bill.table_labels(t["labels"])),
         "pareto": (figure("pareto", ilf.figure_pareto(t, style)), table_pareto(t, style)),
         "recommendation": il_recommendation.recommend(t),
         "failures": table_failures(t, extra),
