@@ -90,11 +90,12 @@ def training_core_s(model: dict[str, Any], frames: float, atoms: float) -> float
 
 @dataclass(frozen=True)
 class LabelWork:
-    """Frames of one liquid to label: how many, of how many atoms, and what one is assumed to cost."""
+    """Frames of one liquid to label: how many, of how many atoms, in chunks of how many, and the cost assumed of one."""
 
     liquid: str
     atoms: int
     frames: int
+    chunk: int
     core_s: float
 
 
@@ -126,7 +127,6 @@ def table(
     budget_core_hours: float,
     labels: list[LabelWork],
     law: Law | None,
-    chunk: int,
 ) -> dict[str, Any]:
     """Return the estimate as the plan holds it, from {stage: (count, of what, core-seconds)}."""
     sources = SOURCES | ({"label": law.source} if law else {})
@@ -147,16 +147,13 @@ def table(
         "total_core_hours": rounded(sum(core_s for _, _, core_s in stages.values())),
         "stages": rows,
         "labels": [asdict(work) for work in labels],
-        "chunk": chunk,
     }
 
 
 def priced(estimate: dict[str, Any], probes: list[Probe]) -> dict[str, Any]:
     """Return the estimate with the labels' stage as the probes measured it, and its total anew."""
     of = {probe.liquid: probe for probe in probes}
-    costs = [
-        of[work["liquid"]].core_s(work["frames"], estimate["chunk"]) for work in estimate["labels"] if work["frames"]
-    ]
+    costs = [of[work["liquid"]].core_s(work["frames"], work["chunk"]) for work in estimate["labels"] if work["frames"]]
     core_s, cold_s = (sum(cost[place] for cost in costs) for place in (0, 1))
     parts = [
         f"{probe.liquid}, {probe.atoms} atoms: {probe.cold_s:.3g} s cold, {probe.chained_s:.3g} s chained "

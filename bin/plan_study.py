@@ -613,7 +613,8 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
             equilibrate_s += here * il_estimate.openmm_core_s(box.atoms, melt_steps)
         frames = counts[index].eq + counts[index].neq + counts[index].scan
         if law:
-            labels.append(il_estimate.LabelWork(liquid.id, box.atoms, frames, law.core_s(box.atoms)))
+            chunk = study.labels.chunk  # type: ignore[union-attr]
+            labels.append(il_estimate.LabelWork(liquid.id, box.atoms, frames, chunk, law.core_s(box.atoms)))
         md_s += sum(here * times(study, model) * il_estimate.md_core_s(model, box.atoms, md_steps) for model in models)
     kept = 1 - study.split.valid - study.split.test
     own = own_frames(study, places)
@@ -632,7 +633,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
         "train": (len(trainings), "models", sum(trainings)),
         "md": (runs, "runs", md_s),
     }
-    return il_estimate.table(stages, study.budget_core_hours, labels, law, getattr(study.labels, "chunk", 1))
+    return il_estimate.table(stages, study.budget_core_hours, labels, law)
 
 
 def chunk_size(study: Study, boxes: dict[int, Box], index: int) -> int:

@@ -194,6 +194,25 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
         "sampling: missing: models[0] is trained; give {eq: {frames: ...}, neq: {...}}"]),
     ("missing_own_labels", lambda s: (s.pop("sampling"), s.update(labels={"frames": "mine.extxyz", "theory": "PBE"})), [
         "labels.frames: 'mine.extxyz': no such file: {here}/mine.extxyz; a path is relative to the study file"]),
+    ("one_of_several_own_files_missing", lambda s: (s.pop("sampling"), s.update(labels={
+        "frames": ["study.yaml", "b.xyz", "study.yaml"], "theory": "PBE"})), [
+        "labels.frames[1]: 'b.xyz': no such file: {here}/b.xyz; a path is relative to the study file",
+        "labels.frames: 'study.yaml' is given twice"]),
+    ("own_labels_twice_said", lambda s: (s.pop("sampling"), s.update(labels={
+        "frames": "study.yaml", "theory": "PBE", "stress_key": "a", "virial_key": "b", "stress_unit": "GPa"})), [
+        "labels.virial_key: 'b': give stress_key or virial_key, not both",
+        "labels.stress_unit: GPa: a virial is in energy_unit: leave this out"]),
+    ("names_where_a_format_has_none", lambda s: (s.pop("sampling"), s.update(labels={
+        "frames": "study.yaml", "theory": "PBE", "format": "vasp-out", "energy_key": "E", "forces_unit": "Ha/Bohr"})), [
+        "labels.energy_key: is for extxyz: vasp-out has no names of its own: leave this out",
+        "labels.forces_unit: is for extxyz: the units of vasp-out are known: leave this out"]),
+    ("own_labels_with_typos", lambda s: (s.pop("sampling"), s.update(labels={
+        "frames": "study.yaml", "theory": "PBE", "energy_unit": "hartree", "virial": "W"})), [
+        "labels.virial: unknown field; did you mean virial_key?",
+        "labels.energy_unit: 'hartree': give one of 'eV', 'Ha', 'Ry', 'kcal/mol' or 'kJ/mol'"]),
+    ("a_liquid_called_other", lambda s: (s.pop("sampling"), s.update(labels={"frames": "study.yaml", "theory": "PBE"}),
+        liquid(id="other")(s)), [
+        "liquids[0].id: 'other' is the name of imported frames of other compositions: give another"]),
     ("own_labels_and_sampling", study(labels={"frames": "study.yaml", "theory": "PBE"}), [
         "sampling: is not used with labels.frames: leave one of the two out"]),
     ("more_frames_than_saved", sampling(eq={"frames": 500}), [

@@ -36,7 +36,7 @@ def write_plan(folder: Path, labels: list[LabelWork], law: il_estimate.Law | Non
         "md": (2, "runs", 1800.0),
     }
     folder.mkdir()
-    (folder / "estimate.json").write_text(json.dumps(il_estimate.table(stages, 5.0, labels, law, 20)))
+    (folder / "estimate.json").write_text(json.dumps(il_estimate.table(stages, 5.0, labels, law)))
     return folder
 
 
@@ -50,7 +50,7 @@ def test_a_bill_from_two_probes_of_each_liquid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    works = [LabelWork("a", 6, 100, 1e5), LabelWork("b", 6, 30, 1e5)]
+    works = [LabelWork("a", 6, 100, 20, 1e5), LabelWork("b", 6, 30, 20, 1e5)]
     plan = write_plan(tmp_path / "plan", works, il_estimate.LABELS["GFN1-xTB"])
     boxes = [write_box(tmp_path / f"{name}-r{replica}", name) for name in "ab" for replica in (1, 2)]
     assert run(tmp_path, XTB, plan, boxes) == 0
@@ -90,7 +90,7 @@ def test_a_probe_without_a_label_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 1.0)])
+    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 1.0)])
     assert run(tmp_path, XTB, plan, [write_box(tmp_path / "close", gap_A=0.3)]) == 2
     line = "labels: the probe of libf4, its packed box of 6 atoms: overlap: atoms overlap in the packed box: give a lower density_guess_kg_m3"
     assert (tmp_path / "errors.txt").read_text() == line + "\n"
@@ -103,7 +103,7 @@ def test_an_engine_that_is_not_here_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 1.0)])
+    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 1.0)])
     assert run(tmp_path, {"engine": "cp2k", "functional": "PBE"}, plan, [write_box(tmp_path / "box")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "cp2k is not installed" in line
@@ -118,9 +118,9 @@ def test_a_chained_start_never_counts_for_more_than_a_cold_one() -> None:
 
 
 def test_over_budget_is_said() -> None:
-    work = [LabelWork("a", 6, 100, 36.0)]
+    work = [LabelWork("a", 6, 100, 10, 36.0)]
     stages = {"label": (100, "frames", 3600.0)}
-    plan = il_estimate.table(stages, 2.0, work, il_estimate.LABELS["cp2k"], 10)
+    plan = il_estimate.table(stages, 2.0, work, il_estimate.LABELS["cp2k"])
     assert "assumed: CP2K 2023.1" in il_estimate.text(plan)
     found = il_estimate.priced(plan, [Probe("a", 6, 4, 100.0, 50.0, "CP2K")])
     assert found["total_core_hours"] == pytest.approx(4 * (10 * 100 + 90 * 50) / 3600, rel=0.01)
