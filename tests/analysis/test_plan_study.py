@@ -208,8 +208,8 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
         "labels.forces_unit: is for extxyz: the units of vasp-out are known: leave this out"]),
     ("own_labels_with_typos", lambda s: (s.pop("sampling"), s.update(labels={
         "frames": "study.yaml", "theory": "PBE", "energy_unit": "hartree", "virial": "W"})), [
-        "labels.virial: unknown field; did you mean virial_key?",
-        "labels.energy_unit: 'hartree': give one of 'eV', 'Ha', 'Ry', 'kcal/mol' or 'kJ/mol'"]),
+        "labels.energy_unit: 'hartree': give one of 'eV', 'Ha', 'Ry', 'kcal/mol' or 'kJ/mol'",
+        "labels.virial: unknown field; did you mean virial_key?"]),
     ("a_liquid_called_other", lambda s: (s.pop("sampling"), s.update(labels={"frames": "study.yaml", "theory": "PBE"}),
         liquid(id="other")(s)), [
         "liquids[0].id: 'other' is the name of imported frames of other compositions: give another"]),
@@ -534,12 +534,12 @@ def test_chunks_last_half_an_hour_within_limits(
             {"runs", "study.json", "estimate.json", "warnings.txt"},
         ),
         (model(0, epochs=6), {"models", "study.json", "estimate.json"}),
-        (study(labels={"engine": "xtb", "chunk": 5}), {"samples", "study.json"}),
+        (study(labels={"engine": "xtb", "chunk": 5}), {"samples", "study.json", "estimate.json"}),
         (study(labels={"engine": "xtb", "max_failed_fraction": 0.1}), {"dataset.json", "study.json"}),
         (study(labels={"engine": "xtb", "accuracy": 1.0}), {"labels.json", "models", "study.json"}),
         (study(name="other"), {"study.json"}),
         (study(equilibration={"settle_ps": 60}), {"states", "study.json", "estimate.json"}),
-        (sampling(seed=2), {"samples", "study.json"}),
+        (sampling(seed=2), {"samples", "study.json", "estimate.json"}),
         (study(split={"seed": 2}), {"dataset.json", "study.json"}),
         (study(references=[]), {"study.json"}),
         (study(budget_core_hours=5), {"study.json", "estimate.json"}),
