@@ -24,7 +24,7 @@ import il_estimate
 import il_task
 from il_estimate import Probe
 from il_task import UserError
-from label_frames import ENGINES, answers
+from label_frames import ENGINES, Worker
 
 MOVED_A = 0.03  # standard deviation of each coordinate from the first probe to the second: a few fs of a melt
 SEED = 1
@@ -48,15 +48,19 @@ def probe(liquid: str, atoms: Atoms, settings: dict[str, Any], threads: int) -> 
     The start of the engine is in the first: it is part of every chunk's.
     """
     taken = []
-    asked = answers([atoms, near(atoms)], ENGINES[settings["engine"]], settings, threads)
-    for name, answer in zip(("its packed box", "a frame near its packed box"), asked, strict=True):
-        reason = answer.label.reason
-        if reason is not None:
-            said = REMEDIES.get(reason, "see the engine's own words above")
-            raise UserError(f"labels: the probe of {liquid}, {name} of {len(atoms)} atoms: {reason}: {said}")
-        taken.append(answer)
+    worker = Worker(ENGINES[settings["engine"]], settings, threads)
+    try:
+        for name, frame in (("its packed box", atoms), ("a frame near its packed box", near(atoms))):
+            answer = worker.answer(frame)
+            reason = answer.label.reason
+            if reason is not None:
+                said = REMEDIES.get(reason, "see the engine's own words above")
+                raise UserError(f"labels: the probe of {liquid}, {name} of {len(atoms)} atoms: {reason}: {said}")
+            taken.append(answer)
+    finally:
+        worker.close()
     cold, chained = taken
-    return Probe(liquid, len(atoms), threads, round(cold.wall_s, 3), round(chained.wall_s, 3), str(chained.version))
+    return Probe(liquid, len(atoms), threads, cold.wall_s, chained.wall_s, str(chained.version))
 
 
 def estimate_labels(settings: dict[str, Any], plan: dict[str, Any], boxes: list[Path], threads: int) -> dict[str, Any]:

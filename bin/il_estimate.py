@@ -96,6 +96,7 @@ class LabelWork:
     atoms: int
     frames: int
     chunk: int
+    again: float  # share that is labelled a second time, to compare
     core_s: float
 
 
@@ -110,11 +111,15 @@ class Probe:
     chained_s: float
     engine_version: str
 
-    def core_s(self, frames: int, chunk: int) -> tuple[float, float]:
-        """Return core-seconds of frames in chunks whose first starts cold, and of as many cold starts."""
+    def core_s(self, frames: int, chunk: int, again: float) -> tuple[float, float]:
+        """Return core-seconds of frames in chunks whose first starts cold, and of as many cold starts.
+
+        The share `again` of the frames is labelled a second time from a cold start, to be compared.
+        """
         chunks = -(-frames // chunk)
         chained = min(self.chained_s, self.cold_s)
-        return self.threads * (chunks * self.cold_s + (frames - chunks) * chained), self.threads * frames * self.cold_s
+        chain = (chunks + again * frames) * self.cold_s + (frames - chunks) * chained
+        return self.threads * chain, self.threads * frames * self.cold_s
 
 
 def rounded(core_s: float) -> float:
@@ -153,7 +158,11 @@ def table(
 def priced(estimate: dict[str, Any], probes: list[Probe]) -> dict[str, Any]:
     """Return the estimate with the labels' stage as the probes measured it, and its total anew."""
     of = {probe.liquid: probe for probe in probes}
-    costs = [of[work["liquid"]].core_s(work["frames"], work["chunk"]) for work in estimate["labels"] if work["frames"]]
+    costs = [
+        of[work["liquid"]].core_s(work["frames"], work["chunk"], work["again"])
+        for work in estimate["labels"]
+        if work["frames"]
+    ]
     core_s, cold_s = (sum(cost[place] for cost in costs) for place in (0, 1))
     parts = [
         f"{probe.liquid}, {probe.atoms} atoms: {probe.cold_s:.3g} s cold, {probe.chained_s:.3g} s chained "

@@ -380,7 +380,6 @@ def made_groups(draft: Draft) -> dict[str, int]:
     sampling = draft.get("sampling")
     # A liquid whose temperatures are wrong counts as one that has one.
     trajectories = sum(len(liquid.get("temperatures_K") or "?") for liquid in draft.liquids.values())
-    trajectories *= draft.get("md", "replicas") or 1
     made = {}
     if sampling.eq:
         made["eq"] = min(sampling.eq.frames, TRAJECTORY_GROUPS) * trajectories
@@ -563,11 +562,11 @@ class Counts:
 
 
 def frame_counts(study: Study, index: int) -> Counts:
-    """Return the frames that are labelled of one liquid."""
+    """Return the frames that are labelled of one liquid; they come from the boxes of the first replica."""
     sampling = study.sampling
     if sampling is None:
         return Counts()
-    trajectories = len(study.liquids[index].temperatures_K) * study.md.replicas
+    trajectories = len(study.liquids[index].temperatures_K)
     recipes = [getattr(sampling.neq, name) for name in NEQ_RECIPES]
     return Counts(
         eq=sampling.eq.frames * trajectories if sampling.eq else 0,
@@ -613,8 +612,9 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
             equilibrate_s += here * il_estimate.openmm_core_s(box.atoms, melt_steps)
         frames = counts[index].eq + counts[index].neq + counts[index].scan
         if law:
-            chunk = study.labels.chunk  # type: ignore[union-attr]
-            labels.append(il_estimate.LabelWork(liquid.id, box.atoms, frames, chunk, law.core_s(box.atoms)))
+            chunk = chunk_size(study, boxes, index)
+            again = study.labels.spot_check_fraction  # type: ignore[union-attr]
+            labels.append(il_estimate.LabelWork(liquid.id, box.atoms, frames, chunk, again, law.core_s(box.atoms)))
         md_s += sum(here * times(study, model) * il_estimate.md_core_s(model, box.atoms, md_steps) for model in models)
     kept = 1 - study.split.valid - study.split.test
     own = own_frames(study, places)
@@ -629,7 +629,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
     runs = int(states * sum(times(study, model) for model in models))
     stages = {
         "equilibrate": (int(states), "boxes", equilibrate_s),
-        "label": (sum(w.frames for w in labels), "frames", sum(w.frames * w.core_s for w in labels)),
+        "label": (sum(w.frames for w in labels), "frames", sum((1 + w.again) * w.frames * w.core_s for w in labels)),
         "train": (len(trainings), "models", sum(trainings)),
         "md": (runs, "runs", md_s),
     }
@@ -649,8 +649,7 @@ def chunk_size(study: Study, boxes: dict[int, Box], index: int) -> int:
     engine = getattr(study.labels, "engine", "")
     core_s = il_estimate.LABELS[getattr(study.labels, "method", engine)].core_s(boxes[index].atoms)
     counts = {place: frame_counts(study, place) for place in boxes}
-    # Frames come from the boxes of the first replica.
-    frames = {place: count.eq // study.md.replicas + count.neq + count.scan for place, count in counts.items()}
+    frames = {place: count.eq + count.neq + count.scan for place, count in counts.items()}
     shared = ceil(frames[index] / LABEL_TASKS_LEAST)
     # Each liquid's last chunk may be a small one.
     at_most = max(LABEL_TASKS_MAX - len(boxes), 1)

@@ -16,7 +16,7 @@ process ESTIMATE_LABELS {
 
     script:
     """
-    # bin: il_engine_cp2k.py il_engine_xtb.py il_estimate.py il_frames.py il_task.py label_frames.py
+    # bin: il_engine_cp2k.py il_engine_pyscf.py il_engine_xtb.py il_estimate.py il_frames.py il_label_store.py il_task.py il_theory.py label_frames.py
     estimate_labels.py --id estimate --settings ${settings} --plan ${plan} --boxes ${boxes} --threads ${task.cpus} \\
         --out estimate.json --errors errors.txt > estimate.txt || [ -s errors.txt ]
     touch errors.txt

@@ -8,7 +8,7 @@ import il_estimate
 
 
 def test_spent_against_estimated() -> None:
-    work = [il_estimate.LabelWork("a", 70, 10, 5, 360.0)]
+    work = [il_estimate.LabelWork("a", 70, 10, 5, 0.0, 360.0)]
     stages = {"equilibrate": (1, "boxes", 720.0), "label": (10, "frames", 3600.0), "train": (2, "models", 7200.0),
               "md": (2, "runs", 0.0)}  # fmt: skip
     plan = il_estimate.table(stages, 10.0, work, il_estimate.LABELS["cp2k"])

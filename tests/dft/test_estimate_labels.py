@@ -50,7 +50,7 @@ def test_a_bill_from_two_probes_of_each_liquid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    works = [LabelWork("a", 6, 100, 20, 1e5), LabelWork("b", 6, 30, 20, 1e5)]
+    works = [LabelWork("a", 6, 100, 20, 0.0, 1e5), LabelWork("b", 6, 30, 20, 0.0, 1e5)]
     plan = write_plan(tmp_path / "plan", works, il_estimate.LABELS["GFN1-xTB"])
     boxes = [write_box(tmp_path / f"{name}-r{replica}", name) for name in "ab" for replica in (1, 2)]
     assert run(tmp_path, XTB, plan, boxes) == 0
@@ -90,7 +90,7 @@ def test_a_probe_without_a_label_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 1.0)])
+    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 0.02, 1.0)])
     assert run(tmp_path, XTB, plan, [write_box(tmp_path / "close", gap_A=0.3)]) == 2
     line = "labels: the probe of libf4, its packed box of 6 atoms: overlap: atoms overlap in the packed box: give a lower density_guess_kg_m3"
     assert (tmp_path / "errors.txt").read_text() == line + "\n"
@@ -103,7 +103,7 @@ def test_an_engine_that_is_not_here_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 1.0)])
+    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 0.02, 1.0)])
     assert run(tmp_path, {"engine": "cp2k", "functional": "PBE"}, plan, [write_box(tmp_path / "box")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "cp2k is not installed" in line
@@ -112,13 +112,14 @@ def test_an_engine_that_is_not_here_is_one_line(
 
 def test_a_chained_start_never_counts_for_more_than_a_cold_one() -> None:
     slow = Probe("a", 6, 2, cold_s=10.0, chained_s=12.0, engine_version="x")
-    assert slow.core_s(41, 20) == (820.0, 820.0)
+    assert slow.core_s(41, 20, 0.0) == (820.0, 820.0)
     fast = Probe("a", 6, 2, cold_s=10.0, chained_s=4.0, engine_version="x")
-    assert fast.core_s(41, 20) == (2 * (3 * 10 + 38 * 4), 820.0)
+    assert fast.core_s(41, 20, 0.0) == (2 * (3 * 10 + 38 * 4), 820.0)
+    assert fast.core_s(100, 20, 0.02)[0] == pytest.approx(2 * (5 * 10 + 95 * 4 + 2 * 10))
 
 
 def test_over_budget_is_said() -> None:
-    work = [LabelWork("a", 6, 100, 10, 36.0)]
+    work = [LabelWork("a", 6, 100, 10, 0.0, 36.0)]
     stages = {"label": (100, "frames", 3600.0)}
     plan = il_estimate.table(stages, 2.0, work, il_estimate.LABELS["cp2k"])
     assert "assumed: CP2K 2023.1" in il_estimate.text(plan)
