@@ -44,9 +44,9 @@ def python(env: dict[str, str], *command: Any, cwd: Path) -> None:
 def kill_and_resume(
     command: list[Any], env: dict[str, str], cwd: Path, checkpoints: Path, kills: int, segments: int, seed: int
 ) -> int:
-    """Run a command to its end through some kills at random; return the most segments that one of them cost."""
+    """Run a command to its end through some kills at random; return how many segments the last of them left."""
     rng = random.Random(seed)
-    worst = killed = kept = 0
+    killed = kept = 0
     # A kill comes in each part of the run, so that none is over before the last.
     targets = [int((k + rng.random()) * (segments - 1) / kills) for k in range(kills)]
     while True:
@@ -57,7 +57,7 @@ def kill_and_resume(
             said = process.communicate()[1]
             if process.returncode:
                 raise SystemExit(f"the resumed run failed:\n{said[-3000:]}")
-            return worst
+            return kept
         target = max(targets[killed], kept)
         while len(list(checkpoints.glob("*/segment-*"))) < target and process.poll() is None:
             time.sleep(0.02)
@@ -71,7 +71,6 @@ def kill_and_resume(
         before, kept = kept, len(list(checkpoints.glob("*/segment-*")))
         if kept < before:
             raise SystemExit(f"{before - kept} segments were lost by a kill")
-        worst = max(worst, len(list(checkpoints.glob("*/.segment-*"))), 1)
 
 
 def compare(
@@ -96,9 +95,10 @@ def compare(
         raise SystemExit(f"{name}: the run left alone ended: {alone['end']}, {alone['detail']}")
     checkpoints = work / "checkpoints"
     killed = [*command, "--checkpoints", checkpoints, "--out", work / "killed"]
-    worst = kill_and_resume(killed, env, work, checkpoints, kills, alone["segments"], seed)
-    # what was repeated besides the segment that was being computed: kept ones that the next process did not take up
+    kept = kill_and_resume(killed, env, work, checkpoints, kills, alone["segments"], seed)
     record = json.loads((work / "killed" / "run.json").read_text())
+    # the segment that was being computed, and those on the disk that the next process did not take up
+    worst = 1 + kept - record["segments_resumed"]
     same = all((work / "alone" / file).read_bytes() == (work / "killed" / file).read_bytes() for file in FILES)
     print(
         f"{name}: {kills} kills, {record['segments']} segments, {'identical' if same else 'DIFFERENT'}, engine "
