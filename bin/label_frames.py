@@ -165,7 +165,7 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: i
         except EOFError:
             return
         try:
-            label = engine.label(atoms, cold=True) if cold else engine.label(atoms)
+            label = engine.label(atoms, cold=cold)
         except UserError as error:
             pipe.send(error.errors)
             return
