@@ -199,13 +199,13 @@ class Worker:
         return Answer(checked(label, len(atoms)), round(time.perf_counter() - start, 3), self.version)
 
     def label(self, atoms: Atoms, cold: bool) -> Label:
-        """Label one frame; ``engine_crashed`` if the process ended on it, ``time_limit`` if it was ended for it."""
+        """Label one frame; ``engine_crashed`` if the process ended on it, ``engine_timeout`` if it was ended for it."""
         assert self.pipe is not None
         try:
             self.pipe.send((atoms, cold))
             if not self.pipe.poll(self.max_frame_s):
                 self.close(at_once=True)
-                return failed("time_limit")
+                return failed("engine_timeout")
             word = self.pipe.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             self.close(at_once=True)

@@ -74,7 +74,7 @@ class Engine:
 """
 REASONS = [
     None, "engine_crashed", "engine_error", "non_finite", "scf_not_converged",
-    "non_finite", "force_too_large", "net_force", None, None, "engine_crashed", "disk_full", "time_limit", None,
+    "non_finite", "force_too_large", "net_force", None, None, "engine_crashed", "disk_full", "engine_timeout", None,
 ]  # fmt: skip
 
 # An engine with two self-consistent states: from frame `flips` on, a start from the frame before ends in the other one.
