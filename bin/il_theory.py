@@ -84,7 +84,8 @@ GRIDS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
         {"cutoff_Ry": 1200.0, "rel_cutoff_Ry": 60.0, "eps_scf": 1e-7},
     ),
     "pyscf": (
-        {"cutoff_Ry": 800.0, "eps_scf": 1e-6},
+        # CP2K rounds its mesh up, PySCF does not: at 800 Ry its forces on LiBF4 sum to more than a label may.
+        {"cutoff_Ry": 1000.0, "eps_scf": 1e-6},
         {"cutoff_Ry": 1200.0, "eps_scf": 1e-7},
     ),
 }
