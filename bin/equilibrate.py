@@ -33,6 +33,7 @@ from openmm import unit
 
 import il_md
 import il_task
+from il_forcefield import constrain_hydrogens
 from il_topology import Topology
 
 COMPRESSION_BAR = 500.0  # closes the voids that packing leaves
@@ -41,7 +42,6 @@ FIXED_VOLUME_PS = 2.0
 FIXED_VOLUME_TIMESTEP_FS = 1.0  # packed contacts are still hot
 FRICTION_PS = 1.0
 BAROSTAT_STEPS = 25
-HYDROGEN_MASS_U = 3.0
 XTB_TIME_FRACTION = 0.01
 XTB_TIMESTEP_FS = 1.0
 XTB_MINIMISE_STEPS = 50
@@ -189,7 +189,7 @@ class XtbEngine:
             "timestep_fs": phase.timestep_fs, "temperature_K": phase.start_K, "rng": self.rng,
         }  # fmt: skip
         if phase.pressure_bar is None:
-            self.dynamics: il_md.MolecularDynamics = il_md.nvt(self.atoms, thermostat_fs=25.0, **common)
+            self.dynamics: il_md.LangevinBAOAB | il_md.Bussi = il_md.nvt(self.atoms, thermostat_fs=25.0, **common)
         else:
             self.dynamics = il_md.npt(
                 self.atoms, thermostat_fs=50.0, barostat_fs=250.0, pressure_bar=phase.pressure_bar, **common
@@ -199,7 +199,7 @@ class XtbEngine:
     def advance(self, steps: int, temperature_K: float) -> Sample:
         """Go on for a number of steps at a temperature; return the box then."""
         if not self.fixed_volume:
-            self.dynamics.set_temperature(temperature_K)  # type: ignore[attr-defined]
+            self.dynamics.set_temperature(temperature_K)  # type: ignore[union-attr]
         self.dynamics.run(steps)
         return Sample(
             positions=self.atoms.positions.copy(),
@@ -213,32 +213,6 @@ class XtbEngine:
 def _seed(seed: int, stream: int) -> int:
     """Return an OpenMM seed (positive, 31 bits: 0 means a random one) for one of several uses."""
     return int(np.random.SeedSequence([seed, stream]).generate_state(1)[0] % (2**31 - 1)) + 1
-
-
-def constrain_hydrogens(system: openmm.System, topology: Topology) -> None:
-    """Constrain the bonds to hydrogen at their force-field length and move mass onto hydrogens, in place.
-
-    Each hydrogen becomes 3 u at its heavy atom's expense: density and structure do not depend on it, and
-    4 fs steps become stable.
-    """
-    lengths = {}
-    for force in system.getForces():
-        if isinstance(force, openmm.HarmonicBondForce):
-            for k in range(force.getNumBonds()):
-                i, j, length, _ = force.getBondParameters(k)
-                lengths[frozenset((i, j))] = length
-    for bond in topology.bonds:
-        heavy, hydrogen = (int(i) for i in bond)
-        if topology.elements[heavy] == "H":
-            heavy, hydrogen = hydrogen, heavy
-        if topology.elements[hydrogen] != "H":
-            continue
-        if frozenset((heavy, hydrogen)) not in lengths:
-            raise il_task.UserError("force_field: a bond to hydrogen lacks a harmonic term: it cannot be fixed")
-        system.addConstraint(heavy, hydrogen, lengths[frozenset((heavy, hydrogen))])
-        moved = HYDROGEN_MASS_U - topology.masses_u[hydrogen]
-        system.setParticleMass(hydrogen, HYDROGEN_MASS_U)
-        system.setParticleMass(heavy, system.getParticleMass(heavy) - moved * unit.dalton)
 
 
 def density_kg_m3(topology: Topology, volume_A3: float) -> float:

@@ -18,6 +18,7 @@ WAYS_OUT = "give the liquid's force_field the path of an OpenMM XML that has the
 # Geometric means make the pair terms products of atom terms, which is also the cheapest form to evaluate.
 LJ_GEOMETRIC = "ri6*(a1*a2*ri6 - b1*b2); ri6 = r^(-6)"
 TABLES = ("bonds", "angles", "torsions", "impropers")
+HYDROGEN_MASS_U = 3.0
 
 
 def load_forcefield(path: str | Path) -> dict[str, Any]:
@@ -145,6 +146,32 @@ def build_system(
         system = _xml_system(topology, cell_nm, cutoff_A / 10, Path(forcefield))
     system.setDefaultPeriodicBoxVectors(*(openmm.Vec3(*row) for row in cell_nm))
     return system
+
+
+def constrain_hydrogens(system: openmm.System, topology: Topology) -> None:
+    """Constrain the bonds to hydrogen at their force-field length and move mass onto hydrogens, in place.
+
+    Each hydrogen becomes 3 u at its heavy atom's expense: density and structure do not depend on it, and
+    4 fs steps become stable.
+    """
+    lengths = {}
+    for force in system.getForces():
+        if isinstance(force, openmm.HarmonicBondForce):
+            for k in range(force.getNumBonds()):
+                i, j, length, _ = force.getBondParameters(k)
+                lengths[frozenset((i, j))] = length
+    for bond in topology.bonds:
+        heavy, hydrogen = (int(i) for i in bond)
+        if topology.elements[heavy] == "H":
+            heavy, hydrogen = hydrogen, heavy
+        if topology.elements[hydrogen] != "H":
+            continue
+        if frozenset((heavy, hydrogen)) not in lengths:
+            raise UserError("force_field: a bond to hydrogen lacks a harmonic term: it cannot be fixed")
+        system.addConstraint(heavy, hydrogen, lengths[frozenset((heavy, hydrogen))])
+        moved = HYDROGEN_MASS_U - topology.masses_u[hydrogen]
+        system.setParticleMass(hydrogen, HYDROGEN_MASS_U)
+        system.setParticleMass(heavy, system.getParticleMass(heavy) - moved * unit.dalton)
 
 
 def _opls_system(topology: Topology, cutoff_nm: float, field: dict[str, Any]) -> openmm.System:

@@ -10,6 +10,7 @@ disturbs diffusion. Both are ASE's.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,6 @@ from ase import Atoms, units
 from ase.data import covalent_radii
 from ase.md.bussi import Bussi
 from ase.md.langevinbaoab import LangevinBAOAB
-from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from scipy.spatial import cKDTree
 
@@ -106,15 +106,26 @@ def nvt(
 KEPT = ("p_eps", "gamma_mod", "force_eps", "barostat_mass", "transferred_energy")
 
 
-def get_state(dynamics: LangevinBAOAB | Bussi) -> dict[str, np.ndarray]:
+class Dynamics(Protocol):
+    """What advances atoms: ASE's dynamics, or others, which `save` and `load` a state of their own."""
+
+    atoms: Atoms
+
+    def run(self, steps: int) -> Any:
+        """Advance by a number of steps."""
+
+
+def get_state(dynamics: Any) -> dict[str, np.ndarray]:
     """Return everything that the next step depends on, as arrays that `set_state` takes."""
     atoms = dynamics.atoms
     state = {
         "positions": atoms.positions.copy(),
         "momenta": atoms.get_momenta(),
         "cell": atoms.cell.array.copy(),
-        "rng": np.array(json.dumps(dynamics.rng.bit_generator.state)),
     }
+    if hasattr(dynamics, "save"):
+        return state | dynamics.save()
+    state["rng"] = np.array(json.dumps(dynamics.rng.bit_generator.state))
     return state | {name: np.array(getattr(dynamics, name)) for name in KEPT if hasattr(dynamics, name)}
 
 
@@ -127,8 +138,11 @@ def set_atoms(atoms: Atoms, state: Mapping[str, np.ndarray]) -> None:
         atoms.calc.reset()  # neighbours too are found again, so that a run and its second half start alike
 
 
-def set_state(dynamics: LangevinBAOAB | Bussi, state: Mapping[str, np.ndarray]) -> None:
+def set_state(dynamics: Any, state: Mapping[str, np.ndarray]) -> None:
     """Give new dynamics, made from atoms after `set_atoms`, the rest of a state."""
+    if hasattr(dynamics, "load"):
+        dynamics.load(state)
+        return
     dynamics.rng.bit_generator.state = json.loads(str(state["rng"]))
     for name in KEPT:
         if name in state:
@@ -227,7 +241,7 @@ class Watch:
 
 
 def strides(
-    dynamics: MolecularDynamics, steps: int, every: int, sample: Callable[[int], None], watch: Watch
+    dynamics: Dynamics, steps: int, every: int, sample: Callable[[int], None], watch: Watch
 ) -> Iterator[tuple[int, Ended | None]]:
     """Advance in strides, sampling after each; yield the step reached and why the run ended, if it did.
 

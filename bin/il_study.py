@@ -502,10 +502,12 @@ class Md(Section):
         1e7,
         "most that a run's trajectories may take (MB): frames are saved less often where they would take more",
     )
-    engine: Literal["auto", "plain", "direct", "fused", "cueq", "symmetrix"] = Field(
+    engine: Literal["auto", "plain", "direct", "fused", "cueq", "symmetrix", "openmm"] = Field(
         "auto",
         description="what computes a learned model's forces: auto tries what is there for a few steps and takes the fastest "
-        "whose forces are those of the plain calculator. A name holds for the models whose framework has it",
+        "whose forces are those of the plain calculator. A name holds for the models whose framework has it. openmm: a "
+        "classical model is run by OpenMM with its own integrators, for large boxes (time step above 1 fs: bonds to "
+        "hydrogen are fixed)",
     )
     batch: Count = count(
         1, 1, 64, "replicas of a model that run together, in one call of the model a step; more than 1 is for GPUs"

@@ -47,8 +47,10 @@ COLUMN = {name: place for place, name in enumerate(list(il_md.THERMO)[1:])}  # p
 CODE = (
     "il_checkpoint.py",
     "il_engines.py",
+    "il_forcefield.py",
     "il_md.py",
     "il_models.py",
+    "il_openmm.py",
     "il_topology.py",
     "il_trajectory.py",
     "run_md.py",
@@ -74,9 +76,11 @@ class Recorder:
         self.timestep_fs = settings["timestep_fs"]
         self.save_every = steps_of(settings["save_every_fs"], self.timestep_fs)
         self.mass_u = atoms.get_masses().sum()
-        self.degrees = 3 * len(atoms) - (3 if phase == "nvt" else 0)
+        self.degrees = 3 * len(atoms) - (3 if phase == "nvt" else 0) - getattr(atoms.calc, "constraints", 0)
         self.hydrostatic = getattr(atoms.calc, "hydrostatic", False)
-        self.stress = phase == "npt" or not getattr(atoms.calc, "stress_is_dear", False)
+        self.stress = getattr(atoms.calc, "has_stress", True) and (
+            phase == "npt" or not getattr(atoms.calc, "stress_is_dear", False)
+        )
         self.rows: list[list[float]] = []
         self.frames: list[np.ndarray] = []
         self.edges: list[np.ndarray] = []
@@ -153,10 +157,19 @@ def begin_phase(phase: str, atoms: Atoms, topology: Topology, settings: dict[str
     return il_md.get_state(make_dynamics(phase, atoms, settings, rng))
 
 
-def make_dynamics(
-    phase: str, atoms: Atoms, settings: dict[str, Any], rng: np.random.Generator
-) -> il_md.LangevinBAOAB | il_md.Bussi:
-    """Return the dynamics of a phase; velocities must have been drawn."""
+def make_dynamics(phase: str, atoms: Atoms, settings: dict[str, Any], rng: np.random.Generator) -> il_md.Dynamics:
+    """Return the dynamics of a phase; velocities must have been drawn (OpenMM draws its own)."""
+    if getattr(atoms.calc, "name", None) == "openmm":
+        import il_openmm
+
+        return il_openmm.OpenMMDynamics(
+            atoms,
+            timestep_fs=settings["timestep_fs"],
+            temperature_K=settings["temperature_K"],
+            pressure_bar=settings["pressure_bar"] if phase == "npt" else None,
+            thermostat_fs=settings["thermostat_fs"],
+            seed=int(rng.integers(1, 2**31 - 1)),
+        )
     common = {
         "timestep_fs": settings["timestep_fs"],
         "temperature_K": settings["temperature_K"],
@@ -200,7 +213,9 @@ def run_phase(
         try:
             state = state or begin_phase(phase, atoms, topology, settings, chain)
             il_md.set_atoms(atoms, state)
-            dynamics = make_dynamics(phase, atoms, settings, np.random.default_rng(0))
+            # ASE's dynamics take their random numbers from the state; OpenMM's need a stream for each segment.
+            stream = np.random.default_rng([settings["seed"], PHASES.index(phase), done])
+            dynamics = make_dynamics(phase, atoms, settings, stream)
         except il_md.MODEL_ERRORS as error:
             ended, state = il_md.failed(error), {}
         else:
@@ -345,6 +360,14 @@ def run_md(runs: list[Run], model: Path, threads: int, checkpoints: Path | None 
         # A run that goes on has the engine that it began with: the probe might choose another this time.
         before = next((meta["engine"] for chain in chains for meta in chain.metas), None)
         wanted = before["engine"] if before else runs[0].settings["engine"]
+        if wanted == "openmm" and il_models.read_card(model)["framework"] == "classical":
+            import il_openmm
+
+            for run, chain in zip(runs, chains, strict=True):
+                topology = Topology.load(run.state / "topology.json")
+                native = il_openmm.Native(run.state / "system.xml", topology, run.settings["timestep_fs"], threads)
+                go(run, chain, native, {"engine": "openmm", "probe": []})
+            return
         engine, probe = il_engines.load_engine(model, runs[0].state, threads, runs[0].atoms(), wanted)
         if isinstance(engine, Calculator):
             for run, chain in zip(runs, chains, strict=True):

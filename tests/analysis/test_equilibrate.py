@@ -14,6 +14,7 @@ from openmm import unit
 
 import build_liquid
 import equilibrate
+import il_forcefield
 from equilibrate import Phase, Sample, run_phases, schedule, summarise
 from il_forcefield import build_system, load_forcefield
 from il_ions import library, resolve
@@ -161,7 +162,7 @@ def test_hydrogens_are_constrained_and_mass_is_kept() -> None:
     topology = Topology("t", ions)
     field = load_forcefield(ASSETS / "forcefields/clandp.yaml")
     system = build_system(topology, np.eye(3) * 20, 9.0, field)
-    equilibrate.constrain_hydrogens(system, topology)
+    il_forcefield.constrain_hydrogens(system, topology)
     assert system.getNumConstraints() == 11
     masses = np.array([system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(len(topology))])
     assert masses.sum() == pytest.approx(topology.masses_u.sum())

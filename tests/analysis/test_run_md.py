@@ -85,8 +85,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {name: (folder / "run" / name).read_bytes() for name in ("npt.xtc", "nvt.xtc", "thermo.parquet")}
 
 
-def test_one_run_equals_its_parts(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    changes = {"npt_ps": 0.1, "nvt_ps": 0.1, "timestep_fs": 1.0, "segment_ps": 0.02}
+@pytest.mark.parametrize("engine", ["auto", "openmm"])
+def test_one_run_equals_its_parts(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    changes = {"npt_ps": 0.1, "nvt_ps": 0.1, "timestep_fs": 1.0, "segment_ps": 0.02, "engine": engine}
     run(study, tmp_path / "whole", **changes)
     # Stopped after each number of checkpoints, as a kill would, and taken up: in NPT, in NVT, and with the last written.
     write, left = run_md.Chain.write, 0
@@ -161,3 +162,23 @@ def test_our_barostat_gives_the_density_of_another_one(study: Path, tmp_path: Pa
     error = float(np.hypot(*(estimate.standard_error for estimate in estimates)))
     assert error < 0.03 * estimates[0].mean
     assert abs(estimates[0].mean - estimates[1].mean) < 3 * error
+
+
+def test_openmm_keeps_the_ensembles(study: Path, tmp_path: Path) -> None:
+    """By its own integrators: the density of ASE's, the temperature, and no noise that repeats with the segments."""
+    long = {"npt_ps": 60.0, "nvt_ps": 20.0, "timestep_fs": 2.0, "save_every_fs": 100, "segment_ps": 20.0}
+    record = run(study, tmp_path / "a", engine="openmm", **long)
+    assert (record["end"], record["engine"]) == ("completed", "openmm")
+    thermo = pl.read_parquet(tmp_path / "a" / "run" / "thermo.parquet")
+    npt, nvt = thermo.filter(pl.col("phase") == "npt"), thermo.filter(pl.col("phase") == "nvt")
+    assert thermo["pressure_bar"].null_count() == len(thermo), "OpenMM has no virial"
+    own = il_stats.series_mean(npt["density_kg_m3"].to_numpy())
+    melt = pl.read_parquet(study / "state" / "thermo.parquet").filter(pl.col("phase") == "production")
+    other = il_stats.series_mean(melt["density_kg_m3"].to_numpy())
+    assert abs(own.mean - other.mean) < 3 * np.hypot(own.standard_error, other.standard_error)
+    for table in (npt, nvt):
+        mean = il_stats.series_mean(table["temperature_K"].to_numpy())
+        assert abs(mean.mean - 1200) < 4 * mean.standard_error
+    first, second = (npt["temperature_K"].to_numpy()[k * 2000 : (k + 1) * 2000] for k in (1, 2))
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.2
+    assert nvt["volume_A3"].n_unique() == 1
