@@ -2,8 +2,8 @@
 """Molecular dynamics of 16 PYR14BF4 pairs (560 atoms): steps a second against the plain ASE calculators.
 
 Trains a MACE (32x0e+32x1o, 4.5 A) and a DeePMD model (se_e2_a, 6 A, default widths) briefly on GFN1-xTB labels of two pairs,
-then runs the same NPT integrator with the plain calculator as its manual shows it (MACE: double precision; DeePMD: the frozen,
-uncompressed model; no environment variables) and with the engine that RUN_MD takes, each in a process of its own.
+then runs the same NPT integrator with the plain calculator as its manual shows it (both in double
+precision, which is their default, DeePMD's uncompressed; no environment variables) and with the engine that RUN_MD takes, each in a process of its own.
   device                      cpu or cuda
   mace_ratio, deepmd_ratio    steps a second of the engine / of the plain calculator
   mace_atom_steps_s, deepmd_atom_steps_s
@@ -111,6 +111,30 @@ def prepare(work: Path) -> None:
             options = ["--settings", work / f"plan/models/{key}.json", "--dataset", data / "datasets" / "both"]
             options += ["--summary", data / "dataset.json", "--threads", 2, "--out", work / key]
             call(environment(framework, 2), scratch, BIN / f"train_{framework}.py", "--id", key, *options)
+    documented_deepmd(work)
+
+
+def documented_deepmd(work: Path) -> None:
+    """Freeze the DeePMD model once more in DeePMD's default precision, which is double, and uncompressed.
+
+    It starts from the trained weights, and takes one step too small to matter.
+    """
+    target = work / "documented.pth"
+    if target.exists():
+        return
+    folder = work / "train-deepmd" / "documented"
+    folder.mkdir(exist_ok=True)
+    given = json.loads((work / "train-deepmd" / "training" / "input.json").read_text())
+    for part in ("descriptor", "fitting_net"):
+        del given["model"][part]["precision"]
+    given["learning_rate"] |= {"start_lr": 1e-12, "stop_lr": 1e-13}
+    given["training"] |= {"numb_steps": 1, "save_ckpt": "model.ckpt", "disp_file": "lcurve.out"}
+    (folder / "input.json").write_text(json.dumps(given))
+    trained = work / "train-deepmd" / "checkpoints" / "model.ckpt.pt"
+    tool = ["-c", "import sys; from deepmd.main import main; main(sys.argv[1:])", "--pt"]
+    env = environment("deepmd", 2)
+    call(env, folder, *tool, "train", "input.json", "--init-model", trained, "--skip-neighbor-stat")
+    call(env, folder, *tool, "freeze", "-c", "model.ckpt.pt", "-o", target)
 
 
 def measure(framework: str, wanted: str, work: Path, threads: int, seconds: float) -> dict[str, Any]:
@@ -137,7 +161,7 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
             return MACECalculator(str(model / "model.pt"), default_dtype="float64")
         from deepmd.calculator import DP
 
-        return DP(model=str(model / ("model.pth" if exact else "model_frozen.pth")))
+        return DP(model=str(model / "model.pth" if exact else work / "documented.pth"))
 
     torch.set_num_threads(threads)
     atoms, pair = (ase.io.read(work / STATE[name] / "start.extxyz") for name in ("liquid", "pair"))
