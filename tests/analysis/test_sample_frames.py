@@ -141,10 +141,15 @@ def run(folder: Path, out: Path, settings: dict = SETTINGS) -> int:
 def test_the_same_input_gives_the_same_bytes_and_the_contract_holds(folder, sampled, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(folder, tmp_path / "a") == run(folder, tmp_path / "b") == 0
-    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    every = sorted(path.name for path in (tmp_path / "a").iterdir())
+    names = [name for name in every if name.endswith(".extxyz")]
     assert names == [f"libf4-{i:03d}.extxyz" for i in range(len(names))]
-    for name in names:
+    assert every == sorted([*names, *(name.replace(".extxyz", ".txt") for name in names)])
+    for name in every:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    for name in names:
+        ids = (tmp_path / "a" / name).with_suffix(".txt").read_text().splitlines()
+        assert ids == [frame.info["frame_id"] for frame in read_frames(tmp_path / "a" / name)]
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     frames = [frame for name in names for frame in read_frames(tmp_path / "a" / name)]
     assert [frame.info["frame_id"] for frame in frames] == [frame.info["frame_id"] for frame in sampled[0]]
