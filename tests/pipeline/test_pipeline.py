@@ -169,7 +169,7 @@ def test_a_store_out_of_reach_is_used_by_copying(pipeline, results: Path) -> Non
     back = json.loads(missing.read_text())
     before = json.loads((pipeline.folder / "label_store" / missing.relative_to(missing.parents[2])).read_text())
     for name in ("energy_ev", "forces_ev_a", "stress_ev_a3"):  # within what the guess leaves open
-        np.testing.assert_allclose(back[name], before[name], atol=1e-5, rtol=0)
+        np.testing.assert_allclose(back[name], before[name], atol=1e-4, rtol=0)
     pipeline.run(*labels_only(pipeline), *place, *store, "-resume")
     assert pipeline.executed("copied") == set(), "the store has grown, and nothing is to be repeated"
 
