@@ -384,7 +384,7 @@ def test_files_that_cannot_be_seen_are_left_to_nextflow(planned: Planned) -> Non
 # --- The plan ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["demo", "pyr14bf4", "litfsi-pyr14tfsi", "test"])
+@pytest.mark.parametrize("name", ["demo", "pyr14bf4", "litfsi-pyr14tfsi", "pyr14tfsi", "test"])
 def test_studies_of_the_repository(planned: Planned, name: str) -> None:
     assert planned((STUDIES / f"{name}.yaml").read_text()) == (0, [])
 
