@@ -129,7 +129,7 @@ import tiny_training as tiny
 Path("data").mkdir()
 tiny.make_dataset(Path("data"))
 tiny.make_state(Path("state"))
-Path("run.json").write_text(json.dumps(tiny.RUN | {"npt_ps": 0.8, "nvt_ps": 0.8, "segment_ps": 0.1}))
+Path("run.json").write_text(json.dumps(tiny.RUN | {"npt_ps": 0.05, "nvt_ps": 0.05, "segment_ps": 0.005}))
 """
 TRAIN = """
 import sys
