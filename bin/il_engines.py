@@ -20,6 +20,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.neighborlist import primitive_neighbor_list
 
 import il_models
+from il_md import MODEL_ERRORS
 from il_task import UserError
 
 SKIN_A = 0.6
@@ -471,7 +472,7 @@ class Together:
         slots = sorted(self._frames)
         try:
             found: Sequence[Result | Exception] = self.engine.compute([self._frames[slot] for slot in slots], slots)
-        except (RuntimeError, ValueError, ArithmeticError):
+        except MODEL_ERRORS:
             found = [self._alone(slot) for slot in slots]  # one bad structure must not end the others
         self._results.update(zip(slots, found, strict=True))
         self._frames.clear()
@@ -480,7 +481,7 @@ class Together:
     def _alone(self, slot: int) -> Result | Exception:
         try:
             return self.engine.compute([self._frames[slot]], [slot])[0]
-        except (RuntimeError, ValueError, ArithmeticError) as error:
+        except MODEL_ERRORS as error:
             return error
 
     def _compute(self, slot: int, frame: Frame) -> Result:

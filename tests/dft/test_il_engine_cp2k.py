@@ -17,6 +17,7 @@ from ase import Atoms
 from ase.units import Bohr, GPa, Hartree, bar
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_salts import lithium_fluoride, lithium_tetrafluoroborate
 
 import il_engine_cp2k
 import label_frames
@@ -54,17 +55,6 @@ COARSE = SETTINGS | {"cutoff_Ry": 120, "rel_cutoff_Ry": 30}  # where numbers do 
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def lithium_fluoride() -> Atoms:
-    return Atoms("LiF", [[0.5, 0.6, 0.7], [1.5, 1.7, 1.8]], cell=[4.4, 4.6, 4.5], pbc=True)
-
-
-def lithium_tetrafluoroborate() -> Atoms:
-    arms = np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 1.42 / np.sqrt(3)
-    positions = np.vstack([[[1.0, 1.2, 1.1]], arms + np.array([3.2, 3.0, 2.8])])
-    positions += np.random.default_rng(3).normal(scale=0.04, size=positions.shape)
-    return Atoms("LiBF4", np.round(positions, 6), cell=[7.0, 7.3, 6.8], pbc=True)
 
 
 # --- The same input by hand ----------------------------------------------------------------------------
