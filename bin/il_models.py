@@ -32,18 +32,24 @@ def read_card(model: Path) -> dict[str, Any]:
         raise UserError(f"model {model.name}: model.json cannot be read ({error})") from error
 
 
+def wrong_content(path: Path, sha256: str) -> str | None:
+    """Return what is wrong with a file that should have a sha256, or None. To be asked before anything opens the file."""
+    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no such file"
+    return None if found == sha256 else f"sha256 is {found}"
+
+
 def weights_file(model: Path, card: dict[str, Any]) -> Path:
     """Return the file to load, after checking every file of the card against its sha256.
 
     The weights are the last file of the card: what DeePMD compresses comes after what it froze.
     Raises `UserError` for a file that is missing or has another content.
     """
-    problems = []
-    for name, expected in card["files"].items():
-        path = model / name
-        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no such file"
-        if found != expected:
-            problems.append(f"model {model.name}: {name}: sha256 is {found}, the model card says {expected}")
+    found = {name: wrong_content(model / name, expected) for name, expected in card["files"].items()}
+    problems = [
+        f"model {model.name}: {name}: {wrong}, the model card says {card['files'][name]}"
+        for name, wrong in found.items()
+        if wrong
+    ]
     if problems:
         raise UserError(*problems)
     return model / card.get("load", list(card["files"])[-1])
@@ -156,7 +162,10 @@ def load_calculator(
         torch.set_num_threads(threads)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return MACECalculator(
-            str(weights), device=device, default_dtype=dtype or card["settings"].get("dtype", "float32")
+            str(weights),
+            device=device,
+            default_dtype=dtype or card["settings"].get("dtype", "float32"),
+            head=card.get("head"),
         )
     if framework == "deepmd":
         weights = weights_file(model, card)
