@@ -213,6 +213,9 @@ class Sampling(Section):
     test_scan: TestScan | None = Field(
         default_factory=TestScan, description="frozen-ion volume scan, always in the test split"
     )
+    pool: Count = count(
+        1, 1, 100, "frames made for each one that is taken: those are taken that differ most (1: all that are made)"
+    )
     seed: Count = count(1, 0, 2**31 - 1, "seed of every random choice of the sampling")
 
 

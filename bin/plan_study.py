@@ -470,10 +470,12 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
         length, every = (draft.get("equilibration", name) for name in ("production_ps", "save_every_ps"))
         # The last tenth of a trajectory is kept for test_scan.
         usable = int(0.9 * int(length / every + 1e-9)) if length and every else None
-        if sampling.eq and usable is not None and sampling.eq.frames > usable:
+        wanted = sampling.eq.frames * sampling.pool if sampling.eq else 0
+        if usable is not None and wanted > usable:
+            pool = f" and a pool of {sampling.pool}" if sampling.pool > 1 else ""
             problems.add(
                 ("sampling", "eq", "frames"),
-                f"{sampling.eq.frames} frames, but the equilibration has {usable} to give: production_ps "
+                f"{sampling.eq.frames} frames{pool}, but the equilibration has {usable} to give: production_ps "
                 f"{length:g}, save_every_ps {every:g}, less a tenth for test_scan",
             )
     made = made_groups(draft) if sampling else None

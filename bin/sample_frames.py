@@ -3,7 +3,8 @@
 
 Recipes of kind eq: equilibrium. Recipes of kind neq: volume_scan, oscillation, packing, rattle, and test_scan
 (for testing only). Frames with unphysical contacts or bonds and duplicates are refused, counted and replaced
-where the recipe can make others.
+where the recipe can make others. With a `pool` above 1 each recipe makes so many times the frames, and those are taken whose
+surroundings differ most from each other and from those of the recipes before (il_selection.py).
 
 Writes the frames in chunks, OUT/LIQUID-000.extxyz and so on (and their ids, OUT/LIQUID-000.txt), with similar frames
 next to each other, and a table with a row for each recipe: what was asked for, kept and refused. The same input gives the same bytes.
@@ -36,6 +37,7 @@ from ase.neighborlist import neighbor_list
 from mdtraj.formats import DCDTrajectoryFile
 from openmm import unit
 
+import il_selection
 import il_task
 from il_frames import make_frame, overlaps, write_frames
 from il_task import UserError
@@ -78,6 +80,7 @@ SCHEMA = {
     "kind": pl.String,
     "requested": pl.Int64,
     "kept": pl.Int64,
+    "offered": pl.Int64,
     "refused_duplicate": pl.Int64,
     "refused_contact": pl.Int64,
     "refused_bond": pl.Int64,
@@ -459,6 +462,41 @@ def requests(sampling: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
             yield recipe, "eq" if recipe == "equilibrium" else "neq", given[recipe]
 
 
+@dataclass
+class Offer:
+    """What a recipe made, `wanted` frames of which are asked for (of each state, where the recipe is equilibrium)."""
+
+    recipe: str
+    wanted: int
+    frames: list[Atoms]
+    row: dict[str, Any]
+
+
+def take(offers: Sequence[Offer], states: Sequence[State]) -> list[list[Atoms]]:
+    """Return the frames of each offer that differ most, in the order of the offers; those of test_scan are all taken."""
+    pool = [frame for offer in offers if offer.recipe != "test_scan" for frame in offer.frames]
+    x = il_selection.descriptors(pool)
+    first = 0
+    taken: list[int] = []
+    kept = []
+    for offer in offers:
+        if offer.recipe == "test_scan":
+            kept.append(offer.frames)
+            continue
+        own = range(first, first + len(offer.frames))
+        first += len(offer.frames)
+        found: list[int] = []
+        # Each state gives its share of the equilibrium frames.
+        for state in [f"{s.key}-" for s in states] if offer.recipe == "equilibrium" else [""]:
+            groups = [
+                f.info["group"] if i in own and f.info["group"].startswith(state) else "" for i, f in enumerate(pool)
+            ]
+            found += il_selection.farthest_points(x, groups, offer.wanted, taken + found)
+        taken += found
+        kept.append([pool[i] for i in sorted(found)])
+    return kept
+
+
 def sample(settings: dict[str, Any], states: Sequence[State]) -> tuple[list[Atoms], list[dict[str, Any]]]:
     """Return the frames of a liquid, neighbours alike, and the rows of the table of recipes."""
     liquid = settings["liquid"]
@@ -479,18 +517,23 @@ def sample(settings: dict[str, Any], states: Sequence[State]) -> tuple[list[Atom
     frames: list[Atoms] = []
     rows = []
     seen: set[str] = set()
+    pool = settings["sampling"].get("pool", 1)
+    offers: list[Offer] = []
     for recipe, kind, given in wanted:
-        slots = RECIPES[recipe](states, given, settings["seed"])
-        kept, counts = collect(liquid, recipe, kind, slots, states[0].topology, seen)
-        order = list(dict.fromkeys(frame.info["group"] for frame in kept))
-        frames += sorted(kept, key=lambda frame: order.index(frame.info["group"]))
         requested = len(given["scales"]) if recipe == "test_scan" else given["frames"]
-        row = {"liquid": liquid, "recipe": recipe, "kind": kind, "requested": requested, "kept": len(kept)}
+        row = {"liquid": liquid, "recipe": recipe, "kind": kind, "requested": requested}
+        many = given if recipe == "test_scan" else given | {"frames": pool * given["frames"]}
+        slots = RECIPES[recipe](states, many, settings["seed"])
+        made, counts = collect(liquid, recipe, kind, slots, states[0].topology, seen)
         if recipe == "equilibrium":
             row["requested"] *= len(states)
-            row["spacing_frames"] = min(state.usable / len(chosen(state, given["frames"])) for state in states)
+            row["spacing_frames"] = min(state.usable / len(chosen(state, many["frames"])) for state in states)
             row["inefficiency_frames"] = max(state.inefficiency for state in states)
-        rows.append(row | counts)
+        offers.append(Offer(recipe, requested, made, row | counts))
+    for offer, kept in zip(offers, take(offers, states) if pool > 1 else [o.frames for o in offers], strict=True):
+        order = list(dict.fromkeys(frame.info["group"] for frame in kept))
+        frames += sorted(kept, key=lambda frame: order.index(frame.info["group"]))
+        rows.append(offer.row | {"kept": len(kept), "offered": len(offer.frames)})
     if not frames:
         raise UserError(f"sampling: no frame of {liquid} was kept: " + ", ".join(f"{row}" for row in rows))
     return frames, rows

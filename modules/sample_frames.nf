@@ -15,7 +15,7 @@ process SAMPLE_FRAMES {
 
     script:
     """
-    # bin: il_frames.py il_task.py il_topology.py
+    # bin: il_frames.py il_selection.py il_task.py il_topology.py
     sample_frames.py --id ${liquid} --settings ${settings} --states ${states} \\
         --out chunks --counts ${liquid}.sampling.parquet
     """

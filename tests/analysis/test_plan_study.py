@@ -218,6 +218,9 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
     ("more_frames_than_saved", sampling(eq={"frames": 500}), [
         "sampling.eq.frames: 500 frames, but the equilibration has 360 to give: production_ps 200, save_every_ps 0.5, less a "
         "tenth for test_scan"]),
+    ("a_larger_pool_than_saved", sampling(eq={"frames": 100}, pool=4), [
+        "sampling.eq.frames: 100 frames and a pool of 4, but the equilibration has 360 to give: production_ps 200, "
+        "save_every_ps 0.5, less a tenth for test_scan"]),
     ("equilibration_without_frames", lambda s: (s.update(equilibration={"production_ps": 4}), sampling(eq={"frames": 7})(s)), [
         "equilibration.production_ps: 4 ps saves 8 frames at save_every_ps 0.5: at least 10"]),
     ("recipe_without_a_force_field", lambda s: (

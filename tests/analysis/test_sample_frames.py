@@ -11,6 +11,7 @@ from mdtraj.formats import DCDTrajectoryFile
 
 import sample_frames
 from il_frames import make_frame, read_frames
+from il_selection import descriptors
 from il_task import UserError
 from il_topology import Topology
 from sample_frames import Candidate, State, collect, refusal, sample, scaled
@@ -167,6 +168,27 @@ def test_every_recipe_gives_what_was_asked_for(sampled):
     assert table["kind"].to_list() == ["eq"] + ["neq"] * 5
     assert table["spacing_frames"][0] >= 4
     assert table["inefficiency_frames"][0] >= 1
+
+
+def test_a_pool_gives_the_same_number_of_frames_that_differ_more(folder, sampled):
+    settings = SETTINGS | {"sampling": SAMPLING | {"pool": 4}}
+    frames, rows = sample(settings, [State(folder, seed=7)])
+    table = pl.DataFrame(rows, schema=sample_frames.SCHEMA)
+    assert table["kept"].to_list() == [12, 8, 6, 4, 6, 4]
+    assert table["offered"].to_list() == [48, 32, 24, 16, 24, 4]
+    assert len({frame.info["frame_id"] for frame in frames}) == len(frames)
+    blocks = pl.Series([frame.info["group"] for frame in of(frames, "equilibrium")]).value_counts()["count"]
+    assert blocks.max() - blocks.min() <= 1
+    # Both choices in one space: with the pool the nearest neighbour of a frame is farther away.
+    x = descriptors([*sampled[0], *frames])
+
+    def spread(rows: range) -> float:
+        distances = np.linalg.norm(x[rows][:, None] - x[rows][None], axis=2)
+        return float(np.sort(distances, axis=1)[:, 1].mean())
+
+    scan = len(SAMPLING["test_scan"]["scales"])
+    count = len(frames)
+    assert spread(range(count, 2 * count - scan)) > 1.1 * spread(range(count - scan))
 
 
 def test_frames_are_physical_whole_and_alike_in_a_row(sampled):
