@@ -185,6 +185,14 @@ class Rattle(Section):
     sigma_A: Real = number(0.04, 0.001, 0.5, "standard deviation of each coordinate's displacement (A)")
 
 
+class Clusters(Section):
+    """Neutral clusters of ions cut from the liquid, with room around them."""
+
+    frames: Count = count(..., 1, 1_000_000, "frames for each liquid")
+    pairs_max: Count = count(2, 1, 20, "largest clusters: so many pairs of ions, or more where charges ask for it")
+    vacuum_A: Real = number(8.0, 4, 30, "room between a cluster and its images (A)")
+
+
 class NeqRecipes(Section):
     """Non-equilibrated frames: each recipe is left out where it is not named."""
 
@@ -192,6 +200,7 @@ class NeqRecipes(Section):
     oscillation: Oscillation | None = Field(default=None, description="runs whose temperature and box swing")
     packing: Packing | None = Field(default=None, description="strained random packings")
     rattle: Rattle | None = Field(default=None, description="displaced equilibrium frames")
+    clusters: Clusters | None = Field(default=None, description="neutral clusters alone in a box")
 
 
 class TestScan(Section):

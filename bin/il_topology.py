@@ -42,6 +42,12 @@ class Topology:
         data = json.loads(Path(path).read_text())
         return cls(data["liquid"], data["ions"])
 
+    def part(self, molecules: np.ndarray) -> "Topology":
+        """Return the topology of some of the ions, given by their sorted indices."""
+        names = self.molecule_ion[molecules].tolist()
+        ions = [ion | {"count": names.count(ion["name"])} for ion in self.ions if ion["name"] in names]
+        return Topology(self.liquid, ions)
+
     def save(self, path: str | Path) -> None:
         """Write topology.json."""
         Path(path).write_text(json.dumps({"liquid": self.liquid, "ions": self.ions}, indent=1) + "\n")

@@ -39,7 +39,7 @@ CUTOFF_FRACTION = 0.42  # of the box edge: room for the barostat below half of i
 CUTOFF_LIMIT = 0.48  # nearer to half the edge, a barostat that shrinks the box stops the run
 CUTOFF_LEAST_A = 3.0
 SAVED_FRAMES_MAX = 1_000_000
-NEQ_RECIPES = ("volume_scan", "oscillation", "packing", "rattle")
+NEQ_RECIPES = ("volume_scan", "oscillation", "packing", "rattle", "clusters")
 XTB_EQUILIBRATION_FRACTION = 0.01  # equilibrate.py shortens every phase by this where xtb is the force field
 NEED_FORCE_FIELD = ("oscillation", "packing")
 TRAJECTORY_GROUPS = 3  # that sample_frames.py cuts a trajectory into, at least
@@ -388,7 +388,9 @@ def made_groups(draft: Draft) -> dict[str, int]:
     if neq.oscillation:
         groups += min(neq.oscillation.frames, max(1, int(neq.oscillation.length_ps / neq.oscillation.period_ps)))
     # These are made from the frames of a trajectory, and are in their groups.
-    groups += min(sum(recipe.frames for recipe in (neq.volume_scan, neq.rattle) if recipe), TRAJECTORY_GROUPS)
+    groups += min(
+        sum(recipe.frames for recipe in (neq.volume_scan, neq.rattle, neq.clusters) if recipe), TRAJECTORY_GROUPS
+    )
     if groups:
         made["neq"] = groups * len(draft.liquids)
     return made

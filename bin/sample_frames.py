@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Choose the frames of one liquid to be labelled: equilibrated ones, and ones pushed away from equilibrium.
 
-Recipes of kind eq: equilibrium. Recipes of kind neq: volume_scan, oscillation, packing, rattle, and test_scan
+Recipes of kind eq: equilibrium. Recipes of kind neq: volume_scan, oscillation, packing, rattle, clusters, and test_scan
 (for testing only). Frames with unphysical contacts or bonds and duplicates are refused, counted and replaced
 where the recipe can make others. With a `pool` above 1 each recipe makes so many times the frames, and those are taken whose
 surroundings differ most from each other and from those of the recipes before (il_selection.py).
@@ -91,12 +91,16 @@ SCHEMA = {
 
 @dataclass
 class Candidate:
-    """A structure that a recipe proposes: positions (N, 3) and box edges (3,) in A, ions whole."""
+    """A structure that a recipe proposes: positions (N, 3) and box edges (3,) in A, ions whole.
+
+    `topology` is of the ions in it, where they are not those of the liquid's box.
+    """
 
     positions: np.ndarray
     edges: np.ndarray
     group: str
     info: dict[str, float] = field(default_factory=dict)
+    topology: Topology | None = None
 
 
 Slot = Iterable[Candidate]  # what may fill one place among the requested frames, best first
@@ -272,6 +276,59 @@ def rattle(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterato
     yield from map(slot, range(given["frames"]))
 
 
+def clusters(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterator[Slot]:
+    """Neutral clusters cut from trajectory frames, from a pair upwards, alone in a box with room around them.
+
+    Single ions are not among them: a periodic cell with a charge has an energy only against a background that no
+    model knows of.
+    """
+    largest, vacuum = given["pairs_max"], given["vacuum_A"]
+
+    def slot(i: int) -> Iterator[Candidate]:
+        state = states[i % len(states)]
+        rng = np.random.default_rng(number(seed, "clusters", state.key, i))
+        for _ in range(TRIES):
+            index = int(rng.integers(state.usable))
+            positions, edges = state.frame(index)
+            ions, shifts = cluster(state.topology, positions, edges, 2 * (1 + i % largest), rng)
+            if not len(ions):
+                continue
+            top = state.topology.part(ions)
+            atoms = np.flatnonzero(np.isin(state.topology.molecule, ions))
+            inside = (positions + shifts[state.topology.molecule])[atoms]
+            low, high = inside.min(axis=0), inside.max(axis=0)
+            room = np.round(high - low + vacuum, 6)
+            yield Candidate(inside - low + vacuum / 2, room, state.group(index), {"ions": len(ions)}, top)
+
+    yield from map(slot, range(given["frames"]))
+
+
+def cluster(
+    topology: Topology, positions: np.ndarray, edges: np.ndarray, size: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ions of a neutral cluster (indices, sorted) and the shift (M, 3) in A that brings each ion to it.
+
+    It starts from a random ion and takes the nearest that brings the charge towards zero, until it has at least `size`
+    ions and no charge; no ions are returned where a box cannot give that.
+    """
+    centres, charges = topology.centres(positions), topology.charges_e
+    shifts = np.zeros_like(centres)
+    chosen = [int(rng.integers(len(centres)))]
+    while len(chosen) < size or charges[chosen].sum() != 0:
+        charge = charges[chosen].sum()
+        others = [i for i in range(len(centres)) if i not in chosen and charges[i] * charge <= 0]
+        if not others:
+            return np.array([], dtype=int), shifts
+        # nearest to any ion of the cluster, through the boundaries
+        apart = centres[others][:, None] - (centres + shifts)[chosen][None]
+        images = -np.rint(apart / edges) * edges
+        distances = np.linalg.norm(apart + images, axis=2)
+        row, column = np.unravel_index(int(np.argmin(distances)), distances.shape)
+        shifts[others[row]] = images[row, column]
+        chosen.append(others[row])
+    return np.array(sorted(chosen), dtype=int), shifts
+
+
 def oscillation(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterator[Slot]:
     """Frames at even times of a classical run of each state whose temperature and box edge swing as sines."""
     for i, state in enumerate(states):
@@ -399,6 +456,7 @@ RECIPES: dict[str, Recipe] = {
     "oscillation": oscillation,
     "packing": packing,
     "rattle": rattle,
+    "clusters": clusters,
     "test_scan": test_scan,
 }
 NEED_FORCE_FIELD = ("oscillation", "packing")
@@ -433,15 +491,15 @@ def collect(
 ) -> tuple[list[Atoms], dict[str, int]]:
     """Fill each slot with its first candidate that is neither refused nor in `seen`; count the others."""
     counts = {"refused_duplicate": 0, "refused_contact": 0, "refused_bond": 0}
-    numbers = np.array([atomic_numbers[element] for element in topology.elements])
     frames = []
     for slot in slots:
         for candidate in islice(slot, TRIES):
+            top = candidate.topology or topology
             frame = make_frame(
-                numbers, candidate.positions, candidate.edges, topology.molecule, topology.ion,
-                liquid=liquid, kind=kind, recipe=recipe, group=candidate.group, **candidate.info,
+                np.array([atomic_numbers[element] for element in top.elements]), candidate.positions, candidate.edges,
+                top.molecule, top.ion, liquid=liquid, kind=kind, recipe=recipe, group=candidate.group, **candidate.info,
             )  # fmt: skip
-            reason = "duplicate" if frame.info["frame_id"] in seen else refusal(frame, topology)
+            reason = "duplicate" if frame.info["frame_id"] in seen else refusal(frame, top)
             if reason is None:
                 seen.add(frame.info["frame_id"])
                 frames.append(frame)

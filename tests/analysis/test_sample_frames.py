@@ -7,6 +7,7 @@ import numpy as np
 import openmm
 import polars as pl
 import pytest
+from ase import Atoms
 from mdtraj.formats import DCDTrajectoryFile
 
 import sample_frames
@@ -14,7 +15,7 @@ from il_frames import make_frame, read_frames
 from il_selection import descriptors
 from il_task import UserError
 from il_topology import Topology
-from sample_frames import Candidate, State, collect, refusal, sample, scaled
+from sample_frames import Candidate, State, cluster, collect, refusal, sample, scaled
 
 BOND_A = 1.40
 PAIRS = 4
@@ -161,10 +162,10 @@ def test_the_same_input_gives_the_same_bytes_and_the_contract_holds(folder, samp
 def test_every_recipe_gives_what_was_asked_for(sampled):
     frames, rows = sampled
     table = pl.DataFrame(rows, schema=sample_frames.SCHEMA)
-    assert table["recipe"].to_list() == list(sample_frames.RECIPES)
+    assert table["recipe"].to_list() == [recipe for recipe in sample_frames.RECIPES if recipe != "clusters"]
     assert table["requested"].to_list() == [12, 8, 6, 4, 6, 4]
     assert table["kept"].to_list() == [12, 8, 6, 4, 6, 4]
-    assert [len(of(frames, recipe)) for recipe in sample_frames.RECIPES] == table["kept"].to_list()
+    assert [len(of(frames, recipe)) for recipe in table["recipe"]] == table["kept"].to_list()
     assert table["kind"].to_list() == ["eq"] + ["neq"] * 5
     assert table["spacing_frames"][0] >= 4
     assert table["inefficiency_frames"][0] >= 1
@@ -189,6 +190,46 @@ def test_a_pool_gives_the_same_number_of_frames_that_differ_more(folder, sampled
     scan = len(SAMPLING["test_scan"]["scales"])
     count = len(frames)
     assert spread(range(count, 2 * count - scan)) > 1.1 * spread(range(count - scan))
+
+
+def test_clusters_are_neutral_whole_and_alone(folder):
+    given = {"frames": 6, "pairs_max": 2, "vacuum_A": 8.0}
+    frames, rows = sample(SETTINGS | {"sampling": {"neq": {"clusters": given}}}, [State(folder, seed=7)])
+    assert (rows[0]["requested"], rows[0]["kept"], rows[0]["kind"]) == (6, 6, "neq")
+    assert sorted(frame.info["ions"] for frame in frames) == [2, 2, 2, 4, 4, 4]
+    state = State(folder, seed=7)
+    blocks = {state.group(index) for index in range(state.usable)}
+    for frame in frames:
+        pairs = frame.info["ions"] // 2
+        assert frame.get_chemical_formula() == Atoms(f"Li{pairs}" + "BF4" * pairs).get_chemical_formula()
+        assert frame.arrays["ion"].tolist() == ["li"] * pairs + ["bf4"] * 5 * pairs
+        assert frame.arrays["molecule"].tolist() == [*range(pairs), *np.repeat(range(pairs, 2 * pairs), 5)]
+        assert frame.info["group"] in blocks
+        # One piece with nothing of the next image within the room asked for.
+        distances = frame.get_all_distances(mic=True)
+        assert (np.abs(frame.get_all_distances() - distances) < 1e-9).all()
+        assert (frame.positions.min(axis=0) > 3.9).all()
+        assert (frame.cell.lengths() - frame.positions.max(axis=0) > 3.9).all()
+        near = distances[np.array(frame.arrays["ion"]) == "li"][:, np.array(frame.symbols) == "F"]
+        assert near.min() < 2.6
+
+
+def test_a_cluster_takes_the_nearest_through_the_boundary():
+    top = topology()
+    rng = np.random.default_rng(1)
+    positions = np.zeros((len(top), 3))
+    edges = np.array([20.0, 20.0, 20.0])
+    # Lithiums along x at the left edge, anions far to the right: the nearest is through the boundary.
+    for molecule, start in enumerate(top.starts):
+        inside = top.molecule == molecule
+        x = 0.5 if molecule < PAIRS else 19.5
+        shape = np.zeros((1, 3)) if molecule < PAIRS else TETRAHEDRON
+        positions[inside] = np.array([x, 2.0 + 4 * (molecule % PAIRS), 10.0]) + shape
+        assert start == np.flatnonzero(inside)[0]
+    ions, shifts = cluster(top, positions, edges, 2, rng)
+    (lithium, anion) = ions
+    assert anion - PAIRS == lithium
+    assert np.abs(shifts[ions].sum(axis=0)).tolist() == [20.0, 0.0, 0.0]
 
 
 def test_frames_are_physical_whole_and_alike_in_a_row(sampled):
