@@ -13,13 +13,14 @@ import polars as pl
 from plotly.subplots import make_subplots
 
 import il_summary as ils
-from il_words import UNITS, Row, Tables, measured, state_name, verdict_words
+from il_words import NAMES, UNITS, Row, Tables, measured, state_name, verdict_words
 
 # Okabe and Ito's colours, told apart by colour-blind readers; grey is kept for references and labels.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B6FC0", "#A6761D")
 REFERENCE = "#7a7a7a"
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SIZED = ("force_rmse", "scan_energy_rmse", "density")  # what is shown against the number of frames
 MAX_POINTS = 600  # points drawn in one panel of the parity plot
 
 
@@ -492,6 +493,54 @@ def figure_scan(t: Tables, style: Style) -> go.Figure | None:
         figure.update_yaxes(title="energy (meV/atom)", **at(2 * i))
         figure.update_yaxes(title="pressure (GPa)", **at(2 * i + 1))
     figure.update_xaxes(title="scale of the box edge")
+    return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
+
+
+def figure_sizes(t: Tables, style: Style) -> go.Figure | None:
+    """Errors and density against the number of training frames, where a study cuts its datasets to sizes."""
+    train = t["dataset"].filter(pl.col("split") == "train")
+    frames = dict(train.group_by("dataset").agg(pl.len()).iter_rows())
+    if not any(ils.mixture(name)[1] for name in frames):
+        return None
+    rows = [
+        row | {"whole": ils.mixture(row["dataset"])[0], "frames": frames[row["dataset"]]}
+        for row in t["summary"].sort("liquid", "temperature_K").to_dicts()
+        if row["property"] in SIZED and row["dataset"] in frames and row["value"] is not None
+    ]
+    views = list(dict.fromkeys((SIZED.index(r["property"]), r["liquid"], r["temperature_K"]) for r in rows))
+    if not views:
+        return None
+    views.sort(key=lambda view: (view[0], view[1], view[2] or 0.0))
+    names = [f"{NAMES[SIZED[p]]}: {liquid}{f', {kelvin:g} K' if kelvin else ''}" for p, liquid, kelvin in views]
+    figure, at = panels(names, 2, 340)
+    seen = set()
+    for i, (which, liquid, kelvin) in enumerate(views):
+        here = [
+            r for r in rows if (SIZED.index(r["property"]), r["liquid"], r["temperature_K"]) == (which, liquid, kelvin)
+        ]
+        factor, unit = UNITS[here[0]["unit"]]
+        for key in dict.fromkeys((r["model"], r["whole"]) for r in here):
+            line = sorted((r for r in here if (r["model"], r["whole"]) == key), key=lambda r: r["frames"])
+            name = ils.label(*key)
+            look = {"model": key[0], "dataset": key[1]}
+            figure.add_scatter(
+                x=[r["frames"] for r in line],
+                y=[r["value"] * factor for r in line],
+                error_y=error_bar(line, factor),
+                mode="lines+markers",
+                name=name,
+                legendgroup=name,
+                showlegend=name not in seen,
+                line={"color": style.colour(look), "dash": style.dash(look)},
+                marker={"symbol": style.symbol(look), "size": 8},
+                **at(i),
+            )
+            seen.add(name)
+        reference = next((r["reference"] for r in here if r.get("reference") is not None), None)
+        if reference is not None:
+            figure.add_hline(y=reference * factor, line={"color": REFERENCE, "dash": "dot"}, **at(i))
+        figure.update_yaxes(title=unit, **at(i))
+        figure.update_xaxes(title="training frames", **log_axis([r["frames"] for r in here]), **at(i))
     return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
 
 

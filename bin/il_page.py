@@ -395,6 +395,11 @@ scale than the labels (thick grey) will find another density. Curves are means o
 {{ plot(scan, "Energy and pressure against the scale of the box") }}</section>
 
 <section id="curves"><h2>Learning curves</h2>
+{% if sizes %}<h3>Over frames</h3>
+<p class="see">Each dataset cut to the training frames that differ most, a smaller cut being part of every larger one.
+  A line that still falls at its right end asks for more frames; dotted grey is the reference.</p>
+{{ plot(sizes, "Errors and density against the number of training frames") }}
+<h3>Over steps</h3>{% endif %}
 <p class="see">Bold: validation. Pale: training. A gap that widens is overfitting; a bold line still falling
   could use more steps.</p>
 {{ plot(curves, "Learning curves") }}</section>

@@ -468,6 +468,7 @@ def page(t: Tables, extra: Row) -> str:
         "parity": figure("parity", ilf.figure_parity(extra, style)),
         "errors": (figure("errors", ilf.figure_errors(t, style)), table_errors(t, style)),
         "scan": figure("scan", ilf.figure_scan(t, style)),
+        "sizes": figure("sizes", ilf.figure_sizes(t, style)),
         "curves": figure("curves", ilf.figure_curves(t, style)),
         "survival": figure("survival", ilf.figure_survival(t, style)),
         "cost": (figure("cost", ilf.figure_cost(t)), costs, sums),

@@ -552,6 +552,12 @@ class Study(Section):
         max_length=50,
         description="named mixtures of kinds to train on, such as {eq: [eq], both: [eq, neq]}",
     )
+    sizes: tuple[Annotated[Count, Field(ge=1, le=1_000_000)], ...] = Field(
+        (),
+        max_length=20,
+        description="learning curves: numbers of training frames that each dataset is cut to, besides all of them; the "
+        "frames that differ most are kept",
+    )
     split: Split = Field(default_factory=Split, description="division into training, validation and test")
     models: tuple[Model, ...] = Field(min_length=1, max_length=100, description="models to compare")
     seeds: tuple[Annotated[Count, Field(ge=0, le=2**31 - 1)], ...] = Field(

@@ -292,8 +292,17 @@ def scan_estimate(points: pl.DataFrame, others: pl.DataFrame | None = None) -> i
 
 
 def one_factor_apart(a: Row, b: Row) -> bool:
-    """Tell whether two groups differ in one thing only, or one of them is an untrained model."""
-    return a["dataset"] is None or b["dataset"] is None or a["model"] == b["model"] or a["dataset"] == b["dataset"]
+    """Tell whether two groups differ in one thing only (of a dataset: its kinds or its size), or one is an untrained model."""
+    if a["dataset"] is None or b["dataset"] is None or a["dataset"] == b["dataset"]:
+        return True
+    (whole_a, size_a), (whole_b, size_b) = mixture(a["dataset"]), mixture(b["dataset"])
+    return a["model"] == b["model"] and (whole_a == whole_b or size_a == size_b)
+
+
+def mixture(dataset: str) -> tuple[str, int | None]:
+    """Return which dataset a model was trained on, and the size that it was cut to: ("both", 16) of both.16."""
+    whole, _, size = dataset.rpartition(".")
+    return (whole, int(size)) if whole and size.isdigit() else (dataset, None)
 
 
 def judge(items: list[Row], quantity: str, scans: dict[str, dict] | None = None) -> list[Row]:

@@ -12,6 +12,8 @@ import csv
 import hashlib
 import io
 import json
+import math
+import re
 import shutil
 import sys
 import tempfile
@@ -498,11 +500,37 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
             text = f"{groups} groups of frames: training, validation and test need one each; sample more frames"
             problems.add(("datasets", name), text)
     valid, test = draft.get("split", "valid"), draft.get("split", "test")
+    check_sizes(draft, problems, (1 - (valid or 0) - (test or 0)) if sampling else math.inf)
     if valid and test and valid + test > 0.8:
         problems.add(
             ("split",),
             f"valid {valid:g} and test {test:g} leave too little to train on: at most 0.8 together",
         )
+
+
+def check_sizes(draft: Draft, problems: Problems, kept: float) -> None:
+    """Judge the sizes of learning curves; `kept` is the share of frames to train on, infinite where they are not known."""
+    sizes, sampling = draft.get("sizes") or (), draft.get("sampling")
+    datasets = draft.get("datasets") or {}
+    for size in repeated(list(sizes)):
+        problems.add(("sizes",), f"{size} is given twice")
+    if sizes:
+        for name in datasets:
+            if re.search(r"\.\d+$", name):
+                problems.add(("datasets", name), "ends like a size, which sizes adds to names: give another name")
+    if not sampling:
+        return
+    temperatures = sum(len(liquid.get("temperatures_K") or "?") for liquid in draft.liquids.values())
+    recipes = [getattr(sampling.neq, name) for name in NEQ_RECIPES]
+    frames = {
+        "eq": sampling.eq.frames * temperatures if sampling.eq else 0,
+        "neq": sum(recipe.frames for recipe in recipes if recipe) * len(draft.liquids),
+    }
+    for place, size in enumerate(sizes):
+        for name, kinds in datasets.items():
+            most = int(kept * sum(frames.get(kind, 0) for kind in set(kinds)))
+            if size >= most:
+                problems.add(("sizes", place), f"{size} frames of {name}: it has about {most} to train on")
 
 
 def check_md(draft: Draft, problems: Problems) -> None:
@@ -625,10 +653,10 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
     mean_atoms = sum(box.atoms for box in boxes.values()) / len(boxes)
     trainings: list[float] = []
     for model in models:
-        for name in (model["datasets"] or sorted(study.datasets)) if is_trained(model) else ():
+        for _, name, size in mixtures(study, model) if is_trained(model) else ():
             kinds = set(study.datasets[name])
             frames = own or sum(getattr(count, kind) for count in counts.values() for kind in kinds)
-            cost = il_estimate.training_core_s(model, kept * frames, mean_atoms)
+            cost = il_estimate.training_core_s(model, size or kept * frames, mean_atoms)
             trainings += [cost] * len(study.seeds)
     runs = int(states * sum(times(study, model) for model in models))
     stages = {
@@ -722,7 +750,16 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
 
 def times(study: Study, model: Mapping[str, Any]) -> int:
     """Return how many models an entry stands for: one for each dataset and seed where it is trained."""
-    return len(model["datasets"] or study.datasets) * len(study.seeds) if is_trained(model) else 1
+    return len(mixtures(study, model)) * len(study.seeds) if is_trained(model) else 1
+
+
+def mixtures(study: Study, model: Mapping[str, Any]) -> list[tuple[str, str, int | None]]:
+    """Return what a model is trained on: name, the dataset it is of, and the frames it is cut to (None: all)."""
+    return [
+        (name if size is None else f"{name}.{size}", name, size)
+        for name in model["datasets"] or sorted(study.datasets)
+        for size in (None, *sorted(study.sizes))
+    ]
 
 
 # --- The plan ------------------------------------------------------------------------------------------
@@ -763,7 +800,7 @@ def model_rows(study: Study) -> list[dict[str, Any]]:
         if not is_trained(settings):
             rows.append({"key": model.id, **entry, "dataset": None, "seed": None, "trained": False})
             continue
-        for dataset in settings["datasets"] or sorted(study.datasets):
+        for dataset, _, _ in mixtures(study, settings):
             for seed in study.seeds:
                 key = f"{model.id}-{dataset}-s{seed}"
                 rows.append({"key": key, **entry, "dataset": dataset, "seed": seed, "trained": True})
@@ -918,7 +955,10 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
         "dataset.json",
         {
             "id": "dataset",
-            "datasets": {name: sorted(kinds) for name, kinds in study.datasets.items()},
+            "datasets": {
+                name: sorted(study.datasets[whole]) for name, whole, _ in mixtures(study, {"datasets": study.datasets})
+            },
+            "sizes": {name: size for name, _, size in mixtures(study, {"datasets": study.datasets}) if size},
             "split": study.split.model_dump(mode="json"),
             "max_failed_fraction": labels.get("max_failed_fraction", 0.05),
         },

@@ -25,6 +25,7 @@ import polars as pl
 from ase import Atoms
 from ase.data import chemical_symbols
 
+import il_selection
 import il_task
 from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, read_frames, write_frames
 
@@ -203,6 +204,17 @@ def table_row(frame: Atoms, dataset: str | None, split: str) -> dict[str, Any]:
     return {key: frame.info[key] for key in names} | {"dataset": dataset, "split": split, "n_atoms": len(frame)}
 
 
+def cut(frames: list[Atoms], size: int, name: str) -> list[Atoms]:
+    """Return the `size` frames that differ most, in the order they had; a smaller cut is part of every larger one."""
+    groups = [frame.info["group"] for frame in frames]
+    kept = il_selection.farthest_points(il_selection.descriptors(frames), groups, size)
+    if len(kept) < size:
+        raise il_task.UserError(
+            f"sizes: {size}: {name} has {len(kept)} training frames that differ; give less, or sample more"
+        )
+    return [frames[index] for index in sorted(kept)]
+
+
 def sha256(*parts: bytes) -> str:
     """Return the sha256 (hex) of the parts, one after another."""
     return hashlib.sha256(b"".join(parts)).hexdigest()
@@ -235,6 +247,8 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
         name: {part: chosen(part, kinds) for part in ("train", "valid")}
         for name, kinds in sorted(settings["datasets"].items())
     }
+    for name, size in sorted(settings.get("sizes", {}).items()):
+        sets[name]["train"] = cut(sets[name]["train"], size, name)
     empty = [
         f"datasets.{name}: no frame is left for {part}: its kinds ({', '.join(settings['datasets'][name])}) have "
         f"{sum(g.cell[0] in settings['datasets'][name] and not g.test_only for g in groups)} groups, and groups are never "

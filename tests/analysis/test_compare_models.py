@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 import compare_models
+import il_figures
 import il_picture
 import il_summary as ils
 import il_trajectory
@@ -548,6 +549,26 @@ def test_conductivity_is_judged_and_viscosity_says_what_it_needs(result: Path) -
     assert set(summary["needed_ps"]) == {9000.0} and summary["unit"].unique().to_list() == ["Pa.s"]
     page = (result / "report.html").read_text()
     assert "the viscosity (needs runs of about 9000 ps)" in page and "mPa·s" in page
+
+
+def test_sizes_differ_in_one_thing_and_are_drawn_over_frames(result: Path) -> None:
+    both, small, eq, eq_small = ({"model": "m", "dataset": name} for name in ("both", "both.8", "eq", "eq.8"))
+    alike = [(both, small), (small, eq_small), (both, eq)]
+    assert all(ils.one_factor_apart(a, b) for a, b in alike)
+    assert not ils.one_factor_apart(both, eq_small)
+    assert not ils.one_factor_apart(small, small | {"model": "n", "dataset": "both"})
+    t = {path.stem: pl.read_parquet(path) for path in (result / "tables").glob("*.parquet")}
+    style = il_figures.Style(t, {"study": {"models": [{"id": "mace"}], "datasets": {"both": [], "eq": []}}})
+    assert il_figures.figure_sizes(t, style) is None
+    cut = {"eq": "both.8"}
+    t["dataset"] = t["dataset"].with_columns(pl.col("dataset").replace(cut))
+    t["summary"] = t["summary"].with_columns(pl.col("dataset").replace(cut))
+    figure = il_figures.figure_sizes(t, style)
+    assert figure is not None
+    lines = [line for line in figure.data if line.name == "mace-both"]
+    count = t["dataset"].filter(pl.col("split") == "train").group_by("dataset").len().sort("len")["len"].to_list()
+    assert lines
+    assert all(list(line.x) == count for line in lines)
 
 
 def test_numbers_of_runs_become_one_with_the_spread_between_them() -> None:

@@ -218,6 +218,11 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
     ("more_frames_than_saved", sampling(eq={"frames": 500}), [
         "sampling.eq.frames: 500 frames, but the equilibration has 360 to give: production_ps 200, save_every_ps 0.5, less a "
         "tenth for test_scan"]),
+    ("sizes_that_cannot_be", study(sizes=[8, 8, 500]), [
+        "sizes: 8 is given twice", "sizes[2]: 500 frames of eq: it has about 16 to train on",
+        "sizes[2]: 500 frames of both: it has about 28 to train on"]),
+    ("a_dataset_named_like_a_size", study(sizes=[4], datasets={"eq.4": ["eq"]}), [
+        "datasets.eq.4: ends like a size, which sizes adds to names: give another name"]),
     ("a_larger_pool_than_saved", sampling(eq={"frames": 100}, pool=4), [
         "sampling.eq.frames: 100 frames and a pool of 4, but the equilibration has 360 to give: production_ps 200, "
         "save_every_ps 0.5, less a tenth for test_scan"]),
@@ -390,6 +395,16 @@ def test_files_that_cannot_be_seen_are_left_to_nextflow(planned: Planned) -> Non
 @pytest.mark.parametrize("name", ["demo", "pyr14bf4", "litfsi-pyr14tfsi", "pyr14tfsi", "test"])
 def test_studies_of_the_repository(planned: Planned, name: str) -> None:
     assert planned((STUDIES / f"{name}.yaml").read_text()) == (0, [])
+
+
+def test_sizes_are_datasets_of_their_own(planned: Planned) -> None:
+    assert planned(demo() | {"sizes": [4, 8]}) == (0, [])
+    names = {"both", "both.4", "both.8", "eq", "eq.4", "eq.8"}
+    assert {row["dataset"] for row in rows("models.csv") if row["framework"] == "mace"} == names
+    settings = loaded("dataset.json")
+    assert set(settings["datasets"]) == names
+    assert settings["datasets"]["both.4"] == settings["datasets"]["both"]
+    assert settings["sizes"] == {"both.4": 4, "both.8": 8, "eq.4": 4, "eq.8": 8}
 
 
 def test_keys_and_files_belong_together(planned: Planned) -> None:

@@ -122,6 +122,29 @@ def test_recipes_are_balanced() -> None:
     assert {recipe: tested.count(recipe) for recipe in set(tested)} == {"packing": 2, "rattle": 2, "oscillation": 2}
 
 
+def test_a_dataset_cut_to_a_size_is_part_of_the_larger_one(tmp_path: Path) -> None:
+    arguments = write(tmp_path / "in", dataset(MANY))
+    settings = json.loads(Path(arguments[1]).read_text())
+    settings["datasets"] |= {"both.4": ["eq", "neq"], "both.12": ["eq", "neq"], "eq.4": ["eq"]}
+    settings["sizes"] = {"both.4": 4, "both.12": 12, "eq.4": 4}
+    Path(arguments[1]).write_text(json.dumps(settings))
+    summary = split(arguments, tmp_path / "out")
+    table = pl.read_parquet(tmp_path / "out" / "dataset.parquet")
+    ids = {
+        (name, part): table.filter(pl.col("dataset") == name, pl.col("split") == part)["frame_id"].to_list()
+        for name in settings["datasets"]
+        for part in ("train", "valid")
+    }
+    assert set(ids["both.4", "train"]) < set(ids["both.12", "train"]) < set(ids["both", "train"])
+    assert [len(ids[name, "train"]) for name in ("both.4", "both.12", "eq.4")] == [4, 12, 4]
+    assert ids["both.4", "valid"] == ids["both", "valid"]
+    assert set(ids["eq.4", "train"]) < set(ids["eq", "train"])
+    assert summary["datasets"]["both.4"]["frames"]["train"] == 4
+    settings["sizes"]["eq.4"] = 400
+    Path(arguments[1]).write_text(json.dumps(settings))
+    assert split_dataset.main([*arguments, "--out", str(tmp_path / "none")]) == 2
+
+
 def test_scan_is_always_tested_and_never_trained(tmp_path: Path) -> None:
     frames = dataset(MANY)
     rng = np.random.default_rng(9)
