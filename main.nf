@@ -1,7 +1,7 @@
 #!/usr/bin/env nextflow
 // Ionmelt: which machine-learned force field may I trust for my ionic liquid, at what cost, with what data?
 
-include { help; refuse_unknown_parameters } from './modules/help.nf'
+include { help; refuse_unknown_parameters; refuse_missing_parameters } from './modules/help.nf'
 include { label_store; with_stored_labels } from './modules/label_store.nf'
 include { PLAN_STUDY     } from './modules/plan_study.nf'
 include { BUILD_LIQUID   } from './modules/build_liquid.nf'
@@ -22,6 +22,7 @@ workflow {
     main:
     help(params)
     refuse_unknown_parameters(params)
+    refuse_missing_parameters(params)
     only_estimate = params.estimate.toString().toBoolean()
     assets = file("${projectDir}/assets")
 
@@ -53,7 +54,8 @@ workflow {
     SAMPLE_FRAMES(keyed(PLAN_STUDY.out.samples).join(liquids))
     store = params.label_store?.toString() ?: 'none'
     to_label = with_stored_labels(SAMPLE_FRAMES.out.chunks, SAMPLE_FRAMES.out.frame_ids, PLAN_STUDY.out.labels, store)
-    LABEL_FRAMES(to_label, PLAN_STUDY.out.labels, label_store(store))
+    level = PLAN_STUDY.out.labels.map { settings -> tuple(new groovy.json.JsonSlurper().parseText(settings.text).engine, settings) }
+    LABEL_FRAMES(to_label, level, label_store(store))
     // ... or the user's own labels: then nothing is sampled, and these files are all there is
     own_labels = files.filter { row -> row.role == 'labels' }.map { row -> file(row.path) }.toList().filter { paths -> paths && !only_estimate }
     IMPORT_LABELS(own_labels, PLAN_STUDY.out.labels, assets)

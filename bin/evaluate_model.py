@@ -316,6 +316,7 @@ def calculators_of(model: Path, states: list[Path], threads: int) -> dict[str, C
 
 def evaluate(args: argparse.Namespace) -> None:
     """Do the work of the task: predict, compare, write."""
+    il_task.check_device(args.device)
     card = read_card(args.model)
     calculators = calculators_of(args.model, args.state, args.threads)
     splits = {"test": read_frames(args.test, labelled=True)}
@@ -357,6 +358,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--train", type=Path, help="labelled frames of the training set, for comparison")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    parser.add_argument(
+        "--device", choices=("auto", "cuda"), default="auto", help="cuda: refuse the CPU (default: auto)"
+    )
     args = parser.parse_args(argv)
     return il_task.run("EVALUATE_MODEL", lambda: evaluate(args), task_id=args.id)
 

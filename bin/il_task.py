@@ -36,6 +36,19 @@ def versions() -> dict[str, str]:
     return found
 
 
+def check_device(device: str) -> None:
+    """Refuse to work on the CPU where a GPU was asked for (``device`` is ``cuda``); raises UserError."""
+    if device != "cuda":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"device: 'cuda' cannot be had here: PyTorch {torch.__version__} sees no GPU (nvidia-smi says whether there is "
+            "one, and whether its driver is new enough); without -profile gpu this runs on the CPU"
+        )
+
+
 def run(process: str, work: Callable[[], None], task_id: str) -> int:
     """Do the work of one task and write ``PROCESS.ID.task.json``: its wall and CPU seconds, memory and versions.
 

@@ -433,6 +433,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--frames", required=True, type=Path, help="the chunk (extended XYZ)")
     parser.add_argument("--out", required=True, help="prefix of the files written")
     parser.add_argument("--threads", type=int, default=1, help="threads of the engine (default: 1)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="instead of the device of the settings")
     parser.add_argument("--store", type=Path, help="the label store's README.txt, or a link to it (default: no store)")
     parser.add_argument(
         "--spare", type=Path, help="folder for new entries where the store is not to be seen or written"
@@ -448,7 +449,10 @@ def main(argv: list[str] | None = None) -> int:
         note = args.store and args.store.resolve()
         store = note.parent if note and note.name == STORE_NOTE and note.exists() else None  # else it is a copy
         staged = sorted(args.staged.glob("*.json")) if args.staged else []
-        label_chunk(json.loads(args.settings.read_text()), frames, args.out, args.threads, store, args.spare, staged)
+        settings = json.loads(args.settings.read_text())
+        if args.device:
+            settings["device"] = args.device
+        label_chunk(settings, frames, args.out, args.threads, store, args.spare, staged)
 
     try:
         return il_task.run("LABEL_FRAMES", work, task_id=args.id)

@@ -408,6 +408,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, required=True, help="model folder")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument(
+        "--device", choices=("auto", "cuda"), default="auto", help="cuda: refuse the CPU (default: auto)"
+    )
+    parser.add_argument(
         "--checkpoints",
         type=Path,
         help="a file of the folder that keeps checkpoints of runs that were killed, or that folder (default: none is kept)",
@@ -420,7 +423,12 @@ def main(argv: list[str] | None = None) -> int:
     # stays the same, so that checkpoints of other runs change no task's hash.
     folder = args.checkpoints and args.checkpoints.resolve()
     folder = folder.parent if folder and folder.is_file() else folder
-    return il_task.run("RUN_MD", lambda: run_md(runs, args.model, args.threads, folder), args.id)
+
+    def work() -> None:
+        il_task.check_device(args.device)
+        run_md(runs, args.model, args.threads, folder)
+
+    return il_task.run("RUN_MD", work, args.id)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,7 @@ def curve(lcurve: Path) -> Iterator[tuple[int, str, str, float, str]]:
 def train(args: argparse.Namespace) -> None:
     """Do the work of the task: train in a scratch folder, then write the model folder."""
     start = time.perf_counter()
+    il_task.check_device(args.device)
     settings, data = read_inputs(args.settings, args.summary)
     scratch = Path("training").resolve()
     scratch.mkdir(parents=True, exist_ok=True)

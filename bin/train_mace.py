@@ -113,6 +113,7 @@ def curve(results: Path, steps_per_epoch: int) -> Iterator[tuple[int, str, str, 
 def train(args: argparse.Namespace) -> None:
     """Do the work of the task: train in a scratch folder, then write the model folder."""
     start = time.perf_counter()
+    il_task.check_device(args.device)
     settings, data = read_inputs(args.settings, args.summary)
     scratch = Path("training").resolve()
     scratch.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ process EVALUATE_MODEL {
     """
     # bin: il_frames.py il_models.py il_task.py
     evaluate_model.py --id ${key} --model ${model} --test ${test} --state ${states} \\
-        --threads ${task.cpus} --out ${key}.evaluation
+        --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out ${key}.evaluation
     """
 
     stub:

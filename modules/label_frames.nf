@@ -3,10 +3,11 @@ process LABEL_FRAMES {
     tag "${frames.baseName}"
     label 'labelling'
     label 'env_dft'
+    ext method: { method }
 
     input:
     tuple path(frames), path(stored, stageAs: 'stored/*')   // a chunk of unlabelled frames, extxyz; copied entries of the store
-    path settings                                           // the level of theory
+    tuple val(method), path(settings)                       // xtb, cp2k or pyscf; the level of theory
     path store, name: 'label_store.txt'                     // a file of the label store's folder; none where none is kept
 
     output:
@@ -19,7 +20,7 @@ process LABEL_FRAMES {
     """
     # bin: il_engine_cp2k.py il_engine_pyscf.py il_engine_xtb.py il_frames.py il_label_store.py il_task.py il_theory.py
     export PYSCF_MAX_MEMORY=${task.memory ? task.memory.toMega() : 4000}
-    label_frames.py --id ${frames.baseName} --settings ${settings} --frames ${frames} --threads ${task.cpus} \\
+    label_frames.py --id ${frames.baseName} --settings ${settings} --frames ${frames} --threads ${task.cpus} ${task.accelerator ? '--device cuda' : ''} \\
         ${store ? '--store label_store.txt --spare label_store --staged stored' : ''} --out ${frames.baseName}
     """
 

@@ -17,7 +17,7 @@ process RUN_MD {
     """
     # bin: il_checkpoint.py il_engines.py il_forcefield.py il_md.py il_models.py il_openmm.py il_task.py il_topology.py il_trajectory.py
     run_md.py --id ${keys[0]} --settings ${settings} --state ${states} --model ${model} --threads ${task.cpus} \\
-        --checkpoints checkpoints.txt --out ${keys.collect { key -> "runs/${key}" }.join(' ')}
+        --device ${task.accelerator ? 'cuda' : 'auto'} --checkpoints checkpoints.txt --out ${keys.collect { key -> "runs/${key}" }.join(' ')}
     """
 
     stub:

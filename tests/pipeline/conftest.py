@@ -1,96 +1,23 @@
-"""A copy of the project to run and to edit, and the means to run Nextflow in it as a user would."""
+"""Put tests/ on the path, and a copy of the project that the tests of the pipeline share."""
 
-import csv
-import os
-import shutil
-import signal
-import subprocess
-import time
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
-PARTS = ("assets", "bin", "conf", "containers", "modules", "studies", "main.nf", "nextflow.config")
-FILES = ("nextflow", "nextflow_schema.json")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-
-@dataclass
-class Pipeline:
-    """A copy of the project in which runs start: edits stay in the copy, work and results too."""
-
-    folder: Path
-
-    def start(self, *arguments: str) -> subprocess.Popen:
-        """Start `./nextflow run main.nf ARGUMENTS` in a process group of its own."""
-        return subprocess.Popen(
-            ["./nextflow", "run", "main.nf", "-ansi-log", "false", *arguments],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *arguments: str, fails: bool = False) -> str:
-        """Run to the end and return what stood on the screen; assert the exit code."""
-        process = self.start(*arguments)
-        screen, _ = process.communicate(timeout=3000)
-        assert (process.returncode != 0) == fails, screen[-4000:]
-        return screen
-
-    def kill_in(self, process_name: str, *arguments: str) -> str:
-        """Start a run, and kill -9 all of it while a task of a process is running; return the screen.
-
-        Asserts that the process had begun and that the run was not over.
-        """
-        log = self.folder / ".nextflow.log"
-        log.unlink(missing_ok=True)  # that of the run before names the process too
-        running = self.start(*arguments)
-        begun = False
-        deadline = time.monotonic() + 1200
-        try:
-            while time.monotonic() < deadline and running.poll() is None:
-                text = log.read_text(errors="replace") if log.exists() else ""
-                if f"Submitted process > {process_name}" in text:
-                    begun = True
-                    time.sleep(1.0)  # into the middle of the task
-                    break
-                time.sleep(0.1)
-        finally:
-            alive = running.poll() is None
-            if alive:
-                os.killpg(running.pid, signal.SIGKILL)
-        screen, _ = running.communicate(timeout=60)
-        assert begun, f"{process_name} never began:\n{screen[-2000:]}"
-        assert alive, f"{process_name} was over too soon:\n{screen[-2000:]}"
-        return screen
-
-    def trace(self, outdir: str = "results") -> list[dict[str, str]]:
-        """Return the rows of the trace file: name, status, exit, ..."""
-        with (self.folder / outdir / "pipeline_info" / "trace.tsv").open() as lines:
-            return list(csv.DictReader(lines, delimiter="\t"))
-
-    def executed(self, outdir: str = "results") -> set[str]:
-        """Return the processes of which the last run executed a task rather than taking it from the cache."""
-        return {row["name"].split(" ")[0] for row in self.trace(outdir) if row["status"] != "CACHED"}
-
-
-def copy_project(target: Path) -> Path:
-    """Copy what a clone holds and a run needs."""
-    target.mkdir(parents=True)
-    for name in (*PARTS, *FILES):
-        source = PROJECT / name
-        if source.is_dir():
-            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, target / name)
-    return target
+from runs import Pipeline, copy_project
 
 
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """The copy that the whole session shares."""
     return Pipeline(copy_project(tmp_path_factory.mktemp("project") / "ionmelt"))
+
+
+@pytest.fixture(scope="session")
+def results(pipeline: Pipeline) -> Path:
+    """One real run of the small study, from nothing."""
+    pipeline.run("--study", "studies/test.yaml", "-with-dag")
+    return pipeline.folder / "results"

@@ -11,6 +11,7 @@ import pytest
 from ase import Atoms
 from ase.units import Bohr, GPa, Hartree
 from polars.testing import assert_frame_equal
+from runs import TABLES, assert_same_tables, tables
 
 from il_frames import read_frames
 
@@ -19,36 +20,7 @@ STAGES = (
     "PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MACE",
     "TRAIN_DEEPMD", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
 )  # fmt: skip
-TABLES = (
-    "conformers", "coordination", "cost", "curves", "dataset", "density", "diffusion", "errors", "kinetics", "labels",
-    "pareto", "sampling", "scan", "structure", "survival", "verdicts", "versions",
-)  # fmt: skip
-# Columns that say how long something took, or how fast: they differ between runs of the same study.
-TIMINGS = {
-    "wall_s", "cpu_s", "max_rss_mb", "atom_steps_per_s", "labels_core_h", "training_core_h", "training_gpu_h",
-    "md_core_h_per_ns", "md_gpu_h_per_ns", "total_core_h", "total_gpu_h", "front",
-}  # fmt: skip
 MODELS = {"classical", "mace", "deepmd"}
-
-
-def tables(folder: Path) -> dict[str, pl.DataFrame]:
-    return {name: pl.read_parquet(folder / "tables" / f"{name}.parquet") for name in TABLES}
-
-
-def assert_same_tables(left: Path, right: Path) -> None:
-    for name, table in tables(left).items():
-        other = tables(right)[name]
-        # which of two is cheaper may change too, and with it what the table of error against cost says of them
-        timings = TIMINGS | {"reason"} if name == "pareto" else TIMINGS
-        keep = [column for column in table.columns if column not in timings]
-        assert_frame_equal(table.select(keep), other.select(keep), check_exact=True)
-
-
-@pytest.fixture(scope="module")
-def results(pipeline) -> Path:
-    """One real run of the small study, from nothing."""
-    pipeline.run(*STUDY, "-with-dag")
-    return pipeline.folder / "results"
 
 
 def test_run_leaves_the_tables_of_the_contract(results: Path) -> None:

@@ -1,0 +1,111 @@
+"""What is in an image: what its tasks need, who runs it, what it says of itself, and nothing more."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+NAMES = ("analysis", "dft", "mace", "deepmd")
+VERSION = re.search(r"version *= '(.*)'", (TOP / "nextflow.config").read_text())[1]  # type: ignore[index]
+TRAINED = (".model", ".pt", ".pth", ".pb", ".ckpt", ".safetensors", ".pickle")
+# Prints what does not hold. It runs with the packages of tests/containers/requirements.txt alone.
+CHECK_BILL = """
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
+import json, re
+bill, python, *pins = sys.argv[1:]
+text = open(bill).read()
+print(JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) or "", end="")
+held = {(re.sub("[-_.]+", "-", c["name"]).lower(), c["version"]) for c in json.loads(text)["components"]}
+minor = ".".join(python.split(".")[:2])
+for file in pins:
+    for line in open(file):
+        if re.match("[a-zA-Z]", line):
+            pin = Requirement(line.rstrip(" \\\\\\n"))
+            here = {"python_full_version": python, "python_version": minor}
+            if pin.marker is None or pin.marker.evaluate(here):
+                if (pin.name, str(pin.specifier).lstrip("=")) not in held:
+                    print(pin, "is not in the bill")
+"""
+
+each_image = pytest.mark.parametrize("name", NAMES)
+
+
+def podman(*words: str) -> str:
+    return subprocess.run(["podman", *words], capture_output=True, text=True, check=True).stdout
+
+
+def inside(name: str, *words: str) -> str:
+    return podman("run", "--rm", "--network", "none", f"ionmelt-{name}:{VERSION}", *words)
+
+
+@each_image
+def test_it_does_what_it_is_for(images, name: str) -> None:
+    result = subprocess.run([TOP / "containers" / "test", name], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.splitlines()[-1].startswith(f"{name}: ok")
+
+
+@each_image
+def test_it_says_what_it_is_and_runs_as_nobody_special(images, name: str) -> None:
+    about = json.loads(podman("image", "inspect", f"ionmelt-{name}:{VERSION}"))[0]
+    labels = {key.removeprefix("org.opencontainers.image."): value for key, value in about["Labels"].items()}
+    assert (labels["title"], labels["version"], labels["licenses"]) == (f"ionmelt-{name}", VERSION, "MIT")
+    assert {"source", "revision"} <= labels.keys()
+    assert about["Config"]["User"] == "ionmelt"
+    assert inside(name, "id", "-u").strip() != "0"
+
+
+@each_image
+def test_it_holds_no_script_of_ours_and_no_weights(images, name: str) -> None:
+    files = inside(name, "sh", "-c", "find / -xdev -type f -size +0 -printf '%s %p\\n' 2>/dev/null").splitlines()
+    ours = {path.name for path in (TOP / "bin").glob("*.py")}
+    for line in files:
+        size, path = line.split(" ", 1)
+        assert Path(path).name not in ours, path
+        if path.endswith(TRAINED):
+            assert int(size) < 2_000_000, f"{path}: a trained model?"
+    assert inside(name, "which", "ps").strip(), "Nextflow measures tasks with ps"
+
+
+@each_image
+def test_its_bill_of_materials_is_valid_and_complete(images, name: str, tmp_path: Path) -> None:
+    bill = tmp_path / "bill.json"
+    bill.write_text(inside(name, "cat", "/opt/sbom.cdx.json"))
+    content = json.loads(bill.read_text())
+    assert (content["metadata"]["component"]["name"], content["metadata"]["component"]["version"]) == (
+        f"ionmelt-{name}",
+        VERSION,
+    )
+    by_kind = {
+        kind: [c for c in content["components"] if c["purl"].startswith(f"pkg:{kind}/")] for kind in ("pypi", "deb")
+    }
+    system = inside(name, "dpkg-query", "-W", "-f", "${Package} ${Version}\n").splitlines()
+    assert sorted(f"{c['name']} {c['version']}" for c in by_kind["deb"]) == sorted(system)
+    assert ("cp2k" in {c["name"] for c in by_kind["deb"]}) == (name == "dft")
+    licensed = [c for c in by_kind["pypi"] if "licenses" in c]
+    assert len(licensed) > 0.8 * len(by_kind["pypi"])
+
+    uv = subprocess.run([TOP / "containers" / "environment", "uv"], capture_output=True, text=True, check=True).stdout
+    uv = f"{uv.strip()}/bin/uv"
+    checker = tmp_path / "checker"
+    subprocess.run([uv, "venv", "-q", checker], check=True)
+    pins = TOP / "tests" / "containers" / "requirements.txt"
+    subprocess.run(
+        [uv, "pip", "install", "-q", "--require-hashes", "-p", checker / "bin" / "python", "-r", pins], check=True
+    )
+    python = inside(name, "python", "-c", "import platform; print(platform.python_version())").strip()
+    assert python.startswith("3.13.")
+    lists = [
+        TOP / "containers" / name / "requirements.txt",
+        *([TOP / "containers" / "torch.txt"] if name in ("mace", "deepmd") else []),
+    ]
+    check = [checker / "bin" / "python", "-c", CHECK_BILL, bill, python, *lists]
+    found = subprocess.run(check, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": ""})
+    assert found.stdout == ""
