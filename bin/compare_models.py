@@ -20,6 +20,7 @@ from typing import Any
 
 import polars as pl
 
+import il_calibration
 import il_pareto
 import il_picture
 import il_report
@@ -77,8 +78,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "summary": ils.SUMMARY,
     "verdicts": ils.VERDICTS,
     "pareto": il_pareto.PARETO,
+    "uncertainty": il_calibration.SCHEMA,
 }  # fmt: skip
-PARITY = {"model_key": S, "quantity": S, "recipe": S, "reference": F, "predicted": F, "unit": S}
+PARITY = {"model_key": S, "quantity": S, "recipe": S, "group": S, "point": S, "reference": F, "predicted": F, "unit": S}
 REFERENCES = {"liquid": S, "temperature_K": F, "property": S, "species": S, "value": F, "low": F, "high": F,
               "unit": S, "source": S, "second_hand": B}  # fmt: skip
 QUARTILES = 1.349  # standard deviations between the quartiles of a normal distribution
@@ -404,6 +406,9 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     t["pareto"] = table([pl.DataFrame(il_pareto.table(t, cards), schema=il_pareto.PARETO)], il_pareto.PARETO)
 
     parity = read_parquets(args.evaluations, "parity.parquet", PARITY)
+    parity = name_models(parity, models, ("model", "dataset", "seed"), PARITY | {"model": S, "dataset": S, "seed": N})
+    uncertainty, calibration = il_calibration.calibrate(parity)
+    t["uncertainty"] = table([uncertainty], SCHEMAS["uncertainty"])
     optional = {
         name: json.loads(p.read_text()) if (p := plan / f"{name}.json").is_file() else {}
         for name in ("labels", "dataset", "estimate")
@@ -417,9 +422,8 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
         "references": references,
         "cards": cards,
         "warnings": [w for w in warnings if w.strip()],
-        "parity": name_models(
-            parity, models, ("model", "dataset", "seed"), PARITY | {"model": S, "dataset": S, "seed": N}
-        ),
+        "parity": parity,
+        "calibration": calibration,
         "models": models,
         "delivered": delivered,
         "view": picture(t, args.runs),

@@ -10,6 +10,7 @@ frames of one trajectory are not independent; with few groups they are too narro
 """
 
 import argparse
+import hashlib
 import json
 import sys
 from collections import defaultdict
@@ -56,8 +57,8 @@ SCAN_SCHEMA = {
     "pressure_ref_bar": pl.Float64, "pressure_model_bar": pl.Float64,
 }  # fmt: skip
 PARITY_SCHEMA = {
-    "model_key": pl.String, "quantity": pl.String, "recipe": pl.String, "reference": pl.Float64,
-    "predicted": pl.Float64, "unit": pl.String,
+    "model_key": pl.String, "quantity": pl.String, "recipe": pl.String, "group": pl.String, "point": pl.String,
+    "reference": pl.Float64, "predicted": pl.Float64, "unit": pl.String,
 }  # fmt: skip
 
 
@@ -275,7 +276,7 @@ def scan_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
 
 
 def parity_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
-    """Return the rows of parity.parquet: reference and prediction, a random choice where they are many.
+    """Return the rows of parity.parquet: reference and prediction, a choice by hash where they are many.
 
     Energies per atom are relative to the mean label of the composition.
     """
@@ -286,20 +287,26 @@ def parity_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
     for p in predictions:
         if p.model is None:
             continue
+        frame_id, group = p.frame.info["frame_id"], p.frame.info["group"]
         mean = float(np.mean(labels[p.frame.get_chemical_formula()]))
         pairs = {
             "energy_per_atom": [((p.reference.energy - mean) / len(p.frame), (p.model.energy - mean) / len(p.frame))],
             "force": list(zip(p.reference.forces.ravel().tolist(), p.model.forces.ravel().tolist(), strict=True)),
         }
         for quantity, values in pairs.items():
-            common = {"quantity": quantity, "recipe": p.frame.info["recipe"], "unit": UNITS[quantity]}
-            rows[quantity] += [common | {"reference": a, "predicted": b} for a, b in values]
-    rng = np.random.default_rng(SEED)
-    chosen = []
-    for some in rows.values():
-        keep = np.sort(rng.permutation(len(some))[:MAX_PARITY_POINTS])
-        chosen += [some[i] for i in keep]
-    return chosen
+            common = {"quantity": quantity, "recipe": p.frame.info["recipe"], "group": group, "unit": UNITS[quantity]}
+            points = [f"{frame_id}:{i}" for i in range(len(values))]
+            rows[quantity] += [
+                common | {"point": point, "reference": a, "predicted": b}
+                for point, (a, b) in zip(points, values, strict=True)
+            ]
+    return [row for some in rows.values() for row in thinned(some)]
+
+
+def thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return at most `MAX_PARITY_POINTS` of the rows; every model keeps the same points, whatever it could not predict."""
+    order = sorted(range(len(rows)), key=lambda i: hashlib.sha256(rows[i]["point"].encode()).digest())
+    return [rows[i] for i in sorted(order[:MAX_PARITY_POINTS])]
 
 
 def calculators_of(model: Path, states: list[Path], threads: int) -> dict[str, Calculator] | Calculator:

@@ -384,6 +384,40 @@ def figure_parity(extra: Row, style: Style) -> go.Figure | None:
     return finish(figure, showlegend=False, margin={"l": 70, "r": 20, "t": 40, "b": 50})
 
 
+def figure_calibration(extra: Row, style: Style) -> go.Figure | None:
+    """Share of errors that intervals of a committee hold against the share they should: recalibrated bold, raw pale."""
+    curves = extra["calibration"]
+    if not curves:
+        return None
+    quantities = sorted({quantity for _, _, quantity in curves}, reverse=True)
+    figure, at = panels([NAMES.get(q, q) for q in quantities], 2, 360)
+    for i, quantity in enumerate(quantities):
+        ends = {"x": [0, 1], "y": [0, 1], "mode": "lines", "hoverinfo": "skip", "showlegend": False}
+        figure.add_scatter(**ends, line={"color": REFERENCE, "width": 1}, **at(i))
+        for (model, dataset, of), curve in sorted(
+            curves.items(), key=lambda c: style.order({"model": c[0][0], "dataset": c[0][1]})
+        ):
+            if of != quantity:
+                continue
+            key, name = {"model": model, "dataset": dataset}, ils.label(model, dataset)
+            for which, opacity in (("raw", 0.35), ("coverage", 0.95)):
+                figure.add_scatter(
+                    x=curve["level"],
+                    y=curve[which],
+                    mode="lines",
+                    name=name,
+                    legendgroup=name,
+                    showlegend=i == 0 and which == "coverage",
+                    opacity=opacity,
+                    line={"color": style.colour(key), "dash": style.dash(key), "width": 1.2 if which == "raw" else 2.4},
+                    hovertemplate=f"{which} %{{y:.2f}}<extra>{name}</extra>",
+                    **at(i),
+                )
+    figure.update_xaxes(title="share that should be inside", range=[0, 1])
+    figure.update_yaxes(title="share inside", range=[0, 1])
+    return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
+
+
 def figure_errors(t: Tables, style: Style) -> go.Figure | None:
     """Force RMSE with 95 % interval: by motion of the ions, by element, by ion and by recipe."""
     errors = t["errors"].filter((pl.col("split") == "test") & pl.col("rmse").is_not_null())

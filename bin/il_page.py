@@ -386,7 +386,13 @@ energy is taken off first.</p>
 <h3>Parity</h3>
 <p class="see">Force components on the test frames, first seed of each model, thinned for drawing. On the
   line the model equals the label.</p>
-{{ plot(parity, "Predicted against reference forces") }}</section>
+{{ plot(parity, "Predicted against reference forces") }}
+{% if calibration[1].rows %}<h3>What the spread between seeds is worth</h3>
+<p class="see">Where models that differ by their seed disagree, their mean should be wrong by as much. Usually it is wrong by
+  more, since they share their data: the spread is stretched until its intervals hold the share of errors they promise, each
+  test trajectory by the scale of the others. On the grey line an interval keeps its promise; pale: before stretching.</p>
+{{ plot(calibration[0], "Share of errors inside the intervals of the committees") }}
+<details{% if not calibration[0] %} open{% endif %}><summary>Values</summary>{{ table(calibration[1], "uncertainty") }}</details>{% endif %}</section>
 
 <section id="scan"><h2>Frozen-ion volume scan</h2>
 <p class="see">The box is scaled while the ions stay rigid, so only the forces between ions matter. A model

@@ -124,6 +124,30 @@ NUMBERS = {
 }
 
 
+def table_uncertainty(t: Tables, style: ilf.Style) -> Row:
+    """Return what the spread of each committee is worth: scale, coverage with its interval, or why it cannot be told."""
+    body = []
+    for _, name, part in style.groups(t["uncertainty"]):
+        for r in part.sort("quantity", "level", descending=[True, False]).to_dicts():
+            factor, unit = UNITS.get(r["unit"], (1.0, r["unit"]))
+            line = [
+                name,
+                NAMES.get(r["quantity"], r["quantity"]),
+                str(r["members"]),
+                f"{r['groups']}",
+                f"{r['level']:.0%}",
+            ]
+            if r["reason"]:
+                body.append([*line, "–", "–", "–", "–", r["reason"]])
+                continue
+            covered = f"{r['coverage']:.0%} [{r['coverage_ci95_low']:.0%}, {r['coverage_ci95_high']:.0%}]"
+            sizes = f"{number(r['spread'] * factor)} / {number(r['rmse'] * factor)} {unit}"
+            body.append([*line, sizes, f"{r['raw_coverage']:.0%}", f"x {number(r['scale'])}", covered, ""])
+    head = ["committee", "quantity", "seeds", "test groups", "interval", "spread / error", "raw spread holds",
+            "stretched", "holds, on groups it never saw [95 %]", "why not"]  # fmt: skip
+    return {"head": head, "rows": body}
+
+
 def table_numbers(t: Tables, name: str, style: ilf.Style) -> Row | None:
     """Return a table of numbers: what was measured down, models across, runs combined; in brackets: not converged."""
     keys = NUMBERS[name]
@@ -467,6 +491,7 @@ def page(t: Tables, extra: Row) -> str:
         ],
         "parity": figure("parity", ilf.figure_parity(extra, style)),
         "errors": (figure("errors", ilf.figure_errors(t, style)), table_errors(t, style)),
+        "calibration": (figure("calibration", ilf.figure_calibration(extra, style)), table_uncertainty(t, style)),
         "scan": figure("scan", ilf.figure_scan(t, style)),
         "sizes": figure("sizes", ilf.figure_sizes(t, style)),
         "curves": figure("curves", ilf.figure_curves(t, style)),

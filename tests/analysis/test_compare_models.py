@@ -272,14 +272,18 @@ def write_model(
                 }
             )
     pl.DataFrame(scan).write_parquet(evaluation / "scan.parquet")
-    reference = rng.normal(0, 1.2, 500)
+    # All seeds of a model err alike by most, and each by a little of its own.
+    shared = np.random.default_rng(len(model) + len(dataset))
+    reference = np.random.default_rng(5).normal(0, 1.2, 500)
     pl.DataFrame(
         {
             "model_key": key,
             "quantity": "force",
             "recipe": "eq",
+            "group": [f"g{i // 50}" for i in range(500)],
+            "point": [f"p{i}" for i in range(500)],
             "reference": reference,
-            "predicted": reference + rng.normal(0, rmse, 500),
+            "predicted": reference + 0.9 * shared.normal(0, rmse, 500) + 0.4 * rng.normal(0, rmse, 500),
             "unit": "eV/A",
         }
     ).write_parquet(evaluation / "parity.parquet")
@@ -551,6 +555,19 @@ def test_conductivity_is_judged_and_viscosity_says_what_it_needs(result: Path) -
     assert "the viscosity (needs runs of about 9000 ps)" in page and "mPa·s" in page
 
 
+def test_the_spread_between_seeds_is_stretched_to_the_error(result: Path) -> None:
+    table = pl.read_parquet(result / "tables" / "uncertainty.parquet")
+    assert set(table.select("model", "dataset").unique().iter_rows()) == {
+        (m, d) for m in ("mace", "dpmd") for d in ("eq", "both")
+    }
+    assert table["members"].unique().to_list() == [3]
+    most = table.filter(pl.col("level") == 0.68)
+    assert (most["raw_coverage"] < 0.5).all()
+    assert (most["scale"] > 1.5).all()
+    assert most["coverage"].is_between(0.6, 0.76).all()
+    assert "What the spread between seeds is worth" in (result / "report.html").read_text()
+
+
 def test_sizes_differ_in_one_thing_and_are_drawn_over_frames(result: Path) -> None:
     both, small, eq, eq_small = ({"model": "m", "dataset": name} for name in ("both", "both.8", "eq", "eq.8"))
     alike = [(both, small), (small, eq_small), (both, eq)]
@@ -612,6 +629,7 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "sampling": "liquid recipe requested kept",
         "versions": "process library version",
         "summary": "liquid property value converged finite_size_correction",
+        "uncertainty": "model dataset quantity members level scale raw_coverage coverage coverage_ci95_low reason",
         "pareto": "liquid property model dataset error ci95_low ci95_high unit total_core_h total_gpu_h front reason",
     }
     assert {p.stem for p in (result / "tables").glob("*.parquet")} == set(wanted)
@@ -789,6 +807,7 @@ def test_page_opens_in_a_browser(result: Path, tmp_path: Path) -> None:
         "diffusion",
         "structure",
         "parity",
+        "calibration",
         "errors",
         "scan",
         "curves",
