@@ -1,108 +1,24 @@
 """The engines of DeePMD against its plain calculator, replicas in one call, and a run that is killed."""
 
-import json
-import os
-import sys
 from pathlib import Path
 
-import ase.io
-import numpy as np
-import polars as pl
 import pytest
-import restart
 import tiny_training as tiny
+from engine_tests import *  # noqa: F403  (its tests and fixtures)
+from engine_tests import trained
 
-import il_engines
-import run_md
 import train_deepmd
 
 # torch and deepmd warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 
-NAMES = ("direct",)
-
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.make_state(tmp_path_factory.mktemp("state") / "state")
+def names() -> tuple[str, ...]:
+    """The engines, fastest first."""
+    return ("direct",)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    split = tiny.make_dataset(tmp_path_factory.mktemp("data"))
-    work = tmp_path_factory.mktemp("train")
-    tiny.write_settings(work / "settings.json", tiny.DEEPMD)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(work)
-        arguments = ["--id", "m-eq-s1", "--settings", "settings.json", "--dataset", str(split / "datasets" / "eq")]
-        assert train_deepmd.main([*arguments, "--summary", str(split / "dataset.json"), "--out", "model"]) == 0
-    return work / "model"
-
-
-def test_the_engine_gives_the_plain_calculators_numbers(model: Path, state: Path) -> None:
-    atoms = ase.io.read(state / "start.extxyz")
-    for name in NAMES:
-        engine, _ = il_engines.load_engine(model, state, 1, atoms, name)
-        assert engine.name == name
-        rng = np.random.default_rng(2)
-        plain, _ = il_engines.load_engine(model, state, 1, atoms, "plain")
-        for scale in (0.95, 1.0, 1.3):
-            positions = atoms.positions * scale + rng.normal(scale=0.1, size=atoms.positions.shape)
-            frame = (positions + 40.0, atoms.cell.array * scale)  # boxes away, as unwrapped atoms are
-            found, expected = (e.compute([frame], [0])[0] for e in (engine, plain))
-            assert found.energy == pytest.approx(expected.energy, abs=2e-4)
-            np.testing.assert_allclose(found.forces, expected.forces, atol=1e-4)
-            np.testing.assert_allclose(found.stress, expected.stress, atol=1e-5)
-            engine.forget(0)
-
-
-def test_replicas_together_are_what_they_are_alone(model: Path, state: Path) -> None:
-    atoms = ase.io.read(state / "start.extxyz")
-    engine, _ = il_engines.load_engine(model, state, 1, atoms)
-    rng = np.random.default_rng(4)
-    frames = [(atoms.positions + rng.normal(scale=0.1, size=(16, 3)), atoms.cell.array * s) for s in (1.0, 1.1, 0.97)]
-    together = engine.compute(frames, [0, 1, 2])
-    for slot, (frame, found) in enumerate(zip(frames, together, strict=True)):
-        engine.forget(slot)
-        alone = engine.compute([frame], [slot])[0]
-        assert found.energy == pytest.approx(alone.energy, abs=1e-4)
-        np.testing.assert_allclose(found.forces, alone.forces, atol=1e-4)
-        np.testing.assert_allclose(found.stress, alone.stress, atol=1e-5)
-
-
-def test_a_killed_run_ends_with_the_same_bytes(model: Path, state: Path, tmp_path: Path) -> None:
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    same, repeated = restart.compare("run", tiny.RUN, state, model, tmp_path / "runs", kills=1, seed=1, env=env)
-    assert same
-    assert repeated <= 1
-
-
-def test_two_replicas_run_in_one_task(
-    model: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = [
-        "--id",
-        "a",
-        "--model",
-        str(model),
-        "--state",
-        str(state),
-        str(state),
-        "--settings",
-        "a.json",
-        "b.json",
-    ]
-    short = tiny.RUN | {"npt_ps": 0.02, "nvt_ps": 0.0, "batch": 2}
-    for name, timestep in (("a", 1.0), ("b", 40.0)):  # the second breaks; the first goes on
-        Path(f"{name}.json").write_text(
-            json.dumps(short | {"id": name, "timestep_fs": timestep, "save_every_fs": 5 * timestep})
-        )
-    assert run_md.main([*arguments, "--out", "runs/a", "runs/b"]) == 0
-    records = [json.loads(Path(f"runs/{name}/run.json").read_text()) for name in "ab"]
-    assert records[0]["end"] == "completed"
-    assert records[1]["end"] != "completed"
-    thermo = pl.read_parquet("runs/a/thermo.parquet")
-    trace = thermo.select(pl.mean_horizontal([f"pressure_{c}{c}_bar" for c in "xyz"])).to_series().to_numpy()
-    np.testing.assert_allclose(trace, thermo["pressure_bar"].to_numpy(), rtol=1e-9)
-    assert [record["probe"][0]["engine"] for record in records] == [NAMES[0]] * 2
+    return trained(train_deepmd.main, tiny.DEEPMD, tmp_path_factory)
