@@ -174,7 +174,7 @@ def squared_sums(prediction: Prediction) -> Iterator[dict[str, Any]]:
     frame, reference, model = prediction.frame, prediction.reference, prediction.model
     if model is None:
         return
-    info = {key: frame.info[key] for key in ("group", "recipe", "kind")}
+    info = {key: frame.info[key] for key in ("group", "recipe", "kind", "liquid")}
 
     def row(quantity: str, error: np.ndarray, element: str | None = None, ion: str | None = None) -> dict[str, Any]:
         sums = {"square": float(np.sum(error**2)), "absolute": float(np.sum(np.abs(error))), "n": error.size}
@@ -212,9 +212,9 @@ def errors_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
     )
     rows = []
     for quantity, unit in UNITS.items() if len(sums) else ():
-        scopes = (
-            ("all", "element", "ion", "recipe", "kind") if quantity in FORCE_QUANTITIES else ("all", "recipe", "kind")
-        )
+        scopes = ["all", *(["element", "ion"] if quantity in FORCE_QUANTITIES else []), "recipe", "kind"]
+        if sums["liquid"].n_unique() > 1:
+            scopes.append("liquid")
         for scope in scopes:
             name = pl.lit("all") if scope == "all" else pl.col(scope)
             mine = sums.filter(pl.col("quantity") == quantity).with_columns(name.alias("name"))

@@ -387,6 +387,10 @@ energy is taken off first.</p>
 <p class="see">Force components on the test frames, first seed of each model, thinned for drawing. On the
   line the model equals the label.</p>
 {{ plot(parity, "Predicted against reference forces") }}
+{% if transfer.rows %}<h3>Liquids that were left out</h3>
+<p class="see">Models trained without a liquid, judged on it, beside models trained on it too. A ratio near 1: the model knew it
+  without having seen it. Intervals are those of all seeds together.</p>
+{{ table(transfer, "errors") }}{% endif %}
 {% if calibration[1].rows %}<h3>What the spread between seeds is worth</h3>
 <p class="see">Where models that differ by their seed disagree, their mean should be wrong by as much. Usually it is wrong by
   more, since they share their data: the spread is stretched until its intervals hold the share of errors they promise, each

@@ -2,7 +2,9 @@
 """The tables of report.html, and the page put together from words, figures and tables."""
 
 import json
+from collections.abc import Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
@@ -88,7 +90,7 @@ def table_errors(t: Tables, style: ilf.Style) -> Row:
     known = t["errors"].filter(pl.col("rmse").is_not_null())
     errors = known.filter((pl.col("split") == "test") | (pl.col("split") == "train") & (pl.col("scope") == "all"))
     groups = style.groups(errors)
-    quantities, scopes = list(NAMES), ["all", "element", "ion", "kind", "recipe"]
+    quantities, scopes = list(NAMES), ["all", "liquid", "element", "ion", "kind", "recipe"]
 
     def place(key: Row) -> tuple:
         first = quantities.index(key["quantity"]) if key["quantity"] in quantities else len(quantities)
@@ -122,6 +124,54 @@ NUMBERS = {
     "conformers": ["species", "feature", "quantity", "state"],
     "kinetics": ["quantity", "pair", "state_from", "state_to"],
 }
+
+
+def table_transfer(t: Tables, extra: Row, style: ilf.Style) -> Row:
+    """Return the force errors on liquids that a dataset leaves out, beside those of models trained on them too."""
+    datasets = extra["study"].get("datasets") or {}
+    whole = {
+        frozenset(x for x in entries if x[0] != "-"): name
+        for name, entries in datasets.items()
+        if not has_less(entries)
+    }
+    errors = t["errors"].filter(
+        (pl.col("split") == "test") & (pl.col("quantity") == "force") & (pl.col("scope") == "liquid")
+    )
+    body = []
+    for name, entries in datasets.items():
+        base = whole.get(frozenset(x for x in entries if x[0] != "-"))
+        for liquid in [x[1:] for x in entries if x[0] == "-"]:
+            here = errors.filter(pl.col("name") == liquid)
+            for key, _, part in style.groups(here.filter(pl.col("dataset") == name)):
+                with_it = here.filter(pl.col("model") == key["model"], pl.col("dataset") == (base or ""))
+                cells = [rmse_words(rows) for rows in (part, with_it)]
+                ratio = f"{mean_rmse(part) / mean_rmse(with_it):.2f}" if with_it.height else "–"
+                body.append([ils.label(key["model"], name), liquid, *cells, ratio])
+    return {"head": ["model", "liquid left out", "force error without it", "trained on it too", "ratio"], "rows": body}
+
+
+def has_less(entries: Sequence[str]) -> bool:
+    """Tell whether a dataset leaves a liquid out."""
+    return any(entry.startswith("-") for entry in entries)
+
+
+def rmse_words(rows: pl.DataFrame) -> str:
+    """Return the mean RMSE of some seeds with the range of their 95 % intervals."""
+    if not rows.height:
+        return "no such model"
+    factor, unit = UNITS[rows["unit"][0]]
+    scaled = (
+        rows.select(pl.col("rmse", "rmse_ci95_low", "rmse_ci95_high") * factor).drop_nulls().to_dict(as_series=False)
+    )
+    if not scaled["rmse"]:
+        return f"{number(mean_rmse(rows) * factor)} (no interval) {unit}"
+    low, high = min(scaled["rmse_ci95_low"]), max(scaled["rmse_ci95_high"])
+    return f"{number(mean_rmse(rows) * factor)} [{number(low)}, {number(high)}] {unit}"
+
+
+def mean_rmse(rows: pl.DataFrame) -> float:
+    """Return the mean RMSE of some seeds."""
+    return float(np.mean(rows["rmse"].to_numpy()))
 
 
 def table_uncertainty(t: Tables, style: ilf.Style) -> Row:
@@ -491,6 +541,7 @@ def page(t: Tables, extra: Row) -> str:
         ],
         "parity": figure("parity", ilf.figure_parity(extra, style)),
         "errors": (figure("errors", ilf.figure_errors(t, style)), table_errors(t, style)),
+        "transfer": table_transfer(t, extra, style),
         "calibration": (figure("calibration", ilf.figure_calibration(extra, style)), table_uncertainty(t, style)),
         "scan": figure("scan", ilf.figure_scan(t, style)),
         "sizes": figure("sizes", ilf.figure_sizes(t, style)),

@@ -550,7 +550,8 @@ class Study(Section):
     datasets: dict[Key, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
         {},
         max_length=50,
-        description="named mixtures of kinds to train on, such as {eq: [eq], both: [eq, neq]}",
+        description="named mixtures of kinds to train on, such as {eq: [eq], both: [eq, neq]}; -LIQUID leaves a liquid out, "
+        "to see whether a model knows it without having been trained on it",
     )
     sizes: tuple[Annotated[Count, Field(ge=1, le=1_000_000)], ...] = Field(
         (),

@@ -110,7 +110,7 @@ def asked(extra: Row) -> list[tuple[str, str]]:
         found.append(f"{x['id']} ({ions}) at {listed([f'{t:g}' for t in x['temperatures_K']])}\u00a0K")
     rows = [("Liquids" if len(found) > 1 else "Liquid", "; ".join(found))]
     rows.append(("Models", ", ".join(f"{m['id']} ({m['framework']})" for m in study.get("models", []))))
-    data = [f"{name} ({' + '.join(kinds)})" for name, kinds in (study.get("datasets") or {}).items()]
+    data = [f"{name} ({mixture_words(entries)})" for name, entries in (study.get("datasets") or {}).items()]
     if data:
         seeds = len(study.get("seeds") or [])
         rows.append(("Trained on", f"{', '.join(data)}; {seeds} seed{'s' if seeds > 1 else ''} each"))
@@ -124,6 +124,13 @@ def asked(extra: Row) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def mixture_words(entries: Sequence[str]) -> str:
+    """Say what a dataset is made of, and which liquids it leaves out."""
+    words = " + ".join(entry for entry in entries if not entry.startswith("-"))
+    left_out = ", ".join(entry[1:] for entry in entries if entry.startswith("-"))
+    return f"{words} without {left_out}" if left_out else words
 
 
 def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:

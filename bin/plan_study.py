@@ -18,7 +18,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -483,19 +483,31 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
                 f"{length:g}, save_every_ps {every:g}, less a tenth for test_scan",
             )
     made = made_groups(draft) if sampling else None
-    for name, kinds in (draft.get("datasets") or {}).items():
-        for place, kind in enumerate(kinds):
-            if kind not in KINDS:
-                problems.add(("datasets", name, place), f"unknown kind {kind!r}; known: {', '.join(KINDS)}")
-            elif made is not None and not made.get(kind) and not own:
-                what = {"eq": "sampling.eq", "neq": "a recipe in sampling.neq"}[kind]
+    liquids = [liquid.get("id") for liquid in draft.liquids.values()]
+    for name, entries in (draft.get("datasets") or {}).items():
+        kinds, without = kinds_of(entries)
+        for place, entry in enumerate(entries):
+            if entry.startswith("-"):
+                if entry[1:] not in liquids:
+                    known = ", ".join(f"-{liquid}" for liquid in liquids if liquid)
+                    problems.add(
+                        ("datasets", name, place), f"{entry!r} leaves out no liquid of the study; known: {known}"
+                    )
+            elif entry not in KINDS:
+                problems.add(("datasets", name, place), f"unknown kind {entry!r}; known: {', '.join(KINDS)}")
+            elif made is not None and not made.get(entry) and not own:
+                what = {"eq": "sampling.eq", "neq": "a recipe in sampling.neq"}[entry]
                 problems.add(
                     ("datasets", name, place),
-                    f"no {kind} frames are sampled: give {what}, or leave {kind!r} out",
+                    f"no {entry} frames are sampled: give {what}, or leave {entry!r} out",
                 )
-        for kind in repeated(list(kinds)):
-            problems.add(("datasets", name), f"{kind!r} is given twice")
-        groups = sum((made or {}).get(kind, 0) for kind in set(kinds))
+        for entry in repeated(list(entries)):
+            problems.add(("datasets", name), f"{entry!r} is given twice")
+        if not kinds:
+            problems.add(("datasets", name), f"no kind of frames is given: give {' or '.join(KINDS)}, or both")
+        if without and without >= set(liquids):
+            problems.add(("datasets", name), "every liquid is left out: leave one in")
+        groups = sum((made or {}).get(kind, 0) for kind in kinds)
         if made is not None and 0 < groups < 3:
             text = f"{groups} groups of frames: training, validation and test need one each; sample more frames"
             problems.add(("datasets", name), text)
@@ -506,6 +518,11 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
             ("split",),
             f"valid {valid:g} and test {test:g} leave too little to train on: at most 0.8 together",
         )
+
+
+def kinds_of(entries: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return the kinds of frames of a dataset and the liquids that it leaves out, from entries such as eq and -li10."""
+    return {x for x in entries if not x.startswith("-")}, {x[1:] for x in entries if x.startswith("-")}
 
 
 def check_sizes(draft: Draft, problems: Problems, kept: float) -> None:
@@ -520,15 +537,17 @@ def check_sizes(draft: Draft, problems: Problems, kept: float) -> None:
                 problems.add(("datasets", name), "ends like a size, which sizes adds to names: give another name")
     if not sampling:
         return
-    temperatures = sum(len(liquid.get("temperatures_K") or "?") for liquid in draft.liquids.values())
     recipes = [getattr(sampling.neq, name) for name in NEQ_RECIPES]
-    frames = {
-        "eq": sampling.eq.frames * temperatures if sampling.eq else 0,
-        "neq": sum(recipe.frames for recipe in recipes if recipe) * len(draft.liquids),
-    }
+    neq = sum(recipe.frames for recipe in recipes if recipe)
     for place, size in enumerate(sizes):
-        for name, kinds in datasets.items():
-            most = int(kept * sum(frames.get(kind, 0) for kind in set(kinds)))
+        for name, entries in datasets.items():
+            kinds, without = kinds_of(entries)
+            most = 0
+            for liquid in draft.liquids.values():
+                if liquid.get("id") not in without:
+                    eq = sampling.eq.frames * len(liquid.get("temperatures_K") or "?") if sampling.eq else 0
+                    most += eq * ("eq" in kinds) + neq * ("neq" in kinds)
+            most = int(kept * most)
             if size >= most:
                 problems.add(("sizes", place), f"{size} frames of {name}: it has about {most} to train on")
 
@@ -654,8 +673,9 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
     trainings: list[float] = []
     for model in models:
         for _, name, size in mixtures(study, model) if is_trained(model) else ():
-            kinds = set(study.datasets[name])
-            frames = own or sum(getattr(count, kind) for count in counts.values() for kind in kinds)
+            kinds, without = kinds_of(study.datasets[name])
+            taken = [count for index, count in counts.items() if study.liquids[index].id not in without]
+            frames = own or sum(getattr(count, kind) for count in taken for kind in kinds)
             cost = il_estimate.training_core_s(model, size or kept * frames, mean_atoms)
             trainings += [cost] * len(study.seeds)
     runs = int(states * sum(times(study, model) for model in models))

@@ -204,6 +204,11 @@ def table_row(frame: Atoms, dataset: str | None, split: str) -> dict[str, Any]:
     return {key: frame.info[key] for key in names} | {"dataset": dataset, "split": split, "n_atoms": len(frame)}
 
 
+def belongs(frame: Atoms, entries: list[str]) -> bool:
+    """Tell whether a frame is of a dataset: of one of its kinds, and not of a liquid that it leaves out (-LIQUID)."""
+    return frame.info["kind"] in entries and f"-{frame.info['liquid']}" not in entries
+
+
 def cut(frames: list[Atoms], size: int, name: str) -> list[Atoms]:
     """Return the `size` frames that differ most, in the order they had; a smaller cut is part of every larger one."""
     groups = [frame.info["group"] for frame in frames]
@@ -238,8 +243,8 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
     groups = groups_of(frames)
     split = split_groups(groups, settings["split"]["valid"], settings["split"]["test"], settings["split"]["seed"])
 
-    def chosen(name: str, kinds: list[str] | None = None) -> list[Atoms]:
-        found = [f for f in frames if split[f.info["group"]] == name and (kinds is None or f.info["kind"] in kinds)]
+    def chosen(name: str, entries: list[str] | None = None) -> list[Atoms]:
+        found = [f for f in frames if split[f.info["group"]] == name and (entries is None or belongs(f, entries))]
         return sorted(found, key=lambda f: (f.info["liquid"], f.info["recipe"], f.info["group"], f.info["frame_id"]))
 
     test = chosen("test")

@@ -16,8 +16,10 @@ import pytest
 import compare_models
 import il_figures
 import il_picture
+import il_report
 import il_summary as ils
 import il_trajectory
+import il_words
 from il_topology import Topology
 
 T = 430.0
@@ -566,6 +568,23 @@ def test_the_spread_between_seeds_is_stretched_to_the_error(result: Path) -> Non
     assert (most["scale"] > 1.5).all()
     assert most["coverage"].is_between(0.6, 0.76).all()
     assert "What the spread between seeds is worth" in (result / "report.html").read_text()
+
+
+def test_a_liquid_left_out_stands_beside_one_trained_on() -> None:
+    study = {"models": [{"id": "m"}], "datasets": {"all": ["eq"], "less": ["eq", "-li10"], "neq": ["neq", "-li10"]}}
+    base = {"model": "m", "split": "test", "quantity": "force", "scope": "liquid", "name": "li10", "unit": "eV/A"}
+    rows = [
+        base | {"dataset": d, "seed": s, "rmse": e, "rmse_ci95_low": e - 0.01, "rmse_ci95_high": e + 0.01}
+        for d, s, e in (("all", 1, 0.1), ("all", 2, 0.12), ("less", 1, 0.2), ("less", 2, 0.24), ("neq", 1, 0.3))
+    ]
+    t = {"errors": pl.DataFrame(rows), "summary": pl.DataFrame(schema=ils.SUMMARY)}
+    t["survival"] = t["summary"]
+    table = il_report.table_transfer(t, {"study": study}, il_figures.Style(t, {"study": study}))
+    assert table["rows"] == [
+        ["m-less", "li10", "220 [190, 250] meV/Å", "110 [90.0, 130] meV/Å", "2.00"],
+        ["m-neq", "li10", "300 [290, 310] meV/Å", "no such model", "–"],
+    ]
+    assert il_words.mixture_words(study["datasets"]["less"]) == "eq without li10"
 
 
 def test_sizes_differ_in_one_thing_and_are_drawn_over_frames(result: Path) -> None:

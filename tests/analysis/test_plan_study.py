@@ -218,6 +218,10 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
     ("more_frames_than_saved", sampling(eq={"frames": 500}), [
         "sampling.eq.frames: 500 frames, but the equilibration has 360 to give: production_ps 200, save_every_ps 0.5, less a "
         "tenth for test_scan"]),
+    ("a_dataset_of_nothing", study(datasets={"none": ["-pyr14bf4"], "odd": ["eq", "-pyr13bf4"]}), [
+        "datasets.none: no kind of frames is given: give eq or neq, or both",
+        "datasets.none: every liquid is left out: leave one in",
+        "datasets.odd[1]: '-pyr13bf4' leaves out no liquid of the study; known: -pyr14bf4"]),
     ("sizes_that_cannot_be", study(sizes=[8, 8, 500]), [
         "sizes: 8 is given twice", "sizes[2]: 500 frames of eq: it has about 16 to train on",
         "sizes[2]: 500 frames of both: it has about 28 to train on"]),

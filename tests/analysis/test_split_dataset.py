@@ -145,6 +145,23 @@ def test_a_dataset_cut_to_a_size_is_part_of_the_larger_one(tmp_path: Path) -> No
     assert split_dataset.main([*arguments, "--out", str(tmp_path / "none")]) == 2
 
 
+def test_a_liquid_left_out_is_tested_and_not_trained_on(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    frames = [
+        frame(rng, f"{liquid}-{i}", liquid=liquid) for liquid in ("salt", "other") for i in range(8) for _ in range(3)
+    ]
+    arguments = write(tmp_path / "in", frames)
+    settings = json.loads(Path(arguments[1]).read_text())
+    settings["datasets"] = {"eq": ["eq"], "less": ["eq", "-other"]}
+    Path(arguments[1]).write_text(json.dumps(settings))
+    split(arguments, tmp_path / "out")
+    table = pl.read_parquet(tmp_path / "out" / "dataset.parquet")
+    liquids = {name: set(part["liquid"]) for (name,), part in table.group_by("dataset")}
+    assert liquids == {None: {"salt", "other"}, "eq": {"salt", "other"}, "less": {"salt"}}
+    whole = table.filter(pl.col("dataset") == "eq", pl.col("liquid") == "salt").drop("dataset").sort("frame_id")
+    assert whole.equals(table.filter(pl.col("dataset") == "less").drop("dataset").sort("frame_id"))
+
+
 def test_scan_is_always_tested_and_never_trained(tmp_path: Path) -> None:
     frames = dataset(MANY)
     rng = np.random.default_rng(9)
