@@ -13,6 +13,7 @@ include { IMPORT_LABELS  } from './modules/import_labels.nf'
 include { SPLIT_DATASET  } from './modules/split_dataset.nf'
 include { TRAIN_MACE     } from './modules/train_mace.nf'
 include { TRAIN_DEEPMD   } from './modules/train_deepmd.nf'
+include { IMPORT_MODEL   } from './modules/import_model.nf'
 include { EVALUATE_MODEL } from './modules/evaluate_model.nf'
 include { RUN_MD         } from './modules/run_md.nf'
 include { MEASURE_LIQUID } from './modules/measure_liquid.nf'
@@ -31,7 +32,7 @@ workflow {
     PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir).toUriString())
     PLAN_STUDY.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
     files = PLAN_STUDY.out.files.splitCsv(header: true)
-    files.filter { row -> !(row.role in ['force_field', 'labels']) }.subscribe { row -> error("${row.id}: ${row.path}: own ${row.role} cannot be used yet") }
+    files.filter { row -> !(row.role in ['force_field', 'labels', 'own_model']) }.subscribe { row -> error("${row.id}: ${row.path}: own ${row.role} cannot be used yet") }
 
     // The liquids: [box key, folder] and, melted, [state key, folder], such as [pyr14bf4-430K-r1, ...]
     force_fields = files.filter { row -> row.role == 'force_field' }.map { row -> tuple(row.id, file(row.path)) }
@@ -77,15 +78,22 @@ workflow {
         }
     TRAIN_MACE(training.mace.map { key, folder, _framework, settings -> tuple(key, settings, folder) })
     TRAIN_DEEPMD(training.deepmd.map { key, folder, _framework, settings -> tuple(key, settings, folder) })
-    models = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, keyed(PLAN_STUDY.out.cards))
+    // ... or the user's own: weights, or a calculator class in an environment of its own
+    engines = model_rows.map { row -> tuple(row.key, workflow.containerEngine ? row.image : row.environment) }
+    weights = files.filter { row -> row.role == 'own_model' }.map { row -> tuple(row.id, file(row.path)) }
+    own_models = engines.join(keyed(PLAN_STUDY.out.imports)).join(weights, remainder: true)
+        .filter { !only_estimate }.map { key, engine, settings, path -> tuple(key, engine, settings, path ?: []) }
+    IMPORT_MODEL(own_models)
+    IMPORT_MODEL.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
+    models = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, IMPORT_MODEL.out.model, keyed(PLAN_STUDY.out.cards))
 
     // What they are worth: errors on the test frames, molecular dynamics, and what is measured on it
-    engines = model_rows.map { row -> tuple(row.key, row.framework in ['mace', 'deepmd'] ? row.framework : 'analysis') }.join(models)
+    loaded = engines.join(models)
     one_state_a_liquid = liquids.map { _liquid, folders -> folders[0] }
-    EVALUATE_MODEL(engines, SPLIT_DATASET.out.test, gather(one_state_a_liquid))
+    EVALUATE_MODEL(loaded, SPLIT_DATASET.out.test, gather(one_state_a_liquid))
     // Runs come one by one, or as many replicas at once as the study's md.batch says.
     runs = PLAN_STUDY.out.run_rows.splitCsv(header: true).map { row -> tuple(row.model_key, row.state, row.key, groupKey(row.batch, row.batch_size as Integer)) }
-        .combine(engines, by: 0).map { _model_key, state, key, batch, engine, model -> tuple(state, key, batch, engine, model) }
+        .combine(loaded, by: 0).map { _model_key, state, key, batch, engine, model -> tuple(state, key, batch, engine, model) }
         .combine(EQUILIBRATE.out.state, by: 0).map { _state, key, batch, engine, model, state -> tuple(key, batch, engine, state, model) }
         .join(keyed(PLAN_STUDY.out.runs)).map { key, batch, engine, state, model, settings -> tuple(batch, engine, model, [key: key, settings: settings, state: state]) }
         .groupTuple().map { _batch, engine, model, members -> together(engine[0], model[0], members.sort { run -> run.key }) }

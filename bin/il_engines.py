@@ -386,6 +386,24 @@ class DeepmdEngine:
         return results
 
 
+class DispersedEngine:
+    """An engine with the dispersion added that the model lacks, frame by frame, by ASE's calculator of it."""
+
+    def __init__(self, engine: Engine, dispersion: Calculator, atoms: Atoms) -> None:
+        self.engine, self.added = engine, PlainEngine(dispersion, atoms)
+        self.name, self.device = engine.name, engine.device
+
+    def forget(self, slot: int) -> None:
+        """Forget the neighbour list of a slot."""
+        self.engine.forget(slot)
+        self.added.forget(slot)
+
+    def compute(self, frames: Sequence[Frame], slots: Sequence[int]) -> list[Result]:
+        """Compute frames of the engine's atoms."""
+        parts = zip(self.engine.compute(frames, slots), self.added.compute(frames, slots), strict=True)
+        return [Result(a.energy + b.energy, a.forces + b.forces, a.stress + b.stress) for a, b in parts]
+
+
 # --- One calculator for all, and the choice ------------------------------------------------------------
 
 
@@ -601,10 +619,12 @@ def load_engine(
 
     torch.set_flush_denormal(True)
     weights = il_models.weights_file(model, card)
+    dtype = "float64" if framework == "mace" else None
+    calculator: Any = il_models.bare_calculator(model, card, state, threads, hydrostatic=False, dtype=dtype)
     if framework == "mace":
-        calculator: Any = il_models.load_calculator(model, state, threads, dtype="float64")
         makers = mace_engines(calculator, weights, atoms)
     else:
-        calculator = il_models.load_calculator(model, state, threads)
         makers = {"direct": lambda: DeepmdEngine(calculator, weights, atoms)}
-    return choose(makers, PlainEngine(calculator, atoms), atoms, wanted)
+    engine, probe = choose(makers, PlainEngine(calculator, atoms), atoms, wanted)
+    dispersion = il_models.added_dispersion(card["settings"].get("dispersion"))
+    return (engine if dispersion is None else DispersedEngine(engine, dispersion, atoms)), probe

@@ -77,6 +77,8 @@ def md_core_s(model: dict[str, Any], atoms: int, steps: float) -> float:
         return steps * LABELS[model["method"]].core_s(atoms)
     if framework == "classical":
         return CLASSICAL_NPT_EVALUATIONS * openmm_core_s(atoms, steps)
+    if framework == "ase":  # nothing is known of it: as slow as a foundation model of MACE
+        model = {"channels": 128, "max_L": 1, "r_max_A": 6.0, "interactions": 2, "dtype": "float32"}
     speed = DEEPMD_ATOM_STEPS_S if framework == "deepmd" else MACE_ATOM_STEPS_S / mace_size(model)
     return CORES * steps * atoms / speed
 

@@ -7,14 +7,16 @@ sha256 of the card before they are opened, because both frameworks read files th
 
 import hashlib
 import importlib.util
+import inspect
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 
 from il_task import UserError
 
@@ -22,6 +24,9 @@ KJ_MOL = units.kJ / units.mol
 # Half-width of the central difference in OpenMM's energy: small enough that the third-order term is
 # below 0.1 bar, large enough that single-precision energies do not matter.
 STRAIN = 2e-4
+# D3's pairs are switched off over this length (A), and counted for coordination numbers up to this (A).
+SWITCH_A = 2.0
+COORDINATION_A = 21.2
 
 
 def read_card(model: Path) -> dict[str, Any]:
@@ -32,9 +37,15 @@ def read_card(model: Path) -> dict[str, Any]:
         raise UserError(f"model {model.name}: model.json cannot be read ({error})") from error
 
 
+def sha256_of(path: Path) -> str:
+    """Return the sha256 (hex) of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def wrong_content(path: Path, sha256: str) -> str | None:
     """Return what is wrong with a file that should have a sha256, or None. To be asked before anything opens the file."""
-    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no such file"
+    found = sha256_of(path) if path.is_file() else "no such file"
     return None if found == sha256 else f"sha256 is {found}"
 
 
@@ -132,6 +143,103 @@ class ClassicalCalculator(Calculator):
             self.results["stress"] = np.array([self._strain_derivative(d) for d in directions]) / volume
 
 
+def added_dispersion(settings: dict[str, Any] | None) -> Calculator | None:
+    """Return the calculator of the two-body D3(BJ) that a card's settings add to a model (Grimme et al., J. Comput. Chem.
+    32, 1456, 2011; simple-dftd3), None where they add none.
+    """
+    if not settings:
+        return None
+    from dftd3.ase import DFTD3
+
+    cutoff = settings["cutoff_A"]
+    # dftd3 takes lengths in angstrom here
+    radii = {"disp2": cutoff, "disp3": cutoff, "cn": COORDINATION_A, "width2": SWITCH_A}
+    parameters = {"method": settings["functional"].lower(), "atm": False}
+    return DFTD3(damping="d3bj", params_tweaks=parameters, realspace_cutoff=radii)
+
+
+class DispersedCalculator(Calculator):
+    """A model with the dispersion added that it lacks."""
+
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  (ASE's interface)
+
+    def __init__(self, model: Calculator, dispersion: Calculator) -> None:
+        super().__init__()
+        self.parts, self.device = (model, dispersion), device_name(model)
+
+    def reset(self) -> None:
+        """Forget what was computed."""
+        super().reset()
+        for part in self.parts:
+            part.reset()
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute the sums of energy (eV), forces (eV/A) and, in a periodic box, stress (eV/A^3, Voigt)."""
+        super().calculate(atoms, properties, system_changes)
+        names = ("energy", "forces", "stress") if self.atoms.pbc.all() else ("energy", "forces")
+        for name in names:
+            self.results[name] = sum(part.get_property(name, self.atoms) for part in self.parts)
+
+
+def with_dispersion(calculator: Calculator, settings: dict[str, Any] | None) -> Calculator:
+    """Return the calculator with the dispersion of a card's settings added, or as it is where they add none."""
+    dispersion = added_dispersion(settings)
+    return calculator if dispersion is None else DispersedCalculator(calculator, dispersion)
+
+
+def named_class(name: str) -> Callable[..., Any]:
+    """Return the ASE calculator class, or the class method that makes one, of a dotted name.
+
+    Raises `UserError` for a name that cannot be imported, and for anything that is no calculator: a study names what
+    computes forces, not what to run.
+    """
+    words = name.split(".")
+    for cut in range(len(words) - 1, 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(words[:cut]))
+        except ModuleNotFoundError as error:
+            if error.name and ".".join(words[:cut]).startswith(error.name):
+                continue
+            raise UserError(f"calculator: {name} cannot be imported here: {error}") from error
+        except Exception as error:  # a library may fail in any way when it is imported
+            raise UserError(f"calculator: {name} cannot be imported here: {type(error).__name__}: {error}") from error
+        break
+    else:
+        raise UserError(
+            f"calculator: {name} cannot be imported here: there is no module {words[0]} in this environment"
+        )
+    owner = None
+    for word in words[cut:]:
+        owner, found = found, getattr(found, word, None)
+        if found is None:
+            raise UserError(f"calculator: {name} cannot be imported here: {'.'.join(words[:cut])} has no {word}")
+    made_by = owner if inspect.ismethod(found) else found
+    if not (inspect.isclass(made_by) and issubclass(made_by, BaseCalculator)):
+        raise UserError(
+            f"calculator: {name} is no ASE calculator: give a subclass of ase.calculators.calculator.Calculator"
+        )
+    return found
+
+
+def own_calculator(model: Path, card: dict[str, Any]) -> Calculator:
+    """Return the calculator of a class that the user named, made with the arguments of the card."""
+    settings = card["settings"]
+    arguments = dict(settings["arguments"])
+    if card["files"]:
+        arguments[settings["weights_argument"]] = str(weights_file(model, card).absolute())
+    make = named_class(settings["calculator"])
+    try:
+        return make(**arguments)
+    except Exception as error:  # a class of a user's own may fail in any way
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"calculator: {settings['calculator']} cannot be made: {text[:300]}") from error
+
+
 def load_calculator(
     model: Path, state: Path | None = None, threads: int = 1, hydrostatic: bool = False, dtype: str | None = None
 ) -> Calculator:
@@ -143,6 +251,14 @@ def load_calculator(
     Raises `UserError` for wrong weights, a framework that is not known, or a missing state.
     """
     card = read_card(model)
+    calculator = bare_calculator(model, card, state, threads, hydrostatic, dtype)
+    return with_dispersion(calculator, (card.get("settings") or {}).get("dispersion"))
+
+
+def bare_calculator(
+    model: Path, card: dict[str, Any], state: Path | None, threads: int, hydrostatic: bool, dtype: str | None
+) -> Calculator:
+    """Return the calculator of a model without what is added to it; see `load_calculator`."""
     framework = card["framework"]
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     if framework == "classical":
@@ -174,7 +290,9 @@ def load_calculator(
 
         torch.set_num_threads(threads)
         return DP(model=str(weights))
-    raise UserError(f"model {model.name}: framework: {framework!r} is not one of classical, deepmd, mace, xtb")
+    if framework == "ase":
+        return own_calculator(model, card)
+    raise UserError(f"model {model.name}: framework: {framework!r} is not one of ase, classical, deepmd, mace, xtb")
 
 
 def device() -> str:

@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    JsonValue,
     Tag,
     TypeAdapter,
     ValidationError,
@@ -29,7 +30,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from il_task import UserError
-from il_theory import DEFAULTS, MAX_FRAME_S, POTENTIALS, QUALITIES, THEORIES, complete
+from il_theory import DEFAULTS, FITTED, MAX_FRAME_S, POTENTIALS, QUALITIES, THEORIES, complete
 
 # --- The vocabulary ------------------------------------------------------------------------------------
 
@@ -413,7 +414,33 @@ class AnyModel(Section):
     id: Key = Field(description="name of the model in every table: small letters, digits, _ and .")
 
 
-class LearnedModel(AnyModel):
+D3BJ_FUNCTIONALS = FITTED["D3(BJ)"]
+
+
+class AddedDispersion(Section):
+    """D3(BJ), two-body, by simple-dftd3: for a model that imitates a functional without dispersion."""
+
+    functional: Literal[D3BJ_FUNCTIONALS] = Field(  # type: ignore[valid-type]
+        description="functional that the model imitates: its D3(BJ) parameters are used"
+    )
+    cutoff_A: Real = number(
+        16.0, 8, 40, "radius of the pairs (A); they are switched off smoothly over the last 2 A, so that energy is kept"
+    )
+
+
+class OwnModel(AnyModel):
+    """What a model that comes from elsewhere may say of itself."""
+
+    theory: Text | None = Field(
+        default=None,
+        description="level of theory that the weights imitate, such as PBE: compared with that of the labels",
+    )
+    dispersion: AddedDispersion | None = Field(
+        default=None, description="D3(BJ) added to a zero-shot model without dispersion, such as {functional: PBE}"
+    )
+
+
+class LearnedModel(OwnModel):
     """A model that is trained here, or comes as weights."""
 
     datasets: tuple[Key, ...] | None = Field(
@@ -424,6 +451,10 @@ class LearnedModel(AnyModel):
     weights: Path_ | None = Field(default=None, description="file of weights to start from or to use as they are")
     sha256: Sha256 | None = Field(default=None, description="sha256 of the weights: checked before they are opened")
     licence: Text | None = Field(default=None, description="licence of the weights, such as MIT")
+    head: Text | None = Field(default=None, description="head (branch) of weights that have several")
+    theory_change: bool = Field(
+        False, description="fine-tune on labels of another level of theory than the weights imitate, knowing it"
+    )
 
 
 class MaceModel(LearnedModel):
@@ -492,7 +523,42 @@ class XtbModel(AnyModel):
     accuracy: Real = number(0.1, 1e-4, 10, "tblite's accuracy factor: smaller is tighter")
 
 
-Model = Annotated[MaceModel | DeepmdModel | ClassicalModel | XtbModel, Field(discriminator="framework")]
+IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
+FOLDER = r"^[A-Za-z0-9._/+-]+$"
+CLASS = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
+PLAIN_DATA = "true, false, numbers, texts, and lists and sections of them"
+
+
+class AseModel(OwnModel):
+    """Any ASE calculator, in an environment of your own; it is first imported by its own task, not by the plan."""
+
+    framework: Literal["ase"] = Field(description="ase: a calculator class of any Python library")
+    calculator: Annotated[str, Field(pattern=CLASS, max_length=200)] = Field(
+        description="dotted name of a subclass of ASE's Calculator, such as tblite.ase.TBLite, or of a class method that "
+        "makes one"
+    )
+    arguments: dict[str, JsonValue] = Field(
+        {}, max_length=50, description=f"arguments of the calculator, by name: {PLAIN_DATA}"
+    )
+    weights: Path_ | None = Field(default=None, description="file of weights that the calculator loads")
+    weights_argument: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$", max_length=100)] | None = Field(
+        default=None, description="name of the argument that takes the path of the weights"
+    )
+    sha256: Sha256 | None = Field(default=None, description="sha256 of the weights: checked before they are opened")
+    licence: Text | None = Field(default=None, description="licence of the model, such as MIT")
+    image: Annotated[str, Field(pattern=IMAGE, max_length=300)] | None = Field(
+        default=None,
+        description="container image with the library, Python 3.11 or newer, ase, numpy, polars and mdtraj; left out, that "
+        "of the analysis",
+    )
+    environment: Annotated[str, Field(pattern=FOLDER, max_length=300)] | None = Field(
+        default=None,
+        description="where no containers run: folder of a Python environment with the same, or analysis, dft, mace or "
+        "deepmd; left out, analysis",
+    )
+
+
+Model = Annotated[MaceModel | DeepmdModel | ClassicalModel | XtbModel | AseModel, Field(discriminator="framework")]
 
 
 # --- The study -----------------------------------------------------------------------------------------
@@ -502,8 +568,8 @@ class Md(Section):
     """The molecular dynamics that every model runs alike."""
 
     timestep_fs: Real = number(0.5, 0.05, 4, "time step (fs)")
-    npt_ps: Real = number(..., 0.001, 1e6, "length of the run at constant pressure, for the density (ps)")
-    nvt_ps: Real = number(..., 0, 1e6, "length of the run at constant volume, for diffusion and structure (ps)")
+    npt_ps: Real = number(100.0, 0.001, 1e6, "length of the run at constant pressure, for the density (ps)")
+    nvt_ps: Real = number(1000.0, 0, 1e6, "length of the run at constant volume, for diffusion and structure (ps)")
     replicas: Count = count(1, 1, 100, "independent boxes of each liquid and temperature")
     thermostat_fs: Real = number(100.0, 1, 1e5, "time constant of the thermostat (fs)")
     barostat_fs: Real = number(500.0, 10, 1e6, "time constant of the barostat (fs)")
@@ -515,7 +581,7 @@ class Md(Section):
         "most that a run's trajectories may take (MB): frames are saved less often where they would take more",
     )
     engine: Literal["auto", "plain", "direct", "fused", "cueq", "symmetrix", "openmm"] = Field(
-        "auto",
+        default="auto",
         description="what computes a learned model's forces: auto tries what is there for a few steps and takes the fastest "
         "whose forces are those of the plain calculator. A name holds for the models whose framework has it. openmm: a "
         "classical model is run by OpenMM with its own integrators, for large boxes (time step above 1 fs: bonds to "
@@ -536,7 +602,7 @@ class Study(Section):
     """A study for Ionmelt: liquids, labels, models and the molecular dynamics that compares them."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)] = Field(
-        description="name of the study: small letters, digits, _, . and -"
+        "study", description="name of the study: small letters, digits, _, . and -"
     )
     description: str | None = Field(default=None, max_length=2000, description="what the study is for, in a sentence")
     liquids: tuple[Liquid, ...] = Field(min_length=1, max_length=200, description="liquids to study")
@@ -561,13 +627,18 @@ class Study(Section):
     )
     split: Split = Field(default_factory=Split, description="division into training, validation and test")
     models: tuple[Model, ...] = Field(min_length=1, max_length=100, description="models to compare")
+    heldout_frames: Path_ | None = Field(
+        default=None,
+        description="labelled frames of other chemistry (extxyz with REF_energy, REF_forces, REF_stress), at the level of "
+        "the weights: tells what a fine-tuned model has lost",
+    )
     seeds: tuple[Annotated[Count, Field(ge=0, le=2**31 - 1)], ...] = Field(
         (1,),
         min_length=1,
         max_length=100,
         description="every learned model is trained once for each of these seeds",
     )
-    md: Md = Field(description="molecular dynamics of every model")
+    md: Md = Field(default_factory=Md, description="molecular dynamics of every model")
     references: tuple[Path_, ...] = Field(
         ("assets/references/ilthermo.csv",),
         max_length=50,
@@ -591,6 +662,7 @@ MODELS: dict[str, type[AnyModel]] = {
     "deepmd": DeepmdModel,
     "classical": ClassicalModel,
     "xtb": XtbModel,
+    "ase": AseModel,
 }
 LABELS: dict[str, type[Section]] = {
     "xtb": XtbLabels,
@@ -600,6 +672,12 @@ LABELS: dict[str, type[Section]] = {
 }
 TAGS = {"smiles", "count", "auto", "number", "path", "paths", *MODELS, *LABELS}
 
+PATTERNS = {
+    SHA256: "64 hexadecimal digits",
+    IMAGE: "the name of an image, such as ghcr.io/someone/model:1",
+    FOLDER: "a folder without spaces or other signs than . _ / + -",
+    CLASS: "a dotted name, such as tblite.ase.TBLite",
+}
 # What a number out of bounds most likely is, from the end of the field's name.
 HINTS: dict[tuple[str, str], Callable[[float], str]] = {
     ("below", "temperatures_K"): lambda v: f"is it {v:g} degC? give kelvin, {v + 273.15:g}",
@@ -799,7 +877,7 @@ def explain(error: Any, cls: type[Section], name: Any) -> str:
     if kind == "union_tag_not_found":
         return "engine is missing: give xtb, cp2k or pyscf; or frames, the path of your own labels"
     if kind == "string_pattern_mismatch":
-        what = {SHA256: "64 hexadecimal digits"}.get(context["pattern"])
+        what = PATTERNS.get(context["pattern"])
         return f"{shown}: give {what or 'small letters, digits, _ and ., beginning with a letter or digit'}"
     if kind == "string_type":
         return f"{shown} is not a text"

@@ -8,6 +8,7 @@ what is hashed, run and reported is always the settings themselves: a level spel
 D3 and D3(BJ) are the two-body terms alone, as their parameters were fitted; D4 has its three-body term.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,3 +151,43 @@ def fits(functional: str, engine: str) -> list[str]:
     """Return the dispersion corrections that were fitted for a functional and that an engine has."""
     had = [name for name, functionals in FITTED.items() if functional in functionals]
     return [name for name in had if name != "D4" or engine not in NO_D4] or ["none"]
+
+
+# --- Levels of models that come from elsewhere -----------------------------------------------------------
+
+# What names a dispersion correction, or a functional that has one in it.
+HAS_DISPERSION = re.compile(r"d[234]\b|d3\(|mbd|\bts\b|vdw|vv10|wb97m-v|-v\b|xdm", re.IGNORECASE)
+
+
+def level_of(labels: Any) -> str | None:
+    """Return the level of theory of a labels section in words, None where it has none."""
+    functional, method = getattr(labels, "functional", None), getattr(labels, "method", None)
+    if functional is not None:
+        return name_of(functional, labels.dispersion)
+    return method or getattr(labels, "theory", None)
+
+
+def level_with(theory: str, functional: str | None) -> str:
+    """Return the level of a model to which D3(BJ) of a functional (None: nothing) is added."""
+    return theory if functional is None else f"{theory}-D3(BJ)"
+
+
+def same_level(a: str, b: str) -> bool:
+    """Tell whether two texts name one functional and dispersion correction; basis and program, after / or a comma, do not count."""
+    return plain_name(a) == plain_name(b)
+
+
+def plain_name(theory: str) -> str:
+    """Return what tells levels of theory apart: letters and digits before any basis set or program, in small letters."""
+    name = re.split(r"[/,;]| by | with ", theory.casefold())[0]
+    return re.sub(r"[^a-z0-9+]", "", name)
+
+
+def dispersion_problem(theory: str, functional: str) -> str | None:
+    """Return what is wrong with adding the D3(BJ) of a functional to a model of a level of theory, or None."""
+    if HAS_DISPERSION.search(theory):
+        return f"{theory!r} has a dispersion correction already: it would count twice; leave this out"
+    named = [known for known in POTENTIALS if plain_name(known) == plain_name(theory)]
+    if named and named[0] != functional:
+        return f"the model imitates {theory!r}, these are the parameters of {functional}: give functional: {named[0]}"
+    return None

@@ -49,6 +49,10 @@ SAVED_FRAMES_LEAST = 10
 LABEL_TASK_S = 1800.0  # what a task should last
 LABEL_TASKS_LEAST, LABEL_TASKS_MAX = 8, 200  # of a liquid, where its frames are cheap; of a study
 CHAIN_LEAST = 10  # frames
+# What the import of a model needs to know of it.
+IMPORTED = (
+    "sha256", "licence", "theory", "dispersion", "head", "dtype", "calculator", "arguments", "weights_argument",
+)  # fmt: skip
 RESERVED = ("reference",)  # a verdict's other side
 OTHER_LIQUID = "other"  # the name that import_labels.py gives to frames of no liquid of the study
 
@@ -132,6 +136,7 @@ class Box:
     charge: int
     untyped: list[str]
     edge_A: float | None
+    elements: frozenset[str]
 
     @property
     def pairs(self) -> float:
@@ -185,6 +190,7 @@ def describe_box(
         charge=sum(ion["charge"] * ion["count"] for ion in resolved),
         untyped=[ion["name"] for ion in resolved if ion["types"] is None],
         edge_A=(mass * 1e30 / kg / density) ** (1 / 3) if density else None,
+        elements=frozenset(symbol for ion in resolved for symbol in ion["elements"]),
     )
 
 
@@ -285,6 +291,11 @@ def is_trained(model: Mapping[str, Any]) -> bool:
     return model["framework"] in ("mace", "deepmd") and model.get("mode") != "zero-shot"
 
 
+def is_imported(model: Mapping[str, Any]) -> bool:
+    """Tell whether a model comes from elsewhere and is used as it is."""
+    return model["framework"] == "ase" or model.get("mode") == "zero-shot"
+
+
 def cutoff_of(model: Mapping[str, Any]) -> tuple[str, float] | None:
     """Return the field and radius (A) of a model's cut-off; None where the weights bring their own."""
     if model.get("mode"):
@@ -295,25 +306,33 @@ def cutoff_of(model: Mapping[str, Any]) -> tuple[str, float] | None:
     return None
 
 
+WEIGHTS_NEED = {
+    "sha256": "of the weights: they are checked before they are opened",
+    "licence": "of the weights, such as MIT",
+    "theory": "that the weights imitate, such as PBE: it is compared with that of the labels",
+}
+
+
 def check_weights(index: int, model: Mapping[str, Any], places: Places, problems: Problems) -> None:
     """Judge what a model says about the weights that it starts from."""
     loc = ("models", index)
+    own_class = model.get("framework") == "ase"
     if model.get("weights") is None:
-        for name in ("sha256", "licence", "mode"):
+        without = ("sha256", "weights_argument") if own_class else (*WEIGHTS_NEED, "mode", "head")
+        for name in without:
             if model.get(name) is not None:
                 problems.add(
                     (*loc, name),
                     f"{brief(model[name])}: weights are missing: give their path, or leave this out",
                 )
         return
-    for name, what in (
-        ("sha256", "of the weights: they are checked before they are opened"),
-        ("licence", "of the weights, such as MIT"),
-        (
-            "mode",
-            "of the weights' use: zero-shot" + ("" if model["framework"] == "deepmd" else ", finetune or replay"),
-        ),
-    ):
+    needed = dict(WEIGHTS_NEED)
+    if own_class:
+        needed["weights_argument"] = "of the calculator: its name for the path of the weights"
+    else:
+        more = "" if model["framework"] == "deepmd" else ", finetune or replay"
+        needed["mode"] = f"of the weights' use: zero-shot{more}"
+    for name, what in needed.items():
         if name in model and model[name] is None:
             problems.add((*loc, name), f"missing: the {name} {what}")
     if model.get("mode") == "zero-shot" and model.get("datasets"):
@@ -331,6 +350,27 @@ def check_weights(index: int, model: Mapping[str, Any], places: Places, problems
             problems.add((*loc, "sha256"), f"{model['weights']} has sha256 {digest.hexdigest()}, not this one")
 
 
+def check_theory(index: int, model: Mapping[str, Any], labels: Any, problems: Problems) -> None:
+    """Judge the level of theory of a model from elsewhere: against its own dispersion, and the labels it is tuned on."""
+    theory, dispersion = model.get("theory"), model.get("dispersion")
+    if model.get("framework") == "ase" and theory is None and "theory" in model:
+        problems.add(("models", index, "theory"), "missing: the level of theory that the model imitates, such as PBE")
+    if dispersion is not None and not is_imported(model):
+        text = "is added to a zero-shot model only: what a model is trained on holds its dispersion; leave this out"
+        problems.add(("models", index, "dispersion"), text)
+    elif dispersion is not None and theory and (wrong := il_theory.dispersion_problem(theory, dispersion.functional)):
+        problems.add(("models", index, "dispersion"), wrong)
+    level = il_theory.level_of(labels)
+    if not theory or not level or is_imported(model) or model.get("theory_change") or model.get("mode") == "replay":
+        return
+    if not il_theory.same_level(theory, level):
+        problems.add(
+            ("models", index, "theory"),
+            f"{brief(theory)} is not that of the labels, {brief(level)}: label at the weights' level, use mode replay, which "
+            "gives each level a head of its own, or say theory_change: true",
+        )
+
+
 def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, problems: Problems) -> None:
     """Judge each model against the datasets, the boxes and its own weights."""
     given = raw.get("datasets")
@@ -338,8 +378,10 @@ def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, 
     for index, model in draft.models.items():
         loc = ("models", index)
         framework = model.get("framework")
-        if framework in ("mace", "deepmd"):
+        if framework in ("mace", "deepmd", "ase"):
             check_weights(index, model, places, problems)
+            check_theory(index, model, draft.get("labels"), problems)
+        if framework in ("mace", "deepmd"):
             for place, name in enumerate(model.get("datasets") or ()):
                 if name not in names:
                     known = f"known: {', '.join(names)}" if names else "the study has no datasets"
@@ -736,6 +778,19 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
             ("labels", "dispersion"),
             "none: without a dispersion correction the density of a liquid is far too low",
         )
+    level = il_theory.level_of(study.labels)
+    for index, model in enumerate(study.models):
+        theory = getattr(model, "theory", None)
+        if level is None or theory is None or not is_imported(model.model_dump()):
+            continue
+        added = getattr(model, "dispersion", None)
+        theory = il_theory.level_with(theory, added.functional if added else None)
+        if not il_theory.same_level(theory, level):
+            add(
+                ("models", index, "theory"),
+                f"{model.id} imitates {theory}, the labels are {level}: its errors on them are those of the model and of the "
+                "difference between the two levels, and cannot be told apart",
+            )
     for index, box in boxes.items():
         liquid, loc = study.liquids[index], ("liquids", index)
         names = {ion["name"] for ion in box.ions}
@@ -812,10 +867,15 @@ class Plan:
 
 
 def model_rows(study: Study) -> list[dict[str, Any]]:
-    """Return one row for each model that runs: {key, model, framework, dataset, seed, trained}."""
+    """Return one row for each model that runs: the columns of models.csv.
+
+    ``image`` and ``environment`` say what it runs in, with containers and without.
+    """
     rows: list[dict[str, Any]] = []
     for model in study.models:
-        entry = {"model": model.id, "framework": model.framework}
+        own = model.framework if model.framework in ("mace", "deepmd") else "analysis"
+        places = {name: getattr(model, name, None) or own for name in ("image", "environment")}
+        entry = {"model": model.id, "framework": model.framework, **places}
         settings = model.model_dump()
         if not is_trained(settings):
             rows.append({"key": model.id, **entry, "dataset": None, "seed": None, "trained": False})
@@ -827,38 +887,43 @@ def model_rows(study: Study) -> list[dict[str, Any]]:
     return rows
 
 
-def plan_models(plan: Plan, study: Study, rows: list[dict[str, Any]], theory: str | None) -> None:
-    """Add the settings of every training, and the card of every model that needs none."""
+def plan_models(
+    plan: Plan, study: Study, boxes: dict[int, Box], rows: list[dict[str, Any]], theory: str | None
+) -> None:
+    """Add the settings of every training and of every import, and the card of every other model."""
     settings = {model.id: model.model_dump(mode="json") for model in study.models}
+    elements = sorted({symbol for box in boxes.values() for symbol in box.elements})
     for row in rows:
         own = settings[row["model"]]
         hidden = {"id", "framework", "datasets", "weights", "replay_frames"}
         given = {name: value for name, value in own.items() if name not in hidden}
+        weights = own.get("weights")
+        names = {"weights": Path(weights).name if weights else None}
         identity = {
             "id": row["key"],
             **{name: row[name] for name in ("model", "framework", "dataset", "seed")},
         }
         if row["trained"]:
-            weights = own.get("weights")
-            names = {"weights": Path(weights).name if weights else None}
             if own.get("replay_frames"):
                 names["replay_frames"] = Path(own["replay_frames"]).name
             plan.json(f"models/{row['key']}.json", {**identity, "theory_id": theory, **given, **names})
             continue
-        weights = own.get("weights")
-        kept = ("method", "accuracy", "dtype", "mode")
+        if is_imported(own):
+            kept = {name: own[name] for name in IMPORTED if name in own}
+            plan.json(f"imports/{row['key']}.json", {**identity, **kept, **names, "liquid_elements": elements})
+            continue
         card = {
             **identity,
             "versions": {},
-            "files": {Path(weights).name: own["sha256"]} if weights else {},
+            "files": {},
             "theory_id": None,
             "dataset_hash": None,
             "split_hash": None,
             "e0s_ev": None,
             "elements": None,
             "cutoff_A": None,
-            "licence": own.get("licence"),
-            "settings": {name: own[name] for name in kept if name in own},
+            "licence": None,
+            "settings": {name: own[name] for name in ("method", "accuracy") if name in own},
             "cost": {"wall_s": 0.0},
         }
         plan.json(f"cards/{row['key']}/model.json", card)
@@ -950,17 +1015,18 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
         own = next(entry for entry in study.models if entry.id == model["model"])
         for role, name in (("weights", "weights"), ("replay", "replay_frames")):
             if text := getattr(own, name, None):
+                role = "own_model" if is_imported(own.model_dump()) else role
                 files.append({"role": role, "id": model["key"], "path": places.locate(text)})
     files += [{"role": "labels", "id": "labels", "path": places.locate(text)} for text in own_paths]
     plan.csv("boxes.csv", ("key", "liquid", "replica"), box_rows)
     plan.csv("states.csv", ("key", "box", "liquid", "temperature_K", "replica"), state_rows)
     sampled = [{"liquid": liquid.id} for liquid in study.liquids if f"samples/{liquid.id}.json" in plan.files]
     plan.csv("samples.csv", ("liquid",), sampled)
-    plan.csv("models.csv", ("key", "model", "framework", "dataset", "seed", "trained"), rows)
+    plan.csv("models.csv", ("key", "model", "framework", "dataset", "seed", "trained", "image", "environment"), rows)
     plan.csv("runs.csv", ("key", "liquid", "state", "model_key", "framework", "batch", "batch_size"), run_rows)
     plan.csv("files.csv", ("role", "id", "path"), files)
     plan.csv("references.csv", REFERENCE_COLUMNS, measured)
-    plan_models(plan, study, rows, theory)
+    plan_models(plan, study, boxes, rows, theory)
     # Chunk size and the allowed failures change no label: they are with the tasks that use them. Names that the
     # settings stand for are not needed any more.
     apart = {"chunk", "max_failed_fraction", "quality"} | ({"theory"} if "frames" not in labels else set())

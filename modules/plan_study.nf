@@ -20,6 +20,7 @@ process PLAN_STUDY {
     path 'plan/labels.json',        emit: labels,   optional: true
     path 'plan/dataset.json',       emit: dataset,  optional: true
     path 'plan/models/*.json',      emit: training, optional: true
+    path 'plan/imports/*.json',     emit: imports,  optional: true          // models from elsewhere
     path 'plan/cards/*',            emit: cards,    optional: true          // models that need no training
     path 'plan/runs/*.json',        emit: runs,     optional: true
     path 'plan/states.csv',         emit: state_rows, optional: true

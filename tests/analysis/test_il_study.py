@@ -156,9 +156,9 @@ def test_a_section_cannot_be_changed() -> None:
         (("md", "npt_ps"), "2", []),
         (("md", "nptps"), 3, ["md.nptps: unknown field; did you mean npt_ps?"]),
         (
-            ("md",),
-            {"npt_ps": 1},
-            ["md.nvt_ps: missing: length of the run at constant volume, for diffusion and structure (ps)"],
+            ("liquids", 0),
+            {"id": "a", "ions": {"li": 1, "bf4": 1}},
+            ["liquids[0].temperatures_K: missing: temperatures to simulate at (K)"],
         ),
         (("sampling",), {"eq": {"frams": 3}}, [
             "sampling.eq.frames: missing: frames for each liquid and temperature",
@@ -187,8 +187,8 @@ def test_a_section_cannot_be_changed() -> None:
             "max_failed_fraction, max_frame_s, max_iterations, method, spot_check_fraction"
         ]),
         (("datasets",), {"eq": "eq"}, ["datasets.eq: 'eq' is not a list: give [...]"]),
-        (("models", 0, "framework"), "nequip", ["models[0].framework: 'nequip': give one of mace, deepmd, classical, xtb"]),
-        (("models", 0), {"id": "x"}, ["models[0].framework: missing: give one of mace, deepmd, classical, xtb"]),
+        (("models", 0, "framework"), "nequip", ["models[0].framework: 'nequip': give one of mace, deepmd, classical, xtb, ase"]),
+        (("models", 0), {"id": "x"}, ["models[0].framework: missing: give one of mace, deepmd, classical, xtb, ase"]),
         (("models", 0), {"id": "m", "framework": "mace", "r_max_A": 0.6}, [
             "models[0].r_max_A: 0.6 is below 2 A: is it 0.6 nm? give angstrom, 6"
         ]),

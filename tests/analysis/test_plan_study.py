@@ -121,6 +121,16 @@ def model(index: int, **fields: Any) -> Callable[[Study], None]:
     return lambda s: s["models"][index].update(fields)
 
 
+def own_class(**fields: Any) -> Callable[[Study], None]:
+    """Return what puts a calculator class in the place of the first model."""
+    named = {"id": "own", "framework": "ase", "calculator": "ase.calculators.lj.LennardJones", "theory": "LJ"} | fields
+
+    def spoil(content: Study) -> None:
+        content["models"][0] = {name: value for name, value in named.items() if value is not None}
+
+    return spoil
+
+
 def study(**fields: Any) -> Callable[[Study], None]:
     return lambda s: s.update(fields)
 
@@ -248,21 +258,44 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
     ("weights_without_particulars", model(0, weights="study.yaml"), [
         "models[0].sha256: missing: the sha256 of the weights: they are checked before they are opened",
         "models[0].licence: missing: the licence of the weights, such as MIT",
+        "models[0].theory: missing: the theory that the weights imitate, such as PBE: it is compared with that of the labels",
         "models[0].mode: missing: the mode of the weights' use: zero-shot, finetune or replay"]),
-    ("missing_weights", model(0, weights="no.model", sha256=ZERO, licence="MIT", mode="finetune"), [
+    ("missing_weights", model(0, weights="no.model", sha256=ZERO, licence="MIT", theory="GFN1-xTB", mode="finetune"), [
         "models[0].weights: 'no.model': no such file: {here}/no.model; a path is relative to the study file"]),
-    ("weights_are_a_folder", model(0, weights=".", sha256=ZERO, licence="MIT", mode="finetune"), [
+    ("weights_are_a_folder", model(0, weights=".", sha256=ZERO, licence="MIT", theory="GFN1-xTB", mode="finetune"), [
         "models[0].weights: '.': {here}/. is a folder: give a file"]),
     ("mode_without_weights", model(0, mode="zero-shot"), [
         "models[0].mode: 'zero-shot': weights are missing: give their path, or leave this out"]),
-    ("replay_of_nothing", model(0, weights="no.model", sha256=ZERO, licence="MIT", mode="replay"), [
+    ("replay_of_nothing", model(0, weights="no.model", sha256=ZERO, licence="MIT", theory="PBE", mode="replay"), [
         "models[0].weights: 'no.model': no such file: {here}/no.model; a path is relative to the study file",
         "models[0].replay_frames: missing: extxyz of the foundation model's own data, to replay"]),
+    ("levels_that_differ", model(0, weights="no.model", sha256=ZERO, licence="MIT", theory="PBE", mode="finetune"), [
+        "models[0].weights: 'no.model': no such file: {here}/no.model; a path is relative to the study file",
+        "models[0].theory: 'PBE' is not that of the labels, 'GFN1-xTB': label at the weights' level, use mode replay, which "
+        "gives each level a head of its own, or say theory_change: true"]),
+    ("dispersion_of_a_trained_model", model(0, dispersion={"functional": "PBE"}), [
+        "models[0].dispersion: is added to a zero-shot model only: what a model is trained on holds its dispersion; leave "
+        "this out"]),
+    ("dispersion_twice", own_class(theory="PBE-D3(BJ)", dispersion={"functional": "PBE"}), [
+        "models[0].dispersion: 'PBE-D3(BJ)' has a dispersion correction already: it would count twice; leave this out"]),
+    ("dispersion_of_another", own_class(theory="r2SCAN", dispersion={"functional": "PBE"}), [
+        "models[0].dispersion: the model imitates 'r2SCAN', these are the parameters of PBE: give functional: r2SCAN"]),
+    ("class_without_theory", own_class(theory=None), [
+        "models[0].theory: missing: the level of theory that the model imitates, such as PBE"]),
+    ("class_with_code", own_class(calculator="os.system('ls')"), [
+        "models[0].calculator: \"os.system('ls')\": give a dotted name, such as tblite.ase.TBLite"]),
+    ("image_with_code", own_class(image="a$(ls)"), [
+        "models[0].image: 'a$(ls)': give the name of an image, such as ghcr.io/someone/model:1"]),
+    ("environment_with_code", own_class(environment="a'; ls"), [
+        "models[0].environment: \"a'; ls\": give a folder without spaces or other signs than . _ / + -"]),
+    ("weights_for_no_argument", own_class(weights="no.model", sha256=ZERO, licence="MIT"), [
+        "models[0].weights_argument: missing: the weights_argument of the calculator: its name for the path of the weights",
+        "models[0].weights: 'no.model': no such file: {here}/no.model; a path is relative to the study file"]),
     ("classical_without_a_force_field", liquid(force_field="xtb"), [
         "models[2].framework: classical: the force field of pyr14bf4 is xtb, which is not a classical one: give the "
         "liquid a force field, or leave this model out"]),
     ("unknown_framework", model(2, framework="nequip"), [
-        "models[2].framework: 'nequip': give one of mace, deepmd, classical, xtb"]),
+        "models[2].framework: 'nequip': give one of mace, deepmd, classical, xtb, ase"]),
     ("step_in_picoseconds", md(timestep_fs=0.0005), ["md.timestep_fs: 0.0005 is below 0.05 fs: is it 0.0005 ps? give fs, 0.5"]),
     ("frames_between_steps", md(save_every_fs=0.7), ["md.save_every_fs: 0.7 is not a multiple of timestep_fs 0.5"]),
     ("too_many_frames", md(npt_ps=100000, save_every_fs=1), [
@@ -349,7 +382,13 @@ def test_wrong_sha256(planned: Planned) -> None:
     Path("w.model").write_bytes(b"weights")
     found = hashlib.sha256(b"weights").hexdigest()
     content = demo()
-    content["models"][0] |= {"weights": "w.model", "sha256": ZERO, "licence": "MIT", "mode": "finetune"}
+    content["models"][0] |= {
+        "weights": "w.model",
+        "sha256": ZERO,
+        "licence": "MIT",
+        "theory": "GFN1-xTB",
+        "mode": "finetune",
+    }
     assert planned(content) == (2, [f"models[0].sha256: w.model has sha256 {found}, not this one"])
     content["models"][0]["sha256"] = found
     assert planned(content) == (0, [])
@@ -384,9 +423,15 @@ def test_output_folder(planned: Planned, tmp_path: Path, outdir: str, line: str 
 def test_files_that_cannot_be_seen_are_left_to_nextflow(planned: Planned) -> None:
     """On a cloud, or inside a container, the study's neighbours are not there to be looked at."""
     content = demo()
-    content["models"][0] |= {"weights": "w.model", "sha256": ZERO, "licence": "MIT", "mode": "zero-shot"}
+    content["models"][0] |= {
+        "weights": "w.model",
+        "sha256": ZERO,
+        "licence": "MIT",
+        "theory": "PBE",
+        "mode": "zero-shot",
+    }
     assert planned(content, "--base", "s3://bucket/studies")[0] == 0
-    assert rows("files.csv") == [{"role": "weights", "id": "mace", "path": "s3://bucket/studies/w.model"}]
+    assert rows("files.csv") == [{"role": "own_model", "id": "mace", "path": "s3://bucket/studies/w.model"}]
     assert planned(content, "--base", "/data/someone", "--files-unseen", out="other")[0] == 0
     content["references"] = ["mine.csv"]
     assert planned(content, "--base", "/data/someone", "--files-unseen", out="third") == (
@@ -425,6 +470,8 @@ def test_keys_and_files_belong_together(planned: Planned) -> None:
         "dataset": "",
         "seed": "",
         "trained": "false",
+        "image": "analysis",
+        "environment": "analysis",
     }
     assert len(runs) == 2 * 9
     folder = Path("plan")
@@ -477,6 +524,46 @@ def test_a_study_of_trained_models_needs_no_data(planned: Planned) -> None:
     assert planned(content) == (0, [])
     assert rows("samples.csv") == []
     assert len(rows("runs.csv")) == 2
+
+
+def test_liquids_and_models_are_a_study(planned: Planned) -> None:
+    """The shortest way to an answer: models that are there already, and nothing else."""
+    own_class()(content := demo())
+    planned_content = {"liquids": content["liquids"], "models": content["models"][:1], "budget_core_hours": 1e6}
+    code, errors = planned(planned_content)
+    assert (code, errors) == (0, [])
+    assert rows("models.csv")[0]["framework"] == "ase"
+    assert loaded("imports/own.json")["liquid_elements"] == ["B", "C", "F", "H", "N"]
+    run = loaded("runs/pyr14bf4-430K-r1-own.json")
+    assert (run["npt_ps"], run["nvt_ps"]) == (100, 1000)
+
+
+@pytest.mark.parametrize(
+    ("theory", "dispersion", "mode", "labels", "said"),
+    [
+        ("PBE", None, "zero-shot", "PBE-D3(BJ)", "mace imitates PBE, the labels are PBE-D3(BJ)"),
+        ("PBE", {"functional": "PBE"}, "zero-shot", "PBE-D3(BJ)", None),
+        ("pbe-d3(bj)", None, "zero-shot", "PBE-D3(BJ)/TZV2P, CP2K 2025.1", None),
+        ("PBE-D3(BJ)", None, "finetune", "PBE-D3(BJ)/TZV2P, CP2K 2025.1", None),
+        ("PBE", None, "replay", "PBE-D3(BJ)", None),
+    ],
+)
+def test_levels_of_theory_are_compared(
+    theory: str, dispersion: Any, mode: str, labels: str, said: str | None, planned: Planned
+) -> None:
+    Path("mine.extxyz").write_text("2\nProperties=species:S:1:pos:R:3\nH 0 0 0\nH 0 0 1\n")
+    Path("w.model").write_bytes(b"weights")
+    content = demo() | {"labels": {"frames": "mine.extxyz", "theory": labels}}
+    del content["sampling"]
+    digest = hashlib.sha256(b"weights").hexdigest()
+    content["models"][0] |= {"weights": "w.model", "sha256": digest, "licence": "MIT", "theory": theory, "mode": mode}
+    if mode == "replay":
+        content["models"][0]["replay_frames"] = "mine.extxyz"
+    if dispersion:
+        content["models"][0]["dispersion"] = dispersion
+    assert planned(content) == (0, [])
+    lines = [line for line in Path("plan/warnings.txt").read_text().splitlines() if ".theory" in line]
+    assert [said in line for line in lines] == ([True] if said else [])
 
 
 def test_own_labels_skip_sampling(planned: Planned) -> None:

@@ -1,0 +1,124 @@
+"""IMPORT_MODEL with calculator classes of any library: what they are given, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.calculator import Calculator
+from ase.calculators.lj import LennardJones
+from tiny_imports import do_import
+
+import import_model
+from il_models import load_calculator, named_class
+from il_task import UserError
+
+ASE = {"framework": "ase", "calculator": "ase.calculators.lj.LennardJones", "weights_argument": None}
+LJ = {"sigma": 1.8, "epsilon": 0.3, "rc": 3.9, "smooth": True}
+
+
+class NoStress(Calculator):
+    """A model without a stress."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+
+    def calculate(self, *arguments: Any, **named: Any) -> None:
+        super().calculate(*arguments, **named)
+        self.results = {"energy": 0.0, "forces": np.zeros((len(self.atoms), 3))}
+
+
+class Direct(LennardJones):
+    """A model whose forces are no derivative of its energy."""
+
+    def calculate(self, *arguments: Any, **named: Any) -> None:
+        super().calculate(*arguments, **named)
+        self.results["forces"] = 1.2 * self.results["forces"]
+
+
+class Nan(LennardJones):
+    """A model that gives no numbers."""
+
+    def calculate(self, *arguments: Any, **named: Any) -> None:
+        super().calculate(*arguments, **named)
+        self.results["energy"] = float("nan")
+
+
+class Reads(LennardJones):
+    """A model that loads a file."""
+
+    def __init__(self, path: str, **named: Any) -> None:
+        super().__init__(**json.loads(Path(path).read_text()), **named)
+
+    @classmethod
+    def made(cls, path: str) -> "Reads":
+        return cls(path)
+
+
+def test_a_class_and_its_arguments_make_the_model(tmp_path: Path) -> None:
+    code, errors, model = do_import(tmp_path, None, **ASE, arguments=LJ)
+    assert (code, errors) == (0, [])
+    card = json.loads((model / "model.json").read_text())
+    assert card["files"] == {}
+    assert card["trial"]["conservative"]
+    atoms = bulk("Ar", cubic=True, a=4.0)
+    atoms.rattle(0.1, seed=1)
+    atoms.calc = load_calculator(model)
+    ours = atoms.get_forces()
+    atoms.calc = LennardJones(**LJ)
+    np.testing.assert_array_equal(ours, atoms.get_forces())
+
+
+@pytest.mark.parametrize("calculator", [f"{__name__}.Reads", f"{__name__}.Reads.made"])
+def test_weights_are_given_to_the_argument_that_takes_them(calculator: str, tmp_path: Path) -> None:
+    weights = tmp_path / "lj.json"
+    weights.write_text(json.dumps(LJ))
+    named = ASE | {"calculator": calculator, "weights_argument": "path"}
+    code, errors, model = do_import(tmp_path / "import", weights, **named, arguments={})
+    assert (code, errors) == (0, [])
+    (model / "lj.json").write_text(json.dumps(LJ | {"sigma": 2.0}))
+    with pytest.raises(UserError, match="the model card says"):
+        load_calculator(model)
+
+
+def test_forces_that_are_no_derivative_are_noted(tmp_path: Path) -> None:
+    code, _, model = do_import(tmp_path, None, **ASE | {"calculator": f"{__name__}.Direct"}, arguments=LJ)
+    assert code == 0
+    trial = json.loads((model / "model.json").read_text())["trial"]
+    assert not trial["conservative"]
+    assert trial["force_off"] == pytest.approx(0.2 / 1.2, abs=0.01)
+    assert trial["stress_off"] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"calculator": f"{__name__}.NoStress"}, "the model has no stress: runs at constant pressure"),
+        ({"calculator": f"{__name__}.Nan", "arguments": LJ}, "numbers that are not finite"),
+        ({"calculator": "no_such_library.Model"}, "there is no module no_such_library in this environment"),
+        ({"calculator": "ase.calculators.lj.Lenard"}, "ase.calculators.lj has no Lenard"),
+        ({"calculator": "os.system", "arguments": {"command": "touch it_ran"}}, "os.system is no ASE calculator"),
+        ({"calculator": "subprocess.Popen", "arguments": {"args": ["touch", "it_ran"]}}, "is no ASE calculator"),
+        ({"calculator": f"{__name__}.Reads", "arguments": {"path": "none"}}, "cannot be made: FileNotFoundError"),
+        ({"calculator": f"{__name__}.Reads", "arguments": {"way": "none"}}, "cannot be made: TypeError"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(settings: dict[str, Any], words: str, tmp_path: Path) -> None:
+    code, errors, model = do_import(tmp_path, None, **ASE | {"arguments": {}} | settings)
+    assert code == 2
+    assert len(errors) == 1
+    assert words in errors[0]
+    assert not model.exists()
+    assert not (tmp_path / "it_ran").exists()
+
+
+def test_a_class_is_a_calculator() -> None:
+    assert named_class("ase.calculators.lj.LennardJones") is LennardJones
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_the_trial_box_holds_every_element_twice(count: int) -> None:
+    elements = ["H", "C", "N", "F", "B", "O", "S", "P", "Li"][:count]
+    symbols = import_model.trial_box(elements).get_chemical_symbols()
+    assert all(symbols.count(element) >= 2 for element in elements)

@@ -1,0 +1,101 @@
+"""IMPORT_MODEL with DeePMD weights: frozen, compressed or a checkpoint; and what is refused."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_training as tiny
+import torch
+from ase import Atoms
+from tiny_imports import do_import
+
+import run_md
+import train_deepmd
+from il_models import load_calculator
+
+DEEPMD = {"framework": "deepmd"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a DeePMD model of Li and F was trained for a few steps."""
+    split = tiny.make_dataset(tmp_path_factory.mktemp("data"))
+    work = tmp_path_factory.mktemp("train")
+    tiny.write_settings(work / "settings.json", tiny.DEEPMD | {"steps": 20})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(work)
+        arguments = ["--id", "m", "--settings", "settings.json", "--dataset", str(split / "datasets" / "eq")]
+        assert train_deepmd.main([*arguments, "--summary", str(split / "dataset.json"), "--out", "model"]) == 0
+    return work
+
+
+def forces_of(model: Path) -> np.ndarray:
+    frame = tiny.make_frames(1)[0]
+    atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
+    atoms.calc = load_calculator(model)
+    return atoms.get_forces()
+
+
+@pytest.mark.parametrize("file", ["model/model_frozen.pth", "model/model.pth", "checkpoints/model.ckpt.pt"])
+def test_every_form_of_a_model_is_that_model(file: str, trained: Path, tmp_path: Path) -> None:
+    code, errors, model = do_import(tmp_path, (trained / file).resolve(), **DEEPMD)
+    assert (code, errors) == (0, [])
+    card = json.loads((model / "model.json").read_text())
+    assert (card["elements"], card["cutoff_A"], list(card["files"])) == (["Li", "F"], 3.0, ["model.pth"])
+    assert card["trial"]["conservative"]
+    # a compressed model is a table of the other
+    np.testing.assert_allclose(forces_of(model), forces_of(trained / "model"), atol=1e-4)
+
+
+def test_it_runs_dynamics_with_added_dispersion(trained: Path, tmp_path: Path) -> None:
+    added = {"functional": "PBE", "cutoff_A": 10.0}
+    code, _, model = do_import(tmp_path / "import", trained / "model" / "model.pth", **DEEPMD, dispersion=added)
+    assert code == 0
+    state = tiny.make_state(tmp_path / "state")
+    run_md.run_md([run_md.Run(tiny.RUN, state, tmp_path / "run")], model, 1)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["survived_ps"] > 0
+
+
+class Touch:
+    """A pickle with a side effect."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.system, (f"touch '{self.path}'",)
+
+
+def other_script(path: Path) -> None:
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "settings", "words"),
+    [
+        (lambda path: path.write_text("no model"), {}, "bad.pth is no DeePMD model of PyTorch"),
+        (lambda path: torch.save(Touch(path.with_name("it_ran")), path), {}, "it was not opened further"),
+        (other_script, {}, "bad.pth is no DeePMD model"),
+        (None, {"sha256": 64 * "0"}, "it was not opened"),
+        (None, {"liquid_elements": ["B", "F", "Li"]}, "the model does not know B, which the liquids hold"),
+        (None, {"head": "Domains_Alloy"}, "is frozen and has one head: leave this out"),
+    ],
+    ids=["text", "side effect", "another script", "sha256", "elements", "head"],
+)
+def test_what_cannot_be_used_is_one_line(
+    spoil: Callable[[Path], Any] | None, settings: dict[str, Any], words: str, trained: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.pth"
+    bad.write_bytes((trained / "model" / "model.pth").read_bytes())
+    if spoil:
+        spoil(bad)
+    code, errors, model = do_import(tmp_path / "import", bad, **DEEPMD, **settings)
+    assert code == 2
+    assert len(errors) == 1
+    assert words in errors[0]
+    assert not model.exists()
+    assert not (tmp_path / "it_ran").exists()
