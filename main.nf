@@ -9,11 +9,12 @@ include { ESTIMATE_LABELS } from './modules/estimate_labels.nf'
 include { EQUILIBRATE    } from './modules/equilibrate.nf'
 include { SAMPLE_FRAMES  } from './modules/sample_frames.nf'
 include { LABEL_FRAMES   } from './modules/label_frames.nf'
-include { IMPORT_LABELS  } from './modules/import_labels.nf'
+include { IMPORT_LABELS; IMPORT_LABELS as IMPORT_HELDOUT } from './modules/import_labels.nf'
 include { SPLIT_DATASET  } from './modules/split_dataset.nf'
 include { TRAIN_MACE     } from './modules/train_mace.nf'
 include { TRAIN_DEEPMD   } from './modules/train_deepmd.nf'
 include { IMPORT_MODEL   } from './modules/import_model.nf'
+include { EXPORT_MODEL   } from './modules/export_model.nf'
 include { EVALUATE_MODEL } from './modules/evaluate_model.nf'
 include { RUN_MD         } from './modules/run_md.nf'
 include { MEASURE_LIQUID } from './modules/measure_liquid.nf'
@@ -32,7 +33,7 @@ workflow {
     PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir).toUriString())
     PLAN_STUDY.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
     files = PLAN_STUDY.out.files.splitCsv(header: true)
-    files.filter { row -> !(row.role in ['force_field', 'labels', 'own_model']) }.subscribe { row -> error("${row.id}: ${row.path}: own ${row.role} cannot be used yet") }
+    files.filter { row -> !(row.role in ['force_field', 'labels', 'own_model', 'heldout']) }.subscribe { row -> error("${row.id}: ${row.path}: own ${row.role} cannot be used yet") }
 
     // The liquids: [box key, folder] and, melted, [state key, folder], such as [pyr14bf4-430K-r1, ...]
     force_fields = files.filter { row -> row.role == 'force_field' }.map { row -> tuple(row.id, file(row.path)) }
@@ -85,12 +86,17 @@ workflow {
         .filter { !only_estimate }.map { key, engine, settings, path -> tuple(key, engine, settings, path ?: []) }
     IMPORT_MODEL(own_models)
     IMPORT_MODEL.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
-    models = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, IMPORT_MODEL.out.model, keyed(PLAN_STUDY.out.cards))
+    made = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, IMPORT_MODEL.out.model)
+    EXPORT_MODEL(engines.join(made.filter { key, _folder -> !key.endsWith('-start') }))
+    models = made.mix(keyed(PLAN_STUDY.out.cards))
 
     // What they are worth: errors on the test frames, molecular dynamics, and what is measured on it
     loaded = engines.join(models)
     one_state_a_liquid = liquids.map { _liquid, folders -> folders[0] }
-    EVALUATE_MODEL(loaded, SPLIT_DATASET.out.test, gather(one_state_a_liquid))
+    heldout = files.filter { row -> row.role == 'heldout' }.map { row -> file(row.path) }.toList().filter { paths -> paths && !only_estimate }
+    IMPORT_HELDOUT(heldout, PLAN_STUDY.out.heldout, assets)
+    IMPORT_HELDOUT.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
+    EVALUATE_MODEL(loaded, SPLIT_DATASET.out.test.ifEmpty([]), IMPORT_HELDOUT.out.frames.ifEmpty([]), gather(one_state_a_liquid))
     // Runs come one by one, or as many replicas at once as the study's md.batch says.
     runs = PLAN_STUDY.out.run_rows.splitCsv(header: true).map { row -> tuple(row.model_key, row.state, row.key, groupKey(row.batch, row.batch_size as Integer)) }
         .combine(loaded, by: 0).map { _model_key, state, key, batch, engine, model -> tuple(state, key, batch, engine, model) }

@@ -21,6 +21,7 @@ from typing import Any
 import polars as pl
 
 import il_calibration
+import il_committee
 import il_pareto
 import il_picture
 import il_report
@@ -75,6 +76,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "sampling": {"liquid": S, "recipe": S, "kind": S, "requested": N, "kept": N},
     "cost": {"process": S, "id": S, "wall_s": F, "cpu_s": F, "max_rss_mb": F},
     "versions": {"process": S, "library": S, "version": S, "tasks": N},
+    "dimers": {"model_key": S, "model": S, "dataset": S, "seed": N, "pair": S, "distance_A": F, "energy_ev": F,
+               "reason": S},
+    "committee": il_committee.COMMITTEE,
+    "forgetting": il_committee.FORGETTING,
     "summary": ils.SUMMARY,
     "verdicts": ils.VERDICTS,
     "pareto": il_pareto.PARETO,
@@ -84,7 +89,9 @@ PARITY = {"model_key": S, "quantity": S, "recipe": S, "group": S, "point": S, "r
 REFERENCES = {"liquid": S, "temperature_K": F, "property": S, "species": S, "value": F, "low": F, "high": F,
               "unit": S, "source": S, "second_hand": B}  # fmt: skip
 QUARTILES = 1.349  # standard deviations between the quartiles of a normal distribution
-MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "seed": N, "trained": S}
+MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "seed": N, "trained": S,
+          "role": S, "start": S}  # fmt: skip
+HELDOUT = {"model_key": S, "frame_id": S, "group": S, "force_square": F, "n": N, "reason": S}
 
 
 # --- Read ---
@@ -363,14 +370,17 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     study = json.loads((plan / "study.json").read_text())
     cards = sorted(read_jsons(find(args.models, "model.json")), key=lambda c: json.dumps(c, sort_keys=True))
     planned_models = conform(
-        read_plan_csv(plan, "models.csv").with_columns(pl.col("dataset", "seed").replace("", None))
+        read_plan_csv(plan, "models.csv").with_columns(pl.col("dataset", "seed", "^start$").replace("", None))
         if (plan / "models.csv").is_file()
         else pl.DataFrame(),
         MODELS,
     )
     carded = [{c: card.get(c) for c in MODELS} | {"key": card["id"]} for card in cards]
     carded_models = conform(pl.DataFrame(carded, infer_schema_length=None), MODELS)
-    models = pl.concat([planned_models, carded_models]).unique("key", keep="first", maintain_order=True)
+    named = list(MODELS)
+    models = pl.concat([planned_models.select(named), carded_models.select(named)])
+    models = models.unique("key", keep="first", maintain_order=True).filter(pl.col("role").ne_missing("labels"))
+    cards = [card for card in cards if card.get("role") != "labels"]  # it stands for no model
     planned = planned_runs(plan, study)
     delivered = {card["id"] for card in cards}
     references = read_references(plan)
@@ -401,6 +411,11 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
             t[name] = complete(name, read[name], t["survival"])
     for name in ("structure", "coordination", "conformers", "kinetics"):
         t[name] = read_parquets(args.measures, f"*.{name}.parquet", SCHEMAS[name])
+    dimers = read_parquets(args.evaluations, "dimers.parquet", SCHEMAS["dimers"])
+    t["dimers"] = name_models(dimers, models, ("model", "dataset", "seed"), SCHEMAS["dimers"])
+    t["committee"] = table([il_committee.committee(t)], SCHEMAS["committee"])
+    heldout = read_parquets(args.evaluations, "heldout.parquet", HELDOUT)
+    t["forgetting"] = table([il_committee.forgetting(heldout, models)], SCHEMAS["forgetting"])
     t["cost"], t["versions"] = cost_and_versions(read_jsons(find(args.tasks, "*.json")))
     t["summary"], t["verdicts"] = judge(t, references, study)
     t["pareto"] = table([pl.DataFrame(il_pareto.table(t, cards), schema=il_pareto.PARETO)], il_pareto.PARETO)

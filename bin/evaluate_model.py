@@ -4,8 +4,10 @@
 Forces are judged whole and by the motion of the ions they drive: translation and rotation of whole ions (what moves
 the liquid) and vibration (what dominates the sum, and hides the rest). The split is a projection: exact for
 charged ions, and no further label is needed. The frozen-ion volume scan tells whether the density can come out right.
+Frames of other chemistry (--heldout) tell what a tuned model has kept of what it knew; atoms alone and in pairs, what lies
+at short distances.
 
-Writes, under --out: errors.parquet, scan.parquet and parity.parquet. Intervals are bootstraps over groups, since
+Writes, under --out: errors.parquet, scan.parquet, parity.parquet, heldout.parquet and dimers.parquet. Intervals are bootstraps over groups, since
 frames of one trajectory are not independent; with few groups they are too narrow.
 """
 
@@ -24,6 +26,7 @@ import polars as pl
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
+import il_dimers
 import il_task
 from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, read_frames
 from il_models import load_calculator, read_card
@@ -59,6 +62,15 @@ SCAN_SCHEMA = {
 PARITY_SCHEMA = {
     "model_key": pl.String, "quantity": pl.String, "recipe": pl.String, "group": pl.String, "point": pl.String,
     "reference": pl.Float64, "predicted": pl.Float64, "unit": pl.String,
+}  # fmt: skip
+
+# One row a frame: what compares two models frame by frame.
+HELDOUT_SCHEMA = {
+    "model_key": pl.String, "frame_id": pl.String, "group": pl.String, "force_square": pl.Float64, "n": pl.Int64,
+    "reason": pl.String,
+}  # fmt: skip
+DIMERS_SCHEMA = {
+    "model_key": pl.String, "pair": pl.String, "distance_A": pl.Float64, "energy_ev": pl.Float64, "reason": pl.String,
 }  # fmt: skip
 
 
@@ -321,30 +333,61 @@ def calculators_of(model: Path, states: list[Path], threads: int) -> dict[str, C
     return {liquid: load_calculator(model, state, threads=threads) for liquid, state in liquids.items()}
 
 
+def heldout_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
+    """Return the rows of heldout.parquet: the sum of squared force errors (eV/A)^2 of each frame, over n components."""
+    rows = []
+    for p in predictions:
+        square = None if p.model is None else float(np.sum((p.model.forces - p.reference.forces) ** 2))
+        names = {"frame_id": p.frame.info["frame_id"], "group": p.frame.info["group"]}
+        rows.append(names | {"force_square": square, "n": p.reference.forces.size, "reason": p.reason})
+    return rows
+
+
+def elements_of(states: list[Path]) -> list[str]:
+    """Return the elements of the liquids."""
+    ions = [ion for state in states for ion in json.loads((state / "topology.json").read_text())["ions"]]
+    return sorted({element for ion in ions for element in ion["elements"]})
+
+
 def evaluate(args: argparse.Namespace) -> None:
     """Do the work of the task: predict, compare, write."""
     il_task.check_device(args.device)
     card = read_card(args.model)
     calculators = calculators_of(args.model, args.state, args.threads)
-    splits = {"test": read_frames(args.test, labelled=True)}
+    splits = {}
+    # The labels' own engine is here for its pairs of atoms alone.
+    if args.test is not None and card.get("role") != "labels":
+        splits["test"] = read_frames(args.test, labelled=True)
     if args.train is not None:
         train = read_frames(args.train, labelled=True)
         splits["train"] = train[:: -(-len(train) // MAX_TRAIN_FRAMES)]
+    if args.heldout is not None and not isinstance(calculators, dict) and card.get("role") != "labels":
+        splits["heldout"] = read_frames(args.heldout, labelled=True)
     offset_removed = card["dataset"] is None  # not trained on these labels
-    rows, predictions = [], {}
+    rows: list[dict[str, Any]] = []
+    predictions: dict[str, list[Prediction]] = {"test": [], "heldout": []}
     for split, frames in splits.items():
         predictions[split] = list(predict(frames, calculators))
-        if offset_removed:
+        if offset_removed or split == "heldout":
             remove_offset(predictions[split])
-        rows += [{"split": split, **row} for row in errors_of(predictions[split])]
+        rows += [
+            {"split": split, "energy_offset_removed": offset_removed or split == "heldout", **row}
+            for row in errors_of(predictions[split])
+        ]
     identity = {"model_key": card["id"], "model": card["model"], "dataset": card["dataset"], "seed": card["seed"]}
     for row in rows:
-        row |= identity | {"energy_offset_removed": offset_removed if row["quantity"] == "energy_per_atom" else None}
+        row |= identity
+        if row["quantity"] != "energy_per_atom":
+            row["energy_offset_removed"] = None
     args.out.mkdir(parents=True, exist_ok=True)
+    # A force field of whole ions knows no atoms alone.
+    dimers = [] if isinstance(calculators, dict) else list(il_dimers.curves(calculators, elements_of(args.state)))
     tables = {
         "errors": (rows, ERRORS_SCHEMA),
         "scan": (scan_of(predictions["test"]), SCAN_SCHEMA),
         "parity": (parity_of(predictions["test"]), PARITY_SCHEMA),
+        "heldout": (heldout_of(predictions["heldout"]), HELDOUT_SCHEMA),
+        "dimers": (dimers, DIMERS_SCHEMA),
     }
     for name, (content, schema) in tables.items():
         full = [{column: (row | identity).get(column) for column in schema} for row in content]
@@ -359,9 +402,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--id", required=True, help="key of the model")
     parser.add_argument("--model", type=Path, required=True, help="model folder")
     parser.add_argument(
-        "--state", type=Path, nargs="*", default=[], help="state folders, one a liquid: for a classical model"
+        "--state",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="state folders, one a liquid: their elements, and for a classical model the force field",
     )
-    parser.add_argument("--test", type=Path, required=True, help="labelled frames of the test set")
+    parser.add_argument("--test", type=Path, nargs="?", help="labelled frames of the test set, if there are any")
+    parser.add_argument("--heldout", type=Path, nargs="?", help="labelled frames of other chemistry, if there are any")
     parser.add_argument("--train", type=Path, help="labelled frames of the training set, for comparison")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")

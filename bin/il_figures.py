@@ -21,6 +21,7 @@ REFERENCE = "#7a7a7a"
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SIZED = ("force_rmse", "scan_energy_rmse", "density")  # what is shown against the number of frames
+DIMER_RANGE_EV = (-8.0, 12.0)  # what is shown of the energy of a pair
 MAX_POINTS = 600  # points drawn in one panel of the parity plot
 
 
@@ -576,6 +577,41 @@ def figure_sizes(t: Tables, style: Style) -> go.Figure | None:
         figure.update_yaxes(title=unit, **at(i))
         figure.update_xaxes(title="training frames", **log_axis([r["frames"] for r in here]), **at(i))
     return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
+
+
+def figure_dimers(t: Tables, style: Style) -> go.Figure | None:
+    """Energy of every pair of elements against their distance, first seed of each model; grey: the engine of the labels."""
+    known = t["dimers"].filter(pl.col("energy_ev").is_not_null() & pl.col("distance_A").is_not_null())
+    pairs = known["pair"].unique().sort().to_list()
+    if not pairs:
+        return None
+    figure, at = panels(pairs, 4, 240)
+    seen = set()
+    for i, pair in enumerate(pairs):
+        here = known.filter(pl.col("pair") == pair)
+        for (model, data), part in here.sort("model_key").group_by(["model", "dataset"], maintain_order=True):
+            first = part.filter(pl.col("model_key") == part["model_key"][0]).sort("distance_A")
+            look = {"model": model, "dataset": data}
+            own = model in style.models
+            name = ils.label(model, data)
+            figure.add_scatter(
+                x=first["distance_A"],
+                y=first["energy_ev"],
+                mode="lines",
+                name=name,
+                legendgroup=name,
+                showlegend=name not in seen,
+                line={
+                    "color": style.colour(look) if own else REFERENCE,
+                    "dash": style.dash(look),
+                    "width": 2 if own else 4,
+                },
+                **at(i),
+            )
+            seen.add(name)
+        figure.update_yaxes(title="eV" if i % 4 == 0 else None, range=list(DIMER_RANGE_EV), **at(i))
+        figure.update_xaxes(title="Å", **at(i))
+    return finish(figure, margin={"l": 70, "r": 20, "t": 90, "b": 50})
 
 
 def figure_curves(t: Tables, style: Style) -> go.Figure | None:

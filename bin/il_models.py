@@ -63,7 +63,12 @@ def weights_file(model: Path, card: dict[str, Any]) -> Path:
     ]
     if problems:
         raise UserError(*problems)
-    return model / card.get("load", list(card["files"])[-1])
+    return model / loaded_file(card)
+
+
+def loaded_file(card: dict[str, Any]) -> str:
+    """Return the name of the file of a model folder that is loaded."""
+    return str(card.get("load", list(card["files"])[-1]))
 
 
 class ClassicalCalculator(Calculator):
@@ -151,11 +156,13 @@ def added_dispersion(settings: dict[str, Any] | None) -> Calculator | None:
         return None
     from dftd3.ase import DFTD3
 
-    cutoff = settings["cutoff_A"]
-    # dftd3 takes lengths in angstrom here
-    radii = {"disp2": cutoff, "disp3": cutoff, "cn": COORDINATION_A, "width2": SWITCH_A}
     parameters = {"method": settings["functional"].lower(), "atm": False}
-    return DFTD3(damping="d3bj", params_tweaks=parameters, realspace_cutoff=radii)
+    return DFTD3(damping="d3bj", params_tweaks=parameters, realspace_cutoff=dispersion_radii(settings["cutoff_A"]))
+
+
+def dispersion_radii(cutoff_A: float) -> dict[str, float]:
+    """Return the radii (A) that dftd3 is given for a cut-off of the pairs."""
+    return {"disp2": cutoff_A, "disp3": cutoff_A, "cn": COORDINATION_A, "width2": SWITCH_A}
 
 
 class DispersedCalculator(Calculator):

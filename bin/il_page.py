@@ -396,7 +396,22 @@ energy is taken off first.</p>
   more, since they share their data: the spread is stretched until its intervals hold the share of errors they promise, each
   test trajectory by the scale of the others. On the grey line an interval keeps its promise; pale: before stretching.</p>
 {{ plot(calibration[0], "Share of errors inside the intervals of the committees") }}
-<details{% if not calibration[0] %} open{% endif %}><summary>Values</summary>{{ table(calibration[1], "uncertainty") }}</details>{% endif %}</section>
+<details{% if not calibration[0] %} open{% endif %}><summary>Values</summary>{{ table(calibration[1], "uncertainty") }}</details>{% endif %}
+{% if forgetting[0] %}<h3>What tuning kept</h3>
+{% for line in forgetting[1] %}<p>{{ line }}</p>{% endfor %}
+<details><summary>Values</summary>{{ table(forgetting[0], "forgetting") }}</details>{% endif %}
+{% if dimers %}<h3>Pairs of atoms</h3>
+<p class="see">Energy of two neutral atoms in vacuum against their distance, less that of the two alone. Thick grey: the
+engine of the labels, where it is cheap. A liquid shows a model few such pairs, so this is what its training left at short
+range: a hole there ends a run.</p>
+{{ plot(dimers, "Energy of every pair of elements against distance") }}{% endif %}</section>
+
+<section id="committee"><h2>Training seeds</h2>
+<p class="see">Models that differ by their training seed alone: the standard deviation between their means, beside the
+statistical error of one of them. Where seeds differ beyond that error, a longer run of one model makes its number no
+more certain.</p>
+{% if committee %}{{ table(committee, "committee") }}
+{% else %}<p class="none">No model was trained with more than one seed.</p>{% endif %}</section>
 
 <section id="scan"><h2>Frozen-ion volume scan</h2>
 <p class="see">The box is scaled while the ions stay rigid, so only the forces between ions matter. A model
@@ -494,7 +509,7 @@ jackknife); neighbouring points are correlated, so that interval is a lower boun
 SECTIONS = (
     ("verdicts", "Verdicts"), ("liquid", "The liquid"), ("density", "Density"), ("diffusion", "Diffusion"), ("transport", "Conductivity, viscosity"),
     ("structure", "Structure, kinetics"),
-    ("errors", "Errors"), ("scan", "Volume scan"), ("curves", "Learning curves"), ("survival", "Survival"),
+    ("errors", "Errors"), ("committee", "Training seeds"), ("scan", "Volume scan"), ("curves", "Learning curves"), ("survival", "Survival"),
     ("cost", "Cost"), ("failures", "Failures"), ("dataset", "Training data"), ("references", "References"),
     ("methods", "Models and settings"),
 )  # fmt: skip

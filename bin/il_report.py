@@ -21,6 +21,7 @@ from il_words import (
     Tables,
     asked,
     at_time,
+    forgetting_sentence,
     in_short,
     interval,
     measured,
@@ -323,6 +324,52 @@ def table_pareto(t: Tables, style: ilf.Style) -> Row | None:
     return {"head": head, "rows": body}
 
 
+def table_committee(t: Tables) -> Row | None:
+    """Return the spread between training seeds beside the statistical error."""
+    rows = t["committee"].to_dicts()
+    body = []
+    for r in rows:
+        factor, unit = UNITS.get(r["unit"], (1.0, r["unit"]))
+        ends = [None if r[c] is None else r[c] * factor for c in ("between_seeds", "between_seeds_ci95_low",
+                                                                   "between_seeds_ci95_high", "within_seed", "mean")]  # fmt: skip
+        low_high = "" if ends[1] is None else f" [{number(ends[1])}, {number(ends[2])}]"
+        body.append(
+            [
+                state_name({"liquid": r["liquid"], "temperature_K": r["temperature_K"]}),
+                " · ".join(x for x in (r["species"], r["property"].replace("_", " ")) if x),
+                ils.label(r["model"], r["dataset"]),
+                str(r["seeds"]),
+                number(ends[4], 4),
+                number(ends[0]) + low_high,
+                number(ends[3]),
+                unit or "1",
+                r["verdict"],
+                r["reason"] or "",
+            ]
+        )
+    head = ["state", "what", "model", "seeds", "mean", "between seeds [95 %]", "statistical error of a seed", "unit",
+            "verdict", "why"]  # fmt: skip
+    return {"head": head, "rows": body} if body else None
+
+
+def table_forgetting(t: Tables) -> Row | None:
+    """Return the force errors of tuned models on frames of other chemistry, before and after."""
+    body = [
+        [
+            r["model_key"],
+            r["start"],
+            f"{r['frames']} ({r['groups'] or 0})",
+            *(number(None if r[c] is None else r[c] * 1000) for c in ("force_rmse_before", "force_rmse_after")),
+            interval(r, "difference", "ci95_low", "ci95_high"),
+            r["verdict"],
+            r["reason"] or "",
+        ]
+        for r in t["forgetting"].to_dicts()
+    ]  # fmt: skip
+    head = ["model", "from", "frames (groups)", "before (meV/Å)", "after (meV/Å)", "change [95 %]", "verdict", "why"]
+    return {"head": head, "rows": body} if body else None
+
+
 def table_failures(t: Tables, extra: Row) -> Row:
     """Return everything that failed, was refused or is missing, with its reason."""
     body = [["plan", "warning", w] for w in extra["warnings"]]
@@ -378,6 +425,13 @@ def table_failures(t: Tables, extra: Row) -> Row:
                 ]
             )
     for card in extra["cards"]:
+        trial = card.get("trial")
+        if trial and not trial["conservative"]:
+            text = (
+                f"its forces are {trial['force_off']:.0%} and its stress {trial['stress_off']:.0%} off the derivative of its energy "
+                "on a small box: energy is not conserved, and densities need not be those of the energy"
+            )
+            body.append(["model", card.get("model"), text])
         if card.get("dataset") and theories and card.get("theory_id") not in theories:
             body.append(
                 [
@@ -408,7 +462,7 @@ def table_models(extra: Row) -> Row | None:
                 ils.label(c["model"], c.get("dataset")),
                 c.get("framework"),
                 c.get("seed"),
-                c.get("theory_id"),
+                c.get("theory") or c.get("theory_id"),
                 str(c.get("dataset_hash") or "")[:12],
                 str(c.get("split_hash") or "")[:12],
                 c.get("licence") or "–",
@@ -420,7 +474,7 @@ def table_models(extra: Row) -> Row | None:
         "model",
         "framework",
         "seed",
-        "theory_id",
+        "theory",
         "dataset hash",
         "split hash",
         "licence",
@@ -544,6 +598,9 @@ def page(t: Tables, extra: Row) -> str:
         "transfer": table_transfer(t, extra, style),
         "calibration": (figure("calibration", ilf.figure_calibration(extra, style)), table_uncertainty(t, style)),
         "scan": figure("scan", ilf.figure_scan(t, style)),
+        "dimers": figure("dimers", ilf.figure_dimers(t, style)),
+        "committee": table_committee(t),
+        "forgetting": (table_forgetting(t), [forgetting_sentence(r) for r in t["forgetting"].to_dicts()]),
         "sizes": figure("sizes", ilf.figure_sizes(t, style)),
         "curves": figure("curves", ilf.figure_curves(t, style)),
         "survival": figure("survival", ilf.figure_survival(t, style)),

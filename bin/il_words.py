@@ -2,6 +2,7 @@
 """Numbers, names and sentences of the report, made from the gathered tables only."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -150,8 +151,10 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
         names = second.filter(pl.col("temperature_K").is_not_null() == dated)["liquid"].unique().sort().to_list()
         if names:
             caveats.append(f"a reference of {listed(names)} {words}")
-    if caveats:
-        found.append(("Read with care", [sentence("; ".join(caveats))]))
+    # what the plan says of models of another level of theory than the labels
+    levels = [w.split(": ", 1)[1] for w in extra["warnings"] if re.match(r"models\[\d+\]\.theory: ", w)]
+    if caveats or levels:
+        found.append(("Read with care", [sentence("; ".join(caveats))] * bool(caveats) + [sentence(x) for x in levels]))
     for quantity in ils.LIQUID_UNITS:
         rows = t["summary"].filter(pl.col("property") == quantity).to_dicts()
         if rows:
@@ -161,6 +164,8 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
         rows = [r for r in rows if r["model"] not in labellers(extra)]
         if rows:
             found.append((NAMES[quantity], error_sentence(rows, t["verdicts"], quantity)))
+    if t["forgetting"].height:
+        found.append(("What tuning kept", [forgetting_sentence(r) for r in t["forgetting"].to_dicts()]))
     runs = t["survival"]
     if runs.height:
         done = runs.filter(pl.col("end") == "completed").height
@@ -170,6 +175,24 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
         found.append(("Survival", [text + (f" Not: {', '.join(ended)}{more}." if broken else "")]))
     return found
+
+
+def forgetting_sentence(r: Row) -> str:
+    """Say whether a tuned model still knows the chemistry of the held-out frames, and by how much its error changed."""
+    if r["force_rmse_before"] is None:
+        return f"{r['model_key']}: nothing can be said of the held-out frames: {r['reason']}."
+    before, after = (number(r[f"force_rmse_{x}"] * 1000) for x in ("before", "after"))
+    change = f"{before} to {after} meV/Å on {r['frames']} held-out frames ({r['groups']} groups)"
+    if r["verdict"] == "not judged":
+        return f"{r['model_key']}: force error from {change}; {r['reason']}."
+    ends = [number(r[c] * 1000) for c in ("difference", "ci95_low", "ci95_high")]
+    change += f", a change of {ends[0]} [{ends[1]}, {ends[2]}] meV/Å"
+    words = {
+        "lost": "has lost some of what it knew: its force error on other chemistry went from",
+        "gained": "got better at other chemistry too: its force error went from",
+        "not distinguishable": "kept what it knew, as far as can be told: its force error went from",
+    }
+    return f"{r['model_key']} {words[r['verdict']]} {change}."
 
 
 def labellers(extra: Row) -> list[str]:

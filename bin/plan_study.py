@@ -29,7 +29,7 @@ from ase.units import kg
 import il_estimate
 import il_task
 import il_theory
-from il_frames import KINDS, theory_id, theory_settings
+from il_frames import ENERGY_KEY, FORCES_KEY, KINDS, STRESS_KEY, theory_id, theory_settings
 from il_ions import library, resolve
 from il_references import COLUMNS as REFERENCE_COLUMNS
 from il_references import read_references, references_of
@@ -53,7 +53,7 @@ CHAIN_LEAST = 10  # frames
 IMPORTED = (
     "sha256", "licence", "theory", "dispersion", "head", "dtype", "calculator", "arguments", "weights_argument",
 )  # fmt: skip
-RESERVED = ("reference",)  # a verdict's other side
+RESERVED = ("reference", "labels")  # a verdict's other side; the engine of the labels
 OTHER_LIQUID = "other"  # the name that import_labels.py gives to frames of no liquid of the study
 
 # What makes warnings.
@@ -279,7 +279,8 @@ def check_ids(draft: Draft, problems: Problems) -> None:
             if name in first:
                 problems.add((section, index, "id"), f"{name!r} is already the id of {section}[{first[name]}]")
             elif name in RESERVED and section == "models":
-                problems.add((section, index, "id"), f"{name!r} is the name of measured values: give another")
+                what = {"reference": "measured values", "labels": "what made the labels"}[name]
+                problems.add((section, index, "id"), f"{name!r} is the name of {what}: give another")
             elif name is not None:
                 first[name] = index
     for value in repeated(list(draft.get("seeds") or ())):
@@ -553,6 +554,9 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
         if made is not None and 0 < groups < 3:
             text = f"{groups} groups of frames: training, validation and test need one each; sample more frames"
             problems.add(("datasets", name), text)
+    heldout = draft.get("heldout_frames")
+    if heldout is not None and (wrong := missing_file(places, heldout)):
+        problems.add(("heldout_frames",), wrong)
     valid, test = draft.get("split", "valid"), draft.get("split", "test")
     check_sizes(draft, problems, (1 - (valid or 0) - (test or 0)) if sampling else math.inf)
     if valid and test and valid + test > 0.8:
@@ -866,24 +870,50 @@ class Plan:
         self.files[path] = text.getvalue()
 
 
-def model_rows(study: Study) -> list[dict[str, Any]]:
-    """Return one row for each model that runs: the columns of models.csv.
+MODEL_COLUMNS = (
+    "key", "model", "framework", "dataset", "seed", "trained", "image", "environment", "role", "start",
+)  # fmt: skip
 
-    ``image`` and ``environment`` say what it runs in, with containers and without.
+
+def start_of(study: Study, model: Any) -> str | None:
+    """Return the key of the model that a tuned one started from: a zero-shot row of the study, or one that is only evaluated."""
+    if getattr(model, "weights", None) is None or is_imported(model.model_dump()):
+        return None
+    for other in study.models:
+        same = all(getattr(other, name, None) == getattr(model, name) for name in ("framework", "sha256", "head"))
+        if same and is_imported(other.model_dump()) and other.dispersion is None:  # type: ignore[union-attr]
+            return other.id
+    return f"{model.id}-start"
+
+
+def model_rows(study: Study) -> list[dict[str, Any]]:
+    """Return the rows of models.csv: one for each model.
+
+    ``image`` and ``environment`` say what it runs in, with containers and without. ``role`` is ``model``, ``start`` (the
+    weights that a tuned model starts from, evaluated but not run) or ``labels`` (the labels' engine where it is cheap, of
+    which only atoms and pairs are computed); ``start`` names the row of the weights that a tuned model starts from.
     """
     rows: list[dict[str, Any]] = []
     for model in study.models:
         own = model.framework if model.framework in ("mace", "deepmd") else "analysis"
         places = {name: getattr(model, name, None) or own for name in ("image", "environment")}
-        entry = {"model": model.id, "framework": model.framework, **places}
+        start = start_of(study, model)
+        entry = {"model": model.id, "framework": model.framework, "role": "model", "start": start, **places}
+        untrained = {"dataset": None, "seed": None, "trained": False}
         settings = model.model_dump()
         if not is_trained(settings):
-            rows.append({"key": model.id, **entry, "dataset": None, "seed": None, "trained": False})
+            rows.append({"key": model.id, **entry, **untrained})
             continue
+        if start == f"{model.id}-start":
+            rows.append({"key": start, **entry, **untrained, "model": start, "role": "start", "start": None})
         for dataset, _, _ in mixtures(study, settings):
             for seed in study.seeds:
                 key = f"{model.id}-{dataset}-s{seed}"
                 rows.append({"key": key, **entry, "dataset": dataset, "seed": seed, "trained": True})
+    if getattr(study.labels, "engine", None) == "xtb":
+        places = {"image": "analysis", "environment": "analysis"}
+        entry = {"model": "labels", "framework": "xtb", "role": "labels", "start": None, **places}
+        rows.append({"key": "labels", **entry, "dataset": None, "seed": None, "trained": False})
     return rows
 
 
@@ -892,6 +922,8 @@ def plan_models(
 ) -> None:
     """Add the settings of every training and of every import, and the card of every other model."""
     settings = {model.id: model.model_dump(mode="json") for model in study.models}
+    settings |= {f"{name}-start": own | {"dispersion": None} for name, own in settings.items()}
+    settings["labels"] = {"framework": "xtb"} | (study.labels.model_dump(mode="json") if study.labels else {})
     elements = sorted({symbol for box in boxes.values() for symbol in box.elements})
     for row in rows:
         own = settings[row["model"]]
@@ -908,7 +940,7 @@ def plan_models(
                 names["replay_frames"] = Path(own["replay_frames"]).name
             plan.json(f"models/{row['key']}.json", {**identity, "theory_id": theory, **given, **names})
             continue
-        if is_imported(own):
+        if is_imported(own) or row["role"] == "start":
             kept = {name: own[name] for name in IMPORTED if name in own}
             plan.json(f"imports/{row['key']}.json", {**identity, **kept, **names, "liquid_elements": elements})
             continue
@@ -926,6 +958,8 @@ def plan_models(
             "settings": {name: own[name] for name in ("method", "accuracy") if name in own},
             "cost": {"wall_s": 0.0},
         }
+        if row["role"] != "model":
+            card["role"] = row["role"]
         plan.json(f"cards/{row['key']}/model.json", card)
 
 
@@ -968,7 +1002,7 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
                 state_rows.append({"key": state, "box": key, **where, "temperature_K": kelvin})
                 common = {**where, "temperature_K": kelvin, "seed": seed_of(state)}
                 plan.json(f"states/{state}.json", {**melt, **conditions, **common, "id": state})
-                for model in rows:
+                for model in (row for row in rows if row["role"] == "model"):
                     run = f"{state}-{model['key']}"
                     first = (replica - 1) // study.md.batch * study.md.batch
                     run_rows.append(
@@ -1012,12 +1046,14 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
         counts = {ion["name"]: ion["count"] for ion in box.ions}
         measured += references_of(liquid.id, counts, liquid.temperatures_K, references)
     for model in rows:
-        own = next(entry for entry in study.models if entry.id == model["model"])
-        for role, name in (("weights", "weights"), ("replay", "replay_frames")):
-            if text := getattr(own, name, None):
-                role = "own_model" if is_imported(own.model_dump()) else role
+        own = next((entry for entry in study.models if model["model"] in (entry.id, f"{entry.id}-start")), None)
+        imported = own is not None and (is_imported(own.model_dump()) or model["role"] == "start")
+        for role, name in (("own_model" if imported else "weights", "weights"), ("replay", "replay_frames")):
+            if (text := getattr(own, name, None)) and not (imported and role == "replay"):
                 files.append({"role": role, "id": model["key"], "path": places.locate(text)})
     files += [{"role": "labels", "id": "labels", "path": places.locate(text)} for text in own_paths]
+    if study.heldout_frames is not None:
+        files.append({"role": "heldout", "id": "heldout", "path": places.locate(study.heldout_frames)})
     plan.csv("boxes.csv", ("key", "liquid", "replica"), box_rows)
     plan.csv("states.csv", ("key", "box", "liquid", "temperature_K", "replica"), state_rows)
     sampled = [{"liquid": liquid.id} for liquid in study.liquids if f"samples/{liquid.id}.json" in plan.files]
@@ -1037,14 +1073,19 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
             {"id": liquid.id, "ions": boxes[index].ions} for index, liquid in enumerate(study.liquids)
         ]
     plan.json("labels.json", settings | {"theory_id": theory, "id": "labels"})
+    if study.heldout_frames is not None:
+        held = OwnLabels.model_validate({"frames": study.heldout_frames, "theory": "held out"}).model_dump(mode="json")
+        held |= {"energy_key": ENERGY_KEY, "forces_key": FORCES_KEY, "stress_key": STRESS_KEY, "liquids": []}
+        held |= {"frames": [study.heldout_frames], "theory_id": theory_id({"theory": "held out"}), "id": "heldout"}
+        plan.json("heldout.json", held)
+    # Where nothing is trained every frame is there to test.
+    mixed = mixtures(study, {"datasets": study.datasets}) if any(row["trained"] for row in rows) else []
     plan.json(
         "dataset.json",
         {
             "id": "dataset",
-            "datasets": {
-                name: sorted(study.datasets[whole]) for name, whole, _ in mixtures(study, {"datasets": study.datasets})
-            },
-            "sizes": {name: size for name, _, size in mixtures(study, {"datasets": study.datasets}) if size},
+            "datasets": {name: sorted(study.datasets[whole]) for name, whole, _ in mixed},
+            "sizes": {name: size for name, _, size in mixed if size},
             "split": study.split.model_dump(mode="json"),
             "max_failed_fraction": labels.get("max_failed_fraction", 0.05),
         },

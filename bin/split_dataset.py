@@ -242,6 +242,8 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
     frames = unique_frames(read)
     groups = groups_of(frames)
     split = split_groups(groups, settings["split"]["valid"], settings["split"]["test"], settings["split"]["seed"])
+    if not settings["datasets"]:  # nothing is trained
+        split = dict.fromkeys(split, "test")
 
     def chosen(name: str, entries: list[str] | None = None) -> list[Atoms]:
         found = [f for f in frames if split[f.info["group"]] == name and (entries is None or belongs(f, entries))]

@@ -1,4 +1,5 @@
-// Compare a model with the labels of the test frames: by element, ion and recipe, and on the volume scan.
+// Compare a model with the labels of the test frames: by element, ion and recipe, and on the volume scan. Where there are
+// no labels, only its atoms and pairs are looked at.
 process EVALUATE_MODEL {
     tag "${key}"
     label 'md'
@@ -7,17 +8,18 @@ process EVALUATE_MODEL {
 
     input:
     tuple val(key), val(engine), path(model)            // engine: the environment that can load the model
-    path test
+    path test,    stageAs: 'test/*'
+    path heldout, stageAs: 'heldout/*'                  // labelled frames of other chemistry
     path states                                         // a state of each liquid, for its force field
 
     output:
-    path "${key}.evaluation", emit: errors                        // errors, scan and parity as Parquet
+    path "${key}.evaluation", emit: errors                        // errors, scan, parity, heldout and dimers as Parquet
     path '*.task.json', topic: tasks
 
     script:
     """
-    # bin: il_frames.py il_models.py il_task.py
-    evaluate_model.py --id ${key} --model ${model} --test ${test} --state ${states} \\
+    # bin: il_dimers.py il_frames.py il_models.py il_task.py
+    evaluate_model.py --id ${key} --model ${model} --test ${test} --heldout ${heldout} --state ${states} \\
         --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out ${key}.evaluation
     """
 

@@ -18,6 +18,7 @@ process PLAN_STUDY {
     path 'plan/states/*.json',      emit: states,   optional: true
     path 'plan/samples/*.json',     emit: samples,  optional: true
     path 'plan/labels.json',        emit: labels,   optional: true
+    path 'plan/heldout.json',       emit: heldout,  optional: true
     path 'plan/dataset.json',       emit: dataset,  optional: true
     path 'plan/models/*.json',      emit: training, optional: true
     path 'plan/imports/*.json',     emit: imports,  optional: true          // models from elsewhere

@@ -392,11 +392,15 @@ def test_wrong_sha256(planned: Planned) -> None:
     assert planned(content) == (2, [f"models[0].sha256: w.model has sha256 {found}, not this one"])
     content["models"][0]["sha256"] = found
     assert planned(content) == (0, [])
-    assert rows("files.csv")[0] == {
-        "role": "weights",
-        "id": "mace-both-s1",
-        "path": str(Path("w.model").resolve()),
-    }
+    place = str(Path("w.model").resolve())
+    # the weights themselves are evaluated too, and not run
+    assert [tuple(row.values()) for row in rows("files.csv")][:2] == [
+        ("own_model", "mace-start", place),
+        ("weights", "mace-both-s1", place),
+    ]
+    assert loaded("imports/mace-start.json")["sha256"] == found
+    assert {row["start"] for row in rows("models.csv") if row["model"] == "mace"} == {"mace-start"}
+    assert not any(row["model_key"] == "mace-start" for row in rows("runs.csv"))
     assert loaded("models/mace-both-s1.json")["weights"] == "w.model"
 
 
@@ -463,7 +467,8 @@ def test_keys_and_files_belong_together(planned: Planned) -> None:
     assert [row["key"] for row in states] == ["pyr14bf4-430K-r1", "pyr14bf4-430K-r2"]
     assert [row["key"] for row in models if row["framework"] == "mace"] == [
         "mace-both-s1", "mace-both-s2", "mace-eq-s1", "mace-eq-s2"]  # fmt: skip
-    assert models[-1] == {
+    assert (models[-1]["key"], models[-1]["framework"], models[-1]["role"]) == ("labels", "xtb", "labels")
+    assert models[-2] == {
         "key": "clp",
         "model": "clp",
         "framework": "classical",
@@ -472,6 +477,8 @@ def test_keys_and_files_belong_together(planned: Planned) -> None:
         "trained": "false",
         "image": "analysis",
         "environment": "analysis",
+        "role": "model",
+        "start": "",
     }
     assert len(runs) == 2 * 9
     folder = Path("plan")
@@ -482,7 +489,7 @@ def test_keys_and_files_belong_together(planned: Planned) -> None:
     assert {p.name.removesuffix(".json") for p in (folder / "models").iterdir()} == {
         m["key"] for m in models if m["trained"] == "true"
     }
-    assert {p.name for p in (folder / "cards").iterdir()} == {"clp"}
+    assert {p.name for p in (folder / "cards").iterdir()} == {"clp", "labels"}
     assert rows("samples.csv") == [{"liquid": "pyr14bf4"}]
 
 
@@ -645,7 +652,7 @@ def test_chunks_last_half_an_hour_within_limits(
         (model(0, epochs=6), {"models", "study.json", "estimate.json"}),
         (study(labels={"engine": "xtb", "chunk": 5}), {"samples", "study.json", "estimate.json"}),
         (study(labels={"engine": "xtb", "max_failed_fraction": 0.1}), {"dataset.json", "study.json"}),
-        (study(labels={"engine": "xtb", "accuracy": 1.0}), {"labels.json", "models", "study.json"}),
+        (study(labels={"engine": "xtb", "accuracy": 1.0}), {"labels.json", "models", "cards", "study.json"}),
         (study(name="other"), {"study.json"}),
         (study(equilibration={"settle_ps": 60}), {"states", "study.json", "estimate.json"}),
         (sampling(seed=2), {"samples", "study.json"}),

@@ -1,0 +1,26 @@
+// Write what a model's user needs beside its weights: a page to read, and the form that LAMMPS loads.
+process EXPORT_MODEL {
+    tag "${key}"
+    label 'md'
+    label 'env_by_engine'
+    ext engine: { engine }
+
+    input:
+    tuple val(key), val(engine), path(model, stageAs: 'model/*')
+
+    output:
+    path "${key}/*", emit: export                       // README.md, and model.pt-lammps.pt of a MACE model
+    path '*.task.json', topic: tasks
+
+    script:
+    """
+    # bin: il_models.py il_task.py il_training.py
+    export_model.py --id ${key} --model ${model} --threads ${task.cpus} --out ${key}
+    """
+
+    stub:
+    """
+    mkdir ${key}
+    touch ${key}/README.md ${task.process}.${key}.task.json
+    """
+}
