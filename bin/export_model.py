@@ -73,7 +73,7 @@ def dispersion_lines(dispersion: dict[str, Any]) -> list[str]:
 
 def ase_lines(card: dict[str, Any]) -> list[str]:
     """Return the lines of Python that give atoms this model."""
-    settings, name = card.get("settings") or {}, il_models.loaded_file(card)
+    settings, name = card.get("settings") or {}, il_models.loaded_file(card) if card["files"] else None
     dispersion = settings.get("dispersion")
     target = "model" if dispersion else "atoms.calc"
     if card["framework"] == "mace":

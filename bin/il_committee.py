@@ -104,18 +104,22 @@ def of_curves(structure: pl.DataFrame) -> Iterator[Row]:
         (pl.col("quantity") == "rdf") & pl.col("seed").is_not_null() & pl.col("value").is_not_null()
     )
     for key, rows in ils.groups(curves, ["liquid", "temperature_K", "pair", "model", "dataset"]):
-        frame = pl.DataFrame(rows, infer_schema_length=None)
+        frame = pl.DataFrame(rows, infer_schema_length=None).sort("r_A", "seed", "replica")
         if frame["seed"].n_unique() < 2:
             continue
-        by_seed = frame.group_by("r_A", "seed").agg(
+        by_seed = frame.group_by("r_A", "seed", maintain_order=True).agg(
             pl.col("value").mean(),
             (pl.col("standard_error").cast(pl.Float64) ** 2).sum().sqrt() / pl.len(),
         )
-        each = by_seed.group_by("r_A").agg(
-            pl.col("value").mean().alias("mean"),
-            pl.col("value").std(ddof=1).alias("between"),
-            (pl.col("standard_error") ** 2).mean().alias("within"),
-            pl.len().alias("seeds"),
+        each = (
+            by_seed.sort("r_A", "seed")
+            .group_by("r_A", maintain_order=True)
+            .agg(
+                pl.col("value").mean().alias("mean"),
+                pl.col("value").std(ddof=1).alias("between"),
+                (pl.col("standard_error") ** 2).mean().alias("within"),
+                pl.len().alias("seeds"),
+            )
         )
         each = each.filter((pl.col("mean") > FILLED) & (pl.col("seeds") == frame["seed"].n_unique()))
         if not each.height:

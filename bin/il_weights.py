@@ -142,6 +142,7 @@ def check_deepmd(path: Path) -> str:
 
     Neither runs Python when it is opened. Raises `UserError` for anything else.
     """
+    import deepmd.pt.cxx_op  # noqa: F401  (operators that a frozen model names)
     import torch
 
     with contextlib.suppress(Exception):  # whatever the reader makes of a file that is no TorchScript

@@ -1058,7 +1058,7 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
     plan.csv("states.csv", ("key", "box", "liquid", "temperature_K", "replica"), state_rows)
     sampled = [{"liquid": liquid.id} for liquid in study.liquids if f"samples/{liquid.id}.json" in plan.files]
     plan.csv("samples.csv", ("liquid",), sampled)
-    plan.csv("models.csv", ("key", "model", "framework", "dataset", "seed", "trained", "image", "environment"), rows)
+    plan.csv("models.csv", MODEL_COLUMNS, rows)
     plan.csv("runs.csv", ("key", "liquid", "state", "model_key", "framework", "batch", "batch_size"), run_rows)
     plan.csv("files.csv", ("role", "id", "path"), files)
     plan.csv("references.csv", REFERENCE_COLUMNS, measured)

@@ -49,6 +49,8 @@ def write_study(root: Path, seed: int = 7) -> list[str]:
     write_data(root, rng)
     for key, model, framework, dataset, s in models[:-1]:
         write_model(root, rng, key, model, framework, dataset, s)
+    for key in ("mace-start", "labels"):
+        write_other_chemistry(root / "evaluations" / key, key, 1.0)
     runs = [(liquid, r, *m) for liquid in DENSITY for r in (1, 2) for m in models]
     for liquid, r, key, model, framework, dataset, s in runs:
         run_id = f"{liquid}-430K-r{r}-{key}"
@@ -100,8 +102,12 @@ def write_plan(plan: Path, models: list[tuple]) -> None:
         json.dumps({"engine": "cp2k", "functional": "PBE", "dispersion": "D3(BJ)", "basis": "DZVP"})
     )
     (plan / "warnings.txt").write_text("liquids[0].temperatures_K: 430 K is close to the melting point\n")
-    lines = ["key,model,framework,dataset,seed,trained"]
-    lines += [f"{k},{m},{f},{d or ''},{s or ''},{'true' if d else 'false'}" for k, m, f, d, s in models]
+    lines = ["key,model,framework,dataset,seed,trained,role,start"]
+    lines += [
+        f"{k},{m},{f},{d or ''},{s or ''},{'true' if d else 'false'},model,{'mace-start' if m == 'mace' else ''}"
+        for k, m, f, d, s in models
+    ]
+    lines += ["mace-start,mace-start,mace,,,false,start,", "labels,labels,xtb,,,false,labels,"]
     (plan / "models.csv").write_text("\n".join(lines) + "\n")
     states = [f"{x}-430K-r{r},{x}-r{r},{x},430,{r}" for x in DENSITY for r in (1, 2)]
     (plan / "states.csv").write_text("key,box,liquid,temperature_K,replica\n" + "\n".join(states) + "\n")
@@ -289,6 +295,23 @@ def write_model(
             "unit": "eV/A",
         }
     ).write_parquet(evaluation / "parity.parquet")
+    write_other_chemistry(evaluation, key, 3.0)
+
+
+def write_other_chemistry(evaluation: Path, key: str, factor: float) -> None:
+    """Write the held-out frames of a model, whose errors are `factor` times as large as at the start, and a pair of atoms."""
+    evaluation.mkdir(parents=True, exist_ok=True)
+    held = [
+        {"model_key": key, "frame_id": f"h{i}", "group": f"g{i % 6}", "force_square": (1 + 0.1 * i) * 1e-2 * factor**2, "n": 30,
+         "reason": None}
+        for i in range(12)
+    ]  # fmt: skip
+    pl.DataFrame(held, schema_overrides={"reason": pl.String}).write_parquet(evaluation / "heldout.parquet")
+    distances = [1.5, 2.0, 3.0]
+    pairs = [
+        {"model_key": key, "pair": "F-Li", "distance_A": r, "energy_ev": factor / r, "reason": None} for r in distances
+    ]
+    pl.DataFrame(pairs, schema_overrides={"reason": pl.String}).write_parquet(evaluation / "dimers.parquet")
 
 
 def write_trajectory(folder: Path, rng: np.random.Generator) -> None:
@@ -642,6 +665,9 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "kinetics": "run_id quantity pair state_from state_to events value unit ci95_low ci95_high converged reason",
         "scan": "model_key scale energy_ref_ev_per_atom",
         "curves": "model_key step value",
+        "dimers": "model_key model pair distance_A energy_ev reason",
+        "committee": "liquid property model dataset seeds mean between_seeds within_seed verdict reason",
+        "forgetting": "model_key start frames groups force_rmse_before force_rmse_after ci95_low ci95_high verdict",
         "conductivity": "liquid model dataset seed temperature_K replica conductivity_s_m ionicity converged reason",
         "onsager": "liquid model dataset seed temperature_K replica pair onsager_s_m converged reason",
         "viscosity": "liquid model dataset seed temperature_K replica viscosity_pa_s converged reason",
@@ -829,6 +855,7 @@ def test_page_opens_in_a_browser(result: Path, tmp_path: Path) -> None:
         "calibration",
         "errors",
         "scan",
+        "dimers",
         "curves",
         "survival",
         "cost",
@@ -846,3 +873,23 @@ def test_page_opens_in_a_browser(result: Path, tmp_path: Path) -> None:
         "verdicts_scan_energy_rmse",
     }
     assert drawn == wanted
+
+
+def test_a_tuned_model_that_forgot_is_called_so(result: Path) -> None:
+    rows = read(result, "forgetting").to_dicts()
+    assert {row["model"] for row in rows} == {"mace"}
+    assert {row["verdict"] for row in rows} == {"lost"}
+    for row in rows:
+        assert row["force_rmse_after"] == pytest.approx(3 * row["force_rmse_before"])
+        assert row["ci95_low"] < row["difference"] < row["ci95_high"]
+    report = (result / "report.html").read_text()
+    assert "has lost some of what it knew: its force error on other chemistry went from" in report
+    assert set(read(result, "dimers")["model"]) == {"mace", "dpmd", "mace-start", "labels"}
+
+
+def test_spread_between_seeds_stands_beside_the_statistical_error(result: Path) -> None:
+    rows = read(result, "committee")
+    assert {"density", "diffusion", "rdf"} <= set(rows["property"])
+    assert "clp" not in set(rows["model"])
+    known = rows.filter(pl.col("property") == "density", pl.col("p_value").is_not_null())
+    assert (known["between_seeds_ci95_low"] < known["between_seeds"]).all()

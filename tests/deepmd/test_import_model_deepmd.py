@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ import torch
 from ase import Atoms
 from tiny_imports import do_import
 
+import export_model
 import run_md
 import train_deepmd
 from il_models import load_calculator
+
+# torch warns that TorchScript, which DeePMD freezes models into, is deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 
 DEEPMD = {"framework": "deepmd"}
 
@@ -99,3 +104,24 @@ def test_what_cannot_be_used_is_one_line(
     assert words in errors[0]
     assert not model.exists()
     assert not (tmp_path / "it_ran").exists()
+
+
+def test_the_exported_lines_run(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    added = {"functional": "PBE", "cutoff_A": 10.0}
+    code, _, model = do_import(tmp_path, trained / "model" / "model.pth", **DEEPMD, dispersion=added)
+    assert code == 0
+    monkeypatch.chdir(tmp_path)
+    assert export_model.main(["--id", "own", "--model", str(model), "--out", "out"]) == 0
+    page = Path("out/README.md").read_text()
+    assert "pair_style deepmd model.pth\npair_coeff * * Li F\n" in page
+    lines = re.search(r"```python\n(.*?)```", page, re.S)
+    assert lines
+    frame = tiny.make_frames(1)[0]
+    atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
+    monkeypatch.chdir(model)
+    capsys.readouterr()
+    exec(lines[1], {"atoms": atoms})
+    atoms.calc = load_calculator(model)
+    assert float(capsys.readouterr().out.splitlines()[-1]) == pytest.approx(atoms.get_potential_energy(), abs=1e-9)

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from ase import Atoms
 from tiny_imports import do_import
 
+import export_model
 import il_weights
 import run_md
 import train_mace
@@ -205,3 +207,37 @@ def test_added_dispersion_is_a_sum_under_every_engine(weights: Path, tmp_path: P
         assert ends[0].energy - ends[1].energy == pytest.approx(dispersion, abs=1e-5)
         np.testing.assert_allclose(ends[0].forces, atoms.get_forces(), atol=1e-4)
         np.testing.assert_allclose(ends[0].stress, atoms.get_stress(), atol=1e-5)
+
+
+@pytest.mark.parametrize("dispersion", [None, {"functional": "PBE", "cutoff_A": 12.0}], ids=["bare", "with D3"])
+def test_the_exported_lines_run_and_lammps_has_the_same_model(
+    dispersion: dict[str, Any] | None,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, _, model = do_import(tmp_path, weights, **MACE, dtype="float64", dispersion=dispersion)
+    assert code == 0
+    monkeypatch.chdir(tmp_path)
+    assert export_model.main(["--id", "own", "--model", str(model), "--out", "out"]) == 0
+    page = Path("out/README.md").read_text()
+    assert "pair_coeff * * model.pt-lammps.pt Li F\n" in page
+    lines = re.search(r"```python\n(.*?)```", page, re.S)
+    assert lines
+    frame = tiny.make_frames(1)[0]
+    atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
+    monkeypatch.chdir(model)
+    capsys.readouterr()
+    exec(lines[1], {"atoms": atoms})
+    said = float(capsys.readouterr().out.splitlines()[-1])
+    atoms.calc = load_calculator(model, dtype="float64")
+    assert said == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
+    if dispersion is None:
+        # as pair_style mace calls it
+        script = torch.jit.load(tmp_path / "out" / "model.pt-lammps.pt")
+        batch = atoms.calc._atoms_to_batch(atoms).to_dict()
+        batch = {key: value for key, value in batch.items() if isinstance(value, torch.Tensor)}
+        out = script(batch, torch.ones(len(atoms), dtype=torch.float64), compute_virials=False)
+        assert float(out["total_energy_local"]) == pytest.approx(said, abs=1e-9)
+        np.testing.assert_allclose(out["forces"].numpy(), atoms.get_forces(), atol=1e-9)

@@ -1,8 +1,10 @@
 """The pipeline as its user sees it: run, resumed, edited, killed and misused, on a small real study."""
 
+import hashlib
 import json
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from il_frames import read_frames
 STUDY = ("--study", "studies/test.yaml")
 STAGES = (
     "PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MACE",
-    "TRAIN_DEEPMD", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
+    "TRAIN_DEEPMD", "EXPORT_MODEL", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
 )  # fmt: skip
 MODELS = {"classical", "mace", "deepmd"}
 
@@ -66,7 +68,7 @@ def test_a_change_of_md_keeps_labels_and_models(pipeline, results: Path) -> None
     pipeline.run("--study", "studies/longer.yaml", "--outdir", "longer", "-resume")
     repeated = {row["name"] for row in pipeline.trace("longer") if row["status"] != "CACHED"}
     # Files count by content but folders by path: the card of a model without training is a folder of the new plan.
-    repeated.discard("EVALUATE_MODEL (clp)")
+    repeated -= {"EVALUATE_MODEL (clp)", "EVALUATE_MODEL (labels)"}
     assert {name.split(" ")[0] for name in repeated} == {"PLAN_STUDY", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS"}
 
 
@@ -206,6 +208,88 @@ def test_own_labels_train_the_same_model(pipeline, results: Path) -> None:
             np.testing.assert_allclose(mine[name][key].to_numpy(), ours[key].to_numpy(), rtol=1e-3, atol=1e-7)
 
 
+OWN_MODELS = """\
+models:
+  - {{id: clp, framework: classical}}
+  - {{id: mace, framework: mace, weights: mine/mace.model, sha256: {mace}, licence: MIT, theory: GFN1-xTB, mode: zero-shot}}
+  - {{id: mace_d3, framework: mace, weights: mine/mace.model, sha256: {mace}, licence: MIT, theory: PBE, mode: zero-shot,
+     dispersion: {{functional: PBE}}}}
+  - {{id: dpmd, framework: deepmd, weights: mine/dpmd.pth, sha256: {dpmd}, licence: MIT, theory: GFN1-xTB, mode: zero-shot}}
+  - {{id: gfn1, framework: ase, calculator: tblite.ase.TBLite, arguments: {{method: GFN1-xTB, accuracy: 0.1, verbosity: 0}},
+     theory: GFN1-xTB}}
+"""
+
+
+def test_own_models_are_judged_without_training(pipeline, results: Path) -> None:
+    """The models of the first run, given as weights: their errors are those that they had, and nothing is trained."""
+    studies = pipeline.folder / "studies"
+    (studies / "mine").mkdir(exist_ok=True)
+    digests = {}
+    for name, file in (("mace", "mace-both-s1/model.pt"), ("dpmd", "dpmd-both-s1/model.pth")):
+        target = studies / "mine" / f"{name}.{'model' if name == 'mace' else 'pth'}"
+        shutil.copy(results / "models" / file, target)
+        digests[name] = hashlib.sha256(target.read_bytes()).hexdigest()
+    shutil.copy(results / "dataset" / "test.extxyz", studies / "mine" / "test.extxyz")
+    text = (studies / "test.yaml").read_text()
+    for section in ("sampling:\n(?:  .*\n)+", "datasets: .*\n", "models:\n(?:  .*\n)+", "labels: .*\n"):
+        text = re.sub(rf"^{section}", "", text, flags=re.M)
+    text += OWN_MODELS.format(**digests) + "labels: {frames: mine/test.extxyz, theory: GFN1-xTB}\n"
+    (studies / "judge.yaml").write_text(text)
+    pipeline.run("--study", "studies/judge.yaml", "--outdir", "judge", "-resume")
+    folder = pipeline.folder / "judge"
+    assert {"IMPORT_MODEL", "EXPORT_MODEL", "EVALUATE_MODEL", "RUN_MD"} <= pipeline.executed("judge")
+    assert pipeline.executed("judge").isdisjoint({"SAMPLE_FRAMES", "LABEL_FRAMES", "TRAIN_MACE", "TRAIN_DEEPMD"})
+    errors, first = tables(folder)["errors"], tables(results)["errors"]
+
+    def force(frame: pl.DataFrame, model: str) -> float:
+        chosen = (pl.col("model") == model) & (pl.col("quantity") == "force") & (pl.col("scope") == "all")
+        return frame.filter(chosen & (pl.col("split") == "test"))["rmse"].item()
+
+    for model in ("mace", "dpmd"):
+        assert force(errors, model) == pytest.approx(force(first, model), rel=1e-4)
+    assert force(errors, "gfn1") < 1e-3  # it is what made the labels
+    assert force(errors, "mace_d3") != force(errors, "mace")
+    survival = tables(folder)["survival"]
+    assert set(survival["model"]) == {"clp", "mace", "mace_d3", "dpmd", "gfn1"}
+    assert (survival["survived_ps"] > 0).all()
+    dimers = pl.read_parquet(folder / "tables" / "dimers.parquet")
+    assert set(dimers["model"]) == {"mace", "mace_d3", "dpmd", "gfn1"}
+    assert dimers.filter(pl.col("model") == "gfn1")["energy_ev"].is_not_null().all()
+    report = (folder / "report.html").read_text()
+    assert "mace_d3 imitates PBE-D3(BJ), the labels are GFN1-xTB" in report
+    for key in ("mace", "mace_d3", "dpmd", "gfn1"):
+        assert (folder / "models" / key / "model.json").is_file()
+        assert (folder / "models" / key / "README.md").read_text().startswith(f"# {key}\n")
+    assert (folder / "models" / "mace" / "model.pt-lammps.pt").is_file()
+
+
+def test_weights_that_are_something_else_are_one_line(pipeline, results: Path) -> None:
+    """A pickle with a side effect, with its right sha256: refused by name, and it does not run."""
+    studies = pipeline.folder / "studies"
+    trace = pipeline.folder / "it_ran"
+    bad = studies / "mine" / "bad.model"
+    # as torch.save writes it: a zip file with a pickle that calls os.system
+    pickled = (
+        b"\x80\x02cposix\nsystem\nX"
+        + len(f"touch {trace}").to_bytes(4, "little")
+        + f"touch {trace}".encode()
+        + b"\x85R."
+    )
+    with zipfile.ZipFile(bad, "w") as file:
+        for name, content in (("data.pkl", pickled), ("version", b"3\n"), ("byteorder", b"little")):
+            file.writestr(f"bad/{name}", content)
+    digest = hashlib.sha256(bad.read_bytes()).hexdigest()
+    text = (studies / "judge.yaml").read_text()
+    models = text[text.index("models:") : text.index("labels:")]
+    own = f"{{id: bad, framework: mace, weights: mine/bad.model, sha256: {digest}, licence: MIT, theory: PBE, mode: zero-shot}}"
+    (studies / "bad.yaml").write_text(text.replace(models, f"models:\n  - {own}\n"))
+    screen = pipeline.run("--study", "studies/bad.yaml", "--outdir", "bad", "-resume", fails=True)
+    said = [line for line in screen.strip().splitlines() if "Killing running tasks" not in line]
+    assert "models: bad: weights: bad.model was not opened: it would call posix.system" in said[-1], screen
+    assert "Traceback" not in screen
+    assert not trace.exists()
+
+
 def test_own_labels_that_may_be_misread_are_one_line(pipeline, results: Path) -> None:
     studies = pipeline.folder / "studies"
     text = (studies / "own.yaml").read_text()
@@ -239,12 +323,14 @@ def test_the_bill_beforehand(pipeline, results: Path) -> None:
     assert not (pipeline.folder / "bill" / "report.html").exists()
 
 
-@pytest.mark.parametrize("study", ["demo", "pyr14bf4", "litfsi-pyr14tfsi"])
+@pytest.mark.parametrize("study", ["demo", "pyr14bf4", "litfsi-pyr14tfsi", "evaluate"])
 def test_bundled_studies_plan_and_stub_run(pipeline, study: str) -> None:
     outdir = f"stub-{study}"
     pipeline.run("--study", f"studies/{study}.yaml", "--outdir", outdir, "-stub", "-work-dir", "work-stub")
     names = [row["name"].split(" ")[0] for row in pipeline.trace(outdir)]
-    assert set(names) == set(STAGES)
+    none_trained = {"SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MACE", "TRAIN_DEEPMD"}
+    expected = set(STAGES) - none_trained | {"IMPORT_MODEL"} if study == "evaluate" else set(STAGES)
+    assert set(names) == expected
 
 
 REFUSALS = {
