@@ -18,8 +18,6 @@ OWN = {"framework": "ase", "calculator": "ase.calculators.lj.LennardJones", "wei
 def test_the_lines_of_the_page_are_the_model(
     dispersion: dict | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if dispersion:
-        pytest.importorskip("dftd3", reason="the analysis has no D3; the tests of MACE and DeePMD run these lines")
     code, errors, model = do_import(tmp_path, None, **OWN, dispersion=dispersion)
     assert (code, errors) == (0, [])
     monkeypatch.chdir(tmp_path)
