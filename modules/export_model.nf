@@ -1,7 +1,7 @@
 // Write what a model's user needs beside its weights: a page to read, and the form that LAMMPS loads.
 process EXPORT_MODEL {
     tag "${key}"
-    label 'md'
+    label 'light'
     label 'env_by_engine'
     ext engine: { engine }
 
