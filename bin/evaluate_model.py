@@ -357,7 +357,11 @@ def evaluate(args: argparse.Namespace) -> None:
     splits = {}
     # The labels' own engine is here for its pairs of atoms alone.
     if args.test is not None and card.get("role") != "labels":
-        splits["test"] = read_frames(args.test, labelled=True)
+        frames = read_frames(args.test, labelled=True)
+        splits["test"] = [frame for frame in frames if frame.info.get("split") != "near"]
+        # Frames of the trajectories that models were trained on: what a random split would test on.
+        if card["dataset"] is not None and (near := [frame for frame in frames if frame.info.get("split") == "near"]):
+            splits["near"] = near
     if args.train is not None:
         train = read_frames(args.train, labelled=True)
         splits["train"] = train[:: -(-len(train) // MAX_TRAIN_FRAMES)]

@@ -387,6 +387,11 @@ energy is taken off first.</p>
 <p class="see">Force components on the test frames, first seed of each model, thinned for drawing. On the
   line the model equals the label.</p>
 {{ plot(parity, "Predicted against reference forces") }}
+{% if leakage.rows %}<h3>What a random split would have said</h3>
+<p class="see">Force errors on frames drawn at random from the trajectories a model was trained on, beside those on trajectories it
+  never saw. A ratio above 1 is what a random split would have hidden; the errors elsewhere in this report are split by
+  trajectory. Intervals are those of all seeds together; of one frame there is none.</p>
+{{ table(leakage, "errors") }}{% endif %}
 {% if transfer.rows %}<h3>Liquids that were left out</h3>
 <p class="see">Models trained without a liquid, judged on it, beside models trained on it too. A ratio near 1: the model knew it
   without having seen it. Intervals are those of all seeds together.</p>

@@ -151,6 +151,28 @@ def table_transfer(t: Tables, extra: Row, style: ilf.Style) -> Row:
     return {"head": ["model", "liquid left out", "force error without it", "trained on it too", "ratio"], "rows": body}
 
 
+def table_leakage(t: Tables, extra: Row, style: ilf.Style) -> Row:
+    """Return the force errors that a random split would show beside those on trajectories never trained on, by recipe."""
+    datasets = extra["study"].get("datasets") or {}
+    kinds = dict(t["dataset"].select("recipe", "kind").unique().iter_rows())
+    errors = t["errors"].filter(
+        (pl.col("quantity") == "force") & (pl.col("scope") == "recipe") & pl.col("rmse").is_not_null()
+    )
+    body = []
+    for key, name, part in style.groups(errors.filter(pl.col("split") == "near")):
+        entries = datasets.get(ils.mixture(key["dataset"])[0], ())
+        for (recipe,), near in part.sort("name").group_by("name", maintain_order=True):
+            if kinds.get(recipe) not in entries:  # of other trajectories than this model's
+                continue
+            test = errors.filter(
+                pl.col("split") == "test", pl.col("name") == recipe,
+                pl.col("model") == key["model"], pl.col("dataset") == key["dataset"],
+            )  # fmt: skip
+            ratio = f"{mean_rmse(test) / mean_rmse(near):.2f}" if test.height else "–"
+            body.append([name, recipe, rmse_words(near), rmse_words(test) if test.height else "none tested", ratio])
+    return {"head": ["model", "recipe", "random split", "split by trajectory", "ratio"], "rows": body}
+
+
 def has_less(entries: Sequence[str]) -> bool:
     """Tell whether a dataset leaves a liquid out."""
     return any(entry.startswith("-") for entry in entries)
@@ -595,6 +617,7 @@ def page(t: Tables, extra: Row) -> str:
         ],
         "parity": figure("parity", ilf.figure_parity(extra, style)),
         "errors": (figure("errors", ilf.figure_errors(t, style)), table_errors(t, style)),
+        "leakage": table_leakage(t, extra, style),
         "transfer": table_transfer(t, extra, style),
         "calibration": (figure("calibration", ilf.figure_calibration(extra, style)), table_uncertainty(t, style)),
         "scan": figure("scan", ilf.figure_scan(t, style)),

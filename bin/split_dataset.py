@@ -2,8 +2,8 @@
 """Split the labelled frames into training, validation and test sets, and write them for MACE and DeePMD.
 
 A group (the trajectory that a frame was taken from) is never cut: frames of one trajectory resemble each
-other so much that a random split would measure memory, not skill. The test set is the same for every
-dataset; the frozen-ion volume scan (recipe test_scan) is always in it.
+other so much that a random split would measure memory, not skill. Frames kept back from the training groups (split near)
+show by how much. The test set is the same for every dataset; the frozen-ion volume scan (recipe test_scan) is always in it.
 
 Writes, under --out: datasets/NAME/{train,valid}.extxyz for MACE, datasets/NAME/deepmd/{train,valid}/ for
 DeePMD, test.extxyz, dataset.parquet (one row per dataset and frame) and dataset.json (hashes, elements,
@@ -204,6 +204,24 @@ def table_row(frame: Atoms, dataset: str | None, split: str) -> dict[str, Any]:
     return {key: frame.info[key] for key in names} | {"dataset": dataset, "split": split, "n_atoms": len(frame)}
 
 
+def near_frames(frames: list[Atoms], share: float, seed: int) -> set[str]:
+    """Return the ids of training frames to keep back: of each kind a share, at random, with at least one left in every group.
+
+    They are what a random split would test on: frames of trajectories that the training sees.
+    """
+    left = Counter(frame.info["group"] for frame in frames)
+    found = set()
+    for kind in sorted({frame.info["kind"] for frame in frames}):
+        own = [frame for frame in frames if frame.info["kind"] == kind]
+        wanted = round(share * len(own))
+        for frame in sorted(own, key=lambda f: sha256(f"{seed} {f.info['frame_id']}".encode())):
+            if wanted and left[frame.info["group"]] > 1:
+                left[frame.info["group"]] -= 1
+                wanted -= 1
+                found.add(frame.info["frame_id"])
+    return found
+
+
 def belongs(frame: Atoms, entries: list[str]) -> bool:
     """Tell whether a frame is of a dataset: of one of its kinds, and not of a liquid that it leaves out (-LIQUID)."""
     return frame.info["kind"] in entries and f"-{frame.info['liquid']}" not in entries
@@ -245,11 +263,21 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
     if not settings["datasets"]:  # nothing is trained
         split = dict.fromkeys(split, "test")
 
+    trained = [f for f in frames if split[f.info["group"]] == "train"]
+    near_ids = near_frames(trained, settings["split"].get("near", 0.0), settings["split"]["seed"])
+
     def chosen(name: str, entries: list[str] | None = None) -> list[Atoms]:
-        found = [f for f in frames if split[f.info["group"]] == name and (entries is None or belongs(f, entries))]
+        found = [
+            f
+            for f in frames
+            if ("near" if f.info["frame_id"] in near_ids else split[f.info["group"]]) == name
+            and (entries is None or belongs(f, entries))
+        ]
         return sorted(found, key=lambda f: (f.info["liquid"], f.info["recipe"], f.info["group"], f.info["frame_id"]))
 
-    test = chosen("test")
+    test, near = chosen("test"), chosen("near")
+    for frame in near:
+        frame.info["split"] = "near"
     sets = {
         name: {part: chosen(part, kinds) for part in ("train", "valid")}
         for name, kinds in sorted(settings["datasets"].items())
@@ -274,8 +302,8 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
     numbers = sorted({int(number) for frame in frames for number in frame.numbers})
     type_map = [chemical_symbols[number] for number in numbers]
     out.mkdir(parents=True, exist_ok=True)
-    write_frames(out / "test.extxyz", test)
-    rows = [table_row(f, None, "test") for f in test]
+    write_frames(out / "test.extxyz", test + near)
+    rows = [table_row(f, None, part) for part, members in (("test", test), ("near", near)) for f in members]
     datasets = {}
     for name, parts in sets.items():
         folder = out / "datasets" / name

@@ -610,6 +610,27 @@ def test_a_liquid_left_out_stands_beside_one_trained_on() -> None:
     assert il_words.mixture_words(study["datasets"]["less"]) == "eq without li10"
 
 
+def test_what_a_random_split_would_have_said() -> None:
+    study = {"models": [{"id": "m"}], "datasets": {"eq": ["eq"], "both": ["eq", "neq"]}}
+    base = {"model": "m", "seed": 1, "quantity": "force", "scope": "recipe", "unit": "eV/A"}
+    rows = [
+        base | {"dataset": d, "split": s, "name": r, "rmse": e, "rmse_ci95_low": e / 2, "rmse_ci95_high": e * 2}
+        for d, s, r, e in (
+            ("eq", "near", "equilibrium", 0.1), ("eq", "test", "equilibrium", 0.15), ("eq", "near", "packing", 0.9),
+            ("both.8", "near", "packing", 0.2),
+        )
+    ]  # fmt: skip
+    t = {"errors": pl.DataFrame(rows), "summary": pl.DataFrame(schema=ils.SUMMARY)}
+    t["survival"] = t["summary"]
+    t["dataset"] = pl.DataFrame({"recipe": ["equilibrium", "packing"], "kind": ["eq", "neq"]})
+    table = il_report.table_leakage(t, {"study": study}, il_figures.Style(t, {"study": study}))
+    # packings are not of the trajectories that eq was trained on, and no packing was tested
+    assert table["rows"] == [
+        ["m-eq", "equilibrium", "100 [50.0, 200] meV/Å", "150 [75.0, 300] meV/Å", "1.50"],
+        ["m-both.8", "packing", "200 [100, 400] meV/Å", "none tested", "–"],
+    ]
+
+
 def test_sizes_differ_in_one_thing_and_are_drawn_over_frames(result: Path) -> None:
     both, small, eq, eq_small = ({"model": "m", "dataset": name} for name in ("both", "both.8", "eq", "eq.8"))
     alike = [(both, small), (small, eq_small), (both, eq)]

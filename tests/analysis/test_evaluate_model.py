@@ -201,6 +201,28 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, pl.D
     return {name: pl.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in ("errors", "scan", "parity")}
 
 
+def test_near_frames_are_judged_apart_from_the_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluated: dict[str, pl.DataFrame]
+) -> None:
+    frames = make_frames()
+    for frame in frames[:3]:
+        frame.info["split"] = "near"
+    il_frames.write_frames(tmp_path / "test.extxyz", frames)
+    card = json.loads((tmp_path / "lj" / "model.json").read_text())
+    (tmp_path / "lj" / "model.json").write_text(json.dumps(card | {"dataset": "eq", "seed": 1}))
+    assert em.main(["--id", "lj", "--model", "lj", "--test", "test.extxyz", "--out", "near"]) == 0
+    errors = pl.read_parquet("near/errors.parquet").filter(pl.col("quantity") == "force", pl.col("scope") == "all")
+    found = {row["split"]: row for row in errors.to_dicts()}
+    assert set(found) == {"test", "near"}
+    reference = np.concatenate([frame.arrays["REF_forces"] for frame in frames[:3]])
+    assert found["near"]["n"] == reference.size
+    assert found["near"]["rmse"] == pytest.approx(0.1 * np.sqrt(np.mean(reference**2)), rel=1e-4)
+    whole = evaluated["errors"].filter(
+        pl.col("quantity") == "force", pl.col("scope") == "all", pl.col("split") == "test"
+    )
+    assert found["test"]["n"] == whole["n"][0] - reference.size
+
+
 def test_errors_table(evaluated: dict[str, pl.DataFrame]) -> None:
     errors = evaluated["errors"].filter(pl.col("split") == "test")
     assert dict(errors.schema) == em.ERRORS_SCHEMA

@@ -145,6 +145,32 @@ def test_a_dataset_cut_to_a_size_is_part_of_the_larger_one(tmp_path: Path) -> No
     assert split_dataset.main([*arguments, "--out", str(tmp_path / "none")]) == 2
 
 
+def test_near_frames_are_of_trained_groups_and_in_no_training(tmp_path: Path) -> None:
+    arguments = write(tmp_path / "in", dataset(MANY, per_group=6))
+    settings = json.loads(Path(arguments[1]).read_text())
+    settings["split"]["near"] = 0.2
+    Path(arguments[1]).write_text(json.dumps(settings))
+    split(arguments, tmp_path / "out")
+    table = pl.read_parquet(tmp_path / "out" / "dataset.parquet")
+    near = table.filter(pl.col("split") == "near")
+    rest = table.filter(pl.col("split").is_in(["train", "valid"]))
+    assert not set(near["frame_id"]) & set(rest["frame_id"])
+    assert set(near["group"]) <= set(rest.filter(pl.col("split") == "train")["group"])
+    for (kind,), part in near.group_by("kind"):
+        trained = rest.filter(pl.col("kind") == kind, pl.col("split") == "train", pl.col("dataset") == "both").height
+        assert part.height == round(0.2 * (part.height + trained))
+    read = il_frames.read_frames(tmp_path / "out" / "test.extxyz", labelled=True)
+    assert {f.info["frame_id"] for f in read if f.info.get("split") == "near"} == set(near["frame_id"])
+    again = split(arguments, tmp_path / "again")
+    assert again["test"] == json.loads((tmp_path / "out" / "dataset.json").read_text())["test"]
+
+
+def test_near_frames_leave_one_in_every_group() -> None:
+    frames = dataset({"a": "eq", "b": "eq"}, per_group=3)
+    assert len(split_dataset.near_frames(frames, 1.0, 1)) == 4
+    assert split_dataset.near_frames(frames, 0.0, 1) == set()
+
+
 def test_a_liquid_left_out_is_tested_and_not_trained_on(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     frames = [
