@@ -35,6 +35,26 @@ def key_of(content: Any, files: list[Path]) -> str:
     return digest.hexdigest()[:32]
 
 
+def claim(folder: Path, key: str, fallback: Path) -> tuple[Path, IO[str] | None]:
+    """Return the folder of a run with a key, made and locked for this process, and its lock.
+
+    Where it cannot be had, since another process is at this run, the folder is one in ``fallback``, without a lock.
+    """
+    own, lock = folder / key, None
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        lock = (own / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if lock:
+            lock.close()
+        why = "another process is at this run" if isinstance(error, BlockingIOError) else str(error)
+        say(f"checkpoints in {own} cannot be used ({why}): this run starts anew and a kill loses it")
+        own, lock = fallback / key, None
+        own.mkdir(parents=True, exist_ok=True)
+    return own, lock
+
+
 class Chain:
     """The segments of one run, in a folder of their own, named by the run's key.
 
@@ -44,19 +64,8 @@ class Chain:
 
     def __init__(self, folder: Path, key: str, fallback: Path) -> None:
         self.key = key
-        self.folder = folder / key
         self.metas: list[dict[str, Any]] = []
-        self._lock: IO[str] | None = None
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.close()
-            why = "another process is at this run" if isinstance(error, BlockingIOError) else str(error)
-            say(f"checkpoints in {self.folder} cannot be used ({why}): this run starts anew and a kill loses it")
-            self.folder = fallback / key
-            self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self._lock = claim(folder, key, fallback)
         self._find()
 
     def _path(self, index: int) -> Path:

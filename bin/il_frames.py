@@ -44,6 +44,8 @@ MAX_FORCE_EV_A = 50.0
 # the error of a good model, and more would be learnt as noise.
 NET_FORCE_EV_A = 0.05  # times the square root of the number of atoms
 STRESS_ASYMMETRY_EV_A3 = 1e-4
+# Directions of composition space weaker than this (relative) hold noise rather than composition.
+COMPOSITION_RCOND = 1e-3
 # Settings of the labels section that cannot change a label: names of what stands beside them, how long to try, where
 # and how the work is done.
 NOT_THEORY = (
@@ -102,6 +104,20 @@ def theory_settings(labels: Mapping[str, Any]) -> dict[str, Any]:
     if kept.get("dispersion") == "none":
         kept.pop("dispersion_cutoff_A", None)
     return {key: float(value) if type(value) is int else value for key, value in kept.items()}
+
+
+def element_energies(frames: Sequence[Atoms], numbers: Sequence[int], energies_ev: np.ndarray) -> np.ndarray:
+    """Return the energy (eV) of an atom of each of some elements, (E,), that sums to the energies (F,) of frames best.
+
+    Least squares over the element counts, of minimum norm around the mean energy of an atom: what the compositions
+    do not determine is shared equally by all atoms.
+    """
+    counts = np.array([[np.count_nonzero(frame.numbers == number) for number in numbers] for frame in frames], float)
+    atoms = counts.sum(axis=1)
+    energy_per_atom = energies_ev / atoms
+    mean = energy_per_atom.mean()
+    correction = np.linalg.lstsq(counts / atoms[:, None], energy_per_atom - mean, rcond=COMPOSITION_RCOND)[0]
+    return np.asarray(mean + correction)
 
 
 def overlaps(atoms: Atoms, fraction: float = 0.5) -> bool:

@@ -5,15 +5,19 @@ import collections
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from il_task import UserError
+import il_checkpoint
+from il_models import wrong_content
+from il_task import UserError, versions
 
 # glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
 # faster and changes no number.
@@ -31,13 +35,14 @@ CURVE_SCHEMA = {
     "unit": pl.String,
 }
 LAST_LINES = 20
+# Scripts whose change may change what a training gives: a checkpoint of before is not taken up.
+CODE = ("il_mace_run.py", "il_training.py", "il_tuning.py", "train_deepmd.py", "train_mace.py")
 
 
 def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the settings of a model and the part of ``dataset.json`` that is about its dataset.
 
-    Raises `UserError` where the dataset is not there, its labels are of another level of theory, or the
-    model is to start from weights, which would otherwise be trained from nothing without a word.
+    Raises `UserError` where the dataset is not there, or its labels are of another level of theory.
     """
     model = json.loads(settings.read_text())
     data = json.loads(summary.read_text())
@@ -48,12 +53,40 @@ def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str
         raise UserError(
             f"model {model['id']}: theory_id: the study says {model['theory_id']}, the labels are {data['theory_id']}"
         )
-    if model.get("mode") is not None:
-        raise UserError(
-            f"model {model['id']}: mode: {model['mode']!r} is not there yet; leave weights and mode out to train"
-        )
     common = {key: data[key] for key in ("elements", "type_map", "theory_id")}
     return model, data["datasets"][model["dataset"]] | common
+
+
+def own_file(settings: dict[str, Any], field: str, path: Path | None) -> Path | None:
+    """Return the absolute path of a file that the settings of a model name in a field; None where they name none.
+
+    Nothing has opened it yet: weights have the sha256 that the study gives, or are refused. Raises `UserError`.
+    """
+    if not settings.get(field):
+        return None
+    if path is None:
+        raise UserError(f"model {settings['id']}: {field}: {settings[field]}: no such file")
+    if field == "weights" and (wrong := wrong_content(path, settings["sha256"])):
+        raise UserError(f"model {settings['id']}: weights: {path.name}: {wrong}, the study says {settings['sha256']}")
+    return path.resolve()
+
+
+@contextmanager
+def kept(folder: Path | None, content: Any, files: Sequence[Path | None]) -> Iterator[Path]:
+    """Give the folder that keeps the checkpoints of a training; it goes when the training is complete.
+
+    It is named by all that determines the training (`content`, JSON; `files`; the code), so that a training that was killed,
+    and no other, is taken up. ``folder`` is where checkpoints outlive their tasks, or a file in it; None keeps them here.
+    """
+    here = Path("checkpoints").resolve()
+    place = here if folder is None else folder.resolve()
+    code = [path for path in Path(__file__).parent.glob("*.py") if path.name in CODE]
+    key = il_checkpoint.key_of([content, versions()], [*filter(None, files), *code])
+    own, lock = il_checkpoint.claim(place.parent if place.is_file() else place, key, here)
+    yield own
+    shutil.rmtree(own, ignore_errors=True)
+    if lock:
+        lock.close()
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -91,13 +124,13 @@ def write_card(
     data: dict[str, Any],
     files: Sequence[str],
     cutoff_A: float,
-    versions: dict[str, str],
     cost: dict[str, Any],
+    tuned: dict[str, Any] | None = None,
 ) -> None:
-    """Write the model card; the weights to be loaded are the last of `files`."""
+    """Write the model card; the weights to be loaded are the last of `files`. `tuned` says what it was tuned from."""
     identity = ("id", "model", "framework", "dataset", "seed")
     card = {key: settings[key] for key in identity} | {
-        "versions": versions,
+        "versions": versions(),
         "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
         "load": files[-1],
         "theory_id": data["theory_id"],
@@ -106,8 +139,8 @@ def write_card(
         "e0s_ev": data["e0s_ev"],
         "elements": data["elements"],
         "cutoff_A": cutoff_A,
-        "licence": None,  # the weights are the user's own
+        "licence": settings.get("licence"),  # of the weights that it was tuned from; else it is the user's own
         "settings": {key: value for key, value in settings.items() if key not in (*identity, "theory_id")},
         "cost": cost,
-    }
+    } | (tuned or {})
     (out / "model.json").write_text(json.dumps(card, indent=2) + "\n")

@@ -27,15 +27,13 @@ from ase.data import chemical_symbols
 
 import il_selection
 import il_task
-from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, read_frames, write_frames
+from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, read_frames, write_frames
 
 TEST_RECIPE = "test_scan"
 E0S_METHOD = (
     "least squares of the training energies over the element counts, of minimum norm around the mean energy per "
     "atom: what the compositions do not determine is shared equally by all atoms"
 )
-# Directions of composition space weaker than this (relative) hold noise rather than composition.
-COMPOSITION_RCOND = 1e-3
 
 
 @dataclass
@@ -124,12 +122,8 @@ def fit_e0s(frames: list[Atoms]) -> dict[str, float]:
     no free-atom energies: binding energies read from them mean nothing.
     """
     numbers = sorted({int(number) for frame in frames for number in frame.numbers})
-    counts = np.array([[np.count_nonzero(frame.numbers == number) for number in numbers] for frame in frames], float)
-    atoms = counts.sum(axis=1)
-    energy_per_atom = np.array([frame.info[ENERGY_KEY] for frame in frames]) / atoms
-    mean = energy_per_atom.mean()
-    correction = np.linalg.lstsq(counts / atoms[:, None], energy_per_atom - mean, rcond=COMPOSITION_RCOND)[0]
-    return {chemical_symbols[number]: float(mean + e) for number, e in zip(numbers, correction, strict=True)}
+    energies = element_energies(frames, numbers, np.array([frame.info[ENERGY_KEY] for frame in frames]))
+    return {chemical_symbols[number]: float(e) for number, e in zip(numbers, energies, strict=True)}
 
 
 def write_deepmd(folder: Path, frames: list[Atoms], type_map: list[str]) -> None:

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Train a DeePMD model with DeePMD's own tool (dp --pt train, freeze, compress).
+"""Train a DeePMD model with DeePMD's own tool (dp --pt train, freeze, compress): from nothing, or from a checkpoint (--weights).
 
 Writes the model folder --out: model_frozen.pth, model.pth (compressed: the same model with its embedding
-nets tabulated, several times faster), curve.parquet (learning curve) and model.json (the model card). On a CPU the
-same settings, seed, data and number of threads give the same model. Checkpoints are kept in --checkpoints; a
-training that finds some there goes on from the last.
+nets tabulated, several times faster; se_e2_a only), model.pt (to be fine-tuned), curve.parquet (learning curve) and
+model.json (the model card). On a CPU the same settings, seed, data and number of threads give the same model. Checkpoints
+are kept in --checkpoints; a training that was killed goes on from the last, with batches in another order.
 """
 
 import argparse
@@ -22,7 +22,8 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 
 import il_task
-from il_training import environment, read_inputs, run_tool, write_card, write_curve
+from il_task import UserError
+from il_training import environment, kept, own_file, read_inputs, run_tool, write_card, write_curve
 
 # The learning rate falls by this factor, exponentially, over the training; the weights of the loss go with it.
 FINAL_LEARNING_RATE = 0.002
@@ -31,7 +32,9 @@ PRECISION = "float32"
 NEIGHBOUR_MARGIN = 1.25
 # The commands of dp, one after another in one process: to import DeePMD takes longer than to freeze and compress.
 DP = """
-import json, sys
+import ctypes, json, signal, sys
+if sys.platform == "linux":  # die with the task: a restart must find its checkpoints alone
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 from deepmd.main import main
 for command in json.loads(sys.argv[1]):
     main(["--pt", *command])
@@ -66,35 +69,106 @@ def most_neighbours(frames: Iterator[Atoms], n_types: int, rcut_A: float) -> lis
     return [int(count) for count in most]
 
 
-def tool_input(settings: dict[str, Any], data: dict[str, Any], folder: Path, checkpoint: Path) -> dict[str, Any]:
-    """Return DeePMD's input for the settings of a study.
+def read_foundation(path: Path, key: str, branch: str | None, elements: list[str]) -> dict[str, Any]:
+    """Return the settings of the model in a checkpoint to be fine-tuned, as DeePMD's input has them, of its branch.
 
-    The reference energies of the elements are those of the dataset, as MACE has them.
+    Raises `UserError`, naming the model `key`, for a file that is no checkpoint, a frozen model, a branch that is not there or
+    not named, and elements that the model does not know.
     """
-    type_map, steps, seed = data["type_map"], settings["steps"], settings["seed"]
+    import torch
+
+    where = f"model {key}: weights: {path.name}"
+    if path.suffix in (".pth", ".pb", ".pt2"):
+        raise UserError(f"{where}: is a frozen model, which cannot be fine-tuned: give its checkpoint (.pt)")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model = state.get("model", state)["_extra_state"]["model_params"]
+    except Exception as error:  # a file of any content
+        text = f"is no checkpoint of DeePMD's PyTorch backend ({type(error).__name__})"
+        raise UserError(f"{where}: {text}: give a .pt file of dp --pt train") from error
+    if branches := model.get("model_dict"):
+        # Without a branch DeePMD would begin with a new fitting net, and say so in its log alone.
+        if branch not in branches:
+            given = "missing" if branch is None else repr(branch)
+            raise UserError(f"model {key}: head: {given}: {path.name} has {', '.join(branches)}")
+        model = branches[branch]
+    elif branch is not None:
+        raise UserError(f"model {key}: head: {branch!r}: {path.name} has one, without a name: leave this out")
+    type_map = list(model["type_map"])
+    if unknown := [symbol for symbol in elements if symbol not in type_map]:
+        known = ", ".join(type_map) if len(type_map) <= 12 else f"{len(type_map)} others"
+        raise UserError(f"{where} does not know {', '.join(unknown)}; it knows {known}")
+    return {name: model[name] for name in ("type_map", "descriptor", "fitting_net") if name in model}
+
+
+def cutoff_of(descriptor: dict[str, Any]) -> float:
+    """Return the cut-off radius (A) of a descriptor of DeePMD's input: that of DPA-2 and DPA-3 stands in its first part."""
+    parts = [descriptor, descriptor.get("repinit", {}), descriptor.get("repflow", {})]
+    return float(next(part[name] for part in parts for name in ("rcut", "e_rcut") if name in part))
+
+
+def check_room(descriptor: dict[str, Any], type_map: list[str], folder: Path, key: str) -> None:
+    """Refuse training frames that have more neighbours than the model has room for: DeePMD drops them without a word."""
+    if descriptor["type"] != "se_e2_a" or not isinstance(descriptor.get("sel"), list):
+        return  # of the others, a number for all types together, and no fixed order
+    own = (folder / "train").glob("*/type_map.raw")
+    names = next(iter(sorted(own))).read_text().split()
+    most = most_neighbours(read_systems(folder / "train"), len(names), descriptor["rcut"])
+    for symbol, count in zip(names, most, strict=True):
+        if count > (room := descriptor["sel"][type_map.index(symbol)]):
+            raise UserError(
+                f"model {key}: weights: have room for {room} neighbours {symbol} of an atom, the training frames have {count}"
+            )
+
+
+def new_model(settings: dict[str, Any], data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the model of DeePMD's input for a training from nothing."""
+    type_map, seed = data["type_map"], settings["seed"]
     most = most_neighbours(read_systems(folder / "train"), len(type_map), settings["rcut_A"])
     sel = [max(4, 4 * math.ceil(NEIGHBOUR_MARGIN * count / 4)) for count in most]
+    return {
+        "type_map": type_map,
+        "descriptor": {
+            "type": settings["descriptor"],
+            "rcut": settings["rcut_A"],
+            "rcut_smth": settings["rcut_smth_A"],
+            "sel": sel,
+            "neuron": settings["neurons"],
+            "axis_neuron": settings["axis_neurons"],
+            "type_one_side": True,
+            "precision": PRECISION,
+            "seed": seed,
+        },
+        "fitting_net": {"neuron": settings["fitting_neurons"], "precision": PRECISION, "seed": seed},
+        "preset_out_bias": {"energy": [data["e0s_ev"].get(symbol, 0.0) for symbol in type_map]},
+    }
+
+
+def energies_of(checkpoint: Path, type_map: list[str]) -> dict[str, float]:
+    """Return the reference energies (eV) of the elements that a checkpoint of one branch has."""
+    import torch
+
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = state.get("model", state)
+    (bias,) = (value for name, value in state.items() if name.endswith("atomic_model.out_bias"))
+    return {symbol: float(energy) for symbol, energy in zip(type_map, bias.flatten().tolist(), strict=True)}
+
+
+def tool_input(
+    settings: dict[str, Any], data: dict[str, Any], folder: Path, checkpoint: Path, model: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return DeePMD's input for the settings of a study; `model` is that of a checkpoint to be fine-tuned.
+
+    The reference energies of the elements are those of the dataset, as MACE has them. A model that is fine-tuned has its own,
+    which DeePMD moves by what its energies are off on the training frames.
+    """
+    steps, seed = settings["steps"], settings["seed"]
 
     def systems(part: str) -> list[str]:
         return sorted(str(path.parent) for path in (folder / part).glob("*/type.raw"))
 
     return {
-        "model": {
-            "type_map": type_map,
-            "descriptor": {
-                "type": settings["descriptor"],
-                "rcut": settings["rcut_A"],
-                "rcut_smth": settings["rcut_smth_A"],
-                "sel": sel,
-                "neuron": settings["neurons"],
-                "axis_neuron": settings["axis_neurons"],
-                "type_one_side": True,
-                "precision": PRECISION,
-                "seed": seed,
-            },
-            "fitting_net": {"neuron": settings["fitting_neurons"], "precision": PRECISION, "seed": seed},
-            "preset_out_bias": {"energy": [data["e0s_ev"].get(symbol, 0.0) for symbol in type_map]},
-        },
+        "model": model or new_model(settings, data, folder),
         "learning_rate": {
             "type": "exp",
             "start_lr": settings["learning_rate"],
@@ -141,12 +215,14 @@ def train(args: argparse.Namespace) -> None:
     start = time.perf_counter()
     il_task.check_device(args.device)
     settings, data = read_inputs(args.settings, args.summary)
+    weights = own_file(settings, "weights", args.weights)
     scratch = Path("training").resolve()
     scratch.mkdir(parents=True, exist_ok=True)
-    args.checkpoints.mkdir(parents=True, exist_ok=True)
-    checkpoint = args.checkpoints.resolve() / "model.ckpt"
-    tool = tool_input(settings, data, args.dataset.resolve() / "deepmd", checkpoint)
-    (scratch / "input.json").write_text(json.dumps(tool, indent=2) + "\n")
+    folder = args.dataset.resolve() / "deepmd"
+    model = None
+    if weights is not None:
+        model = read_foundation(weights, settings["id"], settings.get("head"), data["elements"])
+        check_room(model["descriptor"], model["type_map"], folder, settings["id"])
     env = environment(args.threads) | {
         "DP_INTRA_OP_PARALLELISM_THREADS": str(args.threads),
         "DP_INTER_OP_PARALLELISM_THREADS": "1",
@@ -154,23 +230,40 @@ def train(args: argparse.Namespace) -> None:
     }
     if args.device == "cpu":
         env["DEVICE"] = "cpu"
-
-    last = checkpoint.with_name("model.ckpt.pt")
-    commands = [
-        ["train", "input.json", *(["--restart", str(last)] if last.exists() else [])],
-        ["freeze", "-c", str(last), "-o", "model_frozen.pth"],
-        ["compress", "-i", "model_frozen.pth", "-o", "model.pth"],
-    ]
-    run_tool(
-        "dp --pt", [sys.executable, "-c", DP, json.dumps(commands)], env, scratch, lambda line: " val: rmse" in line
-    )
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name in ("model_frozen.pth", "model.pth"):
-        shutil.copyfile(scratch / name, args.out / name)
-    write_curve(args.out / "curve.parquet", settings["id"], curve(checkpoint.with_name("lcurve.out")))
+    with kept(args.checkpoints, [settings, data, args.threads, args.device], [weights]) as checkpoints:
+        checkpoint = checkpoints / "model.ckpt"
+        tool = tool_input(settings, data, folder, checkpoint, model)
+        (scratch / "input.json").write_text(json.dumps(tool, indent=2) + "\n")
+        last = checkpoint.with_name("model.ckpt.pt")
+        begin: list[str] = []
+        if last.exists():
+            begin = ["--restart", str(last)]
+        elif weights is not None:
+            begin = ["--finetune", str(weights), *(["--model-branch", settings["head"]] if settings.get("head") else [])]
+        commands = [["train", "input.json", *begin], ["freeze", "-c", str(last), "-o", "model_frozen.pth"]]
+        files = ["model_frozen.pth"]
+        if tool["model"]["descriptor"]["type"] == "se_e2_a":
+            commands.append(["compress", "-i", "model_frozen.pth", "-o", "model.pth"])
+            files.append("model.pth")
+        run_tool(
+            "dp --pt", [sys.executable, "-c", DP, json.dumps(commands)], env, scratch, lambda line: " val: rmse" in line
+        )
+        args.out.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            shutil.copyfile(scratch / name, args.out / name)
+        shutil.copyfile(last, args.out / "model.pt")
+        write_curve(args.out / "curve.parquet", settings["id"], curve(checkpoint.with_name("lcurve.out")))
     cost = {"wall_s": round(time.perf_counter() - start, 1), "threads": args.threads, "device": args.device}
-    files = ["model_frozen.pth", "model.pth"]
-    write_card(args.out, settings, data, files, settings["rcut_A"], il_task.versions(), cost)
+    tuned = None
+    if model is not None and weights is not None:
+        about = {"file": weights.name, "sha256": settings["sha256"], "theory": settings.get("theory")}
+        tuned = {
+            "e0s_ev": energies_of(args.out / "model.pt", model["type_map"]),
+            "elements": model["type_map"],
+            "tuned_from": about | {"head": settings.get("head")},
+        }
+    cutoff_A = cutoff_of(tool["model"]["descriptor"])
+    write_card(args.out, settings, data, ["model.pt", *files], cutoff_A, cost, tuned)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -185,7 +278,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--summary", type=Path, required=True, metavar="dataset.json", help="what the split wrote")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="default: %(default)s")
+    parser.add_argument("--weights", type=Path, help="checkpoint to start from, as the settings name it")
+    parser.add_argument(
+        "--checkpoints", type=Path, help="folder that keeps checkpoints, or a file in it (default: ./checkpoints)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     args = parser.parse_args(argv)

@@ -53,7 +53,7 @@ def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, list[Path]]) ->
 
 
 def test_card(trained: tuple[Path, list[Path]]) -> None:
-    card = tiny.check_card(trained[1][0], trained[0], ["model_frozen.pth", "model.pth"])
+    card = tiny.check_card(trained[1][0], trained[0], ["model.pt", "model_frozen.pth", "model.pth"])
     assert card["load"] == "model.pth"
     assert card["cutoff_A"] == 3.0
     assert "deepmd-kit" in card["versions"]
@@ -71,7 +71,7 @@ def test_same_seed_same_model(trained: tuple[Path, list[Path]]) -> None:
 def test_compressed_model_is_the_frozen_one(trained: tuple[Path, list[Path]], tmp_path: Path) -> None:
     card = json.loads((trained[1][0] / "model.json").read_text())
     (tmp_path / "model_frozen.pth").write_bytes((trained[1][0] / "model_frozen.pth").read_bytes())
-    card["files"].pop("model.pth")
+    card["files"] = {"model_frozen.pth": card["files"]["model_frozen.pth"]}
     (tmp_path / "model.json").write_text(json.dumps(card | {"load": "model_frozen.pth"}))
     atoms = il_frames.read_frames(trained[0] / "test.extxyz")[0]
     found = []

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""MACE's own training tool, mace_run_train, so that a killed training goes on and reference energies are those asked for.
+
+usage: il_mace_run.py STATE ARGUMENT...   STATE: file that holds the whole state of the training; the rest is MACE's.
+
+What of mace-torch 0.3.16 is put right here:
+- Its checkpoint is the best epoch so far, with averaged weights for those of the optimizer, and without the average, the order of
+  the batches and the lowest loss. A restart therefore begins again at the best epoch: at the first one where a model that is
+  fine-tuned gets no better on the validation set, which looks as if it had not restarted at all. STATE holds all of it and is
+  written whole between two epochs; a training that was killed ends with the same numbers as one that was not (on CPUs).
+- A foundation model with the elements of the tuned one has its reference energies copied over those that were asked for.
+- A loss that is not finite counts as better than any other.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# A state is written when this many times as long has gone as it takes to write one.
+SPARING = 20
+
+
+class Keeper:
+    """The state of a training, in memory and in a file."""
+
+    def __init__(self, path: Path, parts: dict[str, Any], generator: Any) -> None:
+        """Take what has a state, by name, and the generator that shuffles the training frames."""
+        self.path, self.parts, self.generator = path, parts, generator
+        self.loss = float("nan")  # of the last validation
+        self.lowest = float("inf")  # of what is kept as the best
+        self._written, self._cost = time.monotonic(), 0.0
+
+    def restore(self) -> int:
+        """Take up the state of the file, if there is one; return the epoch to begin with."""
+        if not self.path.is_file():
+            return 0
+        import torch
+
+        # Random states are tensors of the CPU, wherever the model is: each part puts its own where it belongs.
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        torch.set_rng_state(state["random"])
+        if state["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda"])
+        self.generator.set_state(state["order"])
+        self.lowest = state["lowest"]
+        return int(state["epoch"])
+
+    def write(self, epoch: int) -> None:
+        """Write the state before an epoch; a kill leaves this file or the one before, whole."""
+        import torch
+
+        start = time.monotonic()
+        state = {name: part.state_dict() for name, part in self.parts.items()} | {
+            "random": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "order": self.generator.get_state(),
+            "lowest": self.lowest,
+            "epoch": epoch,
+        }
+        part = self.path.with_name(f".{self.path.name}")
+        with part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.path)
+        self._written = time.monotonic()
+        self._cost = self._written - start
+
+    def due(self) -> bool:
+        """Whether it is time to write the state."""
+        return time.monotonic() - self._written >= SPARING * self._cost
+
+
+class Scheduler:
+    """MACE's learning-rate scheduler as something with a state (its own methods are the other way round)."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+        return dict(self.scheduler.lr_scheduler.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state."""
+        self.scheduler.lr_scheduler.load_state_dict(state)
+
+
+class Best:
+    """A checkpoint handler that keeps what is better than all before, be it before a kill."""
+
+    def __init__(self, handler: Any, keeper: Keeper) -> None:
+        self.handler, self.keeper = handler, keeper
+        # A checkpoint from before a kill is replaced like any other.
+        folder, tag = Path(handler.io.directory), handler.io.tag
+        known = sorted(folder.glob(f"{tag}_epoch-*.pt"), key=lambda path: int(path.stem.rpartition("-")[2]))
+        handler.io.old_path = str(known[-1]) if known else None
+        for path in known[:-1]:
+            path.unlink()
+
+    def save(self, state: Any, epochs: int, keep_last: bool = False) -> None:
+        """Write the checkpoint of an epoch, if its loss is the lowest so far."""
+        if self.keeper.loss < self.keeper.lowest:  # not so where it is not a number
+            self.keeper.lowest = self.keeper.loss
+            self.handler.save(state=state, epochs=epochs, keep_last=keep_last)
+
+
+def going_on(trainer: Any, path: Path) -> Callable[..., None]:
+    """Return MACE's training (of its module `trainer`) such that it goes on from the state in a file."""
+    train, one_epoch, log = trainer.train, trainer.train_one_epoch, trainer.valid_err_log
+
+    def going_on_train(**given: Any) -> None:
+        parts = {"model": given["model"], "optimizer": given["optimizer"], "scheduler": Scheduler(given["lr_scheduler"])}
+        if given["ema"] is not None:
+            parts["average"] = given["ema"]
+        keeper = Keeper(path, parts, given["train_loader"].generator)
+        first = keeper.restore()
+        if first:
+            print(f"going on from a checkpoint: Epoch {first} of {given['max_num_epochs']} is next", flush=True)
+
+        def kept_epoch(**of_epoch: Any) -> None:
+            # Here all that came of the epoch before is done, and the learning rate is that of this one.
+            if of_epoch["epoch"] > first and keeper.due():
+                keeper.write(of_epoch["epoch"])
+            one_epoch(**of_epoch)
+
+        def noted(valid_loss: Any, *rest: Any, **more: Any) -> None:
+            keeper.loss = float(valid_loss)  # of several heads the last counts, as in MACE
+            log(valid_loss, *rest, **more)
+
+        trainer.train_one_epoch, trainer.valid_err_log = kept_epoch, noted
+        train(**given | {"start_epoch": first, "checkpoint_handler": Best(given["checkpoint_handler"], keeper)})
+        if not keeper.lowest < float("inf"):
+            raise SystemExit("the loss of the validation set was never a finite number: give a smaller learning_rate")
+        keeper.write(given["max_num_epochs"])
+
+    return going_on_train
+
+
+def with_own_energies(configure: Callable[..., Any]) -> Callable[..., Any]:
+    """Return MACE's maker of models such that a model has the reference energies that were asked for."""
+
+    def configure_model(args: Any, train_loader: Any, atomic_energies: Any, *rest: Any, **more: Any) -> Any:
+        import torch
+
+        model, outputs = configure(args, train_loader, atomic_energies, *rest, **more)
+        held = model.atomic_energies_fn.atomic_energies
+        held.copy_(torch.as_tensor(atomic_energies, dtype=held.dtype).reshape(held.shape))
+        return model, outputs
+
+    return configure_model
+
+
+def main() -> None:
+    """Run MACE's tool."""
+    if sys.platform == "linux":  # die with the task: a restart must find its checkpoints alone
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    state = Path(sys.argv[1])
+    sys.argv[1:] = sys.argv[2:]
+    from mace.cli import run_train
+
+    trainer = sys.modules["mace.tools.train"]
+    run_train.tools.train = going_on(trainer, state)
+    run_train.configure_model = with_own_energies(run_train.configure_model)
+    run_train.main()
+
+
+if __name__ == "__main__":
+    main()
