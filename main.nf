@@ -33,7 +33,6 @@ workflow {
     PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir).toUriString())
     PLAN_STUDY.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
     files = PLAN_STUDY.out.files.splitCsv(header: true)
-    files.filter { row -> !(row.role in ['force_field', 'labels', 'own_model', 'heldout']) }.subscribe { row -> error("${row.id}: ${row.path}: own ${row.role} cannot be used yet") }
 
     // The liquids: [box key, folder] and, melted, [state key, folder], such as [pyr14bf4-430K-r1, ...]
     force_fields = files.filter { row -> row.role == 'force_field' }.map { row -> tuple(row.id, file(row.path)) }
@@ -67,22 +66,30 @@ workflow {
     labelled = gather(LABEL_FRAMES.out.frames.mix(IMPORT_LABELS.out.frames)).filter { chunks -> chunks } // none where no model is trained
     SPLIT_DATASET(labelled, label_rows, PLAN_STUDY.out.dataset)
 
+    // Checkpoints of trainings and of dynamics outlive their tasks.
+    checkpoints = checkpoint_folder(params.checkpoints ?: "${workflow.workDir}/checkpoints")
+
     // The models: [model key, folder], such as [mace-eq-s1, ...], and those that need no training
     model_rows = PLAN_STUDY.out.model_rows.splitCsv(header: true)
+    // Those that are tuned start from weights; replay takes frames of the foundation model's own data too.
     training = model_rows.filter { row -> row.trained == 'true' }.map { row -> tuple(row.dataset, row.key, row.framework) }
         .combine(keyed(SPLIT_DATASET.out.datasets), by: 0)
         .map { _dataset, key, framework, folder -> tuple(key, folder, framework) }
         .join(keyed(PLAN_STUDY.out.training))
-        .branch { _key, _folder, framework, _settings ->
-            mace: framework == 'mace'
-            deepmd: framework == 'deepmd'
+        .join(own_files(files, 'weights'), remainder: true).join(own_files(files, 'replay'), remainder: true)
+        .filter { row -> row[1] } // weights alone, where the run ends with the bill
+        .map { key, folder, framework, settings, weights, replay -> tuple(framework, key, settings, folder, weights ?: [], replay ?: []) }
+        .branch { row ->
+            mace: row[0] == 'mace'
+                return row.tail()
+            deepmd: row[0] == 'deepmd'
+                return row.tail()
         }
-    TRAIN_MACE(training.mace.map { key, folder, _framework, settings -> tuple(key, settings, folder) })
-    TRAIN_DEEPMD(training.deepmd.map { key, folder, _framework, settings -> tuple(key, settings, folder) })
+    TRAIN_MACE(training.mace, checkpoints)
+    TRAIN_DEEPMD(training.deepmd.map { row -> row.take(4) }, checkpoints)
     // ... or the user's own: weights, or a calculator class in an environment of its own
     engines = model_rows.map { row -> tuple(row.key, workflow.containerEngine ? row.image : row.environment) }
-    weights = files.filter { row -> row.role == 'own_model' }.map { row -> tuple(row.id, file(row.path)) }
-    own_models = engines.join(keyed(PLAN_STUDY.out.imports)).join(weights, remainder: true)
+    own_models = engines.join(keyed(PLAN_STUDY.out.imports)).join(own_files(files, 'own_model'), remainder: true)
         .filter { !only_estimate }.map { key, engine, settings, path -> tuple(key, engine, settings, path ?: []) }
     IMPORT_MODEL(own_models)
     IMPORT_MODEL.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
@@ -103,7 +110,7 @@ workflow {
         .combine(EQUILIBRATE.out.state, by: 0).map { _state, key, batch, engine, model, state -> tuple(key, batch, engine, state, model) }
         .join(keyed(PLAN_STUDY.out.runs)).map { key, batch, engine, state, model, settings -> tuple(batch, engine, model, [key: key, settings: settings, state: state]) }
         .groupTuple().map { _batch, engine, model, members -> together(engine[0], model[0], members.sort { run -> run.key }) }
-    RUN_MD(runs, checkpoint_folder(params.checkpoints ?: "${workflow.workDir}/checkpoints"))
+    RUN_MD(runs, checkpoints)
     ran = RUN_MD.out.runs.flatten().map { folder -> tuple(folder.name, folder) }
     MEASURE_LIQUID(ran, PLAN_STUDY.out.references)
 
@@ -126,8 +133,13 @@ def together(engine, model, members) {
 def checkpoint_folder(folder) {
     def note = file("${folder}/README.txt")
     note.parent.mkdirs()
-    note.text = 'Checkpoints of molecular dynamics that is going on. A run that was killed goes on from here.\n'
+    note.text = 'Checkpoints of trainings and molecular dynamics that are going on. One that was killed goes on from here.\n'
     note
+}
+
+// The user's own files of a role with the keys of the models that they are for
+def own_files(files, role) {
+    files.filter { row -> row.role == role }.map { row -> tuple(row.id, file(row.path)) }
 }
 
 // Files or folders with their keys: [pyr14bf4-r1, pyr14bf4-r1.json]

@@ -9,6 +9,7 @@ What of mace-torch 0.3.16 is put right here:
   fine-tuned gets no better on the validation set, which looks as if it had not restarted at all. STATE holds all of it and is
   written whole between two epochs; a training that was killed ends with the same numbers as one that was not (on CPUs).
 - A foundation model with the elements of the tuned one has its reference energies copied over those that were asked for.
+- Replay replaces the loss that was asked for by another, in which the weights mean something else.
 - A loss that is not finite counts as better than any other.
 """
 
@@ -117,7 +118,11 @@ def going_on(trainer: Any, path: Path) -> Callable[..., None]:
     train, one_epoch, log = trainer.train, trainer.train_one_epoch, trainer.valid_err_log
 
     def going_on_train(**given: Any) -> None:
-        parts = {"model": given["model"], "optimizer": given["optimizer"], "scheduler": Scheduler(given["lr_scheduler"])}
+        parts = {
+            "model": given["model"],
+            "optimizer": given["optimizer"],
+            "scheduler": Scheduler(given["lr_scheduler"]),
+        }
         if given["ema"] is not None:
             parts["average"] = given["ema"]
         keeper = Keeper(path, parts, given["train_loader"].generator)
@@ -158,6 +163,16 @@ def with_own_energies(configure: Callable[..., Any]) -> Callable[..., Any]:
     return configure_model
 
 
+def with_own_loss(make: Callable[..., Any], loss: str) -> Callable[..., Any]:
+    """Return MACE's maker of losses such that the loss is the one of a name."""
+
+    def get_loss_fn(args: Any, *rest: Any, **more: Any) -> Any:
+        args.loss = loss
+        return make(args, *rest, **more)
+
+    return get_loss_fn
+
+
 def main() -> None:
     """Run MACE's tool."""
     if sys.platform == "linux":  # die with the task: a restart must find its checkpoints alone
@@ -168,6 +183,8 @@ def main() -> None:
 
     trainer = sys.modules["mace.tools.train"]
     run_train.tools.train = going_on(trainer, state)
+    (loss,) = (word.removeprefix("--loss=") for word in sys.argv if word.startswith("--loss="))
+    run_train.get_loss_fn = with_own_loss(run_train.get_loss_fn, loss)
     run_train.configure_model = with_own_energies(run_train.configure_model)
     run_train.main()
 

@@ -464,13 +464,19 @@ class MaceModel(LearnedModel):
     """A MACE model."""
 
     framework: Literal["mace"] = Field(description="mace")
-    mode: Literal["zero-shot", "finetune", "replay"] | None = Field(
+    mode: Literal["zero-shot", "finetune", "replay", "lora"] | None = Field(
         default=None,
-        description="use of the weights: as they are, fine-tuned, or fine-tuned along with replay_frames",
+        description="use of the weights: as they are; fine-tuned; fine-tuned along with replay_frames, in a head of their "
+        "own; or changed by matrices of low rank alone",
     )
     replay_frames: Path_ | None = Field(
         default=None, description="extxyz of the foundation model's own data (mode replay)"
     )
+    replay_per_frame: Real = number(4.0, 0.01, 1e4, "replayed frames for each training frame, at most (mode replay)")
+    freeze: Literal["none", "embedding", "interactions", "products"] = Field(
+        default="none", description="part of weights up to which they stay as they are (modes finetune and replay)"
+    )
+    lora_rank: Count = count(4, 1, 1024, "rank of the changes (mode lora)")
     channels: Count = count(128, 1, 2048, "feature channels")
     max_L: Count = count(1, 0, 4, "highest order of the equivariant messages")
     r_max_A: Real = number(6.0, 2, 15, "cut-off radius (A)")
@@ -479,7 +485,9 @@ class MaceModel(LearnedModel):
     correlation: Count = count(3, 1, 4, "body order of the messages, less one")
     epochs: Count = count(200, 1, 1_000_000, "passes over the training frames")
     batch_size: Count = count(5, 1, 10_000, "frames in a gradient step")
-    learning_rate: Real = number(0.01, 1e-7, 1, "first learning rate")
+    learning_rate: Real | None = number(
+        None, 1e-7, 1, "first learning rate; left out, 0.01, or 0.001 (lora: 0.005) where weights are tuned"
+    )
     energy_weight: Real = number(1.0, 0, 1e6, "weight of the energy in the loss")
     forces_weight: Real = number(100.0, 0, 1e6, "weight of the forces in the loss")
     stress_weight: Real = number(10.0, 0, 1e6, "weight of the stress in the loss; the density depends on it")
@@ -490,8 +498,10 @@ class DeepmdModel(LearnedModel):
     """A DeePMD model."""
 
     framework: Literal["deepmd"] = Field(description="deepmd")
-    mode: Literal["zero-shot"] | None = Field(default=None, description="use of the weights: as they are")
-    descriptor: Literal["se_e2_a"] = Field("se_e2_a", description="descriptor")
+    mode: Literal["zero-shot", "finetune"] | None = Field(
+        default=None, description="use of the weights: as they are, or fine-tuned (a checkpoint; DPA-2 and DPA-3 too)"
+    )
+    descriptor: Literal["se_e2_a"] = Field("se_e2_a", description="descriptor; weights bring their own")
     rcut_A: Real = number(6.0, 2, 15, "cut-off radius (A)")
     rcut_smth_A: Real = number(0.5, 0, 14.9, "radius where the cut-off begins to smooth (A)")
     neurons: tuple[Annotated[Count, Field(ge=1, le=4096)], ...] = Field(

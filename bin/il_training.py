@@ -129,18 +129,22 @@ def write_card(
 ) -> None:
     """Write the model card; the weights to be loaded are the last of `files`. `tuned` says what it was tuned from."""
     identity = ("id", "model", "framework", "dataset", "seed")
-    card = {key: settings[key] for key in identity} | {
-        "versions": versions(),
-        "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
-        "load": files[-1],
-        "theory_id": data["theory_id"],
-        "dataset_hash": data["dataset_hash"],
-        "split_hash": data["split_hash"],
-        "e0s_ev": data["e0s_ev"],
-        "elements": data["elements"],
-        "cutoff_A": cutoff_A,
-        "licence": settings.get("licence"),  # of the weights that it was tuned from; else it is the user's own
-        "settings": {key: value for key, value in settings.items() if key not in (*identity, "theory_id")},
-        "cost": cost,
-    } | (tuned or {})
+    card = (
+        {key: settings[key] for key in identity}
+        | {
+            "versions": versions(),
+            "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
+            "load": files[-1],
+            "theory_id": data["theory_id"],
+            "dataset_hash": data["dataset_hash"],
+            "split_hash": data["split_hash"],
+            "e0s_ev": data["e0s_ev"],
+            "elements": data["elements"],
+            "cutoff_A": cutoff_A,
+            "licence": settings.get("licence"),  # of the weights that it was tuned from; else it is the user's own
+            "settings": {key: value for key, value in settings.items() if key not in (*identity, "theory_id")},
+            "cost": cost,
+        }
+        | (tuned or {})
+    )
     (out / "model.json").write_text(json.dumps(card, indent=2) + "\n")

@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
+import il_weights
 from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, rounded
 from il_task import UserError
 
@@ -71,21 +72,19 @@ class Foundation:
 
 
 def read_foundation(path: Path, key: str, head: str | None) -> Foundation:
-    """Return the foundation model in a file whose sha256 has been checked: it is a pickle.
+    """Return the foundation model in a file whose sha256 has been checked; nothing but a model is opened.
 
     Raises `UserError`, naming the model `key`, for a file that holds no model that can be fine-tuned, or the wrong head.
     """
-    where = f"model {key}: weights: {path.name}"
-    import mace.modules
-    import torch
-
     try:
-        model = torch.load(path, map_location="cpu", weights_only=False)
-    except Exception as error:  # a file of any content
-        first = (str(error).splitlines() or [""])[0][:120]
-        raise UserError(f"{where}: is no MACE model ({type(error).__name__}: {first}): give a .model or .pt file") from error
+        model = il_weights.read_mace(path)
+    except UserError as error:
+        raise UserError(*(f"model {key}: {line}" for line in error.errors)) from error
+    import mace.modules
+
     if type(model) is not mace.modules.ScaleShiftMACE:
-        raise UserError(f"{where}: holds a {type(model).__name__}; what can be fine-tuned is a ScaleShiftMACE")
+        what = type(model).__name__
+        raise UserError(f"model {key}: weights: {path.name} holds a {what}; what can be fine-tuned is a ScaleShiftMACE")
     heads = list(getattr(model, "heads", None) or [HEAD])
     others = [name for name in heads if name != REPLAY_HEAD]
     if head is None and len(others) > 1:
@@ -154,7 +153,9 @@ def read_replay(path: Path, key: str) -> list[Atoms]:
     except Exception as error:  # a file of any content
         raise UserError(f"{where}: is not a readable extended XYZ file ({type(error).__name__})") from error
     if len(read) < 2:
-        raise UserError(f"{where}: {len(read)} frames: replay needs two at least, one to train on and one to validate on")
+        raise UserError(
+            f"{where}: {len(read)} frames: replay needs two at least, one to train on and one to validate on"
+        )
     frames, missing = [], {"energy": [], "forces": []}  # type: ignore[var-annotated]
     for index, atoms in enumerate(read):
         energy, forces, stress = label_of(atoms)
@@ -222,10 +223,7 @@ def write_replay(path: Path, frames: Sequence[Atoms]) -> None:
 
 def check_energies(path: Path, wanted: dict[str, dict[int, float]], key: str) -> list[str]:
     """Return the heads of a model that was trained; raise RuntimeError unless its reference energies are those wanted by head."""
-    import mace.modules  # noqa: F401  (torch.load needs its classes)
-    import torch
-
-    model = torch.load(path, map_location="cpu", weights_only=False)
+    model = il_weights.read_mace(path)
     rows = np.atleast_2d(model.atomic_energies_fn.atomic_energies.detach().cpu().numpy())
     heads = list(model.heads)
     for head, e0s in wanted.items():

@@ -53,6 +53,8 @@ CHAIN_LEAST = 10  # frames
 IMPORTED = (
     "sha256", "licence", "theory", "dispersion", "head", "dtype", "calculator", "arguments", "weights_argument",
 )  # fmt: skip
+# First learning rates of MACE models that are tuned, by mode.
+LEARNING_RATES = {"finetune": 0.001, "replay": 0.001, "lora": 0.005}
 RESERVED = ("reference", "labels")  # a verdict's other side; the engine of the labels
 OTHER_LIQUID = "other"  # the name that import_labels.py gives to frames of no liquid of the study
 
@@ -331,13 +333,16 @@ def check_weights(index: int, model: Mapping[str, Any], places: Places, problems
     if own_class:
         needed["weights_argument"] = "of the calculator: its name for the path of the weights"
     else:
-        more = "" if model["framework"] == "deepmd" else ", finetune or replay"
+        more = " or finetune" if model["framework"] == "deepmd" else ", finetune, replay or lora"
         needed["mode"] = f"of the weights' use: zero-shot{more}"
     for name, what in needed.items():
         if name in model and model[name] is None:
             problems.add((*loc, name), f"missing: the {name} {what}")
     if model.get("mode") == "zero-shot" and model.get("datasets"):
         problems.add((*loc, "datasets"), "a zero-shot model is not trained: leave datasets out")
+    if model["framework"] == "deepmd" and model.get("mode") == "finetune" and not model["weights"].endswith(".pt"):
+        text = f"{brief(model['weights'])}: a frozen model cannot be fine-tuned: give its checkpoint, a .pt file"
+        problems.add((*loc, "weights"), text)
     if wrong := missing_file(places, model["weights"]):
         problems.add((*loc, "weights"), wrong)
         return
@@ -398,6 +403,8 @@ def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, 
             problems.add((*loc, "replay_frames"), "missing: extxyz of the foundation model's own data, to replay")
         elif frames is not None and (wrong := missing_file(places, frames)):
             problems.add((*loc, "replay_frames"), wrong)
+        if (part := model.get("freeze", "none")) != "none" and mode not in ("finetune", "replay"):
+            problems.add((*loc, "freeze"), f"{part!r}: is used by modes finetune and replay only")
         smooth, radius, axis, widths = (model.get(k) for k in ("rcut_smth_A", "rcut_A", "axis_neurons", "neurons"))
         if smooth is not None and radius is not None and smooth >= radius:
             problems.add((*loc, "rcut_smth_A"), f"{smooth:g} is not below rcut_A {radius:g}")
@@ -936,8 +943,10 @@ def plan_models(
             **{name: row[name] for name in ("model", "framework", "dataset", "seed")},
         }
         if row["trained"]:
-            if own.get("replay_frames"):
-                names["replay_frames"] = Path(own["replay_frames"]).name
+            if "replay_frames" in own:
+                names["replay_frames"] = Path(own["replay_frames"]).name if own["replay_frames"] else None
+            if given["learning_rate"] is None:
+                given["learning_rate"] = LEARNING_RATES.get(own["mode"], 0.01)
             plan.json(f"models/{row['key']}.json", {**identity, "theory_id": theory, **given, **names})
             continue
         if is_imported(own) or row["role"] == "start":

@@ -239,7 +239,11 @@ def train(args: argparse.Namespace) -> None:
         if last.exists():
             begin = ["--restart", str(last)]
         elif weights is not None:
-            begin = ["--finetune", str(weights), *(["--model-branch", settings["head"]] if settings.get("head") else [])]
+            begin = [
+                "--finetune",
+                str(weights),
+                *(["--model-branch", settings["head"]] if settings.get("head") else []),
+            ]
         commands = [["train", "input.json", *begin], ["freeze", "-c", str(last), "-o", "model_frozen.pth"]]
         files = ["model_frozen.pth"]
         if tool["model"]["descriptor"]["type"] == "se_e2_a":

@@ -5,7 +5,8 @@ process TRAIN_DEEPMD {
     label 'env_deepmd'
 
     input:
-    tuple val(key), path(settings), path(dataset)
+    tuple val(key), path(settings), path(dataset), path(weights)        // weights: [] where none
+    path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
 
     output:
     tuple val(key), path("${key}"), emit: model         // weights, model card, learning curve
@@ -13,9 +14,10 @@ process TRAIN_DEEPMD {
 
     script:
     """
-    # bin: il_task.py il_training.py
+    # bin: il_checkpoint.py il_models.py il_task.py il_training.py
     train_deepmd.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
-        --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key}
+        ${weights ? "--weights ${weights}" : ''} \\
+        --checkpoints checkpoints.txt --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key}
     """
 
     stub:

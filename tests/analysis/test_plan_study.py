@@ -259,7 +259,7 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
         "models[0].sha256: missing: the sha256 of the weights: they are checked before they are opened",
         "models[0].licence: missing: the licence of the weights, such as MIT",
         "models[0].theory: missing: the theory that the weights imitate, such as PBE: it is compared with that of the labels",
-        "models[0].mode: missing: the mode of the weights' use: zero-shot, finetune or replay"]),
+        "models[0].mode: missing: the mode of the weights' use: zero-shot, finetune, replay or lora"]),
     ("missing_weights", model(0, weights="no.model", sha256=ZERO, licence="MIT", theory="GFN1-xTB", mode="finetune"), [
         "models[0].weights: 'no.model': no such file: {here}/no.model; a path is relative to the study file"]),
     ("weights_are_a_folder", model(0, weights=".", sha256=ZERO, licence="MIT", theory="GFN1-xTB", mode="finetune"), [
@@ -269,6 +269,11 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
     ("replay_of_nothing", model(0, weights="no.model", sha256=ZERO, licence="MIT", theory="PBE", mode="replay"), [
         "models[0].weights: 'no.model': no such file: {here}/no.model; a path is relative to the study file",
         "models[0].replay_frames: missing: extxyz of the foundation model's own data, to replay"]),
+    ("a_frozen_model_to_tune", model(1, weights="m.pth", sha256=ZERO, licence="MIT", theory="GFN1-xTB", mode="finetune"), [
+        "models[1].weights: 'm.pth': a frozen model cannot be fine-tuned: give its checkpoint, a .pt file",
+        "models[1].weights: 'm.pth': no such file: {here}/m.pth; a path is relative to the study file"]),
+    ("frozen_parts_of_nothing", model(0, freeze="products"), [
+        "models[0].freeze: 'products': is used by modes finetune and replay only"]),
     ("levels_that_differ", model(0, weights="no.model", sha256=ZERO, licence="MIT", theory="PBE", mode="finetune"), [
         "models[0].weights: 'no.model': no such file: {here}/no.model; a path is relative to the study file",
         "models[0].theory: 'PBE' is not that of the labels, 'GFN1-xTB': label at the weights' level, use mode replay, which "
@@ -571,6 +576,31 @@ def test_levels_of_theory_are_compared(
     assert planned(content) == (0, [])
     lines = [line for line in Path("plan/warnings.txt").read_text().splitlines() if ".theory" in line]
     assert [said in line for line in lines] == ([True] if said else [])
+
+
+@pytest.mark.parametrize(("mode", "rate"), [("finetune", 0.001), ("replay", 0.001), ("lora", 0.005), (None, 0.01)])
+def test_models_that_are_tuned_get_their_weights_and_a_rate_of_their_own(
+    mode: str | None, rate: float, planned: Planned
+) -> None:
+    Path("w.model").write_bytes(b"weights")
+    Path("own.extxyz").write_text("2\nProperties=species:S:1:pos:R:3\nH 0 0 0\nH 0 0 1\n")
+    content = demo()
+    content["models"][0].pop("learning_rate")
+    if mode:
+        digest = hashlib.sha256(b"weights").hexdigest()
+        about = {"sha256": digest, "licence": "MIT", "theory": "GFN1-xTB", "head": "dft"}
+        content["models"][0] |= {"weights": "w.model", "mode": mode, **about}
+    if mode == "replay":
+        content["models"][0]["replay_frames"] = "own.extxyz"
+    assert planned(content) == (0, [])
+    settings = loaded("models/mace-both-s1.json")
+    assert settings["learning_rate"] == rate
+    assert settings["weights"] == ("w.model" if mode else None)
+    assert settings["replay_frames"] == ("own.extxyz" if mode == "replay" else None)
+    assert settings["head"] == ("dft" if mode else None)
+    files = {(row["role"], Path(row["path"]).name) for row in rows("files.csv") if row["id"] == "mace-both-s1"}
+    wanted = {("weights", "w.model")} if mode else set()
+    assert files == wanted | ({("replay", "own.extxyz")} if mode == "replay" else set())
 
 
 def test_own_labels_skip_sampling(planned: Planned) -> None:

@@ -72,7 +72,9 @@ def foundation(tmp_path_factory: pytest.TempPathFactory, split: Path) -> Path:
     (work / "input.json").write_text(json.dumps(tool))
     commands = json.dumps([["train", "input.json"]])
     env = os.environ | {"DEVICE": "cpu", "NUM_WORKERS": "0", "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", train_deepmd.DP, commands], cwd=work, env=env, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", train_deepmd.DP, commands], cwd=work, env=env, check=True, capture_output=True
+    )
     return work / "dpa2.pt"
 
 

@@ -143,7 +143,9 @@ def test_every_mode_starts_from_the_foundation_model_with_its_reference_energies
         assert mode == card["settings"]["mode"]
 
 
-def test_replay_trains_both_heads_and_the_new_one_is_used(foundation: tuple[Path, Path], tuned: dict[str, Path]) -> None:
+def test_replay_trains_both_heads_and_the_new_one_is_used(
+    foundation: tuple[Path, Path], tuned: dict[str, Path]
+) -> None:
     import mace.modules  # noqa: F401
     import torch
 
@@ -212,7 +214,14 @@ def test_a_killed_tuning_ends_with_the_same_numbers(foundation: tuple[Path, Path
     kept.mkdir()
     (kept / "README.txt").write_text("checkpoints")
     tiny.write_settings(work / "settings.json", settings)
-    command = [sys.executable, train_mace.__file__, *arguments(work, split), *files, "--checkpoints", str(kept / "README.txt")]
+    command = [
+        sys.executable,
+        train_mace.__file__,
+        *arguments(work, split),
+        *files,
+        "--checkpoints",
+        str(kept / "README.txt"),
+    ]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(command, cwd=work, env=env, stderr=subprocess.DEVNULL, start_new_session=True)
     begun: set[int] = set()
@@ -226,7 +235,11 @@ def test_a_killed_tuning_ends_with_the_same_numbers(foundation: tuple[Path, Path
     process.wait()
     assert list(kept.glob("*/state"))
     done = subprocess.run(command, cwd=work, env=env, stderr=subprocess.PIPE, text=True, check=True)
-    again = [int(line.split("Epoch ")[1].split(":")[0]) for line in done.stderr.splitlines() if "Epoch " in line and "head" in line]
+    again = [
+        int(line.split("Epoch ")[1].split(":")[0])
+        for line in done.stderr.splitlines()
+        if "Epoch " in line and "head" in line
+    ]
     assert again == list(range(again[0], 30))
     assert again[0] > np.argmin(loss[1:])  # it did not begin again at the best epoch
     assert again[0] >= 8
@@ -259,14 +272,14 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     text = tmp_path / "text.model"
     text.write_text("no model")
     digest = split_dataset.sha256(text.read_bytes())
-    refused("weights: text.model: is no MACE model", settings_of(foundation, "finetune", sha256=digest), text)
+    refused("weights: text.model is no MACE model", settings_of(foundation, "finetune", sha256=digest), text)
     refused("head: 'dft': model.pt has Default", settings_of(foundation, "finetune", head="dft"))
 
     plain = il_frames.read_frames(split / "datasets" / "eq" / "train.extxyz", labelled=True)
     for frame in plain:
         frame.numbers[:1] = 19
     known = il_tuning.read_foundation(model, "m", None)
-    with pytest.raises(il_tuning.UserError, match="weights: model.pt does not know K; it knows Li, F, Na"):
+    with pytest.raises(il_tuning.UserError, match=r"weights: model\.pt does not know K; it knows Li, F, Na"):
         il_tuning.tuned_energies(known, plain, "m")
 
     def replayed(name: str, change: Any) -> Path:
