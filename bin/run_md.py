@@ -297,7 +297,7 @@ def run_key(settings: dict[str, Any], state: Path, model: Path, threads: int) ->
     card = il_models.read_card(model)
     content = {
         "settings": settings,
-        "model": [card["framework"], card["files"], card.get("load"), card.get("settings")],
+        "model": [card["framework"], card["files"], card.get("load"), card.get("settings"), card.get("head")],
         "versions": il_task.versions(),
         "threads": threads,
         "device": il_models.device(),
