@@ -68,7 +68,7 @@ def own_file(settings: dict[str, Any], field: str, path: Path | None) -> Path | 
         raise UserError(f"model {settings['id']}: {field}: {settings[field]}: no such file")
     if field == "weights" and (wrong := wrong_content(path, settings["sha256"])):
         raise UserError(f"model {settings['id']}: weights: {path.name}: {wrong}, the study says {settings['sha256']}")
-    return path.resolve()
+    return path.absolute()
 
 
 @contextmanager

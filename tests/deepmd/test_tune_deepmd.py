@@ -117,7 +117,7 @@ def test_a_killed_tuning_goes_on_from_its_checkpoint(foundation: Path, split: Pa
     ]  # fmt: skip
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
-    while not list(kept.glob("*/model.ckpt-120.pt")):
+    while not list(kept.glob("*/model.ckpt-160.pt")):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
