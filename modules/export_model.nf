@@ -14,7 +14,7 @@ process EXPORT_MODEL {
 
     script:
     """
-    # bin: il_models.py il_task.py il_training.py
+    # bin: il_checkpoint.py il_models.py il_task.py il_training.py
     export_model.py --id ${key} --model ${model} --threads ${task.cpus} --out ${key}
     """
 
