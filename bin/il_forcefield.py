@@ -4,13 +4,13 @@
 import itertools
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import openmm
-import yaml
 from openmm import app, unit
 
-from il_task import UserError
+from il_task import UserError, read_yaml
 from il_topology import Topology
 
 EWALD_TOLERANCE = 5e-4
@@ -19,6 +19,8 @@ WAYS_OUT = "give the liquid's force_field the path of an OpenMM XML that has the
 LJ_GEOMETRIC = "ri6*(a1*a2*ri6 - b1*b2); ri6 = r^(-6)"
 TABLES = ("bonds", "angles", "torsions", "impropers")
 HYDROGEN_MASS_U = 3.0
+# Elements of a force field that OpenMM runs as Python, or reads another file for.
+CODE_TAGS = {"Script", "InitializationScript", "Include"}
 
 
 def load_forcefield(path: str | Path) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def load_forcefield(path: str | Path) -> dict[str, Any]:
     Bonded terms are keyed by their classes in both directions; impropers by the sorted outer classes and
     the central one.
     """
-    data = yaml.safe_load(Path(path).read_text())
+    data = read_yaml(Path(path), "name", "scale_14", "sections")
     field: dict[str, Any] = {"name": data["name"], "scale_14": data["scale_14"], "types": {}}
     field |= {table: {} for table in TABLES}
     for section in data["sections"]:
@@ -260,6 +262,8 @@ def _xml_system(topology: Topology, cell_nm: np.ndarray, cutoff_nm: float, path:
         atoms.addBond(members[i], members[j])
     atoms.setPeriodicBoxVectors([openmm.Vec3(*row) for row in cell_nm] * unit.nanometer)
     try:
+        if forbidden := sorted({element.tag for element in ElementTree.parse(path).iter()} & CODE_TAGS):
+            raise ValueError(f"<{forbidden[0]}>: a force field may not bring a program or other files; leave it out")
         field = app.ForceField(str(path))
         return field.createSystem(
             atoms, nonbondedMethod=app.PME, nonbondedCutoff=cutoff_nm, ewaldErrorTolerance=EWALD_TOLERANCE,

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from ase.data import atomic_masses, atomic_numbers
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
-from il_task import UserError
+from il_task import UserError, read_yaml
 
 CONFORMER_SEED = 7  # the geometry of an ion is part of the recipe, not of a study's randomness
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=float)
@@ -19,7 +18,7 @@ OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], 
 def library(assets: str | Path) -> dict[str, dict[str, Any]]:
     """Return the ions of assets/ions by name."""
     paths = sorted(Path(assets).glob("ions/*.yaml"))
-    return {path.stem: yaml.safe_load(path.read_text()) for path in paths}
+    return {path.stem: read_yaml(path, "smiles", "charge", "types", "hydrogen_types") for path in paths}
 
 
 def parse(smiles: str) -> Chem.Mol:

@@ -46,7 +46,9 @@ Real = Annotated[float, BeforeValidator(refuse_boolean)]
 Count = Annotated[int, BeforeValidator(refuse_boolean)]
 # No hyphen: keys such as LIQUID-r1 and MODEL-DATASET-s1 stay unambiguous.
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]*$", max_length=40)]
-Path_ = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\r\n\x00]+$")]
+# No character that a shell, a list of files or a pattern of names gives a meaning to.
+PATH = r"""^[^\x00-\x1f\x7f"'`$;&|<>*?()\[\]{}!\\#,]+$"""
+Path_ = Annotated[str, Field(min_length=1, max_length=1000, pattern=PATH)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 SHA256 = r"^[0-9a-f]{64}$"
 Sha256 = Annotated[str, Field(pattern=SHA256)]
@@ -690,6 +692,7 @@ PATTERNS = {
     IMAGE: "the name of an image, such as ghcr.io/someone/model:1",
     FOLDER: "a folder without spaces or other signs than . _ / + -",
     CLASS: "a dotted name, such as tblite.ase.TBLite",
+    PATH: "a path without quotes, brackets, commas or any of $ ; & | < > * ? ! # \\",
 }
 # What a number out of bounds most likely is, from the end of the field's name.
 HINTS: dict[tuple[str, str], Callable[[float], str]] = {
@@ -711,6 +714,28 @@ UNITS = {
     "_Ry": "Ry",
     "_hours": "h",
 }
+
+
+MAX_NODES = 100_000
+
+
+def expanded(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """Return how many values a YAML node stands for, each anchor counted wherever it is used.
+
+    A few lines can stand for billions. Raises ValueError for a node that holds itself.
+    """
+    if id(node) not in known:
+        known[id(node)] = 0
+        held = getattr(node, "value", None)
+        inner = (
+            [part for item in held for part in (item if isinstance(item, tuple) else (item,))]
+            if isinstance(held, list)
+            else []
+        )
+        known[id(node)] = 1 + sum(expanded(part, known) for part in inner)
+    elif known[id(node)] == 0:
+        raise ValueError("an anchor holds itself")
+    return known[id(node)]
 
 
 class Loader(yaml.SafeLoader):
@@ -739,7 +764,10 @@ def parse_yaml(text: str, name: str) -> Any:
     try:
         loader = Loader(text)
         try:
-            content = loader.get_single_data()
+            node = loader.get_single_node()
+            if expanded(node, {}) > MAX_NODES:
+                raise ValueError(f"its anchors stand for more than {MAX_NODES} values")
+            content = loader.construct_document(node) if node is not None else None
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:

@@ -1,14 +1,27 @@
 #!/usr/bin/env python3
-"""What every task script shares: errors a user can act on, and a record of what the task cost."""
+"""What every task script shares: inputs that are whole, errors by kind, and a record of what the task cost.
 
+What a task hands to the next can be told from what a full disk, a lost node or a careless hand made of it: a folder
+holds ``SHA256SUMS`` (as `sha256sum -c` reads it), a JSON object the sha256 of its own content.
+"""
+
+import contextlib
+import errno
+import hashlib
 import importlib.metadata
 import json
 import platform
 import resource
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import IntEnum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
 
 # Libraries whose version may change a result; those absent from an environment are left out.
 LIBRARIES = (
@@ -17,12 +30,190 @@ LIBRARIES = (
 )  # fmt: skip
 
 
+SUMS = "SHA256SUMS"
+SEAL = "content_sha256"
+
+
+class Exit(IntEnum):
+    """What the exit code of a task says; conf/resources.config acts on it."""
+
+    DONE = 0
+    BUG = 1  # of this program: stop, with the stack trace
+    USER = 2  # a mistake in the study, or a file that is damaged: stop
+    DISK = 74  # full, or failing (EX_IOERR of sysexits.h): try again, perhaps elsewhere
+    MEMORY = 75  # of the machine or its GPU: try again with more
+
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
+# What libraries say, in the type or the text of what they raise, or programs in their last words.
+MEMORY_WORDS = (
+    "MemoryError", "OutOfMemoryError", "out of memory", "bad_alloc", "Cannot allocate memory", "can't allocate memory",
+    "Unable to allocate", "memory allocation of", "spawn worker thread", "start new thread",
+)  # fmt: skip
+DISK_WORDS = ("No space left on device", "Disk quota exceeded", "File too large", "PytorchStreamWriter failed")
+
+
 class UserError(Exception):
     """Something that the user can put right: one line per mistake, naming field, value and remedy."""
 
     def __init__(self, *errors: str) -> None:
         super().__init__("\n".join(errors))
         self.errors = list(errors)
+
+
+class DiskFullError(Exception):
+    """A disk that is full, where no `OSError` says so."""
+
+
+def kind_of(words: str) -> Exit:
+    """Return what the last words of a program say it ended for: memory, disk, or neither (``BUG``)."""
+    if any(word in words for word in MEMORY_WORDS):
+        return Exit.MEMORY
+    return Exit.DISK if any(word in words for word in DISK_WORDS) else Exit.BUG
+
+
+def is_resource(error: BaseException) -> bool:
+    """Tell whether an error is of the machine (memory, disk) and says nothing about what was computed."""
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        return True
+    return isinstance(error, DiskFullError) or kind_of(f"{type(error).__name__}: {error}") is not Exit.BUG
+
+
+# --- Files that are whole ------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever a library raises on a damaged file into one line; `what` it should be, such as ``Parquet``."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and not is_resource(error):  # polars says it in the text alone
+            raise UserError(f"{path}: {error.strerror or error}") from None
+        raise
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # each library has its own
+        if is_resource(error):
+            raise
+        why = " ".join(str(error).split())[:160] or type(error).__name__
+        raise UserError(f"{path}: not readable as {what} (is it cut off?): {why}") from None
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """Return the sha256 (hex) of a JSON object whose numbers are finite; the order of its keys does not count."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object with the sha256 of its content, which `read_json` checks and takes off."""
+    return {**content, SEAL: digest(json.loads(json.dumps(content)))}
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file; raises `UserError` where it is not one, or its content not what was sealed."""
+    with reading(path, "a JSON object"):
+        content = json.loads(path.read_text(), parse_constant=_refuse_constant)
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}")
+    claimed = content.pop(SEAL, None)
+    if claimed not in (None, digest(content)):
+        raise UserError(
+            f"{path}: its content does not fit its {SEAL}: it was changed (to change it on purpose, take that out)"
+        )
+    return content
+
+
+def read_yaml(path: Path, *needed: str) -> dict[str, Any]:
+    """Return the mapping of a YAML file that has the keys needed; raises `UserError` where it is none, or is cut off."""
+    import yaml
+
+    with reading(path, "YAML"):
+        text = path.read_text()
+        content = yaml.safe_load(text)
+        if not isinstance(content, dict) or (absent := [key for key in needed if key not in content]):
+            raise ValueError(
+                f"{absent[0]} is missing" if isinstance(content, dict) else "it holds no name: value lines"
+            )
+        if not text.endswith("\n"):
+            raise ValueError("its last line has no end")
+    return content
+
+
+def read_tables(paths: Sequence[Path], *needed: str) -> "pl.DataFrame":
+    """Return Parquet files as one table, in the order of their names, each with the columns needed.
+
+    Raises `UserError` for one that is damaged.
+    """
+    import polars as pl
+
+    tables = []
+    for path in sorted(paths):
+        with reading(path, "Parquet"):
+            tables.append(pl.read_parquet(path))
+            if absent := sorted(set(needed) - set(tables[-1].columns)):
+                raise ValueError(f"it has no column {absent[0]}")
+    return pl.concat(tables, how="diagonal_relaxed")
+
+
+def read_csv(path: Path) -> "pl.DataFrame":
+    """Return a CSV file as a table of texts; raises `UserError` where it is none, or its last line is cut off."""
+    import polars as pl
+
+    with reading(path, "CSV"):
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            raise ValueError("its last line has no end")
+        return pl.read_csv(content, infer_schema=False)
+
+
+def seal(folder: Path) -> None:
+    """Write the sha256 of every file of a folder into its ``SHA256SUMS``."""
+    lines = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != SUMS:
+            lines.append(f"{_sha256(path)}  {path.relative_to(folder)}\n")
+    (folder / SUMS).write_text("".join(lines))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check(*paths: Path | None) -> None:
+    """Raise `UserError`, a line for each, for files that are not there and those that differ from ``SHA256SUMS``.
+
+    A folder without that file was not made by a task, and is taken as it is.
+    """
+    errors = []
+    for path in paths:
+        if path is None:
+            continue
+        if not path.exists():
+            errors.append(f"{path}: no such file or folder")
+        sums = path / SUMS
+        if not path.is_dir() or not sums.exists():
+            continue
+        with reading(sums, SUMS):
+            listed = [line.split("  ", 1) for line in sums.read_text().splitlines()]
+            if not listed or any(len(entry) != 2 for entry in listed):
+                raise ValueError("a line is not a sha256 and a name")
+        for expected, name in listed:
+            if not (path / name).is_file():
+                errors.append(f"{path / name}: no such file, though {SUMS} lists it")
+            elif _sha256(path / name) != expected:
+                errors.append(f"{path / name}: not as it was written: its sha256 differs from {SUMS}")
+    if errors:
+        raise UserError(*errors)
+
+
+# --- The task ------------------------------------------------------------------------------------------
 
 
 def versions() -> dict[str, str]:
@@ -49,19 +240,43 @@ def check_device(device: str) -> None:
         )
 
 
-def run(process: str, work: Callable[[], None], task_id: str) -> int:
+def run(
+    process: str,
+    work: Callable[[], None],
+    task_id: str,
+    reads: Sequence[Path | None] = (),
+    writes: Sequence[Path] = (),
+) -> int:
     """Do the work of one task and write ``PROCESS.ID.task.json``: its wall and CPU seconds, memory and versions.
 
-    Returns the exit code: 0, or 2 after a `UserError`, whose lines go to standard error.
-    Any other exception is a bug and keeps its stack trace.
+    Returns the exit code, one of `Exit`. What the user, the disk or the memory is to blame for is one line each on
+    standard error; any other exception is a bug and keeps its stack trace.
+
+    Parameters
+    ----------
+    reads : files and folders that must be there, and whole (`check`), before the work begins.
+    writes : folders that the work makes; they are sealed.
     """
     start = time.perf_counter()
+    # OpenBLAS takes its memory at the first call, and ends the process without a word of Python's where it cannot.
+    if numpy := sys.modules.get("numpy"):
+        numpy.ones((8, 8)) @ numpy.ones((8, 8))
     try:
+        check(*reads)
         work()
+        for folder in writes:
+            seal(folder)
+        _record(process, task_id, start)
     except UserError as error:
-        for line in error.errors:
-            print(f"error: {line}", file=sys.stderr)
-        return 2
+        return _say(Exit.USER, *error.errors)
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # what Rust's libraries raise
+            raise
+        return _blame(error, task_id)
+    return Exit.DONE
+
+
+def _record(process: str, task_id: str, start: float) -> None:
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     record = {
         "process": process,
@@ -71,5 +286,30 @@ def run(process: str, work: Callable[[], None], task_id: str) -> int:
         "max_rss_mb": round(max(own.ru_maxrss, children.ru_maxrss) / 1024, 1),
         "versions": versions(),
     }
-    Path(f"{process}.{task_id}.task.json").write_text(json.dumps(record, indent=2) + "\n")
-    return 0
+    Path(f"{process}.{task_id}.task.json").write_text(json.dumps(record) + "\n")
+
+
+def _blame(error: BaseException, task_id: str) -> Exit:
+    """Say what an exception was for, and return its kind."""
+    words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    kind = kind_of(words)
+    if kind is Exit.MEMORY:
+        return _say(kind, f"out_of_memory: {task_id}: {words}")
+    if (
+        kind is Exit.DISK
+        or isinstance(error, DiskFullError)
+        or (isinstance(error, OSError) and error.errno in DISK_ERRORS)
+    ):
+        return _say(Exit.DISK, f"disk_full: {task_id}: {words}")
+    if isinstance(error, OSError) and error.filename is not None:
+        return _say(Exit.USER, f"{error.filename}: {error.strerror}")
+    with contextlib.suppress(OSError):
+        traceback.print_exception(error)
+    return Exit.BUG
+
+
+def _say(code: Exit, *errors: str) -> Exit:
+    with contextlib.suppress(OSError):  # a disk too full for the log must not hide the exit code
+        for line in errors:
+            print(f"error: {line}", file=sys.stderr, flush=True)
+    return code

@@ -56,6 +56,7 @@ IMPORTED = (
 # First learning rates of MACE models that are tuned, by mode.
 LEARNING_RATES = {"finetune": 0.001, "replay": 0.001, "lora": 0.005}
 RESERVED = ("reference", "labels")  # a verdict's other side; the engine of the labels
+MAX_STUDY_BYTES = 1_000_000
 OTHER_LIQUID = "other"  # the name that import_labels.py gives to frames of no liquid of the study
 
 # What makes warnings.
@@ -87,6 +88,16 @@ class Places:
             return str(self.assets.resolve().parent / text)
         return f"{self.base.rstrip('/')}/{text}"
 
+    def leaves(self, text: str) -> bool:
+        """Tell whether a relative path leads out of its folder, by ``..`` or by a link."""
+        if "://" in text or text.startswith("/"):
+            return False
+        place, inside = self.path(text), text.startswith("assets/")
+        if ".." in Path(text).parts:
+            return True
+        root = self.assets.resolve() if inside else Path(self.base).resolve()
+        return place is not None and place.exists() and not place.resolve().is_relative_to(root)
+
     def path(self, text: str) -> Path | None:
         """Return the path of a file that can be looked at from here, or None."""
         place = self.locate(text)
@@ -97,6 +108,8 @@ class Places:
 
 def missing_file(places: Places, text: str) -> str | None:
     """Return what is wrong with a file that the study names, or None."""
+    if places.leaves(text):
+        return f"{brief(text)}: leaves the folder of the study: give the absolute path, so that it is plain to see"
     path = places.path(text)
     if path is None or path.is_file():
         return None
@@ -864,7 +877,7 @@ class Plan:
 
     def json(self, path: str, content: Any) -> None:
         """Add a JSON file."""
-        self.files[path] = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        self.files[path] = json.dumps(il_task.sealed(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
 
     def csv(self, path: str, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
         """Add a CSV file; what is None is left empty, and true and false are written small."""
@@ -1120,6 +1133,8 @@ def write_plan(plan: Plan, out: Path) -> None:
 def read_text(path: Path) -> str:
     """Return the text of the study file; raises `UserError` where it cannot be read."""
     try:
+        if path.stat().st_size > MAX_STUDY_BYTES:
+            raise UserError(f"study: {path}: is larger than {MAX_STUDY_BYTES // 1000} kB; is it a study?")
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(f"study: {path}: cannot be read: {error.strerror}") from error
@@ -1213,7 +1228,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if args.study is None:
         parser.error("--study is required")
-    return il_task.run("PLAN_STUDY", lambda: noting_errors(lambda: plan_study(args), args.errors), task_id=args.id)
+    return il_task.run(
+        "PLAN_STUDY", lambda: noting_errors(lambda: plan_study(args), args.errors), task_id=args.id, writes=[args.out]
+    )
 
 
 if __name__ == "__main__":

@@ -34,8 +34,13 @@ process PLAN_STUDY {
     script:
     """
     # bin: il_estimate.py il_frames.py il_ions.py il_references.py il_study.py il_task.py il_theory.py
-    plan_study.py --study ${study} --assets ${assets} --base '${base}' --outdir '${outdir}' \\
-        ${workflow.containerEngine ? '--files-unseen' : ''} --out plan --errors errors.txt || [ -s errors.txt ]
+    plan_study.py --study ${study} --assets ${assets} --base ${quoted(base)} --outdir ${quoted(outdir)} \\
+        ${workflow.containerEngine ? '--files-unseen' : ''} --out plan --errors errors.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt
     """
+}
+
+// A text as one word of a shell, whatever it holds.
+def quoted(text) {
+    "'" + text.replace("'", "'\\''") + "'"
 }

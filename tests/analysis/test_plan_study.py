@@ -16,7 +16,7 @@ import il_estimate
 import plan_study
 from il_references import read_references
 from il_references import references_of as known_of
-from il_task import UserError
+from il_task import SUMS, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets"
@@ -91,7 +91,8 @@ def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def contents(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != SUMS]
+    return {str(p.relative_to(folder)): p.read_text() for p in files}
 
 
 def rows(path: str) -> list[dict[str, str]]:
@@ -309,7 +310,14 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
     ("missing_reference", study(references=["mine.csv"]), [
         "references[0]: 'mine.csv': no such file: {here}/mine.csv; a path is relative to the study file"]),
     ("unprintable_path", study(references=["\x1f"]), [
-        "references[0]: '\\x1f': no such file: {here}/\\x1f; a path is relative to the study file"]),
+        "references[0]: '\\x1f': give a path without quotes, brackets, commas or any of $ ; & | < > * ? ! # \\"]),
+    ("path_with_a_command", lambda s: (s.pop("sampling"), s.update(labels={"frames": "a$(touch pwned).xyz", "theory": "PBE"})), [
+        "labels: 'a$(touch pwned).xyz': give a path without quotes, brackets, commas or any of $ ; & | < > * ? ! # \\"]),
+    ("path_out_of_the_folder", study(references=["../study.yaml"]), [
+        "references[0]: '../study.yaml': leaves the folder of the study: give the absolute path, so that it is plain to see"]),
+    ("link_out_of_the_folder", lambda s: (
+        Path("out.csv").symlink_to("/etc/hostname"), study(references=["out.csv"])(s)), [
+        "references[0]: 'out.csv': leaves the folder of the study: give the absolute path, so that it is plain to see"]),
     ("missing_asset", study(references=["assets/references/x.csv"]), [
         "references[0]: 'assets/references/x.csv': no such file: {assets}/references/x.csv; a path is relative to the study file"]),
     ("reference_of_another_form", study(references=["study.yaml"]), [
