@@ -2,7 +2,8 @@
 // Ionmelt: which machine-learned force field may I trust for my ionic liquid, at what cost, with what data?
 
 include { help; refuse_unknown_parameters; refuse_missing_parameters } from './modules/help.nf'
-include { label_store; with_stored_labels } from './modules/label_store.nf'
+include { say_what_failed; stop_with } from './modules/ended.nf'
+include { checkpoint_folder; label_store; with_stored_labels } from './modules/label_store.nf'
 include { PLAN_STUDY     } from './modules/plan_study.nf'
 include { BUILD_LIQUID   } from './modules/build_liquid.nf'
 include { ESTIMATE_LABELS } from './modules/estimate_labels.nf'
@@ -25,13 +26,14 @@ workflow {
     help(params)
     refuse_unknown_parameters(params)
     refuse_missing_parameters(params)
+    workflow.onComplete = { say_what_failed("${params.outdir}/pipeline_info/trace.tsv") }
     only_estimate = params.estimate.toString().toBoolean()
     assets = file("${projectDir}/assets")
 
     // The plan: one file of settings a task. Below, a key is the base name of such a file.
     study = file(params.study, checkIfExists: true)
     PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir).toUriString())
-    PLAN_STUDY.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
+    stop_with(PLAN_STUDY.out.errors)
     files = PLAN_STUDY.out.files.splitCsv(header: true)
 
     // The liquids: [box key, folder] and, melted, [state key, folder], such as [pyr14bf4-430K-r1, ...]
@@ -44,7 +46,7 @@ workflow {
 
     // The bill beforehand: with --estimate this is the end, since nothing is melted and nothing imported.
     ESTIMATE_LABELS(PLAN_STUDY.out.plan, PLAN_STUDY.out.labels, gather(BUILD_LIQUID.out.box.map { _key, folder -> folder }).filter { only_estimate })
-    ESTIMATE_LABELS.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
+    stop_with(ESTIMATE_LABELS.out.errors)
     ESTIMATE_LABELS.out.words.view { words -> words.text.trim() }
     EQUILIBRATE(keyed(PLAN_STUDY.out.states).join(states).filter { !only_estimate })
 
@@ -60,7 +62,7 @@ workflow {
     // ... or the user's own labels: then nothing is sampled, and these files are all there is
     own_labels = files.filter { row -> row.role == 'labels' }.map { row -> file(row.path) }.toList().filter { paths -> paths && !only_estimate }
     IMPORT_LABELS(own_labels, PLAN_STUDY.out.labels, assets)
-    IMPORT_LABELS.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
+    stop_with(IMPORT_LABELS.out.errors)
     IMPORT_LABELS.out.words.view { words -> words.text.trim() }
     label_rows = gather(LABEL_FRAMES.out.labels.mix(IMPORT_LABELS.out.labels))
     labelled = gather(LABEL_FRAMES.out.frames.mix(IMPORT_LABELS.out.frames)).filter { chunks -> chunks } // none where no model is trained
@@ -118,23 +120,14 @@ workflow {
         PLAN_STUDY.out.plan.filter { !only_estimate },
         label_rows, gather(SAMPLE_FRAMES.out.counts), SPLIT_DATASET.out.table.ifEmpty([]),
         gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),
-        gather(RUN_MD.out.runs), gather(MEASURE_LIQUID.out.measures),
-        gather(channel.topic('tasks')),
+        gather(MEASURE_LIQUID.out.measures),
+        channel.topic('tasks').collectFile(name: 'tasks.jsonl', sort: { task -> task.name }).ifEmpty([]),
     )
 }
 
 // What RUN_MD takes of some replicas: keys, engine, settings, states, model
 def together(engine, model, members) {
     tuple(members*.key, engine, members*.settings, members*.state, model)
-}
-
-// The folder that keeps checkpoints of runs, which outlive their tasks. It is passed as a file in it: that file's content
-// never changes, so no checkpoint changes a task's hash, and its folder is mounted into containers.
-def checkpoint_folder(folder) {
-    def note = file("${folder}/README.txt")
-    note.parent.mkdirs()
-    note.text = 'Checkpoints of trainings and molecular dynamics that are going on. One that was killed goes on from here.\n'
-    note
 }
 
 // The user's own files of a role with the keys of the models that they are for

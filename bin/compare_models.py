@@ -122,12 +122,23 @@ def table(parts: list[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
 
 def read_parquets(folder: Path | None, pattern: str, schema: dict[str, Any]) -> pl.DataFrame:
     """Read and stack every parquet file below a folder whose name fits."""
-    return table([pl.read_parquet(path) for path in find(folder, pattern)], schema)
+    return table([il_task.read_tables([path]) for path in find(folder, pattern)], schema)
 
 
 def read_jsons(paths: list[Path]) -> list[dict[str, Any]]:
     """Read JSON objects."""
-    return [json.loads(path.read_text()) for path in paths]
+    return [il_task.read_json(path) for path in paths]
+
+
+def read_tasks(path: Path | None) -> list[dict[str, Any]]:
+    """Read what tasks wrote of themselves: a folder of JSON files, or a file with one on each line."""
+    if path is None or not path.is_file():
+        return read_jsons(find(path, "*.json"))
+    with il_task.reading(path, "lines of JSON"):
+        content = path.read_text()
+        if not content.endswith("\n"):
+            raise ValueError("its last line has no end")
+        return [json.loads(line) for line in content.splitlines()]
 
 
 def read_plan_csv(plan: Path, name: str) -> pl.DataFrame:
@@ -135,7 +146,7 @@ def read_plan_csv(plan: Path, name: str) -> pl.DataFrame:
     path = plan / name
     if not path.is_file() or not path.read_text().strip():
         return pl.DataFrame()
-    return pl.read_csv(path, infer_schema=False)
+    return il_task.read_csv(path)
 
 
 def read_references(plan: Path) -> pl.DataFrame:
@@ -367,7 +378,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     plan: Path = args.plan
     if not (plan / "study.json").is_file():
         raise il_task.UserError(f"--plan {plan}: study.json is not there; give the folder that PLAN_STUDY wrote")
-    study = json.loads((plan / "study.json").read_text())
+    study = il_task.read_json(plan / "study.json")
     cards = sorted(read_jsons(find(args.models, "model.json")), key=lambda c: json.dumps(c, sort_keys=True))
     planned_models = conform(
         read_plan_csv(plan, "models.csv").with_columns(pl.col("dataset", "seed", "^start$").replace("", None))
@@ -389,7 +400,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     t["labels"] = read_parquets(args.labels, "*.parquet", SCHEMAS["labels"])
     t["sampling"] = read_parquets(args.sampling, "*.parquet", SCHEMAS["sampling"])
     is_dataset = args.dataset is not None and args.dataset.is_file()
-    t["dataset"] = table([pl.read_parquet(args.dataset)] if is_dataset else [], SCHEMAS["dataset"])
+    t["dataset"] = table([il_task.read_tables([args.dataset])] if is_dataset else [], SCHEMAS["dataset"])
     t["errors"] = read_parquets(args.evaluations, "errors.parquet", SCHEMAS["errors"])
     scan = read_parquets(args.evaluations, "scan.parquet", SCHEMAS["scan"])
     t["scan"] = name_models(scan, models, ("model", "dataset", "seed"), SCHEMAS["scan"])
@@ -416,7 +427,8 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     t["committee"] = table([il_committee.committee(t)], SCHEMAS["committee"])
     heldout = read_parquets(args.evaluations, "heldout.parquet", HELDOUT)
     t["forgetting"] = table([il_committee.forgetting(heldout, models)], SCHEMAS["forgetting"])
-    t["cost"], t["versions"] = cost_and_versions(read_jsons(find(args.tasks, "*.json")))
+    t["cost"], t["versions"] = cost_and_versions(read_tasks(args.tasks))
+    account(t, plan)
     t["summary"], t["verdicts"] = judge(t, references, study)
     t["pareto"] = table([pl.DataFrame(il_pareto.table(t, cards), schema=il_pareto.PARETO)], il_pareto.PARETO)
 
@@ -425,7 +437,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     uncertainty, calibration = il_calibration.calibrate(parity)
     t["uncertainty"] = table([uncertainty], SCHEMAS["uncertainty"])
     optional = {
-        name: json.loads(p.read_text()) if (p := plan / f"{name}.json").is_file() else {}
+        name: il_task.read_json(p) if (p := plan / f"{name}.json").is_file() else {}
         for name in ("labels", "dataset", "estimate")
     }
     warnings = (plan / "warnings.txt").read_text().splitlines() if (plan / "warnings.txt").is_file() else []
@@ -446,9 +458,40 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     return t, extra
 
 
+def account(t: dict[str, pl.DataFrame], plan: Path) -> None:
+    """Refuse results of which something is lost or there twice, as a file cut off at a line or taken for another leaves them.
+
+    Raises `UserError`, a line for each.
+    """
+    errors = []
+    kept = int(t["sampling"]["kept"].sum() or 0)
+    if kept and kept != t["labels"].height:
+        errors.append(
+            f"labels: {t['labels'].height} rows for {kept} sampled frames: a file of --labels or --sampling is lost"
+        )
+    for name, keys in (
+        ("labels", ["frame_id"]),
+        ("survival", ["run_id"]),
+        ("density", ["run_id"]),
+        ("cost", ["process", "id"]),
+    ):
+        twice = t[name].group_by(keys).len().filter((pl.col("len") > 1) & pl.all_horizontal(pl.col(keys).is_not_null()))
+        errors += [
+            f"{name}: {' '.join(map(str, row[:-1]))}: given {row[-1]} times" for row in twice.sort(keys).iter_rows()
+        ]
+    planned = {run["key"] for run in read_plan_csv(plan, "runs.csv").to_dicts()}
+    if planned:
+        strange = sorted(set(t["survival"]["run_id"].drop_nulls()) | set(t["density"]["run_id"].drop_nulls()) - planned)
+        errors += [
+            f"runs: {key}: is of another study: the plan has no such run" for key in strange if key not in planned
+        ]
+    if errors:
+        raise il_task.UserError(*errors)
+
+
 def picture(t: dict[str, pl.DataFrame], runs: Path | None) -> dict[str, Any] | None:
     """Return the frames of the run that is shown in the report, None where no run left any."""
-    folders = {json.loads(path.read_text())["id"]: path.parent for path in find(runs, "run.json")}
+    folders = {il_task.read_json(path)["id"]: path.parent for path in find(runs, "run.json")}
     chosen = [folders[key] for key in il_picture.choose(t["survival"], t["summary"]) if key in folders]
     return next((view for folder in chosen if (view := il_picture.read(folder))), None)
 
@@ -487,10 +530,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--evaluations", type=Path, help="folder with errors, scan and parity parquet files")
     parser.add_argument("--runs", type=Path, help="folder of run folders (run.json)")
     parser.add_argument("--measures", type=Path, help="folder with the measured parquet files")
-    parser.add_argument("--tasks", type=Path, help="folder with task*.json")
+    parser.add_argument(
+        "--tasks", type=Path, nargs="?", help="folder with *.json, or file with a line of JSON for each task"
+    )
     parser.add_argument("--outdir", type=Path, default=Path(), help="where to write tables/ and report.html")
     args = parser.parse_args(argv)
-    return il_task.run("COMPARE_MODELS", lambda: compare(args), task_id=args.id)
+    folders = (args.models, args.evaluations, args.runs, args.measures)
+    reads = [
+        args.plan if args.plan.exists() else None,  # which `gather` says better
+        args.dataset,
+        args.tasks,
+        *(path.parent for folder in folders for path in find(folder, il_task.SUMS)),
+    ]
+    return il_task.run("COMPARE_MODELS", lambda: compare(args), task_id=args.id, reads=reads)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ covalent ones, both as in ASE.
 
 import base64
 import html
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +17,13 @@ import polars as pl
 from ase.data import atomic_numbers, covalent_radii
 from ase.data.colors import jmol_colors
 
+import il_task
 import il_trajectory
 from il_topology import Topology
 
 Row = dict[str, Any]
 
+VIEW = "view.json"  # what `read` returned for a run, so that whoever shows it needs no trajectory
 MOST_VALUES = 60_000  # atoms times frames: 0.5 MB of the page
 MOST_ATOMS = 2400
 MOST_FRAMES = 80
@@ -59,9 +60,11 @@ def read(folder: Path) -> Row | None:
     atoms are left out, and if that is not enough only the ions nearest to the centre are kept: ``left_out``
     says so.
     """
+    if (folder / VIEW).is_file():
+        return il_task.read_json(folder / VIEW)
     if not (folder / "topology.json").is_file() or not (folder / "run.json").is_file():
         return None
-    run = json.loads((folder / "run.json").read_text())
+    run = il_task.read_json(folder / "run.json")
     path = il_trajectory.find(folder / "nvt.xtc") or il_trajectory.find(folder / "npt.xtc")
     if path is None:
         return None

@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import math
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ import polars as pl
 import il_conformers
 import il_contacts
 import il_paths
+import il_picture
 import il_stats
 import il_structure
 import il_task
@@ -333,12 +335,12 @@ def measure(
     needed = ("run.json", "topology.json", "thermo.parquet")
     if missing := [name for name in needed if not (folder / name).is_file()]:
         raise il_task.UserError(*(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing))
-    run = json.loads((folder / "run.json").read_text())
+    run = il_task.read_json(folder / "run.json")
     topology = Topology.load(folder / "topology.json")
     nvt = read_trajectory(folder / "nvt.xtc", topology, threads)
     path = folder / ("npt.xtc" if nvt is None else "nvt.xtc")
     edges = il_paths.edges(path, topology) if nvt is None else nvt.edges
-    thermo = pl.read_parquet(folder / "thermo.parquet")
+    thermo = il_task.read_tables([folder / "thermo.parquet"])
     sheared = measure_viscosity(run, thermo, threads)
     viscosity = viscosity_for_correction(run, viscosity_pa_s, sheared, references)
     step_s = run["save_every_fs"] * 1e-15
@@ -379,13 +381,16 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> None:
         known = args.references is not None and args.references.is_file() and args.references.stat().st_size
-        references = pl.read_csv(args.references, infer_schema=False) if known else None
+        references = il_task.read_csv(args.references) if known else None
         tables = measure(args.run, args.viscosity_pa_s, args.threads, references)
         args.out.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             table.write_parquet(args.out / f"{args.id}.{name}.parquet")
+        shutil.copyfile(args.run / "run.json", args.out / "run.json")
+        if view := il_picture.read(args.run):
+            (args.out / il_picture.VIEW).write_text(json.dumps(view) + "\n")
 
-    return il_task.run("MEASURE_LIQUID", work, task_id=args.id)
+    return il_task.run("MEASURE_LIQUID", work, task_id=args.id, reads=[args.run], writes=[args.out])
 
 
 if __name__ == "__main__":

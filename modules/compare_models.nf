@@ -10,9 +10,8 @@ process COMPARE_MODELS {
     path dataset
     path models,      stageAs: 'models/*'
     path evaluations, stageAs: 'evaluations/*'
-    path runs,        stageAs: 'runs/*'
     path measures,    stageAs: 'measures/*'
-    path tasks,       stageAs: 'tasks/*'
+    path tasks                              // what each cost: one file, a line a task
 
     output:
     path 'report.html', emit: report
@@ -23,7 +22,7 @@ process COMPARE_MODELS {
     """
     # bin: il_bill.py il_calibration.py il_committee.py il_figures.py il_page.py il_pareto.py il_picture.py il_recommendation.py il_report.py il_summary.py il_task.py il_theory.py il_topology.py il_trajectory.py il_verdicts.py il_words.py
     compare_models.py --plan ${plan} --labels labels --sampling sampling --dataset ${dataset} \\
-        --models models --evaluations evaluations --runs runs --measures measures --tasks tasks --outdir .
+        --models models --evaluations evaluations --runs measures --measures measures --tasks ${tasks} --outdir .
     """
 
     stub:

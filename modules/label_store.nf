@@ -6,16 +6,23 @@
 // The store as a task is given it: a file in it. That file's content never changes, so that new labels, or another place
 // for the store, change no task's hash; and its folder is mounted into containers. None where no label is kept.
 def label_store(store) {
-    if (store == 'none') {
-        return []
-    }
-    def note = file("${store}/README.txt")
+    store == 'none' ? [] : note_in(store, '--label_store', 'Labels that were finished, one file each, for every later run of Ionmelt that needs them.')
+}
+
+// The folder that keeps checkpoints of runs, which outlive their tasks; passed in the same way.
+def checkpoint_folder(folder) {
+    note_in(folder, '--checkpoints', 'Checkpoints of trainings and molecular dynamics that are going on. One that was killed goes on from here.')
+}
+
+// A file that says what a folder is for, in that folder, which is made; an option is named where it cannot be.
+def note_in(folder, option, text) {
+    def note = file("${folder}/README.txt")
     note.parent.mkdirs()
-    if (!note.exists() && !note.parent.canWrite() && !store.contains('://')) {
-        error("--label_store: ${store}: no folder can be made there: give another, or none")
+    if (!note.exists() && !note.parent.canWrite() && !folder.toString().contains('://')) {
+        error("${option}: ${folder}: no folder can be made there: give another${option == '--label_store' ? ', or none' : ''}")
     }
     if (!note.exists()) {
-        note.text = 'Labels that were finished, one file each, for every later run of Ionmelt that needs them.\n'
+        note.text = "${text}\n"
     }
     note
 }

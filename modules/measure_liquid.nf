@@ -9,17 +9,18 @@ process MEASURE_LIQUID {
     path references         // for the experimental viscosity, where the run's own is not converged
 
     output:
-    path "${key}.*.parquet", emit: measures
+    path "${key}.measures", emit: measures              // the tables, run.json, and the frames that the report may show
     path '*.task.json', topic: tasks
 
     script:
     """
-    # bin: il_conformers.py il_contacts.py il_ions.py il_kinetics.py il_paths.py il_stats.py il_structure.py il_task.py il_topology.py il_trajectory.py il_transport.py
-    measure_liquid.py --id ${key} --run ${run} --references ${references} --threads ${task.cpus} --out .
+    # bin: il_conformers.py il_contacts.py il_ions.py il_kinetics.py il_paths.py il_picture.py il_stats.py il_structure.py il_task.py il_topology.py il_trajectory.py il_transport.py
+    measure_liquid.py --id ${key} --run ${run} --references ${references} --threads ${task.cpus} --out ${key}.measures
     """
 
     stub:
     """
-    touch ${key}.density.parquet ${task.process}.${key}.task.json
+    mkdir ${key}.measures
+    touch ${task.process}.${key}.task.json
     """
 }

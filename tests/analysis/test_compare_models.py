@@ -169,14 +169,14 @@ def write_data(root: Path, rng: np.random.Generator) -> None:
         {
             "liquid": x,
             "recipe": r,
-            "kind": "neq",
-            "requested": 24,
-            "kept": 24 - n,
+            "kind": "eq" if r == "eq" else "neq",
+            "requested": 24 + n,
+            "kept": 24,
             "refused_duplicate": 0,
             "refused_contact": n,
         }
         for x in DENSITY
-        for r, n in (("volume_scan", 0), ("oscillation", 0), ("packing", 3))
+        for r, n in (("eq", 0), ("volume_scan", 0), ("oscillation", 0), ("packing", 3), ("test_scan", 0))
     ]
     pl.DataFrame(sampling).write_parquet(root / "sampling" / "sampling.parquet")
 
@@ -755,7 +755,7 @@ def test_quartiles_become_a_95_percent_range(tmp_path: Path) -> None:
         "x,density,,310,100,kg/m3,100,100,1,lab: median and quartiles,false",
         "x,density,,320,100,kg/m3,99,102,1,own,false",
     ]
-    (tmp_path / "references.csv").write_text("\n".join([header, *lines]))
+    (tmp_path / "references.csv").write_text("\n".join([header, *lines, ""]))
     found = compare_models.read_references(tmp_path).sort("temperature_K").select("low", "high").rows()
     half = 3 * 1.959964 / 1.349  # as wide for 95 % of normal data sets as their quartiles say
     assert found[0] == pytest.approx((100 - half, 100 + half), rel=1e-4)

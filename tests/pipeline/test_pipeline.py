@@ -16,6 +16,9 @@ from polars.testing import assert_frame_equal
 from runs import TABLES, assert_same_tables, tables
 
 from il_frames import read_frames
+from il_task import SUMS, check
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 STUDY = ("--study", "studies/test.yaml")
 STAGES = (
@@ -53,6 +56,29 @@ def test_results_are_laid_out_as_promised(results: Path) -> None:
     assert len(runs) == pl.read_parquet(results / "tables" / "survival.parquet").height
     for name in ("trace.tsv", "report.html", "timeline.html", "dag.html"):
         assert (results / "pipeline_info" / name).is_file()
+
+
+def test_the_last_gather_stages_one_folder_a_run(pipeline, results: Path) -> None:
+    """A study of hundreds of runs must not stage thousands of files, nor trajectories, into one task."""
+    (task,) = (Path(row["workdir"]) for row in pipeline.trace() if row["name"] == "COMPARE_MODELS")
+    runs = pl.read_parquet(results / "tables" / "survival.parquet")["run_id"]
+    assert sorted(path.name for path in (task / "measures").iterdir()) == sorted(f"{run}.measures" for run in runs)
+    assert (
+        len((task / "tasks.jsonl").read_text().splitlines())
+        == pl.read_parquet(results / "tables" / "cost.parquet").height
+    )
+    assert not list(task.rglob("*.xtc"))
+
+
+def test_inputs_are_only_read(pipeline, results: Path) -> None:
+    """Study, assets and every folder that one task handed to another are as they were."""
+    for part in ("assets", "studies"):
+        for path in (PROJECT / part).rglob("*"):
+            if path.is_file():
+                assert path.read_bytes() == (pipeline.folder / path.relative_to(PROJECT)).read_bytes(), path
+    handed = [sums.parent for sums in (pipeline.folder / "work").rglob(SUMS)]
+    assert {"plan", "both", "libf4-r1", "libf4-900K-r1"} <= {folder.name for folder in handed}
+    check(*handed)
 
 
 def test_resume_runs_nothing(pipeline, results: Path) -> None:

@@ -1,0 +1,33 @@
+// What the user is told when a run stops or ends.
+
+// Stop with the mistakes that a task wrote into its file of errors, which is empty where there are none.
+def stop_with(errors) {
+    errors.filter { lines -> lines.size() > 0 }.subscribe { lines -> error(lines.text.trim()) }
+}
+
+// One line for each task that failed for good: what it was, what its exit code says and where to look.
+def say_what_failed(trace) {
+    def table = file(trace)
+    def rows = table.exists() ? table.splitCsv(header: true, sep: '\t') : []
+    rows.groupBy { row -> row.name }.each { name, tries ->
+        def row = tries.max { entry -> entry.task_id as Integer }
+        if (row.status in ['FAILED', 'ABORTED']) {
+            def word = file("${row.workdir}/.command.err").exists() ? file("${row.workdir}/.command.err").readLines().findAll { line -> line.startsWith('error: ') } : []
+            println "failed: ${name}: ${meaning(row.exit)}${tries.size() > 1 ? ", tried ${tries.size()} times" : ''}${word ? ": ${word[-1] - 'error: '}" : ''}; see ${row.workdir}/.command.err"
+        }
+    }
+}
+
+// What an exit code says; the first four are those of bin/il_task.py.
+def meaning(exit) {
+    def known = [
+        '1': 'a bug, or a program that is not there',
+        '2': 'a mistake in the study or in a file',
+        '74': 'the disk was full',
+        '75': 'out of memory',
+        '137': 'killed, most likely for memory',
+        '143': 'ended by its time limit or by a scheduler',
+        '-': 'it ran past its time limit, or its node was lost',
+    ]
+    known[exit] ?: "exit code ${exit}"
+}
