@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import il_task
+
 TOP = Path(__file__).resolve().parents[1]
 BIN = TOP / "bin"
 FILES = ("npt.xtc", "nvt.xtc", "thermo.parquet")
@@ -162,7 +164,7 @@ def main() -> None:
             analysis = environment("analysis")
             if name == "classical":
                 python(analysis, "-c", CLASSICAL, TOP, cwd=work)
-                settings = json.loads((work / "plan" / "runs" / "libf4-900K-r1-clp.json").read_text())
+                settings = il_task.read_json(work / "plan" / "runs" / "libf4-900K-r1-clp.json")
                 settings |= {"npt_ps": 6, "nvt_ps": 6, "segment_ps": 0.4, "timestep_fs": 1.0, "save_every_fs": 20}
                 model, state, env = work / "plan" / "cards" / "clp", work / "state", analysis
             else:

@@ -29,6 +29,7 @@ import polars as pl
 from ase import Atoms
 from md import BIN, TOP, call, environment
 
+import il_task
 import split_dataset
 from il_frames import read_frames, write_frames
 from il_selection import descriptors, farthest_points
@@ -104,7 +105,7 @@ def train(work: Path, key: str, frames: list[Atoms], seed: int, steps: int) -> N
     summary = json.loads((whole / "dataset.json").read_text())
     summary["datasets"]["both"]["e0s_ev"] = split_dataset.fit_e0s(frames)
     (folder / "data" / "dataset.json").write_text(json.dumps(summary))
-    settings = json.loads((work / "plan" / "models" / "mace-both-s1.json").read_text())
+    settings = il_task.read_json(work / "plan" / "models" / "mace-both-s1.json")
     settings |= {"id": key, "seed": seed, "epochs": max(1, round(steps / len(frames)))}
     (folder / "settings.json").write_text(json.dumps(settings))
     options = ["--settings", "settings.json", "--dataset", "data", "--summary", "data/dataset.json", "--out", "model"]

@@ -6,7 +6,6 @@ The box is packed by packmol at a fraction of the guessed density; the same seed
 """
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -159,7 +158,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = json.loads(args.settings.read_text())
+        settings = il_task.read_json(args.settings)
         topology, positions, edge = build(settings, args.assets)
         system = None
         if settings["force_field"] != "xtb":
@@ -175,7 +174,8 @@ def main(argv: list[str] | None = None) -> int:
         if system is not None:
             (args.out / "system.xml").write_text(openmm.XmlSerializer.serialize(system))
 
-    return il_task.run("BUILD_LIQUID", work, task_id=args.id)
+    reads = [args.settings, args.assets, args.force_field]
+    return il_task.run("BUILD_LIQUID", work, task_id=args.id, reads=reads, writes=[args.out])
 
 
 if __name__ == "__main__":

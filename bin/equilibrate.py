@@ -244,6 +244,8 @@ def run_phases(
             try:
                 sample = engine.advance(steps, temperature)
             except (openmm.OpenMMException, RuntimeError, ValueError) as error:
+                if il_task.is_resource(error):
+                    raise
                 raise il_task.UserError(_advice(phase, error)) from error
             step += steps
             elapsed_ps += steps * phase.timestep_fs / 1000
@@ -369,9 +371,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = json.loads(args.settings.read_text())
+        settings = il_task.read_json(args.settings)
         topology = Topology.load(args.box / "topology.json")
-        atoms: Any = ase.io.read(args.box / "box.extxyz")
+        with il_task.reading(args.box / "box.extxyz", "extended XYZ"):
+            atoms: Any = ase.io.read(args.box / "box.extxyz")
         phases = schedule(settings)
         seed, hot = settings["seed"], settings["anneal_K"]
         engine: Engine
@@ -404,7 +407,7 @@ def main(argv: list[str] | None = None) -> int:
         }
         (args.out / "equilibration.json").write_text(json.dumps(record, indent=2) + "\n")
 
-    return il_task.run("EQUILIBRATE", work, task_id=args.id)
+    return il_task.run("EQUILIBRATE", work, task_id=args.id, reads=[args.settings, args.box], writes=[args.out])
 
 
 if __name__ == "__main__":

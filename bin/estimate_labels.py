@@ -67,7 +67,8 @@ def estimate_labels(settings: dict[str, Any], plan: dict[str, Any], boxes: list[
     """Do the work of the task: probe one box of each liquid, and return the estimate as measured."""
     frames: dict[str, Atoms] = {}
     for box in sorted(boxes):
-        atoms = ase.io.read(box / "box.extxyz", format="extxyz")
+        with il_task.reading(box / "box.extxyz", "extended XYZ"):
+            atoms = ase.io.read(box / "box.extxyz", format="extxyz")
         assert isinstance(atoms, Atoms)
         frames.setdefault(atoms.info["liquid"], atoms)  # replicas have the same ions
     wanted = [work["liquid"] for work in plan["labels"] if work["frames"]]
@@ -96,8 +97,8 @@ def main(argv: list[str] | None = None) -> int:
         os.environ[name] = str(args.threads)
 
     def work() -> None:
-        settings = json.loads(args.settings.read_text())
-        plan = json.loads((args.plan / "estimate.json").read_text())
+        settings = il_task.read_json(args.settings)
+        plan = il_task.read_json(args.plan / "estimate.json")
         try:
             found = estimate_labels(settings, plan, args.boxes, args.threads)
         except UserError as error:
@@ -107,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
         args.out.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
         print(il_estimate.text(found))
 
-    return il_task.run("ESTIMATE_LABELS", work, task_id=args.id)
+    return il_task.run("ESTIMATE_LABELS", work, task_id=args.id, reads=[args.settings, args.plan, *args.boxes])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ frames of one trajectory are not independent; with few groups they are too narro
 
 import argparse
 import hashlib
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -157,6 +156,8 @@ def predict(frames: list[Atoms], calculators: dict[str, Calculator] | Calculator
             energy, forces = float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=float)
             model = Label(energy, forces, np.array(atoms.get_stress(voigt=False), dtype=float))
         except Exception as error:  # a model can fail in any way that its libraries know
+            if il_task.is_resource(error):
+                raise
             first = (str(error).splitlines() or [""])[0]
             yield Prediction(frame, reference, None, f"{type(error).__name__}: {first}"[:200])
             continue
@@ -329,7 +330,7 @@ def calculators_of(model: Path, states: list[Path], threads: int) -> dict[str, C
         raise il_task.UserError(
             f"--state: missing; model {model.name} is classical and needs the folder of each liquid"
         )
-    liquids = {json.loads((state / "topology.json").read_text())["liquid"]: state for state in sorted(states)}
+    liquids = {il_task.read_json(state / "topology.json")["liquid"]: state for state in sorted(states)}
     return {liquid: load_calculator(model, state, threads=threads) for liquid, state in liquids.items()}
 
 
@@ -358,6 +359,8 @@ def evaluate(args: argparse.Namespace) -> None:
     # The labels' own engine is here for its pairs of atoms alone.
     if args.test is not None and card.get("role") != "labels":
         frames = read_frames(args.test, labelled=True)
+        if not frames:
+            raise il_task.UserError(f"{args.test}: no frames")
         splits["test"] = [frame for frame in frames if frame.info.get("split") != "near"]
         # Frames of the trajectories that models were trained on: what a random split would test on.
         if card["dataset"] is not None and (near := [frame for frame in frames if frame.info.get("split") == "near"]):
@@ -421,7 +424,8 @@ def main(argv: list[str] | None = None) -> int:
         "--device", choices=("auto", "cuda"), default="auto", help="cuda: refuse the CPU (default: auto)"
     )
     args = parser.parse_args(argv)
-    return il_task.run("EVALUATE_MODEL", lambda: evaluate(args), task_id=args.id)
+    reads = [args.model, args.test, args.train, *args.state]
+    return il_task.run("EVALUATE_MODEL", lambda: evaluate(args), task_id=args.id, reads=reads, writes=[args.out])
 
 
 if __name__ == "__main__":

@@ -576,7 +576,8 @@ def choose(makers: dict[str, Maker], plain: Engine, atoms: Atoms, wanted: str = 
         try:
             engine = make()
             difference = float(np.abs(engine.compute([frame], [0])[0].forces - reference.forces).max())
-            row["max_force_difference_ev_a"] = float(f"{difference:.3g}")
+            if np.isfinite(difference):
+                row["max_force_difference_ev_a"] = float(f"{difference:.3g}")
             if not difference <= FORCE_TOLERANCE_EV_A:
                 row["reason"] = f"forces differ by more than {FORCE_TOLERANCE_EV_A:g} eV/A"
                 continue

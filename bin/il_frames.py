@@ -34,6 +34,8 @@ FORCES_KEY = "REF_forces"
 STRESS_KEY = "REF_stress"
 LABEL_KEYS = ("theory_id", "converged", "scf_steps", ENERGY_KEY, STRESS_KEY)
 TEXT_KEYS = (*IDENTITY_KEYS, "theory_id")
+SEAL_KEY = "file_sha256"  # in the first frame: of the rest of the file, so that what is lost or altered is noticed
+SEALED = re.compile(rf"^(\d+\n.*) {SEAL_KEY}=(\w+)$".encode(), re.MULTILINE)
 
 POSITION_DECIMALS = 6
 FORCE_DECIMALS = 8  # what ASE's extended XYZ writer prints
@@ -227,6 +229,17 @@ def write_frames(path: str | Path, frames: Sequence[Atoms], *, append: bool = Fa
                 frame.arrays[FORCES_KEY] = atoms.arrays[FORCES_KEY]
                 columns.append(FORCES_KEY)
             write_extxyz(file, [frame], columns=columns, write_results=False)
+    if not append:
+        seal_frames(path)
+
+
+def seal_frames(path: str | Path) -> None:
+    """Write the sha256 of a file of frames into its first frame; `read_frames` holds the file to it."""
+    content = Path(path).read_bytes()
+    if content:
+        end = content.index(b"\n", content.index(b"\n") + 1)  # of the first frame's comment
+        seal = f" {SEAL_KEY}={hashlib.sha256(content).hexdigest()[:16]}".encode()
+        Path(path).write_bytes(content[:end] + seal + content[end:])
 
 
 def read_frames(path: str | Path, *, labelled: bool = False) -> list[Atoms]:
@@ -245,17 +258,25 @@ def read_frames(path: str | Path, *, labelled: bool = False) -> list[Atoms]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        return []
     content = path.read_bytes()
+    if not content:
+        return []
     if not content.endswith(b"\n"):
         raise UserError(f"{path}: cut off in the middle of a line")
+    if sealed := SEALED.match(content):
+        rest = sealed[1] + content[sealed.end() :]
+        if hashlib.sha256(rest).hexdigest()[:16] != sealed[2].decode():
+            raise UserError(
+                f"{path}: not as it was written: it does not fit its {SEAL_KEY} (to change it, take that out)"
+            )
     try:
         frames = list(ase.io.iread(path, index=":", format="extxyz", properties_parser=_parse_comment))
     except Exception as error:  # a damaged file ends ASE's reader in many ways
         raise UserError(f"{path}: not a readable extended XYZ file: {error!r}") from None
     if content.count(b"\n") != sum(len(atoms) + 2 for atoms in frames):  # ASE stops at an empty line
         raise UserError(f"{path}: an empty line after {len(frames)} frames; frames must follow each other")
+    for atoms in frames:
+        atoms.info.pop(SEAL_KEY, None)
     errors = [
         f"{path}: frame {index}: {breach}"
         for index, atoms in enumerate(frames)

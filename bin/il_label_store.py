@@ -6,7 +6,6 @@ holds numbers in full precision and the sha256 of its own content, so that what 
 wrong place is noticed and redone. Files appear whole or not at all: any number of tasks may write at once.
 """
 
-import hashlib
 import json
 import os
 import secrets
@@ -15,12 +14,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from il_frames import Label, values_problem
+from il_task import digest
 
 FORMAT = 1
 
@@ -46,12 +45,6 @@ def say(text: str) -> None:
     """Print a line to standard error; a disk too full to take it must not end the work."""
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
-
-
-def digest(content: dict[str, Any]) -> str:
-    """Return the sha256 (hex) of a JSON object whose numbers are finite; the order of its keys does not count."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def entry_text(atoms: Atoms, theory: str, answer: Answer) -> str:

@@ -21,6 +21,8 @@ from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from scipy.spatial import cKDTree
 
+from il_task import is_resource
+
 BAR = 1e5 * units.Pascal
 DENSITY_KG_M3 = 1.66053906660e3  # u/A^3 in kg/m3 (CODATA 2018)
 # The barostat's mass is chosen for this bulk modulus, typical of ionic liquids (1.5 to 3 GPa); it sets
@@ -162,7 +164,9 @@ MODEL_ERRORS = (RuntimeError, ValueError, ArithmeticError)
 
 
 def failed(error: Exception) -> Ended:
-    """Return the end of a run whose calculator failed."""
+    """Return the end of a run whose calculator failed; a lack of memory or disk is raised: it says nothing of the run."""
+    if is_resource(error):
+        raise error
     text = str(error).strip() or type(error).__name__
     return Ended("error", f"{type(error).__name__}: {text.splitlines()[-1][:200]}")
 

@@ -8,7 +8,6 @@ sha256 of the card before they are opened, because both frameworks read files th
 import hashlib
 import importlib.util
 import inspect
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 
-from il_task import UserError
+from il_task import UserError, read_json
 
 KJ_MOL = units.kJ / units.mol
 # Half-width of the central difference in OpenMM's energy: small enough that the third-order term is
@@ -32,9 +31,9 @@ COORDINATION_A = 21.2
 def read_card(model: Path) -> dict[str, Any]:
     """Return the model card of a model folder; raises `UserError` where it is missing or not JSON."""
     try:
-        return json.loads((model / "model.json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"model {model.name}: model.json cannot be read ({error})") from error
+        return read_json(model / "model.json")
+    except OSError as error:
+        raise UserError(f"model {model.name}: model.json cannot be read ({error.strerror})") from error
 
 
 def sha256_of(path: Path) -> str:

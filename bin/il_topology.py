@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+import il_task
+
 
 class Topology:
     """The ions of a periodic box, in the atom order of its frames: ion by ion, copy by copy.
@@ -39,7 +41,7 @@ class Topology:
     @classmethod
     def load(cls, path: str | Path) -> "Topology":
         """Read topology.json."""
-        data = json.loads(Path(path).read_text())
+        data = il_task.read_json(Path(path))
         return cls(data["liquid"], data["ions"])
 
     def part(self, molecules: np.ndarray) -> "Topology":

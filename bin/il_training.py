@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ import polars as pl
 
 import il_checkpoint
 from il_models import wrong_content
-from il_task import UserError, versions
+from il_task import DiskFullError, Exit, UserError, kind_of, read_json, versions
 
 # glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
 # faster and changes no number.
@@ -37,6 +38,8 @@ CURVE_SCHEMA = {
 LAST_LINES = 20
 # Scripts whose change may change what a training gives: a checkpoint of before is not taken up.
 CODE = ("il_mace_run.py", "il_training.py", "il_tuning.py", "train_deepmd.py", "train_mace.py")
+# What ends a program by a signal: the kernel for memory, a limit on the size of files.
+KILLED = {-signal.SIGKILL: Exit.MEMORY, -signal.SIGXFSZ: Exit.DISK}
 
 
 def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -44,8 +47,8 @@ def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str
 
     Raises `UserError` where the dataset is not there, or its labels are of another level of theory.
     """
-    model = json.loads(settings.read_text())
-    data = json.loads(summary.read_text())
+    model = read_json(settings)
+    data = read_json(summary)
     if model["dataset"] not in data["datasets"]:
         known = ", ".join(data["datasets"])
         raise UserError(f"model {model['id']}: dataset: {model['dataset']!r} is not one of {known}")
@@ -95,11 +98,15 @@ def environment(threads: int) -> dict[str, str]:
     return KEEP_MEMORY | dict(os.environ) | limits
 
 
-def run_tool(name: str, command: Sequence[str], env: dict[str, str], cwd: Path, shown: Callable[[str], bool]) -> None:
+def run_tool(
+    name: str, command: Sequence[str], env: dict[str, str], cwd: Path, shown: Callable[[str], bool], product: Path
+) -> None:
     """Run a program, called `name` in messages, in a folder; forward the lines of its output for which `shown` is true to standard error.
 
-    Raises `UserError` with the last lines of the output where it fails.
+    Raises `UserError` with the last lines of the output where it fails, or leaves no `product`; `MemoryError` or
+    `DiskFullError` where that is why.
     """
+    product.unlink(missing_ok=True)
     last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
     with subprocess.Popen(
         command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -108,8 +115,17 @@ def run_tool(name: str, command: Sequence[str], env: dict[str, str], cwd: Path, 
             last.append(line.rstrip())
             if shown(line):
                 print(line.rstrip(), file=sys.stderr, flush=True)
-    if process.returncode:
-        raise UserError(f"{name} ended with exit code {process.returncode}; its last lines:", *last)
+    if process.returncode == 0 and product.exists():
+        return
+    kind = KILLED.get(process.returncode, kind_of("\n".join(last)))
+    how = (
+        f"{name} ended with exit code {process.returncode}" if process.returncode else f"{name} left no {product.name}"
+    )
+    if kind is Exit.MEMORY:
+        raise MemoryError(how)
+    if kind is Exit.DISK:
+        raise DiskFullError(how)
+    raise UserError(f"{how}; its last lines:", *last)
 
 
 def write_curve(path: Path, model_key: str, rows: Iterable[tuple[int, str, str, float, str]]) -> None:

@@ -14,7 +14,6 @@ Writes PREFIX.labelled.extxyz and PREFIX.labels.parquet (a row for each frame, w
 """
 
 import argparse
-import json
 import math
 import sys
 from collections import Counter
@@ -31,7 +30,7 @@ from ase.units import Bohr, GPa, Hartree, Rydberg, bar, kcal, kJ, mol
 
 import il_sources
 import il_task
-from il_frames import KINDS, make_frame, overlaps, set_label, values_problem, write_frames
+from il_frames import KINDS, make_frame, overlaps, seal_frames, set_label, values_problem, write_frames
 from il_ions import library, resolve
 from il_matching import Matched, Matcher, NoMatch
 from il_sources import Found
@@ -435,6 +434,7 @@ def import_labels(settings: dict[str, Any], paths: list[Path], assets: Path, out
             if before is not None:
                 add_pair(work, before, found)
             before = found
+    seal_frames(f"{out}.labelled.extxyz")
     table = pl.DataFrame(rows, schema=SCHEMA)
     table.write_parquet(f"{out}.labels.parquet")
     said, errors = check_work(work)
@@ -507,13 +507,13 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> None:
         try:
-            print(import_labels(json.loads(args.settings.read_text()), args.frames, args.assets, args.out), end="")
+            print(import_labels(il_task.read_json(args.settings), args.frames, args.assets, args.out), end="")
         except UserError as error:
             if args.errors is not None:
                 args.errors.write_text("".join(f"{line}\n" for line in error.errors))
             raise
 
-    return il_task.run("IMPORT_LABELS", work, task_id=args.id)
+    return il_task.run("IMPORT_LABELS", work, task_id=args.id, reads=[args.settings, args.assets])
 
 
 if __name__ == "__main__":

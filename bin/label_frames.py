@@ -17,10 +17,8 @@ guess or the optimiser and never the level of theory.
 
 import argparse
 import ctypes
-import errno
 import importlib
 import io
-import json
 import multiprocessing
 import os
 import shutil
@@ -53,7 +51,7 @@ from il_frames import (
     write_frames,
 )
 from il_label_store import Answer, Store, say
-from il_task import UserError
+from il_task import DiskFullError, UserError
 
 # Name in a study -> module with a class Engine(settings, threads) that has `version` and `label(atoms, cold)`.
 ENGINES = {"xtb": "il_engine_xtb", "cp2k": "il_engine_cp2k", "pyscf": "il_engine_pyscf"}
@@ -65,8 +63,12 @@ MAX_FRAME_S, SPOT_CHECK_FRACTION = 21_600.0, 0.02  # where the settings say noth
 WINDOW = 500  # frames that a neighbour is looked for among: the search costs frames times this
 START_S = 600.0  # for an engine to load its libraries from a slow disk
 PROGRESS_S = 30.0
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-DISK_FULL_EXIT = 74  # EX_IOERR of sysexits.h; conf/resources.config has such a task tried again
+# Reasons that lie with the machine: with more memory, or on another node, there might be a label.
+OF_THE_MACHINE: dict[str, type[Exception]] = {
+    "disk_full": DiskFullError,
+    "out_of_memory": MemoryError,
+    "engine_killed": MemoryError,  # by signal 9, as the kernel does it where memory is short
+}
 STORE_NOTE = "README.txt"  # lies in every store
 FREE_LEAST = 1 << 20  # bytes: with less than this left, a failed engine most likely failed for that
 
@@ -141,7 +143,7 @@ def failed(reason: str, scf_steps: int | None = None) -> Label:
 
 def disk_is_full(error: Exception | None = None) -> bool:
     """Tell whether an error, or what is left where engines write, says that the disk is full."""
-    said = isinstance(error, OSError) and error.errno in DISK_FULL
+    said = isinstance(error, OSError) and error.errno in il_task.DISK_ERRORS
     return said or shutil.disk_usage(".").free < FREE_LEAST
 
 
@@ -172,7 +174,8 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: i
         except Exception as error:  # whatever an engine raises on one frame must cost one frame
             with suppress(OSError):
                 traceback.print_exc()
-            label = failed("disk_full" if disk_is_full(error) else "engine_error")
+            memory = il_task.kind_of(f"{type(error).__name__}: {error}") is il_task.Exit.MEMORY
+            label = failed("out_of_memory" if memory else "disk_full" if disk_is_full(error) else "engine_error")
         if label.reason == "engine_error" and disk_is_full():  # which a program that the engine runs has met
             label.reason = "disk_full"
         pipe.send(label)
@@ -199,8 +202,9 @@ class Worker:
         return Answer(checked(label, len(atoms)), round(time.perf_counter() - start, 3), self.version)
 
     def label(self, atoms: Atoms, cold: bool) -> Label:
-        """Label one frame; ``engine_crashed`` if the process ended on it, ``engine_timeout`` if it was ended for it."""
+        """Label one frame; ``engine_crashed`` or ``engine_killed`` if the process ended on it, ``engine_timeout`` if for it."""
         assert self.pipe is not None
+        assert self.process is not None
         try:
             self.pipe.send((atoms, cold))
             if not self.pipe.poll(self.max_frame_s):
@@ -208,8 +212,10 @@ class Worker:
                 return failed("engine_timeout")
             word = self.pipe.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError):
+            self.process.join(timeout=START_S)
+            killed = self.process.exitcode == -signal.SIGKILL
             self.close(at_once=True)
-            return failed("disk_full" if disk_is_full() else "engine_crashed")
+            return failed("disk_full" if disk_is_full() else "engine_killed" if killed else "engine_crashed")
         if isinstance(word, list):
             raise UserError(*word)
         return word
@@ -223,11 +229,14 @@ class Worker:
         theirs.close()
         if not self.pipe.poll(START_S):
             self.close(at_once=True)
-            raise RuntimeError(f"{self.arguments[0]} did not start within {START_S:g} s")
+            raise UserError(f"labels.engine: {self.arguments[0]} did not start within {START_S:g} s")
         try:
             word = self.pipe.recv()
         except EOFError:
-            raise RuntimeError(f"{self.arguments[0]} did not start; its own words stand above") from None
+            self.process.join(timeout=START_S)
+            if self.process.exitcode == -signal.SIGKILL:
+                raise MemoryError("engine_killed") from None
+            raise UserError(f"labels.engine: {self.arguments[0]} did not start; its own words stand above") from None
         if isinstance(word, list):
             self.close()
             raise UserError(*word)
@@ -375,8 +384,12 @@ def label_chunk(
     store_root: Path | None = None,
     spare: Path | None = None,
     staged: Sequence[Path] = (),
+    try_again: bool = False,
 ) -> None:
-    """Label frames and write the two files, the frames as they come; the last three are those of `Store`."""
+    """Label frames and write the two files, the frames as they come; `store_root`, `spare` and `staged` are those of `Store`.
+
+    Where the machine is to blame for a frame without a label, `try_again` raises that instead of a row with its reason.
+    """
     engine = settings.get("engine")
     if engine not in ENGINES:
         raise UserError(f"labels.engine: {engine!r} is not known; use one of {', '.join(sorted(ENGINES))}")
@@ -404,6 +417,9 @@ def label_chunk(
         worker.close(at_once=True)
         raise
     worker.close()
+    reasons = {reason for answer in answers.values() if (reason := answer.label.reason) in OF_THE_MACHINE}
+    for reason in sorted(reasons) if try_again else ():
+        raise OF_THE_MACHINE[reason](f"{reason}; what was finished is in the label store, if there is one")
     rows, labelled = [], []
     for index, atoms in enumerate(frames):
         label = answers[index].label
@@ -439,6 +455,9 @@ def main(argv: list[str] | None = None) -> int:
         "--spare", type=Path, help="folder for new entries where the store is not to be seen or written"
     )
     parser.add_argument("--staged", type=Path, help="folder with entries copied from the store")
+    parser.add_argument(
+        "--try-again", action="store_true", help="fail where memory or disk was too small for a frame (default: a row)"
+    )
     args = parser.parse_args(argv)
     # Read by the engine's process when it loads its libraries.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -446,21 +465,17 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> None:
         frames = read_frames(args.frames)
+        if not frames:
+            raise UserError(f"{args.frames}: no frames")
         note = args.store and args.store.resolve()
         store = note.parent if note and note.name == STORE_NOTE and note.exists() else None  # else it is a copy
         staged = sorted(args.staged.glob("*.json")) if args.staged else []
-        settings = json.loads(args.settings.read_text())
+        settings = il_task.read_json(args.settings)
         if args.device:
             settings["device"] = args.device
-        label_chunk(settings, frames, args.out, args.threads, store, args.spare, staged)
+        label_chunk(settings, frames, args.out, args.threads, store, args.spare, staged, args.try_again)
 
-    try:
-        return il_task.run("LABEL_FRAMES", work, task_id=args.id)
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        say(f"error: disk_full: {args.id}: {error.strerror}; what was finished is in the label store, if there is one")
-        return DISK_FULL_EXIT
+    return il_task.run("LABEL_FRAMES", work, task_id=args.id, reads=[args.settings, args.frames])
 
 
 if __name__ == "__main__":

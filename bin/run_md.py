@@ -317,7 +317,9 @@ class Run:
 
     def atoms(self) -> Atoms:
         """Return the frame that the run starts from."""
-        atoms = ase.io.read(self.state / "start.extxyz")
+        path = self.state / "start.extxyz"
+        with il_task.reading(path, "extended XYZ"):
+            atoms = ase.io.read(path)
         assert isinstance(atoms, Atoms)  # one frame
         return atoms
 
@@ -417,8 +419,6 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, nargs="+", required=True, help="run folder to write, of each")
     args = parser.parse_args(argv)
-    each = zip(args.settings, args.state, args.out, strict=True)
-    runs = [Run(json.loads(settings.read_text()), state, out) for settings, state, out in each]
     # A link to a file of the folder is how the pipeline passes it: it is mounted into containers, and its content
     # stays the same, so that checkpoints of other runs change no task's hash.
     folder = args.checkpoints and args.checkpoints.resolve()
@@ -426,9 +426,12 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> None:
         il_task.check_device(args.device)
+        each = zip(args.settings, args.state, args.out, strict=True)
+        runs = [Run(il_task.read_json(settings), state, out) for settings, state, out in each]
         run_md(runs, args.model, args.threads, folder)
 
-    return il_task.run("RUN_MD", work, args.id)
+    reads = [*args.settings, *args.state, args.model]
+    return il_task.run("RUN_MD", work, task_id=args.id, reads=reads, writes=args.out)
 
 
 if __name__ == "__main__":

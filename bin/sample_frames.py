@@ -15,7 +15,6 @@ displaced or scaled copy. The last part of each trajectory is left alone, but fo
 """
 
 import argparse
-import json
 import logging
 import subprocess
 import sys
@@ -40,7 +39,7 @@ from openmm import unit
 import il_selection
 import il_task
 from il_frames import make_frame, overlaps, write_frames
-from il_task import UserError
+from il_task import UserError, reading
 from il_topology import Topology
 
 TRIES = 20  # candidates for one frame before it is given up
@@ -123,7 +122,7 @@ class State:
         self.topology = Topology.load(folder / "topology.json")
         _, temperature, self.replica = self.key.rsplit("-", 2)
         self.temperature_K = float(temperature.removesuffix("K"))
-        with DCDTrajectoryFile(str(folder / "trajectory.dcd")) as file:
+        with reading(folder / "trajectory.dcd", "DCD"), DCDTrajectoryFile(str(folder / "trajectory.dcd")) as file:
             positions, edges, angles = file.read()
         if len(positions) < 2:
             raise UserError(f"{folder}/trajectory.dcd: has {len(positions)} frames; at least 2 are needed")
@@ -608,7 +607,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = json.loads(args.settings.read_text())
+        settings = il_task.read_json(args.settings)
         frames, rows = sample(settings, [State(folder, settings["seed"]) for folder in args.states])
         args.out.mkdir(parents=True, exist_ok=True)
         for i, start in enumerate(range(0, len(frames), settings["chunk"])):
@@ -618,7 +617,7 @@ def main(argv: list[str] | None = None) -> int:
             (args.out / f"{name}.txt").write_text("".join(f"{frame.info['frame_id']}\n" for frame in chunk))
         pl.DataFrame(rows, schema=SCHEMA).write_parquet(args.counts)
 
-    return il_task.run("SAMPLE_FRAMES", work, task_id=args.id)
+    return il_task.run("SAMPLE_FRAMES", work, task_id=args.id, reads=[args.settings, *args.states])
 
 
 if __name__ == "__main__":

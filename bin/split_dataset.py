@@ -239,14 +239,27 @@ def sha256(*parts: bytes) -> str:
 
 def read_labelled(paths: list[Path]) -> list[Atoms]:
     """Read the frames of all chunks; a chunk whose labels all failed is an empty file."""
-    return [frame for path in sorted(paths) if path.stat().st_size for frame in read_frames(path, labelled=True)]
+    return [frame for path in sorted(paths) for frame in read_frames(path, labelled=True)]
+
+
+def check_pairs(frames: list[Atoms], labels: pl.DataFrame) -> None:
+    """Refuse frames that are not those of the rows: a chunk that is lost, or a table of another."""
+    rows = Counter(labels.filter("converged").select("frame_id", "energy_ev").iter_rows())
+    found = Counter((frame.info["frame_id"], float(frame.info[ENERGY_KEY])) for frame in frames)
+    wrong = sorted({frame_id for frame_id, _ in (rows - found) + (found - rows)})
+    if wrong:
+        raise il_task.UserError(
+            f"frames: {wrong[0]} and {len(wrong) - 1} more: frames (REF_energy) and rows of labels (energy_ev) differ: one of "
+            "the files is lost or of another run"
+        )
 
 
 def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_files: list[Path], out: Path) -> None:
     """Do the work of the task: read, check, split, write."""
-    labels = pl.concat([pl.read_parquet(path) for path in sorted(labels_files)], how="diagonal_relaxed")
+    labels = il_task.read_tables(labels_files, "frame_id", "theory_id", "converged", "reason", "energy_ev")
     failed = check_labels(labels, settings["max_failed_fraction"])
     read = read_labelled(frames_files)
+    check_pairs(read, labels)
     theories = sorted({frame.info["theory_id"] for frame in read} | set(labels["theory_id"].drop_nulls()))
     if len(theories) != 1:
         found = ", ".join(theories) or "none"
@@ -345,10 +358,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--labels", type=Path, required=True, nargs="+", help="*.labels.parquet")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     args = parser.parse_args(argv)
-    settings = json.loads(args.settings.read_text())
-    return il_task.run(
-        "SPLIT_DATASET", lambda: split_dataset(settings, args.frames, args.labels, args.out), task_id=args.id
-    )
+
+    def work() -> None:
+        split_dataset(il_task.read_json(args.settings), args.frames, args.labels, args.out)
+        for folder in sorted((args.out / "datasets").iterdir()):
+            il_task.seal(folder)
+
+    return il_task.run("SPLIT_DATASET", work, task_id=args.id, reads=[args.settings, *args.frames, *args.labels])
 
 
 if __name__ == "__main__":

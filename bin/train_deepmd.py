@@ -250,7 +250,12 @@ def train(args: argparse.Namespace) -> None:
             commands.append(["compress", "-i", "model_frozen.pth", "-o", "model.pth"])
             files.append("model.pth")
         run_tool(
-            "dp --pt", [sys.executable, "-c", DP, json.dumps(commands)], env, scratch, lambda line: " val: rmse" in line
+            "dp --pt",
+            [sys.executable, "-c", DP, json.dumps(commands)],
+            env,
+            scratch,
+            lambda line: " val: rmse" in line,
+            scratch / files[-1],
         )
         args.out.mkdir(parents=True, exist_ok=True)
         for name in files:
@@ -289,7 +294,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     args = parser.parse_args(argv)
-    return il_task.run("TRAIN_DEEPMD", lambda: train(args), task_id=args.id)
+    reads = [args.settings, args.dataset, args.summary]
+    return il_task.run("TRAIN_DEEPMD", lambda: train(args), task_id=args.id, reads=reads)
 
 
 if __name__ == "__main__":

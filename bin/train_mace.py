@@ -216,6 +216,7 @@ def train(args: argparse.Namespace) -> None:
             environment(args.threads),
             scratch,
             lambda line: "Epoch" in line or "Initial:" in line,
+            scratch / "models" / "model.model",
         )
         model = scratch / "models" / "model.model"
         il_tuning.check_energies(model, start.heads, settings["id"])
@@ -245,7 +246,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     args = parser.parse_args(argv)
-    return il_task.run("TRAIN_MACE", lambda: train(args), task_id=args.id)
+    reads = [args.settings, args.dataset, args.summary]
+    return il_task.run("TRAIN_MACE", lambda: train(args), task_id=args.id, reads=reads)
 
 
 if __name__ == "__main__":

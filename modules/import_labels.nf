@@ -19,7 +19,7 @@ process IMPORT_LABELS {
     """
     # bin: il_frames.py il_ions.py il_matching.py il_sources.py il_task.py il_topology.py
     import_labels.py --id imported --settings ${settings} --frames ${frames} --assets ${assets} \\
-        --out imported --errors errors.txt > imported.txt || [ -s errors.txt ]
+        --out imported --errors errors.txt > imported.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt
     """
 

@@ -21,7 +21,8 @@ process LABEL_FRAMES {
     # bin: il_engine_cp2k.py il_engine_pyscf.py il_engine_xtb.py il_frames.py il_label_store.py il_task.py il_theory.py
     export PYSCF_MAX_MEMORY=${task.memory ? task.memory.toMega() : 4000}
     label_frames.py --id ${frames.baseName} --settings ${settings} --frames ${frames} --threads ${task.cpus} ${task.accelerator ? '--device cuda' : ''} \\
-        ${store ? '--store label_store.txt --spare label_store --staged stored' : ''} --out ${frames.baseName}
+        ${store ? '--store label_store.txt --spare label_store --staged stored' : ''} \\
+        ${task.attempt <= task.maxRetries ? '--try-again' : ''} --out ${frames.baseName}
     """
 
     stub:

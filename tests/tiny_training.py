@@ -87,7 +87,16 @@ def make_dataset(folder: Path, count: int = 36) -> Path:
     """Write frames and split them; returns the folder that holds datasets/eq and dataset.json."""
     frames = make_frames(count)
     il_frames.write_frames(folder / "a.labelled.extxyz", frames)
-    rows = [{"frame_id": f.info["frame_id"], "theory_id": THEORY, "converged": True, "reason": None} for f in frames]
+    rows = [
+        {
+            "frame_id": f.info["frame_id"],
+            "energy_ev": f.info["REF_energy"],
+            "theory_id": THEORY,
+            "converged": True,
+            "reason": None,
+        }
+        for f in frames
+    ]
     pl.DataFrame(rows, schema_overrides={"reason": pl.String}).write_parquet(folder / "a.labels.parquet")
     settings = {"datasets": {"eq": ["eq"]}, "split": {"valid": 0.15, "test": 0.1, "seed": 1}, "max_failed_fraction": 0}
     split_dataset.split_dataset(

@@ -109,7 +109,7 @@ def test_xtb_needs_no_parameters(tmp_path: Path) -> None:
         },
     ]
     assert run(tmp_path, "a", ions=ions, force_field="xtb") == 0
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["box.extxyz", "topology.json"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["SHA256SUMS", "box.extxyz", "topology.json"]
 
 
 @pytest.mark.parametrize(

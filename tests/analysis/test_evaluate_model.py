@@ -279,6 +279,7 @@ def test_classical_model_needs_its_states(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clp").mkdir()
     (tmp_path / "clp" / "model.json").write_text(json.dumps({"framework": "classical", "files": {}}))
+    (tmp_path / "test.extxyz").touch()
     code = em.main(["--id", "clp", "--model", "clp", "--test", "test.extxyz", "--out", "out"])
     assert code == 2
     assert "--state: missing" in capsys.readouterr().err

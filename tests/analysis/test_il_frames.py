@@ -1,5 +1,7 @@
 """The frame contract: identifiers and labels survive a file, and a breach is named."""
 
+import re
+
 import ase.io
 import numpy as np
 import pytest
@@ -163,9 +165,33 @@ def test_no_frames_are_an_empty_file(tmp_path):
 def test_appending_is_writing(tmp_path):
     frames = [labelled(seed) for seed in range(3)]
     il_frames.write_frames(tmp_path / "a.extxyz", frames)
-    il_frames.write_frames(tmp_path / "b.extxyz", frames[:1])
-    il_frames.write_frames(tmp_path / "b.extxyz", frames[1:], append=True)
+    il_frames.write_frames(tmp_path / "b.extxyz", [])
+    for part in (frames[:1], frames[1:]):
+        il_frames.write_frames(tmp_path / "b.extxyz", part, append=True)
+    il_frames.seal_frames(tmp_path / "b.extxyz")
     assert (tmp_path / "a.extxyz").read_bytes() == (tmp_path / "b.extxyz").read_bytes()
+
+
+LOSSES = {
+    "a frame": lambda text: "".join(text.splitlines(keepends=True)[: -int(text.split()[0]) - 2]),
+    "a digit of a force": lambda text: text[:-3] + str((int(text[-3]) + 1) % 10) + text[-2:],
+    "a frame twice": lambda text: text + text,
+    "the name of a group": lambda text: text.replace("group=", "group=x", 1),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_is_lost_or_altered_is_noticed(tmp_path, loss):
+    path = tmp_path / "a.extxyz"
+    il_frames.write_frames(path, [labelled(seed) for seed in range(3)])
+    il_frames.read_frames(path, labelled=True)
+    text = path.read_text()
+    path.write_text(LOSSES[loss](text))
+    assert path.read_text() != text
+    with pytest.raises(UserError, match="not as it was written"):
+        il_frames.read_frames(path, labelled=True)
+    path.write_text(re.sub(" file_sha256=[0-9a-f]{16}", "", path.read_text()))  # altered on purpose
+    il_frames.read_frames(path, labelled=True)
 
 
 def test_overlap_is_seen_across_the_boundary():

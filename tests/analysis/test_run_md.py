@@ -15,6 +15,7 @@ import build_liquid
 import equilibrate
 import il_openmm
 import il_stats
+import il_task
 import il_trajectory
 import plan_study
 import run_md
@@ -44,7 +45,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(study: Path, out: Path, checkpoints: Path | None = None, **changes: Any) -> dict[str, Any]:
     """Run the classical model with changed settings into `out`; return its run.json."""
     key = "libf4-1200K-r1-clp"
-    settings = json.loads((study / "plan" / "runs" / f"{key}.json").read_text()) | changes
+    settings = il_task.read_json(study / "plan" / "runs" / f"{key}.json") | changes
     out.mkdir(parents=True)
     (out / "settings.json").write_text(json.dumps(settings))
     with pytest.MonkeyPatch.context() as patch:

@@ -53,12 +53,24 @@ def write(folder: Path, frames: list[Atoms], failed: int = 0, theory: str = THEO
     """Write frames, labels and settings; return the arguments of the script, but for --out."""
     folder.mkdir(parents=True, exist_ok=True)
     il_frames.write_frames(folder / "a-000.labelled.extxyz", frames)
-    good = [{"frame_id": f.info["frame_id"], "theory_id": theory, "converged": True, "reason": None} for f in frames]
+    good = [
+        {
+            "frame_id": f.info["frame_id"],
+            "energy_ev": f.info.get("REF_energy"),
+            "theory_id": theory,
+            "converged": True,
+            "reason": None,
+        }
+        for f in frames
+    ]
     bad = [
         {"frame_id": f"bad{i}", "theory_id": theory, "converged": False, "reason": "scf_not_converged"}
         for i in range(failed)
     ]
-    pl.DataFrame(good + bad, schema_overrides={"reason": pl.String}).write_parquet(folder / "a-000.labels.parquet")
+    schema = {"energy_ev": pl.Float64, "reason": pl.String}
+    pl.DataFrame(good + bad, schema_overrides=schema, infer_schema_length=None).write_parquet(
+        folder / "a-000.labels.parquet"
+    )
     settings = {
         "id": "dataset",
         "datasets": {"eq": ["eq"], "both": ["eq", "neq"]},

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 from ase import Atoms
 
+import il_task
 import label_frames
 from il_frames import Label, frame_id, make_frame, read_frames, theory_id, theory_settings, write_frames
 from il_label_store import Answer
@@ -74,7 +75,7 @@ class Engine:
 """
 REASONS = [
     None, "engine_crashed", "engine_error", "non_finite", "scf_not_converged",
-    "non_finite", "force_too_large", "net_force", None, None, "engine_crashed", "disk_full", "engine_timeout", None,
+    "non_finite", "force_too_large", "net_force", None, None, "engine_killed", "disk_full", "engine_timeout", None,
 ]  # fmt: skip
 
 # An engine with two self-consistent states: from frame `flips` on, a start from the frame before ends in the other one.
@@ -155,6 +156,17 @@ def wait_for(condition, seconds: float = 300) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("frame", "error"), [(10, MemoryError), (11, il_task.DiskFullError)])
+def test_what_the_machine_is_to_blame_for_may_be_tried_again(faulty, frame, error):
+    given = frames(14, move=0)
+    given = [given[0], given[frame], given[13]]
+    settings = {"engine": "faulty"}
+    with pytest.raises(error, match="in the label store"):
+        label_frames.label_chunk(settings, given, faulty, threads=1, store_root=Path(), try_again=True)
+    assert not Path(f"{faulty}.labels.parquet").exists()
+    assert len(list(Path().glob("*/*/*.json"))) == 2, "the others are finished"
 
 
 def test_every_fault_costs_one_row(faulty):
@@ -407,10 +419,8 @@ def test_a_disk_too_full_for_the_results_is_one_line_and_another_try(faulty, tmp
     (tmp_path / "label_store.txt").symlink_to(tmp_path / "store" / "README.txt")
     running = task(tmp_path, given, {}, preexec_fn=limit)
     said, _ = running.communicate(timeout=600)
-    assert running.returncode == label_frames.DISK_FULL_EXIT
-    assert besides_progress(said) == [
-        "error: disk_full: c: File too large; what was finished is in the label store, if there is one"
-    ]
+    assert running.returncode == il_task.Exit.DISK
+    assert besides_progress(said) == ["error: disk_full: c: OSError: [Errno 27] File too large"]
     again = task(tmp_path, given, {})
     assert besides_progress(again.communicate(timeout=600)[0]) == []
     assert pl.read_parquet(tmp_path / "out.labels.parquet")["from_store"].all()

@@ -1,0 +1,117 @@
+"""Errors by kind: what is tried again, what stops at once, what the user is told; and that nothing leaks on the way."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from il_task import Exit
+from runs import Pipeline, copy_project
+
+TOP = Path(__file__).resolve().parents[2]
+STUDY = ("--study", "studies/test.yaml", "-stub")
+SECRETS = {
+    "AWS_SECRET_ACCESS_KEY": "s3cr3t-of-the-cloud",
+    "HF_TOKEN": "t0ken-of-the-hub",
+    "MY_PASSWORD": "passw0rd-of-mine",
+}
+
+
+def retried() -> set[str]:
+    """Return the exit codes that conf/resources.config has tried again."""
+    found = re.search(
+        r"errorStrategy = \{ task\.exitStatus in \[([^]]*)\] \? 'retry' : 'finish' \}",
+        (TOP / "conf" / "resources.config").read_text(),
+    )
+    assert found
+    return {code.strip() for code in found[1].split(",")}
+
+
+def test_the_scripts_and_the_configuration_mean_the_same_by_a_code() -> None:
+    assert {str(int(code)) for code in (Exit.DISK, Exit.MEMORY)} <= retried()
+    assert retried().isdisjoint(str(int(code)) for code in (Exit.DONE, Exit.BUG, Exit.USER))
+    ended = (TOP / "modules" / "ended.nf").read_text()
+    for code in set(Exit) - {Exit.DONE}:
+        assert f"'{int(code)}': " in ended
+    assert {"137", "143", "Integer.MAX_VALUE"} <= retried(), "killed, ended by a scheduler, lost with its node"
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """A project whose stubs fail by kind, at their first attempt or for good, run once with credentials around."""
+    mine = Pipeline(copy_project(tmp_path_factory.mktemp("faulty") / "ionmelt"))
+    first = "[ ${task.attempt} = 1 ] &&"
+    for module, line in {
+        "build_liquid": f"{first} echo 'error: out_of_memory: x' >&2 && exit {Exit.MEMORY}",
+        "equilibrate": f"{first} kill -9 \\$\\$",
+        "sample_frames": f"{first} sleep 60",
+        "label_frames": f"{first} exit {Exit.DISK}",
+        "train_mace": f"echo 'error: model x: theory_id: not that of the labels' >&2; exit {Exit.USER}",
+    }.items():
+        path = mine.folder / "modules" / f"{module}.nf"
+        start, stub = path.read_text().split("    stub:\n", 1)
+        path.write_text(start + "    stub:\n" + stub.replace('"""\n', f'"""\n    {line}\n    true\n', 1))
+    (mine.folder / "short.config").write_text(
+        "process { withName: SAMPLE_FRAMES { time = { task.attempt == 1 ? 2.s : 1.h } } }\n"
+    )
+    before = dict(os.environ)
+    os.environ.update(SECRETS)
+    try:
+        screen = mine.run(*STUDY, "-c", "short.config", fails=True)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return mine, screen
+
+
+def statuses(rows: list[dict[str, str]], process: str) -> list[tuple[str, str]]:
+    """Return status and exit code of the attempts at the tasks of a process, in their order."""
+    rows = sorted((row for row in rows if row["name"].startswith(process)), key=lambda row: int(row["task_id"]))
+    return [(row["status"], row["exit"]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("process", "code"),
+    [("BUILD_LIQUID", "75"), ("EQUILIBRATE", "137"), ("SAMPLE_FRAMES", "-"), ("LABEL_FRAMES", "74")],
+)
+def test_what_the_machine_is_to_blame_for_is_tried_again(faulty, process: str, code: str) -> None:
+    assert statuses(faulty[0].trace(), process) == [("FAILED", code), ("COMPLETED", "0")]
+
+
+def test_a_mistake_stops_at_once_with_the_last_lines_of_the_task(faulty) -> None:
+    pipeline, screen = faulty
+    assert statuses(pipeline.trace(), "TRAIN_MACE") == [("FAILED", "2")]
+    assert "error: model x: theory_id: not that of the labels" in screen
+    assert "Submitted process > COMPARE_MODELS" not in screen
+
+
+def test_the_end_is_a_line_for_each_thing_that_failed(faulty) -> None:
+    lines = [line for line in faulty[1].splitlines() if line.startswith("failed: ")]
+    assert len(lines) == 1, "what was tried again with success has not failed"
+    assert re.fullmatch(
+        r"failed: TRAIN_MACE \(mace-both-s1\): a mistake in the study or in a file: model x: theory_id: not that of the "
+        r"labels; see /.*/\.command\.err",
+        lines[0],
+    )
+
+
+def test_no_secret_is_written_anywhere(faulty) -> None:
+    for path in faulty[0].folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            assert not [name for name, secret in SECRETS.items() if secret.encode() in content], path
+
+
+def test_no_name_of_a_folder_or_file_reaches_a_shell(pipeline, tmp_path) -> None:
+    place = tmp_path / "a'; touch pwned; ' \"$(touch pwned)\" `touch pwned` & touch pwned"
+    place.mkdir()
+    study = place / "it's; touch pwned; $(touch pwned).yaml"
+    study.write_text((TOP / "studies" / "test.yaml").read_text())
+    process = pipeline.start(
+        "--study", str(study), "--outdir", str(place / "o'; touch pwned; '"), "-stub", "-work-dir", str(tmp_path / "w")
+    )
+    screen, _ = process.communicate(timeout=600)
+    assert "PLAN_STUDY" in screen
+    for top in (tmp_path, pipeline.folder):
+        assert not list(top.rglob("pwned")), screen
