@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from runs import Pipeline, copy_project
 
 from il_task import Exit
-from runs import Pipeline, copy_project
 
 TOP = Path(__file__).resolve().parents[2]
 STUDY = ("--study", "studies/test.yaml", "-stub")
