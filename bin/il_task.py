@@ -49,6 +49,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
 MEMORY_WORDS = (
     "MemoryError", "OutOfMemoryError", "out of memory", "bad_alloc", "Cannot allocate memory", "can't allocate memory",
     "Unable to allocate", "memory allocation of", "spawn worker thread", "start new thread",
+    "Resource temporarily unavailable",
 )  # fmt: skip
 DISK_WORDS = ("No space left on device", "Disk quota exceeded", "File too large", "PytorchStreamWriter failed")
 

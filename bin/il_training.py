@@ -99,14 +99,20 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def run_tool(
-    name: str, command: Sequence[str], env: dict[str, str], cwd: Path, shown: Callable[[str], bool], product: Path
+    name: str,
+    command: Sequence[str],
+    env: dict[str, str],
+    cwd: Path,
+    shown: Callable[[str], bool],
+    product: Path | None = None,
 ) -> None:
     """Run a program, called `name` in messages, in a folder; forward the lines of its output for which `shown` is true to standard error.
 
     Raises `UserError` with the last lines of the output where it fails, or leaves no `product`; `MemoryError` or
     `DiskFullError` where that is why.
     """
-    product.unlink(missing_ok=True)
+    if product:
+        product.unlink(missing_ok=True)
     last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
     with subprocess.Popen(
         command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -115,12 +121,10 @@ def run_tool(
             last.append(line.rstrip())
             if shown(line):
                 print(line.rstrip(), file=sys.stderr, flush=True)
-    if process.returncode == 0 and product.exists():
+    if process.returncode == 0 and (product is None or product.exists()):
         return
     kind = KILLED.get(process.returncode, kind_of("\n".join(last)))
-    how = (
-        f"{name} ended with exit code {process.returncode}" if process.returncode else f"{name} left no {product.name}"
-    )
+    how = f"{name} ended with exit code {process.returncode}" if process.returncode else f"{name} left no {product}"
     if kind is Exit.MEMORY:
         raise MemoryError(how)
     if kind is Exit.DISK:

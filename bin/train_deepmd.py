@@ -295,7 +295,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     args = parser.parse_args(argv)
     reads = [args.settings, args.dataset, args.summary]
-    return il_task.run("TRAIN_DEEPMD", lambda: train(args), task_id=args.id, reads=reads)
+    return il_task.run("TRAIN_DEEPMD", lambda: train(args), task_id=args.id, reads=reads, writes=[args.out])
 
 
 if __name__ == "__main__":

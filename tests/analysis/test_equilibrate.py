@@ -24,7 +24,7 @@ from il_topology import Topology
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 PYR14, BF4 = "CCCC[N+]1(C)CCCC1", "F[B-](F)(F)F"
 FILES = [
-    "equilibration.json", "start.extxyz", "system.xml", "thermo.parquet", "topology.json", "topology.pdb",
+    "SHA256SUMS", "equilibration.json", "start.extxyz", "system.xml", "thermo.parquet", "topology.json", "topology.pdb",
     "trajectory.dcd",
 ]  # fmt: skip
 

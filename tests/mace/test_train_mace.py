@@ -11,6 +11,7 @@ import pytest
 import tiny_training as tiny
 
 import il_frames
+import il_task
 import il_training
 import train_mace
 from il_models import load_calculator
@@ -130,6 +131,23 @@ def test_a_tool_that_fails_shows_its_last_lines(tmp_path: Path, capsys: pytest.C
     assert "exit code 3" in caught.value.errors[0]
     assert caught.value.errors[1:] == [f"line {i}" for i in range(80, 100)]
     assert capsys.readouterr().err == "line 7\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("raise RuntimeError('CUDA out of memory. Tried to allocate 20.00 MiB')", MemoryError),
+        ("print('torch.OutOfMemoryError: CUDA out of memory.')", MemoryError),  # and exit code 0
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", MemoryError),
+        ("raise OSError(28, 'No space left on device')", il_task.DiskFullError),
+        ("pass", UserError),
+    ],
+)
+def test_a_tool_that_leaves_no_model_says_what_was_short(tmp_path: Path, code: str, error: type[Exception]) -> None:
+    (tmp_path / "model").touch()  # of an earlier try
+    command = [sys.executable, "-c", code]
+    with pytest.raises(error):
+        il_training.run_tool("tool", command, {}, tmp_path, lambda line: False, tmp_path / "model")
 
 
 def test_help_is_the_docstring() -> None:
