@@ -94,7 +94,7 @@ workflow {
     own_models = engines.join(keyed(PLAN_STUDY.out.imports)).join(own_files(files, 'own_model'), remainder: true)
         .filter { !only_estimate }.map { key, engine, settings, path -> tuple(key, engine, settings, path ?: []) }
     IMPORT_MODEL(own_models)
-    IMPORT_MODEL.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
+    stop_with(IMPORT_MODEL.out.errors)
     made = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, IMPORT_MODEL.out.model)
     EXPORT_MODEL(engines.join(made.filter { key, _folder -> !key.endsWith('-start') }))
     models = made.mix(keyed(PLAN_STUDY.out.cards))
@@ -104,7 +104,7 @@ workflow {
     one_state_a_liquid = liquids.map { _liquid, folders -> folders[0] }
     heldout = files.filter { row -> row.role == 'heldout' }.map { row -> file(row.path) }.toList().filter { paths -> paths && !only_estimate }
     IMPORT_HELDOUT(heldout, PLAN_STUDY.out.heldout, assets)
-    IMPORT_HELDOUT.out.errors.filter { errors -> errors.size() > 0 }.subscribe { errors -> error(errors.text.trim()) }
+    stop_with(IMPORT_HELDOUT.out.errors)
     EVALUATE_MODEL(loaded, SPLIT_DATASET.out.test.ifEmpty([]), IMPORT_HELDOUT.out.frames.ifEmpty([]), gather(one_state_a_liquid))
     // Runs come one by one, or as many replicas at once as the study's md.batch says.
     runs = PLAN_STUDY.out.run_rows.splitCsv(header: true).map { row -> tuple(row.model_key, row.state, row.key, groupKey(row.batch, row.batch_size as Integer)) }

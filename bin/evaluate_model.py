@@ -346,7 +346,7 @@ def heldout_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
 
 def elements_of(states: list[Path]) -> list[str]:
     """Return the elements of the liquids."""
-    ions = [ion for state in states for ion in json.loads((state / "topology.json").read_text())["ions"]]
+    ions = [ion for state in states for ion in il_task.read_json(state / "topology.json")["ions"]]
     return sorted({element for ion in ions for element in ion["elements"]})
 
 

@@ -267,7 +267,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = json.loads(args.settings.read_text())
+        settings = il_task.read_json(args.settings)
         try:
             import_model(settings, args.weights, args.out, args.threads)
         except UserError as error:
@@ -277,7 +277,7 @@ def main(argv: list[str] | None = None) -> int:
                 args.errors.write_text("".join(f"{line}\n" for line in lines))
             raise UserError(*lines) from error
 
-    return il_task.run("IMPORT_MODEL", work, task_id=args.id)
+    return il_task.run("IMPORT_MODEL", work, task_id=args.id, reads=[args.settings, *args.weights], writes=[args.out])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ process IMPORT_MODEL {
     """
     # bin: il_checkpoint.py il_models.py il_task.py il_theory.py il_training.py il_weights.py
     import_model.py --id ${key} --settings ${settings} --weights ${weights} --threads ${task.cpus} \\
-        --out ${key} --errors errors.txt || [ -s errors.txt ]
+        --out ${key} --errors errors.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt
     """
 
