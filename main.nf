@@ -121,7 +121,7 @@ workflow {
         label_rows, gather(SAMPLE_FRAMES.out.counts), SPLIT_DATASET.out.table.ifEmpty([]),
         gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),
         gather(MEASURE_LIQUID.out.measures),
-        channel.topic('tasks').collectFile(name: 'tasks.jsonl', sort: { task -> task.name }).ifEmpty([]),
+        channel.topic('tasks').collectFile(name: 'tasks.jsonl', sort: { task -> task.name }).ifEmpty([]).first(),
     )
 }
 
