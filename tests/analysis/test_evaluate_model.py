@@ -283,3 +283,41 @@ def test_classical_model_needs_its_states(
     code = em.main(["--id", "clp", "--model", "clp", "--test", "test.extxyz", "--out", "out"])
     assert code == 2
     assert "--state: missing" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_frames_of_other_chemistry_are_judged_one_by_one(tmp_path: Path) -> None:
+    """The force errors of held-out frames, frame by frame; a frame that the model cannot do has its reason."""
+    topology = {"liquid": "fluid", "ions": [{"elements": ["F", "C"]}]}
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "topology.json").write_text(json.dumps(topology))
+    # no test frames: labels are not needed for this
+    arguments = [
+        "--id",
+        "lj",
+        "--model",
+        "lj",
+        "--test",
+        "--heldout",
+        "test.extxyz",
+        "--state",
+        "state",
+        "--out",
+        "held",
+    ]
+    assert em.main(arguments) == 0
+    held = pl.read_parquet("held/heldout.parquet")
+    frames = {frame.info["frame_id"]: frame for frame in make_frames()}
+    assert set(held["frame_id"]) == set(frames)
+    assert held.filter(pl.col("force_square").is_null())["reason"].to_list() == [
+        "not a finite number",
+        "RuntimeError: box too large",
+    ]
+    for row in held.drop_nulls("force_square").to_dicts():
+        forces = frames[row["frame_id"]].arrays["REF_forces"]
+        assert row["force_square"] == pytest.approx(0.01 * float(np.sum(forces**2)), rel=1e-4)  # 10 % too stiff
+        assert row["n"] == forces.size
+    errors = pl.read_parquet("held/errors.parquet")
+    assert set(errors["split"]) == {"heldout"}
+    assert pl.read_parquet("held/scan.parquet").height == 0
+    assert set(pl.read_parquet("held/dimers.parquet")["pair"]) == {"C", "F", "C-C", "C-F", "F-F"}
