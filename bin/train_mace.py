@@ -219,7 +219,9 @@ def train(args: argparse.Namespace) -> None:
             scratch / "models" / "model.model",
         )
         model = scratch / "models" / "model.model"
-        il_tuning.check_energies(model, start.heads, settings["id"])
+        heads = il_tuning.check_energies(model, start.heads, settings["id"])
+        if start.card is not None:
+            start.card["heads"] = heads
         args.out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model, args.out / "model.pt")
         results = checkpoints / f"model_run-{settings['seed']}_train.txt"

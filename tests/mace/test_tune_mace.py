@@ -156,6 +156,7 @@ def test_replay_trains_both_heads_and_the_new_one_is_used(
     np.testing.assert_allclose(loaded.atomic_energies_fn.atomic_energies.numpy()[0], [old[z] for z in (3, 9, 11)])
     assert load_calculator(tuned["replay"]).head == "Default"
     card = json.loads((tuned["replay"] / "model.json").read_text())
+    assert (card["heads"], card["head"]) == (["pt_head", "Default"], "Default")
     about = card["tuned_from"]["replay"]
     assert about["train"] + about["valid"] <= about["frames"] == 36
     # The replayed labels have weight: their loss is not zero, and falls or stays.

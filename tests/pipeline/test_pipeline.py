@@ -359,6 +359,43 @@ def test_bundled_studies_plan_and_stub_run(pipeline, study: str) -> None:
     assert set(names) == expected
 
 
+TUNED_MODELS = """\
+models:
+  - {{id: naive, framework: mace, weights: tuned/own.model, sha256: {model}, licence: MIT, theory: GFN1-xTB, mode: finetune,
+     epochs: 1}}
+  - {{id: replay, framework: mace, weights: tuned/own.model, sha256: {model}, licence: MIT, theory: GFN1-xTB, mode: replay,
+     replay_frames: tuned/own.extxyz, epochs: 1}}
+  - {{id: dpa, framework: deepmd, weights: tuned/dpa.pt, sha256: {dpa}, licence: MIT, theory: GFN1-xTB, mode: finetune,
+     steps: 1}}
+  - {{id: scratch, framework: mace, epochs: 1}}
+"""
+
+
+def test_models_that_are_tuned_are_given_their_weights(pipeline) -> None:
+    folder = pipeline.folder / "studies" / "tuned"
+    folder.mkdir(exist_ok=True)
+    digests = {}
+    for name, file in (("model", "own.model"), ("dpa", "dpa.pt"), ("frames", "own.extxyz")):
+        (folder / file).write_text(file)
+        digests[name] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    study = (pipeline.folder / "studies" / "test.yaml").read_text()
+    text = re.sub(r"^models:\n(?:  .*\n)+", TUNED_MODELS.format(**digests), study, flags=re.M)
+    (folder.parent / "tuned.yaml").write_text(text)
+    pipeline.run("--study", "studies/tuned.yaml", "--outdir", "tuned", "-stub", "-work-dir", "work-tuned")
+    staged = {}
+    for script in (pipeline.folder / "work-tuned").glob("*/*/.command.run"):
+        task = re.search(r"^### name: '(TRAIN_\w+) \((.*)\)'", script.read_text(), re.M)
+        if task:
+            files = {"own.model", "dpa.pt", "own.extxyz", "checkpoints.txt"}
+            staged[task[2]] = {path.name for path in script.parent.iterdir()} & files
+    assert staged == {
+        "naive-both-s1": {"own.model", "checkpoints.txt"},
+        "replay-both-s1": {"own.model", "own.extxyz", "checkpoints.txt"},
+        "dpa-both-s1": {"dpa.pt", "checkpoints.txt"},
+        "scratch-both-s1": {"checkpoints.txt"},
+    }
+
+
 REFUSALS = {
     "unknown ion": ("bf4: ", "bf5: ", "bf5"),
     "unknown field": ("name:", "colour: red\nname:", "colour"),
