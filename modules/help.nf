@@ -19,7 +19,7 @@ def help(given) {
         |
         |${lines.join('\n        |')}
         |
-        |The study file says everything else; studies/demo.yaml explains it. Profiles are listed in README.md.
+        |The study file says everything else; studies/demo.yaml explains it. Profiles: docs/places.md.
         """.stripMargin()
     System.exit(0)
 }

@@ -108,6 +108,7 @@ def test_libraries_that_are_not_the_pinned_ones_are_refused(bare: Path, tmp_path
         ("run . -profile gpu,slurm", "--all"),
         ("-log x run main.nf --outdir here", "--all"),
         ("run main.nf -stub", "analysis"),
+        ("run main.nf -profile test,stub", "analysis"),
         ("run main.nf -profile podman", None),
         ("run main.nf -profile gpu,singularity,slurm", None),
         ("run main.nf -profile awsbatch", None),
