@@ -66,7 +66,7 @@ def test_an_array_a_cancelled_task_and_a_drained_node(pipeline, results: Path, n
     slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=a test of Ionmelt")
     try:
         assert wait_for(the_node_takes_no_job, running)
-        assert wait_for(a_job_waits, running), "the cancelled task is submitted again"
+        assert wait_for(a_job_waits, running)
         before = set(slurm("squeue", "-h", "-r", "-t", "RUNNING", "-o", "%i").split())
         time.sleep(5)
         assert set(slurm("squeue", "-h", "-r", "-t", "RUNNING", "-o", "%i").split()) <= before
