@@ -119,6 +119,11 @@ STAGES = {
         "train_deepmd.py --id dpmd-both-s1 --settings model.json --dataset both --summary both/dataset.json --out dpmd-both-s1",
         {"model.json": "plan:plan/models/dpmd-both-s1.json", "both": "split:dataset/datasets/both"}, ("dpmd-both-s1",),
     ),
+    "import model": Stage(
+        "IMPORT_MODEL", "analysis",
+        "import_model.py --id own --settings model.json --out own --errors errors.txt",
+        {"model.json": "own:model.json"}, ("own",),
+    ),
     "evaluate": Stage(
         "EVALUATE_MODEL", "analysis",
         f"evaluate_model.py --id clp --model clp --test test.extxyz --state {STATE} --out clp.evaluation",
@@ -379,6 +384,8 @@ FAULTS: list[Fault] = [
     *damages("deepmd", "both/deepmd/train/B8F32Li8/set.000/force.npy", *BINARY_KINDS, "NaN", "swapped"),
     Fault("deepmd", "killed", "0.6"), Fault("deepmd", "tool killed", "0.6"), Fault("deepmd", "memory", "400"),
     Fault("deepmd", "disk", "2000"),
+    *damages("import model", "model.json", *JSON_KINDS),
+    Fault("import model", "disk", "100"), Fault("import model", "killed", "0.7"), Fault("import model", "clock", "1e7"),
     *damages("evaluate", "clp/model.json", *JSON_KINDS),
     *damages("evaluate", "test.extxyz", *XYZ_KINDS, "forbidden", short=("lost frames", "NaN")),
     *damages("evaluate", f"{STATE}/system.xml", *BINARY_KINDS, "another number"),
@@ -469,8 +476,13 @@ class Bench:
             self.prepare_one(name, own)
 
     def begin(self, own: Path) -> None:
-        """Write what a user brings."""
+        """Write what a user brings, and what the plan says of a model of theirs."""
         own.mkdir(parents=True)
+        model = {"id": "own", "model": "own", "dataset": None, "seed": None, "licence": "MIT", "theory": "PBE",
+                 "dispersion": None, "head": None, "dtype": "float32", "liquid_elements": ["F", "Li"], "weights": None,
+                 "sha256": None, "framework": "ase", "calculator": "ase.calculators.lj.LennardJones",
+                 "weights_argument": None, "arguments": {"sigma": 1.8, "epsilon": 0.3, "rc": 3.9, "smooth": True}}  # fmt: skip
+        (own / "model.json").write_text(json.dumps(il_task.sealed(model), indent=1) + "\n")
         shutil.copytree(TOP / "assets", own / "assets")
         study = yaml.safe_load((TOP / "studies" / "test.yaml").read_text())
         study["md"]["segment_ps"] = 0.01
