@@ -348,7 +348,7 @@ FAULTS: list[Fault] = [
     Fault("build", "clock", "1e7"),
     *damages("equilibrate", "state.json", *JSON_KINDS, short=("NaN", "forbidden")),
     *damages("equilibrate", "libf4-r1/box.extxyz", *BINARY_KINDS, "NaN", "another number", short=("another number",)),
-    *damages("equilibrate", "libf4-r1/topology.json", *BINARY_KINDS, "swapped", short=("missing",)),
+    *damages("equilibrate", "libf4-r1/topology.json", *BINARY_KINDS, short=("missing",)),
     *damages("equilibrate", "libf4-r1/system.xml", *BINARY_KINDS, "NaN"),
     Fault("equilibrate", "memory", "4"), Fault("equilibrate", "disk", "2000", short=True),
     Fault("equilibrate", "tmpfs", "64"), Fault("equilibrate", "killed", "0.6", short=True),

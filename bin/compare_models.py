@@ -498,12 +498,12 @@ def picture(t: dict[str, pl.DataFrame], runs: Path | None) -> dict[str, Any] | N
 
 def write_table(frame: pl.DataFrame, name: str, folder: Path) -> None:
     """Write a table as parquet and as csv; nested values become JSON in the csv."""
-    frame.write_parquet(folder / f"{name}.parquet")
+    il_task.write_table(frame, folder / f"{name}.parquet")
     nested = [c for c, kind in frame.schema.items() if kind.is_nested()]
     flat = frame.with_columns(
         pl.Series(c, [None if x is None else json.dumps(x) for x in frame[c].to_list()], S) for c in nested
     )
-    flat.write_csv(folder / f"{name}.csv")
+    (folder / f"{name}.csv").write_text(flat.write_csv(), encoding="utf-8")
 
 
 def compare(args: argparse.Namespace) -> None:

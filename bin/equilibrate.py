@@ -334,7 +334,7 @@ def write_state(out: Path, box: Path, topology: Topology, rows: list[dict[str, A
     for name in ("topology.json", "system.xml"):
         if (box / name).exists():
             shutil.copyfile(box / name, out / name)
-    pl.DataFrame(rows, schema=il_md.THERMO).write_parquet(out / "thermo.parquet")
+    il_task.write_table(pl.DataFrame(rows, schema=il_md.THERMO), out / "thermo.parquet")
     cells = np.array([frame.cell for frame in frames])
     positions = topology.wrapped(np.array([frame.positions for frame in frames]), cells)
     lengths = np.linalg.norm(cells, axis=2)

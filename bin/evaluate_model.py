@@ -398,7 +398,7 @@ def evaluate(args: argparse.Namespace) -> None:
     }
     for name, (content, schema) in tables.items():
         full = [{column: (row | identity).get(column) for column in schema} for row in content]
-        pl.DataFrame(full, schema=schema).write_parquet(args.out / f"{name}.parquet")
+        il_task.write_table(pl.DataFrame(full, schema=schema), args.out / f"{name}.parquet")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import importlib.metadata
+import io
 import json
 import platform
 import resource
@@ -160,6 +161,13 @@ def read_tables(paths: Sequence[Path], *needed: str) -> "pl.DataFrame":
             if absent := sorted(set(needed) - set(tables[-1].columns)):
                 raise ValueError(f"it has no column {absent[0]}")
     return pl.concat(tables, how="diagonal_relaxed")
+
+
+def write_table(table: "pl.DataFrame", path: Path) -> None:
+    """Write a table as Parquet; polars' own writer does not say that a disk is full."""
+    content = io.BytesIO()
+    table.write_parquet(content)
+    path.write_bytes(content.getvalue())
 
 
 def read_csv(path: Path) -> "pl.DataFrame":

@@ -18,7 +18,7 @@ import polars as pl
 
 import il_checkpoint
 from il_models import wrong_content
-from il_task import DiskFullError, Exit, UserError, kind_of, read_json, versions
+from il_task import DiskFullError, Exit, UserError, kind_of, read_json, versions, write_table
 
 # glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
 # faster and changes no number.
@@ -135,7 +135,7 @@ def run_tool(
 def write_curve(path: Path, model_key: str, rows: Iterable[tuple[int, str, str, float, str]]) -> None:
     """Write a learning curve: rows of step, set (train or valid), quantity, value, unit."""
     table = pl.DataFrame([(model_key, *row) for row in rows], schema=CURVE_SCHEMA, orient="row")
-    table.write_parquet(path)
+    write_table(table, path)
 
 
 def write_card(

@@ -436,7 +436,7 @@ def import_labels(settings: dict[str, Any], paths: list[Path], assets: Path, out
             before = found
     seal_frames(f"{out}.labelled.extxyz")
     table = pl.DataFrame(rows, schema=SCHEMA)
-    table.write_parquet(f"{out}.labels.parquet")
+    il_task.write_table(table, Path(f"{out}.labels.parquet"))
     said, errors = check_work(work)
     words += [said, *counted(table)]
     errors += check_pressure(table)

@@ -18,7 +18,6 @@ guess or the optimiser and never the level of theory.
 import argparse
 import ctypes
 import importlib
-import io
 import multiprocessing
 import os
 import shutil
@@ -431,9 +430,7 @@ def label_chunk(
             set_label(atoms, label.energy_ev, label.forces_ev_a, label.stress_ev_a3, theory, True, label.scf_steps)
             labelled.append(atoms)
     write_frames(f"{out}.labelled.extxyz", labelled)
-    table = io.BytesIO()  # polars' own writer does not say which file a full disk cut off
-    pl.DataFrame(rows, schema=SCHEMA).write_parquet(table)
-    Path(f"{out}.labels.parquet").write_bytes(table.getvalue())
+    il_task.write_table(pl.DataFrame(rows, schema=SCHEMA), Path(f"{out}.labels.parquet"))
 
 
 def end(_signal: int, _frame: object) -> None:

@@ -385,7 +385,7 @@ def main(argv: list[str] | None = None) -> int:
         tables = measure(args.run, args.viscosity_pa_s, args.threads, references)
         args.out.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
-            table.write_parquet(args.out / f"{args.id}.{name}.parquet")
+            il_task.write_table(table, args.out / f"{args.id}.{name}.parquet")
         shutil.copyfile(args.run / "run.json", args.out / "run.json")
         if view := il_picture.read(args.run):
             (args.out / il_picture.VIEW).write_text(json.dumps(view) + "\n")

@@ -262,7 +262,7 @@ def write_results(out: Path, settings: dict[str, Any], chain: Chain) -> None:
             writers[phase].write(frames, arrays["edges"], steps, steps * settings["timestep_fs"] / 1000)
     for writer in writers.values():
         writer.close()
-    pl.concat(tables, rechunk=True).write_parquet(out / "thermo.parquet")
+    il_task.write_table(pl.concat(tables, rechunk=True), out / "thermo.parquet")
 
 
 def record_of(settings: dict[str, Any], chain: Chain, n_atoms: int, resumed: int) -> dict[str, Any]:

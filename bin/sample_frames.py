@@ -615,7 +615,7 @@ def main(argv: list[str] | None = None) -> int:
             name = f"{settings['liquid']}-{i:03d}"
             write_frames(args.out / f"{name}.extxyz", chunk)
             (args.out / f"{name}.txt").write_text("".join(f"{frame.info['frame_id']}\n" for frame in chunk))
-        pl.DataFrame(rows, schema=SCHEMA).write_parquet(args.counts)
+        il_task.write_table(pl.DataFrame(rows, schema=SCHEMA), args.counts)
 
     return il_task.run("SAMPLE_FRAMES", work, task_id=args.id, reads=[args.settings, *args.states])
 

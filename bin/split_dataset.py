@@ -327,7 +327,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
             "split_hash": sha256(*(f"{f.info['frame_id']} {part}\n".encode() for f, part in assigned)),
             "e0s_ev": fit_e0s(parts["train"]),
         }
-    pl.DataFrame(rows, schema_overrides={"dataset": pl.String}).write_parquet(out / "dataset.parquet")
+    il_task.write_table(pl.DataFrame(rows, schema_overrides={"dataset": pl.String}), out / "dataset.parquet")
     summary = {
         "theory_id": theories[0],
         "elements": type_map,
