@@ -280,7 +280,9 @@ def test_own_models_are_judged_without_training(pipeline, results: Path) -> None
     assert (survival["survived_ps"] > 0).all()
     dimers = pl.read_parquet(folder / "tables" / "dimers.parquet")
     assert set(dimers["model"]) == {"mace", "mace_d3", "dpmd", "gfn1"}
-    assert dimers.filter(pl.col("model") == "gfn1")["energy_ev"].is_not_null().all()
+    # where two atoms are too near for a self-consistent field, the row says so
+    assert (dimers["energy_ev"].is_null() == dimers["reason"].is_not_null()).all()
+    assert dimers["energy_ev"].is_not_null().mean() > 0.9
     report = (folder / "report.html").read_text()
     assert "mace_d3 imitates PBE-D3(BJ), the labels are GFN1-xTB" in report
     for key in ("mace", "mace_d3", "dpmd", "gfn1"):
