@@ -28,7 +28,7 @@ CONTENT = """\
 |---|---|
 {rows}
 
-Trust the numbers of `model.json` for the sha256 of each file; check it before a file from elsewhere is opened.
+`model.json` holds the sha256 of each file: weights may hold code, so compare it before a copy of them is opened.
 {limits}
 ## ASE
 
@@ -54,7 +54,7 @@ def described(card: dict[str, Any]) -> list[tuple[str, str]]:
         ("trained on", f"dataset {card['dataset']} (sha256 {card['dataset_hash']})" if card.get("dataset") else ""),
         ("seed", card.get("seed")),
         ("taken from", f"{source['file']} (sha256 {source['sha256']})" if source else ""),
-        ("licence", card.get("licence") or "that of whoever trained it"),
+        ("licence", card.get("licence") or ("that of whoever trained it" if card.get("dataset") else "not given")),
         ("versions", ", ".join(f"{k} {v}" for k, v in sorted((card.get("versions") or {}).items()))),
     ]
     return [(what, str(value)) for what, value in rows if value not in (None, "")]
