@@ -103,7 +103,7 @@ each_place = pytest.mark.parametrize("place", sorted(PARAMETERS))
 @each_place
 def test_every_task_has_what_any_place_needs(directives, place: str) -> None:
     tasks = directives(place)
-    assert set(tasks) == STAGES
+    assert set(tasks) >= STAGES
     for stage, members in tasks.items():
         for task in members:
             assert re.fullmatch(r"\d+", task["cpus"]), stage
