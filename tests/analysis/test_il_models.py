@@ -116,7 +116,7 @@ def test_wrong_weights_are_refused_before_they_are_opened(tmp_path: Path) -> Non
 
 
 def test_unknown_framework_and_missing_force_field_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'nequip' is not one of classical, deepmd, mace, xtb"):
+    with pytest.raises(UserError, match="'nequip' is not one of ase, classical, deepmd, mace, xtb"):
         il_models.load_calculator(model(tmp_path / "a", framework="nequip"))
     with pytest.raises(UserError, match="needs a liquid with a force field"):
         il_models.load_calculator(model(tmp_path / "b", framework="classical"), tmp_path)
