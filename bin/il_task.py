@@ -50,9 +50,15 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
 MEMORY_WORDS = (
     "MemoryError", "OutOfMemoryError", "out of memory", "bad_alloc", "Cannot allocate memory", "can't allocate memory",
     "Unable to allocate", "memory allocation of", "spawn worker thread", "start new thread",
-    "Resource temporarily unavailable",
+    "Resource temporarily unavailable", "failed to map segment",
 )  # fmt: skip
-DISK_WORDS = ("No space left on device", "Disk quota exceeded", "File too large", "PytorchStreamWriter failed")
+DISK_WORDS = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "PytorchStreamWriter failed",
+    "unexpected pos",
+)
 
 
 class UserError(Exception):
