@@ -352,7 +352,10 @@ def write_dcd(path: Path, positions: np.ndarray, edges: np.ndarray) -> None:
     """Write a DCD of positions (F, N, 3) and orthorhombic edges (F, 3) in A, without the date of writing."""
     with DCDTrajectoryFile(str(path), "w", force_overwrite=True) as file:
         angles_deg = np.full(edges.shape, 90, dtype=np.float32)
-        file.write(positions.astype(np.float32), edges.astype(np.float32), angles_deg)
+        try:
+            file.write(positions.astype(np.float32), edges.astype(np.float32), angles_deg)
+        except TypeError as error:  # what becomes of mdtraj's own error where the disk takes no more
+            raise il_task.DiskFullError(f"{path} cannot be written") from error
     with path.open("r+b") as file:
         file.seek(180)  # the second title line of the header, 80 characters
         file.write(b" " * 80)
