@@ -836,14 +836,20 @@ be called *wrong*; one that nobody could act on, *unclear*.
 def page(results: list[Result]) -> str:
     """Return docs/faults.md."""
     verdicts = ("detected", "recovered", "wrong", "unclear", "skipped")
-    lines = ["| stage | faults | " + " | ".join(verdicts) + " |", "|---|---|" + "---|" * len(verdicts)]
-    stages: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        stages[STAGES[result.fault.stage].process].append(result)
-    for process, mine in [*stages.items(), ("all", results)]:
-        count = Counter(result.verdict for result in mine)
-        lines.append(f"| {process} | {len(mine)} | " + " | ".join(str(count[v]) for v in verdicts) + " |")
-    lines += ["", "| stage | fault | file, or amount | verdict | what was seen |", "|---|---|---|---|---|"]
+    lines = []
+    for title, key in (
+        ("stage", lambda result: STAGES[result.fault.stage].process),
+        ("fault", lambda result: result.fault.kind),
+    ):
+        lines += [f"| {title} | faults | " + " | ".join(verdicts) + " |", "|---|---|" + "---|" * len(verdicts)]
+        groups: dict[str, list[Result]] = defaultdict(list)
+        for result in results:
+            groups[key(result)].append(result)
+        for name, mine in [*groups.items(), ("all", results)]:
+            count = Counter(result.verdict for result in mine)
+            lines.append(f"| {name} | {len(mine)} | " + " | ".join(str(count[v]) for v in verdicts) + " |")
+        lines.append("")
+    lines += ["| stage | fault | file, or amount | verdict | what was seen |", "|---|---|---|---|---|"]
     for result in results:
         fault = result.fault
         how = re.sub(r"(/[\w.+-]+){2,}/", "", result.how).replace("|", "/").replace("<", "&lt;")
