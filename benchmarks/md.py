@@ -130,7 +130,7 @@ def documented_deepmd(work: Path) -> None:
     given["learning_rate"] |= {"start_lr": 1e-12, "stop_lr": 1e-13}
     given["training"] |= {"numb_steps": 1, "save_ckpt": "model.ckpt", "disp_file": "lcurve.out"}
     (folder / "input.json").write_text(json.dumps(given))
-    trained = work / "train-deepmd" / "checkpoints" / "model.ckpt.pt"
+    trained = work / KEYS["deepmd"] / "model.pt"
     tool = ["-c", "import sys; from deepmd.main import main; main(sys.argv[1:])", "--pt"]
     env = environment("deepmd", 2)
     call(env, folder, *tool, "train", "input.json", "--init-model", trained, "--skip-neighbor-stat")
