@@ -46,19 +46,8 @@ def wait_for(what, running: subprocess.Popen, seconds: float = 600) -> object:
 
 
 def test_an_array_a_cancelled_task_and_a_drained_node(pipeline, results: Path, node: str) -> None:
-    # By default Nextflow waits for 270 s for the exit code of a job that is gone.
-    (pipeline.folder / "slurm.config").write_text("executor.exitReadTimeout = '20 sec'\n")
     running = pipeline.start(
-        "-profile",
-        "test,slurm",
-        "--outdir",
-        "slurm",
-        "-work-dir",
-        "work-slurm",
-        "--label_store",
-        "none",
-        "-c",
-        "slurm.config",
+        "-profile", "test,slurm", "--outdir", "slurm", "-work-dir", "work-slurm", "--label_store", "none"
     )
 
     def a_label_task_of_an_array() -> str:
@@ -73,7 +62,6 @@ def test_an_array_a_cancelled_task_and_a_drained_node(pipeline, results: Path, n
         return slurm("squeue", "-h", "-t", "PENDING", "-o", "%i")
 
     victim = str(wait_for(a_label_task_of_an_array, running))
-    time.sleep(2)  # into the middle of the task
     slurm("scancel", victim)
     slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=a test of Ionmelt")
     try:
