@@ -246,6 +246,7 @@ models:
 """
 
 
+@pytest.mark.long
 def test_own_models_are_judged_without_training(pipeline, results: Path) -> None:
     """The models of the first run, given as weights: their errors are those that they had, and nothing is trained."""
     studies = pipeline.folder / "studies"
@@ -291,6 +292,7 @@ def test_own_models_are_judged_without_training(pipeline, results: Path) -> None
     assert (folder / "models" / "mace" / "model.pt-lammps.pt").is_file()
 
 
+@pytest.mark.long
 def test_weights_that_are_something_else_are_one_line(pipeline, results: Path) -> None:
     """A pickle with a side effect, with its right sha256: refused by name, and it does not run."""
     studies = pipeline.folder / "studies"
