@@ -308,7 +308,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
 
     numbers = sorted({int(number) for frame in frames for number in frame.numbers})
     type_map = [chemical_symbols[number] for number in numbers]
-    out.mkdir(parents=True, exist_ok=True)
+    (out / "datasets").mkdir(parents=True, exist_ok=True)  # empty where nothing is trained
     write_frames(out / "test.extxyz", test + near)
     rows = [table_row(f, None, part) for part, members in (("test", test), ("near", near)) for f in members]
     datasets = {}
