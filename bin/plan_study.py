@@ -1100,8 +1100,8 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
         held |= {"energy_key": ENERGY_KEY, "forces_key": FORCES_KEY, "stress_key": STRESS_KEY, "liquids": []}
         held |= {"frames": [study.heldout_frames], "theory_id": theory_id({"theory": "held out"}), "id": "heldout"}
         plan.json("heldout.json", held)
-    # Where nothing is trained every frame is there to test.
-    mixed = mixtures(study, {"datasets": study.datasets}) if any(row["trained"] for row in rows) else []
+    # Where the study names no datasets every frame is there to test.
+    mixed = mixtures(study, {"datasets": None})
     plan.json(
         "dataset.json",
         {

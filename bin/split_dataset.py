@@ -267,7 +267,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
     frames = unique_frames(read)
     groups = groups_of(frames)
     split = split_groups(groups, settings["split"]["valid"], settings["split"]["test"], settings["split"]["seed"])
-    if not settings["datasets"]:  # nothing is trained
+    if not settings["datasets"]:  # nothing is to be trained
         split = dict.fromkeys(split, "test")
 
     trained = [f for f in frames if split[f.info["group"]] == "train"]
@@ -308,7 +308,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
 
     numbers = sorted({int(number) for frame in frames for number in frame.numbers})
     type_map = [chemical_symbols[number] for number in numbers]
-    (out / "datasets").mkdir(parents=True, exist_ok=True)  # empty where nothing is trained
+    (out / "datasets").mkdir(parents=True, exist_ok=True)  # empty where none is named
     write_frames(out / "test.extxyz", test + near)
     rows = [table_row(f, None, part) for part, members in (("test", test), ("near", near)) for f in members]
     datasets = {}

@@ -9,7 +9,7 @@ process SPLIT_DATASET {
     path settings   // the named mixtures and the split
 
     output:
-    path 'dataset/datasets/*',      emit: datasets, optional: true // one folder a mixture: MACE and DeePMD views; none where nothing is trained
+    path 'dataset/datasets/*',      emit: datasets, optional: true // one folder a mixture: MACE and DeePMD views; none where the study names none
     path 'dataset/test.extxyz',     emit: test          // the same for every mixture
     path 'dataset/dataset.parquet', emit: table
     path 'dataset/dataset.json',    emit: summary       // counts, hashes, elements, reference energies
