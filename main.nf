@@ -97,7 +97,7 @@ workflow {
     stop_with(IMPORT_MODEL.out.errors)
     made = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, IMPORT_MODEL.out.model)
     EXPORT_MODEL(engines.join(made.filter { key, _folder -> !key.endsWith('-start') }))
-    models = made.mix(keyed(PLAN_STUDY.out.cards))
+    models = made.mix(keyed(PLAN_STUDY.out.cards)).filter { !only_estimate }
 
     // What they are worth: errors on the test frames, molecular dynamics, and what is measured on it
     loaded = engines.join(models)
