@@ -9,6 +9,7 @@ include { BUILD_LIQUID   } from './modules/build_liquid.nf'
 include { ESTIMATE_LABELS } from './modules/estimate_labels.nf'
 include { EQUILIBRATE    } from './modules/equilibrate.nf'
 include { SAMPLE_FRAMES  } from './modules/sample_frames.nf'
+include { ACTIVE_ROUND   } from './modules/active_round.nf'
 include { LABEL_FRAMES   } from './modules/label_frames.nf'
 include { IMPORT_LABELS; IMPORT_LABELS as IMPORT_HELDOUT } from './modules/import_labels.nf'
 include { SPLIT_DATASET  } from './modules/split_dataset.nf'
@@ -32,7 +33,9 @@ workflow {
 
     // The plan: one file of settings a task. Below, a key is the base name of such a file.
     study = file(params.study, checkIfExists: true)
-    PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir).toUriString())
+    previous = params.previous ? file(params.previous).toUriString() : ''
+    cards = previous ? files("${previous}/models/*/model.json") : []
+    PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir).toUriString(), previous, cards)
     stop_with(PLAN_STUDY.out.errors)
     files = PLAN_STUDY.out.files.splitCsv(header: true)
 
@@ -55,8 +58,9 @@ workflow {
     liquids = state_rows.filter { row -> row.replica == '1' }.map { row -> tuple(row.key, row.liquid) }.join(EQUILIBRATE.out.state)
         .map { _key, liquid, folder -> tuple(liquid, folder) }.groupTuple(sort: { folder -> folder.name })
     SAMPLE_FRAMES(keyed(PLAN_STUDY.out.samples).join(liquids))
+    ACTIVE_ROUND(PLAN_STUDY.out.explore_rows, PLAN_STUDY.out.explorations, PLAN_STUDY.out.choices, EQUILIBRATE.out.state, liquids, previous)
     store = params.label_store?.toString() ?: 'none'
-    to_label = with_stored_labels(SAMPLE_FRAMES.out.chunks, SAMPLE_FRAMES.out.frame_ids, PLAN_STUDY.out.labels, store)
+    to_label = with_stored_labels(SAMPLE_FRAMES.out.chunks.mix(ACTIVE_ROUND.out.chunks), SAMPLE_FRAMES.out.frame_ids.mix(ACTIVE_ROUND.out.frame_ids), PLAN_STUDY.out.labels, store)
     level = PLAN_STUDY.out.labels.map { settings -> tuple(new groovy.json.JsonSlurper().parseText(settings.text).engine, settings) }
     LABEL_FRAMES(to_label, level, label_store(store))
     // ... or the user's own labels: then nothing is sampled, and these files are all there is
@@ -118,7 +122,9 @@ workflow {
 
     COMPARE_MODELS(
         PLAN_STUDY.out.plan.filter { !only_estimate },
-        label_rows, gather(SAMPLE_FRAMES.out.counts), SPLIT_DATASET.out.table.ifEmpty([]),
+        label_rows, gather(SAMPLE_FRAMES.out.counts.mix(ACTIVE_ROUND.out.counts)), gather(ACTIVE_ROUND.out.explored),
+        previous && file("${previous}/tables/rounds.parquet").exists() ? file("${previous}/tables/rounds.parquet") : [],
+        SPLIT_DATASET.out.table.ifEmpty([]),
         gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),
         gather(MEASURE_LIQUID.out.measures),
         channel.topic('tasks').collectFile(name: 'tasks.jsonl', sort: { task -> task.name }).ifEmpty([]).first(),

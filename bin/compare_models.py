@@ -25,6 +25,7 @@ import il_committee
 import il_pareto
 import il_picture
 import il_report
+import il_rounds
 import il_summary as ils
 import il_task
 import il_verdicts as iv
@@ -79,6 +80,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "dimers": {"model_key": S, "model": S, "dataset": S, "seed": N, "pair": S, "distance_A": F, "energy_ev": F,
                "reason": S},
     "committee": il_committee.COMMITTEE,
+    # What committees were asked about on their walks, as explore_liquid.py writes it.
+    "exploration": {"key": S, "round": N, "liquid": S, "temperature_K": F, "model": S, "dataset": S, "members": N, "walk": S,
+                    "time_ps": F, "bath_K": F, "density_kg_m3": F, "disagreement_ev_a": F, "worth_above_ev_a": F,
+                    "stop_above_ev_a": F, "offered": B, "end": S, "detail": S},
+    "rounds": il_rounds.ROUNDS,
     "forgetting": il_committee.FORGETTING,
     "summary": ils.SUMMARY,
     "verdicts": ils.VERDICTS,
@@ -430,6 +436,9 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     t["cost"], t["versions"] = cost_and_versions(read_tasks(args.tasks))
     account(t, plan)
     t["summary"], t["verdicts"] = judge(t, references, study)
+    t["exploration"] = read_parquets(args.explored, "*.explored.parquet", SCHEMAS["exploration"])
+    earlier = table([il_task.read_tables([args.rounds])] if args.rounds else [], SCHEMAS["rounds"])
+    t["rounds"] = il_rounds.table(t, study, il_rounds.number_of(cards), earlier)
     t["pareto"] = table([pl.DataFrame(il_pareto.table(t, cards), schema=il_pareto.PARETO)], il_pareto.PARETO)
 
     parity = read_parquets(args.evaluations, "parity.parquet", PARITY)
@@ -525,6 +534,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--plan", type=Path, required=True, help="folder that PLAN_STUDY wrote")
     parser.add_argument("--labels", type=Path, help="folder with *.labels.parquet")
     parser.add_argument("--sampling", type=Path, help="folder with the sampling tables")
+    parser.add_argument("--explored", type=Path, help="folder with *.explored.parquet, in active learning")
+    parser.add_argument("--rounds", type=Path, nargs="?", help="rounds.parquet of the round before")
     parser.add_argument("--dataset", type=Path, nargs="?", help="dataset.parquet, if there is one")
     parser.add_argument("--models", type=Path, help="folder of model folders (model.json, curve.parquet)")
     parser.add_argument("--evaluations", type=Path, help="folder with errors, scan and parity parquet files")
@@ -539,6 +550,7 @@ def main(argv: list[str] | None = None) -> int:
     reads = [
         args.plan if args.plan.exists() else None,  # which `gather` says better
         args.dataset,
+        args.rounds,
         args.tasks,
         *(path.parent for folder in folders for path in find(folder, il_task.SUMS)),
     ]

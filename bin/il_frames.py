@@ -27,7 +27,7 @@ from ase.neighborlist import neighbor_list
 
 from il_task import UserError
 
-KINDS = ("eq", "neq")
+KINDS = ("eq", "neq", "active")
 IDENTITY_KEYS = ("frame_id", "liquid", "kind", "recipe", "group")
 ENERGY_KEY = "REF_energy"
 FORCES_KEY = "REF_forces"
@@ -52,7 +52,7 @@ COMPOSITION_RCOND = 1e-3
 # and how the work is done.
 NOT_THEORY = (
     "id", "theory_id", "theory", "quality", "chunk", "max_failed_fraction", "max_frame_s", "max_iterations", "max_scf",
-    "spot_check_fraction", "device", "threads", "retries", "store",
+    "spot_check_fraction", "device",
 )  # fmt: skip
 
 

@@ -302,7 +302,7 @@ TEMPLATE = """
 </head>
 <body>
 <nav aria-label="Sections"><b>{{ title }}</b>
-{% for id, name in sections %}<a href="#{{ id }}">{{ name }}</a>
+{% for id, name in sections if id != "rounds" or rounds %}<a href="#{{ id }}">{{ name }}</a>
 {% endfor %}</nav>
 <main>
 <h1>Which force field may I trust?</h1>
@@ -434,6 +434,18 @@ scale than the labels (thick grey) will find another density. Curves are means o
   could use more steps.</p>
 {{ plot(curves, "Learning curves") }}</section>
 
+{% if rounds %}<section id="rounds"><h2>Rounds of active learning</h2>
+<p>{{ rounds.words }}</p>
+<p class="see">Each round, committees of models that differ by their seed walk through the liquid; frames on which they disagree more
+  than on their validation frames are worth a label, the most different of them are labelled, and the models go on from their last
+  weights. A round counts as unchanged where survival and density stay within a tolerance, whatever the force errors do.</p>
+{% if rounds.figure %}{{ plot(rounds.figure, "Survival and density of every round") }}{% endif %}
+{% if rounds.walks %}<h3>Walks of this round</h3>
+<p class="see">Largest standard deviation over the committee of the force on an atom. Dotted: above it a frame is worth a label.
+  Dashed: there the walk stops.</p>
+{{ plot(rounds.walks, "Disagreement of each committee along its walks") }}{% endif %}
+<details><summary>Values</summary>{{ table(rounds.table, "rounds") }}</details></section>
+{% endif %}
 <section id="survival"><h2>Survival</h2>
 <p class="see">How far each run came. A cross marks a run that ended early: it is censored there, with the
   reason. Such runs are never averaged in
@@ -514,7 +526,8 @@ jackknife); neighbouring points are correlated, so that interval is a lower boun
 SECTIONS = (
     ("verdicts", "Verdicts"), ("liquid", "The liquid"), ("density", "Density"), ("diffusion", "Diffusion"), ("transport", "Conductivity, viscosity"),
     ("structure", "Structure, kinetics"),
-    ("errors", "Errors"), ("committee", "Training seeds"), ("scan", "Volume scan"), ("curves", "Learning curves"), ("survival", "Survival"),
+    ("errors", "Errors"), ("committee", "Training seeds"), ("scan", "Volume scan"), ("curves", "Learning curves"),
+    ("rounds", "Rounds"), ("survival", "Survival"),
     ("cost", "Cost"), ("failures", "Failures"), ("dataset", "Training data"), ("references", "References"),
     ("methods", "Models and settings"),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 """The tables of report.html, and the page put together from words, figures and tables."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,6 +13,7 @@ import il_figures as ilf
 import il_page
 import il_picture
 import il_recommendation
+import il_rounds
 import il_summary as ils
 from il_words import (
     NAMES,
@@ -624,6 +625,7 @@ def page(t: Tables, extra: Row) -> str:
         "dimers": figure("dimers", ilf.figure_dimers(t, style)),
         "committee": table_committee(t),
         "forgetting": (table_forgetting(t), [forgetting_sentence(r) for r in t["forgetting"].to_dicts()]),
+        "rounds": rounds(t, style, figure) if t["rounds"].height else None,
         "sizes": figure("sizes", ilf.figure_sizes(t, style)),
         "curves": figure("curves", ilf.figure_curves(t, style)),
         "survival": figure("survival", ilf.figure_survival(t, style)),
@@ -646,6 +648,16 @@ def page(t: Tables, extra: Row) -> str:
         "theory_id": sorted({x for x in t["labels"]["theory_id"] if x}),
     }
     return il_page.render(content, {name: f.to_plotly_json() for name, f in figures.items()})
+
+
+def rounds(t: Tables, style: ilf.Style, figure: Callable[[str, go.Figure | None], str | None]) -> Row:
+    """Return what the report says of the rounds of active learning."""
+    return {
+        "words": il_rounds.verdict(t["rounds"])[1],
+        "figure": figure("rounds", il_rounds.figure_rounds(t["rounds"], style)),
+        "walks": figure("exploration", il_rounds.figure_exploration(t["exploration"], style)),
+        "table": il_rounds.table_rounds(t["rounds"]),
+    }
 
 
 def leaking_groups(dataset: pl.DataFrame) -> int:

@@ -231,6 +231,24 @@ class Sampling(Section):
     seed: Count = count(1, 0, 2**31 - 1, "seed of every random choice of the sampling")
 
 
+class Active(Section):
+    """Active learning, a round a run (--previous): committees of the round before explore, and say which frames are missing."""
+
+    frames: Count = count(8, 1, 100_000, "new frames that a round labels of each liquid, at most")
+    npt_ps: Real = number(5.0, 0, 1e5, "length of a committee's walk at constant pressure and temperature (ps)")
+    ramp_ps: Real = number(5.0, 0, 1e5, "length of its walk at constant volume, in which the temperature rises (ps)")
+    ramp_K: Real = number(200.0, 0, 2000, "how much it rises (K)")
+    every_fs: Real = number(20.0, 0.05, 1e6, "time between the frames of a walk that the committee is asked about (fs)")
+    quantile: Real = number(
+        0.9,
+        0,
+        1,
+        "a frame is worth a label where the committee disagrees more than on this share of its validation frames",
+    )
+    stop_factor: Real = number(3.0, 1, 100, "a walk stops where it disagrees by this many times as much as that")
+    seed: Count = count(1, 0, 2**31 - 1, "seed of the walks")
+
+
 # --- Labels --------------------------------------------------------------------------------------------
 
 
@@ -641,6 +659,10 @@ class Study(Section):
         "frames that differ most are kept",
     )
     split: Split = Field(default_factory=Split, description="division into training, validation and test")
+    active: Active | None = Field(
+        default=None,
+        description="active learning: what a round (--previous) adds to datasets with the kind active, such as {al: [eq, active]}",
+    )
     models: tuple[Model, ...] = Field(min_length=1, max_length=100, description="models to compare")
     heldout_frames: Path_ | None = Field(
         default=None,

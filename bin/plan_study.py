@@ -138,6 +138,29 @@ def check_outdir(outdir: str) -> str | None:
         return f"{brief(outdir)}: cannot be written ({error.strerror}): give a folder that you may write to"
 
 
+@dataclass(frozen=True)
+class Before:
+    """The round before, in active learning: where its results are, and the cards of its models, by key."""
+
+    place: str = ""
+    cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def round(self) -> int:
+        """Return the number of the round that follows: the first, without anything before it, is 0."""
+        return 1 + max(card["settings"].get("round", 0) for card in self.cards.values()) if self.cards else 0
+
+    def file(self, key: str) -> str:
+        """Return the address of the weights of a model that a training can go on from."""
+        return f"{self.place.rstrip('/')}/models/{key}/model.pt"
+
+
+def read_before(place: str | None, cards: Iterable[Path]) -> Before:
+    """Return the round before; only models that were trained have weights to go on from."""
+    read = [il_task.read_json(path) for path in sorted(cards)]
+    return Before(place or "", {card["id"]: card for card in read if "model.pt" in card["files"]})
+
+
 # --- The liquids ---------------------------------------------------------------------------------------
 
 
@@ -458,6 +481,8 @@ def made_groups(draft: Draft) -> dict[str, int]:
     )
     if groups:
         made["neq"] = groups * len(draft.liquids)
+    if draft.get("active"):
+        made["active"] = 0  # of the groups to split: these are all trained on
     return made
 
 
@@ -558,8 +583,8 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
                     )
             elif entry not in KINDS:
                 problems.add(("datasets", name, place), f"unknown kind {entry!r}; known: {', '.join(KINDS)}")
-            elif made is not None and not made.get(entry) and not own:
-                what = {"eq": "sampling.eq", "neq": "a recipe in sampling.neq"}[entry]
+            elif made is not None and entry not in made and not own:
+                what = {"eq": "sampling.eq", "neq": "a recipe in sampling.neq", "active": "active"}[entry]
                 problems.add(
                     ("datasets", name, place),
                     f"no {entry} frames are sampled: give {what}, or leave {entry!r} out",
@@ -567,13 +592,16 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
         for entry in repeated(list(entries)):
             problems.add(("datasets", name), f"{entry!r} is given twice")
         if not kinds:
-            problems.add(("datasets", name), f"no kind of frames is given: give {' or '.join(KINDS)}, or both")
+            problems.add(("datasets", name), f"no kind of frames is given: give {' or '.join(KINDS)}")
+        if kinds == {"active"}:
+            problems.add(("datasets", name), "the first round has no active frames: give eq or neq beside active")
         if without and without >= set(liquids):
             problems.add(("datasets", name), "every liquid is left out: leave one in")
         groups = sum((made or {}).get(kind, 0) for kind in kinds)
         if made is not None and 0 < groups < 3:
             text = f"{groups} groups of frames: training, validation and test need one each; sample more frames"
             problems.add(("datasets", name), text)
+    check_active(draft, trained, own, problems)
     heldout = draft.get("heldout_frames")
     if heldout is not None and (wrong := missing_file(places, heldout)):
         problems.add(("heldout_frames",), wrong)
@@ -584,6 +612,30 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
             ("split",),
             f"valid {valid:g} and test {test:g} leave too little to train on: at most 0.8 together",
         )
+
+
+def check_active(draft: Draft, trained: list[int], own: bool, problems: Problems) -> None:
+    """Judge active learning: it needs committees, data to add to, walks, and an engine that labels."""
+    active = draft.get("active")
+    if active is None:
+        return
+    if own or not trained:
+        problems.add(
+            ("active",), "needs models that are trained here, and labels.engine" if own else "no model is trained"
+        )
+    if len(draft.get("seeds") or (1, 2)) < 2:
+        problems.add(("seeds",), "1 is no committee: active needs two at least, such as [1, 2, 3]")
+    datasets = draft.get("datasets") or {}
+    if datasets and not any("active" in entries for entries in datasets.values()):
+        problems.add(("active",), "no dataset takes its frames: give one such as {al: [eq, active]}")
+    if not active.npt_ps and not active.ramp_ps:
+        problems.add(("active", "npt_ps"), "0, as ramp_ps is: give one of the two a length")
+    step = draft.get("md", "timestep_fs")
+    if step and (abs(active.every_fs / step - round(active.every_fs / step)) > 1e-6 or active.every_fs < step):
+        problems.add(("active", "every_fs"), f"{active.every_fs:g} is not a multiple of md.timestep_fs {step:g}")
+    for name in ("npt_ps", "ramp_ps"):
+        if 0 < (length := getattr(active, name)) * 1000 < active.every_fs:
+            problems.add(("active", name), f"{length:g} ps is shorter than every_fs {active.every_fs:g}")
 
 
 def kinds_of(entries: Iterable[str]) -> tuple[set[str], set[str]]:
@@ -676,6 +728,7 @@ class Counts:
     eq: int = 0
     neq: int = 0
     scan: int = 0
+    active: int = 0  # that a round of active learning adds
 
 
 def frame_counts(study: Study, index: int) -> Counts:
@@ -707,9 +760,15 @@ def own_frames(study: Study, places: Places) -> int:
     return frames
 
 
-def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, Any]:
-    """Return what the study will cost, as plan/estimate.json holds it."""
+def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: int = 0) -> dict[str, Any]:
+    """Return what the study will cost, as plan/estimate.json holds it.
+
+    In a round of active learning, which has `explorations` of a liquid, only its own labels count: earlier ones are stored.
+    """
     counts = {index: frame_counts(study, index) for index in boxes}
+    if study.active and explorations:
+        for count in counts.values():
+            count.active = study.active.frames
     melt = study.equilibration
     melt_steps = 1000 * (melt.anneal_ps + melt.cool_ps + melt.settle_ps + melt.production_ps) / melt.timestep_fs
     models = [model.model_dump() for model in study.models]
@@ -727,7 +786,11 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places) -> dict[str, A
             equilibrate_s += here * steps * il_estimate.LABELS["GFN1-xTB"].core_s(box.atoms)
         else:
             equilibrate_s += here * il_estimate.openmm_core_s(box.atoms, melt_steps)
-        frames = counts[index].eq + counts[index].neq + counts[index].scan
+        frames = counts[index].eq + counts[index].neq + counts[index].scan + counts[index].active
+        if study.active and explorations:
+            steps = 1000 * (study.active.npt_ps + study.active.ramp_ps) / study.md.timestep_fs
+            walkers = [model for model in models if is_trained(model)]
+            md_s += explorations * max(il_estimate.md_core_s(model, box.atoms, steps) for model in walkers)
         if law:
             chunk = chunk_size(study, boxes, index)
             again = study.labels.spot_check_fraction  # type: ignore[union-attr]
@@ -861,6 +924,64 @@ def mixtures(study: Study, model: Mapping[str, Any]) -> list[tuple[str, str, int
     ]
 
 
+# --- Active learning ------------------------------------------------------------------------------------
+
+
+def committees(study: Study) -> list[tuple[Any, str, list[str]]]:
+    """Return the committees that explore: the model, the dataset, and the keys of the members that differ by seed."""
+    found: list[tuple[Any, str, list[str]]] = []
+    if study.active is None:
+        return found
+    for model in study.models:
+        if is_trained(model.model_dump()):
+            for name, whole, size in mixtures(study, model.model_dump()):
+                if size is None and "active" in study.datasets[whole]:
+                    found.append((model, name, [f"{model.id}-{name}-s{seed}" for seed in sorted(study.seeds)]))
+    return found
+
+
+def check_before(study: Study, before: Before, problems: Problems) -> None:
+    """Judge the results that a round goes on from."""
+    if study.active is None:
+        problems.add(
+            ("active",), f"missing: --previous {before.place} is for active learning; give active: {{frames: ...}}"
+        )
+        return
+    if not before.cards:
+        text = f"--previous {before.place}: holds no models/*/model.json: give the results of a round that has ended"
+        problems.add(("active",), text)
+        return
+    for key in [key for _, _, members in committees(study) for key in members]:
+        if key not in before.cards:
+            problems.add(("active",), f"--previous {before.place}: has no model {key}: is it of another study?")
+
+
+def plan_rounds(plan: "Plan", study: Study, rows: list[dict[str, Any]], before: Before) -> None:
+    """Add the explorations of a round, and what is chosen of what they find."""
+    explored = []
+    names = ("frames", "every_fs", "npt_ps", "ramp_ps", "ramp_K", "quantile", "stop_factor", "seed")
+    own = {name: getattr(study.active, name) for name in names} if study.active and before.round else {}
+    md = {name: getattr(study.md, name) for name in ("timestep_fs", "thermostat_fs", "barostat_fs")}
+    for liquid in study.liquids if own else ():
+        name = f"{liquid.id}-active{before.round}"
+        plan.json(f"choose/{name}.json", {"id": name, "liquid": liquid.id, "frames": own["frames"]})
+        for kelvin in liquid.temperatures_K:
+            state = f"{liquid.id}-{kelvin:g}K-r1"
+            where = {"liquid": liquid.id, "temperature_K": kelvin, "pressure_bar": liquid.pressure_bar}
+            for model, dataset, members in committees(study):
+                key = f"{state}-{model.id}-{dataset}"
+                place = next(
+                    {name: row[name] for name in ("image", "environment")} for row in rows if row["key"] == members[0]
+                )
+                row = {"key": key, "liquid": liquid.id, "state": state, "dataset": dataset, **place}
+                explored.append(row | {"members": " ".join(members)})
+                settings = {**own, **md, **where, "id": key, "model": model.id, "dataset": dataset}
+                settings["seed"] = (own["seed"] + seed_of(key)) % 2**31
+                plan.json(f"explore/{key}.json", settings | {"round": before.round})
+    columns = ("key", "liquid", "state", "dataset", "members", "image", "environment")
+    plan.csv("explore.csv", columns, explored)
+
+
 # --- The plan ------------------------------------------------------------------------------------------
 
 
@@ -938,13 +1059,14 @@ def model_rows(study: Study) -> list[dict[str, Any]]:
 
 
 def plan_models(
-    plan: Plan, study: Study, boxes: dict[int, Box], rows: list[dict[str, Any]], theory: str | None
+    plan: Plan, study: Study, boxes: dict[int, Box], rows: list[dict[str, Any]], theory: str | None, before: Before
 ) -> None:
     """Add the settings of every training and of every import, and the card of every other model."""
     settings = {model.id: model.model_dump(mode="json") for model in study.models}
     settings |= {f"{name}-start": own | {"dispersion": None} for name, own in settings.items()}
     settings["labels"] = {"framework": "xtb"} | (study.labels.model_dump(mode="json") if study.labels else {})
     elements = sorted({symbol for box in boxes.values() for symbol in box.elements})
+    growing = {key for _, _, members in committees(study) for key in members}
     for row in rows:
         own = settings[row["model"]]
         hidden = {"id", "framework", "datasets", "weights", "replay_frames"}
@@ -960,6 +1082,11 @@ def plan_models(
                 names["replay_frames"] = Path(own["replay_frames"]).name if own["replay_frames"] else None
             if given["learning_rate"] is None:
                 given["learning_rate"] = LEARNING_RATES.get(own["mode"], 0.01)
+            if row["key"] in growing:
+                given["round"] = before.round
+                if before.cards and own["mode"] is None:  # retrained from the model of the round before
+                    names["weights"] = "model.pt"
+                    given |= {"mode": "finetune", "sha256": before.cards[row["key"]]["files"]["model.pt"]}
             plan.json(f"models/{row['key']}.json", {**identity, "theory_id": theory, **given, **names})
             continue
         if is_imported(own) or row["role"] == "start":
@@ -985,8 +1112,11 @@ def plan_models(
         plan.json(f"cards/{row['key']}/model.json", card)
 
 
-def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, Any]], places: Places) -> Plan:
+def make_plan(
+    study: Study, boxes: dict[int, Box], references: list[dict[str, Any]], places: Places, before: Before | None = None
+) -> Plan:
     """Return every file of the plan but its estimate and warnings."""
+    before = before or Before()
     plan = Plan()
     plan.json("study.json", study.model_dump(mode="json"))
     melt = study.equilibration.model_dump(mode="json")
@@ -997,6 +1127,7 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
     rows = model_rows(study)
     box_rows, state_rows, run_rows, files = [], [], [], []
     measured: list[dict[str, Any]] = []
+    growing = {key for _, _, members in committees(study) for key in members}
     for index, liquid in enumerate(study.liquids):
         box = boxes[index]
         assert box.edge_A is not None
@@ -1073,6 +1204,8 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
         for role, name in (("own_model" if imported else "weights", "weights"), ("replay", "replay_frames")):
             if (text := getattr(own, name, None)) and not (imported and role == "replay"):
                 files.append({"role": role, "id": model["key"], "path": places.locate(text)})
+        if before.cards and own is not None and model["key"] in growing and own.mode is None:  # type: ignore[union-attr]
+            files.append({"role": "weights", "id": model["key"], "path": before.file(model["key"])})
     files += [{"role": "labels", "id": "labels", "path": places.locate(text)} for text in own_paths]
     if study.heldout_frames is not None:
         files.append({"role": "heldout", "id": "heldout", "path": places.locate(study.heldout_frames)})
@@ -1084,7 +1217,8 @@ def make_plan(study: Study, boxes: dict[int, Box], references: list[dict[str, An
     plan.csv("runs.csv", ("key", "liquid", "state", "model_key", "framework", "batch", "batch_size"), run_rows)
     plan.csv("files.csv", ("role", "id", "path"), files)
     plan.csv("references.csv", REFERENCE_COLUMNS, measured)
-    plan_models(plan, study, boxes, rows, theory)
+    plan_models(plan, study, boxes, rows, theory, before)
+    plan_rounds(plan, study, rows, before)
     # Chunk size and the allowed failures change no label: they are with the tasks that use them. Names that the
     # settings stand for are not needed any more.
     apart = {"chunk", "max_failed_fraction", "quality"} | ({"theory"} if "frames" not in labels else set())
@@ -1143,7 +1277,7 @@ def read_text(path: Path) -> str:
 
 
 def read_study(
-    text: str, name: str, places: Places, outdir: str | None = None
+    text: str, name: str, places: Places, outdir: str | None = None, before: Before | None = None
 ) -> tuple[Study, dict[int, Box], list[dict[str, Any]], dict[str, Any]]:
     """Return a study that is right in every way, its boxes, references and estimate.
 
@@ -1171,7 +1305,10 @@ def read_study(
     if problems.found:
         raise UserError(*problems.lines(), *outdir_line)
     study = Study.model_validate(raw)
-    found = estimate(study, boxes, places)
+    if before and before.place:
+        check_before(study, before, problems)
+    explorations = sum(1 for _ in committees(study)) if before and before.cards else 0
+    found = estimate(study, boxes, places, explorations)
     check_budget(found, problems)
     if problems.found or outdir_line:
         raise UserError(*problems.lines(), *outdir_line)
@@ -1183,8 +1320,9 @@ def plan_study(args: argparse.Namespace) -> None:
     base = args.base or str(args.study.resolve().parent)
     seen = not args.files_unseen and "://" not in base
     places = Places(base, args.assets, seen)
-    study, boxes, references, found = read_study(read_text(args.study), args.study.name, places, args.outdir)
-    plan = make_plan(study, boxes, references, places)
+    before = read_before(args.previous, args.cards)
+    study, boxes, references, found = read_study(read_text(args.study), args.study.name, places, args.outdir, before)
+    plan = make_plan(study, boxes, references, places, before)
     warnings = warn(study, boxes)
     plan.json("estimate.json", found)
     plan.files["warnings.txt"] = "".join(f"{line}\n" for line in warnings)
@@ -1219,6 +1357,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--files-unseen", action="store_true", help="do not look at the study's own files: they are elsewhere"
     )
+    parser.add_argument("--previous", metavar="DIR", help="results of the round before, in active learning")
+    parser.add_argument("--cards", type=Path, nargs="*", default=[], help="model cards (model.json) of that round")
     parser.add_argument("--errors", type=Path, metavar="FILE", help="file to write the mistakes to, one line each")
     parser.add_argument("--id", default="plan", help="key of the task")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of the study file and stop")

@@ -30,6 +30,9 @@ import il_task
 from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, read_frames, write_frames
 
 TEST_RECIPE = "test_scan"
+TRAINED_KIND = (
+    "active"  # what active learning adds is trained on: validation and test stay the same from round to round
+)
 E0S_METHOD = (
     "least squares of the training energies over the element counts, of minimum norm around the mean energy per "
     "atom: what the compositions do not determine is shared equally by all atoms"
@@ -93,7 +96,7 @@ def take_groups(groups: list[Group], target: float, total: int) -> list[Group]:
 def split_groups(groups: list[Group], valid: float, test: float, seed: int) -> dict[str, str]:
     """Return the split (train, valid or test) of every group.
 
-    Each kind (eq, neq) is divided by itself, so that every dataset has frames of its own kinds to be
+    Each kind (eq, neq) but that of active learning is divided by itself, so that every dataset has frames of its own kinds to be
     validated on. The order of the groups is a hash of seed and name: groups that come
     later leave the order of the others as it is. Validation comes first where groups are few: without it there is no model.
     """
@@ -103,7 +106,7 @@ def split_groups(groups: list[Group], valid: float, test: float, seed: int) -> d
 
     split = {group.name: "test" if group.test_only else "train" for group in groups}
     by_kind: dict[str, list[Group]] = defaultdict(list)
-    for group in sorted((g for g in groups if not g.test_only), key=order):
+    for group in sorted((g for g in groups if not g.test_only and g.cell[0] != TRAINED_KIND), key=order):
         by_kind[group.cell[0]].append(group)
     for members in by_kind.values():
         total = sum(len(group.frames) for group in members)
@@ -270,7 +273,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
     if not settings["datasets"]:  # nothing is to be trained
         split = dict.fromkeys(split, "test")
 
-    trained = [f for f in frames if split[f.info["group"]] == "train"]
+    trained = [f for f in frames if split[f.info["group"]] == "train" and f.info["kind"] != TRAINED_KIND]
     near_ids = near_frames(trained, settings["split"].get("near", 0.0), settings["split"]["seed"])
 
     def chosen(name: str, entries: list[str] | None = None) -> list[Atoms]:

@@ -7,6 +7,8 @@ process COMPARE_MODELS {
     path plan
     path labels,      stageAs: 'labels/*'
     path sampling,    stageAs: 'sampling/*'
+    path explored,    stageAs: 'explored/*'
+    path rounds,      stageAs: 'rounds/*'   // what earlier rounds of active learning came to
     path dataset
     path models,      stageAs: 'models/*'
     path evaluations, stageAs: 'evaluations/*'
@@ -20,8 +22,8 @@ process COMPARE_MODELS {
 
     script:
     """
-    # bin: il_bill.py il_calibration.py il_committee.py il_figures.py il_page.py il_pareto.py il_picture.py il_recommendation.py il_report.py il_summary.py il_task.py il_theory.py il_topology.py il_trajectory.py il_verdicts.py il_words.py
-    compare_models.py --plan ${plan} --labels labels --sampling sampling --dataset ${dataset} \\
+    # bin: il_bill.py il_calibration.py il_committee.py il_figures.py il_page.py il_pareto.py il_picture.py il_recommendation.py il_report.py il_rounds.py il_summary.py il_task.py il_theory.py il_topology.py il_trajectory.py il_verdicts.py il_words.py
+    compare_models.py --plan ${plan} --labels labels --sampling sampling --explored explored --rounds ${rounds} --dataset ${dataset} \\
         --models models --evaluations evaluations --runs measures --measures measures --tasks ${tasks} --outdir .
     """
 

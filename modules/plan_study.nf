@@ -10,6 +10,8 @@ process PLAN_STUDY {
     path assets     // ions, force fields, references
     val base        // the folder of the study, which its own paths are relative to
     val outdir      // where results will go: checked now, not at the end
+    val previous    // results of the round before, in active learning; else empty
+    path cards, stageAs: 'previous/?/*'     // of its models
 
     output:
     path 'errors.txt',              emit: errors                            // empty when the study is good
@@ -23,7 +25,10 @@ process PLAN_STUDY {
     path 'plan/models/*.json',      emit: training, optional: true
     path 'plan/imports/*.json',     emit: imports,  optional: true          // models from elsewhere
     path 'plan/cards/*',            emit: cards,    optional: true          // models that need no training
+    path 'plan/explore/*.json',     emit: explorations, optional: true
+    path 'plan/choose/*.json',      emit: choices,  optional: true
     path 'plan/runs/*.json',        emit: runs,     optional: true
+    path 'plan/explore.csv',        emit: explore_rows, optional: true
     path 'plan/states.csv',         emit: state_rows, optional: true
     path 'plan/models.csv',         emit: model_rows, optional: true
     path 'plan/runs.csv',           emit: run_rows, optional: true
@@ -35,7 +40,7 @@ process PLAN_STUDY {
     """
     # bin: il_estimate.py il_frames.py il_ions.py il_references.py il_study.py il_task.py il_theory.py
     plan_study.py --study ${study} --assets ${assets} --base ${quoted(base)} --outdir ${quoted(outdir)} \\
-        ${workflow.containerEngine ? '--files-unseen' : ''} --out plan --errors errors.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
+        ${previous ? "--previous ${quoted(previous)} --cards ${cards}" : ''} ${workflow.containerEngine ? '--files-unseen' : ''} --out plan --errors errors.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt
     """
 }

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 PROJECT = Path(__file__).resolve().parents[1]
 PARTS = ("assets", "bin", "conf", "containers", "modules", "studies", "main.nf", "nextflow.config")
-FILES = ("nextflow", "nextflow_schema.json")
+FILES = ("nextflow", "nextflow_schema.json", "rounds")
 TABLES = (
     "conformers", "coordination", "cost", "curves", "dataset", "density", "diffusion", "errors", "kinetics", "labels",
     "pareto", "sampling", "scan", "structure", "survival", "verdicts", "versions",

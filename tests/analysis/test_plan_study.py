@@ -191,7 +191,7 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
         "models[0].datasets: no dataset to train on: give datasets, such as {both: [eq, neq]}",
         "models[1].datasets: no dataset to train on: give datasets, such as {both: [eq, neq]}"]),
     ("unknown_kind", study(datasets={"eq": ["equilibrium"]}), [
-        "datasets.eq[0]: unknown kind 'equilibrium'; known: eq, neq"]),
+        "datasets.eq[0]: unknown kind 'equilibrium'; known: eq, neq, active"]),
     ("kind_twice", study(datasets={"eq": ["eq", "eq"]}), ["datasets.eq: 'eq' is given twice"]),
     ("kind_not_sampled", sampling(neq={}), [
         "datasets.both[1]: no neq frames are sampled: give a recipe in sampling.neq, or leave 'neq' out"]),
@@ -230,7 +230,7 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
         "sampling.eq.frames: 500 frames, but the equilibration has 360 to give: production_ps 200, save_every_ps 0.5, less a "
         "tenth for test_scan"]),
     ("a_dataset_of_nothing", study(datasets={"none": ["-pyr14bf4"], "odd": ["eq", "-pyr13bf4"]}), [
-        "datasets.none: no kind of frames is given: give eq or neq, or both",
+        "datasets.none: no kind of frames is given: give eq or neq or active",
         "datasets.none: every liquid is left out: leave one in",
         "datasets.odd[1]: '-pyr13bf4' leaves out no liquid of the study; known: -pyr14bf4"]),
     ("sizes_that_cannot_be", study(sizes=[8, 8, 500]), [
@@ -355,7 +355,7 @@ def test_all_mistakes_are_said_at_once(planned: Planned, tmp_path: Path) -> None
         f"liquids[0].ions.pyr15: unknown ion 'pyr15'; known: {KNOWN}; or give {{smiles: ..., count: 4}}",
         "liquids[1].presure_bar: unknown field; did you mean pressure_bar?",
         "liquids[1].ions: the charges sum to -28 (2 x li +1, 30 x bf4 -1); 30 of li would make it neutral",
-        "datasets.eq[0]: unknown kind 'eqq'; known: eq, neq",
+        "datasets.eq[0]: unknown kind 'eqq'; known: eq, neq, active",
         "models[0].epochs: -1 is below 1",
         "models[0].datasets[0]: unknown dataset 'boht'; known: both, eq",
         "models[1].rcut_A: 14 A is more than the box of b, about 13.0 A: give a smaller cut-off or more ions",
@@ -951,3 +951,101 @@ def test_no_content_gives_a_stack_trace(content: Any) -> None:
 @given(st.integers(0, len(DEMO) - 1), st.integers(0, 40), st.text(max_size=5))
 def test_no_text_gives_a_stack_trace(start: int, length: int, inserted: str) -> None:
     judge(DEMO[:start] + inserted + DEMO[start + length :])
+
+
+# --- Active learning -----------------------------------------------------------------------------------
+
+
+def learning(**fields: Any) -> Study:
+    """Return a small study with active learning."""
+    content = demo()
+    content["datasets"] = {"al": ["eq", "active"], "both": ["eq", "neq"]}
+    content["models"] = [
+        {"id": "mace", "framework": "mace"},
+        {"id": "dpmd", "framework": "deepmd", "datasets": ["al"]},
+        {"id": "clp", "framework": "classical"},
+    ]
+    return content | {"seeds": [1, 2], "active": {"frames": 4}, "budget_core_hours": 1e6} | fields
+
+
+def cards(number: int, *keys: str) -> list[str]:
+    """Write the model cards of a round; return the arguments that give them."""
+    for key in keys:
+        Path(key).mkdir(exist_ok=True)
+        card = {
+            "id": key,
+            "files": {"model.pt": hashlib.sha256(key.encode()).hexdigest()},
+            "settings": {"round": number},
+        }
+        Path(key, "model.json").write_text(json.dumps(card))
+    return ["--previous", "/before", "--cards", *(f"{key}/model.json" for key in keys)]
+
+
+LEARNED = ("mace-al-s1", "mace-al-s2", "dpmd-al-s1", "dpmd-al-s2")
+
+
+def test_the_first_round_has_nobody_to_explore(planned: Planned) -> None:
+    assert planned(learning()) == (0, [])
+    assert rows("explore.csv") == []
+    assert not Path("plan/choose").exists()
+    settings = loaded("models/mace-al-s1.json")
+    assert (settings["round"], settings["mode"], settings["weights"]) == (0, None, None)
+    assert "round" not in loaded("models/mace-both-s1.json")
+
+
+def test_a_round_explores_with_committees_and_goes_on_from_their_weights(planned: Planned) -> None:
+    assert planned(learning()) == (0, [])
+    first = contents(Path("plan"))
+    assert planned(learning(), *cards(1, *LEARNED), out="next") == (0, [])
+    Path("plan").rename("first")
+    Path("next").rename("plan")
+    explored = rows("explore.csv")
+    assert [row["key"] for row in explored] == ["pyr14bf4-430K-r1-mace-al", "pyr14bf4-430K-r1-dpmd-al"]
+    assert [row["members"].split() for row in explored] == [list(LEARNED[:2]), list(LEARNED[2:])]
+    assert [row["environment"] for row in explored] == ["mace", "deepmd"]
+    settings = loaded("explore/pyr14bf4-430K-r1-mace-al.json")
+    assert (settings["round"], settings["dataset"], settings["timestep_fs"]) == (2, "al", 0.5)
+    assert loaded("choose/pyr14bf4-active2.json")["frames"] == 4
+    for key in LEARNED:
+        settings = loaded(f"models/{key}.json")
+        assert settings["sha256"] == hashlib.sha256(key.encode()).hexdigest()
+        assert (settings["mode"], settings["weights"], settings["round"]) == ("finetune", "model.pt", 2)
+    weights = {row["id"]: row["path"] for row in rows("files.csv") if row["role"] == "weights"}
+    assert weights == {key: f"/before/models/{key}/model.pt" for key in LEARNED}
+    now = contents(Path("plan"))
+    same = {
+        name for name in first if name.split("/")[0] in ("boxes", "states", "samples", "runs", "cards", "labels.json")
+    }
+    assert all(now[name] == first[name] for name in same)
+    assert now["models/mace-both-s1.json"] == first["models/mace-both-s1.json"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"seeds": [1]}, "seeds: 1 is no committee: active needs two at least, such as [1, 2, 3]"),
+        ({"datasets": {"both": ["eq", "neq"], "al": ["eq"]}}, "active: no dataset takes its frames: give one such as {al: [eq, active]}"),
+        ({"datasets": {"al": ["active"], "both": ["eq", "active"]}}, "datasets.al: the first round has no active frames: give eq or neq beside active"),
+        ({"active": None}, "datasets.al[1]: no active frames are sampled: give active, or leave 'active' out"),
+        ({"active": {"npt_ps": 0, "ramp_ps": 0}}, "active.npt_ps: 0, as ramp_ps is: give one of the two a length"),
+        ({"active": {"every_fs": 0.7}}, "active.every_fs: 0.7 is not a multiple of md.timestep_fs 0.5"),
+        ({"active": {"every_fs": 20, "npt_ps": 0.01}}, "active.npt_ps: 0.01 ps is shorter than every_fs 20"),
+    ],
+)  # fmt: skip
+def test_active_learning_that_cannot_be(planned: Planned, fields: Study, line: str) -> None:
+    content = learning(**fields)
+    if fields.get("active", 1) is None:
+        del content["active"]
+    assert planned(content) == (2, [line])
+
+
+@pytest.mark.parametrize(
+    ("content", "keys", "line"),
+    [
+        (learning(), (), "active: --previous /before: holds no models/*/model.json: give the results of a round that has ended"),
+        (learning(), LEARNED[:3], "active: --previous /before: has no model dpmd-al-s2: is it of another study?"),
+        (demo(), LEARNED, "active: missing: --previous /before is for active learning; give active: {frames: ...}"),
+    ],
+)  # fmt: skip
+def test_a_round_before_that_does_not_fit(planned: Planned, content: Study, keys: tuple[str, ...], line: str) -> None:
+    assert planned(content, *cards(0, *keys)) == (2, [line])

@@ -157,6 +157,19 @@ def test_a_dataset_cut_to_a_size_is_part_of_the_larger_one(tmp_path: Path) -> No
     assert split_dataset.main([*arguments, "--out", str(tmp_path / "none")]) == 2
 
 
+def test_what_active_learning_adds_is_trained_on_and_moves_nothing_else(tmp_path: Path) -> None:
+    groups = [split_dataset.Group(f"g{i}", [2 * i, 2 * i + 1]) for i in range(9)]
+    for group in groups:
+        group.cells["eq", "salt", "eq"] += 2
+    before = split_dataset.split_groups(groups, 0.2, 0.2, 1)
+    more = [split_dataset.Group(f"a{i}", [100 + i]) for i in range(30)]
+    for group in more:
+        group.cells["active", "salt", "active_npt"] += 1
+    after = split_dataset.split_groups(groups + more, 0.2, 0.2, 1)
+    assert {name: after[name] for name in before} == before
+    assert {after[group.name] for group in more} == {"train"}
+
+
 def test_near_frames_are_of_trained_groups_and_in_no_training(tmp_path: Path) -> None:
     arguments = write(tmp_path / "in", dataset(MANY, per_group=6))
     settings = json.loads(Path(arguments[1]).read_text())

@@ -18,7 +18,7 @@ each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.s
 
 
 def imports(script: Path) -> set[str]:
-    """Return the shared files il_*.py that a script imports, directly or through another."""
+    """Return the files of bin/ that a script imports, directly or through another."""
     found: set[str] = set()
     left = [script]
     while left:
@@ -27,7 +27,7 @@ def imports(script: Path) -> set[str]:
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module]
             for name in names:
-                if name.startswith("il_") and f"{name}.py" not in found:
+                if (TOP / "bin" / f"{name}.py").exists() and f"{name}.py" not in found:
                     found.add(f"{name}.py")
                     left.append(TOP / "bin" / f"{name}.py")
     return found
@@ -71,8 +71,6 @@ def test_a_process_names_the_shared_files_of_its_script(module: Path) -> None:
     first = script_block(module).strip().splitlines()[0].strip()
     named = first.removeprefix("# bin:").split() if first.startswith("# bin:") else []
     used = imports(TOP / "bin" / f"{module.stem}.py")
-    if module.stem == "estimate_labels":  # it labels as LABEL_FRAMES does
-        used |= {"label_frames.py"} | imports(TOP / "bin" / "label_frames.py")
     if module.stem in ("label_frames", "estimate_labels"):  # they import the engine that the study names
         for engine in (TOP / "bin").glob("il_engine_*.py"):
             used |= {engine.name} | imports(engine)

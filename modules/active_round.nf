@@ -1,0 +1,38 @@
+// A round of active learning: committees of the round before explore each liquid, and the frames that add most are chosen.
+// Without a round before, and for a study without active learning, nothing runs and nothing comes out.
+include { EXPLORE_LIQUID } from './explore_liquid.nf'
+include { CHOOSE_FRAMES  } from './choose_frames.nf'
+
+workflow ACTIVE_ROUND {
+    take:
+    rows            // explore.csv of the plan: which committee explores which state
+    settings        // of each exploration
+    choices         // settings of each choice, one a liquid
+    states          // [state key, folder]
+    liquids         // [liquid, folders of its states]
+    previous        // address of the results of the round before; empty: none
+
+    main:
+    committees = rows.splitCsv(header: true).map { row -> tuple(row.state, row) }.combine(states, by: 0)
+        .map { _state, row, folder -> tuple(row.key, row, folder) }.join(settings.flatten().map { path -> tuple(path.baseName, path) })
+        .map { key, row, folder, own ->
+            def members = row.members.tokenize(' ').collect { member -> file("${previous}/models/${member}") }
+            tuple(key, workflow.containerEngine ? row.image : row.environment, own, folder, members, file("${previous}/dataset/${row.dataset}/valid.extxyz"))
+        }
+    EXPLORE_LIQUID(committees)
+    found = EXPLORE_LIQUID.out.frames.map { path -> tuple(liquid_of(path), path) }.groupTuple().map { liquid, paths -> tuple(liquid, paths.sort { path -> path.name }) }
+    chosen = choices.flatten().map { path -> tuple(liquid_of(path), path) }.join(liquids).join(found, remainder: true)
+        .map { _liquid, own, folders, paths -> tuple(own.baseName, own, folders[0], paths ?: []) }
+    CHOOSE_FRAMES(chosen, previous ? files("${previous}/dataset/*/train.extxyz") : [])
+
+    emit:
+    chunks    = CHOOSE_FRAMES.out.chunk     // with those that earlier rounds chose
+    frame_ids = CHOOSE_FRAMES.out.frame_ids
+    counts    = CHOOSE_FRAMES.out.counts
+    explored  = EXPLORE_LIQUID.out.table
+}
+
+// The liquid of a file that is named after one: pyr14bf4 of pyr14bf4-430K-r1-mace-al.extxyz
+def liquid_of(path) {
+    path.name.tokenize('-')[0]
+}

@@ -1,0 +1,30 @@
+// Of the frames that explorations found worth a label, choose those that add most to what is labelled. They are labelled
+// together with those of earlier rounds, of which the label store has the labels.
+process CHOOSE_FRAMES {
+    tag "${name}"
+    label 'light'
+    label 'env_analysis'
+
+    input:
+    tuple val(name), path(settings), path(state), path(candidates)
+    path known, stageAs: 'known/*/*'                    // training frames of the round before
+
+    output:
+    path "chosen/${name}.extxyz",           emit: chunk, optional: true // none where there is nothing to label
+    path "chosen/${name}.txt",              emit: frame_ids, optional: true
+    path "chosen/${name}.sampling.parquet", emit: counts
+    path '*.task.json', topic: tasks
+
+    script:
+    """
+    # bin: il_frames.py il_selection.py il_task.py il_topology.py sample_frames.py
+    choose_frames.py --id ${name} --settings ${settings} --state ${state} --candidates ${candidates} \\
+        --known known/*/*.extxyz --out chosen
+    """
+
+    stub:
+    """
+    mkdir chosen
+    touch chosen/${name}.extxyz chosen/${name}.txt chosen/${name}.sampling.parquet ${task.process}.${name}.task.json
+    """
+}

@@ -1,0 +1,28 @@
+// Walk through a liquid with a committee of the round before, and keep the frames on which its members disagree.
+process EXPLORE_LIQUID {
+    tag "${key}"
+    label 'md'
+    label 'env_by_engine'
+    ext engine: { engine }
+
+    input:
+    tuple val(key), val(engine), path(settings), path(state), path(models), path(valid)  // models: that differ by their seed
+
+    output:
+    path "found/${key}.extxyz",           emit: frames, optional: true  // none where the committee agrees everywhere
+    path "found/${key}.explored.parquet", emit: table                   // each frame that it was asked about
+    path '*.task.json', topic: tasks
+
+    script:
+    """
+    # bin: il_checkpoint.py il_engines.py il_frames.py il_md.py il_models.py il_task.py il_topology.py
+    explore_liquid.py --id ${key} --settings ${settings} --state ${state} --models ${models} --valid ${valid} \\
+        --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out found
+    """
+
+    stub:
+    """
+    mkdir found
+    touch found/${key}.extxyz found/${key}.explored.parquet ${task.process}.${key}.task.json
+    """
+}

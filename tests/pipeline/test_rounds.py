@@ -1,0 +1,123 @@
+"""Active learning by ./rounds, as a user would: a round goes on from the one before, and a kill changes nothing."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from runs import PROJECT, TIMINGS, Pipeline
+
+STUDY = """\
+name: rounds
+liquids:
+  - {id: libf4, ions: {li: 8, bf4: 8}, temperatures_K: [900], density_guess_kg_m3: 1500}
+equilibration: {anneal_K: 1200, anneal_ps: 4, cool_ps: 2, settle_ps: 2, production_ps: 8, save_every_ps: 0.1}
+sampling:
+  eq: {frames: 12}
+  test_scan: {scales: [0.97, 1.0, 1.04]}
+labels: {engine: xtb, chunk: 20}
+datasets: {al: [eq, active]}
+active: {frames: 4, npt_ps: 0.02, ramp_ps: 0.02, every_fs: 5, quantile: 0.1, stop_factor: 30}
+seeds: [1, 2]
+models:
+  - {id: mace, framework: mace, channels: 8, max_L: 0, r_max_A: 4.0, correlation: 2, max_ell: 2, epochs: 2, batch_size: 4}
+md: {timestep_fs: 0.5, npt_ps: 0.02, nvt_ps: 0, save_every_fs: 5}
+budget_core_hours: 1
+"""
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        ["./rounds", *arguments, "-ansi-log", "false"],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(folder: Path, *arguments: str) -> str:
+    process = start(folder, *arguments)
+    screen, _ = process.communicate(timeout=3000)
+    assert process.returncode == 0, screen[-3000:]
+    return screen
+
+
+def frames(folder: Path, part: str) -> set[str]:
+    table = pl.read_parquet(folder / "tables" / "dataset.parquet")
+    return set(table.filter(pl.col("split") == part)["frame_id"])
+
+
+@pytest.fixture(scope="module")
+def project(pipeline: Pipeline) -> Path:
+    (pipeline.folder / "studies" / "rounds.yaml").write_text(STUDY)
+    return pipeline.folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((), "error: --rounds: missing: give a whole number, such as 3"),
+        (("--rounds", "two"), "error: --rounds: two: give a whole number, such as 3"),
+        (("--rounds", "2", "--previous", "x"), "error: --previous: is given to each round by itself: leave it out"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: tuple[str, ...], line: str) -> None:
+    process = subprocess.run([PROJECT / "rounds", *arguments], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (2, line + "\n")
+
+
+def test_a_round_goes_on_from_the_one_before(project: Path) -> None:
+    common = ("--study", "studies/rounds.yaml", "--outdir", "active", "-work-dir", "work-rounds")
+    finish(project, "--rounds", "1", *common)
+    first, second = (project / "active" / f"round-{number}" for number in (0, 1))
+    assert frames(first, "test") == frames(second, "test")
+    assert frames(first, "valid") == frames(second, "valid")
+    labels = pl.read_parquet(second / "tables" / "labels.parquet")
+    added = labels.filter(pl.col("kind") == "active")
+    assert 0 < added.height <= 4
+    assert labels.filter(pl.col("kind") != "active")["from_store"].all() or labels["from_store"].sum() == 0
+    assert frames(second, "train") == frames(first, "train") | set(added.filter("converged")["frame_id"])
+    walks = pl.read_parquet(second / "tables" / "exploration.parquet")
+    assert set(walks["walk"]) == {"npt", "ramp"}
+    assert walks["offered"].sum() >= added.height
+    rounds = pl.read_parquet(second / "tables" / "rounds.parquet")
+    assert rounds["round"].to_list() == [0, 1]
+    assert rounds["active_frames"].to_list() == [0, added.height]
+    assert "Rounds of active learning" in (second / "report.html").read_text()
+    assert "Rounds of active learning" in (first / "report.html").read_text()
+    # the same command again: nothing is repeated
+    screen = finish(project, "--rounds", "1", *common)
+    assert "Submitted process" not in screen
+
+
+@pytest.mark.long
+def test_killed_in_a_round_and_started_again(project: Path) -> None:
+    """Three rounds, killed while the second explores, give what three rounds give that were left alone."""
+    common = ("--rounds", "3", "--study", "studies/rounds.yaml", "--label_store", "none")
+    finish(project, *common, "--outdir", "whole", "-work-dir", "work-whole")
+    broken = ("--outdir", "broken", "-work-dir", "work-broken")
+    log = project / ".nextflow.log"
+    process = start(project, *common, *broken)
+    deadline = time.monotonic() + 3000
+    while time.monotonic() < deadline and process.poll() is None:
+        if (project / "broken" / "round-1" / "report.html").exists() and "EXPLORE_LIQUID" in log.read_text():
+            break
+        time.sleep(0.2)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    finish(project, *common, *broken)
+    for number in range(4):
+        whole, again = (project / name / f"round-{number}" / "tables" for name in ("whole", "broken"))
+        assert whole.exists() == again.exists()
+        for name in ("rounds", "exploration", "dataset", "errors", "scan", "density") if whole.exists() else ():
+            left, right = (pl.read_parquet(folder / f"{name}.parquet") for folder in (whole, again))
+            keep = [column for column in left.columns if column not in TIMINGS]
+            assert_frame_equal(left.select(keep), right.select(keep), check_exact=True)
