@@ -182,8 +182,8 @@ def remove_offset(predictions: Iterable[Prediction]) -> None:
             model.energy -= offset
 
 
-def squared_sums(prediction: Prediction) -> Iterator[dict[str, Any]]:
-    """Yield sums over the errors of one frame: by quantity, and for forces by element and ion."""
+def squared_sums(prediction: Prediction, ions: bool) -> Iterator[dict[str, Any]]:
+    """Yield sums over the errors of one frame: by quantity, and for forces by element and, where it has ions, by ion."""
     frame, reference, model = prediction.frame, prediction.reference, prediction.model
     if model is None:
         return
@@ -193,19 +193,20 @@ def squared_sums(prediction: Prediction) -> Iterator[dict[str, Any]]:
         sums = {"square": float(np.sum(error**2)), "absolute": float(np.sum(np.abs(error))), "n": error.size}
         return {"quantity": quantity, "element": element, "ion": ion, **info, **sums}
 
-    geometry = (frame.positions, frame.get_masses(), frame.arrays["molecule"])
-    volume = frame.get_volume()
-    pressures = [molecular_pressure(label, *geometry, volume) for label in (model, reference)]
     yield row("energy_per_atom", np.array([(model.energy - reference.energy) / len(frame)]))
     yield row("stress", model.stress - reference.stress)
-    yield row("molecular_pressure", np.array([pressures[0] - pressures[1]]))
     error = model.forces - reference.forces
-    symbols, ions = np.array(frame.get_chemical_symbols()), frame.arrays["ion"]
-    pairs = sorted({(str(s), str(i)) for s, i in zip(symbols, ions, strict=True)})
-    parts = {"force": error} | {f"force_{motion}": part for motion, part in by_motion(error, *geometry).items()}
+    parts = {"force": error}
+    if ions:
+        geometry = (frame.positions, frame.get_masses(), frame.arrays["molecule"])
+        pressures = [molecular_pressure(label, *geometry, frame.get_volume()) for label in (model, reference)]
+        yield row("molecular_pressure", np.array([pressures[0] - pressures[1]]))
+        parts |= {f"force_{motion}": part for motion, part in by_motion(error, *geometry).items()}
+    symbols, names = np.array(frame.get_chemical_symbols()), frame.arrays["ion"]
+    pairs = sorted({(str(s), str(i)) for s, i in zip(symbols, names, strict=True)})
     for quantity, values in parts.items():
         for element, ion in pairs:
-            yield row(quantity, values[(symbols == element) & (ions == ion)], element, ion)
+            yield row(quantity, values[(symbols == element) & (names == ion)], element, ion)
 
 
 def interval(square: np.ndarray, n: np.ndarray) -> tuple[float | None, float | None]:
@@ -218,14 +219,18 @@ def interval(square: np.ndarray, n: np.ndarray) -> tuple[float | None, float | N
     return float(low), float(high)
 
 
-def errors_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
-    """Return the rows of errors.parquet (without the model's own columns) of one split."""
+def errors_of(predictions: list[Prediction], ions: bool = True) -> list[dict[str, Any]]:
+    """Return the rows of errors.parquet (without the model's own columns) of one split.
+
+    ``ions``: whether the frames are divided into ions, as those of a liquid are.
+    """
     sums = pl.DataFrame(
-        [row for prediction in predictions for row in squared_sums(prediction)], infer_schema_length=None
+        [row for prediction in predictions for row in squared_sums(prediction, ions)], infer_schema_length=None
     )
     rows = []
     for quantity, unit in UNITS.items() if len(sums) else ():
-        scopes = ["all", *(["element", "ion"] if quantity in FORCE_QUANTITIES else []), "recipe", "kind"]
+        of_forces = ["element", "ion"] if ions else ["element"]
+        scopes = ["all", *(of_forces if quantity in FORCE_QUANTITIES else []), "recipe", "kind"]
         if sums["liquid"].n_unique() > 1:
             scopes.append("liquid")
         for scope in scopes:
@@ -379,7 +384,7 @@ def evaluate(args: argparse.Namespace) -> None:
             remove_offset(predictions[split])
         rows += [
             {"split": split, "energy_offset_removed": offset_removed or split == "heldout", **row}
-            for row in errors_of(predictions[split])
+            for row in errors_of(predictions[split], ions=split != "heldout")
         ]
     identity = {"model_key": card["id"], "model": card["model"], "dataset": card["dataset"], "seed": card["seed"]}
     for row in rows:

@@ -6,6 +6,7 @@ Ions are found by their bonds, made whole, and put in the order of the liquid wh
 composition that no liquid of the study has is kept as liquid ``other``. What a frame itself says of ``kind``,
 ``recipe`` and its group is kept; the recipe is else ``imported``. Where no group is named, each file is cut into
 blocks of neighbouring frames, so that a split does not put neighbours on both sides of every frame.
+Where the settings name no liquids (held-out frames of other chemistry), frames may hold anything and no ions are looked for.
 
 Nothing is guessed in silence: what was understood is printed, two names that could both be the label are refused,
 and where neighbouring frames are there, changes of the energy must be the work of forces and stress.
@@ -150,6 +151,14 @@ def contract_frame(found: Found, liquid: Liquid, matched: Matched, **info: Any) 
     return make_frame(
         numbers, positions, found.atoms.cell.array, topology.molecule, topology.ion, liquid=liquid.name, **info
     )
+
+
+def as_it_is(found: Found, **info: Any) -> tuple[Atoms, np.ndarray]:
+    """Return a frame of any chemistry, in which every atom counts as an ion of its own, and the order of its atoms."""
+    assert found.atoms is not None
+    atoms, order = found.atoms, np.arange(len(found.atoms))
+    symbols, liquid = atoms.get_chemical_symbols(), str(found.info.get("liquid", OTHER))
+    return make_frame(atoms.numbers, atoms.positions, atoms.cell.array, order, symbols, liquid=liquid, **info), order
 
 
 # --- Reading --------------------------------------------------------------------------------------------
@@ -377,17 +386,21 @@ def imported(
     bad = problem(found) or (("identity", wrong) if wrong else None)
     if bad:
         return row | {"reason": bad[0], "detail": bad[1]}, None
-    try:
-        liquid, matched = ions_of(found, liquids)
-    except NoMatch as error:
-        return row | {"reason": "unknown_ion", "detail": str(error)}, None
-    charge = sum(liquid.ions[name]["charge"] * count for name, count in matched.counts().items())
-    row["liquid"] = liquid.name
-    if charge:
-        listed = ", ".join(f"{count} {name}" for name, count in sorted(matched.counts().items()))
-        return row | {"reason": "not_neutral", "detail": f"{listed}: the charges sum to {charge:+d}"}, None
     extra = {SCAN_SCALE: float(found.info[SCAN_SCALE])} if names["recipe"] == SCAN_RECIPE else {}
-    frame = contract_frame(found, liquid, matched, **names, **extra)
+    if not settings["liquids"]:
+        frame, order = as_it_is(found, **names, **extra)
+        row["liquid"] = frame.info["liquid"]
+    else:
+        try:
+            liquid, matched = ions_of(found, liquids)
+        except NoMatch as error:
+            return row | {"reason": "unknown_ion", "detail": str(error)}, None
+        charge = sum(liquid.ions[name]["charge"] * count for name, count in matched.counts().items())
+        row["liquid"] = liquid.name
+        if charge:
+            listed = ", ".join(f"{count} {name}" for name, count in sorted(matched.counts().items()))
+            return row | {"reason": "not_neutral", "detail": f"{listed}: the charges sum to {charge:+d}"}, None
+        frame, order = contract_frame(found, liquid, matched, **names, **extra), np.asarray(matched.order)
     energy, forces, stress = found.energy_ev, found.forces_ev_a, found.stress_ev_a3
     assert energy is not None
     assert forces is not None
@@ -397,7 +410,7 @@ def imported(
     if abs(first - energy) > SAME_ENERGY_EV * len(frame):
         said = f"the same structure came before with another energy ({first:.6f}, here {energy:.6f} eV)"
         return row | {"reason": "contradiction", "detail": said}, None
-    set_label(frame, energy, forces[matched.order], (stress + stress.T) / 2, settings["theory_id"], True, None)
+    set_label(frame, energy, forces[order], (stress + stress.T) / 2, settings["theory_id"], True, None)
     row |= {
         "converged": True,
         "energy_ev": energy,
@@ -506,12 +519,17 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
+        settings: dict[str, Any] = {}
         try:
-            print(import_labels(il_task.read_json(args.settings), args.frames, args.assets, args.out), end="")
+            settings = il_task.read_json(args.settings)
+            print(import_labels(settings, args.frames, args.assets, args.out), end="")
         except UserError as error:
+            lines = error.errors
+            if settings.get("liquids") == []:
+                lines = [f"heldout_frames: {line.removeprefix('labels.').removeprefix('frames: ')}" for line in lines]
             if args.errors is not None:
-                args.errors.write_text("".join(f"{line}\n" for line in error.errors))
-            raise
+                args.errors.write_text("".join(f"{line}\n" for line in lines))
+            raise UserError(*lines) from error
 
     return il_task.run("IMPORT_LABELS", work, task_id=args.id, reads=[args.settings, args.assets])
 

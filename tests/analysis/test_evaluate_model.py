@@ -319,5 +319,8 @@ def test_frames_of_other_chemistry_are_judged_one_by_one(tmp_path: Path) -> None
         assert row["n"] == forces.size
     errors = pl.read_parquet("held/errors.parquet")
     assert set(errors["split"]) == {"heldout"}
+    # frames of any chemistry: what needs ions is not said of them
+    assert set(errors["quantity"]) == {"energy_per_atom", "stress", "force", "failed"}
+    assert set(errors["scope"]) == {"all", "element", "recipe", "kind"}
     assert pl.read_parquet("held/scan.parquet").height == 0
     assert set(pl.read_parquet("held/dimers.parquet")["pair"]) == {"C", "F", "C-C", "C-F", "F-F"}

@@ -197,6 +197,33 @@ def test_a_virial_is_minus_stress_times_volume(run: Run, frames: list[Atoms]) ->
         assert_same(mine, frame)
 
 
+def test_held_out_frames_of_any_chemistry_stay_as_they_are(run: Run, frames: list[Atoms]) -> None:
+    """Without liquids no ions are looked for: also what no ion of ours is made of is taken, atom by atom."""
+    text = ""
+    for frame in frames:
+        swapped = frame.copy()
+        swapped.numbers[frame.numbers == 5] = 13  # AlF4, which assets/ions does not have
+        order = np.random.default_rng(2).permutation(len(frame)).tolist()
+        text += text_of(swapped, order, info=f"group={frame.info['group']} recipe=bulk")
+        assert run({"a.xyz": text_of(swapped)})[0] == 2
+    code, lines, table, got = run({"a.xyz": text}, liquids=[])
+    assert code == 0, lines
+    assert table is not None
+    assert table["converged"].all()
+    assert table["liquid"].unique().to_list() == ["other"]
+    order = np.random.default_rng(2).permutation(len(frames[0]))
+    for mine, frame in zip(got, frames, strict=True):
+        assert mine.get_chemical_symbols() == np.array(["Li", "Li", *["F", "Al", "F", "F", "F"] * 2])[order].tolist()
+        assert mine.arrays["molecule"].tolist() == list(range(len(frame)))
+        np.testing.assert_allclose(mine.positions, frame.positions[order], atol=1e-6)
+        np.testing.assert_allclose(mine.arrays[FORCES_KEY], frame.arrays[FORCES_KEY][order], atol=2e-8)
+        assert (mine.info["group"], mine.info["recipe"]) == (frame.info["group"], "bulk")
+
+    code, lines, _, _ = run({"a.xyz": text.replace("stress=", "strain=")}, liquids=[])
+    assert code == 2
+    assert all(line.startswith("error: heldout_frames: ") for line in lines), lines
+
+
 def test_groups_are_blocks_of_neighbours(run: Run, frames: list[Atoms]) -> None:
     code, lines, table, _ = run({"a.xyz": "".join(map(text_of, frames)), "b.xyz": text_of(frames[0], info="kind=neq")})
     assert code == 0, lines
