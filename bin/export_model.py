@@ -43,7 +43,8 @@ In this folder, with {libraries}; energies in eV, forces in eV/A, stress in eV/A
 def described(card: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what a card says, in words: (what, value)."""
     elements = card.get("elements")
-    source = card.get("source") or {}
+    source, tuned = card.get("source") or {}, card.get("tuned_from") or {}
+    mode = (card.get("settings") or {}).get("mode")
     cutoff = card.get("cutoff_A")
     rows = [
         ("framework", f"{card['framework']}{' (' + card['kind'] + ')' if card.get('kind') else ''}"),
@@ -52,6 +53,7 @@ def described(card: dict[str, Any]) -> list[tuple[str, str]]:
         ("level of theory", card.get("theory") or (f"theory_id {card['theory_id']}" if card.get("theory_id") else "")),
         ("head", card.get("head") if len(card.get("heads") or ()) > 1 else ""),
         ("trained on", f"dataset {card['dataset']} (sha256 {card['dataset_hash']})" if card.get("dataset") else ""),
+        ("tuned from", f"{tuned['file']} (sha256 {tuned['sha256']}), mode {mode}" if tuned else ""),
         ("seed", card.get("seed")),
         ("taken from", f"{source['file']} (sha256 {source['sha256']})" if source else ""),
         ("licence", card.get("licence") or ("that of whoever trained it" if card.get("dataset") else "not given")),

@@ -45,5 +45,8 @@ def test_a_page_says_what_was_trained_on_and_what_is_not_known() -> None:
     assert "Trained by Ionmelt on the dataset both." in page
     assert "| trained on | dataset both (sha256 ab12) |" in page
     assert "pair_style deepmd model.pth\npair_coeff * * Li F\n" in page
+    assert "tuned from" not in page
+    tuned = card | {"tuned_from": {"file": "dpa.pt", "sha256": "ef56"}, "settings": {"mode": "finetune"}}
+    assert "| tuned from | dpa.pt (sha256 ef56), mode finetune |" in export_model.page(tuned)
     card |= {"trial": {"force_off": 0.2, "stress_off": 0.0, "conservative": False}}
     assert "not the derivative of its energy" in export_model.page(card)
