@@ -58,7 +58,7 @@ th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--line); p
 td { border-bottom: 1px solid var(--line); padding: 5px 12px 5px 0; vertical-align: top; overflow-wrap:
   anywhere; min-width: 5ch; }
 td.n { white-space: nowrap; }
-td:last-child:not(.n) { min-width: 22ch; }
+td:last-child:not(.n) { min-width: 36ch; }
 @media (hover: none), print { .modebar { display: none; } }
 details { margin: 10px 0 4px; }
 summary { cursor: pointer; color: var(--accent); font-weight: 550; }
