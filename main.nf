@@ -2,7 +2,7 @@
 // Ionmelt: which machine-learned force field may I trust for my ionic liquid, at what cost, with what data?
 
 include { help; refuse_unknown_parameters; refuse_missing_parameters } from './modules/help.nf'
-include { say_what_failed; stop_with } from './modules/ended.nf'
+include { say_what_failed; say_what_is_missing; stop_with } from './modules/ended.nf'
 include { checkpoint_folder; label_store; with_stored_labels } from './modules/label_store.nf'
 include { PLAN_STUDY     } from './modules/plan_study.nf'
 include { BUILD_LIQUID   } from './modules/build_liquid.nf'
@@ -27,8 +27,12 @@ workflow {
     help(params)
     refuse_unknown_parameters(params)
     refuse_missing_parameters(params)
-    workflow.onComplete = { say_what_failed("${params.outdir}/pipeline_info/trace.tsv") }
     only_estimate = params.estimate.toString().toBoolean()
+    workflow.onComplete = {
+        say_what_failed("${params.outdir}/pipeline_info/trace.tsv")
+        // tables of an earlier run may lie there where this one made none
+        if (workflow.success && !workflow.stubRun && !only_estimate) { say_what_is_missing("${params.outdir}/tables") }
+    }
     assets = file("${projectDir}/assets")
 
     // The plan: one file of settings a task. Below, a key is the base name of such a file.

@@ -49,6 +49,8 @@ VOLATILE_COLUMNS = VOLATILE | {
     "labels_core_h", "training_core_h", "training_gpu_h", "md_core_h_per_ns", "md_gpu_h_per_ns", "total_core_h",
     "total_gpu_h", "front", "from_store",
 }  # fmt: skip
+# Of a bill, what the probes of each run measure anew.
+PROBED = {"core_hours", "total_core_hours", "source", "cold_s", "chained_s"}
 # Labels after a restart begin from another guess: they agree within what labels may depend on it by.
 SAME_EV, SAME_EV_A = 1e-3, 5e-3
 
@@ -96,6 +98,11 @@ STAGES = {
         {"labels.json": "plan:plan/labels.json", "libf4-000.extxyz": "sample:chunks/libf4-000.extxyz", "store": "own:store"},
         ("libf4-000.labelled.extxyz", "libf4-000.labels.parquet"), ("store",),
     ),
+    "estimate": Stage(
+        "ESTIMATE_LABELS", "dft",
+        "estimate_labels.py --settings labels.json --plan plan --boxes libf4-r1 --out estimate.json --errors errors.txt",
+        {"labels.json": "plan:plan/labels.json", "plan": "plan:plan", "libf4-r1": "build:libf4-r1"}, ("estimate.json",),
+    ),
     "import": Stage(
         "IMPORT_LABELS", "analysis",
         "import_labels.py --id imported --settings own.json --frames mine.xyz --assets assets --out imported --errors errors.txt",
@@ -123,6 +130,11 @@ STAGES = {
         "IMPORT_MODEL", "analysis",
         "import_model.py --id own --settings model.json --out own --errors errors.txt",
         {"model.json": "own:model.json"}, ("own",),
+    ),
+    "export": Stage(
+        "EXPORT_MODEL", "mace",
+        "export_model.py --id mace-both-s1 --model model/mace-both-s1 --out mace-both-s1",
+        {"model/mace-both-s1": "mace:mace-both-s1"}, ("mace-both-s1",),
     ),
     "evaluate": Stage(
         "EVALUATE_MODEL", "analysis",
@@ -367,6 +379,11 @@ FAULTS: list[Fault] = [
     Fault("label", "clock", "-1e7"), Fault("label", "full store", "truncated"), Fault("label", "full store", "empty"),
     Fault("label", "full store", "another number"), Fault("label", "full store", "NaN"),
     Fault("label", "full store", "swapped", short=True), Fault("label", "full store", "forbidden"),
+    *damages("estimate", "labels.json", *JSON_KINDS, short=("another number",)),
+    *damages("estimate", "plan/estimate.json", *JSON_KINDS, short=("NaN",)),
+    *damages("estimate", "libf4-r1/box.extxyz", *BINARY_KINDS, "NaN", "another number", "forbidden"),
+    Fault("estimate", "tool killed", "0.8"), Fault("estimate", "memory", "60"), Fault("estimate", "disk", "100"),
+    Fault("estimate", "killed", "0.7"), Fault("estimate", "clock", "-1e7"),
     *damages("import", "own.json", *JSON_KINDS),
     *damages("import", "mine.xyz", "missing", "empty", "truncated", "zeros", "NaN", "forbidden", "a folder"),
     Fault("import", "disk", "2000"), Fault("import", "killed", "0.7"), Fault("import", "memory", "4"),
@@ -386,6 +403,10 @@ FAULTS: list[Fault] = [
     Fault("deepmd", "disk", "2000"),
     *damages("import model", "model.json", *JSON_KINDS),
     Fault("import model", "disk", "100"), Fault("import model", "killed", "0.7"), Fault("import model", "clock", "1e7"),
+    *damages("export", "model/mace-both-s1/model.pt", *BINARY_KINDS, "forbidden"),
+    *damages("export", "model/mace-both-s1/model.json", *JSON_KINDS),
+    Fault("export", "killed", "0.7"), Fault("export", "tool killed", "0.7"), Fault("export", "memory", "400"),
+    Fault("export", "disk", "500"), Fault("export", "read-only folder"), Fault("export", "clock", "-1e7"),
     *damages("evaluate", "clp/model.json", *JSON_KINDS),
     *damages("evaluate", "test.extxyz", *XYZ_KINDS, "forbidden", short=("lost frames", "NaN")),
     *damages("evaluate", f"{STATE}/system.xml", *BINARY_KINDS, "another number"),
@@ -556,11 +577,11 @@ def foreign(frame: Any) -> str:
 # --- Judging -------------------------------------------------------------------------------------------
 
 
-def without_times(value: Any) -> Any:
+def without_times(value: Any, volatile: set[str]) -> Any:
     """Return JSON without what differs between runs of the same study."""
     if isinstance(value, dict):
-        return {key: without_times(item) for key, item in value.items() if key not in VOLATILE}
-    return [without_times(item) for item in value] if isinstance(value, list) else value
+        return {key: without_times(item, volatile) for key, item in value.items() if key not in volatile}
+    return [without_times(item, volatile) for item in value] if isinstance(value, list) else value
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -571,7 +592,8 @@ def content(path: Path) -> dict[str, Any]:
             continue
         name = str(file.relative_to(path.parent))
         if file.suffix == ".json":
-            found[name] = without_times(json.loads(file.read_text()))
+            volatile = VOLATILE | (PROBED if path.name == "estimate.json" else set())
+            found[name] = without_times(json.loads(file.read_text()), volatile)
         elif file.suffix == ".parquet":
             frame = pl.read_parquet(file)
             found[name] = frame.drop([c for c in frame.columns if c in VOLATILE_COLUMNS]).to_dicts()

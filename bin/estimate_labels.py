@@ -24,7 +24,7 @@ import il_estimate
 import il_task
 from il_estimate import Probe
 from il_task import UserError
-from label_frames import ENGINES, Worker
+from label_frames import ENGINES, OF_THE_MACHINE, Worker
 
 MOVED_A = 0.03  # standard deviation of each coordinate from the first probe to the second: a few fs of a melt
 SEED = 1
@@ -43,8 +43,9 @@ def near(atoms: Atoms) -> Atoms:
 
 
 def probe(liquid: str, atoms: Atoms, settings: dict[str, Any], threads: int) -> Probe:
-    """Return what two labels of a box took; raises `UserError` where one of them fails.
+    """Return what two labels of a box took.
 
+    Raises `UserError` where one of them fails, or the error of memory or disk where the machine is to blame.
     The start of the engine is in the first: it is part of every chunk's.
     """
     taken = []
@@ -53,6 +54,8 @@ def probe(liquid: str, atoms: Atoms, settings: dict[str, Any], threads: int) -> 
         for name, frame in (("its packed box", atoms), ("a frame near its packed box", near(atoms))):
             answer = worker.answer(frame)
             reason = answer.label.reason
+            if reason in OF_THE_MACHINE:
+                raise OF_THE_MACHINE[reason](f"{reason}: the probe of {liquid}, {name}")
             if reason is not None:
                 said = REMEDIES.get(reason, "see the engine's own words above")
                 raise UserError(f"labels: the probe of {liquid}, {name} of {len(atoms)} atoms: {reason}: {said}")

@@ -182,7 +182,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     args = parser.parse_args(argv)
-    return il_task.run("EXPORT_MODEL", lambda: export_model(args.model, args.out, args.threads), task_id=args.id)
+
+    def work() -> None:
+        export_model(args.model, args.out, args.threads)
+
+    return il_task.run("EXPORT_MODEL", work, task_id=args.id, reads=[args.model])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,22 @@ def say_what_failed(trace) {
     }
 }
 
+// One line for each table of results that has rows without one: how many, why, and where to look.
+def say_what_is_missing(tables) {
+    say_missing("${tables}/labels.csv", 'labels that failed', { row -> row.reason })
+    say_missing("${tables}/survival.csv", 'runs that broke', { row -> row.end == 'completed' ? '' : row.end })
+}
+
+def say_missing(path, what, reason) {
+    def table = file(path)
+    def rows = table.exists() ? table.splitCsv(header: true, quote: '"') : []
+    def why = rows.collect(reason).findAll { word -> word }
+    if (why) {
+        def counts = why.countBy { word -> word }.sort { a, b -> b.value <=> a.value ?: a.key <=> b.key }
+        println "${what}: ${why.size()} of ${rows.size()} (${counts.collect { word, n -> "${word} ${n}" }.join(', ')}); see ${path}"
+    }
+}
+
 // What an exit code says; the first four are those of bin/il_task.py.
 def meaning(exit) {
     def known = [

@@ -11,6 +11,7 @@ from ase import Atoms
 
 import estimate_labels
 import il_estimate
+import label_frames
 from il_estimate import LabelWork, Probe
 
 XTB = {"engine": "xtb", "method": "GFN1-xTB", "accuracy": 0.1, "max_iterations": 250}
@@ -96,6 +97,20 @@ def test_a_probe_without_a_label_is_one_line(
     assert (tmp_path / "errors.txt").read_text() == line + "\n"
     assert f"error: {line}" in capsys.readouterr().err
     assert not (tmp_path / "estimate.json").exists()
+
+
+@pytest.mark.parametrize(("reason", "code"), [("engine_killed", 75), ("out_of_memory", 75), ("disk_full", 74)])
+def test_a_probe_that_the_machine_ended_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reason: str, code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(label_frames.Worker, "label", lambda _self, _atoms, _cold: label_frames.failed(reason))
+    monkeypatch.setattr(label_frames.Worker, "start", lambda _self: None)
+    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 0.02, 1.0)])
+    assert run(tmp_path, XTB, plan, [write_box(tmp_path / "box")]) == code
+    (line,) = capsys.readouterr().err.splitlines()[1:]
+    assert f"{reason}: the probe of libf4, its packed box" in line
+    assert not (tmp_path / "errors.txt").exists()  # which would end the run
 
 
 def test_an_engine_that_is_not_here_is_one_line(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,27 @@ def test_the_end_is_a_line_for_each_thing_that_failed(faulty) -> None:
         r"labels; see /.*/\.command\.err",
         lines[0],
     )
+
+
+def test_the_end_says_how_many_labels_failed_and_runs_broke(pipeline, tmp_path) -> None:
+    (tmp_path / "some" / "tables").mkdir(parents=True)
+    (tmp_path / "none" / "tables").mkdir(parents=True)
+    reasons = ["", "net_force", "", "scf_not_converged", "net_force"]
+    labels = "".join(f'{n},"x, y",{reason}\n' for n, reason in enumerate(reasons))
+    (tmp_path / "some" / "tables" / "labels.csv").write_text(f"frame_id,group,reason\n{labels}")
+    (tmp_path / "some" / "tables" / "survival.csv").write_text("run_id,end\na,completed\nb,bond_broken\n")
+    (tmp_path / "none" / "tables" / "survival.csv").write_text("run_id,end\na,completed\n")
+    script = pipeline.folder / "say.nf"
+    script.write_text(
+        "include { say_what_is_missing } from './modules/ended.nf'\n"
+        f"workflow {{\n    say_what_is_missing('{tmp_path}/none/tables')\n    say_what_is_missing('{tmp_path}/some/tables')\n}}\n"
+    )
+    done = subprocess.run(["./nextflow", "-q", "run", "say.nf"], cwd=pipeline.folder, capture_output=True, text=True)
+    script.unlink()
+    assert [line for line in done.stdout.splitlines() if " of " in line] == [
+        f"labels that failed: 3 of 5 (net_force 2, scf_not_converged 1); see {tmp_path}/some/tables/labels.csv",
+        f"runs that broke: 1 of 2 (bond_broken 1); see {tmp_path}/some/tables/survival.csv",
+    ], done.stdout + done.stderr
 
 
 def test_no_secret_is_written_anywhere(faulty) -> None:
