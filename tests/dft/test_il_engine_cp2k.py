@@ -126,6 +126,7 @@ def check_derivatives(atoms: Atoms, settings: dict, components: list, strains: l
     engine = Engine(settings, threads=1)
     label = engine.label(atoms)
     assert label.converged
+    print(f"net force {np.linalg.norm(label.forces_ev_a.sum(axis=0)):.4f} eV/A")
     found = {}
     step = 5e-3
     for atom, axis in components:
@@ -173,8 +174,9 @@ def test_forces_and_stress_of_lithium_tetrafluoroborate():
 @needs_cp2k
 @pytest.mark.long
 def test_forces_and_stress_of_a_meta_gga():
-    settings = {"theory": "r2SCAN-D3(BJ)", "quality": "economy", "cutoff_Ry": 400, "eps_scf": 1e-7}
-    check_derivatives(lithium_fluoride(), settings, [(0, 0), (1, 1)], [(0, 0), (1, 2)], force=0.01)
+    """On the grid of its presets, 1200 Ry: `il_theory` has what is left of it on coarser ones."""
+    settings = {"theory": "r2SCAN-D3(BJ)", "quality": "economy", "eps_scf": 1e-7}
+    check_derivatives(lithium_fluoride(), settings, [(0, 0), (1, 1)], [(0, 0), (1, 2)], force=0.003)
 
 
 @needs_cp2k
