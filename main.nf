@@ -122,7 +122,9 @@ workflow {
         .groupTuple().map { _batch, engine, model, members -> together(engine[0], model[0], members.sort { run -> run.key }) }
     RUN_MD(runs, checkpoints)
     ran = RUN_MD.out.runs.flatten().map { folder -> tuple(folder.name, folder) }
-    MEASURE_LIQUID(ran, PLAN_STUDY.out.references)
+    model_of_run = PLAN_STUDY.out.run_rows.splitCsv(header: true).map { row -> tuple(row.model_key, row.key) }
+        .combine(models, by: 0).map { _model_key, key, model -> tuple(key, model) }
+    MEASURE_LIQUID(ran.join(model_of_run), PLAN_STUDY.out.references)
 
     COMPARE_MODELS(
         PLAN_STUDY.out.plan.filter { !only_estimate },

@@ -22,6 +22,7 @@ import polars as pl
 
 import il_calibration
 import il_committee
+import il_domain
 import il_pareto
 import il_picture
 import il_report
@@ -29,6 +30,8 @@ import il_rounds
 import il_summary as ils
 import il_task
 import il_verdicts as iv
+import il_worth
+from il_words import labellers
 
 S, F, N, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
 RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": N, "temperature_K": F, "replica": N}
@@ -89,6 +92,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "summary": ils.SUMMARY,
     "verdicts": ils.VERDICTS,
     "pareto": il_pareto.PARETO,
+    "learning": il_worth.LEARNING,
+    "worth": il_worth.WORTH,
+    "domain": RUN | il_domain.DOMAIN | TAIL,
     "uncertainty": il_calibration.SCHEMA,
 }  # fmt: skip
 PARITY = {"model_key": S, "quantity": S, "recipe": S, "group": S, "point": S, "reference": F, "predicted": F, "unit": S}
@@ -336,12 +342,13 @@ def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
 
 
 def judge(
-    tables: dict[str, pl.DataFrame], references: pl.DataFrame, study: dict[str, Any]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the summary (one number per model and property) and the verdicts.
+    tables: dict[str, pl.DataFrame], references: pl.DataFrame, study: dict[str, Any], truth: str | None = None
+) -> dict[str, pl.DataFrame]:
+    """Return the tables summary (one number per model and property), verdicts, learning and worth.
 
-    In a pair, model_a is the one that the study names first.
+    In a pair, model_a is the one that the study names first. ``truth`` is the model that is the method of the labels itself.
     """
+    judged: dict[str, list[ils.Row]] = {}
     names = [m["id"] for m in study.get("models", [])]
     data = list(study.get("datasets") or {})
 
@@ -355,10 +362,12 @@ def judge(
         rows, items = ils.summarise_runs(run_rows(tables[quantity], quantity), quantity, references)
         summary += rows
         verdicts += ils.judge(sorted(items, key=place), quantity)
+        judged[quantity] = sorted(items, key=place)
     liquids = tables["dataset"]["liquid"].unique().sort().to_list()
     rows, items = ils.summarise_forces(tables["errors"], liquids[0] if len(liquids) == 1 else "all")
     summary += rows
     verdicts += ils.judge(sorted(items, key=place), "force_rmse")
+    judged["force_rmse"] = sorted(items, key=place)
     scans = {x: ils.scan_points(tables["scan"], x) for x in tables["scan"]["liquid"].unique().sort().to_list()}
     items = []
     for liquid, points in scans.items():
@@ -370,10 +379,14 @@ def judge(
             summary.append(row)
             items.append(row | {"estimate": estimate, "shift": 0.0})
     verdicts += ils.judge(sorted(items, key=place), "scan_energy_rmse", scans)
-    return (
-        table([pl.DataFrame(summary, schema=ils.SUMMARY)], ils.SUMMARY),
-        conform(pl.DataFrame(verdicts, schema=ils.VERDICTS), ils.VERDICTS, sort=False),
-    )
+    judged["scan_energy_rmse"] = sorted(items, key=place)
+    learning, worth = il_worth.tables(tables, judged, scans, study.get("datasets") or {}, truth)
+    return {
+        "summary": table([pl.DataFrame(summary, schema=ils.SUMMARY)], ils.SUMMARY),
+        "verdicts": conform(pl.DataFrame(verdicts, schema=ils.VERDICTS), ils.VERDICTS, sort=False),
+        "learning": learning,
+        "worth": worth,
+    }
 
 
 # --- All together ---
@@ -426,7 +439,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
         t["diffusion"] = complete("diffusion", read["diffusion"], t["survival"], species)
         for name in ("conductivity", "viscosity"):
             t[name] = complete(name, read[name], t["survival"])
-    for name in ("structure", "coordination", "conformers", "kinetics"):
+    for name in ("structure", "coordination", "conformers", "kinetics", "domain"):
         t[name] = read_parquets(args.measures, f"*.{name}.parquet", SCHEMAS[name])
     dimers = read_parquets(args.evaluations, "dimers.parquet", SCHEMAS["dimers"])
     t["dimers"] = name_models(dimers, models, ("model", "dataset", "seed"), SCHEMAS["dimers"])
@@ -435,7 +448,12 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     t["forgetting"] = table([il_committee.forgetting(heldout, models)], SCHEMAS["forgetting"])
     t["cost"], t["versions"] = cost_and_versions(read_tasks(args.tasks))
     account(t, plan)
-    t["summary"], t["verdicts"] = judge(t, references, study)
+    optional = {
+        name: il_task.read_json(p) if (p := plan / f"{name}.json").is_file() else {}
+        for name in ("labels", "dataset", "estimate")
+    }
+    truths = labellers({"labels": optional["labels"], "study": study})
+    t |= judge(t, references, study, truths[0] if truths else None)
     t["exploration"] = read_parquets(args.explored, "*.explored.parquet", SCHEMAS["exploration"])
     earlier = table([il_task.read_tables([args.rounds])] if args.rounds else [], SCHEMAS["rounds"])
     t["rounds"] = il_rounds.table(t, study, il_rounds.number_of(cards), earlier)
@@ -445,10 +463,6 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     parity = name_models(parity, models, ("model", "dataset", "seed"), PARITY | {"model": S, "dataset": S, "seed": N})
     uncertainty, calibration = il_calibration.calibrate(parity)
     t["uncertainty"] = table([uncertainty], SCHEMAS["uncertainty"])
-    optional = {
-        name: il_task.read_json(p) if (p := plan / f"{name}.json").is_file() else {}
-        for name in ("labels", "dataset", "estimate")
-    }
     warnings = (plan / "warnings.txt").read_text().splitlines() if (plan / "warnings.txt").is_file() else []
     extra = {
         "study": study,

@@ -14,13 +14,13 @@ from plotly.subplots import make_subplots
 
 import il_summary as ils
 from il_words import NAMES, UNITS, Row, Tables, measured, state_name, verdict_words
+from il_worth import PROPERTIES as LEARNED
 
 # Okabe and Ito's colours, told apart by colour-blind readers; grey is kept for references and labels.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B6FC0", "#A6761D")
 REFERENCE = "#7a7a7a"
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-SIZED = ("force_rmse", "scan_energy_rmse", "density")  # what is shown against the number of frames
 DIMER_RANGE_EV = (-8.0, 12.0)  # what is shown of the energy of a pair
 MAX_POINTS = 600  # points drawn in one panel of the parity plot
 
@@ -532,50 +532,40 @@ def figure_scan(t: Tables, style: Style) -> go.Figure | None:
 
 
 def figure_sizes(t: Tables, style: Style) -> go.Figure | None:
-    """Errors and density against the number of training frames, where a study cuts its datasets to sizes."""
-    train = t["dataset"].filter(pl.col("split") == "train")
-    frames = dict(train.group_by("dataset").agg(pl.len()).iter_rows())
-    if not any(ils.mixture(name)[1] for name in frames):
+    """Errors against the number of training frames and against what their labels took, where a study has several sizes."""
+    rows = t["learning"].filter(pl.col("error").is_not_null()).sort("frames", "dataset").to_dicts()
+    if not any(row["dataset"] != row["mixture"] for row in rows):
         return None
-    rows = [
-        row | {"whole": ils.mixture(row["dataset"])[0], "frames": frames[row["dataset"]]}
-        for row in t["summary"].sort("liquid", "temperature_K").to_dicts()
-        if row["property"] in SIZED and row["dataset"] in frames and row["value"] is not None
-    ]
-    views = list(dict.fromkeys((SIZED.index(r["property"]), r["liquid"], r["temperature_K"]) for r in rows))
-    if not views:
-        return None
-    views.sort(key=lambda view: (view[0], view[1], view[2] or 0.0))
-    names = [f"{NAMES[SIZED[p]]}: {liquid}{f', {kelvin:g} K' if kelvin else ''}" for p, liquid, kelvin in views]
-    figure, at = panels(names, 2, 340)
+    state = ("property", "liquid", "temperature_K", "species")
+    views = list(dict.fromkeys(tuple(row[c] for c in state) for row in rows))
+    views.sort(key=lambda view: (LEARNED.index(view[0]), view[1], view[2] or 0.0, view[3] or ""))
+    axes = [("frames", "training frames")]
+    if all(row["labels_core_h"] is not None for row in rows):
+        axes.append(("labels_core_h", "labels (core-hours)"))
+    names = [f"{NAMES[view[0]]}: {state_name(dict(zip(state, view, strict=True)))}" for view in views for _ in axes]
+    figure, at = panels(names, len(axes), 300)
     seen = set()
-    for i, (which, liquid, kelvin) in enumerate(views):
-        here = [
-            r for r in rows if (SIZED.index(r["property"]), r["liquid"], r["temperature_K"]) == (which, liquid, kelvin)
-        ]
-        factor, unit = UNITS[here[0]["unit"]]
-        for key in dict.fromkeys((r["model"], r["whole"]) for r in here):
-            line = sorted((r for r in here if (r["model"], r["whole"]) == key), key=lambda r: r["frames"])
-            name = ils.label(*key)
-            look = {"model": key[0], "dataset": key[1]}
+    for i, (view, (x, title)) in enumerate((view, axis) for view in views for axis in axes):
+        here = [row for row in rows if tuple(row[c] for c in state) == view]
+        factor, unit = (100.0, "%") if view[0] == "survival" else UNITS[here[0]["unit"]]
+        for key in dict.fromkeys((row["model"], row["mixture"]) for row in here):
+            line = [row for row in here if (row["model"], row["mixture"]) == key]
+            name, look = ils.label(*key), {"model": key[0], "dataset": key[1]}
             figure.add_scatter(
-                x=[r["frames"] for r in line],
-                y=[r["value"] * factor for r in line],
-                error_y=error_bar(line, factor),
+                x=[row[x] for row in line],
+                y=[row["error"] * factor for row in line],
+                error_y=error_bar(line, factor, "error"),
                 mode="lines+markers",
                 name=name,
                 legendgroup=name,
                 showlegend=name not in seen,
                 line={"color": style.colour(look), "dash": style.dash(look)},
-                marker={"symbol": style.symbol(look), "size": 8},
+                marker={"symbol": [style.symbol(look, not row["converged"]) for row in line], "size": 8},
                 **at(i),
             )
             seen.add(name)
-        reference = next((r["reference"] for r in here if r.get("reference") is not None), None)
-        if reference is not None:
-            figure.add_hline(y=reference * factor, line={"color": REFERENCE, "dash": "dot"}, **at(i))
-        figure.update_yaxes(title=unit, **at(i))
-        figure.update_xaxes(title="training frames", **log_axis([r["frames"] for r in here]), **at(i))
+        figure.update_yaxes(title=unit, rangemode="tozero", **at(i))
+        figure.update_xaxes(title=title, **log_axis([row[x] for row in here]), **at(i))
     return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
 
 

@@ -424,12 +424,23 @@ more certain.</p>
 scale than the labels (thick grey) will find another density. Curves are means over boxes and seeds.</p>
 {{ plot(scan, "Energy and pressure against the scale of the box") }}</section>
 
-<section id="curves"><h2>Learning curves</h2>
-{% if sizes %}<h3>Over frames</h3>
+<section id="worth"><h2>What the data were worth</h2>
+{% if worth[2] %}<p class="see">Errors of models that differ in their training data alone, and of models on the same data. The error of a
+  density or a diffusion coefficient is the distance from the method of the labels itself, run from the same boxes, where the
+  study has it as a model; else from experiment. Models of one dataset are paired by box and seed. Tests of one
+  question and error are corrected for their number (Holm); one training seed is no claim.</p>
+{% for question, lines in worth[1] %}<h3>{{ question }}</h3>
+{% for line in lines %}<p>{{ line }}</p>{% endfor %}
+{% endfor %}
+{% if worth[0] %}<h3>Errors over frames and over what their labels took</h3>
 <p class="see">Each dataset cut to the training frames that differ most, a smaller cut being part of every larger one.
-  A line that still falls at its right end asks for more frames; dotted grey is the reference.</p>
-{{ plot(sizes, "Errors and density against the number of training frames") }}
-<h3>Over steps</h3>{% endif %}
+  A line that still falls at its right end asks for more frames. Hollow points are not converged. Labels of validation frames
+  count too; the share of runs that broke is that of all seeds and boxes.</p>
+{{ plot(worth[0], "Errors against the number of training frames and the cost of their labels") }}{% endif %}
+<details><summary>Every comparison ({{ worth[2].rows|length }})</summary>{{ table(worth[2], "worth") }}</details>
+{% else %}<p class="none">Nothing to compare: no dataset holds another one, and there is one size of each.</p>{% endif %}</section>
+
+<section id="curves"><h2>Learning curves</h2>
 <p class="see">Bold: validation. Pale: training. A gap that widens is overfitting; a bold line still falling
   could use more steps.</p>
 {{ plot(curves, "Learning curves") }}</section>
@@ -451,6 +462,14 @@ scale than the labels (thick grey) will find another density. Curves are means o
   reason. Such runs are never averaged in
 and never left out.</p>
 <div class="tall">{{ plot(survival, "Survived and planned time of every run") }}</div></section>
+
+<section id="domain"><h2>Beyond the training data</h2>
+<p class="see">Where a run went that no training frame of its model was: density, temperature of the bath, composition, and the
+  surroundings of the atoms (distance of SOAP descriptors to the nearest training frame of a bounded number; the limit holds 95 % of
+  the training frames, each held against other trajectories than its own). A number measured there is extrapolated. Inside: 5 % of
+  the frames at most are beyond; outside: more than half.</p>
+{% for line in domain[1] %}<p>{{ line }}</p>{% endfor %}
+{% if domain[0] %}{{ table(domain[0], "domain") }}{% else %}<p class="none">No run was compared with its training data.</p>{% endif %}</section>
 
 <section id="cost"><h2>Cost</h2>
 <p class="see">{% if cost[2] %}{{ cost[2].tasks }} tasks: {{ "%.3g"|format(cost[2].core_h) }} core-hours, {{
@@ -526,8 +545,8 @@ jackknife); neighbouring points are correlated, so that interval is a lower boun
 SECTIONS = (
     ("verdicts", "Verdicts"), ("liquid", "The liquid"), ("density", "Density"), ("diffusion", "Diffusion"), ("transport", "Conductivity, viscosity"),
     ("structure", "Structure, kinetics"),
-    ("errors", "Errors"), ("committee", "Training seeds"), ("scan", "Volume scan"), ("curves", "Learning curves"),
-    ("rounds", "Rounds"), ("survival", "Survival"),
+    ("errors", "Errors"), ("committee", "Training seeds"), ("scan", "Volume scan"), ("worth", "What data were worth"),
+    ("curves", "Learning curves"), ("rounds", "Rounds"), ("survival", "Survival"), ("domain", "Beyond training"),
     ("cost", "Cost"), ("failures", "Failures"), ("dataset", "Training data"), ("references", "References"),
     ("methods", "Models and settings"),
 )  # fmt: skip

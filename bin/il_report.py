@@ -15,6 +15,7 @@ import il_picture
 import il_recommendation
 import il_rounds
 import il_summary as ils
+import il_worth_words
 from il_words import (
     NAMES,
     UNITS,
@@ -22,6 +23,7 @@ from il_words import (
     Tables,
     asked,
     at_time,
+    domain_sentences,
     forgetting_sentence,
     in_short,
     interval,
@@ -393,6 +395,44 @@ def table_forgetting(t: Tables) -> Row | None:
     return {"head": head, "rows": body} if body else None
 
 
+def table_domain(t: Tables, style: ilf.Style) -> Row | None:
+    """Return by model, state and quantity how many runs left the training data, and why the others cannot be judged."""
+    body = []
+    for _, name, part in style.groups(t["domain"]):
+        states = part.sort("liquid", "temperature_K", "quantity").group_by(
+            ["liquid", "temperature_K", "quantity"], maintain_order=True
+        )
+        for (liquid, kelvin, quantity), rows in states:
+            factor, unit = UNITS.get(rows["unit"][0] or "", (1.0, rows["unit"][0] or ""))
+            low, high, least, most = (
+                None if x is None else float(x) * factor  # type: ignore[arg-type]
+                for x in (
+                    rows["limit_low"].min(),
+                    rows["limit_high"].max(),
+                    rows["seen_low"].min(),
+                    rows["seen_high"].max(),
+                )
+            )
+            counts = rows.group_by("verdict").len().sort("verdict")
+            share = rows["share_outside"].mean()
+            body.append(
+                [
+                    state_name({"liquid": liquid, "temperature_K": kelvin}),
+                    name,
+                    str(quantity),
+                    "–"
+                    if high is None
+                    else f"{'up to' if low is None else number(low, 4) + ' to'} {number(high, 4)} {unit}",
+                    "–" if most is None else f"{number(least, 4)} to {number(most, 4)} {unit}",
+                    "–" if share is None else f"{share:.0%}",
+                    ", ".join(f"{n} {verdict}" for verdict, n in counts.iter_rows()),
+                    "; ".join(count(rows["reason"].drop_nulls().unique().sort().to_list())),
+                ]
+            )
+    head = ["state", "model", "quantity", "training frames span", "runs span", "frames outside", "runs", "note"]
+    return {"head": head, "rows": body} if body else None
+
+
 def table_failures(t: Tables, extra: Row) -> Row:
     """Return everything that failed, was refused or is missing, with its reason."""
     body = [["plan", "warning", w] for w in extra["warnings"]]
@@ -573,11 +613,12 @@ def page(t: Tables, extra: Row) -> str:
         .agg(pl.col("process").unique().sort().str.join(", "))
         .sort("library", "version")
     )
+    datasets = extra["study"].get("datasets") or {}
     content = {
         "title": extra["study"].get("name", "study"),
         "description": extra["study"].get("description"),
         "asked": asked(extra),
-        "in_short": in_short(t, extra),
+        "in_short": in_short(t, extra) + il_worth_words.in_short(t["worth"], datasets),
         "verdicts": verdicts,
         "density": (
             figure("density", ilf.figure_liquid(t, extra, style, "density")),
@@ -626,7 +667,12 @@ def page(t: Tables, extra: Row) -> str:
         "committee": table_committee(t),
         "forgetting": (table_forgetting(t), [forgetting_sentence(r) for r in t["forgetting"].to_dicts()]),
         "rounds": rounds(t, style, figure) if t["rounds"].height else None,
-        "sizes": figure("sizes", ilf.figure_sizes(t, style)),
+        "worth": (
+            figure("sizes", ilf.figure_sizes(t, style)),
+            il_worth_words.answers(t["worth"], datasets),
+            il_worth_words.table_worth(t["worth"]),
+        ),
+        "domain": (table_domain(t, style), domain_sentences(t["domain"])),
         "curves": figure("curves", ilf.figure_curves(t, style)),
         "survival": figure("survival", ilf.figure_survival(t, style)),
         "cost": (figure("cost", ilf.figure_cost(t)), costs, sums),

@@ -30,6 +30,15 @@ def descriptors(frames: Sequence[Atoms]) -> np.ndarray:
     The part of each central element is scaled to unit variance over the frames, so that neither the number of atoms of an
     element nor the size of its numbers decides; elements whose surroundings never differ give zeros.
     """
+    found = averages(frames, sorted({int(z) for frame in frames for z in frame.numbers}))
+    return scaled(found, scale(found))
+
+
+def averages(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
+    """Return the power spectrum of each frame (F, E, P, S), averaged over the atoms of each of E elements, not scaled.
+
+    ``elements``: sorted atomic numbers, those of the frames among them; P are the pairs of elements around an atom.
+    """
     from featomic import SoapPowerSpectrum
 
     calculator = SoapPowerSpectrum(
@@ -41,7 +50,7 @@ def descriptors(frames: Sequence[Atoms]) -> np.ndarray:
             "radial": {"type": "Gto", "max_radial": MAX_RADIAL},
         },
     )
-    elements = sorted({int(z) for frame in frames for z in frame.numbers})
+    elements = list(elements)
     pairs = [(a, b) for i, a in enumerate(elements) for b in elements[i:]]
     size = (MAX_ANGULAR + 1) * (MAX_RADIAL + 1) ** 2
     found = np.zeros((len(frames), len(elements), len(pairs), size))
@@ -53,10 +62,19 @@ def descriptors(frames: Sequence[Atoms]) -> np.ndarray:
             atoms = np.array([np.count_nonzero(frame.numbers == centre) for frame in some])
             where = elements.index(int(centre)), pairs.index((int(first), int(second)))
             found[start : start + len(some), where[0], where[1]] = sums / np.maximum(atoms, 1)[:, None]
+    return found
+
+
+def scale(found: np.ndarray) -> np.ndarray:
+    """Return the factor (E,) that gives each element's part of averages (F, E, P, S) unit variance, 0 where it has none."""
     spread = np.sqrt(found.var(axis=0).sum(axis=(1, 2)))
     floor = 1e-9 * max(1.0, float(np.abs(found).max(initial=0.0)))  # of elements that never differ, rounding is left
-    found *= np.where(spread > floor, 1 / np.maximum(spread, floor), 0.0)[None, :, None, None]
-    return found.reshape(len(frames), -1)
+    return np.where(spread > floor, 1 / np.maximum(spread, floor), 0.0)
+
+
+def scaled(found: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Return averages (F, E, P, S) as descriptors (F, D), each element's part times its factor (E,)."""
+    return (found * factors[None, :, None, None]).reshape(len(found), -1)
 
 
 def farthest_points(x: np.ndarray, groups: Sequence[str], count: int, taken: Sequence[int] = ()) -> list[int]:

@@ -132,6 +132,13 @@ def run_tool(
     raise UserError(f"{how}; its last lines:", *last)
 
 
+def hand_on(dataset: Path, out: Path) -> None:
+    """Lay what the training frames span (il_domain.py) beside the weights, for what is run with them."""
+    path = dataset / "domain.npz"
+    if path.is_file():
+        shutil.copyfile(path, out / path.name)
+
+
 def write_curve(path: Path, model_key: str, rows: Iterable[tuple[int, str, str, float, str]]) -> None:
     """Write a learning curve: rows of step, set (train or valid), quantity, value, unit."""
     table = pl.DataFrame([(model_key, *row) for row in rows], schema=CURVE_SCHEMA, orient="row")

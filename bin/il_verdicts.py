@@ -124,9 +124,15 @@ def wider(value: float, within: Sequence[tuple[float, float]], between: Sequence
 
 
 def paired(
-    a: Runs, b: Runs, weights: tuple[float, float] = (1.0, -1.0), same_seeds: bool = False
+    a: Runs,
+    b: Runs,
+    weights: tuple[float, float] = (1.0, -1.0),
+    same_seeds: bool = False,
+    others: Sequence[tuple[float, Runs]] = (),
 ) -> tuple[Estimate, int] | None:
     """Return weight_a * a + weight_b * b taken box by box, and the number of boxes; None with fewer than two.
+
+    ``others`` are further terms of the sum (weight, runs), such as a third model that both are held against.
 
     The runs of both models that started from the same box (and with the same random numbers of the dynamics)
     are averaged over the training seeds and set against each other: what the box adds to both cancels in a
@@ -136,11 +142,14 @@ def paired(
     seeds are set against each other too. How this is joined with the error within runs: `wider`.
     """
     boxes = set(a.replicas) & set(b.replicas)
+    for _, runs in others:
+        boxes &= set(runs.replicas)
     if len(boxes) < 2:
         return None
     order = sorted(boxes, key=str)
     pairs, within, seeds = np.zeros(len(order)), [], []
-    for weight, runs in zip(weights, (a.of(boxes), b.of(boxes)), strict=True):
+    terms = [(weights[0], a), (weights[1], b), *others]
+    for weight, runs in ((weight, runs.of(boxes)) for weight, runs in terms):
         x, labels = np.asarray(runs.values, float), list(runs.replicas)
         here = {box: [i for i, label in enumerate(labels) if label == box] for box in order}
         means = {box: x[here[box]].mean() for box in order}
@@ -154,7 +163,7 @@ def paired(
         seeds.append({level: weight * beyond[[seed == level for seed in runs.seeds]].mean() for level in levels})
     between = [(float(np.var(pairs, ddof=1)) / len(order), len(order) - 1)]
     if same_seeds and set(seeds[0]) == set(seeds[1]):
-        seeds = [{level: seeds[0][level] + seeds[1][level] for level in seeds[0]}]
+        seeds[:2] = [{level: seeds[0][level] + seeds[1][level] for level in seeds[0]}]
     for effects in seeds:
         if len(effects) > 1:
             variance = float(np.var(list(effects.values()), ddof=1)) / len(effects)

@@ -24,7 +24,8 @@ UNITS = {
 NAMES = {
     "density": "Density", "diffusion": "Diffusion",
     "conductivity": "Conductivity", "viscosity": "Viscosity", "force_rmse": "Force error",
-    "scan_energy_rmse": "Volume-scan energy error", "energy_per_atom": "energy per atom", "force": "force",
+    "scan_energy_rmse": "Volume-scan energy error", "density_error": "Density error", "diffusion_error": "Diffusion error",
+    "survival": "Share of runs that broke", "energy_per_atom": "energy per atom", "force": "force",
     "force_translation": "force, translation of whole ions (inter)",
     "force_rotation": "force, rotation of whole ions (inter)", "force_vibration": "force, vibration (intra)",
     "molecular_pressure": "molecular pressure (inter)", "stress": "stress",
@@ -174,7 +175,29 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
         ended = [f"{r['run_id']} ({r['end']}{at_time(r)})" for r in broken[:3]]
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
         found.append(("Survival", [text + (f" Not: {', '.join(ended)}{more}." if broken else "")]))
+    if lines := domain_sentences(t["domain"]):
+        found.append(("Beyond the training data", lines))
     return found
+
+
+def domain_sentences(domain: pl.DataFrame) -> list[str]:
+    """Say which runs left what their model was trained on, in what, and of how many runs that could be told."""
+    judged = domain.filter(pl.col("verdict") != "not judged")
+    if not judged.height:
+        return []
+    runs = judged["run_id"].n_unique()
+    left = judged.filter(pl.col("verdict") != "inside").sort("share_outside", "run_id", descending=[True, False])
+    if not left.height:
+        return [f"None of the {runs} runs of trained models left what its model was trained on."]
+    parts = []
+    for quantity in ("density", "temperature", "composition", "surroundings"):
+        rows = left.filter(pl.col("quantity") == quantity).to_dicts()
+        if rows:
+            worst = f"{rows[0]['run_id']} with {rows[0]['share_outside']:.0%} of its frames"
+            name = "surroundings of the atoms" if quantity == "surroundings" else quantity
+            parts.append(f"{len(rows)} in {name} ({'most of all ' if len(rows) > 1 else ''}{worst})")
+    text = f"{left['run_id'].n_unique()} of {runs} runs of trained models left what their model was trained on: "
+    return [text + "; ".join(parts) + ". What they measured there is extrapolation."]
 
 
 def forgetting_sentence(r: Row) -> str:

@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from ase import Atoms
 
 import il_conformers
 import il_contacts
+import il_domain
 import il_paths
 import il_picture
 import il_stats
@@ -63,6 +65,7 @@ SCHEMAS = {
     | FIT
     | CHECK,
     **{name: KEYS | columns for name, columns in il_structure.SCHEMAS.items()},
+    "domain": KEYS | il_domain.DOMAIN,
     "survival": KEYS
     | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S}
     | {"n_atoms": INT, "atom_steps_per_s": F, "dtype": S, "device": S},
@@ -328,10 +331,41 @@ def measure_structure(
     return tables
 
 
+def some_frames(path: Path, topology: Topology, most: int) -> list[Atoms]:
+    """Return evenly spaced frames of a trajectory, at most so many."""
+    every = max(1, math.ceil(len(il_paths.edges(path, topology)) / most))
+    return [
+        Atoms(topology.elements.tolist(), chunk.positions[i].astype(float), cell=chunk.edges[i], pbc=True)
+        for chunk in il_paths.chunks(path, topology)
+        for i in range(-chunk.first % every, len(chunk), every)
+    ]
+
+
+def measure_domain(run: dict[str, Any], topology: Topology, folder: Path, domain: Path | None) -> list[dict[str, Any]]:
+    """Return the rows that say where a run leaves what its model was trained on, NPT and NVT together."""
+    if domain is None or not domain.is_file():
+        return [il_domain.not_judged("all", il_domain.why_unknown(run))]
+    found = il_domain.load(domain)
+    thermo = il_task.read_tables([folder / "thermo.parquet"])
+    densities = finite(thermo.select("density_kg_m3").drop_nulls().to_numpy().astype(float))[:, 0]
+    half = il_domain.FRAMES // 2
+    frames = [f for phase in ("npt", "nvt") for f in some_frames(folder / f"{phase}.xtc", topology, half)]
+    rows = il_domain.judge(found, topology.molecule_ion.tolist(), run["temperature_K"], densities, frames)
+    how = ended(run)
+    return [row | {"reason": "; ".join(x for x in (how, row.get("reason")) if x) or None} for row in rows]
+
+
 def measure(
-    folder: Path, viscosity_pa_s: float | None = None, threads: int = 1, references: pl.DataFrame | None = None
+    folder: Path,
+    viscosity_pa_s: float | None = None,
+    threads: int = 1,
+    references: pl.DataFrame | None = None,
+    domain: Path | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Return the tables of a run folder by name; ``references`` may hold the experimental viscosity."""
+    """Return the tables of a run folder by name.
+
+    ``references`` may hold the experimental viscosity; ``domain`` is the envelope of the model's training frames.
+    """
     needed = ("run.json", "topology.json", "thermo.parquet")
     if missing := [name for name in needed if not (folder / name).is_file()]:
         raise il_task.UserError(*(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing))
@@ -354,6 +388,7 @@ def measure(
         "onsager": cross,
         "viscosity": [sheared],
         **measure_structure(run, topology, path, edges, threads),
+        "domain": measure_domain(run, topology, folder, domain),
         "survival": [{name: run.get(name) for name in SCHEMAS["survival"] if name not in KEYS}],
     }
     keys = {name: run.get({"run_id": "id", "seed": "model_seed"}.get(name, name)) for name in KEYS}
@@ -376,13 +411,17 @@ def main(argv: list[str] | None = None) -> int:
         "if converged, else the experimental one)",
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; they change no result (default: 1)")
+    parser.add_argument(
+        "--model", type=Path, help="model folder: what its training frames span is compared with the run"
+    )
     parser.add_argument("--references", type=Path, help="references.csv of the plan: for the experimental viscosity")
     args = parser.parse_args(argv)
 
     def work() -> None:
         known = args.references is not None and args.references.is_file() and args.references.stat().st_size
         references = il_task.read_csv(args.references) if known else None
-        tables = measure(args.run, args.viscosity_pa_s, args.threads, references)
+        domain = args.model / il_domain.FILE if args.model else None
+        tables = measure(args.run, args.viscosity_pa_s, args.threads, references, domain)
         args.out.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             il_task.write_table(table, args.out / f"{args.id}.{name}.parquet")
@@ -390,7 +429,7 @@ def main(argv: list[str] | None = None) -> int:
         if view := il_picture.read(args.run):
             (args.out / il_picture.VIEW).write_text(json.dumps(view) + "\n")
 
-    return il_task.run("MEASURE_LIQUID", work, task_id=args.id, reads=[args.run], writes=[args.out])
+    return il_task.run("MEASURE_LIQUID", work, task_id=args.id, reads=[args.run, args.model], writes=[args.out])
 
 
 if __name__ == "__main__":

@@ -146,6 +146,11 @@ class State:
         """Atomic numbers (N,)."""
         return np.array([atomic_numbers[element] for element in self.topology.elements])
 
+    @property
+    def bath(self) -> dict[str, float]:
+        """What a frame says of the temperature that it was made at (K)."""
+        return {"temperature_K": self.temperature_K}
+
     def group(self, index: int) -> str:
         """Return the group of a frame of the trajectory: that of its block."""
         return f"{self.key}-eq-{index * self.blocks // self.usable}"
@@ -235,7 +240,7 @@ def equilibrium(states: Sequence[State], given: dict[str, Any], seed: int) -> It
     for state in states:
         for index in chosen(state, given["frames"]):
             positions, edges = state.frame(index)
-            yield [Candidate(positions, edges, state.group(index))]
+            yield [Candidate(positions, edges, state.group(index), state.bath)]
 
 
 def chosen(state: State, frames: int) -> list[int]:
@@ -255,7 +260,7 @@ def volume_scan(states: Sequence[State], given: dict[str, Any], seed: int) -> It
             index = int(rng.integers(state.usable))
             scale = round(low + (high - low) * (i + rng.random()) / frames, 6)
             positions, edges = scaled(state.topology, *state.frame(index), scale)
-            yield Candidate(positions, edges, state.group(index), {"scale": scale})
+            yield Candidate(positions, edges, state.group(index), state.bath | {"scale": scale})
 
     yield from map(slot, range(frames))
 
@@ -270,7 +275,7 @@ def rattle(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterato
             index = int(rng.integers(state.usable))
             positions, edges = state.frame(index)
             displaced = positions + rng.normal(scale=given["sigma_A"], size=positions.shape)
-            yield Candidate(displaced, edges, state.group(index))
+            yield Candidate(displaced, edges, state.group(index), state.bath)
 
     yield from map(slot, range(given["frames"]))
 
@@ -297,7 +302,7 @@ def clusters(states: Sequence[State], given: dict[str, Any], seed: int) -> Itera
             inside = (positions + shifts[state.topology.molecule])[atoms]
             low, high = inside.min(axis=0), inside.max(axis=0)
             room = np.round(high - low + vacuum, 6)
-            yield Candidate(inside - low + vacuum / 2, room, state.group(index), {"ions": len(ions)}, top)
+            yield Candidate(inside - low + vacuum / 2, room, state.group(index), state.bath | {"ions": len(ions)}, top)
 
     yield from map(slot, range(given["frames"]))
 
@@ -357,13 +362,15 @@ def swinging_run(state: State, given: dict[str, Any], frames: int, seed: int) ->
             step += 1
             phase = 2 * np.pi * step * stride_ps / period
             swing = np.sin(phase / TEMPERATURE_PERIOD_RATIO)
-            integrator.setTemperature(max(state.temperature_K + given["temperature_amplitude_K"] * swing, 1.0))
+            bath_K = max(state.temperature_K + given["temperature_amplitude_K"] * swing, 1.0)
+            integrator.setTemperature(bath_K)
             factor = start_edges[0] * (1 + amplitude * np.sin(phase)) / edges[0]
             positions, edges = scaled(state.topology, get_positions(context), edges, factor)
             set_box(context, positions, edges)
             integrator.step(OSCILLATION_STRIDE)
         whole = state.topology.wrapped(get_positions(context), edges)
-        yield Candidate(whole, edges, f"{state.key}-oscillation-{int(step * stride_ps / period)}")
+        group = f"{state.key}-oscillation-{int(step * stride_ps / period)}"
+        yield Candidate(whole, edges, group, {"temperature_K": round(bath_K, 3)})
 
 
 def packing(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterator[Slot]:
@@ -393,7 +400,8 @@ def packing(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterat
                 warm = state.thaw(context, relaxed, edges, int(rng.integers(1, 2**31)))
             except openmm.OpenMMException:
                 continue
-            yield Candidate(warm, edges, f"{state.key}-packing-{i}", {"density_fraction": round(fraction, 6)})
+            info = state.bath | {"density_fraction": round(fraction, 6)}
+            yield Candidate(warm, edges, f"{state.key}-packing-{i}", info)
 
     yield from map(slot, range(frames))
 
@@ -445,7 +453,7 @@ def test_scan(states: Sequence[State], given: dict[str, Any], seed: int) -> Iter
     parent = state.frame(len(state.positions) - 1)
     for scale in sorted(given["scales"]):
         positions, edges = scaled(state.topology, *parent, scale)
-        yield [Candidate(positions, edges, f"{state.key}-test_scan", {"scan_scale": float(scale)})]
+        yield [Candidate(positions, edges, f"{state.key}-test_scan", state.bath | {"scan_scale": float(scale)})]
 
 
 Recipe = Callable[[Sequence[State], dict[str, Any], int], Iterator[Slot]]

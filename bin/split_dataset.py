@@ -6,7 +6,7 @@ other so much that a random split would measure memory, not skill. Frames kept b
 show by how much. The test set is the same for every dataset; the frozen-ion volume scan (recipe test_scan) is always in it.
 
 Writes, under --out: datasets/NAME/{train,valid}.extxyz for MACE, datasets/NAME/deepmd/{train,valid}/ for
-DeePMD, test.extxyz, dataset.parquet (one row per dataset and frame) and dataset.json (hashes, elements,
+DeePMD, datasets/NAME/domain.npz (what the training frames span: il_domain.py), test.extxyz, dataset.parquet (one row per dataset and frame) and dataset.json (hashes, elements,
 reference energies of the elements).
 """
 
@@ -25,6 +25,7 @@ import polars as pl
 from ase import Atoms
 from ase.data import chemical_symbols
 
+import il_domain
 import il_selection
 import il_task
 from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, read_frames, write_frames
@@ -235,6 +236,16 @@ def cut(frames: list[Atoms], size: int, name: str) -> list[Atoms]:
     return [frames[index] for index in sorted(kept)]
 
 
+def write_domains(folder: Path, sets: dict[str, list[Atoms]], numbers: list[int]) -> None:
+    """Write the envelope of each dataset's training frames; a frame of several datasets is described once."""
+    chosen = {name: [frames[i] for i in il_domain.described(frames)] for name, frames in sets.items()}
+    frames = {frame.info["frame_id"]: frame for some in chosen.values() for frame in some}
+    rows = dict(zip(frames, il_selection.averages(list(frames.values()), numbers), strict=True))
+    for name, some in chosen.items():
+        averages = np.array([rows[frame.info["frame_id"]] for frame in some])
+        il_domain.save(il_domain.envelope(sets[name], numbers, averages), folder / name / il_domain.FILE)
+
+
 def sha256(*parts: bytes) -> str:
     """Return the sha256 (hex) of the parts, one after another."""
     return hashlib.sha256(b"".join(parts)).hexdigest()
@@ -330,6 +341,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
             "split_hash": sha256(*(f"{f.info['frame_id']} {part}\n".encode() for f, part in assigned)),
             "e0s_ev": fit_e0s(parts["train"]),
         }
+    write_domains(out / "datasets", {name: parts["train"] for name, parts in sets.items()}, numbers)
     il_task.write_table(pl.DataFrame(rows, schema_overrides={"dataset": pl.String}), out / "dataset.parquet")
     summary = {
         "theory_id": theories[0],

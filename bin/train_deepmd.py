@@ -23,7 +23,7 @@ from ase.neighborlist import neighbor_list
 
 import il_task
 from il_task import UserError
-from il_training import environment, kept, own_file, read_inputs, run_tool, write_card, write_curve
+from il_training import environment, hand_on, kept, own_file, read_inputs, run_tool, write_card, write_curve
 
 # The learning rate falls by this factor, exponentially, over the training; the weights of the loss go with it.
 FINAL_LEARNING_RATE = 0.002
@@ -272,6 +272,7 @@ def train(args: argparse.Namespace) -> None:
             "tuned_from": about | {"head": settings.get("head")},
         }
     cutoff_A = cutoff_of(tool["model"]["descriptor"])
+    hand_on(args.dataset, args.out)
     write_card(args.out, settings, data, ["model.pt", *files], cutoff_A, cost, tuned)
 
 

@@ -26,7 +26,7 @@ import il_mace_run
 import il_task
 import il_tuning
 from il_frames import read_frames
-from il_training import environment, kept, own_file, read_inputs, run_tool, write_card, write_curve
+from il_training import environment, hand_on, kept, own_file, read_inputs, run_tool, write_card, write_curve
 
 # The learning rate falls by this factor, exponentially, over the training: most of the accuracy of a short one comes late.
 FINAL_LEARNING_RATE = 0.02
@@ -227,6 +227,7 @@ def train(args: argparse.Namespace) -> None:
         results = checkpoints / f"model_run-{settings['seed']}_train.txt"
         write_curve(args.out / "curve.parquet", settings["id"], curve(results, frames // batch))
         cost = {"wall_s": round(time.perf_counter() - began, 1), "threads": args.threads, "device": args.device}
+        hand_on(args.dataset, args.out)
         write_card(args.out, settings, data, ["model.pt"], start.cutoff_A, cost, start.card)
 
 

@@ -5,7 +5,7 @@ process MEASURE_LIQUID {
     label 'env_analysis'
 
     input:
-    tuple val(key), path(run)
+    tuple val(key), path(run), path(model)      // the model: for what its training frames span
     path references         // for the experimental viscosity, where the run's own is not converged
 
     output:
@@ -14,8 +14,8 @@ process MEASURE_LIQUID {
 
     script:
     """
-    # bin: il_conformers.py il_contacts.py il_ions.py il_kinetics.py il_paths.py il_picture.py il_stats.py il_structure.py il_task.py il_topology.py il_trajectory.py il_transport.py
-    measure_liquid.py --id ${key} --run ${run} --references ${references} --threads ${task.cpus} --out ${key}.measures
+    # bin: il_calibration.py il_conformers.py il_contacts.py il_domain.py il_ions.py il_kinetics.py il_paths.py il_picture.py il_selection.py il_stats.py il_structure.py il_task.py il_topology.py il_trajectory.py il_transport.py
+    measure_liquid.py --id ${key} --run ${run} --model ${model} --references ${references} --threads ${task.cpus} --out ${key}.measures
     """
 
     stub:

@@ -17,7 +17,7 @@ process SPLIT_DATASET {
 
     script:
     """
-    # bin: il_frames.py il_selection.py il_task.py
+    # bin: il_calibration.py il_domain.py il_frames.py il_selection.py il_task.py
     split_dataset.py --id dataset --settings ${settings} --frames ${frames} --labels ${labels} --out dataset
     """
 

@@ -476,6 +476,15 @@ def write_run(
         },
         "onsager": {"pair": f"{cation}-{anion}", "onsager_s_m": -0.2, "standard_error_s_m": 0.1},
     }  # fmt: skip
+    low = 900.0 if dataset == "both" else value + 1
+    span = {"quantity": "density", "frames": 200, "share_outside": float(dataset == "eq"), "seen_low": value - 20,
+            "seen_high": value + 20, "limit_low": low, "limit_high": 1600.0, "unit": "kg/m3",
+            "verdict": "outside" if dataset == "eq" else "inside", "reason": None}  # fmt: skip
+    if dataset is None:
+        span = {"quantity": "all", "verdict": "not judged", "reason": "the model was not trained on frames"}
+    pl.DataFrame([base | span], schema_overrides={"reason": pl.String}).write_parquet(
+        measures / f"{run_id}.domain.parquet"
+    )
     for name, keys in named.items():
         pl.DataFrame([number | keys]).write_parquet(measures / f"{run_id}.{name}.parquet")
 
@@ -640,15 +649,37 @@ def test_sizes_differ_in_one_thing_and_are_drawn_over_frames(result: Path) -> No
     t = {path.stem: pl.read_parquet(path) for path in (result / "tables").glob("*.parquet")}
     style = il_figures.Style(t, {"study": {"models": [{"id": "mace"}], "datasets": {"both": [], "eq": []}}})
     assert il_figures.figure_sizes(t, style) is None
-    cut = {"eq": "both.8"}
-    t["dataset"] = t["dataset"].with_columns(pl.col("dataset").replace(cut))
-    t["summary"] = t["summary"].with_columns(pl.col("dataset").replace(cut))
+    mixture = pl.col("mixture").replace({"eq": "both"})
+    t["learning"] = t["learning"].with_columns(mixture, dataset=pl.col("dataset").replace({"eq": "both.8"}))
     figure = il_figures.figure_sizes(t, style)
     assert figure is not None
     lines = [line for line in figure.data if line.name == "mace-both"]
     count = t["dataset"].filter(pl.col("split") == "train").group_by("dataset").len().sort("len")["len"].to_list()
-    assert lines
-    assert all(list(line.x) == count for line in lines)
+    hours = t["learning"]["labels_core_h"].unique().sort().to_list()
+    # density, forces and scan of two liquids, survival too; each over frames and over core-hours
+    assert lines and len(lines) % 2 == 0
+    assert {tuple(line.x) for line in lines} == {tuple(count), tuple(hours)}
+
+
+def test_what_data_were_worth_is_in_the_report(result: Path) -> None:
+    rows = read(result, "worth").filter(pl.col("question") == "kinds")
+    scan = rows.filter(pl.col("property") == "scan_energy_rmse", pl.col("model_a") == "mace-both").to_dicts()
+    assert {row["liquid"] for row in scan} == set(DENSITY)
+    assert {row["verdict"] for row in scan} == {"better"} and all(row["ci95_high"] < 0 for row in scan)
+    # runs broke or are missing: no claim on the density of that liquid, with the reason
+    poor = rows.filter(pl.col("property") == "density_error", pl.col("liquid") == "pyr14bf4").to_dicts()
+    assert poor and all(row["verdict"] == "not converged" and row["reason"] for row in poor)
+    good = rows.filter(pl.col("property") == "density_error", pl.col("liquid") == "pyr14tfsi").to_dicts()
+    assert {(r["model_a"], r["verdict"]) for r in good} >= {("mace-both", "better")}
+    report = (result / "report.html").read_text()
+    assert "Was it worth its cost?" in report and "Neq beside eq, on top of all others" in report
+
+
+def test_runs_beyond_the_training_data_are_named(result: Path) -> None:
+    report = (result / "report.html").read_text()
+    assert "runs of trained models left what their model was trained on" in report
+    assert "What they measured there is extrapolation" in report
+    assert read(result, "domain").filter(pl.col("verdict") == "not judged")["model"].unique().to_list() == ["clp"]
 
 
 def test_numbers_of_runs_become_one_with_the_spread_between_them() -> None:
@@ -698,6 +729,9 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "versions": "process library version",
         "summary": "liquid property value converged finite_size_correction",
         "uncertainty": "model dataset quantity members level scale raw_coverage coverage coverage_ci95_low reason",
+        "learning": "liquid property model dataset mixture frames labels_core_h error ci95_low ci95_high against converged",
+        "worth": "question liquid property model_a model_b frames_a frames_b difference ci95_low ci95_high verdict reason",
+        "domain": "run_id quantity share_outside seen_low seen_high limit_low limit_high unit verdict reason",
         "pareto": "liquid property model dataset error ci95_low ci95_high unit total_core_h total_gpu_h front reason",
     }
     assert {p.stem for p in (result / "tables").glob("*.parquet")} == set(wanted)

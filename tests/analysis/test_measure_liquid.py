@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from ase import Atoms
 from mdtraj.formats import DCDTrajectoryFile
 from scipy import signal
 
+import il_domain
 import il_paths
 import il_picture
 import measure_liquid
@@ -35,6 +37,7 @@ CONTRACT = {
     "conformers": "species feature quantity state value unit standard_error ci95_low ci95_high converged reason",
     "kinetics": "quantity pair state_from state_to value unit ci95_low ci95_high events converged reason",
     "survival": "planned_ps survived_ps end detail",
+    "domain": "quantity frames share_outside seen_low seen_high limit_low limit_high unit verdict reason",
 }
 KEYS = ["run_id", "liquid", "model", "dataset", "seed", "temperature_K", "replica", "framework", "model_key"]
 
@@ -167,6 +170,35 @@ def test_chunks_change_nothing(
     found = measure_liquid.measure(write_run(tmp_path / "a", trajectory(ions())))
     for name, table in complete.items():
         assert found[name].equals(table), name
+
+
+def test_a_run_is_held_against_the_frames_its_model_was_trained_on(tmp_path: Path) -> None:
+    """Frames of the run itself as the training data: inside; a denser run of the same ions: outside in density alone."""
+    topology, x = ions(), trajectory(ions(), frames=200)
+    folder = write_run(tmp_path / "a", x)
+    frames = []
+    for i in range(0, 200, 5):
+        atoms = Atoms(topology.elements.tolist(), x[i], cell=[EDGE] * 3, pbc=True)
+        atoms.arrays["molecule"], atoms.arrays["ion"] = topology.molecule, topology.ion
+        atoms.info = {"group": f"g{i // 20}", "recipe": "equilibrium", "temperature_K": 400.0}
+        frames.append(atoms)
+    numbers = sorted({int(z) for z in frames[0].numbers})
+    found = il_domain.envelope(frames, numbers, il_domain.il_selection.averages(frames, numbers))
+    found.density_kg_m3 = (DENSITY - 300, DENSITY + 100)
+    il_domain.save(found, tmp_path / il_domain.FILE)
+    rows = {
+        r["quantity"]: r for r in measure_liquid.measure(folder, domain=tmp_path / il_domain.FILE)["domain"].to_dicts()
+    }
+    assert {name: row["verdict"] for name, row in rows.items()} == dict.fromkeys(rows, "inside")
+    assert set(rows) == {"density", "temperature", "composition", "surroundings"}
+    found.density_kg_m3 = (DENSITY - 300, DENSITY - 200)
+    il_domain.save(found, tmp_path / il_domain.FILE)
+    rows = {
+        r["quantity"]: r for r in measure_liquid.measure(folder, domain=tmp_path / il_domain.FILE)["domain"].to_dicts()
+    }
+    assert rows["density"]["verdict"] == "outside" and rows["surroundings"]["verdict"] == "inside"
+    (alone,) = measure_liquid.measure(folder)["domain"].to_dicts()
+    assert alone["verdict"] == "not judged" and "trained elsewhere" in alone["reason"]
 
 
 def test_finite_size_correction_needs_a_viscosity(tmp_path: Path) -> None:
@@ -318,7 +350,7 @@ def test_a_run_that_broke_at_once_still_has_its_rows(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", None, n_density=0, end="error", detail="x", survived_ps=0.0)
     found = measure_liquid.measure(folder)
     assert {name: len(table) for name, table in found.items()} == {
-        "density": 1, "diffusion": 2, "conductivity": 1, "onsager": 3, "viscosity": 1, "survival": 1,
+        "density": 1, "diffusion": 2, "conductivity": 1, "onsager": 3, "viscosity": 1, "survival": 1, "domain": 1,
         "structure": 0, "coordination": 0, "conformers": 0, "kinetics": 0,
     }  # fmt: skip
     assert found["density"]["reason"][0] == "run ended: error at 0 ps; no NPT survived"

@@ -9,6 +9,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.lj import LennardJones
 
+import il_domain
 import il_frames
 import split_dataset
 
@@ -168,6 +169,22 @@ def test_what_active_learning_adds_is_trained_on_and_moves_nothing_else(tmp_path
     after = split_dataset.split_groups(groups + more, 0.2, 0.2, 1)
     assert {name: after[name] for name in before} == before
     assert {after[group.name] for group in more} == {"train"}
+
+
+def test_each_dataset_has_the_envelope_of_its_training_frames(tmp_path: Path) -> None:
+    frames = dataset(MANY)
+    for f in frames:
+        f.info["temperature_K"] = 430.0 if f.info["kind"] == "eq" else 580.0
+    split(write(tmp_path / "in", frames), tmp_path / "out")
+    for name, hottest in (("eq", 430.0), ("both", 580.0)):
+        folder = tmp_path / "out" / "datasets" / name
+        found = il_domain.load(folder / il_domain.FILE)
+        train = il_frames.read_frames(folder / "train.extxyz", labelled=True)
+        assert found.frames == len(train) and found.temperature_K == [430.0, hottest]
+        assert found.ions["li"][0] == pytest.approx(1 / 3)
+        densities = [il_domain.density(f) for f in train]
+        assert found.density_kg_m3 == pytest.approx([min(densities), max(densities)])
+        assert il_domain.distances(train, found).max() <= (found.limit or 0)
 
 
 def test_near_frames_are_of_trained_groups_and_in_no_training(tmp_path: Path) -> None:
