@@ -149,6 +149,7 @@ def explore(
                         atoms.numbers, topology.wrapped(atoms.positions, atoms.cell.array), atoms.cell.array,
                         topology.molecule, topology.ion, liquid=settings["liquid"], kind="active",
                         recipe=f"active_{kind}", group=group, disagreement_ev_a=round(disagreement, 6),
+                        temperature_K=round(bath_K, 3),
                     )
                 )  # fmt: skip
             row = {"walk": kind, "time_ps": time_ps, "bath_K": bath_K, "density_kg_m3": density, "offered": offered}

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 import il_summary as ils
-from il_words import NAMES, UNITS, Row, interval, listed, number, rounded, sentence, state_name
+from il_words import NAMES, UNITS, Row, interval, listed, number, rounded, state_name
 from il_worth import PROPERTIES, STATE, added_kinds
 
 MOST = 3  # of one kind, in a sentence; the others are counted
@@ -49,6 +49,11 @@ def hours(row: Row) -> str:
     if a is None or b is None:
         return ""
     return f", {number(a, 2)} against {number(b, 2)} core-hours of labels"
+
+
+def ended(text: str) -> str:
+    """Return a sentence, which begins with a name as it is written."""
+    return text.removesuffix(".") + "."
 
 
 def some(parts: Sequence[str]) -> str:
@@ -111,7 +116,7 @@ def about_kinds(rows: list[Row], datasets: dict[str, Sequence[str]]) -> list[str
             else:
                 pairs = listed([f"{a} against {b}" for a, b in numbers[:MOST]])
                 how = f"on top of all others ({pairs} frames{hours(part[0])})"
-            lines += [sentence(f"{kinds} beside {less}, {how}: {said[0]}"), *(sentence(text) for text in said[1:])]
+            lines += [ended(f"{kinds} beside {less}, {how}: {said[0]}"), *(ended(text) for text in said[1:])]
     return lines
 
 
@@ -134,7 +139,7 @@ def about_frames(rows: list[Row]) -> list[str]:
         top = f"{last['frames_b']} frames ({error(last['error_b'], last)})"
         if any(row["verdict"] == "not converged" for row in curve):
             poor = next(row for row in curve if row["verdict"] == "not converged")
-            lines.append(sentence(f"{name}, {what(last)}: not decided ({poor['reason']})"))
+            lines.append(ended(f"{name}, {what(last)}: not decided ({poor['reason']})"))
             continue
         enough = len(curve)
         while enough and curve[enough - 1]["verdict"] == "not distinguishable":
@@ -142,12 +147,12 @@ def about_frames(rows: list[Row]) -> list[str]:
         if enough == len(curve):
             verb = "still falls up to" if last["verdict"] == "worse" else "is larger again at"
             gap = f"{error(last['error_a'], last)} at {last['frames_a']}"
-            lines.append(sentence(f"{name}, {what(last)}: the error {verb} {top}, from {gap}: {apart(last)}"))
+            lines.append(ended(f"{name}, {what(last)}: the error {verb} {top}, from {gap}: {apart(last)}"))
             continue
         first = curve[enough]
         hidden = error(max(first["ci95_high"], 0.0), first)
         text = f"{name}, {what(last)}: {first['frames_a']} frames are not told from {top}; the interval could hide an error {hidden} larger"
-        lines.append(sentence(text))
+        lines.append(ended(text))
     return lines
 
 
@@ -157,14 +162,14 @@ def about_frameworks(rows: list[Row]) -> list[str]:
     for row in rows:
         a, b = row["model_a"], row["model_b"]
         if row["verdict"] == "not converged":
-            lines.append(sentence(f"{a} and {b}, {what(row)}: not decided ({row['reason']})"))
+            lines.append(ended(f"{a} and {b}, {what(row)}: not decided ({row['reason']})"))
             continue
         if row["verdict"] == "not distinguishable":
             text = f"{a} and {b}, {what(row)}: not told apart at equal numbers of frames"
         else:
             less, more = (a, b) if row["verdict"] == "better" else (b, a)
             text = f"{less} has the lower {what(row)} than {more} at equal numbers of frames"
-        lines.append(sentence(text + "; " + ratio(row)))
+        lines.append(ended(text + "; " + ratio(row)))
     return lines
 
 
