@@ -107,7 +107,7 @@ def test_known_errors_give_known_answers() -> None:
     assert frames["mace-both.10", "mace-both"]["verdict"] == "worse"
     words = dict(il_worth_words.answers(rows, DATASETS))
     assert words["Was it worth its cost?"][0].startswith(
-        "Neq beside eq, at an equal number of frames (10 and 20): better in 2 of"
+        "neq beside eq, at an equal number of frames (10 and 20): better in 2 of"
     )
     assert any("20 frames are not told from 80 frames" in line for line in words["How many frames are enough?"])
 

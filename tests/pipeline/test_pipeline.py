@@ -353,7 +353,7 @@ def test_the_bill_beforehand(pipeline, results: Path) -> None:
     assert not (pipeline.folder / "bill" / "report.html").exists()
 
 
-@pytest.mark.parametrize("study", ["demo", "pyr14bf4", "litfsi-pyr14tfsi", "evaluate"])
+@pytest.mark.parametrize("study", ["demo", "factorial", "pyr14bf4", "litfsi-pyr14tfsi", "evaluate"])
 def test_bundled_studies_plan_and_stub_run(pipeline, study: str) -> None:
     outdir = f"stub-{study}"
     pipeline.run("--study", f"studies/{study}.yaml", "--outdir", outdir, "-stub", "-work-dir", "work-stub")
