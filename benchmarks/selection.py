@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train on the frames that differ most against as many random ones: how many frames either needs for the same error.
 
-A pool of PYR14BF4 frames (4 pairs, 430 K; equilibrium, volume scan, oscillation, packings, rattles) is made and labelled with
+A pool of PYR14BF4 frames (2 pairs, 430 K; equilibrium, volume scan, oscillation, packings, rattles) is made and labelled with
 GFN1-xTB by the pipeline's own scripts and split by its groups. Of its training part, subsets of each size are taken, farthest
 points first (one subset a size) and at random (another for each seed); a small MACE is trained on each with the same number of
 gradient steps and judged on the same test frames, and on the frozen-ion volume scan.
@@ -36,7 +36,7 @@ from il_selection import descriptors, farthest_points
 
 STUDY = """
 name: selection
-liquids: [{id: pyr14bf4, ions: {pyr14: 4, bf4: 4}, temperatures_K: [430], density_guess_kg_m3: 1000}]
+liquids: [{id: pyr14bf4, ions: {pyr14: 2, bf4: 2}, temperatures_K: [430], density_guess_kg_m3: 1000}]
 equilibration:
   {timestep_fs: 4, anneal_K: 600, anneal_ps: 40, cool_ps: 20, settle_ps: 10, production_ps: 120, save_every_ps: 0.5}
 sampling:

@@ -246,6 +246,14 @@ models:
 """
 
 
+def without_training(studies: Path) -> str:
+    """Return the small study without models, and without all that they would be trained on."""
+    text = (studies / "test.yaml").read_text()
+    for section in ("sampling:\n(?:  .*\n)+", "datasets: .*\n", "models:\n(?:  .*\n)+", "labels: .*\n"):
+        text = re.sub(rf"^{section}", "", text, flags=re.M)
+    return text
+
+
 @pytest.mark.long
 def test_own_models_are_judged_without_training(pipeline, results: Path) -> None:
     """The models of the first run, given as weights: their errors are those that they had, and nothing is trained."""
@@ -257,11 +265,8 @@ def test_own_models_are_judged_without_training(pipeline, results: Path) -> None
         shutil.copy(results / "models" / file, target)
         digests[name] = hashlib.sha256(target.read_bytes()).hexdigest()
     shutil.copy(results / "dataset" / "test.extxyz", studies / "mine" / "test.extxyz")
-    text = (studies / "test.yaml").read_text()
-    for section in ("sampling:\n(?:  .*\n)+", "datasets: .*\n", "models:\n(?:  .*\n)+", "labels: .*\n"):
-        text = re.sub(rf"^{section}", "", text, flags=re.M)
-    text += OWN_MODELS.format(**digests) + "labels: {frames: mine/test.extxyz, theory: GFN1-xTB}\n"
-    (studies / "judge.yaml").write_text(text)
+    text = without_training(studies) + OWN_MODELS.format(**digests)
+    (studies / "judge.yaml").write_text(f"{text}labels: {{frames: mine/test.extxyz, theory: GFN1-xTB}}\n")
     pipeline.run("--study", "studies/judge.yaml", "--outdir", "judge", "-resume")
     folder = pipeline.folder / "judge"
     assert {"IMPORT_MODEL", "EXPORT_MODEL", "EVALUATE_MODEL", "RUN_MD"} <= pipeline.executed("judge")
@@ -292,10 +297,10 @@ def test_own_models_are_judged_without_training(pipeline, results: Path) -> None
     assert (folder / "models" / "mace" / "model.pt-lammps.pt").is_file()
 
 
-@pytest.mark.long
-def test_weights_that_are_something_else_are_one_line(pipeline, results: Path) -> None:
+def test_weights_that_are_something_else_are_one_line(pipeline) -> None:
     """A pickle with a side effect, with its right sha256: refused by name, and it does not run."""
     studies = pipeline.folder / "studies"
+    (studies / "mine").mkdir(exist_ok=True)
     trace = pipeline.folder / "it_ran"
     bad = studies / "mine" / "bad.model"
     # as torch.save writes it: a zip file with a pickle that calls os.system
@@ -309,10 +314,8 @@ def test_weights_that_are_something_else_are_one_line(pipeline, results: Path) -
         for name, content in (("data.pkl", pickled), ("version", b"3\n"), ("byteorder", b"little")):
             file.writestr(f"bad/{name}", content)
     digest = hashlib.sha256(bad.read_bytes()).hexdigest()
-    text = (studies / "judge.yaml").read_text()
-    models = text[text.index("models:") : text.index("labels:")]
     own = f"{{id: bad, framework: mace, weights: mine/bad.model, sha256: {digest}, licence: MIT, theory: PBE, mode: zero-shot}}"
-    (studies / "bad.yaml").write_text(text.replace(models, f"models:\n  - {own}\n"))
+    (studies / "bad.yaml").write_text(f"{without_training(studies)}models:\n  - {own}\n")
     screen = pipeline.run("--study", "studies/bad.yaml", "--outdir", "bad", "-resume", fails=True)
     said = [line for line in screen.strip().splitlines() if "Killing running tasks" not in line]
     assert "models: bad: weights: bad.model was not opened: it would call posix.system" in said[-1], screen
