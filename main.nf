@@ -147,9 +147,9 @@ def own_files(files, role) {
     files.filter { row -> row.role == role }.map { row -> tuple(row.id, file(row.path)) }
 }
 
-// Files or folders with their keys: [pyr14bf4-r1, pyr14bf4-r1.json]
+// Files or folders with their keys: [pyr14bf4-r1, pyr14bf4-r1.json]; a folder's point, as in both.16, begins no extension
 def keyed(files) {
-    files.flatten().map { path -> tuple(path.baseName, path) }
+    files.flatten().map { path -> tuple(path.name - ~/\.json$/, path) }
 }
 
 // All files of a channel as one list, in the order of their names: the order of arrival would change the

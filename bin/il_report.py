@@ -425,7 +425,7 @@ def table_domain(t: Tables, style: ilf.Style) -> Row | None:
                     else f"{'up to' if low is None else number(low, 4) + ' to'} {number(high, 4)} {unit}",
                     "–" if most is None else f"{number(least, 4)} to {number(most, 4)} {unit}",
                     "–" if share is None else f"{share:.0%}",
-                    ", ".join(f"{n} {verdict}" for verdict, n in counts.iter_rows()),
+                    ", ".join(f"{row['len']} {row['verdict']}" for row in counts.to_dicts()),
                     "; ".join(count(rows["reason"].drop_nulls().unique().sort().to_list())),
                 ]
             )

@@ -364,6 +364,9 @@ def test_bundled_studies_plan_and_stub_run(pipeline, study: str) -> None:
     none_trained = {"SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MACE", "TRAIN_DEEPMD"}
     expected = set(STAGES) - none_trained | {"IMPORT_MODEL"} if study == "evaluate" else set(STAGES)
     assert set(names) == expected
+    if study == "factorial":  # a dataset cut to a size is a folder with a point in its name
+        trained = {row["name"] for row in pipeline.trace(outdir) if row["name"].startswith("TRAIN_MACE")}
+        assert {f"TRAIN_MACE (mace-{name}-s1)" for name in ("both", "both.24", "eq", "eq.24")} <= trained
 
 
 TUNED_MODELS = """\
