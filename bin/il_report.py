@@ -414,7 +414,7 @@ def table_domain(t: Tables, style: ilf.Style) -> Row | None:
                 )
             )
             counts = rows.group_by("verdict").len().sort("verdict")
-            share = rows["share_outside"].mean()
+            (share,) = rows.select(pl.col("share_outside").mean()).row(0)
             body.append(
                 [
                     state_name({"liquid": liquid, "temperature_K": kelvin}),
