@@ -73,6 +73,7 @@ def test_mistakes_are_one_line(arguments: tuple[str, ...], line: str) -> None:
     assert (process.returncode, process.stderr) == (2, line + "\n")
 
 
+@pytest.mark.long
 def test_a_round_goes_on_from_the_one_before(project: Path) -> None:
     common = ("--study", "studies/rounds.yaml", "--outdir", "active", "-work-dir", "work-rounds")
     finish(project, "--rounds", "1", *common)

@@ -46,11 +46,9 @@ def wait_for(what, running: subprocess.Popen, seconds: float = 600) -> object:
 
 
 def test_an_array_a_cancelled_task_and_a_drained_node(pipeline, results: Path, node: str) -> None:
-    # One node answers at once: no need for the patience with file systems that a cluster needs.
-    patience = "executor { exitReadTimeout = '30 s'; pollInterval = '2 s'; queueStatInterval = '5 s' }\n"
-    (pipeline.folder / "one_node.config").write_text(patience)
-    place = ("--outdir", "slurm", "-work-dir", "work-slurm", "--label_store", "none", "-c", "one_node.config")
-    running = pipeline.start("-profile", "test,slurm", *place)
+    running = pipeline.start(
+        "-profile", "test,slurm", "--outdir", "slurm", "-work-dir", "work-slurm", "--label_store", "none"
+    )
 
     def a_label_task_of_an_array() -> str:
         """Return JOB_INDEX of one that runs, of a job array."""
