@@ -164,6 +164,7 @@ def test_forces_and_stress_are_derivatives_of_the_energy():
 @needs_cp2k
 @pytest.mark.long
 def test_forces_and_stress_of_lithium_tetrafluoroborate():
+    """Measured: within 0.00004 eV/A and 0.000002 eV/A^3; a net force of 0.026 eV/A."""
     settings = SETTINGS | {"cutoff_Ry": 800, "rel_cutoff_Ry": 60}
     atoms = lithium_tetrafluoroborate()
     check_derivatives(atoms, settings, [(0, 0), (1, 2), (3, 1)], [(0, 0), (0, 1)], force=0.003)
@@ -174,7 +175,7 @@ def test_forces_and_stress_of_lithium_tetrafluoroborate():
 @needs_cp2k
 @pytest.mark.long
 def test_forces_and_stress_of_a_meta_gga():
-    """On the grid of its presets, 1200 Ry: `il_theory` has what is left of it on coarser ones."""
+    """At 1200 Ry, measured: within 0.0003 eV/A and 0.000001 eV/A^3. `il_theory` has what is left of it on other grids."""
     settings = {"theory": "r2SCAN-D3(BJ)", "quality": "economy", "eps_scf": 1e-7}
     check_derivatives(lithium_fluoride(), settings, [(0, 0), (1, 1)], [(0, 0), (1, 2)], force=0.003)
 
@@ -183,6 +184,10 @@ def test_forces_and_stress_of_a_meta_gga():
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "component"), [("pyr14bf4.inp", (0, 1)), ("litfsi.inp", (15, 2))])
 def test_forces_and_stress_of_an_ionic_liquid(name, component):
+    """Measured: within 0.0006 eV/A and 0.000001 eV/A^3.
+
+    So they are at 300 Ry, where the net forces (0.34 and 0.67 eV/A) say that the energy depends on where the grid lies.
+    """
     atoms, cutoffs = atoms_by_hand(DATA / name)
     check_derivatives(atoms, SETTINGS | cutoffs, [component], [(0, 0)], force=0.01)
 

@@ -353,12 +353,18 @@ def test_pyscf_is_cp2k_where_the_grid_is_fine(tmp_path, monkeypatch):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["libf4", "pyr14bf4", "litfsi"])
 def test_pyscf_is_cp2k_for_the_liquids(tmp_path, monkeypatch, name):
+    """On the grid of production, 1200 Ry. The bounds are somewhat above what was measured:
+
+    LiBF4 0.098 meV an atom, 0.0137 eV/A (largest 0.0264), 0.0071 GPa; a PYR14BF4 pair 0.006, 0.0053 (0.0410), 0.0055;
+    LiTFSI 0.102, 0.0134 (0.0426), 0.0103.
+    """
     monkeypatch.chdir(tmp_path)
     atoms = lithium_tetrafluoroborate() if name == "libf4" else pair(name)
     found = compare(atoms, SETTINGS | {"cutoff_Ry": 1200.0, "eps_scf": 1e-6})
-    assert found["energy_mev_atom"] < 5
-    assert found["rms_force_ev_a"] < 0.05
-    assert found["stress_gpa"] < 0.2
+    assert found["energy_mev_atom"] < 0.2
+    assert found["rms_force_ev_a"] < 0.02
+    assert found["max_force_ev_a"] < 0.06
+    assert found["stress_gpa"] < 0.015
 
 
 def pair(name: str) -> Atoms:
