@@ -206,16 +206,19 @@ def best_forces(t: Tables) -> str | None:
         return None
     ranked = rows.sort("value", "model", "dataset").to_dicts()
     best = ranked[0]
-    beaten = {
-        v["model_b"] if v["verdict"] == "a" else v["model_a"]
-        for v in t["verdicts"].filter(pl.col("property") == "force_rmse").to_dicts()
-        if v["verdict"] in ("a", "b") and v["model_a" if v["verdict"] == "a" else "model_b"] == name(best)
-    }
     rest = [name(r) for r in ranked[1:] if r["liquid"] == best["liquid"]]
     if not rest:
         return f"{name(best)} follows the labels' forces to {measured(best)}"
-    alone = all(other in beaten for other in rest)
-    return f"{name(best)} follows the labels' forces best ({measured(best)}{'' if alone else ', not told apart from all others'})"
+    found = {
+        frozenset((v["model_a"], v["model_b"])): v["verdict"]
+        for v in t["verdicts"].filter(pl.col("property") == "force_rmse", pl.col("liquid") == best["liquid"]).to_dicts()
+    }
+    open_with = [found.get(frozenset((name(best), other))) for other in rest]
+    level = [other for other, verdict in zip(rest, open_with, strict=True) if verdict not in ("a", "b", None)]
+    unseen = [other for other, verdict in zip(rest, open_with, strict=True) if verdict is None]
+    but = f", not told apart from {listed(level)}" if level else ""
+    but += f", not compared with {listed(unseen)}" if unseen else ""
+    return f"{name(best)} follows the labels' forces best ({measured(best)}{but})"
 
 
 def resolution(t: Tables, states: dict[tuple, list[Row]]) -> str:

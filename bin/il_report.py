@@ -74,17 +74,17 @@ def table_verdicts(t: Tables, quantity: str) -> Row:
     body = [
         [
             state_name(v),
+            v["verdict"],
             verdict_words(v),
             f"{v['model_a']} − {v['model_b']}",
             interval(v, "difference", "ci95_low", "ci95_high"),
             "–" if v["p_holm"] is None else ("< 0.001" if v["p_holm"] < 0.001 else number(v["p_holm"], 2)),
-            v["verdict"],
             v["reason"] or "",
         ]
         for v in rows
     ]
     return {
-        "head": ["state", "in words", "difference of", "value [95 %]", "p (Holm)", "verdict", "why"],
+        "head": ["state", "verdict", "in words", "difference of", "value [95 %]", "p (Holm)", "why"],
         "rows": body,
     }
 
@@ -204,6 +204,11 @@ def table_uncertainty(t: Tables, style: ilf.Style) -> Row:
     """Return what the spread of each committee is worth: scale, coverage with its interval, or why it cannot be told."""
     body = []
     for _, name, part in style.groups(t["uncertainty"]):
+        whys = part["reason"].unique().to_list()
+        if len(whys) == 1 and whys[0]:  # such as one seed: one line says it
+            r = part.row(0, named=True)
+            body.append([name, "all", str(r["members"]), f"{r['groups']}", "all", "–", "–", "–", "–", whys[0]])
+            continue
         for r in part.sort("quantity", "level", descending=[True, False]).to_dicts():
             factor, unit = UNITS.get(r["unit"], (1.0, r["unit"]))
             line = [
