@@ -77,15 +77,13 @@ def test_what_is_given_beside_a_name_wins() -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_meta_gga_has_the_fine_grid_in_either_quality(engine: str) -> None:
-    named = {"engine": engine, "theory": "r2SCAN"}
-    economy, production = (settings(named | {"quality": quality}) for quality in QUALITIES)
-    assert economy["cutoff_Ry"] == production["cutoff_Ry"] == 1200
-    assert economy.get("rel_cutoff_Ry") == production.get("rel_cutoff_Ry")
-    assert economy["eps_scf"] > production["eps_scf"]
-    assert settings({"engine": "cp2k", "theory": "PBE-D3(BJ)", "quality": "economy"})["cutoff_Ry"] == 800
-    coarser = {"engine": "cp2k", "theory": "r2SCAN", "quality": "economy", "cutoff_Ry": 900}
-    assert settings(coarser)["cutoff_Ry"] == 900
+def test_a_meta_gga_has_finer_grids(engine: str) -> None:
+    for quality, cutoff in zip(QUALITIES, (1600, 2000), strict=True):
+        found = settings({"engine": engine, "theory": "r2SCAN", "quality": quality})
+        assert (found["cutoff_Ry"], found.get("rel_cutoff_Ry", 60)) == (cutoff, 60)
+        plain = settings({"engine": engine, "theory": "PBE-D3(BJ)", "quality": quality})
+        assert (plain["cutoff_Ry"] < cutoff, plain["eps_scf"] == found["eps_scf"]) == (True, True)
+    assert settings({"engine": engine, "theory": "r2SCAN", "quality": "economy", "cutoff_Ry": 900})["cutoff_Ry"] == 900
 
 
 # A value that differs from every preset's, for each field of a labels section.

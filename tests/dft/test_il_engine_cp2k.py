@@ -176,7 +176,7 @@ def test_forces_and_stress_of_lithium_tetrafluoroborate():
 @pytest.mark.long
 def test_forces_and_stress_of_a_meta_gga():
     """At 1200 Ry, measured: within 0.0003 eV/A and 0.000001 eV/A^3. `il_theory` has what is left of it on other grids."""
-    settings = {"theory": "r2SCAN-D3(BJ)", "quality": "economy", "eps_scf": 1e-7}
+    settings = {"theory": "r2SCAN-D3(BJ)", "quality": "economy", "cutoff_Ry": 1200, "eps_scf": 1e-7}
     check_derivatives(lithium_fluoride(), settings, [(0, 0), (1, 1)], [(0, 0), (1, 2)], force=0.003)
 
 
