@@ -62,7 +62,7 @@ workflow {
     liquids = state_rows.filter { row -> row.replica == '1' }.map { row -> tuple(row.key, row.liquid) }.join(EQUILIBRATE.out.state)
         .map { _key, liquid, folder -> tuple(liquid, folder) }.groupTuple(sort: { folder -> folder.name })
     SAMPLE_FRAMES(keyed(PLAN_STUDY.out.samples).join(liquids))
-    ACTIVE_ROUND(PLAN_STUDY.out.explore_rows, PLAN_STUDY.out.explorations, PLAN_STUDY.out.choices, EQUILIBRATE.out.state, liquids, previous)
+    ACTIVE_ROUND(PLAN_STUDY.out.explore_rows, keyed(PLAN_STUDY.out.explorations), keyed(PLAN_STUDY.out.choices), EQUILIBRATE.out.state, liquids, previous)
     store = params.label_store?.toString() ?: 'none'
     to_label = with_stored_labels(SAMPLE_FRAMES.out.chunks.mix(ACTIVE_ROUND.out.chunks), SAMPLE_FRAMES.out.frame_ids.mix(ACTIVE_ROUND.out.frame_ids), PLAN_STUDY.out.labels, store)
     level = PLAN_STUDY.out.labels.map { settings -> tuple(new groovy.json.JsonSlurper().parseText(settings.text).engine, settings) }

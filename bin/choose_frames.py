@@ -20,9 +20,9 @@ from ase import Atoms
 
 import il_selection
 import il_task
-from il_frames import IDENTITY_KEYS, read_frames, write_frames
+from il_frames import IDENTITY_KEYS, read_frames
 from il_topology import Topology
-from sample_frames import SCHEMA, refusal
+from sample_frames import SCHEMA, refusal, write_chunk
 
 POOL_MOST = 400  # candidates that are described, evenly over all: their descriptors are held in memory
 RECIPE = "active"
@@ -69,8 +69,7 @@ def choose_frames(settings: dict[str, Any], candidates: list[Path], known: list[
     row |= {"kept": len(before) + len(new), "offered": len(before) + len(offered), **refused}
     il_task.write_table(pl.DataFrame([row], schema=SCHEMA), out / f"{name}.sampling.parquet")
     if before or new:
-        write_frames(out / f"{name}.extxyz", before + new)
-        (out / f"{name}.txt").write_text("".join(f"{frame.info['frame_id']}\n" for frame in before + new))
+        write_chunk(out, name, before + new)
 
 
 def unlabelled(frame: Atoms) -> Atoms:

@@ -361,13 +361,13 @@ def judge(
     for quantity in ils.LIQUID_UNITS:
         rows, items = ils.summarise_runs(run_rows(tables[quantity], quantity), quantity, references)
         summary += rows
-        verdicts += ils.judge(sorted(items, key=place), quantity)
         judged[quantity] = sorted(items, key=place)
+        verdicts += ils.judge(judged[quantity], quantity)
     liquids = tables["dataset"]["liquid"].unique().sort().to_list()
     rows, items = ils.summarise_forces(tables["errors"], liquids[0] if len(liquids) == 1 else "all")
     summary += rows
-    verdicts += ils.judge(sorted(items, key=place), "force_rmse")
     judged["force_rmse"] = sorted(items, key=place)
+    verdicts += ils.judge(judged["force_rmse"], "force_rmse")
     scans = {x: ils.scan_points(tables["scan"], x) for x in tables["scan"]["liquid"].unique().sort().to_list()}
     items = []
     for liquid, points in scans.items():
@@ -378,8 +378,8 @@ def judge(
             row = ils.error_row(key, liquid, "scan_energy_rmse", "eV/atom", estimate, seeds)
             summary.append(row)
             items.append(row | {"estimate": estimate, "shift": 0.0})
-    verdicts += ils.judge(sorted(items, key=place), "scan_energy_rmse", scans)
     judged["scan_energy_rmse"] = sorted(items, key=place)
+    verdicts += ils.judge(judged["scan_energy_rmse"], "scan_energy_rmse", scans)
     learning, worth = il_worth.tables(tables, judged, scans, study.get("datasets") or {}, truth)
     return {
         "summary": table([pl.DataFrame(summary, schema=ils.SUMMARY)], ils.SUMMARY),

@@ -28,7 +28,7 @@ import il_md
 import il_models
 import il_task
 from il_checkpoint import say
-from il_frames import FORCES_KEY, make_frame, read_frames, write_frames
+from il_frames import evenly, make_frame, read_frames, write_frames
 from il_md import Ended
 from il_topology import Topology
 
@@ -76,7 +76,7 @@ def thresholds(committee: Committee, frames: Sequence[Atoms], quantile: float, f
     ``frames`` are labelled; the error of the models on them says nothing here, only where the members stand apart.
     Raises `UserError` where the committee gives no number on them, or its members are one and the same.
     """
-    chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, min(len(frames), VALID_MOST)).astype(int))]
+    chosen = evenly(frames, VALID_MOST)
     found = np.array([committee.disagreement(frame) for frame in chosen])
     found = found[np.isfinite(found)]
     if not len(found) or found.max() == 0:
@@ -181,10 +181,8 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         il_task.check_device(args.device)
         settings = il_task.read_json(args.settings)
-        valid = [f for f in read_frames(args.valid, labelled=True) if f.info["liquid"] == settings["liquid"]]
-        valid = valid or read_frames(args.valid, labelled=True)
-        for frame in valid:
-            frame.arrays.pop(FORCES_KEY, None)
+        read = read_frames(args.valid, labelled=True)
+        valid = [frame for frame in read if frame.info["liquid"] == settings["liquid"]] or read
         models = sorted(args.models, key=lambda folder: folder.name)
         committee = Committee([il_models.load_calculator(m, args.state, args.threads) for m in models])
         start = ase.io.read(args.state / "start.extxyz")

@@ -13,7 +13,7 @@ stress to the last bit, so that reading and writing again gives the same identif
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,16 @@ def element_energies(frames: Sequence[Atoms], numbers: Sequence[int], energies_e
     mean = energy_per_atom.mean()
     correction = np.linalg.lstsq(counts / atoms[:, None], energy_per_atom - mean, rcond=COMPOSITION_RCOND)[0]
     return np.asarray(mean + correction)
+
+
+def kinds_of(entries: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return the kinds of frames of a dataset and the liquids that it leaves out, from entries such as eq and -li10."""
+    return {x for x in entries if not x.startswith("-")}, {x[1:] for x in entries if x.startswith("-")}
+
+
+def evenly(frames: Sequence[Atoms], most: int) -> list[Atoms]:
+    """Return at most so many frames, evenly over all."""
+    return [frames[int(i)] for i in np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int))]
 
 
 def overlaps(atoms: Atoms, fraction: float = 0.5) -> bool:

@@ -29,6 +29,7 @@ from il_words import (
     interval,
     measured,
     number,
+    p_value,
     rounded,
     state_name,
     theory,
@@ -78,7 +79,7 @@ def table_verdicts(t: Tables, quantity: str) -> Row:
             verdict_words(v),
             f"{v['model_a']} − {v['model_b']}",
             interval(v, "difference", "ci95_low", "ci95_high"),
-            "–" if v["p_holm"] is None else ("< 0.001" if v["p_holm"] < 0.001 else number(v["p_holm"], 2)),
+            p_value(v["p_holm"]),
             v["reason"] or "",
         ]
         for v in rows

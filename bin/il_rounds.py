@@ -20,7 +20,6 @@ import il_words
 Row = dict[str, Any]
 SAME_DENSITY = 0.02  # of the density: what a further round may still change in a model that has converged
 SAME_SURVIVAL = 0.05  # of the planned time
-Z95 = 1.959964
 S, F, N = pl.String, pl.Float64, pl.Int64
 ROUNDS = {
     "round": N, "liquid": S, "temperature_K": F, "model": S, "dataset": S, "train_frames": N, "active_frames": N,

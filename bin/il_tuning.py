@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 import il_weights
-from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, rounded
+from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, evenly, rounded
 from il_task import UserError
 
 HEAD = "Default"  # what MACE calls the head of the frames that it is fine-tuned to
@@ -98,11 +98,6 @@ def read_foundation(path: Path, key: str, head: str | None) -> Foundation:
     return Foundation(path.name, model, head, e0s, float(model.r_max))
 
 
-def some(frames: Sequence[Atoms], most: int = MAX_FRAMES) -> list[Atoms]:
-    """Return some frames, evenly over all."""
-    return [frames[int(i)] for i in np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int))]
-
-
 def tuned_energies(
     foundation: Foundation, frames: Sequence[Atoms], key: str
 ) -> tuple[dict[int, float], dict[str, Any]]:
@@ -117,7 +112,7 @@ def tuned_energies(
         raise UserError(
             f"model {key}: weights: {foundation.name} does not know {', '.join(unknown)}; it knows {foundation.known()}"
         )
-    chosen = some(frames)
+    chosen = evenly(frames, MAX_FRAMES)
     off = np.array([frame.info[ENERGY_KEY] for frame in chosen]) - foundation.predict(chosen)[0]
     atoms = np.array([len(frame) for frame in chosen])
     numbers = sorted({int(number) for frame in chosen for number in frame.numbers})
@@ -186,7 +181,7 @@ def check_replay(foundation: Foundation, frames: Sequence[Atoms], path: Path, ke
     where = f"model {key}: replay_frames: {path.name}"
     if unknown := foundation.unknown(frames):
         raise UserError(f"{where}: has {', '.join(unknown)}, which {foundation.name} does not know")
-    chosen = some(frames, MAX_FRAMES // 4)
+    chosen = evenly(frames, MAX_FRAMES // 4)
     energies, forces = foundation.predict(chosen)
     off = (energies - [frame.info[ENERGY_KEY] for frame in chosen]) / [len(frame) for frame in chosen]
     given = np.concatenate([frame.arrays[FORCES_KEY] for frame in chosen])

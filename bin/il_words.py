@@ -75,6 +75,11 @@ def interval(row: Row, value: str, low: str, high: str) -> str:
     return f"{words[0]} [{words[1]}, {words[2]}] {'× ' if unit.startswith('10') else ''}{unit}"
 
 
+def p_value(p: float | None) -> str:
+    """Write a p-value, a dash for none."""
+    return "–" if p is None else "< 0.001" if p < 0.001 else number(p, 2)
+
+
 def theory(labels: Row) -> str:
     """Name the level of theory of the labels; a semi-empirical one is called so."""
     engine = labels.get("engine")

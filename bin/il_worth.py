@@ -28,6 +28,7 @@ from scipy import stats
 import il_pareto
 import il_summary as ils
 import il_verdicts as iv
+from il_frames import kinds_of
 
 Row = dict[str, Any]
 Tables = dict[str, pl.DataFrame]
@@ -101,11 +102,11 @@ def combined(a: Row, b: Row, truth: Row | None, weights: tuple[float, float]) ->
         if found is not None and math.isfinite(found[0].standard_error):
             return found[0]
     both, _ = ils.weighted(a, b, weights)
-    if not rest:
-        return both if truth is not None else shift(both, weights[0] * a["shift"] + weights[1] * b["shift"])
-    other = truth["estimate"] if truth is not None else ils.reference_estimate(a)
     if truth is None:
         both = shift(both, weights[0] * a["shift"] + weights[1] * b["shift"])
+    if not rest:
+        return both
+    other = truth["estimate"] if truth is not None else ils.reference_estimate(a)
     return iv.difference(both, iv.Estimate(rest * other.value, abs(rest) * other.standard_error, other.dof))
 
 
@@ -256,11 +257,6 @@ def of_curves(found: list[Row], keys: Sequence[str]) -> Iterator[list[Row]]:
     for point in found:
         groups.setdefault(tuple(point[key] for key in keys), []).append(point)
     yield from groups.values()
-
-
-def kinds_of(entries: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the kinds of a mixture, and the liquids that it leaves out."""
-    return frozenset(x for x in entries if x[0] != "-"), frozenset(x for x in entries if x[0] == "-")
 
 
 def added_kinds(less: str, more: str, datasets: dict[str, Sequence[str]]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 import il_summary as ils
-from il_words import NAMES, UNITS, Row, interval, listed, number, rounded, state_name
+from il_words import NAMES, UNITS, Row, interval, listed, number, p_value, rounded, state_name
 from il_worth import PROPERTIES, STATE, added_kinds
 
 MOST = 3  # of one kind, in a sentence; the others are counted
@@ -198,7 +198,7 @@ def table_worth(worth: pl.DataFrame) -> dict[str, Any] | None:
                 f"{r['frames_a']}, {r['frames_b']}",
                 "–" if r["error_a"] is None else f"{error(r['error_a'], r)}, {error(r['error_b'], r)}",
                 gap,
-                "–" if r["p_holm"] is None else ("< 0.001" if r["p_holm"] < 0.001 else number(r["p_holm"], 2)),
+                p_value(r["p_holm"]),
                 r["verdict"],
                 r["reason"] or "",
             ]

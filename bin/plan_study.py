@@ -29,7 +29,7 @@ from ase.units import kg
 import il_estimate
 import il_task
 import il_theory
-from il_frames import ENERGY_KEY, FORCES_KEY, KINDS, STRESS_KEY, theory_id, theory_settings
+from il_frames import ENERGY_KEY, FORCES_KEY, KINDS, STRESS_KEY, kinds_of, theory_id, theory_settings
 from il_ions import library, resolve
 from il_references import COLUMNS as REFERENCE_COLUMNS
 from il_references import read_references, references_of
@@ -638,11 +638,6 @@ def check_active(draft: Draft, trained: list[int], own: bool, problems: Problems
             problems.add(("active", name), f"{length:g} ps is shorter than every_fs {active.every_fs:g}")
 
 
-def kinds_of(entries: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Return the kinds of frames of a dataset and the liquids that it leaves out, from entries such as eq and -li10."""
-    return {x for x in entries if not x.startswith("-")}, {x[1:] for x in entries if x.startswith("-")}
-
-
 def check_sizes(draft: Draft, problems: Problems, kept: float) -> None:
     """Judge the sizes of learning curves; `kept` is the share of frames to train on, infinite where they are not known."""
     sizes, sampling = draft.get("sizes") or (), draft.get("sampling")
@@ -933,11 +928,18 @@ def committees(study: Study) -> list[tuple[Any, str, list[str]]]:
     if study.active is None:
         return found
     for model in study.models:
-        if is_trained(model.model_dump()):
-            for name, whole, size in mixtures(study, model.model_dump()):
+        settings = model.model_dump()
+        if is_trained(settings):
+            for name, whole, size in mixtures(study, settings):
                 if size is None and "active" in study.datasets[whole]:
                     found.append((model, name, [f"{model.id}-{name}-s{seed}" for seed in sorted(study.seeds)]))
     return found
+
+
+def retrained(study: Study, before: Before) -> set[str]:
+    """Return the keys of the models that go on from their weights of the round before: those that began from nothing."""
+    own = [members for model, _, members in committees(study) if model.mode is None] if before.cards else []
+    return {key for members in own for key in members}
 
 
 def check_before(study: Study, before: Before, problems: Problems) -> None:
@@ -1066,7 +1068,7 @@ def plan_models(
     settings |= {f"{name}-start": own | {"dispersion": None} for name, own in settings.items()}
     settings["labels"] = {"framework": "xtb"} | (study.labels.model_dump(mode="json") if study.labels else {})
     elements = sorted({symbol for box in boxes.values() for symbol in box.elements})
-    growing = {key for _, _, members in committees(study) for key in members}
+    growing, going_on = {key for _, _, members in committees(study) for key in members}, retrained(study, before)
     for row in rows:
         own = settings[row["model"]]
         hidden = {"id", "framework", "datasets", "weights", "replay_frames"}
@@ -1084,7 +1086,7 @@ def plan_models(
                 given["learning_rate"] = LEARNING_RATES.get(own["mode"], 0.01)
             if row["key"] in growing:
                 given["round"] = before.round
-                if before.cards and own["mode"] is None:  # retrained from the model of the round before
+                if row["key"] in going_on:
                     names["weights"] = "model.pt"
                     given |= {"mode": "finetune", "sha256": before.cards[row["key"]]["files"]["model.pt"]}
             plan.json(f"models/{row['key']}.json", {**identity, "theory_id": theory, **given, **names})
@@ -1127,7 +1129,6 @@ def make_plan(
     rows = model_rows(study)
     box_rows, state_rows, run_rows, files = [], [], [], []
     measured: list[dict[str, Any]] = []
-    growing = {key for _, _, members in committees(study) for key in members}
     for index, liquid in enumerate(study.liquids):
         box = boxes[index]
         assert box.edge_A is not None
@@ -1204,8 +1205,7 @@ def make_plan(
         for role, name in (("own_model" if imported else "weights", "weights"), ("replay", "replay_frames")):
             if (text := getattr(own, name, None)) and not (imported and role == "replay"):
                 files.append({"role": role, "id": model["key"], "path": places.locate(text)})
-        if before.cards and own is not None and model["key"] in growing and own.mode is None:  # type: ignore[union-attr]
-            files.append({"role": "weights", "id": model["key"], "path": before.file(model["key"])})
+    files += [{"role": "weights", "id": key, "path": before.file(key)} for key in sorted(retrained(study, before))]
     files += [{"role": "labels", "id": "labels", "path": places.locate(text)} for text in own_paths]
     if study.heldout_frames is not None:
         files.append({"role": "heldout", "id": "heldout", "path": places.locate(study.heldout_frames)})

@@ -604,6 +604,12 @@ def sample(settings: dict[str, Any], states: Sequence[State]) -> tuple[list[Atom
     return frames, rows
 
 
+def write_chunk(folder: Path, name: str, frames: Sequence[Atoms]) -> None:
+    """Write frames to label, and their ids: NAME.extxyz and NAME.txt."""
+    write_frames(folder / f"{name}.extxyz", frames)
+    (folder / f"{name}.txt").write_text("".join(f"{frame.info['frame_id']}\n" for frame in frames))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -619,10 +625,7 @@ def main(argv: list[str] | None = None) -> int:
         frames, rows = sample(settings, [State(folder, settings["seed"]) for folder in args.states])
         args.out.mkdir(parents=True, exist_ok=True)
         for i, start in enumerate(range(0, len(frames), settings["chunk"])):
-            chunk = frames[start : start + settings["chunk"]]
-            name = f"{settings['liquid']}-{i:03d}"
-            write_frames(args.out / f"{name}.extxyz", chunk)
-            (args.out / f"{name}.txt").write_text("".join(f"{frame.info['frame_id']}\n" for frame in chunk))
+            write_chunk(args.out, f"{settings['liquid']}-{i:03d}", frames[start : start + settings["chunk"]])
         il_task.write_table(pl.DataFrame(rows, schema=SCHEMA), args.counts)
 
     return il_task.run("SAMPLE_FRAMES", work, task_id=args.id, reads=[args.settings, *args.states])

@@ -28,7 +28,7 @@ from ase.data import chemical_symbols
 import il_domain
 import il_selection
 import il_task
-from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, read_frames, write_frames
+from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, kinds_of, read_frames, write_frames
 
 TEST_RECIPE = "test_scan"
 TRAINED_KIND = (
@@ -222,7 +222,8 @@ def near_frames(frames: list[Atoms], share: float, seed: int) -> set[str]:
 
 def belongs(frame: Atoms, entries: list[str]) -> bool:
     """Tell whether a frame is of a dataset: of one of its kinds, and not of a liquid that it leaves out (-LIQUID)."""
-    return frame.info["kind"] in entries and f"-{frame.info['liquid']}" not in entries
+    kinds, left_out = kinds_of(entries)
+    return frame.info["kind"] in kinds and frame.info["liquid"] not in left_out
 
 
 def cut(frames: list[Atoms], size: int, name: str) -> list[Atoms]:

@@ -6,23 +6,23 @@ include { CHOOSE_FRAMES  } from './choose_frames.nf'
 workflow ACTIVE_ROUND {
     take:
     rows            // explore.csv of the plan: which committee explores which state
-    settings        // of each exploration
-    choices         // settings of each choice, one a liquid
+    settings        // [key, settings] of each exploration
+    choices         // [name, settings] of each choice, one a liquid
     states          // [state key, folder]
     liquids         // [liquid, folders of its states]
     previous        // address of the results of the round before; empty: none
 
     main:
     committees = rows.splitCsv(header: true).map { row -> tuple(row.state, row) }.combine(states, by: 0)
-        .map { _state, row, folder -> tuple(row.key, row, folder) }.join(settings.flatten().map { path -> tuple(path.baseName, path) })
+        .map { _state, row, folder -> tuple(row.key, row, folder) }.join(settings)
         .map { key, row, folder, own ->
             def members = row.members.tokenize(' ').collect { member -> file("${previous}/models/${member}") }
             tuple(key, workflow.containerEngine ? row.image : row.environment, own, folder, members, file("${previous}/dataset/${row.dataset}/valid.extxyz"))
         }
     EXPLORE_LIQUID(committees)
     found = EXPLORE_LIQUID.out.frames.map { path -> tuple(liquid_of(path), path) }.groupTuple().map { liquid, paths -> tuple(liquid, paths.sort { path -> path.name }) }
-    chosen = choices.flatten().map { path -> tuple(liquid_of(path), path) }.join(liquids).join(found, remainder: true)
-        .map { _liquid, own, folders, paths -> tuple(own.baseName, own, folders[0], paths ?: []) }
+    chosen = choices.map { name, own -> tuple(liquid_of(own), name, own) }.join(liquids).join(found, remainder: true)
+        .map { _liquid, name, own, folders, paths -> tuple(name, own, folders[0], paths ?: []) }
     CHOOSE_FRAMES(chosen, previous ? files("${previous}/dataset/*/train.extxyz") : [])
 
     emit:

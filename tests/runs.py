@@ -32,10 +32,10 @@ class Pipeline:
 
     folder: Path
 
-    def start(self, *arguments: str) -> subprocess.Popen:
-        """Start `./nextflow run main.nf ARGUMENTS` in a process group of its own."""
+    def start(self, *arguments: str, program: tuple[str, ...] = ("./nextflow", "run", "main.nf")) -> subprocess.Popen:
+        """Start `./nextflow run main.nf ARGUMENTS`, or another program around it, in a process group of its own."""
         return subprocess.Popen(
-            ["./nextflow", "run", "main.nf", "-ansi-log", "false", *arguments],
+            [*program, "-ansi-log", "false", *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -44,9 +44,9 @@ class Pipeline:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, fails: bool = False) -> str:
-        """Run to the end and return what stood on the screen; assert the exit code."""
-        process = self.start(*arguments)
+    def run(self, *arguments: str, fails: bool = False, **how: tuple[str, ...]) -> str:
+        """Run to the end and return what stood on the screen; assert the exit code. `how`: as of `start`."""
+        process = self.start(*arguments, **how)
         screen, _ = process.communicate(timeout=3000)
         assert (process.returncode != 0) == fails, screen[-4000:]
         return screen

@@ -30,23 +30,7 @@ budget_core_hours: 1
 """
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        ["./rounds", *arguments, "-ansi-log", "false"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(folder: Path, *arguments: str) -> str:
-    process = start(folder, *arguments)
-    screen, _ = process.communicate(timeout=3000)
-    assert process.returncode == 0, screen[-3000:]
-    return screen
+ROUNDS = ("./rounds",)
 
 
 def frames(folder: Path, part: str) -> set[str]:
@@ -55,9 +39,9 @@ def frames(folder: Path, part: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def project(pipeline: Pipeline) -> Path:
+def project(pipeline: Pipeline) -> Pipeline:
     (pipeline.folder / "studies" / "rounds.yaml").write_text(STUDY)
-    return pipeline.folder
+    return pipeline
 
 
 @pytest.mark.parametrize(
@@ -74,10 +58,10 @@ def test_mistakes_are_one_line(arguments: tuple[str, ...], line: str) -> None:
 
 
 @pytest.mark.long
-def test_a_round_goes_on_from_the_one_before(project: Path) -> None:
+def test_a_round_goes_on_from_the_one_before(project: Pipeline) -> None:
     common = ("--study", "studies/rounds.yaml", "--outdir", "active", "-work-dir", "work-rounds")
-    finish(project, "--rounds", "1", *common)
-    first, second = (project / "active" / f"round-{number}" for number in (0, 1))
+    project.run("--rounds", "1", *common, program=ROUNDS)
+    first, second = (project.folder / "active" / f"round-{number}" for number in (0, 1))
     assert frames(first, "test") == frames(second, "test")
     assert frames(first, "valid") == frames(second, "valid")
     labels = pl.read_parquet(second / "tables" / "labels.parquet")
@@ -94,29 +78,29 @@ def test_a_round_goes_on_from_the_one_before(project: Path) -> None:
     assert "Rounds of active learning" in (second / "report.html").read_text()
     assert "Rounds of active learning" in (first / "report.html").read_text()
     # the same command again: nothing is repeated
-    screen = finish(project, "--rounds", "1", *common)
+    screen = project.run("--rounds", "1", *common, program=ROUNDS)
     assert "Submitted process" not in screen
 
 
 @pytest.mark.long
-def test_killed_in_a_round_and_started_again(project: Path) -> None:
+def test_killed_in_a_round_and_started_again(project: Pipeline) -> None:
     """Three rounds, killed while the second explores, give what three rounds give that were left alone."""
     common = ("--rounds", "3", "--study", "studies/rounds.yaml", "--label_store", "none")
-    finish(project, *common, "--outdir", "whole", "-work-dir", "work-whole")
+    project.run(*common, "--outdir", "whole", "-work-dir", "work-whole", program=ROUNDS)
     broken = ("--outdir", "broken", "-work-dir", "work-broken")
-    log = project / ".nextflow.log"
-    process = start(project, *common, *broken)
+    log = project.folder / ".nextflow.log"
+    process = project.start(*common, *broken, program=ROUNDS)
     deadline = time.monotonic() + 3000
     while time.monotonic() < deadline and process.poll() is None:
-        if (project / "broken" / "round-1" / "report.html").exists() and "EXPLORE_LIQUID" in log.read_text():
+        if (project.folder / "broken" / "round-1" / "report.html").exists() and "EXPLORE_LIQUID" in log.read_text():
             break
         time.sleep(0.2)
     assert process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    finish(project, *common, *broken)
+    project.run(*common, *broken, program=ROUNDS)
     for number in range(4):
-        whole, again = (project / name / f"round-{number}" / "tables" for name in ("whole", "broken"))
+        whole, again = (project.folder / name / f"round-{number}" / "tables" for name in ("whole", "broken"))
         assert whole.exists() == again.exists()
         for name in ("rounds", "exploration", "dataset", "errors", "scan", "density") if whole.exists() else ():
             left, right = (pl.read_parquet(folder / f"{name}.parquet") for folder in (whole, again))
