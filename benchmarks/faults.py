@@ -39,10 +39,10 @@ import yaml
 from ase.units import Hartree
 
 import il_task
-from il_frames import read_frames
+from il_frames import read_frames, write_frames
 
 TOP = Path(__file__).resolve().parents[1]
-STATE, RUN = "libf4-900K-r1", "libf4-900K-r1-clp"
+STATE, RUN, WALK = "libf4-900K-r1", "libf4-900K-r1-clp", "libf4-900K-r1-m-both"
 # Of the JSON that results hold, what differs between runs of the same study: times, and what follows from them.
 VOLATILE = {"wall_s", "cpu_s", "max_rss_mb", "atom_steps_per_s", "cost", "probe", "segments_resumed", il_task.SEAL}
 VOLATILE_COLUMNS = VOLATILE | {
@@ -147,6 +147,29 @@ STAGES = {
         f"evaluate_model.py --id mace-both-s1 --model mace-both-s1 --test test.extxyz --state {STATE} --out mace.evaluation",
         {"mace-both-s1": "mace:mace-both-s1", "test.extxyz": "split:dataset/test.extxyz", STATE: f"equilibrate:{STATE}"},
         ("mace.evaluation",),
+    ),
+    "explore": Stage(
+        "EXPLORE_LIQUID", "analysis",
+        f"explore_liquid.py --id {WALK} --settings explore.json --state {STATE} --models labels clp --valid valid.extxyz --out found",
+        {"explore.json": "own:explore.json", STATE: f"equilibrate:{STATE}", "clp": "plan:plan/cards/clp",
+         "labels": "plan:plan/cards/labels", "valid.extxyz": "split:dataset/datasets/both/valid.extxyz"},
+        ("found",),
+    ),
+    "explore mace": Stage(
+        "EXPLORE_LIQUID", "mace",
+        f"explore_liquid.py --id {WALK} --settings explore.json --state {STATE} --models mace-both-s1 own --valid valid.extxyz "
+        "--out found",
+        {"explore.json": "own:explore.json", STATE: f"equilibrate:{STATE}", "mace-both-s1": "mace:mace-both-s1",
+         "own": "import model:own", "valid.extxyz": "split:dataset/datasets/both/valid.extxyz"},
+        ("found",),
+    ),
+    "choose": Stage(
+        "CHOOSE_FRAMES", "analysis",
+        f"choose_frames.py --id libf4-active2 --settings choose.json --state {STATE} --candidates {WALK}.extxyz "
+        "--known known/1/al/train.extxyz --out chosen",
+        {"choose.json": "own:choose.json", STATE: f"equilibrate:{STATE}", f"{WALK}.extxyz": f"explore:found/{WALK}.extxyz",
+         "known/1/al/train.extxyz": "own:train.extxyz"},
+        ("chosen",),
     ),
     "md": Stage(
         "RUN_MD", "analysis",
@@ -413,6 +436,24 @@ FAULTS: list[Fault] = [
     Fault("evaluate", "memory", "2"), Fault("evaluate", "disk", "1000"), Fault("evaluate", "killed", "0.7"),
     *damages("evaluate mace", "mace-both-s1/model.pt", *BINARY_KINDS),
     *damages("evaluate mace", "mace-both-s1/model.json", "truncated", "another number"),
+    *damages("explore", "explore.json", *JSON_KINDS, short=("another number",)),
+    *damages("explore", f"{STATE}/start.extxyz", *BINARY_KINDS, "NaN", "another number", "forbidden"),
+    *damages("explore", f"{STATE}/topology.json", "missing", "NaN"),
+    *damages("explore", f"{STATE}/system.xml", *BINARY_KINDS, "another number"),
+    *damages("explore", "labels/model.json", *JSON_KINDS, "bad JSON"),
+    *damages("explore", "valid.extxyz", *XYZ_KINDS, "forbidden", "a folder", short=("empty", "lost frames")),
+    Fault("explore", "killed", "0.7"), Fault("explore", "time limit", "0.7"), Fault("explore", "memory", "4"),
+    Fault("explore", "disk", "1000", short=True), Fault("explore", "tmpfs", "8"), Fault("explore", "clock", "-1e7"),
+    Fault("explore", "read-only folder"),
+    *damages("explore mace", "mace-both-s1/model.pt", *BINARY_KINDS, "forbidden"),
+    *damages("explore mace", "mace-both-s1/model.json", "truncated", "another number"),
+    *damages("choose", "choose.json", *JSON_KINDS),
+    *damages("choose", f"{WALK}.extxyz", *XYZ_KINDS, "forbidden", short=("empty",)),
+    *damages("choose", "known/1/al/train.extxyz", *XYZ_KINDS, "forbidden", short=("empty", "NaN")),
+    *damages("choose", f"{STATE}/topology.json", *BINARY_KINDS, "another number"),
+    Fault("choose", "killed", "0.7"), Fault("choose", "time limit", "0.7"), Fault("choose", "memory", "4"),
+    Fault("choose", "disk", "500"), Fault("choose", "tmpfs", "8"), Fault("choose", "clock", "1e7"),
+    Fault("choose", "read-only folder"),
     *damages("md", "run.json", *JSON_KINDS, short=("wrong type",)),
     *damages("md", f"{STATE}/start.extxyz", *BINARY_KINDS, "NaN", "another number", "forbidden"),
     *damages("md", f"{STATE}/system.xml", *BINARY_KINDS, "another number", short=("another number",)),
@@ -504,6 +545,12 @@ class Bench:
                  "sha256": None, "framework": "ase", "calculator": "ase.calculators.lj.LennardJones",
                  "weights_argument": None, "arguments": {"sigma": 1.8, "epsilon": 0.3, "rc": 3.9, "smooth": True}}  # fmt: skip
         (own / "model.json").write_text(json.dumps(il_task.sealed(model), indent=1) + "\n")
+        walk = {"id": WALK, "round": 2, "liquid": "libf4", "temperature_K": 900.0, "pressure_bar": 1.0, "model": "m",
+                "dataset": "both", "seed": 5, "timestep_fs": 0.5, "thermostat_fs": 100.0, "barostat_fs": 500.0, "frames": 3,
+                "every_fs": 10.0, "npt_ps": 0.04, "ramp_ps": 0.04, "ramp_K": 600.0, "quantile": 0.25, "stop_factor": 3.0}  # fmt: skip
+        (own / "explore.json").write_text(json.dumps(il_task.sealed(walk), indent=1) + "\n")
+        choice = {"id": "libf4-active2", "liquid": "libf4", "frames": 3}
+        (own / "choose.json").write_text(json.dumps(il_task.sealed(choice), indent=1) + "\n")
         shutil.copytree(TOP / "assets", own / "assets")
         study = yaml.safe_load((TOP / "studies" / "test.yaml").read_text())
         study["md"]["segment_ps"] = 0.01
@@ -531,6 +578,11 @@ class Bench:
             print(f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
             if name == "label":
                 self.rest(folder, own)
+            if name == "split":  # what a round of active learning has trained on: a recipe's frames stand for those it chose
+                trained = read_frames(folder / "dataset" / "datasets" / "both" / "train.extxyz", labelled=True)
+                for frame in trained:
+                    frame.info["kind"] = "active" if frame.info["recipe"] == "rattle" else frame.info["kind"]
+                write_frames(own / "train.extxyz", trained)
             note.write_text(f"{seconds}\n")
         self.seconds[name] = float(note.read_text())
         self.good[name] = {k: v for output in outputs for k, v in content(output).items()}
@@ -538,8 +590,6 @@ class Bench:
     def rest(self, folder: Path, own: Path) -> None:
         """Label the other chunks, as one; write the labels of the first as somebody else might have them."""
         frames = [f for n in ("001", "002") for f in [self.work / "base" / "sample" / "chunks" / f"libf4-{n}.extxyz"]]
-        from il_frames import write_frames
-
         others = [frame for path in frames for frame in read_frames(path)]
         place = self.work / "base" / "label-rest"
         place.mkdir(exist_ok=True)
@@ -600,7 +650,7 @@ def content(path: Path) -> dict[str, Any]:
         elif file.name.endswith(".labelled.extxyz"):
             found[name] = {
                 atoms.info["frame_id"]: (atoms.info["REF_energy"], atoms.arrays["REF_forces"], atoms.info["REF_stress"])
-                for atoms in read_frames(file, labelled=True)
+                for atoms in read_frames(file, labelled=True, may_be_empty=True)
             }
         else:
             found[name] = file.read_bytes()
@@ -821,6 +871,8 @@ def matrix(bench: Bench, faults: list[Fault]) -> list[Result]:
             owner, path = source.split(":")
             if owner == "own" and path in ("b.extxyz", "b.parquet", "mine.xyz", "own.json"):
                 owner = "label"
+            if source == "own:train.extxyz":
+                owner = "split"
             if owner != "own" and owner not in needed:
                 need(owner)
         if name not in needed:

@@ -364,8 +364,6 @@ def evaluate(args: argparse.Namespace) -> None:
     # The labels' own engine is here for its pairs of atoms alone.
     if args.test is not None and card.get("role") != "labels":
         frames = read_frames(args.test, labelled=True)
-        if not frames:
-            raise il_task.UserError(f"{args.test}: no frames")
         splits["test"] = [frame for frame in frames if frame.info.get("split") != "near"]
         # Frames of the trajectories that models were trained on: what a random split would test on.
         if card["dataset"] is not None and (near := [frame for frame in frames if frame.info.get("split") == "near"]):

@@ -252,14 +252,14 @@ def seal_frames(path: str | Path) -> None:
         Path(path).write_bytes(content[:end] + seal + content[end:])
 
 
-def read_frames(path: str | Path, *, labelled: bool = False) -> list[Atoms]:
+def read_frames(path: str | Path, *, labelled: bool = False, may_be_empty: bool = False) -> list[Atoms]:
     """Read the frames of a file and hold them to the contract; ``REF_stress`` comes back as (3, 3).
-
-    An empty file holds no frames: that is a chunk whose labels all failed.
 
     Parameters
     ----------
     labelled : every frame must also have a usable label.
+    may_be_empty : an empty file holds no frames, as that of a chunk whose labels all failed. Any other is what a full disk
+        leaves, and is refused: a file without frames is not written.
 
     Raises
     ------
@@ -269,8 +269,10 @@ def read_frames(path: str | Path, *, labelled: bool = False) -> list[Atoms]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     content = path.read_bytes()
-    if not content:
+    if not content and may_be_empty:
         return []
+    if not content:
+        raise UserError(f"{path}: no frames")
     if not content.endswith(b"\n"):
         raise UserError(f"{path}: cut off in the middle of a line")
     if sealed := SEALED.match(content):

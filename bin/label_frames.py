@@ -462,8 +462,6 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> None:
         frames = read_frames(args.frames)
-        if not frames:
-            raise UserError(f"{args.frames}: no frames")
         note = args.store and args.store.resolve()
         store = note.parent if note and note.name == STORE_NOTE and note.exists() else None  # else it is a copy
         staged = sorted(args.staged.glob("*.json")) if args.staged else []

@@ -254,7 +254,7 @@ def sha256(*parts: bytes) -> str:
 
 def read_labelled(paths: list[Path]) -> list[Atoms]:
     """Read the frames of all chunks; a chunk whose labels all failed is an empty file."""
-    return [frame for path in sorted(paths) for frame in read_frames(path, labelled=True)]
+    return [frame for path in sorted(paths) for frame in read_frames(path, labelled=True, may_be_empty=True)]
 
 
 def check_pairs(frames: list[Atoms], labels: pl.DataFrame) -> None:

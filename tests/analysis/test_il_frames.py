@@ -159,7 +159,13 @@ def test_an_unreadable_file_is_one_line(tmp_path, text):
 
 def test_no_frames_are_an_empty_file(tmp_path):
     il_frames.write_frames(tmp_path / "none.extxyz", [])
-    assert il_frames.read_frames(tmp_path / "none.extxyz") == []
+    assert il_frames.read_frames(tmp_path / "none.extxyz", may_be_empty=True) == []
+
+
+def test_an_empty_file_is_refused_where_frames_must_be(tmp_path):
+    (tmp_path / "lost.extxyz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"lost\.extxyz: no frames"):
+        il_frames.read_frames(tmp_path / "lost.extxyz")
 
 
 def test_appending_is_writing(tmp_path):
