@@ -440,10 +440,11 @@ FAULTS: list[Fault] = [
     *damages("explore", f"{STATE}/start.extxyz", *BINARY_KINDS, "NaN", "another number", "forbidden"),
     *damages("explore", f"{STATE}/topology.json", "missing", "NaN"),
     *damages("explore", f"{STATE}/system.xml", *BINARY_KINDS, "another number"),
+    *damages("explore", "labels", "missing"),
     *damages("explore", "labels/model.json", *JSON_KINDS, "bad JSON"),
     *damages("explore", "valid.extxyz", *XYZ_KINDS, "forbidden", "a folder", short=("empty", "lost frames")),
-    Fault("explore", "killed", "0.7"), Fault("explore", "time limit", "0.7"), Fault("explore", "memory", "4"),
-    Fault("explore", "disk", "1000", short=True), Fault("explore", "tmpfs", "8"), Fault("explore", "clock", "-1e7"),
+    Fault("explore", "killed", "0.7"), Fault("explore", "time limit", "0.7"), Fault("explore", "memory", "4"), Fault("explore", "memory", "48"),
+    Fault("explore", "disk", "1000"), Fault("explore", "tmpfs", "8"), Fault("explore", "clock", "-1e7"),
     Fault("explore", "read-only folder"),
     *damages("explore mace", "mace-both-s1/model.pt", *BINARY_KINDS, "forbidden"),
     *damages("explore mace", "mace-both-s1/model.json", "truncated", "another number"),
@@ -451,8 +452,8 @@ FAULTS: list[Fault] = [
     *damages("choose", f"{WALK}.extxyz", *XYZ_KINDS, "forbidden", short=("empty",)),
     *damages("choose", "known/1/al/train.extxyz", *XYZ_KINDS, "forbidden", short=("empty", "NaN")),
     *damages("choose", f"{STATE}/topology.json", *BINARY_KINDS, "another number"),
-    Fault("choose", "killed", "0.7"), Fault("choose", "time limit", "0.7"), Fault("choose", "memory", "4"),
-    Fault("choose", "disk", "500"), Fault("choose", "tmpfs", "8"), Fault("choose", "clock", "1e7"),
+    Fault("choose", "killed", "0.7"), Fault("choose", "time limit", "0.7"), Fault("choose", "memory", "4"), Fault("choose", "memory", "32"),
+    Fault("choose", "disk", "500", short=True), Fault("choose", "tmpfs", "8"), Fault("choose", "clock", "1e7"),
     Fault("choose", "read-only folder"),
     *damages("md", "run.json", *JSON_KINDS, short=("wrong type",)),
     *damages("md", f"{STATE}/start.extxyz", *BINARY_KINDS, "NaN", "another number", "forbidden"),
@@ -578,7 +579,9 @@ class Bench:
             print(f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
             if name == "label":
                 self.rest(folder, own)
-            if name == "split":  # what a round of active learning has trained on: a recipe's frames stand for those it chose
+            if (
+                name == "split"
+            ):  # what a round of active learning has trained on: a recipe's frames stand for those it chose
                 trained = read_frames(folder / "dataset" / "datasets" / "both" / "train.extxyz", labelled=True)
                 for frame in trained:
                     frame.info["kind"] = "active" if frame.info["recipe"] == "rattle" else frame.info["kind"]
@@ -690,6 +693,10 @@ def outcome(good: dict[str, Any], found: dict[str, Any]) -> str:
 def is_clear(said: str, code: int, fault: Fault) -> bool:
     """Tell whether a user knows from the last words what to do: lines, no stack trace, and the file or the shortage named."""
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    if (
+        fault.kind == "memory" and code == -signal.SIGABRT
+    ):  # of Rust's libraries; the pipeline tries again with more memory
+        return any(line.startswith("memory allocation of") for line in said.splitlines())
     if "Traceback" in said or not errors:
         return False
     wanted = {"memory": ("out_of_memory",), "disk": ("disk_full",), "tmpfs": ("disk_full",)}.get(fault.kind)
@@ -843,7 +850,7 @@ def happen(bench: Bench, fault: Fault, process: subprocess.Popen[str], folder: P
 def ended_well(bench: Bench, fault: Fault, folder: Path, said: str, code: int, how: str) -> Result:
     """Return the verdict on a process that has ended."""
     last = next(
-        (line for line in said.splitlines() if line.startswith("error: ")),
+        (line for line in said.splitlines() if line.startswith(("error: ", "memory allocation of"))),
         said.strip().splitlines()[-1] if said.strip() else "",
     )
     last = last.replace(str(folder), "...")[:150]

@@ -80,11 +80,28 @@ def kind_of(words: str) -> Exit:
     return Exit.DISK if any(word in words for word in DISK_WORDS) else Exit.BUG
 
 
+def blamed(error: BaseException) -> tuple[Exit, str]:
+    """Return what an error is of, memory, disk or neither (``BUG``), and what it says.
+
+    Libraries raise errors of their own from those of the machine: the whole chain is asked, and the words are of the one found.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        words = " ".join(f"{type(link).__name__}: {link}".split())[:300]
+        kind = kind_of(words)
+        if kind is not Exit.MEMORY and (
+            isinstance(link, DiskFullError) or (isinstance(link, OSError) and link.errno in DISK_ERRORS)
+        ):
+            kind = Exit.DISK
+        if kind is not Exit.BUG:
+            return kind, words
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return Exit.BUG, " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
 def is_resource(error: BaseException) -> bool:
     """Tell whether an error is of the machine (memory, disk) and says nothing about what was computed."""
-    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-        return True
-    return isinstance(error, DiskFullError) or kind_of(f"{type(error).__name__}: {error}") is not Exit.BUG
+    return blamed(error)[0] is not Exit.BUG
 
 
 # --- Files that are whole ------------------------------------------------------------------------------
@@ -306,16 +323,9 @@ def _record(process: str, task_id: str, start: float) -> None:
 
 def _blame(error: BaseException, task_id: str) -> Exit:
     """Say what an exception was for, and return its kind."""
-    words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    kind = kind_of(words)
-    if kind is Exit.MEMORY:
-        return _say(kind, f"out_of_memory: {task_id}: {words}")
-    if (
-        kind is Exit.DISK
-        or isinstance(error, DiskFullError)
-        or (isinstance(error, OSError) and error.errno in DISK_ERRORS)
-    ):
-        return _say(Exit.DISK, f"disk_full: {task_id}: {words}")
+    kind, words = blamed(error)
+    if kind is not Exit.BUG:
+        return _say(kind, f"{'out_of_memory' if kind is Exit.MEMORY else 'disk_full'}: {task_id}: {words}")
     if isinstance(error, OSError) and error.filename is not None:
         return _say(Exit.USER, f"{error.filename}: {error.strerror}")
     with contextlib.suppress(OSError):

@@ -173,7 +173,7 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: i
         except Exception as error:  # whatever an engine raises on one frame must cost one frame
             with suppress(OSError):
                 traceback.print_exc()
-            memory = il_task.kind_of(f"{type(error).__name__}: {error}") is il_task.Exit.MEMORY
+            memory = il_task.blamed(error)[0] is il_task.Exit.MEMORY
             label = failed("out_of_memory" if memory else "disk_full" if disk_is_full(error) else "engine_error")
         if label.reason == "engine_error" and disk_is_full():  # which a program that the engine runs has met
             label.reason = "disk_full"
