@@ -938,20 +938,31 @@ def page(results: list[Result]) -> str:
     return HEAD + "\n".join(lines) + "\n"
 
 
+def written(text: str) -> dict[tuple[str, str, str], Result]:
+    """Return the results of a page, by process, kind and target."""
+    known = {(STAGES[fault.stage].process, fault.kind, fault.target): fault for fault in FAULTS}
+    rows = (tuple(line.strip("| ").split(" | ", 4)) for line in text.splitlines())
+    rows = ((*row[:2], row[2].strip(), *row[3:]) for row in rows if len(row) == 5)
+    return {row[:3]: Result(known[row[:3]], row[3], row[4]) for row in rows if row[:3] in known}
+
+
 def main() -> None:
     """Run the matrix and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="only the faults that the default tests run")
-    parser.add_argument("--stage", choices=STAGES, help="only the faults of this stage")
-    parser.add_argument("--write", action="store_true", help="write docs/faults.md")
+    parser.add_argument("--stage", choices=STAGES, nargs="+", help="only the faults of these stages")
+    parser.add_argument("--write", action="store_true", help="write docs/faults.md; rows of other stages stay")
     parser.add_argument("--work", type=Path, help="folder to work in, which is kept (default: one that goes)")
     args = parser.parse_args()
-    faults = [f for f in FAULTS if (f.short or not args.short) and args.stage in (None, f.stage)]
+    faults = [f for f in FAULTS if (f.short or not args.short) and f.stage in (args.stage or STAGES)]
     with tempfile.TemporaryDirectory(prefix="ionmelt-faults-") as scratch:
         flags = tuple(os.environ.get("IONMELT_ENVIRONMENT_FLAGS", "").split())
         results = matrix(Bench(args.work or Path(scratch) / "work", flags), faults)
     if args.write:
-        (TOP / "docs" / "faults.md").write_text(page(results))
+        table = TOP / "docs" / "faults.md"
+        new = {(STAGES[r.fault.stage].process, r.fault.kind, r.fault.target): r for r in results}
+        rows = written(table.read_text()) | new
+        table.write_text(page(sorted(rows.values(), key=lambda result: FAULTS.index(result.fault))))
     count = Counter(result.verdict for result in results)
     keys = ("detected", "recovered", "wrong", "unclear", "skipped")
     print(json.dumps({"injected": len(results) - count["skipped"]} | {key: count[key] for key in keys}))

@@ -105,7 +105,10 @@ class ClassicalCalculator(Calculator):
     def _state(self, cell: np.ndarray, positions: np.ndarray, forces: bool) -> Any:
         self.context.setPeriodicBoxVectors(*(cell / 10))
         self.context.setPositions(positions / 10)
-        return self.context.getState(getEnergy=True, getForces=forces)
+        try:
+            return self.context.getState(getEnergy=True, getForces=forces)
+        except self.openmm.OpenMMException as error:  # an exception of its own kind, such as for positions that are NaN
+            raise RuntimeError(f"OpenMM: {error}") from error
 
     def _energy(self, cell: np.ndarray, positions: np.ndarray) -> float:
         energy = self._state(cell, positions, forces=False).getPotentialEnergy()

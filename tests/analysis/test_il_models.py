@@ -9,6 +9,7 @@ import pytest
 from ase import Atoms
 
 import build_liquid
+import il_md
 import il_models
 from il_task import UserError
 
@@ -89,6 +90,15 @@ def test_single_precision_platform_agrees_with_double(liquid: Path) -> None:
     assert results[0][0] == pytest.approx(results[1][0], abs=2e-3)
     assert np.abs(results[0][1] - results[1][1]).max() < 5e-3
     assert np.abs(results[0][2] - results[1][2]).max() < 2e-4  # 300 bar: a tenth of its fluctuation in a liquid
+
+
+def test_what_openmm_refuses_ends_a_run_and_not_the_task(liquid: Path) -> None:
+    """Its exception has no parent among those that a run is ended for."""
+    atoms = ase.io.read(liquid / "box.extxyz")
+    atoms.calc = il_models.ClassicalCalculator(liquid / "system.xml")
+    atoms.positions[0] = np.nan
+    with pytest.raises(il_md.MODEL_ERRORS, match="Particle coordinate is NaN"):
+        atoms.get_forces()
 
 
 def test_hydrostatic_stress_is_the_mean_of_the_full_one(liquid: Path) -> None:
