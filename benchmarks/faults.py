@@ -941,9 +941,12 @@ def page(results: list[Result]) -> str:
 def written(text: str) -> dict[tuple[str, str, str], Result]:
     """Return the results of a page, by process, kind and target."""
     known = {(STAGES[fault.stage].process, fault.kind, fault.target): fault for fault in FAULTS}
-    rows = (tuple(line.strip("| ").split(" | ", 4)) for line in text.splitlines())
-    rows = ((*row[:2], row[2].strip(), *row[3:]) for row in rows if len(row) == 5)
-    return {row[:3]: Result(known[row[:3]], row[3], row[4]) for row in rows if row[:3] in known}
+    found = {}
+    for line in text.splitlines():
+        row = [cell.strip() for cell in line.strip("| ").split(" | ", 4)]
+        if len(row) == 5 and (key := (row[0], row[1], row[2])) in known:
+            found[key] = Result(known[key], row[3], row[4])
+    return found
 
 
 def main() -> None:

@@ -447,6 +447,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     heldout = read_parquets(args.evaluations, "heldout.parquet", HELDOUT)
     t["forgetting"] = table([il_committee.forgetting(heldout, models)], SCHEMAS["forgetting"])
     t["cost"], t["versions"] = cost_and_versions(read_tasks(args.tasks))
+    t["exploration"] = read_parquets(args.explored, "*.explored.parquet", SCHEMAS["exploration"])
     account(t, plan)
     optional = {
         name: il_task.read_json(p) if (p := plan / f"{name}.json").is_file() else {}
@@ -454,7 +455,6 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     }
     truths = labellers({"labels": optional["labels"], "study": study})
     t |= judge(t, references, study, truths[0] if truths else None)
-    t["exploration"] = read_parquets(args.explored, "*.explored.parquet", SCHEMAS["exploration"])
     earlier = table([il_task.read_tables([args.rounds])] if args.rounds else [], SCHEMAS["rounds"])
     t["rounds"] = il_rounds.table(t, study, il_rounds.number_of(cards), earlier)
     t["pareto"] = table([pl.DataFrame(il_pareto.table(t, cards), schema=il_pareto.PARETO)], il_pareto.PARETO)
@@ -508,6 +508,12 @@ def account(t: dict[str, pl.DataFrame], plan: Path) -> None:
         errors += [
             f"runs: {key}: is of another study: the plan has no such run" for key in strange if key not in planned
         ]
+    explored = set(t["exploration"]["key"])
+    errors += [
+        f"explored: {row['key']}: has no table: a file of --explored is lost"
+        for row in read_plan_csv(plan, "explore.csv").to_dicts()
+        if kept and row["key"] not in explored
+    ]
     if errors:
         raise il_task.UserError(*errors)
 

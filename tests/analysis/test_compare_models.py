@@ -18,6 +18,7 @@ import il_figures
 import il_picture
 import il_report
 import il_summary as ils
+import il_task
 import il_trajectory
 import il_words
 from il_topology import Topology
@@ -774,6 +775,20 @@ def test_a_plan_alone_still_gives_every_run_and_a_page(tmp_path: Path, monkeypat
     assert survival.height == 52 and set(survival["end"]) == {"missing"}
     assert "0 of 52 planned runs" in (tmp_path / "report.html").read_text()
     assert set(pl.read_parquet(tmp_path / "tables" / "verdicts.parquet")["verdict"]) == {"not converged"}
+
+
+def test_an_exploration_that_is_lost_is_named(tmp_path: Path) -> None:
+    keys = ["a-430K-r1-mace-al", "b-430K-r1-mace-al"]
+    (tmp_path / "explore.csv").write_text("key,liquid\n" + "".join(f"{key},x\n" for key in keys))
+    t = {name: compare_models.table([], compare_models.SCHEMAS[name]) for name in compare_models.SCHEMAS}
+    t["sampling"] = compare_models.table([pl.DataFrame({"liquid": "a", "kept": 1})], compare_models.SCHEMAS["sampling"])
+    t["labels"] = compare_models.table([pl.DataFrame({"frame_id": "f"})], compare_models.SCHEMAS["labels"])
+    explored = pl.DataFrame({"key": keys})
+    t["exploration"] = compare_models.table([explored], compare_models.SCHEMAS["exploration"])
+    compare_models.account(t, tmp_path)
+    t["exploration"] = t["exploration"].head(1)
+    with pytest.raises(il_task.UserError, match=f"explored: {keys[1]}: has no table: a file of --explored is lost"):
+        compare_models.account(t, tmp_path)
 
 
 def test_no_plan_is_one_clear_line(
