@@ -933,7 +933,7 @@ def page(results: list[Result]) -> str:
     lines += ["| stage | fault | file, or amount | verdict | what was seen |", "|---|---|---|---|---|"]
     for result in results:
         fault = result.fault
-        how = re.sub(r"(/[\w.+-]+){2,}/", "", result.how).replace("|", "/").replace("<", "&lt;")
+        how = re.sub(r"(?<![\w.+-])(/[\w.+-]+){2,}/", "", result.how).replace("|", "/").replace("<", "&lt;")
         lines.append(f"| {STAGES[fault.stage].process} | {fault.kind} | {fault.target} | {result.verdict} | {how} |")
     return HEAD + "\n".join(lines) + "\n"
 
