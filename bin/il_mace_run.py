@@ -9,6 +9,8 @@ What of mace-torch 0.3.16 is put right here:
   fine-tuned gets no better on the validation set, which looks as if it had not restarted at all. STATE holds all of it and is
   written whole between two epochs; a training that was killed ends with the same numbers as one that was not (on CPUs).
 - A foundation model with the elements of the tuned one has its reference energies copied over those that were asked for.
+- Those of a model that is tuned are a parameter that no optimizer has: nothing sets their gradient to zero, so that the sum over all
+  steps counts in the norm by which gradients are clipped, steps shrink as the training grows older, and a restart forgets it.
 - Replay replaces the loss that was asked for by another, in which the weights mean something else.
 - A loss that is not finite counts as better than any other.
 """
@@ -118,6 +120,9 @@ def going_on(trainer: Any, path: Path) -> Callable[..., None]:
     train, one_epoch, log = trainer.train, trainer.train_one_epoch, trainer.valid_err_log
 
     def going_on_train(**given: Any) -> None:
+        stepped = {id(held) for group in given["optimizer"].param_groups for held in group["params"]}
+        for held in given["model"].parameters():
+            held.requires_grad_(held.requires_grad and id(held) in stepped)
         parts = {
             "model": given["model"],
             "optimizer": given["optimizer"],

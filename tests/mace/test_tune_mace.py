@@ -225,7 +225,7 @@ def test_a_killed_tuning_ends_with_the_same_numbers(foundation: tuple[Path, Path
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(command, cwd=work, env=env, stderr=subprocess.DEVNULL, start_new_session=True)
     begun: set[int] = set()
-    while len(begun) < 7:
+    while len(begun) < 6:  # early enough that gradients are clipped: by nothing that a state does not hold
         assert process.poll() is None
         time.sleep(0.01)
         for path in kept.glob("*/model_run-1_train.txt"):
@@ -241,7 +241,7 @@ def test_a_killed_tuning_ends_with_the_same_numbers(foundation: tuple[Path, Path
         if "Epoch " in line and "head" in line
     ]
     assert again == list(range(again[0], 14))
-    assert again[0] >= 4
+    assert again[0] >= 3
     assert again[0] > np.argmin(loss[1 : again[0] + 1]), loss  # not the best epoch of before
     assert sorted(path.name for path in kept.iterdir()) == ["README.txt"]  # nothing is left of it
 
