@@ -105,7 +105,7 @@ workflow {
     stop_with(IMPORT_MODEL.out.errors)
     made = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, IMPORT_MODEL.out.model)
     EXPORT_MODEL(engines.join(made.filter { key, _folder -> !key.endsWith('-start') }))
-    models = made.mix(keyed(PLAN_STUDY.out.cards)).filter { !only_estimate }
+    models = made.mix(settled(PLAN_STUDY.out.cards)).filter { !only_estimate }
 
     // What they are worth: errors on the test frames, molecular dynamics, and what is measured on it
     loaded = engines.join(models)
@@ -150,6 +150,18 @@ def own_files(files, role) {
 // Files or folders with their keys: [pyr14bf4-r1, pyr14bf4-r1.json]; a folder's point, as in both.16, begins no extension
 def keyed(files) {
     files.flatten().map { path -> tuple(path.name - ~/\.json$/, path) }
+}
+
+// Models that are a card alone, with their keys: each in a folder for its content, since a folder counts by its path in the hash
+// of a task. A new plan would otherwise repeat their dynamics.
+def settled(cards) {
+    keyed(cards).map { key, folder ->
+        def text = folder.resolve('model.json').text
+        def card = workflow.workDir.resolve("cards/${text.md5()}/${key}/model.json")
+        card.parent.mkdirs()
+        if (!card.exists() || card.text != text) { card.text = text }
+        tuple(key, card.parent)
+    }
 }
 
 // All files of a channel as one list, in the order of their names: the order of arrival would change the
