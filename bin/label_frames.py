@@ -157,7 +157,8 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: i
         pipe.send(error.errors)
         return
     except ImportError as error:
-        pipe.send([f"labels.engine: {module} cannot be loaded here: {error}"])
+        memory = il_task.blamed(error)[0] is il_task.Exit.MEMORY
+        pipe.send(MemoryError(str(error)) if memory else [f"labels.engine: {module} cannot be loaded here: {error}"])
         return
     pipe.send(engine.version)
     while True:
@@ -236,9 +237,9 @@ class Worker:
             if self.process.exitcode == -signal.SIGKILL:
                 raise MemoryError("engine_killed") from None
             raise UserError(f"labels.engine: {self.arguments[0]} did not start; its own words stand above") from None
-        if isinstance(word, list):
+        if isinstance(word, list | MemoryError):
             self.close()
-            raise UserError(*word)
+            raise word if isinstance(word, MemoryError) else UserError(*word)
         self.version = word
 
     def close(self, at_once: bool = False) -> None:

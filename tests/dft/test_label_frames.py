@@ -511,6 +511,14 @@ def test_an_engine_that_cannot_be_loaded_is_one_line(tmp_path, monkeypatch):
         label_frames.label_chunk({"engine": "absent"}, frames(1), str(tmp_path / "o"), threads=1)
 
 
+def test_an_engine_that_lacks_the_memory_to_be_loaded_asks_for_more(faulty, tmp_path):
+    """Libraries raise an ImportError where a part of theirs cannot be loaded, whatever the cause."""
+    loading = "try:\n    raise MemoryError\nexcept MemoryError:\n    raise ImportError('cannot load its library')\n"
+    (tmp_path / "two_states_engine.py").write_text(loading)
+    with pytest.raises(MemoryError, match="cannot load its library"):
+        label_frames.label_chunk({"engine": "two_states"}, frames(1), str(tmp_path / "o"), threads=1)
+
+
 def test_checked_keeps_an_engines_own_reason():
     label = Label(None, None, None, False, reason="overlap")
     assert label_frames.checked(label, 3).reason == "overlap"
