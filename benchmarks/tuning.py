@@ -100,7 +100,9 @@ def replay_head(model: Path, old: Path) -> float:
         Path(model.name, "model.json").write_text(json.dumps(card | {"head": "pt_head"}))
         out = Path(f"{model.name}.evaluation")
         arguments = ["--id", model.name, "--model", model.name, "--heldout", old, "--out", out]
-        if evaluate_model.main([*map(str, arguments)]):
+        with contextlib.redirect_stdout(sys.stderr):  # MACE speaks there, and what is printed here is one JSON object
+            code = evaluate_model.main([*map(str, arguments)])
+        if code:
             raise SystemExit(f"{model.name}: the head of the replayed frames could not be evaluated")
         rows = pl.read_parquet(out / "heldout.parquet")
     return 1000 * float((rows["force_square"].sum() / rows["n"].sum()) ** 0.5)
