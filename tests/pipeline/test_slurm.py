@@ -62,6 +62,7 @@ def test_an_array_a_cancelled_task_and_a_drained_node(pipeline, results: Path, n
         return slurm("squeue", "-h", "-t", "PENDING", "-o", "%i")
 
     victim = str(wait_for(a_label_task_of_an_array, running))
+    time.sleep(3)  # its script has begun: of one that left no trace Nextflow waits five minutes for the exit code
     slurm("scancel", victim)
     slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=a test of Ionmelt")
     try:
