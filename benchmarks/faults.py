@@ -43,6 +43,9 @@ from il_frames import read_frames, write_frames
 
 TOP = Path(__file__).resolve().parents[1]
 STATE, RUN, WALK = "libf4-900K-r1", "libf4-900K-r1-clp", "libf4-900K-r1-m-both"
+# What a good run of a stage is followed by: files in own/ that other stages take.
+MADE_AFTER = {**dict.fromkeys(("b.extxyz", "b.parquet", "mine.xyz", "own.json"), "label"), "train.extxyz": "split"}
+RUST_MEMORY = "memory allocation of"  # how a library in Rust begins its last words before it aborts
 # Of the JSON that results hold, what differs between runs of the same study: times, and what follows from them.
 VOLATILE = {"wall_s", "cpu_s", "max_rss_mb", "atom_steps_per_s", "cost", "probe", "segments_resumed", il_task.SEAL}
 VOLATILE_COLUMNS = VOLATILE | {
@@ -545,13 +548,12 @@ class Bench:
                  "dispersion": None, "head": None, "dtype": "float32", "liquid_elements": ["F", "Li"], "weights": None,
                  "sha256": None, "framework": "ase", "calculator": "ase.calculators.lj.LennardJones",
                  "weights_argument": None, "arguments": {"sigma": 1.8, "epsilon": 0.3, "rc": 3.9, "smooth": True}}  # fmt: skip
-        (own / "model.json").write_text(json.dumps(il_task.sealed(model), indent=1) + "\n")
+        write_sealed(own / "model.json", model)
         walk = {"id": WALK, "round": 2, "liquid": "libf4", "temperature_K": 900.0, "pressure_bar": 1.0, "model": "m",
                 "dataset": "both", "seed": 5, "timestep_fs": 0.5, "thermostat_fs": 100.0, "barostat_fs": 500.0, "frames": 3,
                 "every_fs": 10.0, "npt_ps": 0.04, "ramp_ps": 0.04, "ramp_K": 600.0, "quantile": 0.25, "stop_factor": 3.0}  # fmt: skip
-        (own / "explore.json").write_text(json.dumps(il_task.sealed(walk), indent=1) + "\n")
-        choice = {"id": "libf4-active2", "liquid": "libf4", "frames": 3}
-        (own / "choose.json").write_text(json.dumps(il_task.sealed(choice), indent=1) + "\n")
+        write_sealed(own / "explore.json", walk)
+        write_sealed(own / "choose.json", {"id": "libf4-active2", "liquid": "libf4", "frames": 3})
         shutil.copytree(TOP / "assets", own / "assets")
         study = yaml.safe_load((TOP / "studies" / "test.yaml").read_text())
         study["md"]["segment_ps"] = 0.01
@@ -579,16 +581,19 @@ class Bench:
             print(f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
             if name == "label":
                 self.rest(folder, own)
-            if (
-                name == "split"
-            ):  # what a round of active learning has trained on: a recipe's frames stand for those it chose
-                trained = read_frames(folder / "dataset" / "datasets" / "both" / "train.extxyz", labelled=True)
-                for frame in trained:
-                    frame.info["kind"] = "active" if frame.info["recipe"] == "rattle" else frame.info["kind"]
-                write_frames(own / "train.extxyz", trained)
+            if name == "split":
+                self.trained(folder, own)
             note.write_text(f"{seconds}\n")
         self.seconds[name] = float(note.read_text())
         self.good[name] = {k: v for output in outputs for k, v in content(output).items()}
+
+    def trained(self, folder: Path, own: Path) -> None:
+        """Write what a round of active learning has trained on: a recipe's frames stand for those that it chose."""
+        frames = read_frames(folder / "dataset" / "datasets" / "both" / "train.extxyz", labelled=True)
+        for frame in frames:
+            if frame.info["recipe"] == "rattle":
+                frame.info["kind"] = "active"
+        write_frames(own / "train.extxyz", frames)
 
     def rest(self, folder: Path, own: Path) -> None:
         """Label the other chunks, as one; write the labels of the first as somebody else might have them."""
@@ -613,7 +618,12 @@ class Bench:
                     "forces_unit": "eV/A", "stress_unit": "eV/A^3", "stress_sign": None, "kind": "eq", "kind_key": "kind",
                     "group_key": "run", "max_failed_fraction": 0.05,
                     "liquids": [{"id": "libf4", "ions": box["ions"]}], "id": "labels"}  # fmt: skip
-        (own / "own.json").write_text(json.dumps(il_task.sealed(settings), indent=1) + "\n")
+        write_sealed(own / "own.json", settings)
+
+
+def write_sealed(path: Path, content: dict[str, Any]) -> None:
+    """Write settings as the plan writes those of a task."""
+    path.write_text(json.dumps(il_task.sealed(content), indent=1) + "\n")
 
 
 def foreign(frame: Any) -> str:
@@ -693,10 +703,8 @@ def outcome(good: dict[str, Any], found: dict[str, Any]) -> str:
 def is_clear(said: str, code: int, fault: Fault) -> bool:
     """Tell whether a user knows from the last words what to do: lines, no stack trace, and the file or the shortage named."""
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
-    if (
-        fault.kind == "memory" and code == -signal.SIGABRT
-    ):  # of Rust's libraries; the pipeline tries again with more memory
-        return any(line.startswith("memory allocation of") for line in said.splitlines())
+    if fault.kind == "memory" and code == -signal.SIGABRT:  # the pipeline tries again with more memory
+        return any(line.startswith(RUST_MEMORY) for line in said.splitlines())
     if "Traceback" in said or not errors:
         return False
     wanted = {"memory": ("out_of_memory",), "disk": ("disk_full",), "tmpfs": ("disk_full",)}.get(fault.kind)
@@ -801,7 +809,7 @@ def injected(bench: Bench, stage: Stage, fault: Fault, folder: Path) -> Result:
         folder.chmod(0o555)
     if fault.kind == "engine stops":
         settings = il_task.read_json(folder / "labels.json") | {"max_frame_s": 3.0}
-        (folder / "labels.json").write_text(json.dumps(il_task.sealed(settings)) + "\n")
+        write_sealed(folder / "labels.json", settings)
     process = bench.start(
         stage, folder, f"{fault.kind}:{fault.target}" if fault.kind in ("memory", "disk", "clock") else ""
     )
@@ -850,7 +858,7 @@ def happen(bench: Bench, fault: Fault, process: subprocess.Popen[str], folder: P
 def ended_well(bench: Bench, fault: Fault, folder: Path, said: str, code: int, how: str) -> Result:
     """Return the verdict on a process that has ended."""
     last = next(
-        (line for line in said.splitlines() if line.startswith(("error: ", "memory allocation of"))),
+        (line for line in said.splitlines() if line.startswith(("error: ", RUST_MEMORY))),
         said.strip().splitlines()[-1] if said.strip() else "",
     )
     last = last.replace(str(folder), "...")[:150]
@@ -876,10 +884,8 @@ def matrix(bench: Bench, faults: list[Fault]) -> list[Result]:
     def need(name: str) -> None:
         for source in STAGES[name].inputs.values():
             owner, path = source.split(":")
-            if owner == "own" and path in ("b.extxyz", "b.parquet", "mine.xyz", "own.json"):
-                owner = "label"
-            if source == "own:train.extxyz":
-                owner = "split"
+            if owner == "own":
+                owner = MADE_AFTER.get(path, owner)
             if owner != "own" and owner not in needed:
                 need(owner)
         if name not in needed:
@@ -938,14 +944,14 @@ def page(results: list[Result]) -> str:
     return HEAD + "\n".join(lines) + "\n"
 
 
-def written(text: str) -> dict[tuple[str, str, str], Result]:
-    """Return the results of a page, by process, kind and target."""
+def written(text: str) -> dict[Fault, Result]:
+    """Return the results of a page, by fault."""
     known = {(STAGES[fault.stage].process, fault.kind, fault.target): fault for fault in FAULTS}
     found = {}
     for line in text.splitlines():
         row = [cell.strip() for cell in line.strip("| ").split(" | ", 4)]
-        if len(row) == 5 and (key := (row[0], row[1], row[2])) in known:
-            found[key] = Result(known[key], row[3], row[4])
+        if len(row) == 5 and (fault := known.get((row[0], row[1], row[2]))):
+            found[fault] = Result(fault, row[3], row[4])
     return found
 
 
@@ -963,8 +969,7 @@ def main() -> None:
         results = matrix(Bench(args.work or Path(scratch) / "work", flags), faults)
     if args.write:
         table = TOP / "docs" / "faults.md"
-        new = {(STAGES[r.fault.stage].process, r.fault.kind, r.fault.target): r for r in results}
-        rows = written(table.read_text()) | new
+        rows = written(table.read_text()) | {result.fault: result for result in results}
         table.write_text(page(sorted(rows.values(), key=lambda result: FAULTS.index(result.fault))))
     count = Counter(result.verdict for result in results)
     keys = ("detected", "recovered", "wrong", "unclear", "skipped")
