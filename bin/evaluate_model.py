@@ -27,11 +27,10 @@ from ase.calculators.calculator import Calculator
 
 import il_dimers
 import il_task
-from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, read_frames
+from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, density_kg_m3, read_frames
 from il_models import load_calculator, read_card
 
 BAR = 1e5 * units.Pascal
-DENSITY_KG_M3 = 1.66053906660e3  # u/A^3 in kg/m3 (CODATA 2018)
 SCAN_RECIPE = "test_scan"
 # Below this a moment of inertia is rounding (a hydrogen molecule has 0.3 u A^2).
 NO_INERTIA_U_A2 = 1e-6
@@ -281,7 +280,7 @@ def scan_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
             frame = prediction.frame
             geometry = (frame.positions, frame.get_masses(), frame.arrays["molecule"], frame.get_volume())
             row = {"liquid": liquid, "group": group, "scale": frame.info["scan_scale"]}
-            row["density_kg_m3"] = frame.get_masses().sum() / frame.get_volume() * DENSITY_KG_M3
+            row["density_kg_m3"] = density_kg_m3(frame)
             for name, here, zero in (
                 ("ref", prediction.reference, base.reference if base else None),
                 ("model", prediction.model, base.model if base else None),

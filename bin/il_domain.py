@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 from ase import Atoms
-from ase.units import kg, m
 
+import il_frames
 import il_selection
 import il_task
 from il_calibration import quantile
@@ -74,11 +74,6 @@ def ions_of(frame: Atoms) -> list[str]:
     return [str(name) for name in frame.arrays["ion"][first]]
 
 
-def density(frame: Atoms) -> float:
-    """Return the density (kg/m3) of a frame."""
-    return float(frame.get_masses().sum() / kg / (frame.get_volume() / m**3))
-
-
 def span(values: Sequence[float]) -> tuple[float, float] | None:
     """Return the lowest and the highest of some numbers, None where there are none."""
     return (min(values), max(values)) if len(values) else None
@@ -108,7 +103,7 @@ def envelope(frames: Sequence[Atoms], elements: Sequence[int], averages: np.ndar
         limit = max(distances)
     return Envelope(
         frames=len(frames),
-        density_kg_m3=span([density(f) for f in frames if f.info["recipe"] not in NO_DENSITY]),
+        density_kg_m3=span([il_frames.density_kg_m3(f) for f in frames if f.info["recipe"] not in NO_DENSITY]),
         temperature_K=span([float(f.info["temperature_K"]) for f in frames if "temperature_K" in f.info]),
         ions={
             name: (min(c.get(name, 0.0) for c in compositions), max(c.get(name, 0.0) for c in compositions))

@@ -24,6 +24,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.io.extxyz import key_val_str_to_dict, write_extxyz
 from ase.neighborlist import neighbor_list
+from ase.units import kg, m
 
 from il_task import UserError
 
@@ -130,6 +131,11 @@ def kinds_of(entries: Iterable[str]) -> tuple[set[str], set[str]]:
 def evenly(frames: Sequence[Atoms], most: int) -> list[Atoms]:
     """Return at most so many frames, evenly over all."""
     return [frames[int(i)] for i in np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int))]
+
+
+def density_kg_m3(atoms: Atoms) -> float:
+    """Return the mass density (kg/m3) of a frame."""
+    return float(atoms.get_masses().sum() / kg / (atoms.get_volume() / m**3))
 
 
 def overlaps(atoms: Atoms, fraction: float = 0.5) -> bool:

@@ -23,7 +23,10 @@ workflow ACTIVE_ROUND {
     found = EXPLORE_LIQUID.out.frames.map { path -> tuple(liquid_of(path), path) }.groupTuple().map { liquid, paths -> tuple(liquid, paths.sort { path -> path.name }) }
     chosen = choices.map { name, own -> tuple(liquid_of(own), name, own) }.join(liquids).join(found, remainder: true)
         .map { _liquid, name, own, folders, paths -> tuple(name, own, folders[0], paths ?: []) }
-    CHOOSE_FRAMES(chosen, previous ? files("${previous}/dataset/*/train.extxyz") : [])
+    // named one by one, not by a glob: a lost file must stop the round, or what earlier rounds chose would go with it
+    known = rows.splitCsv(header: true).map { row -> row.dataset }.unique().toSortedList()
+        .map { names -> names.collect { dataset -> file("${previous}/dataset/${dataset}/train.extxyz") } }
+    CHOOSE_FRAMES(chosen, known)
 
     emit:
     chunks    = CHOOSE_FRAMES.out.chunk     // with those that earlier rounds chose

@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 
 import il_domain
+import il_frames
 import il_selection
 
 EDGE, PAIRS, SPREAD = 11.0, 16, 0.25
@@ -46,7 +47,7 @@ def known() -> il_domain.Envelope:
 def judged(
     found: il_domain.Envelope, frames: list[Atoms], kelvin: float = 900.0, ions: list[str] | None = None
 ) -> dict[str, il_domain.Row]:
-    densities = np.array([il_domain.density(f) for f in frames])
+    densities = np.array([il_frames.density_kg_m3(f) for f in frames])
     rows = il_domain.judge(found, ions or ["li", "f"] * PAIRS, kelvin, densities, frames)
     return {row["quantity"]: row for row in rows}
 
