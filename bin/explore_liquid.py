@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Walk through a liquid with a committee of models, and keep the frames on which its members disagree.
 
-The first member drives two walks from the liquid's equilibrated box: at constant pressure and temperature, and at constant
-volume with a rising temperature. At each stop all members are asked. Their disagreement is the largest standard
-deviation of the force on any atom, sqrt(<|F - <F>|^2>) (Zhang et al., Phys. Rev. Mater. 3, 023804, 2019). A frame is worth a label where it
-is above a quantile of what the same committee shows on its own validation frames, so that the threshold follows the
-models from round to round; where it is a multiple of that, or a bond breaks or atoms collide, the walk stops.
+The first member drives three walks from the liquid's equilibrated box: at constant pressure and temperature, at constant
+volume with a rising temperature, and in a box that swings once, out and in, while the ions keep their shape. At each stop
+all members are asked. Their disagreement is the largest standard deviation of the force on any atom, sqrt(<|F - <F>|^2>)
+(Zhang et al., Phys. Rev. Mater. 3, 023804, 2019). A frame is worth a label where it is above a quantile of what the same
+committee shows on its own validation frames, so that the threshold follows the models from round to round; where it is a
+multiple of that, or a bond breaks or atoms collide, the walk stops.
 
 Writes, under --out: KEY.extxyz (the frames worth a label, not labelled; none where there are none) and KEY.explored.parquet
 (every frame that the committee was asked about, with both thresholds and how its walk ended).
@@ -32,7 +33,8 @@ from il_frames import evenly, make_frame, read_frames, write_frames
 from il_md import Ended
 from il_topology import Topology
 
-WALKS = ("npt", "ramp")
+WALKS = ("npt", "ramp", "swing")
+SWING_STRIDE = 10  # steps between two changes of a swinging box: each moves the ions little
 VALID_MOST = 50  # validation frames that the committee is asked about
 SCHEMA = {
     "key": pl.String, "round": pl.Int64, "liquid": pl.String, "temperature_K": pl.Float64, "model": pl.String,
@@ -88,8 +90,21 @@ def thresholds(committee: Committee, frames: Sequence[Atoms], quantile: float, f
     return low, factor * low
 
 
+def set_edges(atoms: Atoms, topology: Topology, edges: np.ndarray) -> None:
+    """Give atoms a box of these edges (3,) in A, in the shape of their own; the ions' centres scale, their shapes stay."""
+    old = atoms.cell.lengths()
+    positions, _ = topology.scaled(topology.whole(atoms.positions, old), old, edges[0] / old[0])
+    atoms.set_cell(edges)
+    atoms.positions[:] = positions
+
+
 def walk(
-    kind: str, atoms: Atoms, watch: il_md.Watch, settings: dict[str, Any], rng: np.random.Generator
+    kind: str,
+    atoms: Atoms,
+    topology: Topology,
+    watch: il_md.Watch,
+    settings: dict[str, Any],
+    rng: np.random.Generator,
 ) -> Iterator[tuple[float, float, Ended | None]]:
     """Yield time (ps), temperature of the bath (K) and how the walk ended, if it did, at each stop of a walk."""
     every = max(1, round(settings["every_fs"] / settings["timestep_fs"]))
@@ -104,13 +119,22 @@ def walk(
     else:
         dynamics = il_md.nvt(atoms, **common, thermostat_fs=settings["thermostat_fs"])
     bath_K = start_K
-    for done in range(every, steps + 1, every):
-        if kind == "ramp":
-            bath_K = start_K + settings["ramp_K"] * done / steps
-            dynamics.temp = bath_K * units.kB
-            dynamics.target_kinetic_energy = 0.5 * dynamics.temp * dynamics.ndof
-        # One stride, watched at its end.
-        (ended,) = [ended for _, ended in il_md.strides(dynamics, every, every, lambda _: None, watch)]
+    start_edges = atoms.cell.lengths()
+    stride = SWING_STRIDE if kind == "swing" else every
+    for stop in range(every, steps + 1, every):
+        done, ended = stop - every, None
+        while done < stop and ended is None:
+            length = min(stride, stop - done)
+            done += length
+            if kind == "ramp":
+                bath_K = start_K + settings["ramp_K"] * done / steps
+                dynamics.temp = bath_K * units.kB
+                dynamics.target_kinetic_energy = 0.5 * dynamics.temp * dynamics.ndof
+            if kind == "swing":
+                swung = 1 + settings["swing_amplitude"] * np.sin(2 * np.pi * done / steps)
+                set_edges(atoms, topology, swung * start_edges)
+            # One stride, watched at its end.
+            (ended,) = [ended for _, ended in il_md.strides(dynamics, length, length, lambda _: None, watch)]
         yield done * settings["timestep_fs"] / 1000, bath_K, ended
 
 
@@ -137,7 +161,7 @@ def explore(
         watch = il_md.Watch(atoms, topology.bonds, topology.molecule, hottest)
         rng = np.random.default_rng([settings["seed"], settings["round"], place])
         group = f"{settings['id']}-round{settings['round']}-{kind}"
-        for time_ps, bath_K, ended in walk(kind, atoms, watch, settings, rng):
+        for time_ps, bath_K, ended in walk(kind, atoms, topology, watch, settings, rng):
             disagreement = float("nan") if ended else committee.disagreement(atoms)
             if ended is None and not disagreement <= high:  # not a number either
                 ended = Ended("disagreement", f"{disagreement:.3f} eV/A, the limit is {high:.3f} eV/A")

@@ -29,6 +29,7 @@ ROUNDS = {
     "density_change_kg_m3": F, "density_change_ci95_low_kg_m3": F, "density_change_ci95_high_kg_m3": F,
     "verdict": S, "reason": S,
 }  # fmt: skip
+WALKS = {"npt": "constant pressure", "ramp": "rising temperature", "swing": "swinging box"}
 KEYS = ("liquid", "temperature_K", "model", "dataset")
 
 
@@ -76,7 +77,7 @@ def this_round(t: dict[str, pl.DataFrame], study: Row, number: int) -> list[Row]
         }
         if walks.height:
             active = study["active"]
-            steps = sum(active[f"{kind}_ps"] for kind in ("npt", "ramp"))
+            steps = sum(active[f"{kind}_ps"] for kind in WALKS)
             walked = walks.group_by("walk").agg(pl.col("time_ps").max())["time_ps"].sum()
             row |= {
                 "worth_above_ev_a": walks["worth_above_ev_a"][0],
@@ -198,8 +199,7 @@ def figure_exploration(exploration: pl.DataFrame, style: ilf.Style) -> go.Figure
     if not exploration.height:
         return None
     walks = exploration.select("liquid", "temperature_K", "walk").unique(maintain_order=True).rows()
-    words = {"npt": "constant pressure", "ramp": "rising temperature"}
-    figure, at = ilf.panels([f"{liquid}, {kelvin:g} K: {words[kind]}" for liquid, kelvin, kind in walks], 2, 320)
+    figure, at = ilf.panels([f"{liquid}, {kelvin:g} K: {WALKS[kind]}" for liquid, kelvin, kind in walks], 2, 320)
     seen = set()
     for i, (liquid, kelvin, kind) in enumerate(walks):
         here = exploration.filter(

@@ -238,6 +238,10 @@ class Active(Section):
     npt_ps: Real = number(5.0, 0, 1e5, "length of a committee's walk at constant pressure and temperature (ps)")
     ramp_ps: Real = number(5.0, 0, 1e5, "length of its walk at constant volume, in which the temperature rises (ps)")
     ramp_K: Real = number(200.0, 0, 2000, "how much it rises (K)")
+    swing_ps: Real = number(
+        5.0, 0, 1e5, "length of its walk at constant temperature in which the box swings once, out and in (ps)"
+    )
+    swing_amplitude: Real = number(0.06, 0, 0.2, "amplitude of the box edge, as a fraction of it")
     every_fs: Real = number(20.0, 0.05, 1e6, "time between the frames of a walk that the committee is asked about (fs)")
     quantile: Real = number(
         0.9,

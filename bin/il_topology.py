@@ -86,6 +86,11 @@ class Topology:
         shift = np.floor(self.centres(out) @ np.linalg.inv(cell)) @ cell
         return out - shift[..., self.molecule, :]
 
+    def scaled(self, positions: np.ndarray, edges: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return whole positions (N, 3) and edges (3,) with the ions' centres of mass scaled and the ions kept as they are."""
+        centres = self.centres(positions)
+        return positions + (scale - 1) * centres[self.molecule], edges * scale
+
     def pdb(self, positions: np.ndarray, cell: np.ndarray) -> str:
         """Return a PDB of one frame (A, orthorhombic): each ion a residue, its bonds CONECT records."""
         a, b, c = np.diag(cell) if np.ndim(cell) == 2 else cell

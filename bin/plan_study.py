@@ -628,12 +628,12 @@ def check_active(draft: Draft, trained: list[int], own: bool, problems: Problems
     datasets = draft.get("datasets") or {}
     if datasets and not any("active" in entries for entries in datasets.values()):
         problems.add(("active",), "no dataset takes its frames: give one such as {al: [eq, active]}")
-    if not active.npt_ps and not active.ramp_ps:
-        problems.add(("active", "npt_ps"), "0, as ramp_ps is: give one of the two a length")
+    if not active.npt_ps and not active.ramp_ps and not active.swing_ps:
+        problems.add(("active", "npt_ps"), "0, as ramp_ps and swing_ps are: give one of the three a length")
     step = draft.get("md", "timestep_fs")
     if step and (abs(active.every_fs / step - round(active.every_fs / step)) > 1e-6 or active.every_fs < step):
         problems.add(("active", "every_fs"), f"{active.every_fs:g} is not a multiple of md.timestep_fs {step:g}")
-    for name in ("npt_ps", "ramp_ps"):
+    for name in ("npt_ps", "ramp_ps", "swing_ps"):
         if 0 < (length := getattr(active, name)) * 1000 < active.every_fs:
             problems.add(("active", name), f"{length:g} ps is shorter than every_fs {active.every_fs:g}")
 
@@ -783,7 +783,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: 
             equilibrate_s += here * il_estimate.openmm_core_s(box.atoms, melt_steps)
         frames = counts[index].eq + counts[index].neq + counts[index].scan + counts[index].active
         if study.active and explorations:
-            steps = 1000 * (study.active.npt_ps + study.active.ramp_ps) / study.md.timestep_fs
+            steps = 1000 * (study.active.npt_ps + study.active.ramp_ps + study.active.swing_ps) / study.md.timestep_fs
             walkers = [model for model in models if is_trained(model)]
             md_s += explorations * max(il_estimate.md_core_s(model, box.atoms, steps) for model in walkers)
         if law:
@@ -961,8 +961,7 @@ def check_before(study: Study, before: Before, problems: Problems) -> None:
 def plan_rounds(plan: "Plan", study: Study, rows: list[dict[str, Any]], before: Before) -> None:
     """Add the explorations of a round, and what is chosen of what they find."""
     explored = []
-    names = ("frames", "every_fs", "npt_ps", "ramp_ps", "ramp_K", "quantile", "stop_factor", "seed")
-    own = {name: getattr(study.active, name) for name in names} if study.active and before.round else {}
+    own = study.active.model_dump() if study.active and before.round else {}
     md = {name: getattr(study.md, name) for name in ("timestep_fs", "thermostat_fs", "barostat_fs")}
     for liquid in study.liquids if own else ():
         name = f"{liquid.id}-active{before.round}"

@@ -226,12 +226,6 @@ def number(*parts: int | str) -> int:
     return int(np.random.SeedSequence(words).generate_state(1)[0] % (2**31 - 1)) + 1
 
 
-def scaled(topology: Topology, positions: np.ndarray, edges: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions and edges with the ions' centres of mass scaled and the ions kept as they are."""
-    centres = topology.centres(positions)
-    return positions + (scale - 1) * centres[topology.molecule], edges * scale
-
-
 # --- Recipes: each yields one slot for each frame wanted ---------------------------------------------------
 
 
@@ -259,7 +253,7 @@ def volume_scan(states: Sequence[State], given: dict[str, Any], seed: int) -> It
         while True:
             index = int(rng.integers(state.usable))
             scale = round(low + (high - low) * (i + rng.random()) / frames, 6)
-            positions, edges = scaled(state.topology, *state.frame(index), scale)
+            positions, edges = state.topology.scaled(*state.frame(index), scale)
             yield Candidate(positions, edges, state.group(index), state.bath | {"scale": scale})
 
     yield from map(slot, range(frames))
@@ -365,7 +359,7 @@ def swinging_run(state: State, given: dict[str, Any], frames: int, seed: int) ->
             bath_K = max(state.temperature_K + given["temperature_amplitude_K"] * swing, 1.0)
             integrator.setTemperature(bath_K)
             factor = start_edges[0] * (1 + amplitude * np.sin(phase)) / edges[0]
-            positions, edges = scaled(state.topology, get_positions(context), edges, factor)
+            positions, edges = state.topology.scaled(get_positions(context), edges, factor)
             set_box(context, positions, edges)
             integrator.step(OSCILLATION_STRIDE)
         whole = state.topology.wrapped(get_positions(context), edges)
@@ -452,7 +446,7 @@ def test_scan(states: Sequence[State], given: dict[str, Any], seed: int) -> Iter
     state = states[0]
     parent = state.frame(len(state.positions) - 1)
     for scale in sorted(given["scales"]):
-        positions, edges = scaled(state.topology, *parent, scale)
+        positions, edges = state.topology.scaled(*parent, scale)
         yield [Candidate(positions, edges, f"{state.key}-test_scan", state.bath | {"scan_scale": float(scale)})]
 
 

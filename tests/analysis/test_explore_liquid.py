@@ -9,16 +9,16 @@ import tiny_training as tiny
 from ase import Atoms
 from ase.calculators.lj import LennardJones
 
-import explore_liquid
-from explore_liquid import Committee, explore, spread, thresholds
+from explore_liquid import Committee, explore, set_edges, spread, thresholds
 from il_frames import read_frames, write_frames
 from il_task import UserError
+from il_topology import Topology
 from sample_frames import refusal
 
 SETTINGS = {
     "id": "lif-2000K-r1-m-al", "round": 1, "liquid": "lif", "temperature_K": 2000.0, "pressure_bar": 1.0, "model": "m",
     "dataset": "al", "seed": 5, "timestep_fs": 1.0, "thermostat_fs": 50.0, "barostat_fs": 200.0, "every_fs": 5.0,
-    "npt_ps": 0.04, "ramp_ps": 0.08, "ramp_K": 2000.0, "quantile": 0.5, "stop_factor": 3.0,
+    "npt_ps": 0.04, "ramp_ps": 0.08, "ramp_K": 2000.0, "swing_ps": 0.04, "swing_amplitude": 0.05, "quantile": 0.5, "stop_factor": 3.0,
 }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_members_that_are_one_and_the_same_are_refused() -> None:
 
 def test_what_is_kept_lies_between_the_thresholds(state: Path) -> None:
     frames, table = walked(state)
-    assert set(table["walk"]) == {"npt", "ramp"}
+    assert set(table["walk"]) == {"npt", "ramp", "swing"}
     assert 0 < len(frames) == table["offered"].sum()
     kept = table.filter("offered")
     assert (kept["disagreement_ev_a"] > kept["worth_above_ev_a"]).all()
@@ -105,7 +105,7 @@ def test_a_member_that_fails_stops_the_walk(state: Path) -> None:
     people = Committee([member(0.29), Failing(sigma=1.8, epsilon=0.31, rc=3.9, smooth=True)])
     frames, table = walked(state, people)
     assert not frames
-    assert table["end"].to_list() == ["disagreement", "disagreement"]
+    assert table["end"].to_list() == ["disagreement"] * 3
     assert table["disagreement_ev_a"].is_null().all()
 
 
@@ -115,6 +115,32 @@ def test_the_ramp_heats_and_keeps_the_volume(state: Path) -> None:
     assert ramp["bath_K"].to_list() == pytest.approx(2000 + 2000 * ramp["time_ps"].to_numpy() / 0.08)
     assert ramp["density_kg_m3"].std() == pytest.approx(0, abs=1e-9)
     assert table.filter(table["walk"] == "npt")["density_kg_m3"].std() > 0
+
+
+def test_the_box_swings_once_and_ions_keep_their_shape(state: Path) -> None:
+    """The edge is 1 + a sin(2 pi t / T) times that of the start, at a steady temperature."""
+    _, table = walked(state, stop_factor=100, swing_ps=0.2, every_fs=12.5, timestep_fs=0.5)
+    swing = table.filter(table["walk"] == "swing")
+    edge = 1 + 0.05 * np.sin(2 * np.pi * swing["time_ps"].to_numpy() / 0.2)
+    assert len(swing) == 16
+    assert swing["end"].to_list() == [None] * 15 + ["completed"]
+    dense = table.filter(table["walk"] == "ramp")["density_kg_m3"][0]  # of the starting box
+    assert swing["density_kg_m3"].to_list() == pytest.approx(dense / edge**3)
+    assert set(swing["bath_K"]) == {2000.0}
+
+
+def test_a_new_box_moves_ions_and_not_their_atoms_within() -> None:
+    """Two diatomic ions, one across the wall of the cell: bonds stay, centres scale with the box, up to its images."""
+    ion = {"name": "oh", "count": 2, "charge": -1, "elements": ["O", "H"], "masses_u": [16.0, 1.0], "bonds": [[0, 1]]}
+    topology, edges = Topology("toy", [ion]), np.array([8.0, 9.0, 10.0])
+    atoms = Atoms("OHOH", [[2, 2, 2], [2, 2, 3], [7.7, 5, 5], [0.6, 5, 5]], cell=edges, pbc=True)
+    centres = topology.centres(topology.whole(atoms.positions, edges))
+    set_edges(atoms, topology, 1.25 * edges)
+    assert atoms.cell.lengths() == pytest.approx(1.25 * edges)
+    assert atoms.get_distance(0, 1, mic=True) == pytest.approx(1.0)
+    assert atoms.get_distance(2, 3, mic=True) == pytest.approx(0.9)
+    moved = topology.centres(topology.whole(atoms.positions, 1.25 * edges)) - 1.25 * centres
+    assert moved / (1.25 * edges) == pytest.approx(np.rint(moved / (1.25 * edges)))
 
 
 def test_the_same_round_is_the_same_walk(state: Path) -> None:
@@ -127,7 +153,7 @@ def test_the_same_round_is_the_same_walk(state: Path) -> None:
 def test_frames_that_can_be_read_and_are_physical(state: Path, tmp_path: Path) -> None:
     frames, _ = walked(state)
     write_frames(tmp_path / "found.extxyz", frames)
-    topology = explore_liquid.Topology.load(state / "topology.json")
+    topology = Topology.load(state / "topology.json")
     back = read_frames(tmp_path / "found.extxyz")
     assert [f.info["frame_id"] for f in back] == [f.info["frame_id"] for f in frames]
     assert all(refusal(frame, topology) in (None, "contact") for frame in back)

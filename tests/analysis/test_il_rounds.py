@@ -98,7 +98,11 @@ def tables() -> dict[str, pl.DataFrame]:
     }
 
 
-STUDY = {"models": [{"id": "mace"}], "datasets": {"al": ["eq", "active"]}, "active": {"npt_ps": 2.0, "ramp_ps": 2.0}}
+STUDY = {
+    "models": [{"id": "mace"}],
+    "datasets": {"al": ["eq", "active"]},
+    "active": {"npt_ps": 2.0, "ramp_ps": 2.0, "swing_ps": 0.0},
+}
 
 
 def test_a_round_is_told_by_its_tables() -> None:

@@ -15,7 +15,7 @@ from il_frames import make_frame, read_frames
 from il_selection import descriptors
 from il_task import UserError
 from il_topology import Topology
-from sample_frames import Candidate, State, cluster, collect, refusal, sample, scaled
+from sample_frames import Candidate, State, cluster, collect, refusal, sample
 
 BOND_A = 1.40
 PAIRS = 4
@@ -111,7 +111,7 @@ def folder(tmp_path_factory) -> Path:
         for _ in range(FRAMES):
             integrator.step(100)
             breath = 1 + 0.005 * rng.normal()
-            moved, box = scaled(top, top.whole(sample_frames.get_positions(context), edges), edges, breath)
+            moved, box = top.scaled(top.whole(sample_frames.get_positions(context), edges), edges, breath)
             file.write(
                 moved[None].astype(np.float32),
                 cell_lengths=box[None].astype(np.float32),
@@ -248,7 +248,7 @@ def test_frames_are_physical_whole_and_alike_in_a_row(sampled):
 def test_scaling_moves_centres_and_nothing_in_an_ion():
     top = topology()
     positions = np.random.default_rng(0).uniform(0, 9, (len(top), 3))
-    moved, edges = scaled(top, positions, np.array([9.0, 10.0, 11.0]), 1.07)
+    moved, edges = top.scaled(positions, np.array([9.0, 10.0, 11.0]), 1.07)
     assert np.allclose(edges, [9.63, 10.7, 11.77], atol=1e-12)
     assert np.allclose(top.centres(moved), 1.07 * top.centres(positions), atol=1e-12)
     for ion in range(2 * PAIRS):

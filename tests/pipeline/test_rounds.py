@@ -21,7 +21,7 @@ sampling:
   test_scan: {scales: [0.97, 1.0, 1.04]}
 labels: {engine: xtb, chunk: 20}
 datasets: {al: [eq, active]}
-active: {frames: 4, npt_ps: 0.02, ramp_ps: 0.02, every_fs: 5, quantile: 0.1, stop_factor: 30}
+active: {frames: 4, npt_ps: 0.02, ramp_ps: 0.02, swing_ps: 0.02, every_fs: 5, quantile: 0.1, stop_factor: 30}
 seeds: [1, 2]
 models:
   - {id: mace, framework: mace, channels: 8, max_L: 0, r_max_A: 4.0, correlation: 2, max_ell: 2, epochs: 2, batch_size: 4}
@@ -70,7 +70,7 @@ def test_a_round_goes_on_from_the_one_before(project: Pipeline) -> None:
     assert labels.filter(pl.col("kind") != "active")["from_store"].all() or labels["from_store"].sum() == 0
     assert frames(second, "train") == frames(first, "train") | set(added.filter("converged")["frame_id"])
     walks = pl.read_parquet(second / "tables" / "exploration.parquet")
-    assert set(walks["walk"]) == {"npt", "ramp"}
+    assert set(walks["walk"]) == {"npt", "ramp", "swing"}
     assert walks["offered"].sum() >= added.height
     rounds = pl.read_parquet(second / "tables" / "rounds.parquet")
     assert rounds["round"].to_list() == [0, 1]
