@@ -346,6 +346,10 @@ def figure_structure(t: Tables, style: Style, quantity: str = "rdf") -> go.Figur
                 **at(i),
             )
             seen.add(name)
+        if quantity == "rdf" and here["value"].max() == 0:
+            words = f"no pair within {max(here[axis].to_list()):.1f} Å"
+            place = {"x": 0.5, "y": 0.5, "xref": "x domain", "yref": "y domain"}
+            figure.add_annotation(text=words, showarrow=False, **place, **at(i))
         if quantity != "torsion":
             figure.add_hline(y=1, line={"color": REFERENCE, "width": 1, "dash": "dot"}, **at(i))
     figure.update_xaxes(title=title)

@@ -56,9 +56,9 @@ table { border-collapse: collapse; font-size: 14px; width: 100%; font-variant-nu
 th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--line); padding: 6px 12px 6px 0;
   vertical-align: bottom; }
 td { border-bottom: 1px solid var(--line); padding: 5px 12px 5px 0; vertical-align: top; overflow-wrap:
-  anywhere; min-width: 5ch; }
-td.n { white-space: nowrap; }
-td:last-child:not(.n) { min-width: 36ch; }
+  anywhere; min-width: 13ch; }
+td.n { white-space: nowrap; min-width: 5ch; }
+td:last-child:not(.n) { min-width: 22ch; }
 @media (hover: none), print { .modebar { display: none; } }
 details { margin: 10px 0 4px; }
 summary { cursor: pointer; color: var(--accent); font-weight: 550; }
@@ -95,6 +95,7 @@ pre { font-size: 13px; background: var(--tint); padding: 14px; border-radius: 6p
   h2, h3, .see, summary { break-after: avoid; }
   .tall, .scroll { max-height: none; overflow: visible; }
   .figure { min-width: 0; }
+  td { min-width: 5ch; }
   td.n { white-space: normal; }
   body { font-size: 10.5pt; }
   table { font-size: 8.5pt; }
