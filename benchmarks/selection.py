@@ -145,6 +145,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=500, help="gradient steps of each (default: %(default)s)")
     parser.add_argument("--work", type=Path, help="folder to keep (default: a temporary one)")
     args = parser.parse_args()
+    if len(set(args.frames)) < 2 or args.seeds < 2:
+        parser.error("--frames needs two sizes at least, and --seeds 2: a power law and its spread are fitted")
     with tempfile.TemporaryDirectory(prefix="ionmelt-selection-") as scratch:
         work = (args.work or Path(scratch)).resolve()
         prepare(work)
