@@ -31,7 +31,7 @@ from md import BIN, TOP, call, environment
 
 import il_task
 import split_dataset
-from il_frames import read_frames, write_frames
+from il_frames import evenly, read_frames, write_frames
 from il_selection import descriptors, farthest_points
 
 STUDY = """
@@ -56,6 +56,7 @@ models:
 md: {timestep_fs: 0.5, npt_ps: 1, nvt_ps: 1, save_every_fs: 10}
 """
 STATE = "pyr14bf4-430K-r1"
+VALID_MOST = 6  # validation frames: each is computed once an epoch, and small sets have many epochs
 
 
 def prepare(work: Path) -> None:
@@ -101,7 +102,8 @@ def train(work: Path, key: str, frames: list[Atoms], seed: int, steps: int) -> N
     (folder / "data").mkdir(parents=True)
     whole = work / "dataset" / "datasets" / "both"
     write_frames(folder / "data" / "train.extxyz", frames)
-    shutil.copy(whole / "valid.extxyz", folder / "data" / "valid.extxyz")
+    valid = read_frames(whole / "valid.extxyz", labelled=True)
+    write_frames(folder / "data" / "valid.extxyz", evenly(valid, VALID_MOST))
     summary = json.loads((whole / "dataset.json").read_text())
     summary["datasets"]["both"]["e0s_ev"] = split_dataset.fit_e0s(frames)
     (folder / "data" / "dataset.json").write_text(json.dumps(summary))
@@ -140,9 +142,9 @@ def ratio(chosen: np.ndarray, random: np.ndarray, sizes: list[int]) -> float:
 def main() -> None:
     """Train, judge, print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, nargs="+", default=[8, 16, 32, 64], help="sizes (default: %(default)s)")
+    parser.add_argument("--frames", type=int, nargs="+", default=[8, 24], help="sizes (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=500, help="gradient steps of each (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=1200, help="gradient steps of each (default: %(default)s)")
     parser.add_argument("--work", type=Path, help="folder to keep (default: a temporary one)")
     args = parser.parse_args()
     if len(set(args.frames)) < 2 or args.seeds < 2:
