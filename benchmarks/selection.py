@@ -6,13 +6,15 @@ GFN1-xTB by the pipeline's own scripts and split by its groups. Of its training 
 points first (one subset a size) and at random (another for each seed); a small MACE is trained on each with the same number of
 gradient steps and judged on the same test frames, and on the frozen-ion volume scan.
   frames             sizes of the subsets
-  force_ratio        random frames needed / chosen frames, for the same force error, and its 95 % interval
-  scan_ratio         likewise for the energy error of the volume scan
+  force_error_ratio  error of the chosen / error of the random frames, at equal numbers of frames, and its 95 % interval
+  scan_error_ratio   likewise for the energy error of the volume scan
+  force_frames_ratio random frames needed / chosen frames, for the same force error, and its 95 % interval
+  scan_frames_ratio  likewise for the energy error of the volume scan
   force_rmse_mev_a   by way and size: the mean over seeds, and its standard error
   scan_rmse_mev_atom likewise
-A power law of the random subsets' errors (ln error against ln frames) says how many random frames give the error of a chosen
-subset; the ratio is the geometric mean over sizes, its interval a bootstrap over the trainings. Work is kept in --work, and what is
-there is not made again.
+Errors at equal numbers are compared in logarithms, their spread that of trainings within a way and size (t interval). The ratio of
+frames is that of two parallel power laws (`il_worth.parallel_lines`, Fieller's interval); where errors do not surely fall with the
+number of frames, the reason stands in its place. Work is kept in --work, and what is there is not made again.
 """
 # environment: analysis
 
@@ -28,11 +30,13 @@ import numpy as np
 import polars as pl
 from ase import Atoms
 from md import BIN, TOP, call, environment
+from scipy import stats
 
 import il_task
 import split_dataset
 from il_frames import evenly, read_frames, write_frames
 from il_selection import descriptors, farthest_points
+from il_worth import parallel_lines
 
 STUDY = """
 name: selection
@@ -131,12 +135,21 @@ def judge(work: Path, key: str) -> dict[str, float]:
     }
 
 
-def ratio(chosen: np.ndarray, random: np.ndarray, sizes: list[int]) -> float:
-    """Return random frames needed / chosen frames, from errors (sizes, seeds) of either."""
-    x = np.log(sizes)
-    slope, level = np.polyfit(x, np.log(random).mean(axis=1), 1)
-    needed = (np.log(chosen).mean(axis=1) - level) / slope
-    return float(np.exp(np.mean(needed - x)))
+def error_ratio(chosen: np.ndarray, random: np.ndarray) -> list[float]:
+    """Return error of the chosen / error of the random frames at equal numbers, and its interval, from errors (sizes, seeds)."""
+    logs = np.log([chosen, random])
+    centre = logs[0].mean() - logs[1].mean()
+    dof = logs[..., 1:].size
+    half = stats.t.ppf(0.975, dof) * np.sqrt(logs.var(axis=2, ddof=1).mean() * 2 / chosen.size)
+    return [round(float(np.exp(x)), 2) for x in (centre, centre - half, centre + half)]
+
+
+def frames_ratio(chosen: np.ndarray, random: np.ndarray, sizes: list[int]) -> list[float | None] | str:
+    """Return random frames needed / chosen frames for the same error, and its interval; the reason where there is none."""
+    x = np.repeat(np.log(sizes), chosen.shape[1])
+    both = np.concatenate([np.log(random).ravel(), np.log(chosen).ravel()])
+    found = parallel_lines(np.tile(x, 2), both, np.repeat([0.0, 1.0], len(x)))
+    return found.reason or [x and round(x, 2) for x in (found.value, found.low, found.high)]
 
 
 def main() -> None:
@@ -162,19 +175,14 @@ def main() -> None:
             found.setdefault((way, size), []).append(errors)
             print(key, ", ".join(f"{name} {value:.1f}" for name, value in errors.items()), file=sys.stderr, flush=True)
     figures: dict[str, Any] = {"frames": sizes, "pool": len(frames), "seeds": len(seeds), "steps": args.steps}
-    rng = np.random.default_rng(1)
-    for name, short in (("force_rmse_mev_a", "force_ratio"), ("scan_rmse_mev_atom", "scan_ratio")):
+    for name, short in (("force_rmse_mev_a", "force"), ("scan_rmse_mev_atom", "scan")):
         both = [np.array([[e[name] for e in found[way, size]] for size in sizes]) for way in ("chosen", "random")]
-        draws = [
-            ratio(*(np.take_along_axis(e, rng.integers(len(seeds), size=e.shape), axis=1) for e in both), sizes)
-            for _ in range(2000)
-        ]
-        low, high = np.quantile(draws, [0.025, 0.975])
-        figures[short] = [round(x, 2) for x in (ratio(*both, sizes), float(low), float(high))]
-        for way, errors in zip(("chosen", "random"), both, strict=True):
-            error = errors.std(axis=1, ddof=1) / np.sqrt(len(seeds))
+        figures[f"{short}_error_ratio"] = error_ratio(*both)
+        figures[f"{short}_frames_ratio"] = frames_ratio(*both, sizes)
+        for way, values in zip(("chosen", "random"), both, strict=True):
+            error = values.std(axis=1, ddof=1) / np.sqrt(len(seeds))
             figures.setdefault(name, {})[way] = [
-                [round(float(m), 1), round(float(s), 1)] for m, s in zip(errors.mean(axis=1), error, strict=True)
+                [round(float(m), 1), round(float(s), 1)] for m, s in zip(values.mean(axis=1), error, strict=True)
             ]
     print(json.dumps(figures))
 
