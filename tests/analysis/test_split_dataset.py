@@ -182,7 +182,7 @@ def test_each_dataset_has_the_envelope_of_its_training_frames(tmp_path: Path) ->
         train = il_frames.read_frames(folder / "train.extxyz", labelled=True)
         assert found.frames == len(train) and found.temperature_K == [430.0, hottest]
         assert found.ions["li"][0] == pytest.approx(1 / 3)
-        densities = [il_domain.density(f) for f in train]
+        densities = [il_frames.density_kg_m3(f) for f in train]
         assert found.density_kg_m3 == pytest.approx([min(densities), max(densities)])
         assert il_domain.distances(train, found).max() <= (found.limit or 0)
 
