@@ -29,7 +29,7 @@ import il_md
 import il_models
 import il_task
 from il_checkpoint import say
-from il_frames import evenly, make_frame, read_frames, write_frames
+from il_frames import density_kg_m3, evenly, make_frame, read_frames, write_frames
 from il_md import Ended
 from il_topology import Topology
 
@@ -166,7 +166,7 @@ def explore(
             if ended is None and not disagreement <= high:  # not a number either
                 ended = Ended("disagreement", f"{disagreement:.3f} eV/A, the limit is {high:.3f} eV/A")
             offered = ended is None and disagreement > low
-            density = start.get_masses().sum() / atoms.get_volume() * il_md.DENSITY_KG_M3
+            density = density_kg_m3(atoms)
             if offered:
                 frames.append(
                     make_frame(

@@ -252,6 +252,11 @@ class Active(Section):
     stop_factor: Real = number(3.0, 1, 100, "a walk stops where it disagrees by this many times as much as that")
     seed: Count = count(1, 0, 2**31 - 1, "seed of the walks")
 
+    @property
+    def lengths_ps(self) -> dict[str, float]:
+        """The length of each walk (ps), by the name of its field."""
+        return {"npt_ps": self.npt_ps, "ramp_ps": self.ramp_ps, "swing_ps": self.swing_ps}
+
 
 # --- Labels --------------------------------------------------------------------------------------------
 

@@ -628,13 +628,13 @@ def check_active(draft: Draft, trained: list[int], own: bool, problems: Problems
     datasets = draft.get("datasets") or {}
     if datasets and not any("active" in entries for entries in datasets.values()):
         problems.add(("active",), "no dataset takes its frames: give one such as {al: [eq, active]}")
-    if not active.npt_ps and not active.ramp_ps and not active.swing_ps:
+    if not any(active.lengths_ps.values()):
         problems.add(("active", "npt_ps"), "0, as ramp_ps and swing_ps are: give one of the three a length")
     step = draft.get("md", "timestep_fs")
     if step and (abs(active.every_fs / step - round(active.every_fs / step)) > 1e-6 or active.every_fs < step):
         problems.add(("active", "every_fs"), f"{active.every_fs:g} is not a multiple of md.timestep_fs {step:g}")
-    for name in ("npt_ps", "ramp_ps", "swing_ps"):
-        if 0 < (length := getattr(active, name)) * 1000 < active.every_fs:
+    for name, length in active.lengths_ps.items():
+        if 0 < length * 1000 < active.every_fs:
             problems.add(("active", name), f"{length:g} ps is shorter than every_fs {active.every_fs:g}")
 
 
@@ -783,7 +783,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: 
             equilibrate_s += here * il_estimate.openmm_core_s(box.atoms, melt_steps)
         frames = counts[index].eq + counts[index].neq + counts[index].scan + counts[index].active
         if study.active and explorations:
-            steps = 1000 * (study.active.npt_ps + study.active.ramp_ps + study.active.swing_ps) / study.md.timestep_fs
+            steps = 1000 * sum(study.active.lengths_ps.values()) / study.md.timestep_fs
             walkers = [model for model in models if is_trained(model)]
             md_s += explorations * max(il_estimate.md_core_s(model, box.atoms, steps) for model in walkers)
         if law:

@@ -13,7 +13,8 @@ workflow ACTIVE_ROUND {
     previous        // address of the results of the round before; empty: none
 
     main:
-    committees = rows.splitCsv(header: true).map { row -> tuple(row.state, row) }.combine(states, by: 0)
+    explorations = rows.splitCsv(header: true)
+    committees = explorations.map { row -> tuple(row.state, row) }.combine(states, by: 0)
         .map { _state, row, folder -> tuple(row.key, row, folder) }.join(settings)
         .map { key, row, folder, own ->
             def members = row.members.tokenize(' ').collect { member -> file("${previous}/models/${member}") }
@@ -24,7 +25,7 @@ workflow ACTIVE_ROUND {
     chosen = choices.map { name, own -> tuple(liquid_of(own), name, own) }.join(liquids).join(found, remainder: true)
         .map { _liquid, name, own, folders, paths -> tuple(name, own, folders[0], paths ?: []) }
     // named one by one, not by a glob: a lost file must stop the round, or what earlier rounds chose would go with it
-    known = rows.splitCsv(header: true).map { row -> row.dataset }.unique().toSortedList()
+    known = explorations.map { row -> row.dataset }.unique().toSortedList()
         .map { names -> names.collect { dataset -> file("${previous}/dataset/${dataset}/train.extxyz") } }
     CHOOSE_FRAMES(chosen, known)
 
