@@ -27,7 +27,7 @@ from ase.calculators.calculator import Calculator
 
 import il_dimers
 import il_task
-from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, density_kg_m3, read_frames
+from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, density_kg_m3, read_frames, shown, virial_stress
 from il_models import load_calculator, read_card
 
 BAR = 1e5 * units.Pascal
@@ -149,11 +149,12 @@ def predict(frames: list[Atoms], calculators: dict[str, Calculator] | Calculator
     """Yield the prediction of each frame; what goes wrong in one frame is its reason and stops nothing."""
     for frame in frames:
         reference = Label(float(frame.info[ENERGY_KEY]), frame.arrays[FORCES_KEY], frame.info[STRESS_KEY])
-        atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
+        atoms = shown(frame)
         try:
             atoms.calc = calculators[frame.info["liquid"]] if isinstance(calculators, dict) else calculators
             energy, forces = float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=float)
-            model = Label(energy, forces, np.array(atoms.get_stress(voigt=False), dtype=float))
+            stress = atoms.get_stress(voigt=False) if atoms.pbc.all() else virial_stress(atoms, forces)
+            model = Label(energy, forces, np.array(stress, dtype=float))
         except Exception as error:  # a model can fail in any way that its libraries know
             if il_task.is_resource(error):
                 raise

@@ -35,7 +35,7 @@ LEVEL = 0.95
 IN_PARTS = 0.5  # share of the frames outside from which a run is outside as a whole
 TOLERANCE_K = 0.5
 # Ions cut out of the liquid, alone in a box: their density says nothing of a liquid's.
-NO_DENSITY = ("clusters",)
+NO_LIQUID = ("clusters", "ions")
 DOMAIN = {
     "quantity": pl.String, "frames": pl.Int64, "share_outside": pl.Float64, "seen_low": pl.Float64, "seen_high": pl.Float64,
     "limit_low": pl.Float64, "limit_high": pl.Float64, "unit": pl.String, "verdict": pl.String, "reason": pl.String,
@@ -87,7 +87,8 @@ def described(frames: Sequence[Atoms]) -> list[int]:
 def envelope(frames: Sequence[Atoms], elements: Sequence[int], averages: np.ndarray) -> Envelope:
     """Return the envelope of training frames; ``averages`` (F', E, P, S) are the descriptors of those `described`."""
     some = [frames[i] for i in described(frames)]
-    compositions = [shares(ions_of(frame)) for frame in frames]
+    liquid = [frame for frame in frames if frame.info["recipe"] not in NO_LIQUID]
+    compositions = [shares(ions_of(frame)) for frame in liquid]
     names = sorted({name for ions in compositions for name in ions})
     scale = il_selection.scale(averages)
     x = il_selection.scaled(averages, scale)
@@ -103,7 +104,7 @@ def envelope(frames: Sequence[Atoms], elements: Sequence[int], averages: np.ndar
         limit = max(distances)
     return Envelope(
         frames=len(frames),
-        density_kg_m3=span([il_frames.density_kg_m3(f) for f in frames if f.info["recipe"] not in NO_DENSITY]),
+        density_kg_m3=span([il_frames.density_kg_m3(frame) for frame in liquid]),
         temperature_K=span([float(f.info["temperature_K"]) for f in frames if "temperature_K" in f.info]),
         ions={
             name: (min(c.get(name, 0.0) for c in compositions), max(c.get(name, 0.0) for c in compositions))

@@ -31,7 +31,7 @@ from ase import Atoms
 from ase.units import Bohr, GPa, Hartree, bar
 
 import il_theory
-from il_frames import Label
+from il_frames import Label, virial_stress
 from il_task import UserError
 
 BINARIES = ("cp2k.ssmp", "cp2k.psmp", "cp2k")
@@ -96,7 +96,7 @@ INPUT = """\
 &END GLOBAL
 &FORCE_EVAL
   METHOD QUICKSTEP
-  STRESS_TENSOR ANALYTICAL
+  STRESS_TENSOR {stress_tensor}
   &PRINT
     &FORCES
       FILENAME forces
@@ -108,7 +108,11 @@ INPUT = """\
   &END PRINT
   &DFT
 {basis_files}    WFN_RESTART_FILE_NAME guess.wfn
-    CHARGE 0
+    CHARGE {charge}
+    &POISSON
+      PERIODIC {periodic}
+      PSOLVER {poisson}
+    &END POISSON
     &MGRID
       CUTOFF {cutoff_Ry}
       REL_CUTOFF {rel_cutoff_Ry}
@@ -140,6 +144,7 @@ INPUT = """\
       A {a}
       B {b}
       C {c}
+      PERIODIC {periodic}
     &END CELL
     &COORD
 {coordinates}
@@ -147,6 +152,8 @@ INPUT = """\
 {kinds}  &END SUBSYS
 &END FORCE_EVAL
 """
+PERIODIC = {"periodic": "XYZ", "poisson": "PERIODIC", "stress_tensor": "ANALYTICAL"}
+ALONE = {"periodic": "NONE", "poisson": "WAVELET", "stress_tensor": "NONE"}
 DISPERSION = """\
       &VDW_POTENTIAL
         POTENTIAL_TYPE PAIR_POTENTIAL
@@ -180,7 +187,7 @@ class NonFinite(ValueError):
 
 
 class Engine:
-    """Energy, forces and stress of periodic, neutral, closed-shell frames at the gamma point.
+    """Energy, forces and stress of periodic, neutral, closed-shell frames at the gamma point, and of ions without images.
 
     Parameters
     ----------
@@ -238,7 +245,7 @@ class Engine:
                     (Path(name) / "frame.inp").write_text(self.input_text(atoms, attempt, restart=guess is not None))
                     if guess is not None:
                         (Path(name) / "guess.wfn").write_bytes(guess)
-                    label, wave_function = self._run(Path(name), len(atoms), end)
+                    label, wave_function = self._run(Path(name), atoms, end)
             except NoLabel as error:
                 steps, reason, guess = steps + error.steps, error.reason, error.wave_function
                 # Of an engine that stumbled, the guess may be to blame.
@@ -256,7 +263,7 @@ class Engine:
             return label
         return Label(None, None, None, False, scf_steps=steps, reason=reason)
 
-    def _run(self, folder: Path, n_atoms: int, end: float) -> tuple[Label, bytes | None]:
+    def _run(self, folder: Path, atoms: Atoms, end: float) -> tuple[Label, bytes | None]:
         """Run CP2K once in a folder and return its label and wave function; raises `NoLabel`."""
         command = [sys.executable, "-ISc", LAUNCHER, str(os.getpid()), self.binary, "-i", "frame.inp"]
         try:
@@ -284,10 +291,11 @@ class Engine:
                 for what in ("forces", "stress")
             )
             try:
+                forces_ev_a = force_table(forces, len(atoms)) * (Hartree / Bohr)
                 label = Label(
-                    energy_ev=total_energy(done.stdout, n_atoms) * Hartree,
-                    forces_ev_a=force_table(forces, n_atoms) * (Hartree / Bohr),
-                    stress_ev_a3=stress_tensor(stress),
+                    energy_ev=total_energy(done.stdout, len(atoms)) * Hartree,
+                    forces_ev_a=forces_ev_a,
+                    stress_ev_a3=stress_tensor(stress) if atoms.pbc.all() else virial_stress(atoms, forces_ev_a),
                     converged=True,
                     scf_steps=steps,
                 )
@@ -316,11 +324,14 @@ class Engine:
             file, potential = potential_name(self.data, element, settings["potential"])
             basis = basis_name(self.data, element, settings["basis"], settings["potential"])
             self.kinds[element] = KIND.format(element=element, basis=basis, potential_file=file, potential=potential)
+        surroundings = PERIODIC if atoms.pbc.all() else ALONE
         a, b, c = (" ".join(f"{x:.6f}" for x in row) for row in atoms.cell.array)
         rows = zip(symbols, atoms.positions, strict=True)
         names = ("cutoff_Ry", "rel_cutoff_Ry", "eps_scf", "eps_default", "multigrids")
         return INPUT.format(
             **{key: settings[key] for key in names},
+            **surroundings,
+            charge=round(atoms.get_initial_charges().sum()),
             basis_files="".join(f"    BASIS_SET_FILE_NAME {path.name}\n" for path in basis_files(self.data)),
             guess="RESTART" if restart else "ATOMIC",
             inner_steps=INNER_STEPS,

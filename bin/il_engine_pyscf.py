@@ -35,7 +35,7 @@ from pyscf.pbc.gto import build_neighbor_list_for_shlpairs, free_neighbor_list
 from pyscf.pbc.gto.pseudo import pp_int
 
 import il_theory
-from il_frames import Label
+from il_frames import Label, virial_stress
 from il_task import UserError
 
 FUNCTIONALS = {"PBE": "PBE,PBE", "revPBE": "PBE_R,PBE", "BLYP": "B88,LYP", "r2SCAN": "R2SCAN,R2SCAN"}
@@ -53,6 +53,7 @@ COORDINATION_CUTOFF_BOHR = 40.0
 # The norm of the orbital gradient is some ten times its largest element, which eps_scf bounds in CP2K.
 GRADIENT_NORM = 10.0
 CYCLES, STURDY_CYCLES = 50, 200
+GRID_LEVEL = 5  # of the molecular code's grid around each atom
 LEVEL_SHIFT = 0.3  # Ha
 STRAIN = 1e-3  # half of the difference between the strained boxes
 STRAINS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
@@ -60,7 +61,7 @@ EXPONENT_STEP = 1e-3  # relative; the error of a central difference is its squar
 
 
 class Engine:
-    """Energy, forces and stress of periodic, neutral, closed-shell frames at the gamma point.
+    """Energy, forces and stress of periodic, neutral, closed-shell frames at the gamma point, and of ions without images.
 
     Parameters
     ----------
@@ -98,6 +99,8 @@ class Engine:
 
         `cold` leaves the frame before out of it. `Label.scf_steps` counts the Fock matrices of all attempts.
         """
+        if not atoms.pbc.any():
+            return self.label_alone(atoms)
         dispersion = self.dispersion(atoms)
         cell = self.cell(atoms)
         warm = not cold and np.array_equal(atoms.numbers, self._guess_numbers)
@@ -137,18 +140,59 @@ class Engine:
             reason = "out_of_memory"
         return Label(None, None, None, False, scf_steps=steps, reason=reason)
 
+    def label_alone(self, atoms: Atoms) -> Label:
+        """Label an ion without images: the same level with PySCF's molecular code, on the CPU; it is small."""
+        energy_ev, forces_ev_a, _ = self.dispersion(atoms)
+        molecule = self.described(mole.Mole(), atoms)
+        molecule.charge = round(atoms.get_initial_charges().sum())
+        molecule.build(dump_input=False, parse_arg=False)
+        steps = 0
+        for number, (cycles, shift) in enumerate(((CYCLES, 0.0), (STURDY_CYCLES, LEVEL_SHIFT))):
+            field = pyscf.dft.RKS(molecule, xc=FUNCTIONALS[self.settings["functional"]])
+            field.grids.level = GRID_LEVEL
+            self.converge_to(field)
+            field.max_cycle, field.level_shift = cycles, shift
+            field.kernel()
+            steps += field.cycles + 1 + bool(field.converged)
+            if not field.converged:
+                continue
+            gradients = field.Gradients()
+            gradients.verbose = 0
+            gradients.grid_response = True
+            forces_ev_a = forces_ev_a - gradients.kernel() * (Hartree / Bohr)
+            return Label(
+                energy_ev=float(field.e_tot) * Hartree + energy_ev,
+                forces_ev_a=forces_ev_a,
+                stress_ev_a3=virial_stress(atoms, forces_ev_a),
+                converged=True,
+                scf_steps=steps,
+                guess="retry" if number else "cold",
+            )
+        return Label(None, None, None, False, scf_steps=steps, reason="scf_not_converged")
+
+    def described(self, system: Any, atoms: Atoms) -> Any:
+        """Return a cell or a molecule of PySCF with the atoms of a frame, their basis sets and pseudopotentials."""
+        basis, potential = self.settings["basis"], self.settings["potential"]
+        system.unit = "B"
+        system.atom = list(zip(atoms.get_chemical_symbols(), atoms.positions / Bohr, strict=True))
+        entries = {element: entry(element, basis, potential) for element in set(atoms.symbols)}
+        system.basis = {element: parse_cp2k.parse(texts[0]) for element, texts in entries.items()}
+        system.pseudo = {element: parse_cp2k_pp.parse(texts[1]) for element, texts in entries.items()}
+        system.verbose = 0
+        return system
+
+    def converge_to(self, field: Any) -> None:
+        """Give a mean field the convergence of the settings."""
+        field.verbose = 0
+        field.chkfile = None
+        field.conv_tol = self.settings["eps_scf"] / 10
+        field.conv_tol_grad = self.settings["eps_scf"] * GRADIENT_NORM
+
     def cell(self, atoms: Atoms, mesh: np.ndarray | None = None) -> gto.Cell:
         """Return PySCF's cell of a frame, on the mesh of the cut-off or on the given one."""
-        basis, potential = self.settings["basis"], self.settings["potential"]
-        cell = gto.Cell()
-        cell.unit = "B"
-        cell.atom = list(zip(atoms.get_chemical_symbols(), atoms.positions / Bohr, strict=True))
+        cell = self.described(gto.Cell(), atoms)
         cell.a = atoms.cell.array / Bohr
-        entries = {element: entry(element, basis, potential) for element in set(atoms.symbols)}
-        cell.basis = {element: parse_cp2k.parse(texts[0]) for element, texts in entries.items()}
-        cell.pseudo = {element: parse_cp2k_pp.parse(texts[1]) for element, texts in entries.items()}
         cell.precision = PRECISION
-        cell.verbose = 0
         if mesh is None:
             cell.ke_cutoff = self.settings["cutoff_Ry"] / 2  # Hartree
         else:
@@ -164,10 +208,7 @@ class Engine:
         else:
             field = dft.RKS(cell, xc=name).multigrid_numint()
             field._numint.rel_cutoff = REL_CUTOFF_RY / 2  # Hartree
-        field.verbose = 0
-        field.chkfile = None
-        field.conv_tol = self.settings["eps_scf"] / 10
-        field.conv_tol_grad = self.settings["eps_scf"] * GRADIENT_NORM
+        self.converge_to(field)
         return field
 
     def density(self, orbitals: np.ndarray) -> Any:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Labels from periodic GFN1-xTB and GFN2-xTB of tblite: semi-empirical, so a demonstration and no DFT."""
+"""Labels from GFN1-xTB and GFN2-xTB of tblite: semi-empirical, so a demonstration and no DFT."""
 
 import importlib.metadata
 import re
@@ -21,7 +21,7 @@ DAMPING, SMALL_DAMPING = 0.4, 0.1
 
 
 class Engine:
-    """Energy, forces and stress of periodic, neutral frames.
+    """Energy, forces and stress of periodic, neutral frames, and of ions without images.
 
     The charges of the frame before, if it has the same species in the same order, are the first guess: a
     guess decides how many cycles are needed and not where they end, which `accuracy` does.
@@ -88,7 +88,7 @@ class Engine:
             self.method,
             atoms.numbers,
             atoms.positions / Bohr,
-            charge=0.0,
+            charge=float(atoms.get_initial_charges().sum()),
             uhf=0,
             lattice=atoms.cell.array / Bohr,
             periodic=atoms.pbc,

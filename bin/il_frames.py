@@ -6,6 +6,9 @@ adds ``REF_energy`` (eV), ``REF_forces`` (eV/A), ``REF_stress`` (eV/A^3, ASE sig
 ``theory_id``, ``converged`` and, where the engine counts them, ``scf_steps``. The names begin with ``REF_``
 because ASE moves plain ``energy``, ``forces`` and ``stress`` into a calculator when it reads a file.
 
+A frame with ``charge`` (in e) is an ion alone: its energy is that of the ion in empty space, since a periodic cell with a
+charge has one only against a background that no model knows of. Its cell is room enough for models to see no image of it.
+
 Positions and cell are kept to 1e-6 A, forces to 1e-8 eV/A (the digits that the file holds) and energy and
 stress to the last bit, so that reading and writing again gives the same identifiers and the same bytes.
 """
@@ -35,6 +38,7 @@ FORCES_KEY = "REF_forces"
 STRESS_KEY = "REF_stress"
 LABEL_KEYS = ("theory_id", "converged", "scf_steps", ENERGY_KEY, STRESS_KEY)
 TEXT_KEYS = (*IDENTITY_KEYS, "theory_id")
+CHARGE_KEY = "charge"
 SEAL_KEY = "file_sha256"  # in the first frame: of the rest of the file, so that what is lost or altered is noticed
 SEALED = re.compile(rf"^(\d+\n.*) {SEAL_KEY}=(\w+)$".encode(), re.MULTILINE)
 
@@ -136,6 +140,25 @@ def evenly(frames: Sequence[Atoms], most: int) -> list[Atoms]:
 def density_kg_m3(atoms: Atoms) -> float:
     """Return the mass density (kg/m3) of a frame."""
     return float(atoms.get_masses().sum() / kg / (atoms.get_volume() / m**3))
+
+
+def shown(frame: Atoms) -> Atoms:
+    """Return what a calculator is shown of a frame: an ion alone has no images, and its charge as ASE's initial charges."""
+    atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
+    if CHARGE_KEY in frame.info:
+        atoms.pbc = False
+        atoms.set_initial_charges([float(frame.info[CHARGE_KEY]), *[0.0] * (len(atoms) - 1)])
+    return atoms
+
+
+def virial_stress(atoms: Atoms, forces: np.ndarray) -> np.ndarray:
+    """Return the stress (3, 3) in eV/A^3 of atoms without images from their forces (N, 3) in eV/A.
+
+    A strain moves each atom by itself, so that dE/d(strain) is -sum_i F_i r_i; the energy does not change when all turn
+    together, which makes it symmetric.
+    """
+    moment = -np.einsum("ia,ib->ab", forces, atoms.positions - atoms.positions.mean(axis=0))
+    return (moment + moment.T) / (2 * atoms.get_volume())
 
 
 def overlaps(atoms: Atoms, fraction: float = 0.5) -> bool:

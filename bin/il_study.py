@@ -196,6 +196,13 @@ class Clusters(Section):
     vacuum_A: Real = number(8.0, 4, 30, "room between a cluster and its images (A)")
 
 
+class Ions(Section):
+    """Ions alone, each kind in turn, labelled in empty space with their charge."""
+
+    frames: Count = count(..., 1, 1_000_000, "frames for each liquid (of an ion that is one atom: one)")
+    vacuum_A: Real = number(10.0, 8, 30, "room around an ion (A): no less than a model's cut-off")
+
+
 class NeqRecipes(Section):
     """Non-equilibrated frames: each recipe is left out where it is not named."""
 
@@ -204,6 +211,7 @@ class NeqRecipes(Section):
     packing: Packing | None = Field(default=None, description="strained random packings")
     rattle: Rattle | None = Field(default=None, description="displaced equilibrium frames")
     clusters: Clusters | None = Field(default=None, description="neutral clusters alone in a box")
+    ions: Ions | None = Field(default=None, description="single ions in empty space")
 
 
 class TestScan(Section):

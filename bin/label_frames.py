@@ -44,6 +44,7 @@ from il_frames import (
     overlaps,
     read_frames,
     set_label,
+    shown,
     theory_id,
     theory_settings,
     values_problem,
@@ -198,7 +199,7 @@ class Worker:
         if self.pipe is None:
             self.start()
         start = time.perf_counter()
-        label = self.label(Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc), cold)
+        label = self.label(shown(atoms), cold)
         return Answer(checked(label, len(atoms)), round(time.perf_counter() - start, 3), self.version)
 
     def label(self, atoms: Atoms, cold: bool) -> Label:

@@ -41,7 +41,7 @@ CUTOFF_FRACTION = 0.42  # of the box edge: room for the barostat below half of i
 CUTOFF_LIMIT = 0.48  # nearer to half the edge, a barostat that shrinks the box stops the run
 CUTOFF_LEAST_A = 3.0
 SAVED_FRAMES_MAX = 1_000_000
-NEQ_RECIPES = ("volume_scan", "oscillation", "packing", "rattle", "clusters")
+NEQ_RECIPES = ("volume_scan", "oscillation", "packing", "rattle", "clusters", "ions")
 XTB_EQUILIBRATION_FRACTION = 0.01  # equilibrate.py shortens every phase by this where xtb is the force field
 NEED_FORCE_FIELD = ("oscillation", "packing")
 TRAJECTORY_GROUPS = 3  # that sample_frames.py cuts a trajectory into, at least
@@ -477,7 +477,8 @@ def made_groups(draft: Draft) -> dict[str, int]:
         groups += min(neq.oscillation.frames, max(1, int(neq.oscillation.length_ps / neq.oscillation.period_ps)))
     # These are made from the frames of a trajectory, and are in their groups.
     groups += min(
-        sum(recipe.frames for recipe in (neq.volume_scan, neq.rattle, neq.clusters) if recipe), TRAJECTORY_GROUPS
+        sum(recipe.frames for recipe in (neq.volume_scan, neq.rattle, neq.clusters, neq.ions) if recipe),
+        TRAJECTORY_GROUPS,
     )
     if groups:
         made["neq"] = groups * len(draft.liquids)
@@ -551,6 +552,12 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
                 if swing.temperature_amplitude_K >= coldest:
                     text = f"{swing.temperature_amplitude_K:g} K would cool liquids[{index}] below 0 K"
                     problems.add(("sampling", "neq", "oscillation", "temperature_amplitude_K"), text)
+        if sampling.neq.ions:
+            vacuum = sampling.neq.ions.vacuum_A
+            for index, model in draft.models.items():
+                if (cutoff := cutoff_of(model)) and cutoff[1] > vacuum:
+                    text = f"{vacuum:g} A is less than {cutoff[0]} of models[{index}], {cutoff[1]:g} A: it would see an ion's images"
+                    problems.add(("sampling", "neq", "ions", "vacuum_A"), text)
         if sampling.test_scan and not any(abs(scale - 1) < 1e-9 for scale in sampling.test_scan.scales):
             problems.add(("sampling", "test_scan", "scales"), "1.0 is missing: energies are relative to it")
         for name in NEED_FORCE_FIELD:

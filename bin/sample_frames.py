@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Choose the frames of one liquid to be labelled: equilibrated ones, and ones pushed away from equilibrium.
 
-Recipes of kind eq: equilibrium. Recipes of kind neq: volume_scan, oscillation, packing, rattle, clusters, and test_scan
+Recipes of kind eq: equilibrium. Recipes of kind neq: volume_scan, oscillation, packing, rattle, clusters, ions, and test_scan
 (for testing only). Frames with unphysical contacts or bonds and duplicates are refused, counted and replaced
 where the recipe can make others. With a `pool` above 1 each recipe makes so many times the frames, and those are taken whose
 surroundings differ most from each other and from those of the recipes before (il_selection.py).
@@ -38,7 +38,7 @@ from openmm import unit
 
 import il_selection
 import il_task
-from il_frames import make_frame, overlaps, write_frames
+from il_frames import CHARGE_KEY, make_frame, overlaps, write_frames
 from il_task import UserError, reading
 from il_topology import Topology
 
@@ -275,11 +275,7 @@ def rattle(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterato
 
 
 def clusters(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterator[Slot]:
-    """Neutral clusters cut from trajectory frames, from a pair upwards, alone in a box with room around them.
-
-    Single ions are not among them: a periodic cell with a charge has an energy only against a background that no
-    model knows of.
-    """
+    """Neutral clusters cut from trajectory frames, from a pair upwards, alone in a box with room around them."""
     largest, vacuum = given["pairs_max"], given["vacuum_A"]
 
     def slot(i: int) -> Iterator[Candidate]:
@@ -294,11 +290,41 @@ def clusters(states: Sequence[State], given: dict[str, Any], seed: int) -> Itera
             top = state.topology.part(ions)
             atoms = np.flatnonzero(np.isin(state.topology.molecule, ions))
             inside = (positions + shifts[state.topology.molecule])[atoms]
-            low, high = inside.min(axis=0), inside.max(axis=0)
-            room = np.round(high - low + vacuum, 6)
-            yield Candidate(inside - low + vacuum / 2, room, state.group(index), state.bath | {"ions": len(ions)}, top)
+            yield Candidate(*alone(inside, vacuum), state.group(index), state.bath | {"ions": len(ions)}, top)
 
     yield from map(slot, range(given["frames"]))
+
+
+def alone(positions: np.ndarray, vacuum_A: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions (N, 3) in the middle of a box and its edges (3,), with so much room beyond them in each direction."""
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    return positions - low + vacuum_A / 2, np.round(high - low + vacuum_A, 6)
+
+
+def single_ions(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterator[Slot]:
+    """Ions cut from trajectory frames, each kind in turn; an ion that is one atom has one frame.
+
+    Their charge is in the frame: they are labelled without images (il_frames.py).
+    """
+    top = states[0].topology
+    sizes = {str(name): int((top.ion == name).sum() / (top.molecule_ion == name).sum()) for name in np.unique(top.ion)}
+    atoms = [name for name, size in sizes.items() if size == 1]
+    others = [name for name, size in sizes.items() if size > 1]
+    wanted = [*atoms, *(others[i % len(others)] for i in range(given["frames"] - len(atoms)) if others)]
+
+    def slot(i: int) -> Iterator[Candidate]:
+        state = states[i % len(states)]
+        rng = np.random.default_rng(number(seed, "ions", state.key, i))
+        copies = np.flatnonzero(state.topology.molecule_ion == wanted[i])
+        while True:
+            index, chosen = int(rng.integers(state.usable)), rng.choice(copies, size=1)
+            top = state.topology.part(chosen)
+            positions, _ = state.frame(index)
+            placed = alone(positions[state.topology.molecule == chosen[0]], given["vacuum_A"])
+            info = state.bath | {CHARGE_KEY: round(top.charges_e.sum())}
+            yield Candidate(*placed, state.group(index), info, top)
+
+    yield from map(slot, range(min(given["frames"], len(wanted))))
 
 
 def cluster(
@@ -458,6 +484,7 @@ RECIPES: dict[str, Recipe] = {
     "packing": packing,
     "rattle": rattle,
     "clusters": clusters,
+    "ions": single_ions,
     "test_scan": test_scan,
 }
 NEED_FORCE_FIELD = ("oscillation", "packing")

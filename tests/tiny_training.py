@@ -61,6 +61,20 @@ def make_frames(count: int, seed: int = 1) -> list[Atoms]:
     return frames
 
 
+def single_ions() -> list[Atoms]:
+    """Return a labelled frame of each ion alone, which sees nothing."""
+    frames = []
+    for symbol, charge, group in (("Li", 1, "g1"), ("F", -1, "g2")):
+        atoms = Atoms(symbol, [[4.0, 4.0, 4.0]], cell=[8.0] * 3)
+        made = il_frames.make_frame(
+            atoms.numbers, atoms.positions, atoms.cell.array, [0], [symbol.lower()], liquid="lif", kind="eq", recipe="ions",
+            group=group, charge=charge,
+        )  # fmt: skip
+        il_frames.set_label(made, -50.0, np.zeros((1, 3)), np.zeros((3, 3)), THEORY, True, None)
+        frames.append(made)
+    return frames
+
+
 def make_state(folder: Path) -> Path:
     """Write the state folder of a small molten salt: 8 pairs of LiF, as EQUILIBRATE leaves it; returns the folder."""
     folder.mkdir(parents=True)
@@ -88,7 +102,7 @@ RUN = {
 
 def make_dataset(folder: Path, count: int = 36) -> Path:
     """Write frames and split them; returns the folder that holds datasets/eq and dataset.json."""
-    frames = make_frames(count)
+    frames = make_frames(count) + single_ions()
     il_frames.write_frames(folder / "a.labelled.extxyz", frames)
     rows = [
         {

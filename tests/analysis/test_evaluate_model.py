@@ -139,6 +139,30 @@ def test_interval_covers_and_needs_two_groups() -> None:
     assert covered >= 176  # 95 % nominal; the bootstrap of 25 groups is a little narrow
 
 
+def test_an_ion_alone_is_shown_without_images_and_with_its_charge() -> None:
+    """The stress that no calculator gives without a cell is that of the same atoms in a box without images."""
+    atoms = Atoms("FC", [[5, 5, 5], [5, 5, 6.1]], cell=[20, 20, 20], pbc=True)
+    atoms.calc = LennardJones(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True)
+    frame = il_frames.make_frame(
+        atoms.numbers, atoms.positions, atoms.cell.array, [0, 0], ["ab"] * 2, liquid="l", charge=-1
+    )
+    label = label_of(atoms)
+    il_frames.set_label(frame, label.energy, label.forces, label.stress, "0" * 12, True, None)
+    shown: list[Atoms] = []
+
+    class Seen(LennardJones):
+        def calculate(self, atoms: Atoms, *args: Any, **kwargs: Any) -> None:
+            shown.append(atoms.copy())
+            super().calculate(atoms, *args, **kwargs)
+
+    (prediction,) = em.predict([frame], Seen(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True))
+    assert not shown[0].pbc.any() and shown[0].get_initial_charges().sum() == -1
+    assert prediction.model is not None and prediction.reason is None
+    assert prediction.model.energy == pytest.approx(label.energy, abs=1e-12)
+    np.testing.assert_allclose(prediction.model.stress, label.stress, atol=1e-12)
+    assert np.abs(label.stress).max() > 1e-6
+
+
 class Shifted(Calculator):
     """Lennard-Jones with another zero of energy, a little too stiff, that cannot do some frames."""
 

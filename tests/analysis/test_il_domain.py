@@ -103,12 +103,15 @@ def test_what_the_frames_do_not_say_is_not_judged() -> None:
     assert judged(found, [])["surroundings"]["reason"] == "no frame was saved"
 
 
-def test_clusters_in_vacuum_say_nothing_of_the_density() -> None:
+@pytest.mark.parametrize("recipe", ["clusters", "ions"])
+def test_ions_in_vacuum_say_nothing_of_density_and_composition(recipe: str) -> None:
     frames = training()
     thin = frame(np.random.default_rng(1), "c")
+    thin = thin[thin.arrays["ion"] == thin.arrays["ion"][0]]
     thin.set_cell(thin.cell * 3)
-    thin.info["recipe"] = "clusters"
-    assert envelope([*frames, thin]).density_kg_m3 == envelope(frames).density_kg_m3
+    thin.info["recipe"] = recipe
+    found, without = envelope([*frames, thin]), envelope(frames)
+    assert (found.density_kg_m3, found.ions) == (without.density_kg_m3, without.ions)
 
 
 def test_the_limit_holds_its_share_of_new_trajectories() -> None:

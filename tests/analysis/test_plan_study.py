@@ -250,6 +250,9 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
         "sampling.neq.volume_scan.scale_min: 1.1 is not below scale_max 1"]),
     ("swing_below_zero", sampling(neq={"oscillation": {"frames": 5, "temperature_amplitude_K": 450}}), [
         "sampling.neq.oscillation.temperature_amplitude_K: 450 K would cool liquids[0] below 0 K"]),
+    ("an_ion_that_sees_its_images", lambda s: (
+        sampling(neq={"ions": {"frames": 4, "vacuum_A": 8}})(s), model(1, rcut_A=9)(s)), [
+        "sampling.neq.ions.vacuum_A: 8 A is less than rcut_A of models[1], 9 A: it would see an ion's images"]),
     ("swing_longer_than_its_run", sampling(neq={"oscillation": {"frames": 5, "length_ps": 2, "period_ps": 5}}), [
         "sampling.neq.oscillation.period_ps: 5 ps is longer than the run, length_ps 2"]),
     ("scan_without_one", sampling(test_scan={"scales": [0.9, 1.1, 1.2]}), [

@@ -162,7 +162,9 @@ def test_the_same_input_gives_the_same_bytes_and_the_contract_holds(folder, samp
 def test_every_recipe_gives_what_was_asked_for(sampled):
     frames, rows = sampled
     table = pl.DataFrame(rows, schema=sample_frames.SCHEMA)
-    assert table["recipe"].to_list() == [recipe for recipe in sample_frames.RECIPES if recipe != "clusters"]
+    assert table["recipe"].to_list() == [
+        recipe for recipe in sample_frames.RECIPES if recipe not in ("clusters", "ions")
+    ]
     assert table["requested"].to_list() == [12, 8, 6, 4, 6, 4]
     assert table["kept"].to_list() == [12, 8, 6, 4, 6, 4]
     assert [len(of(frames, recipe)) for recipe in table["recipe"]] == table["kept"].to_list()
@@ -212,6 +214,26 @@ def test_clusters_are_neutral_whole_and_alone(folder):
         assert (frame.cell.lengths() - frame.positions.max(axis=0) > 3.9).all()
         near = distances[np.array(frame.arrays["ion"]) == "li"][:, np.array(frame.symbols) == "F"]
         assert near.min() < 2.6
+
+
+def test_single_ions_are_whole_alone_and_know_their_charge(folder):
+    """Each kind in turn; the lithium, of which there is but one structure, once."""
+    given = {"frames": 5, "vacuum_A": 10.0}
+    frames, rows = sample(SETTINGS | {"sampling": {"neq": {"ions": given}}}, [State(folder, seed=7)])
+    assert (rows[0]["requested"], rows[0]["kept"], rows[0]["refused_duplicate"]) == (5, 5, 0)
+    found = [(frame.get_chemical_formula(), frame.info["charge"], set(frame.arrays["ion"])) for frame in frames]
+    assert found.count(("Li", 1, {"li"})) == 1
+    assert found.count(("BF4", -1, {"bf4"})) == 4
+    state = State(folder, seed=7)
+    blocks = {state.group(index) for index in range(state.usable)}
+    for frame in frames:
+        assert frame.info["group"] in blocks
+        assert not frame.arrays["molecule"].any()
+        assert (np.abs(frame.get_all_distances() - frame.get_all_distances(mic=True)) < 1e-9).all()
+        np.testing.assert_allclose(frame.positions.min(axis=0), 5.0, atol=1e-6)
+        np.testing.assert_allclose(frame.cell.lengths() - frame.positions.max(axis=0), 5.0, atol=1e-6)
+    again, _ = sample(SETTINGS | {"sampling": {"neq": {"ions": given}}}, [State(folder, seed=7)])
+    assert [frame.info["frame_id"] for frame in again] == [frame.info["frame_id"] for frame in frames]
 
 
 def test_a_cluster_takes_the_nearest_through_the_boundary():

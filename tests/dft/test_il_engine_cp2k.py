@@ -17,7 +17,7 @@ from ase import Atoms
 from ase.units import Bohr, GPa, Hartree, bar
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_salts import lithium_fluoride, lithium_tetrafluoroborate
+from tiny_salts import boron_trifluoride, lithium_fluoride, lithium_tetrafluoroborate, tetrafluoroborate
 
 import il_engine_cp2k
 import label_frames
@@ -32,7 +32,7 @@ from il_engine_cp2k import (
     stress_tensor,
     total_energy,
 )
-from il_frames import Label, make_frame, values_problem
+from il_frames import Label, make_frame, shown, values_problem, virial_stress
 from il_task import UserError
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -193,6 +193,22 @@ def test_forces_and_stress_of_an_ionic_liquid(name, component):
     settings = SETTINGS | {"cutoff_Ry": 1200, "rel_cutoff_Ry": 60}
     label = check_derivatives(atoms, settings, [component], [(0, 0)], force=0.003)
     assert values_problem(label.energy_ev, label.forces_ev_a, label.stress_ev_a3, len(atoms)) is None
+
+
+@needs_cp2k
+def test_an_ion_alone_has_its_charge_and_no_images():
+    """BF4-: its forces are derivatives of its energy. Without charge a molecule is as in a box where its images hardly count."""
+    settings = SETTINGS | {"cutoff_Ry": 600, "rel_cutoff_Ry": 60}
+    ion = shown(tetrafluoroborate())
+    label = check_derivatives(ion, settings, [(0, 1)], [], force=0.003)
+    assert values_problem(label.energy_ev, label.forces_ev_a, label.stress_ev_a3, 5) is None
+    np.testing.assert_allclose(label.stress_ev_a3, virial_stress(ion, label.forces_ev_a), atol=1e-12)
+    frame = boron_trifluoride()
+    alone, periodic = (Engine(settings, threads=1).label(atoms) for atoms in (shown(frame), frame))
+    print(alone, periodic)
+    assert alone.energy_ev == pytest.approx(periodic.energy_ev, abs=2e-3)
+    np.testing.assert_allclose(alone.forces_ev_a, periodic.forces_ev_a, atol=0.02)
+    np.testing.assert_allclose(alone.stress_ev_a3, periodic.stress_ev_a3, atol=5e-4)
 
 
 @needs_cp2k

@@ -12,12 +12,12 @@ from ase import Atoms
 from ase.units import Bohr, GPa, Hartree
 from pyscf.pbc.gto import Cell
 from pyscf.pbc.gto.pseudo import pp_int
-from tiny_salts import lithium_fluoride, lithium_tetrafluoroborate
+from tiny_salts import boron_trifluoride, lithium_fluoride, lithium_tetrafluoroborate, tetrafluoroborate
 
 import il_engine_cp2k
 import il_engine_pyscf
 from il_engine_pyscf import DISPERSIONS, Engine, entry, fourth_term, orthonormal, overlap
-from il_frames import values_problem
+from il_frames import shown, values_problem, virial_stress
 from il_task import UserError
 
 needs_cp2k = pytest.mark.skipif(
@@ -296,6 +296,39 @@ def test_what_a_gpu_says_becomes_the_label(monkeypatch):
 
 
 # --- Against CP2K ---------------------------------------------------------------------------------------------
+
+
+def test_forces_of_an_ion_alone_are_derivatives_of_its_energy():
+    atoms = shown(tetrafluoroborate())
+    engine = Engine(SETTINGS, threads=1)
+    label = engine.label(atoms)
+    assert values_problem(label.energy_ev, label.forces_ev_a, label.stress_ev_a3, 5) is None
+    np.testing.assert_allclose(label.stress_ev_a3, virial_stress(atoms, label.forces_ev_a), atol=1e-12)
+    step, energies = 5e-3, []
+    for sign in (1, -1):
+        moved = atoms.copy()
+        moved.positions[0, 1] += sign * step
+        energies.append(engine.label(moved).energy_ev)
+    assert label.forces_ev_a[0, 1] == pytest.approx(-(energies[0] - energies[1]) / (2 * step), abs=1e-3)
+
+
+def test_a_molecule_alone_is_as_in_a_large_box():
+    """Two codes of PySCF give one level of theory."""
+    frame = boron_trifluoride()
+    settings = SETTINGS | {"cutoff_Ry": 600.0}
+    alone, periodic = (Engine(settings, threads=1).label(atoms) for atoms in (shown(frame), frame))
+    print(alone, periodic)
+    assert alone.energy_ev == pytest.approx(periodic.energy_ev, abs=2e-3)
+    np.testing.assert_allclose(alone.forces_ev_a, periodic.forces_ev_a, atol=0.02)
+    np.testing.assert_allclose(alone.stress_ev_a3, periodic.stress_ev_a3, atol=5e-4)
+
+
+@needs_cp2k
+def test_an_ion_alone_is_cp2ks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = compare(shown(tetrafluoroborate()), SETTINGS | {"cutoff_Ry": 800.0, "eps_scf": 1e-6})
+    assert found["energy_mev_atom"] < 0.5
+    assert found["max_force_ev_a"] < 0.03
 
 
 @needs_cp2k

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.units import Bohr, Hartree
+from tblite.ase import TBLite
 
 from il_engine_xtb import METHODS, Engine
+from il_frames import make_frame, shown, virial_stress
 from il_task import UserError
 
 
@@ -52,6 +54,36 @@ def test_stress_is_the_strain_derivative_of_the_energy(method):
             strained.set_cell(atoms.cell.array @ strain, scale_atoms=True)
             slope += sign * energy(method, strained) / (2 * step)
         assert label.stress_ev_a3[i, j] == pytest.approx(slope / atoms.get_volume(), abs=2e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_ion_alone_has_its_charge_and_no_images(method):
+    """Against tblite's own ASE calculator; neither the box nor the place in it counts; the stress is what a strain of it costs."""
+    ion = lithium_tetrafluoroborate()[1:]
+    frame = make_frame(ion.numbers, ion.positions, [12.0, 12.5, 13.0], [0] * 5, ["bf4"] * 5, charge=-1)
+    label = Engine({"method": method, "accuracy": 1e-3}, threads=1).label(shown(frame))
+    theirs = Atoms(
+        frame.numbers, frame.positions, calculator=TBLite(method=method, charge=-1, accuracy=1e-3, verbosity=0)
+    )
+    assert label.energy_ev == pytest.approx(theirs.get_potential_energy(), abs=1e-6)
+    np.testing.assert_allclose(label.forces_ev_a, theirs.get_forces(), atol=1e-5)
+    np.testing.assert_allclose(label.stress_ev_a3, virial_stress(frame, label.forces_ev_a), atol=1e-9)
+    neutral = Engine({"method": method}, threads=1).label(
+        Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
+    )
+    assert neutral.energy_ev is None or abs(neutral.energy_ev - label.energy_ev) > 1
+    moved = make_frame(ion.numbers, ion.positions + 3.0, [20.0] * 3, [0] * 5, ["bf4"] * 5, charge=-1)
+    assert energy(method, shown(moved)) == pytest.approx(label.energy_ev, abs=1e-6)
+    step, slope = 1e-3, 0.0
+    for sign in (1, -1):
+        strain = np.eye(3)
+        strain[0, 1] += sign * step / 2
+        strain[1, 0] += sign * step / 2
+        strained = shown(frame)
+        strained.positions = frame.positions @ strain
+        slope += sign * energy(method, strained) / (2 * step)
+    assert label.stress_ev_a3[0, 1] == pytest.approx(slope / frame.get_volume(), abs=1e-6)
+    assert abs(label.stress_ev_a3[0, 1]) > 1e-5  # the test can fail
 
 
 @pytest.mark.parametrize("method", METHODS)

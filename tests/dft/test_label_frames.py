@@ -481,6 +481,25 @@ def test_xtb_labels_by_the_command_line(tmp_path):
     assert (record["process"], record["id"]) == ("LABEL_FRAMES", "libf4-000")
 
 
+def test_an_ion_alone_is_labelled_with_its_charge_beside_the_liquid(tmp_path):
+    """Its label survives the file, its sum of forces is zero, and removing a lithium costs energy: it is no neutral atom."""
+    (pair,) = frames(1)
+    ions = [
+        make_frame(pair.numbers[part], pair.positions[part] + 4, np.array([14.0] * 3), np.zeros(len(pair[part]), int),
+                   pair.arrays["ion"][part], liquid="libf4", kind="neq", recipe="ions", group="g0", charge=charge)
+        for part, charge in ((slice(0, 1), 1), (slice(1, 6), -1))
+    ]  # fmt: skip
+    write_frames(tmp_path / "chunk.extxyz", [pair, *ions])
+    given = read_frames(tmp_path / "chunk.extxyz")
+    label_frames.label_chunk(SETTINGS, given, str(tmp_path / "o"), threads=1, store_root=tmp_path)
+    kept = read_frames(tmp_path / "o.labelled.extxyz", labelled=True)
+    assert [frame.info.get("charge") for frame in kept] == [None, 1, -1]
+    assert all(frame.pbc.all() for frame in kept)
+    whole, lithium, anion = (frame.info["REF_energy"] for frame in kept)
+    assert 3 < lithium + anion - whole < 15  # the pair holds together by about so many eV
+    assert np.abs(kept[2].arrays["REF_forces"].sum(axis=0)).max() < 1e-3
+
+
 def test_the_theory_of_the_plan_is_kept(faulty):
     label_frames.label_chunk({"engine": "faulty", "theory_id": "0123456789ab"}, frames(1), faulty, threads=1)
     assert pl.read_parquet(f"{faulty}.labels.parquet")["theory_id"].to_list() == ["0123456789ab"]
