@@ -20,7 +20,7 @@ from ase import Atoms
 
 import il_selection
 import il_task
-from il_frames import IDENTITY_KEYS, read_frames
+from il_frames import LABEL_KEYS, read_frames
 from il_topology import Topology
 from sample_frames import SCHEMA, refusal, write_chunk
 
@@ -75,7 +75,7 @@ def choose_frames(settings: dict[str, Any], candidates: list[Path], known: list[
 def unlabelled(frame: Atoms) -> Atoms:
     """Return a labelled frame as it was before it had a label."""
     bare = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
-    bare.info = {name: frame.info[name] for name in (*IDENTITY_KEYS, "disagreement_ev_a") if name in frame.info}
+    bare.info = {name: value for name, value in frame.info.items() if name not in LABEL_KEYS}
     for name in ("molecule", "ion"):
         bare.arrays[name] = frame.arrays[name]
     return bare

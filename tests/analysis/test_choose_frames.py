@@ -26,6 +26,7 @@ def offered(state: Path, sigmas: list[float], group: str = "walk", seed: int = 1
         make_frame(
             numbers, (grid + 0.25) * 2.15 + rng.normal(scale=sigma, size=(16, 3)), np.array([8.6, 4.3, 4.3]),
             topology.molecule, topology.ion, liquid="lif", kind="active", recipe="active_npt", group=group, disagreement_ev_a=0.5,
+            temperature_K=480.0,
         )
         for sigma in sigmas
     ]  # fmt: skip
@@ -84,6 +85,7 @@ def test_what_earlier_rounds_chose_comes_first_and_is_no_candidate(chosen) -> No
     assert sorted(f.info["frame_id"] for f in frames[:2]) == sorted(f.info["frame_id"] for f in early)
     assert len(frames) == 3
     assert not any("REF_energy" in f.info or "REF_forces" in f.arrays for f in frames)
+    assert all((f.info["temperature_K"], f.info["disagreement_ev_a"]) == (480.0, 0.5) for f in frames)
     assert row["refused_duplicate"] == 2
     assert (row["requested"], row["kept"]) == (5, 3)
 
