@@ -27,6 +27,7 @@ import numpy as np
 import pyscf
 from ase import Atoms
 from ase.units import Bohr, Hartree
+from pyscf.grad import rks as molecular_gradients
 from pyscf.gto import mole
 from pyscf.gto.basis import parse_cp2k, parse_cp2k_pp
 from pyscf.pbc import dft, gto
@@ -53,7 +54,7 @@ COORDINATION_CUTOFF_BOHR = 40.0
 # The norm of the orbital gradient is some ten times its largest element, which eps_scf bounds in CP2K.
 GRADIENT_NORM = 10.0
 CYCLES, STURDY_CYCLES = 50, 200
-GRID_LEVEL = 5  # of the molecular code's grid around each atom
+GRID_LEVEL = 4  # of the molecular code's grid around each atom
 LEVEL_SHIFT = 0.3  # Ha
 STRAIN = 1e-3  # half of the difference between the strained boxes
 STRAINS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
@@ -140,8 +141,12 @@ class Engine:
             reason = "out_of_memory"
         return Label(None, None, None, False, scf_steps=steps, reason=reason)
 
-    def label_alone(self, atoms: Atoms) -> Label:
-        """Label an ion without images: the same level with PySCF's molecular code, on the CPU; it is small."""
+    def label_alone(self, atoms: Atoms, turned: bool = False) -> Label:
+        """Label an ion without images: the same level with PySCF's molecular code, on the CPU; it is small.
+
+        Where a potential has the fourth coefficient, whose y component PySCF has wrong here too, that comes from a second
+        calculation in which the y axis is `turned` into the x axis.
+        """
         energy_ev, forces_ev_a, _ = self.dispersion(atoms)
         molecule = self.described(mole.Mole(), atoms)
         molecule.charge = round(atoms.get_initial_charges().sum())
@@ -156,10 +161,17 @@ class Engine:
             steps += field.cycles + 1 + bool(field.converged)
             if not field.converged:
                 continue
-            gradients = field.Gradients()
+            gradients = molecular_gradients.Gradients(field)
             gradients.verbose = 0
             gradients.grid_response = True
             forces_ev_a = forces_ev_a - gradients.kernel() * (Hartree / Bohr)
+            if not turned and len(atoms) > 1 and any(len(pseudo[3]) > 3 for pseudo in molecule._pseudo.values()):
+                other = atoms.copy()
+                other.positions = atoms.positions[:, [1, 2, 0]]
+                again = self.label_alone(other, turned=True)
+                if again.forces_ev_a is None:
+                    return again
+                forces_ev_a[:, 1] = again.forces_ev_a[:, 0]
             return Label(
                 energy_ev=float(field.e_tot) * Hartree + energy_ev,
                 forces_ev_a=forces_ev_a,

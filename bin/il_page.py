@@ -59,6 +59,8 @@ td { border-bottom: 1px solid var(--line); padding: 5px 12px 5px 0; vertical-ali
   anywhere; min-width: 13ch; }
 td.n { white-space: nowrap; min-width: 5ch; }
 td:last-child:not(.n) { min-width: 22ch; }
+td details { margin: 0; min-width: 34ch; }
+td summary { color: inherit; font-weight: inherit; }
 @media (hover: none), print { .modebar { display: none; } }
 details { margin: 10px 0 4px; }
 summary { cursor: pointer; color: var(--accent); font-weight: 550; }
@@ -279,7 +281,8 @@ TEMPLATE = """
 <div class="scroll {{ 'tall' if tall }}"><table><thead><tr>{% for h in t.head %}<th scope="col">{{ h
   }}</th>{% endfor %}</tr></thead>
 <tbody>{% for line in t.rows[:max_rows] %}<tr>{% for cell in line %}<td{% if cell|length < 34 %} class="n"{%
-  endif %}>{{ cell }}</td>{% endfor %}</tr>
+  endif %}>{% if cell|length > 200 %}<details><summary>{{ cell|truncate(120, leeway=0, end="\u00a0\u2026")
+  }}</summary>{{ cell }}</details>{% else %}{{ cell }}{% endif %}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
 {%- if t.rows|length > max_rows %}<p class="none">{{ t.rows|length - max_rows }} more rows in tables/{{ file
   }}.csv.</p>{% endif -%}

@@ -83,8 +83,9 @@ def second(open_ones: dict[str, list[str]], broken: dict[str, str], states: dict
         more = len(what) - MOST
         parts.append(listed(what[:MOST] + ([f"{more} more"] if more > 0 else [])) + f" ({why})")
     if broken:
+        words = broken if len(broken) <= MOST else {m: w.partition(" broke")[0] for m, w in broken.items()}
         parts.append(
-            f"not to be used before it is known why they broke: {listed([f'{m} ({w})' for m, w in broken.items()])}"
+            f"not to be used before it is known why they broke: {listed([f'{m} ({w})' for m, w in words.items()])}"
         )
     if parts:
         return "Not decided: " + shortened(parts) if open_ones else shortened(parts)

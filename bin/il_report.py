@@ -75,17 +75,15 @@ def table_verdicts(t: Tables, quantity: str) -> Row:
     body = [
         [
             state_name(v),
-            v["verdict"],
             verdict_words(v),
-            f"{v['model_a']} − {v['model_b']}",
-            interval(v, "difference", "ci95_low", "ci95_high"),
+            f"{v['model_a']} − {v['model_b']}: {interval(v, 'difference', 'ci95_low', 'ci95_high')}",
             p_value(v["p_holm"]),
             v["reason"] or "",
         ]
         for v in rows
     ]
     return {
-        "head": ["state", "verdict", "in words", "difference of", "value [95 %]", "p (Holm)", "why"],
+        "head": ["state", "verdict", "first − second [95 %]", "p (Holm)", "why"],
         "rows": body,
     }
 

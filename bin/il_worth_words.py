@@ -56,6 +56,12 @@ def ended(text: str) -> str:
     return text.removesuffix(".") + "."
 
 
+def first_of(reason: str) -> str:
+    """Return the first of several reasons, and how many more there are: they stand in the table of comparisons."""
+    first, *more = reason.split("; ")
+    return f"{first}, and {len(more)} more reasons" if len(more) > 1 else reason
+
+
 def some(parts: Sequence[str]) -> str:
     """Join some parts of a sentence, count the others."""
     more = len(parts) - MOST
@@ -77,7 +83,12 @@ def in_short(worth: pl.DataFrame, datasets: dict[str, Sequence[str]]) -> list[tu
     """Return (question, the first sentences), and how many more there are."""
     found = []
     for question, lines in answers(worth, datasets):
-        more = [f"{len(lines) - MOST} more answers are in the section on the data."] if len(lines) > MOST else []
+        left = len(lines) - MOST
+        more = (
+            [f"{left} more {'answers are' if left > 1 else 'answer is'} in the section on the data."]
+            if left > 0
+            else []
+        )
         found.append((question, lines[:MOST] + more))
     return found
 
@@ -139,7 +150,7 @@ def about_frames(rows: list[Row]) -> list[str]:
         top = f"{last['frames_b']} frames ({error(last['error_b'], last)})"
         if any(row["verdict"] == "not converged" for row in curve):
             poor = next(row for row in curve if row["verdict"] == "not converged")
-            lines.append(ended(f"{name}, {what(last)}: not decided ({poor['reason']})"))
+            lines.append(ended(f"{name}, {what(last)}: not decided ({first_of(poor['reason'])})"))
             continue
         enough = len(curve)
         while enough and curve[enough - 1]["verdict"] == "not distinguishable":
@@ -162,7 +173,7 @@ def about_frameworks(rows: list[Row]) -> list[str]:
     for row in rows:
         a, b = row["model_a"], row["model_b"]
         if row["verdict"] == "not converged":
-            lines.append(ended(f"{a} and {b}, {what(row)}: not decided ({row['reason']})"))
+            lines.append(ended(f"{a} and {b}, {what(row)}: not decided ({first_of(row['reason'])})"))
             continue
         if row["verdict"] == "not distinguishable":
             text = f"{a} and {b}, {what(row)}: not told apart at equal numbers of frames"

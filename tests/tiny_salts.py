@@ -20,14 +20,14 @@ def lithium_tetrafluoroborate() -> Atoms:
 def tetrafluoroborate() -> Atoms:
     """Return a frame of BF4- alone, with its charge, in the middle of a box."""
     ion = lithium_tetrafluoroborate()[1:]
-    positions = ion.positions - ion.positions.mean(axis=0) + 6.0
-    return make_frame(ion.numbers, positions, [12.0] * 3, [0] * 5, ["bf4"] * 5, charge=-1)
+    positions = ion.positions - ion.positions.mean(axis=0) + 4.0
+    return make_frame(ion.numbers, positions, [8.0] * 3, [0] * 5, ["bf4"] * 5, charge=-1)
 
 
 def boron_trifluoride() -> Atoms:
     """Return a frame of a molecule alone: without charge and (nearly) dipole, its images hardly count in such a box."""
     angles = 2 * np.pi * np.arange(3) / 3
     ring = 1.32 * np.stack([np.cos(angles), np.sin(angles), np.zeros(3)], axis=1)
-    positions = np.vstack([np.zeros((1, 3)), ring]) + 6.0
+    positions = np.vstack([np.zeros((1, 3)), ring]) + 4.0
     positions += np.random.default_rng(4).normal(scale=0.02, size=positions.shape)
-    return make_frame(np.array([5, 9, 9, 9]), positions, [12.0] * 3, [0] * 4, ["bf3"] * 4, charge=0)
+    return make_frame(np.array([5, 9, 9, 9]), positions, [8.0] * 3, [0] * 4, ["bf3"] * 4, charge=0)
