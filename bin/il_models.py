@@ -131,6 +131,8 @@ class ClassicalCalculator(Calculator):
     ) -> None:
         """Compute energy (eV) and forces (eV/A), and the stress (eV/A^3, Voigt) when asked for."""
         super().calculate(atoms, properties, system_changes)
+        if (size := self.context.getSystem().getNumParticles()) != len(self.atoms):
+            raise ValueError(f"a force field of the whole box, {size} atoms: this frame has {len(self.atoms)} of them")
         unit = self.openmm.unit
         state = self._state(self.atoms.cell.array, self.atoms.positions, forces=True)
         self.results["energy"] = state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole) * KJ_MOL

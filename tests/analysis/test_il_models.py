@@ -101,6 +101,15 @@ def test_what_openmm_refuses_ends_a_run_and_not_the_task(liquid: Path) -> None:
         atoms.get_forces()
 
 
+def test_a_part_of_the_box_is_refused_in_words(liquid: Path) -> None:
+    atoms = ase.io.read(liquid / "box.extxyz")[:-1]
+    atoms.calc = il_models.ClassicalCalculator(liquid / "system.xml", platform="Reference")
+    with pytest.raises(
+        ValueError, match=f"of the whole box, {len(atoms) + 1} atoms: this frame has {len(atoms)} of them"
+    ):
+        atoms.get_potential_energy()
+
+
 def test_hydrostatic_stress_is_the_mean_of_the_full_one(liquid: Path) -> None:
     atoms = ase.io.read(liquid / "box.extxyz")
     atoms.calc = il_models.ClassicalCalculator(liquid / "system.xml", platform="Reference")
