@@ -196,14 +196,17 @@ def test_forces_and_stress_of_an_ionic_liquid(name, component):
 
 
 @needs_cp2k
-def test_an_ion_alone_has_its_charge_and_no_images():
-    """BF4-: its forces are derivatives of its energy. Without charge a molecule is as in a box where its images hardly count.
-
-    Measured: 0.00006 eV/A; 0.0013 eV and 0.015 eV/A. At 1200 Ry the forces of BF4- sum to 0.017 eV/A, at this cut-off to 0.31.
-    """
+def test_forces_of_an_ion_alone_are_derivatives_of_its_energy():
+    """Of BF4-; at 300 Ry measured: within 0.00006 eV/A. At 1200 Ry its forces sum to 0.017 eV/A, at 300 Ry to 0.31."""
     ion = shown(tetrafluoroborate())
-    label = check_derivatives(ion, SETTINGS, [(0, 1)], [], force=0.003)
+    label = check_derivatives(ion, COARSE, [(0, 1)], [], force=0.003)
     np.testing.assert_allclose(label.stress_ev_a3, virial_stress(ion, label.forces_ev_a), atol=1e-12)
+
+
+@needs_cp2k
+@pytest.mark.long
+def test_a_molecule_alone_is_as_in_a_large_box():
+    """Measured: 0.0013 eV (PySCF: as much) and 0.015 eV/A."""
     frame = boron_trifluoride()
     alone, periodic = (Engine(SETTINGS, threads=1).label(atoms) for atoms in (shown(frame), frame))
     assert alone.energy_ev == pytest.approx(periodic.energy_ev, abs=2e-3)
