@@ -100,9 +100,9 @@ RUN = {
 }  # fmt: skip
 
 
-def make_dataset(folder: Path, count: int = 36) -> Path:
-    """Write frames and split them; returns the folder that holds datasets/eq and dataset.json."""
-    frames = make_frames(count) + single_ions()
+def make_dataset(folder: Path, count: int = 36, ions: bool = False) -> Path:
+    """Write frames, single `ions` among them if asked for, and split them; returns the folder that holds datasets/eq and dataset.json."""
+    frames = make_frames(count) + (single_ions() if ions else [])
     il_frames.write_frames(folder / "a.labelled.extxyz", frames)
     rows = [
         {

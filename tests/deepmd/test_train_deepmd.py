@@ -30,7 +30,7 @@ def arguments(work: Path, split: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
     """Train twice with one seed; returns the split and the model folders."""
-    split = tiny.make_dataset(tmp_path_factory.mktemp("data"))
+    split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
     models = []
     for _ in range(2):
         work = tmp_path_factory.mktemp("train")
