@@ -34,7 +34,7 @@ FRAMES = 60  # frames of a run that are described
 LEVEL = 0.95
 IN_PARTS = 0.5  # share of the frames outside from which a run is outside as a whole
 TOLERANCE_K = 0.5
-# Ions cut out of the liquid, alone in a box: their density says nothing of a liquid's.
+# Ions cut out of the liquid, alone in a box: their density and composition say nothing of a liquid's.
 NO_LIQUID = ("clusters", "ions")
 DOMAIN = {
     "quantity": pl.String, "frames": pl.Int64, "share_outside": pl.Float64, "seen_low": pl.Float64, "seen_high": pl.Float64,

@@ -10,9 +10,12 @@ from unittest import mock
 import ase.io
 import numpy as np
 import polars as pl
+import pytest
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
 
+import evaluate_model
 import il_frames
 import split_dataset
 from il_topology import Topology
@@ -169,3 +172,15 @@ def check_card(model: Path, split: Path, files: list[str]) -> dict[str, Any]:
     assert card["cost"]["wall_s"] > 0
     assert {"id", "model", "framework", "dataset", "seed", "licence", "settings", "cutoff_A", "versions"} <= set(card)
     return card
+
+
+def check_single_ions(calculator: Calculator) -> None:
+    """Check what a model that was trained on them says of `single_ions`: an atom sees nothing, with images out of sight or none."""
+    for frame in single_ions():
+        (prediction,) = evaluate_model.predict([frame], calculator)
+        assert prediction.model is not None, prediction.reason
+        np.testing.assert_allclose(prediction.model.forces, 0, atol=1e-6)
+        assert prediction.model.energy == pytest.approx(-50, rel=0.1)
+        periodic = reference(frame)
+        periodic.calc = calculator
+        assert periodic.get_potential_energy() == pytest.approx(prediction.model.energy, abs=1e-5)

@@ -9,7 +9,6 @@ import pytest
 import tiny_training as tiny
 from ase import Atoms
 
-import evaluate_model
 import il_frames
 import train_deepmd
 from il_models import load_calculator
@@ -120,16 +119,7 @@ def test_neighbours_are_counted_like_by_hand(trained: tuple[Path, list[Path]]) -
 
 
 def test_an_ion_alone_is_learned_and_judged(trained: tuple[Path, list[Path]]) -> None:
-    """Its atom sees nothing, with images that are out of sight or without any."""
-    calculator = load_calculator(trained[1][0])
-    for frame in tiny.single_ions():
-        (prediction,) = evaluate_model.predict([frame], calculator)
-        assert prediction.model is not None, prediction.reason
-        np.testing.assert_allclose(prediction.model.forces, 0, atol=1e-6)
-        assert prediction.model.energy == pytest.approx(-50, rel=0.1)
-        periodic = tiny.reference(frame)
-        periodic.calc = calculator
-        assert periodic.get_potential_energy() == pytest.approx(prediction.model.energy, abs=1e-5)
+    tiny.check_single_ions(load_calculator(trained[1][0]))
 
 
 def test_deepmd_reads_the_same_labels(trained: tuple[Path, list[Path]]) -> None:
