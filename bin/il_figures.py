@@ -13,7 +13,7 @@ import polars as pl
 from plotly.subplots import make_subplots
 
 import il_summary as ils
-from il_words import NAMES, UNITS, Row, Tables, measured, state_name, verdict_words
+from il_words import NAMES, UNITS, Row, Tables, measured, seen_ends, state_name, verdict_words
 from il_worth import PROPERTIES as LEARNED
 
 # Okabe and Ito's colours, told apart by colour-blind readers; grey is kept for references and labels.
@@ -250,7 +250,7 @@ def figure_liquid(t: Tables, extra: Row, style: Style, quantity: str) -> go.Figu
 
 
 def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
-    """Forest plot: the difference of every pair with its 95 % interval; the line at 0 is "no difference"."""
+    """Forest plot: the difference of every pair with the interval that its verdict rests on; the line at 0 is "no difference"."""
     rows = t["verdicts"].filter((pl.col("property") == quantity) & pl.col("ci95_low").is_not_null()).to_dicts()
     if not rows:
         return None
@@ -284,7 +284,13 @@ def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
                 name=words,
                 legendgroup=words,
                 showlegend=words not in seen,
-                error_x=error_bar(part, factor, "difference"),
+                error_x=error_bar(
+                    [r | dict(zip(("low", "high"), (r[c] for c in seen_ends(r)), strict=True)) for r in part],
+                    factor,
+                    "difference",
+                    "low",
+                    "high",
+                ),
                 marker={
                     "color": colour,
                     "symbol": symbol,

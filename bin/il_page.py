@@ -322,12 +322,13 @@ TEMPLATE = """
 {% endfor %}</dl>
 <h2 style="margin-top:28px">Verdicts</h2>
 <p class="see">Each line is a difference, first minus second, between two models or a model and the
-  reference, with its 95 % interval. Where
-the interval crosses the line at 0, the data show no difference. Tests of one property are
-  corrected for their number (Holm). A verdict is given only when both sides are
-converged. Without a reference, a larger value is not a better one, so nobody wins.</p>
+  reference, with its 95 % interval, corrected for the number of tests of one property (Holm). Where
+the interval crosses the line at 0, the data show no difference, which is no proof that there is none: the interval says how large it
+  may be. A verdict is given only when both sides are
+converged; hollow ones are not, and their intervals are not corrected. Without a reference, a larger value is not a better one, so
+  nobody wins.</p>
 {% for v in verdicts %}<h3>{{ v.title }}</h3>
-{% if v.figure %}{{ plot(v.figure, "Differences between models with 95 % intervals: " ~ v.title) }}
+{% if v.figure %}{{ plot(v.figure, "Differences between models with corrected 95 % intervals: " ~ v.title) }}
 {% else %}<p class="none">No difference could be measured: no two values with an interval.</p>{% endif %}
 <details{% if loop.first and v.figure %} open{% endif %}><summary>Every {{ v.title|lower }} verdict in words ({{
   v.table.rows|length }})</summary>{{ table(v.table, "verdicts") }}</details>
@@ -530,9 +531,11 @@ spread between runs. A value is converged when every planned run of it is. Two m
 thing are compared. Where both ran from the same boxes (two or more), the difference is taken box by box, so that what a box
 adds to both cancels; its error is the spread of these pairs, with each model's spread over its training seeds added, or the
 error within the runs where that is wider. Else the two count as independent (Welch), which errs on the wide side. Every
-interval is one of 95 %; p-values are corrected by Holm over all tests of one property. A winner on a property of the liquid
+interval is one of 95 %; p-values are corrected by Holm over all tests of one property, and intervals of differences are those at the
+level of that test, so that they hold 0 exactly where the test finds nothing (columns <code>holm_low</code> and <code>holm_high</code>
+of the table; <code>ci95_low</code> and <code>ci95_high</code> are not corrected). A winner on a property of the liquid
 must differ from the other, and the reference must lie on its side of their midpoint, both beyond the error. In the
-recommendation a model agrees with the reference when the uncorrected interval of their difference holds 0.
+recommendation a model is named only where the uncorrected interval of its difference from the reference holds 0.
 The test set is common to all models: its sampling error is kept whole in force errors. Volume scans are
   compared point by point (paired
 jackknife); neighbouring points are correlated, so that interval is a lower bound.</p></details>

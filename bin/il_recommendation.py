@@ -6,8 +6,8 @@ second says what could not be decided, and what that would need.
 
 A model is named for a property of a liquid only where its value is converged (every planned run survived and was
 measured), there is a reference, the 95 % interval of its difference from that holds 0 (uncorrected: the correction
-for many tests would make agreement easier), no other model is closer beyond the error, and none of its runs broke
-in another liquid. Of those that remain the cheapest is named, the others are said to be as good.
+for many tests makes agreement easier; what holds 0 only with it is said to be undecided), no other model is closer
+beyond the error, and none of its runs broke in another liquid. The interval that is written is the corrected one. Of those that remain the cheapest is named, the others are said to be as good.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 import il_summary as ils
-from il_words import UNITS, at_time, interval, listed, measured, number, rounded, sentence
+from il_words import UNITS, at_time, difference, listed, measured, number, rounded, sentence
 
 Row = dict[str, Any]
 Tables = dict[str, pl.DataFrame]
@@ -163,13 +163,18 @@ def choice(good: list[Row], verdicts: Verdicts, pareto: pl.DataFrame, broken: di
     if not fits:
         nearest = min(good, key=lambda r: abs(r["value"] + (r["finite_size_correction"] or 0.0) - r["reference"]))
         v = verdict(nearest)
-        off = f", off by {interval(v, 'difference', 'ci95_low', 'ci95_high')}" if v else ""
+        off = f", off by {difference(v)}" if v else ""
+        if any(holds_zero(verdict(r), "holm") for r in good):
+            many = "which the correction for many tests leaves undecided"
+            return f"no model can be named (the nearest to {reference} is {name(nearest)}{off}, {many})", False
         return f"no model agrees with the reference ({reference}); the nearest is {name(nearest)}{off}", False
     prices = {name(r): price(pareto, r) for r in fits}
     priced = [r for r in fits if prices[name(r)] is not None]
     chosen = min(priced, key=lambda r: prices[name(r)] or (0.0, 0.0)) if priced else fits[0]
     words = f"use {name(chosen)}" + (" (no learned model is needed)" if chosen["framework"] == "classical" else "")
     words += f": {measured(chosen)} against {reference}"
+    if v := verdict(chosen):
+        words += f" (off by {difference(v)})"
     if prices[name(chosen)] is not None:
         words += f", at {spoken(prices[name(chosen)] or (0.0, 0.0))} for labels, training and one nanosecond"
     level = [name(r) for r in fits if r is not chosen]
@@ -181,9 +186,9 @@ def choice(good: list[Row], verdicts: Verdicts, pareto: pl.DataFrame, broken: di
     return words, True
 
 
-def holds_zero(v: Row | None) -> bool:
-    """Tell whether the interval of a difference is known and holds 0."""
-    return v is not None and v["ci95_low"] is not None and v["ci95_low"] <= 0 <= v["ci95_high"]
+def holds_zero(v: Row | None, which: str = "ci95") -> bool:
+    """Tell whether the interval of a difference, as it is or corrected (``holm``), is known and holds 0."""
+    return v is not None and v[f"{which}_low"] is not None and v[f"{which}_low"] <= 0 <= v[f"{which}_high"]
 
 
 def price(pareto: pl.DataFrame, row: Row) -> tuple[float, float] | None:
@@ -226,9 +231,9 @@ def resolution(t: Tables, states: dict[tuple, list[Row]]) -> str:
     """Say how small a difference the data could see."""
     parts = []
     for quantity in PROPERTIES:
-        halves = t["verdicts"].filter(pl.col("property") == quantity, pl.col("ci95_low").is_not_null())
+        halves = t["verdicts"].filter(pl.col("property") == quantity, pl.col("holm_low").is_not_null())
         if halves.height and any(state[2] == quantity for state in states):
-            half = max(high - low for low, high in halves.select("ci95_low", "ci95_high").iter_rows()) / 2
+            half = max(high - low for low, high in halves.select("holm_low", "holm_high").iter_rows()) / 2
             factor, unit = UNITS[halves["unit"][0]]
             parts.append(f"{rounded([half * factor], half * factor)[0]} {unit} in {PROPERTIES[quantity]}")
     return (

@@ -23,6 +23,7 @@ from il_words import (
     Tables,
     asked,
     at_time,
+    difference,
     domain_sentences,
     forgetting_sentence,
     in_short,
@@ -76,14 +77,14 @@ def table_verdicts(t: Tables, quantity: str) -> Row:
         [
             state_name(v),
             verdict_words(v),
-            f"{v['model_a']} − {v['model_b']}: {interval(v, 'difference', 'ci95_low', 'ci95_high')}",
+            f"{v['model_a']} − {v['model_b']}: {difference(v)}",
             p_value(v["p_holm"]),
             v["reason"] or "",
         ]
         for v in rows
     ]
     return {
-        "head": ["state", "verdict", "first − second [95 %]", "p (Holm)", "why"],
+        "head": ["state", "verdict", "first − second [95 %, corrected]", "p (Holm)", "why"],
         "rows": body,
     }
 

@@ -11,9 +11,11 @@ The rules, which report.html repeats in words:
   set against the reference. For the reference, the given range is read as a 95 % interval.
 - ``difference`` is model_a minus model_b with its 95 % interval. Two models that ran from the same boxes
   (``pairs`` of them, at least two) are compared box by box (`il_verdicts.paired`), else as independent.
-- Intervals are 95 % each; p-values are corrected by Holm over all verdicts of one property, since a reader
-  looks for the best model of a property. ``not distinguishable``: the corrected test cannot exclude a
-  difference of 0. ``not converged``: either side is not converged; the difference is for orientation only.
+- ``ci95_*`` are the ends of one 95 % interval. p-values are corrected by Holm over all verdicts of one property,
+  since a reader looks for the best model of a property; ``holm_low`` and ``holm_high`` are the ends of the interval at
+  the level of that test (`il_verdicts.holm_levels`): words, colours and bars come from it. ``not distinguishable``:
+  it holds 0, which is no proof of agreement. ``not converged``: either side is not converged; the difference is for
+  orientation only, and there is no test.
 - ``a`` or ``b``: that model is closer to the reference (of a property of the liquid: the models differ, and the
   reference lies on that side of their midpoint, both beyond the error), or has the lower error (force_rmse,
   scan_energy_rmse).
@@ -45,7 +47,7 @@ VERDICTS = {
     "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
     "model_a": pl.String, "model_b": pl.String, "difference": pl.Float64, "ci95_low": pl.Float64,
     "ci95_high": pl.Float64, "unit": pl.String, "verdict": pl.String, "reason": pl.String,
-    "p_value": pl.Float64, "p_holm": pl.Float64, "pairs": pl.Int64,
+    "p_value": pl.Float64, "p_holm": pl.Float64, "holm_low": pl.Float64, "holm_high": pl.Float64, "pairs": pl.Int64,
 }  # fmt: skip
 
 
@@ -314,8 +316,10 @@ def judge(items: list[Row], quantity: str, scans: dict[str, dict] | None = None)
             if a.get("reference") is not None:
                 rows.append(compare_with_reference(a))
     tested = [r for r in rows if r["p_value"] is not None]
-    for r, p in zip(tested, iv.holm([r["p_value"] for r in tested]), strict=True):
+    p_values = [r["p_value"] for r in tested]
+    for r, p, level in zip(tested, iv.holm(p_values), iv.holm_levels(p_values), strict=True):
         r["p_holm"] = p
+        r["holm_low"], r["holm_high"] = ends(r["delta"], r["scale"], level)
     sided = iv.holm([max(r["p_value"], r["p_side"]) for r in tested])
     for r, p in zip(tested, sided, strict=True):
         if r["p_holm"] >= iv.LEVEL:
@@ -333,7 +337,20 @@ def judge(items: list[Row], quantity: str, scans: dict[str, dict] | None = None)
             r["notes"].insert(0, "which of the two is closer to the reference is within the error")
     for r in rows:
         r["reason"] = "; ".join(r.pop("notes")) or None
+        del r["delta"], r["scale"]
     return rows
+
+
+def ends(delta: iv.Estimate, scale: float | None, level: float = iv.LEVEL) -> tuple[float, float]:
+    """Return the ends of the interval of a difference at a level; ``scale`` as in `verdict_row`."""
+    low, high = delta.interval(level)
+    return (low, high) if scale is None else (from_ratio(low, scale), from_ratio(high, scale))
+
+
+def from_ratio(log_ratio: float, scale: float) -> float:
+    """Return x - y of two numbers with ln(x / y) and the geometric mean ``scale``."""
+    # beyond this an error bar has no meaning, and the exponential no number
+    return 2 * scale * math.sinh(max(-300.0, min(300.0, log_ratio / 2)))
 
 
 def by_state(items: list[Row]) -> list[tuple[tuple, list[Row]]]:
@@ -351,10 +368,10 @@ def verdict_row(a: Row, name_b: str, delta: iv.Estimate | None, scale: float | N
     an interval of L becomes one of the difference, which holds 0 exactly when that of L does.
     """
     known = delta is not None and math.isfinite(delta.standard_error)
-    low, high = delta.interval() if delta is not None and known else (None, None)
+    low, high = ends(delta, scale) if delta is not None and known else (None, None)
     value = delta.value if delta is not None else None
-    if scale is not None:
-        value, low, high = (None if x is None else 2 * scale * math.sinh(x / 2) for x in (value, low, high))
+    if value is not None and scale is not None:
+        value = from_ratio(value, scale)
     return {
         "liquid": a["liquid"],
         "temperature_K": a["temperature_K"],
@@ -369,6 +386,10 @@ def verdict_row(a: Row, name_b: str, delta: iv.Estimate | None, scale: float | N
         "verdict": "not converged",
         "p_value": None,
         "p_holm": None,
+        "holm_low": None,
+        "holm_high": None,
+        "delta": delta,
+        "scale": scale,
         "pairs": None,
         "side": None,
         "p_side": 0.0,

@@ -23,9 +23,9 @@ class Estimate:
     standard_error: float
     dof: float = math.inf
 
-    def interval(self) -> tuple[float, float]:
-        """Return the ends of the 95 % interval; not-a-number where the error is unknown."""
-        half = float(stats.t.ppf(1 - LEVEL / 2, self.dof)) * self.standard_error
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Return the ends of the interval that misses the truth with a chance of ``level``; not-a-number: no error."""
+        half = float(stats.t.isf(level / 2, self.dof)) * self.standard_error
         return self.value - half, self.value + half
 
     def p_value(self) -> float:
@@ -194,6 +194,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (m - rank) * p_values[i]))
         adjusted[i] = floor
     return adjusted
+
+
+def holm_levels(p_values: Sequence[float]) -> list[float]:
+    """Return the level at which Holm's procedure tests each p-value, in the order given.
+
+    It tests the smallest of m at 5 % / m, the next at 5 % / (m - 1), and stops at the first that is not rejected: all
+    that are left are tested at that step's level. The interval of a number at its level holds 0 exactly where the
+    corrected test does not reject 0, so that interval and verdict say the same.
+    """
+    m = len(p_values)
+    levels, level, stopped = [LEVEL] * m, LEVEL, False
+    for rank, i in enumerate(sorted(range(m), key=lambda j: p_values[j])):
+        if not stopped:
+            level = LEVEL / (m - rank)
+            stopped = p_values[i] >= level
+        levels[i] = level
+    return levels
 
 
 def rmse_over_points(squares: np.ndarray, blocks: Sequence[object]) -> Estimate:

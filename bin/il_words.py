@@ -75,6 +75,16 @@ def interval(row: Row, value: str, low: str, high: str) -> str:
     return f"{words[0]} [{words[1]}, {words[2]}] {'× ' if unit.startswith('10') else ''}{unit}"
 
 
+def seen_ends(v: Row) -> tuple[str, str]:
+    """Return the columns of the interval that a verdict rests on: the corrected one, where there was a test."""
+    return ("ci95_low", "ci95_high") if v["holm_low"] is None else ("holm_low", "holm_high")
+
+
+def difference(v: Row) -> str:
+    """Write the difference of a verdict with the interval that the verdict rests on."""
+    return interval(v, "difference", *seen_ends(v))
+
+
 def p_value(p: float | None) -> str:
     """Write a p-value, a dash for none."""
     return "–" if p is None else "< 0.001" if p < 0.001 else number(p, 2)
@@ -244,7 +254,7 @@ def sentence(text: str) -> str:
 
 
 def liquid_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> list[str]:
-    """Say which models agree with the reference, which do not, and for how many nothing can be said."""
+    """Say which models are off the reference, which are not told from it, and for how many nothing can be said."""
     verdicts = verdicts.filter(pl.col("property") == quantity)
     good = [r for r in rows if r["converged"]]
     if not good:
@@ -276,22 +286,28 @@ def liquid_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> l
 
 
 def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
-    """Say which of the models agree with the reference of one state, and by how much the others are off."""
-    agree, off = [], []
+    """Say which of the models are off the reference of one state, and which cannot be told from it, with how far off they may be.
+
+    A difference that the test does not find is no agreement: the interval is said with it.
+    """
+    level, off, undecided = [], [], []
     for r in rows:
         name = ils.label(r["model"], r["dataset"])
         v = against[name]
         if v["verdict"] == "differs":
-            off.append(f"{name} is off by {interval(v, 'difference', 'ci95_low', 'ci95_high')}")
+            off.append(f"{name} is off by {difference(v)}")
+        elif v["verdict"] == "not distinguishable":
+            level.append(f"{name} (off by {difference(v)})")
         else:
-            agree.append(f"{name} ({measured(r)})")
+            undecided.append(f"{name}: no verdict")
     factor, unit = UNITS[rows[0]["unit"]]
     kind = "second-hand reference" if rows[0]["reference_second_hand"] else "reference"
     reference = f"the {kind} ({number(rows[0]['reference'] * factor, 4)} {unit})"
-    if not agree:
-        return [f"no model agrees with {reference}", *off]
-    word = "agrees" if len(agree) == 1 else "agree"
-    return [f"{listed(agree)} {word} with {reference} within the error", *off]
+    verb = "is" if len(level) == 1 else "are"
+    first = [f"{listed(level)} {verb} not told from {reference}"] if level else []
+    if off and not level and not undecided:
+        first = [f"no model agrees with {reference}"]
+    return [*(first or [f"against {reference}"]), *off, *undecided]
 
 
 def range_of(rows: list[Row]) -> str:
@@ -333,9 +349,5 @@ def verdict_words(v: Row) -> str:
     if v["verdict"] == "differs":
         return f"{a} is off the reference" if b == "reference" else f"{a} and {b} differ; neither wins"
     if v["verdict"] == "not distinguishable":
-        return (
-            f"{a} agrees with the reference within the error"
-            if b == "reference"
-            else f"{a} and {b}: no difference seen"
-        )
+        return f"{a} is not told from the reference" if b == "reference" else f"{a} and {b}: no difference seen"
     return f"{a} against {b}: no verdict"

@@ -13,7 +13,8 @@ as a model (`framework: xtb`), from the same boxes; else against experiment. `wo
   slope, its interval that of Fieller (1954), which is open where the slope itself is not known.
 
 ``difference`` is the error of model_a less that of model_b with its 95 % interval, box by box and seed by seed where the two
-share them (`il_verdicts.paired`). p-values are corrected by Holm over all tests of one question and property. One training
+share them (`il_verdicts.paired`). p-values are corrected by Holm over all tests of one question and property; ``holm_low`` and
+``holm_high`` are the ends of the interval at the level of that test, which words are made from. One training
 seed is no claim: such a row is ``not converged``, as every row of which a side is.
 """
 
@@ -41,7 +42,8 @@ LEARNING = STATE | {
 WORTH = {"question": S} | STATE | {
     "model_a": S, "model_b": S, "frames_a": N, "frames_b": N, "labels_core_h_a": F, "labels_core_h_b": F, "error_a": F,
     "error_b": F, "difference": F, "ci95_low": F, "ci95_high": F, "unit": S, "frames_ratio": F, "frames_ratio_ci95_low": F,
-    "frames_ratio_ci95_high": F, "seeds": N, "p_value": F, "p_holm": F, "verdict": S, "reason": S,
+    "frames_ratio_ci95_high": F, "seeds": N, "p_value": F, "p_holm": F, "holm_low": F, "holm_high": F,
+    "frames_ratio_holm_low": F, "frames_ratio_holm_high": F, "verdict": S, "reason": S,
 }  # fmt: skip
 # Errors that are judged, in the order of the report. Of the liquid: the table's property.
 OF_LIQUID = {"density_error": "density", "diffusion_error": "diffusion"}
@@ -203,29 +205,33 @@ def against(question: str, a: Row, b: Row, scans: dict[str, dict]) -> Row:
             row |= {"ci95_low": low, "ci95_high": high}
             if a["converged"] and b["converged"] and not few:
                 row |= {"p_value": p, "verdict": "not distinguishable"}
+                row["ends"] = lambda level: (difference(a, b, scans, level) or (0.0, low, high))[1:3]
     row["reason"] = "; ".join(notes) or (None if row.get("p_value") is not None else "no interval")
     return row
 
 
-def difference(a: Row, b: Row, scans: dict[str, dict]) -> tuple[float, float, float, float] | None:
-    """Return the error of a less that of b, the ends of its interval, and its p-value."""
+def difference(
+    a: Row, b: Row, scans: dict[str, dict], level: float = iv.LEVEL
+) -> tuple[float, float, float, float] | None:
+    """Return the error of a less that of b, the ends of its interval at a level, and its p-value."""
     if a["property"] in OF_LIQUID:
         found = closer(a, b, a["truth"])
-        return None if found is None else (found[0].value, *found[0].interval(), found[1])
+        return None if found is None else (found[0].value, *found[0].interval(level), found[1])
     if a["property"] == "survival":
-        return of_shares(a["planned"] - a["done"], a["planned"], b["planned"] - b["done"], b["planned"])
+        return of_shares(a["planned"] - a["done"], a["planned"], b["planned"] - b["done"], b["planned"], level)
     row = ils.compare(a, b, a["property"], scans)
     if row["difference"] is None or row["ci95_low"] is None:
         return None
     p = row["p_value"] if row["p_value"] is not None else math.nan
-    return row["difference"], row["ci95_low"], row["ci95_high"], p
+    return row["difference"], *ils.ends(row["delta"], row["scale"], level), p
 
 
-def of_shares(x: int, n: int, y: int, m: int) -> tuple[float, float, float, float]:
+def of_shares(x: int, n: int, y: int, m: int, level: float = iv.LEVEL) -> tuple[float, float, float, float]:
     """Return x / n - y / m, its interval (Newcombe, Stat. Med. 17 (1998) 873, method 10) and Fisher's exact p-value."""
     p, q = x / n, y / m
     (l1, u1), (l2, u2) = (
-        (e.low, e.high) for e in (stats.binomtest(k, of).proportion_ci(method="wilson") for k, of in ((x, n), (y, m)))
+        (e.low, e.high)
+        for e in (stats.binomtest(k, of).proportion_ci(1 - level, method="wilson") for k, of in ((x, n), (y, m)))
     )
     low = p - q - math.hypot(p - l1, u2 - q)
     high = p - q + math.hypot(u1 - p, q - l2)
@@ -233,15 +239,27 @@ def of_shares(x: int, n: int, y: int, m: int) -> tuple[float, float, float, floa
 
 
 def decide(rows: list[Row]) -> list[Row]:
-    """Correct the p-values of each question and property, and put verdicts: is the error of a lower?"""
+    """Correct the p-values and intervals of each question and property, and put verdicts: is the error of a lower?
+
+    Some tests ask for more than their interval does (which side of the truth is an error on? Fisher's of two shares):
+    what they do not find, the interval must not claim, so that it is widened to 0.
+    """
     for question in dict.fromkeys(row["question"] for row in rows):
         for name in PROPERTIES:
             tested = [
                 r for r in rows if (r["question"], r["property"]) == (question, name) and r.get("p_value") is not None
             ]
-            for row, p in zip(tested, iv.holm([r["p_value"] for r in tested]), strict=True):
+            p_values = [r["p_value"] for r in tested]
+            for row, p, level in zip(tested, iv.holm(p_values), iv.holm_levels(p_values), strict=True):
                 row["p_holm"] = p
-                if p < iv.LEVEL:
+                told = p < iv.LEVEL
+                if question == "framework":
+                    row["frames_ratio_holm_low"], row["frames_ratio_holm_high"] = row["ends"](level)
+                else:
+                    low, high = row["ends"](level)
+                    told = told and not low <= 0 <= high
+                    row["holm_low"], row["holm_high"] = (low, high) if told else (min(low, 0.0), max(high, 0.0))
+                if told:
                     row["verdict"] = "better" if row["difference"] < 0 else "worse"
                 elif row["p_value"] < iv.LEVEL:
                     row["reason"] = f"the interval excludes 0, but not after Holm's correction over {len(tested)} tests"
@@ -350,7 +368,9 @@ def assay(t: Tables, a: list[Row], b: list[Row]) -> Row:
                 x.append(math.log(point["frames"]))
                 y.append(math.log(max(error, 1e-12)))
                 second.append(float(side))
-    ratio = parallel_lines(np.array(x), np.array(y), np.array(second))
+    lines = np.array(x), np.array(y), np.array(second)
+    ratio = parallel_lines(*lines)
+    row["ends"] = lambda level: ((r := parallel_lines(*lines, level)).low, r.high)
     row |= {"frames_ratio": ratio.value, "p_value": ratio.p_value, "verdict": "not distinguishable"}
     row |= {"frames_ratio_ci95_low": ratio.low, "frames_ratio_ci95_high": ratio.high, "reason": ratio.reason}
     row["difference"] = ratio.level  # of ln errors at equal frames: what the verdict is about
@@ -368,12 +388,12 @@ class Ratio:
         self.reason: str | None = None
 
 
-def parallel_lines(x: np.ndarray, y: np.ndarray, second: np.ndarray) -> Ratio:
+def parallel_lines(x: np.ndarray, y: np.ndarray, second: np.ndarray, level_of_test: float = iv.LEVEL) -> Ratio:
     """Fit y = a + c second + b x and return exp(c / b): first's frames over second's for the same error.
 
     ``x`` (n,) ln frames, ``y`` (n,) ln errors of single seeds, ``second`` (n,) 0 or 1: whose they are. The p-value is that of
-    c = 0. Fieller's interval of c / b; there is none where b cannot be told from 0 (the errors do not fall), nor where lines
-    are not parallel (F test, 5 %).
+    c = 0. Fieller's interval of c / b, at a level; there is none where b cannot be told from 0 (the errors do not fall), nor where
+    lines are not parallel (F test, 5 %).
     """
     design = np.column_stack([np.ones_like(x), second, x])
     dof = len(x) - 3
@@ -386,8 +406,8 @@ def parallel_lines(x: np.ndarray, y: np.ndarray, second: np.ndarray) -> Ratio:
     crossed = np.column_stack([design, second * x])
     left = y - crossed @ np.linalg.lstsq(crossed, y, rcond=None)[0]
     fall = (float(residual @ residual) - float(left @ left)) / (float(left @ left) / (dof - 1))
-    t95 = float(stats.t.ppf(1 - iv.LEVEL / 2, dof))
-    g = t95**2 * covariance[2, 2] / slope**2
+    wide = float(stats.t.isf(level_of_test / 2, dof))
+    g = wide**2 * covariance[2, 2] / slope**2
     if slope >= 0 or g >= 1:
         found.reason = "the errors do not fall with the frames beyond their spread: no ratio of frames"
     elif stats.f.sf(fall, 1, dof - 1) < iv.LEVEL:
@@ -397,7 +417,7 @@ def parallel_lines(x: np.ndarray, y: np.ndarray, second: np.ndarray) -> Ratio:
         middle = r - g * covariance[1, 2] / covariance[2, 2]
         spread = covariance[1, 1] - 2 * r * covariance[1, 2] + r**2 * covariance[2, 2]
         spread -= g * (covariance[1, 1] - covariance[1, 2] ** 2 / covariance[2, 2])
-        half = t95 / abs(slope) * math.sqrt(max(spread, 0.0))
+        half = wide / abs(slope) * math.sqrt(max(spread, 0.0))
         found.value = math.exp(r)
         found.low, found.high = (math.exp((middle + sign * half) / (1 - g)) for sign in (-1, 1))
     return found

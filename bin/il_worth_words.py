@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 import il_summary as ils
-from il_words import NAMES, UNITS, Row, interval, listed, number, p_value, rounded, state_name
+from il_words import NAMES, UNITS, Row, difference, listed, number, p_value, rounded, seen_ends, state_name
 from il_worth import PROPERTIES, STATE, added_kinds
 
 MOST = 3  # of one kind, in a sentence; the others are counted
@@ -34,13 +34,13 @@ def error(value: float | None, row: Row) -> str:
 
 
 def apart(row: Row) -> str:
-    """Write the difference of two errors with its interval."""
+    """Write the difference of two errors with the interval that the verdict rests on."""
     if row["difference"] is None or row["ci95_low"] is None:
         return "no interval"
     if row["property"] == "survival":
-        a, b, c = (f"{100 * row[x]:+.0f}" for x in ("difference", "ci95_low", "ci95_high"))
+        a, b, c = (f"{100 * row[x]:+.0f}" for x in ("difference", *seen_ends(row)))
         return f"{a} [{b}, {c}] points"
-    return interval(row, "difference", "ci95_low", "ci95_high")
+    return difference(row)
 
 
 def hours(row: Row) -> str:
@@ -161,7 +161,7 @@ def about_frames(rows: list[Row]) -> list[str]:
             lines.append(ended(f"{name}, {what(last)}: the error {verb} {top}, from {gap}: {apart(last)}"))
             continue
         first = curve[enough]
-        hidden = error(max(first["ci95_high"], 0.0), first)
+        hidden = error(max(first[seen_ends(first)[1]], 0.0), first)
         text = f"{name}, {what(last)}: {first['frames_a']} frames are not told from {top}; the interval could hide an error {hidden} larger"
         lines.append(ended(text))
     return lines
@@ -188,7 +188,9 @@ def ratio(row: Row) -> str:
     """Say the ratio of frames for the same error."""
     if row["frames_ratio"] is None:
         return str(row["reason"])
-    ends = [row[c] for c in ("frames_ratio", "frames_ratio_ci95_low", "frames_ratio_ci95_high")]
+    if row["frames_ratio_holm_low"] is None:
+        return f"the ratio of frames for the same error has no interval once corrected (about {number(row['frames_ratio'], 2)})"
+    ends = [row[c] for c in ("frames_ratio", "frames_ratio_holm_low", "frames_ratio_holm_high")]
     value, low, high = rounded(ends, max((ends[2] - ends[1]) / 2, 1e-3))
     return f"for the same error {row['model_a']} needs {value} [{low}, {high}] times the frames of {row['model_b']}"
 
@@ -220,7 +222,7 @@ def table_worth(worth: pl.DataFrame) -> dict[str, Any] | None:
         "first − second",
         "frames",
         "errors",
-        "difference [95 %]",
+        "difference [95 %, corrected]",
         "p (Holm)",
         "error of the first",
         "why",

@@ -1,11 +1,17 @@
 """From runs to one number per model and to verdicts: known differences give known verdicts."""
 
+import math
+
+import numpy as np
 import polars as pl
 import pytest
 
 import compare_models
+import il_figures
+import il_report
 import il_summary as ils
 import il_verdicts as iv
+import il_words
 
 T = 430.0
 
@@ -168,3 +174,55 @@ def test_times_longer_than_the_runs_keep_their_lowest_bound() -> None:
     row = combined(80.0, 60.0)
     assert row["value"] is None and row["ci95_low"] == 60 and row["ci95_high"] is None and not row["converged"]
     assert combined(80.0, None)["ci95_low"] is None
+
+
+def off_by_150() -> list[ils.Row]:
+    """Return verdicts on 150 [119, 182] kg/m3 from two degrees of freedom, taken back by the number of tests."""
+    items = [item("far", 1150.0, 1.0, reference=1000.0)]
+    items[0]["estimate"] = iv.Estimate(1150.0, 7.2, 2.0)  # three boxes
+    items += [item(f"n{i}", 1000.0 + i, 900.0, reference=1000.0) for i in range(11)]
+    return ils.judge(items, "density")
+
+
+def test_what_the_correction_takes_back_is_not_said_to_agree() -> None:
+    """150 kg/m3 off, one interval of many: the words, the bar and its colour come from one corrected interval."""
+    rows = off_by_150()
+    far = next(r for r in rows if (r["model_a"], r["model_b"]) == ("far-d", "reference"))
+    assert far["difference"] == 150.0 and far["ci95_low"] > 115 and far["verdict"] == "not distinguishable"
+    assert far["holm_low"] < 0 < far["holm_high"]
+    state = [
+        item(m, 1000.0, 1.0, reference=1000.0) | {"value": 1000.0, "ci95_low": 998.0, "ci95_high": 1002.0}
+        for m in ("far",)
+    ]
+    said = [*il_words.against_reference(state, {"far-d": far}), il_words.verdict_words(far)]
+    assert not [line for line in said if "agree" in line] and "off by 150 [−" in said[0]
+    verdicts = pl.DataFrame([{c: r[c] for c in ils.VERDICTS} for r in rows], schema=ils.VERDICTS)
+    figure = il_figures.figure_verdicts({"verdicts": verdicts}, "density")
+    drawn = {
+        label: (x - minus, x + plus, trace.marker.color)
+        for trace in figure.data
+        for label, x, minus, plus in zip(trace.y, trace.x, trace.error_x.arrayminus, trace.error_x.array, strict=True)
+    }
+    low, high, colour = drawn["far-d − reference"]
+    assert (low, high) == pytest.approx((far["holm_low"], far["holm_high"])) and colour == il_figures.REFERENCE
+    table = il_report.table_verdicts({"verdicts": verdicts}, "density")["rows"]
+    assert any(il_words.difference(far) in cell for line in table for cell in line)
+
+
+def test_every_verdict_says_what_its_corrected_interval_says() -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(40):
+        items = [item(f"m{i}", float(rng.normal(1000, 20)), float(rng.uniform(1, 9)), reference=1000.0) for i in range(4)]  # fmt: skip
+        for row in ils.judge(items, "density"):
+            assert (row["verdict"] == "not distinguishable") == (row["holm_low"] <= 0 <= row["holm_high"])
+
+
+def test_an_interval_of_a_ratio_is_finite_however_many_tests_there_are() -> None:
+    assert all(math.isfinite(x) for x in ils.ends(iv.Estimate(0.0, 1e4, 1.0), 1.0, 1e-6))
+
+
+def test_no_verdict_is_no_agreement() -> None:
+    row = ils.judge([item("a", 1000.0, 1.0, converged=False, reference=1000.0)], "density")[0]
+    state = [item("a", 1000.0, 1.0, reference=1000.0) | {"value": 1000.0, "ci95_low": 998.0, "ci95_high": 1002.0}]
+    said = il_words.against_reference(state, {"a-d": row})
+    assert said == ["against the second-hand reference (1000 kg/m³)", "a-d: no verdict"]

@@ -186,3 +186,26 @@ def test_paired_differences_cover() -> None:
     }
     assert min(found.values()) > 0.89, found
     assert 0.94 < np.mean(list(found.values())) < 0.985, found
+
+
+# --- Intervals at the level of the corrected test ---
+
+
+def test_an_interval_at_holms_level_holds_0_exactly_where_the_corrected_test_finds_nothing() -> None:
+    """Whatever the numbers and their degrees of freedom; the steps are those of the textbook."""
+    assert iv.holm_levels([0.001, 0.04, 0.03, 0.2]) == pytest.approx([0.05 / 4, 0.05 / 3, 0.05 / 3, 0.05 / 3])
+    assert iv.holm_levels([]) == []
+    rng = np.random.default_rng(8)
+    told = 0
+    for _ in range(300):
+        found = [
+            iv.Estimate(float(v), 1.0, float(dof))
+            for v, dof in zip(rng.normal(0, 4, 7), rng.integers(1, 30, 7), strict=True)
+        ]
+        p_values = [e.p_value() for e in found]
+        for e, p, level in zip(found, iv.holm(p_values), iv.holm_levels(p_values), strict=True):
+            low, high = e.interval(level)
+            assert (low <= 0 <= high) == (p >= 0.05)
+            assert low <= e.interval()[0] and high >= e.interval()[1]
+            told += p < 0.05
+    assert 100 < told < 2000

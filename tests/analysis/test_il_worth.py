@@ -255,3 +255,17 @@ def test_two_frameworks_through_the_tables() -> None:
     assert any(
         "mace-eq has the lower force error of x" in line and "times the frames of mace-eq" in line for line in lines_of
     )
+
+
+def test_words_on_data_rest_on_the_corrected_interval() -> None:
+    """What a test does not find, its interval does not claim; and the sentence writes that interval."""
+    _, rows = worth({("mace", d): o for d, o in (("eq.10", 25.0), ("both.10", 20.0), ("eq.20", 22.0), ("both.20", 20.0), ("eq", 21.0), ("both", -20.0))})  # fmt: skip
+    tested = rows.filter(pl.col("p_holm").is_not_null(), pl.col("question") != "framework")
+    assert tested.height >= 6
+    for row in tested.to_dicts():
+        assert (row["verdict"] == "not distinguishable") == (row["holm_low"] <= 0 <= row["holm_high"])
+        assert row["holm_low"] <= row["ci95_low"] and row["holm_high"] >= row["ci95_high"]
+        if row["property"] == "survival":  # written in points
+            continue
+        low, high = (il_worth_words.rounded([row[c]], (row["holm_high"] - row["holm_low"]) / 2)[0] for c in ("holm_low", "holm_high"))  # fmt: skip
+        assert f"[{low}, {high}]" in il_worth_words.apart(row)
