@@ -29,11 +29,17 @@ workflow ACTIVE_ROUND {
         .map { names -> names.collect { dataset -> file("${previous}/dataset/${dataset}/train.extxyz") } }
     CHOOSE_FRAMES(chosen, known)
 
-    emit:
-    chunks    = CHOOSE_FRAMES.out.chunk     // with those that earlier rounds chose
+    // 25.04's strict parser takes names alone under `emit:`
+    chunks = CHOOSE_FRAMES.out.chunk        // with those that earlier rounds chose
     frame_ids = CHOOSE_FRAMES.out.frame_ids
-    counts    = CHOOSE_FRAMES.out.counts
-    explored  = EXPLORE_LIQUID.out.table
+    counts = CHOOSE_FRAMES.out.counts
+    explored = EXPLORE_LIQUID.out.table
+
+    emit:
+    chunks
+    frame_ids
+    counts
+    explored
 }
 
 // The liquid of a file that is named after one: pyr14bf4 of pyr14bf4-430K-r1-mace-al.extxyz
