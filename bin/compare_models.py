@@ -48,7 +48,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "dataset": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "group": S, "dataset": S, "split": S,
                 "n_atoms": N},
     "errors": {"model_key": S, "model": S, "dataset": S, "seed": N, "split": S, "quantity": S, "scope": S,
-               "name": S, "n": N, "rmse": F, "rmse_ci95_low": F, "rmse_ci95_high": F, "mae": F, "unit": S},
+               "name": S, "n": N, "rmse": F, "rmse_ci95_low": F, "rmse_ci95_high": F, "mae": F, "unit": S, "frames": N, "frames_missing": N},
     "survival": RUN | TAIL | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S, "n_atoms": N,
                               "atom_steps_per_s": F, "dtype": S, "device": S},
     "density": RUN | {"density_kg_m3": F, "standard_error_kg_m3": F, "reference_kg_m3": F, "n_effective": F}
@@ -103,7 +103,7 @@ REFERENCES = {"liquid": S, "temperature_K": F, "property": S, "species": S, "val
 QUARTILES = 1.349  # standard deviations between the quartiles of a normal distribution
 MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "seed": N, "trained": S,
           "role": S, "start": S}  # fmt: skip
-HELDOUT = {"model_key": S, "frame_id": S, "group": S, "force_square": F, "n": N, "reason": S}
+FRAMES = {"model_key": S, "frame_id": S, "group": S, "force_square": F, "n": N, "reason": S}
 
 
 # --- Read ---
@@ -342,12 +342,20 @@ def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
 
 
 def judge(
-    tables: dict[str, pl.DataFrame], references: pl.DataFrame, study: dict[str, Any], truth: str | None = None
+    tables: dict[str, pl.DataFrame],
+    references: pl.DataFrame,
+    study: dict[str, Any],
+    frames: pl.DataFrame,
+    models: pl.DataFrame,
+    truth: str | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Return the tables summary (one number per model and property), verdicts, learning and worth.
 
-    In a pair, model_a is the one that the study names first. ``truth`` is the model that is the method of the labels itself.
+    In a pair, model_a is the one that the study names first. ``frames`` holds the errors of test frames one by one,
+    ``models`` the models that there should be; ``truth`` is the model that is the method of the labels itself.
     """
+    trained = models.filter(pl.col("dataset").is_not_null()).group_by("model", "dataset").len()
+    planned: dict[tuple[str, str | None], int] = {(m, d): n for m, d, n in trained.sort("model", "dataset").iter_rows()}
     judged: dict[str, list[ils.Row]] = {}
     names = [m["id"] for m in study.get("models", [])]
     data = list(study.get("datasets") or {})
@@ -364,23 +372,15 @@ def judge(
         judged[quantity] = sorted(items, key=place)
         verdicts += ils.judge(judged[quantity], quantity)
     liquids = tables["dataset"]["liquid"].unique().sort().to_list()
-    rows, items = ils.summarise_forces(tables["errors"], liquids[0] if len(liquids) == 1 else "all")
-    summary += rows
-    judged["force_rmse"] = sorted(items, key=place)
-    verdicts += ils.judge(judged["force_rmse"], "force_rmse")
-    scans = {x: ils.scan_points(tables["scan"], x) for x in tables["scan"]["liquid"].unique().sort().to_list()}
-    items = []
-    for liquid, points in scans.items():
-        for (model, dataset), frame in points.items():
-            key = {"model": model, "dataset": dataset}
-            estimate = ils.scan_estimate(frame)
-            seeds = frame.width - 2
-            row = ils.error_row(key, liquid, "scan_energy_rmse", "eV/atom", estimate, seeds)
-            summary.append(row)
-            items.append(row | {"estimate": estimate, "shift": 0.0})
-    judged["scan_energy_rmse"] = sorted(items, key=place)
-    verdicts += ils.judge(judged["scan_energy_rmse"], "scan_energy_rmse", scans)
-    learning, worth = il_worth.tables(tables, judged, scans, study.get("datasets") or {}, truth)
+    which = liquids[0] if len(liquids) == 1 else "all"
+    for quantity, (rows, items) in {
+        "force_rmse": ils.summarise_forces(tables["errors"], which, ils.frame_points(frames), planned),
+        "scan_energy_rmse": ils.summarise_scans(tables["scan"], planned),
+    }.items():
+        summary += rows
+        judged[quantity] = sorted(items, key=place)
+        verdicts += ils.judge(judged[quantity], quantity)
+    learning, worth = il_worth.tables(tables, judged, study.get("datasets") or {}, truth)
     return {
         "summary": table([pl.DataFrame(summary, schema=ils.SUMMARY)], ils.SUMMARY),
         "verdicts": conform(pl.DataFrame(verdicts, schema=ils.VERDICTS), ils.VERDICTS, sort=False),
@@ -444,7 +444,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     dimers = read_parquets(args.evaluations, "dimers.parquet", SCHEMAS["dimers"])
     t["dimers"] = name_models(dimers, models, ("model", "dataset", "seed"), SCHEMAS["dimers"])
     t["committee"] = table([il_committee.committee(t)], SCHEMAS["committee"])
-    heldout = read_parquets(args.evaluations, "heldout.parquet", HELDOUT)
+    heldout = read_parquets(args.evaluations, "heldout.parquet", FRAMES)
     t["forgetting"] = table([il_committee.forgetting(heldout, models)], SCHEMAS["forgetting"])
     t["cost"], t["versions"] = cost_and_versions(read_tasks(args.tasks))
     t["exploration"] = read_parquets(args.explored, "*.explored.parquet", SCHEMAS["exploration"])
@@ -454,7 +454,9 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
         for name in ("labels", "dataset", "estimate")
     }
     truths = labellers({"labels": optional["labels"], "study": study})
-    t |= judge(t, references, study, truths[0] if truths else None)
+    frames = read_parquets(args.evaluations, "frame_errors.parquet", FRAMES)
+    frames = name_models(frames, models, ("model", "dataset"), FRAMES | {"model": S, "dataset": S})
+    t |= judge(t, references, study, frames, models, truths[0] if truths else None)
     earlier = table([il_task.read_tables([args.rounds])] if args.rounds else [], SCHEMAS["rounds"])
     t["rounds"] = il_rounds.table(t, study, il_rounds.number_of(cards), earlier)
     t["pareto"] = table([pl.DataFrame(il_pareto.table(t, cards), schema=il_pareto.PARETO)], il_pareto.PARETO)

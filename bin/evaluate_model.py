@@ -7,14 +7,15 @@ charged ions, and no further label is needed. The frozen-ion volume scan tells w
 Frames of other chemistry (--heldout) tell what a tuned model has kept of what it knew; atoms alone and in pairs, what lies
 at short distances.
 
-Writes, under --out: errors.parquet, scan.parquet, parity.parquet, heldout.parquet and dimers.parquet. Intervals are bootstraps over groups, since
-frames of one trajectory are not independent; with few groups they are too narrow.
+Writes, under --out: errors.parquet, scan.parquet, parity.parquet, frame_errors.parquet (the test set frame by frame),
+heldout.parquet and dimers.parquet. Intervals are bootstraps over groups, since frames of one trajectory are not independent;
+with few groups they are too narrow. An error is that of the frames which the model answered; how many it did not stands beside it.
 """
 
 import argparse
 import hashlib
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ ERRORS_SCHEMA = {
     "model_key": pl.String, "model": pl.String, "dataset": pl.String, "seed": pl.Int64, "split": pl.String,
     "quantity": pl.String, "scope": pl.String, "name": pl.String, "n": pl.Int64, "rmse": pl.Float64,
     "rmse_ci95_low": pl.Float64, "rmse_ci95_high": pl.Float64, "mae": pl.Float64, "unit": pl.String,
-    "energy_offset_removed": pl.Boolean, "reason": pl.String,
+    "energy_offset_removed": pl.Boolean, "reason": pl.String, "frames": pl.Int64, "frames_missing": pl.Int64,
 }  # fmt: skip
 SCAN_SCHEMA = {
     "model_key": pl.String, "liquid": pl.String, "group": pl.String, "scale": pl.Float64, "density_kg_m3": pl.Float64,
@@ -62,8 +63,8 @@ PARITY_SCHEMA = {
     "reference": pl.Float64, "predicted": pl.Float64, "unit": pl.String,
 }  # fmt: skip
 
-# One row a frame: what compares two models frame by frame.
-HELDOUT_SCHEMA = {
+# One row a frame, of the test set and of other chemistry: what compares two models frame by frame.
+FRAME_SCHEMA = {
     "model_key": pl.String, "frame_id": pl.String, "group": pl.String, "force_square": pl.Float64, "n": pl.Int64,
     "reason": pl.String,
 }  # fmt: skip
@@ -228,6 +229,10 @@ def errors_of(predictions: list[Prediction], ions: bool = True) -> list[dict[str
         [row for prediction in predictions for row in squared_sums(prediction, ions)], infer_schema_length=None
     )
     rows = []
+    answered, asked = (counted(p for p in predictions if p.model is not None or every) for every in (False, True))
+    if predictions and not len(sums):  # no frame was answered: a row says so, which compares with nothing
+        none = {"scope": "all", "name": "all", "n": 0, "frames": 0, "frames_missing": len(predictions)}
+        rows = [{"quantity": name, "unit": UNITS[name]} | none for name in ("energy_per_atom", "force")]
     for quantity, unit in UNITS.items() if len(sums) else ():
         of_forces = ["element", "ion"] if ions else ["element"]
         scopes = ["all", *(of_forces if quantity in FORCE_QUANTITIES else []), "recipe", "kind"]
@@ -250,6 +255,8 @@ def errors_of(predictions: list[Prediction], ions: bool = True) -> list[dict[str
                         "rmse": rmse,
                         "mae": mae,
                         "unit": unit,
+                        "frames": answered[scope, label],
+                        "frames_missing": asked[scope, label] - answered[scope, label],
                     }
                     | {"rmse_ci95_low": low, "rmse_ci95_high": high}
                 )
@@ -262,6 +269,16 @@ def errors_of(predictions: list[Prediction], ions: bool = True) -> list[dict[str
         for (recipe, reason), count in sorted(failed.items())
     ]
     return rows
+
+
+def counted(predictions: Iterable[Prediction]) -> Counter[tuple[str, str]]:
+    """Return the number of frames behind each (scope, name) of errors.parquet."""
+    found: Counter[tuple[str, str]] = Counter()
+    for frame in (p.frame for p in predictions):
+        names = {scope: {frame.info[scope]} for scope in ("recipe", "kind", "liquid")} | {"all": {"all"}}
+        names |= {"element": set(frame.get_chemical_symbols()), "ion": {str(ion) for ion in frame.arrays["ion"]}}
+        found.update((scope, name) for scope, some in names.items() for name in some)
+    return found
 
 
 def scan_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
@@ -339,8 +356,8 @@ def calculators_of(model: Path, states: list[Path], threads: int) -> dict[str, C
     return {liquid: load_calculator(model, state, threads=threads) for liquid, state in liquids.items()}
 
 
-def heldout_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
-    """Return the rows of heldout.parquet: the sum of squared force errors (eV/A)^2 of each frame, over n components."""
+def frames_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
+    """Return the sum of squared force errors (eV/A)^2 of each frame, over n components; null with a reason: no answer."""
     rows = []
     for p in predictions:
         square = None if p.model is None else float(np.sum((p.model.forces - p.reference.forces) ** 2))
@@ -396,7 +413,8 @@ def evaluate(args: argparse.Namespace) -> None:
         "errors": (rows, ERRORS_SCHEMA),
         "scan": (scan_of(predictions["test"]), SCAN_SCHEMA),
         "parity": (parity_of(predictions["test"]), PARITY_SCHEMA),
-        "heldout": (heldout_of(predictions["heldout"]), HELDOUT_SCHEMA),
+        "frame_errors": (frames_of(predictions["test"]), FRAME_SCHEMA),
+        "heldout": (frames_of(predictions["heldout"]), FRAME_SCHEMA),
         "dimers": (dimers, DIMERS_SCHEMA),
     }
     for name, (content, schema) in tables.items():

@@ -172,6 +172,9 @@ def rmse_change(before: np.ndarray, after: np.ndarray, n: np.ndarray, groups: np
 def forgetting(heldout: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
     """Return what each tuned model lost or gained on frames of other chemistry, against the weights that it started from.
 
+    The errors are those of frames that both answered; a model that fails where its start did not cannot have kept or
+    gained anything, whatever its error on the others.
+
     ``heldout`` has a row for each model and frame; ``models`` the columns key, model, dataset, seed, start.
     """
     rows = []
@@ -183,7 +186,7 @@ def forgetting(heldout: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
         first = heldout.filter(pl.col("model_key") == model["start"])
         if not heldout.height:
             continue
-        both = mine.join(first, on="frame_id", suffix="_before").sort("frame_id")
+        both = mine.join(first, on="frame_id", how="full", coalesce=True, suffix="_before").sort("frame_id")
         good = both.filter(pl.col("force_square").is_not_null() & pl.col("force_square_before").is_not_null())
         if not good.height:
             why = mine["reason"].drop_nulls().to_list() + first["reason"].drop_nulls().to_list()
@@ -194,13 +197,17 @@ def forgetting(heldout: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
         row |= {"frames": good.height, "groups": good["group"].n_unique(), "difference": ends[1] - ends[0]}
         row |= {"force_rmse_before": ends[0], "force_rmse_after": ends[1]}
         interval = rmse_change(before, after, n, good["group"].to_numpy())
-        left = both.height - good.height
-        reason = f"{left} frames left out: a model failed on them" if left else None
+        # what it failed on that its start answered: what it forgot most, and no error shows it
+        lost = both.filter(pl.col("force_square").is_null() & pl.col("force_square_before").is_not_null()).height
+        left = both.height - good.height - lost
+        lines = [f"no answer on {lost} frames that {model['start']} answered"] if lost else []
+        lines += [f"{left} frames left out: {model['start']} failed on them"] if left else []
+        reason = "; ".join(lines) or None
         if interval is None:
-            reason = f"fewer than {GROUPS_LEAST} groups of frames: no interval"
+            reason = "; ".join([*lines, f"fewer than {GROUPS_LEAST} groups of frames: no interval"])
             rows.append(row | {"verdict": "not judged", "reason": reason})
             continue
         low, high = interval
-        verdict = "lost" if low > 0 else "gained" if high < 0 else "not distinguishable"
+        verdict = "lost" if low > 0 else "not judged" if lost else "gained" if high < 0 else "not distinguishable"
         rows.append(row | {"ci95_low": low, "ci95_high": high, "verdict": verdict, "reason": reason})
     return pl.DataFrame(rows, schema=FORGETTING)

@@ -430,7 +430,7 @@ def figure_calibration(extra: Row, style: Style) -> go.Figure | None:
 
 
 def figure_errors(t: Tables, style: Style) -> go.Figure | None:
-    """Force RMSE with 95 % interval: by motion of the ions, by element, by ion and by recipe."""
+    """Force RMSE with 95 % interval: by motion of the ions, by element, by ion and by recipe; hollow: not all was answered."""
     errors = t["errors"].filter((pl.col("split") == "test") & pl.col("rmse").is_not_null())
     motion = errors.filter((pl.col("scope") == "all") & pl.col("quantity").str.starts_with("force"))
     views = [
@@ -463,7 +463,7 @@ def figure_errors(t: Tables, style: Style) -> go.Figure | None:
         for k, (key, name, part) in enumerate(groups):
             rows = (
                 part.group_by("name")
-                .agg(pl.col("rmse", "rmse_ci95_low", "rmse_ci95_high").mean())
+                .agg(pl.col("rmse", "rmse_ci95_low", "rmse_ci95_high").mean(), lacks=pl.col("frames_missing").sum() > 0)
                 .sort("name")
                 .to_dicts()
             )
@@ -476,7 +476,7 @@ def figure_errors(t: Tables, style: Style) -> go.Figure | None:
                 name=name,
                 legendgroup=name,
                 showlegend=name not in seen,
-                marker={"color": style.colour(key), "symbol": style.symbol(key), "size": 8},
+                marker={"color": style.colour(key), "symbol": [style.symbol(key, r["lacks"]) for r in rows], "size": 8},
                 hovertemplate=f"{name}<br>%{{y:.1f}} meV/Å<extra></extra>",
                 **at(i),
             )

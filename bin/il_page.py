@@ -384,7 +384,7 @@ means over the runs; the errors of every run are in tables/structure.csv.</p>
   translation and rotation of the whole
 ion come from the forces between ions, vibration from those inside. Density and diffusion depend on the
   former, which a total error hides.
-Bars are 95 % intervals; seeds are averaged. For models that were not trained on these labels a constant
+Bars are 95 % intervals; seeds are averaged; hollow: the error of the frames that the model answered, it failed on others. For models that were not trained on these labels a constant
 energy is taken off first.</p>
 {{ plot(errors[0], "Force errors by motion, element, ion and recipe") }}
 <details><summary>All errors: RMSE [95 %]</summary>{{ table(errors[1], "errors") }}</details>

@@ -206,15 +206,18 @@ def spoken(hours: tuple[float, float]) -> str:
 
 
 def best_forces(t: Tables) -> str | None:
-    """Say which trained model has the lowest force error, and whether that is decided."""
-    rows = t["summary"].filter(pl.col("property") == "force_rmse", pl.col("dataset").is_not_null(), pl.col("converged"))
+    """Say which trained model has the lowest force error, whether that is decided, and which did not answer everything."""
+    every = t["summary"].filter(pl.col("property") == "force_rmse", pl.col("dataset").is_not_null())
+    rows = every.filter(pl.col("converged"))
     if not rows.height:
         return None
+    poor = [name(r) for r in every.sort("model", "dataset").to_dicts() if ils.lacks(r)]
+    lacking = f", not counting {listed(poor)}, which did not answer the whole test" if poor else ""
     ranked = rows.sort("value", "model", "dataset").to_dicts()
     best = ranked[0]
     rest = [name(r) for r in ranked[1:] if r["liquid"] == best["liquid"]]
     if not rest:
-        return f"{name(best)} follows the labels' forces to {measured(best)}"
+        return f"{name(best)} follows the labels' forces to {measured(best)}{lacking}"
     found = {
         frozenset((v["model_a"], v["model_b"])): v["verdict"]
         for v in t["verdicts"].filter(pl.col("property") == "force_rmse", pl.col("liquid") == best["liquid"]).to_dicts()
@@ -224,7 +227,7 @@ def best_forces(t: Tables) -> str | None:
     unseen = [other for other, verdict in zip(rest, open_with, strict=True) if verdict is None]
     but = f", not told apart from {listed(level)}" if level else ""
     but += f", not compared with {listed(unseen)}" if unseen else ""
-    return f"{name(best)} follows the labels' forces best ({measured(best)}{but})"
+    return f"{name(best)} follows the labels' forces best ({measured(best)}{but}{lacking})"
 
 
 def resolution(t: Tables, states: dict[tuple, list[Row]]) -> str:

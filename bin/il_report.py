@@ -116,7 +116,7 @@ def table_errors(t: Tables, style: ilf.Style) -> Row:
             if cell.height:
                 rmse, low, high = (cell[c].mean() for c in ("rmse", "rmse_ci95_low", "rmse_ci95_high"))
                 ends = " (no interval)" if low is None else f" [{number(low * factor)}, {number(high * factor)}]"
-                words = number(rmse * factor) + ends
+                words = number(rmse * factor) + ends + missing_words(cell)
             line.append(words)
         body.append(line)
     return {"head": ["quantity", "scope", "unit", *(name for _, name, _ in groups)], "rows": body}
@@ -190,9 +190,17 @@ def rmse_words(rows: pl.DataFrame) -> str:
         rows.select(pl.col("rmse", "rmse_ci95_low", "rmse_ci95_high") * factor).drop_nulls().to_dict(as_series=False)
     )
     if not scaled["rmse"]:
-        return f"{number(mean_rmse(rows) * factor)} (no interval) {unit}"
+        return f"{number(mean_rmse(rows) * factor)} (no interval) {unit}{missing_words(rows)}"
     low, high = min(scaled["rmse_ci95_low"]), max(scaled["rmse_ci95_high"])
-    return f"{number(mean_rmse(rows) * factor)} [{number(low)}, {number(high)}] {unit}"
+    return f"{number(mean_rmse(rows) * factor)} [{number(low)}, {number(high)}] {unit}{missing_words(rows)}"
+
+
+def missing_words(rows: pl.DataFrame) -> str:
+    """Say of errors on how many frames there was no answer, where there are such."""
+    if "frames_missing" not in rows.columns:
+        return ""
+    frames, missing = max(rows.select("frames", "frames_missing").fill_null(0).iter_rows(), key=lambda r: r[1])
+    return f" (no answer on {missing} of {missing + frames} frames)" if missing else ""
 
 
 def mean_rmse(rows: pl.DataFrame) -> float:

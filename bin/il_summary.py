@@ -19,12 +19,16 @@ The rules, which report.html repeats in words:
 - ``a`` or ``b``: that model is closer to the reference (of a property of the liquid: the models differ, and the
   reference lies on that side of their midpoint, both beyond the error), or has the lower error (force_rmse,
   scan_energy_rmse).
+- Errors are compared on the test points (frames, or places of the scan) that both answered. A model that gave no
+  answer where the other did, or of which a trained model has no errors, may lose but never win, nor be called as good:
+  what it failed on need not be like the rest. ``points_missing_a`` and ``points_missing_b`` count those points.
 - ``differs``: the two differ, but without a usable reference larger is not better, so neither wins. Against
   the reference itself it means: the model is off by more than the error.
 """
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,6 +37,8 @@ import polars as pl
 import il_verdicts as iv
 
 Row = dict[str, Any]
+Points = dict[tuple[str, str | None], pl.DataFrame]  # by (model, dataset); columns: `INDEX`, and one for each seed
+INDEX = ("block", "point", "n")  # what leaves together, what was asked, and for how many numbers it stands
 
 SUMMARY = {
     "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
@@ -41,13 +47,14 @@ SUMMARY = {
     "runs": pl.Int64, "planned_runs": pl.Int64, "converged": pl.Boolean, "reason": pl.String,
     "reference": pl.Float64, "reference_low": pl.Float64, "reference_high": pl.Float64,
     "reference_source": pl.String, "reference_second_hand": pl.Boolean,
-    "finite_size_correction": pl.Float64, "needed_ps": pl.Float64,
+    "finite_size_correction": pl.Float64, "needed_ps": pl.Float64, "points": pl.Int64, "points_missing": pl.Int64,
 }  # fmt: skip
 VERDICTS = {
     "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
     "model_a": pl.String, "model_b": pl.String, "difference": pl.Float64, "ci95_low": pl.Float64,
     "ci95_high": pl.Float64, "unit": pl.String, "verdict": pl.String, "reason": pl.String,
     "p_value": pl.Float64, "p_holm": pl.Float64, "holm_low": pl.Float64, "holm_high": pl.Float64, "pairs": pl.Int64,
+    "points": pl.Int64, "points_missing_a": pl.Int64, "points_missing_b": pl.Int64,
 }  # fmt: skip
 
 
@@ -195,102 +202,243 @@ def count(reasons: Iterable[str]) -> list[str]:
     return [reason if n == 1 else f"{reason} ({n} times)" for reason, n in found.items()]
 
 
-def summarise_forces(errors: pl.DataFrame, liquid: str) -> tuple[list[Row], list[Row]]:
-    """Combine the seeds of each model: RMSE of the forces over the whole test set.
+def summarise_forces(
+    errors: pl.DataFrame,
+    liquid: str,
+    points: Points | None = None,
+    planned: dict[tuple[str, str | None], int] | None = None,
+) -> tuple[list[Row], list[Row]]:
+    """Combine the seeds of each model: RMSE of the forces over the test frames that it answered.
 
-    The test set is common to all models and seeds, so its sampling error is added, not averaged. The interval
-    of a difference treats the models as independent; as they share the test set it errs on the wide side.
+    The test set is common to all models and seeds, so its sampling error is added, not averaged. ``points``: the
+    errors frame by frame (`frame_points`), on which two models are compared; ``planned``: the number of seeds of each
+    model that was to be judged. What is missing makes the error not converged: the frames that were answered would be
+    a biased sample.
     """
-    rows = errors.filter((pl.col("split") == "test") & (pl.col("quantity") == "force") & (pl.col("scope") == "all"))
+    points, planned = points or {}, planned or {}
+    test = errors.filter(pl.col("split") == "test")
+    rows = test.filter((pl.col("quantity") == "force") & (pl.col("scope") == "all") & pl.col("rmse").is_not_null())
+    failed = test.filter(pl.col("quantity") == "failed").group_by("model", "dataset").agg(pl.col("n").sum())
+    lost = {(m, d): int(n) for m, d, n in failed.iter_rows()}
+    found = {(key["model"], key["dataset"]): seeds for key, seeds in groups(rows, ["model", "dataset"])}
     summary, items = [], []
-    for key, seeds in groups(rows, ["model", "dataset"]):
+    for name in sorted({*found, *(points or {}), *(planned if test.height else {})}, key=str):
+        seeds = [r for r in found.get(name, []) if finite(r["rmse"]) is not None]
         errors_1 = [
             (r["rmse_ci95_high"] - r["rmse_ci95_low"]) / (2 * iv.Z95)
             if finite(r["rmse_ci95_high"]) is not None and finite(r["rmse_ci95_low"]) is not None
             else math.nan
             for r in seeds
         ]
-        estimate = iv.combine([r["rmse"] for r in seeds], errors_1, [[r["seed"] for r in seeds]], shared_error=True)
-        summary.append(error_row(key, liquid, "force_rmse", seeds[0]["unit"], estimate, len(seeds)))
-        items.append(summary[-1] | {"estimate": estimate, "shift": 0.0})
+        estimate = None
+        if seeds:
+            estimate = iv.combine([r["rmse"] for r in seeds], errors_1, [[r["seed"] for r in seeds]], shared_error=True)
+        key = {"model": name[0], "dataset": name[1]}
+        here = points.get(name)
+        asked, missing = (None, lost.get(name, 0)) if here is None else (here.height, unanswered(here))
+        row = error_row(key, liquid, "force_rmse", "eV/A", estimate, len(seeds), planned.get(name, 0), asked, missing)
+        summary.append(row)
+        items.append(row | {"estimate": estimate, "shift": 0.0, "of_points": here})
     return summary, items
 
 
-def error_row(key: Row, liquid: str, quantity: str, unit: str, estimate: iv.Estimate, seeds: int) -> Row:
-    """Return the summary row of an error of a model, which is "converged" when it has an interval."""
-    known = math.isfinite(estimate.standard_error)
-    reason = None if seeds > 1 or key["dataset"] is None else "one seed: the spread between seeds is not included"
-    low, high = (max(0.0, x) if known else None for x in estimate.interval())
-    return key | {
-        "liquid": liquid,
-        "temperature_K": None,
+def summarise_scans(scan: pl.DataFrame, planned: dict[tuple[str, str | None], int]) -> tuple[list[Row], list[Row]]:
+    """Combine the seeds of each model and liquid: RMSE of the energies of the frozen-ion volume scan."""
+    summary, items = [], []
+    for liquid in scan["liquid"].unique().sort().to_list():
+        for (model, dataset), points in scan_points(scan, liquid).items():
+            estimate = own_estimate(points)
+            seeds = sum(points[c].count() > 0 for c in seeds_in(points))
+            row = error_row(
+                {"model": model, "dataset": dataset}, liquid, "scan_energy_rmse", "eV/atom", estimate, seeds,
+                planned.get((model, dataset), 0), points.height, unanswered(points),
+            )  # fmt: skip
+            summary.append(row)
+            items.append(row | {"estimate": estimate, "shift": 0.0, "of_points": points})
+    return summary, items
+
+
+def error_row(
+    key: Row,
+    liquid: str,
+    quantity: str,
+    unit: str,
+    estimate: iv.Estimate | None,
+    seeds: int,
+    planned: int,
+    asked: int | None,
+    missing: int,
+) -> Row:
+    """Return the summary row of an error of a model: converged where it has an interval and nothing is missing.
+
+    ``seeds`` of ``planned`` gave an error; of the ``asked`` test points (None: not known) ``missing`` have no answer
+    of at least one seed.
+    """
+    known = estimate is not None and math.isfinite(estimate.standard_error)
+    low, high = (max(0.0, x) for x in estimate.interval()) if estimate and known else (None, None)
+    counts = {
         "property": quantity,
-        "species": None,
-        "framework": None,
-        "value": estimate.value,
-        "standard_error": estimate.standard_error if known else None,
-        "ci95_low": low,
-        "ci95_high": high,
-        "unit": unit,
         "runs": seeds,
-        "planned_runs": seeds,
-        "converged": known,
-        "reason": reason if known else "too few points for an interval",
+        "planned_runs": max(seeds, planned),
+        "points": None if asked is None else asked - missing,
+        "points_missing": missing,
     }
+    lacking = lacks(counts)
+    notes = list(lacking)
+    if not known:
+        notes.append("too few points for an interval" if estimate else "no error is known")
+    elif seeds == 1 and key["dataset"] is not None:
+        notes.append("one seed: the spread between seeds is not included")
+    return (
+        key
+        | counts
+        | {
+            "liquid": liquid,
+            "temperature_K": None,
+            "species": None,
+            "framework": None,
+            "value": estimate.value if estimate else None,
+            "standard_error": estimate.standard_error if estimate and known else None,
+            "ci95_low": low,
+            "ci95_high": high,
+            "unit": unit,
+            "converged": known and not lacking,
+            "reason": "; ".join(notes) or None,
+        }
+    )
 
 
-def scan_points(scan: pl.DataFrame, liquid: str) -> dict[tuple[str, str | None], pl.DataFrame]:
-    """Return per (model, dataset) the squared energy errors of the volume scan, one column per seed.
+def lacks(row: Row) -> list[str]:
+    """Say what a summary row of an error lacks: answers on test points, and trained models without an error."""
+    missing, absent = row["points_missing"] or 0, row["planned_runs"] - row["runs"]
+    what = "test frames" if row["property"] == "force_rmse" else "points of the scan"
+    asked = "" if row["points"] is None else f"of {row['points'] + missing} "
+    return [f"no answer on {missing} {asked}{what}"] * bool(missing) + (
+        [f"no error of {absent} of {row['planned_runs']} trained models"] * bool(absent)
+    )
 
-    Energies are relative to scale 1, which therefore is no test and is left out. eV^2 per atom^2.
+
+# --- Errors point by point ---
+
+
+def pivoted(rows: pl.DataFrame) -> Points:
+    """Return per (model, dataset) a row for each point that any model was asked: `INDEX`, and a column per seed.
+
+    ``rows``: `INDEX`, model, dataset, model_key and ``square``, the mean squared error; null: no answer.
+    """
+    asked = rows.select(INDEX).unique().sort("block", "point")
+    found: Points = {}
+    for (model, dataset), part in rows.sort("model_key").group_by(["model", "dataset"], maintain_order=True):
+        wide = part.pivot("model_key", index=list(INDEX), values="square", aggregate_function="mean", sort_columns=True)
+        found[str(model), dataset] = asked.join(wide, on=list(INDEX), how="left").sort("block", "point")
+    return found
+
+
+def scan_points(scan: pl.DataFrame, liquid: str) -> Points:
+    """Return the squared energy errors of the volume scan of a liquid, eV^2 per atom^2, as `pivoted` says.
+
+    Energies are relative to scale 1, which therefore is no test and is left out. The jackknife block of a point is
+    the scan it belongs to, or with fewer than 4 scans its scale.
     """
     rows = scan.filter(
         (pl.col("liquid") == liquid)
         & ((pl.col("scale") - 1).abs() > 1e-9)
-        & pl.col("energy_model_ev_per_atom").is_not_null()
         & pl.col("energy_ref_ev_per_atom").is_not_null()
-    ).with_columns(square=(pl.col("energy_model_ev_per_atom") - pl.col("energy_ref_ev_per_atom")) ** 2)
-    return {
-        (key["model"], key["dataset"]): pl.DataFrame(part)
-        .pivot(
-            "model_key",
-            index=["group", "scale"],
-            values="square",
-            aggregate_function="mean",
-            sort_columns=True,
+    )
+    block = "group" if rows["group"].n_unique() >= 4 else "scale"
+    return pivoted(
+        rows.with_columns(
+            block=pl.col(block).cast(pl.String),
+            point=pl.concat_str("group", pl.col("scale").cast(pl.String), separator=" "),
+            n=pl.lit(1),
+            square=((pl.col("energy_model_ev_per_atom") - pl.col("energy_ref_ev_per_atom")) ** 2).fill_nan(None),
         )
-        .sort("group", "scale")
-        for key, part in groups(rows, ["model", "dataset"])
-    }
+    )
 
 
-def blocks_of(points: pl.DataFrame) -> list[str]:
-    """Return the jackknife block of each point: the scan it belongs to, or with < 4 scans the scale."""
-    column = "group" if points["group"].n_unique() >= 4 else "scale"
-    return [str(x) for x in points[column]]
+def frame_points(frames: pl.DataFrame) -> Points:
+    """Return the mean squared force errors of each test frame, (eV/A)^2, as `pivoted` says; blocks are trajectories.
 
-
-def scan_estimate(points: pl.DataFrame, others: pl.DataFrame | None = None) -> iv.Estimate:
-    """Return the RMSE of the scan (eV/atom), or with ``others`` the paired ln(RMSE / RMSE of the others).
-
-    The jackknife over points and the spread between seeds add. Neighbouring scales are correlated, so that
-    with few scans the error is a lower bound. Errors below 1e-9 eV/atom count as that.
+    ``frames``: model_key, model, dataset, frame_id, group, n and force_square, the sum over n components.
     """
-    if others is None:
-        shared, names = points, [points.columns[2:]]
-    else:
-        others = others.rename({c: f"other {c}" for c in others.columns[2:]})
-        shared = points.join(others, on=["group", "scale"], how="inner").sort("group", "scale")
-        names = [points.columns[2:], others.columns[2:]]
-    squares = [np.maximum(shared.select(n).to_numpy().T, 1e-18) for n in names]
-    estimate = iv.rmse_over_points(np.array([s.mean(axis=0) for s in squares]), blocks_of(shared))
+    return pivoted(
+        frames.with_columns(
+            block=pl.col("group"),
+            point=pl.col("frame_id"),
+            square=(pl.col("force_square") / pl.col("n")).fill_nan(None),
+        )
+    )
+
+
+def seeds_in(points: pl.DataFrame) -> list[str]:
+    """Return the columns of points that hold the errors of a seed each."""
+    return [c for c in points.columns if c not in INDEX]
+
+
+def complete(points: pl.DataFrame) -> pl.DataFrame:
+    """Return the points that every seed answered."""
+    return points.drop_nulls(seeds_in(points))
+
+
+def unanswered(points: pl.DataFrame) -> int:
+    """Return how many of the points that were asked some seed did not answer."""
+    return points.height - complete(points).height
+
+
+def squares_of(points: pl.DataFrame) -> np.ndarray:
+    """Return the mean squared errors (seeds, points); errors below 1e-9 count as that."""
+    return np.maximum(points.select(seeds_in(points)).to_numpy().T, 1e-18)
+
+
+def of_points(squares: list[np.ndarray], points: pl.DataFrame) -> iv.Estimate:
+    """Return the RMSE of one model over points, or the paired ln(RMSE / RMSE) of two.
+
+    The jackknife over blocks and the spread between seeds add. Neighbouring points of one block are correlated, so
+    that with few blocks the error is a lower bound.
+    """
+    weights = points["n"].to_numpy()
+    estimate = iv.rmse_over_points(np.array([s.mean(axis=0) for s in squares]), points["block"].to_list(), weights)
     parts = [(estimate.standard_error**2, estimate.dof)]
     for s in squares:
         if len(s) > 1:
-            roots = np.sqrt(s.mean(axis=1))
-            parts.append((float(np.var(roots if others is None else np.log(roots), ddof=1)) / len(s), len(s) - 1))
+            roots = np.sqrt(np.average(s, axis=1, weights=weights))
+            spread = float(np.var(np.log(roots) if len(squares) == 2 else roots, ddof=1))
+            parts.append((spread / len(s), len(s) - 1))
     variance = sum(v for v, _ in parts)
     return iv.Estimate(estimate.value, math.sqrt(variance), iv.satterthwaite(variance, parts))
+
+
+def own_estimate(points: pl.DataFrame) -> iv.Estimate | None:
+    """Return the RMSE of a model over the points that all its seeds answered; None: there are none."""
+    whole = complete(points)
+    return of_points([squares_of(whole)], whole) if whole.height else None
+
+
+@dataclass
+class Apart:
+    """Two models on the points that both answered: ``ratio`` is ln(RMSE / RMSE), ``scale`` the geometric mean of the two.
+
+    ``missing`` counts the points that the other of the two answered and the first or the second did not.
+    """
+
+    ratio: iv.Estimate | None
+    scale: float
+    points: int
+    missing: tuple[int, int]
+
+
+def apart(a: pl.DataFrame, b: pl.DataFrame) -> Apart:
+    """Set two models against each other on the points that both answered."""
+    first, second = complete(a), complete(b)
+    shared = first.join(second.select(INDEX), on=list(INDEX), how="inner").sort("block", "point")
+    other = second.join(first.select(INDEX), on=list(INDEX), how="inner").sort("block", "point")
+    missing = second.height - shared.height, first.height - shared.height
+    if not shared.height:
+        return Apart(None, 1.0, 0, missing)
+    squares = [squares_of(shared), squares_of(other)]
+    weights = shared["n"].to_numpy()
+    means = [float(np.average(s.mean(axis=0), weights=weights)) for s in squares]
+    return Apart(of_points(squares, shared), (means[0] * means[1]) ** 0.25, shared.height, missing)
 
 
 def one_factor_apart(a: Row, b: Row) -> bool:
@@ -307,12 +455,12 @@ def mixture(dataset: str) -> tuple[str, int | None]:
     return (whole, int(size)) if whole and size.isdigit() else (dataset, None)
 
 
-def judge(items: list[Row], quantity: str, scans: dict[str, dict] | None = None) -> list[Row]:
+def judge(items: list[Row], quantity: str) -> list[Row]:
     """Return the verdicts of one property; see the module's text for the rules."""
     rows: list[Row] = []
     for _, part in by_state(items):
         for i, a in enumerate(part):
-            rows += [compare(a, b, quantity, scans) for b in part[i + 1 :] if one_factor_apart(a, b)]
+            rows += [compare(a, b, quantity) for b in part[i + 1 :] if one_factor_apart(a, b)]
             if a.get("reference") is not None:
                 rows.append(compare_with_reference(a))
     tested = [r for r in rows if r["p_value"] is not None]
@@ -323,13 +471,15 @@ def judge(items: list[Row], quantity: str, scans: dict[str, dict] | None = None)
     sided = iv.holm([max(r["p_value"], r["p_side"]) for r in tested])
     for r, p in zip(tested, sided, strict=True):
         if r["p_holm"] >= iv.LEVEL:
-            r["verdict"] = "not distinguishable"
+            r["verdict"] = "not converged" if r["barred"] else "not distinguishable"
             if r["p_value"] < iv.LEVEL:
                 r["notes"].insert(
                     0, f"the interval excludes 0, but not after Holm's correction over {len(tested)} tests"
                 )
         elif r["side"] is None:
             r["verdict"] = "differs"
+        elif r["side"] in r["barred"]:
+            r["verdict"] = "not converged"
         elif p < iv.LEVEL:
             r["verdict"] = r["side"]
         else:
@@ -337,7 +487,7 @@ def judge(items: list[Row], quantity: str, scans: dict[str, dict] | None = None)
             r["notes"].insert(0, "which of the two is closer to the reference is within the error")
     for r in rows:
         r["reason"] = "; ".join(r.pop("notes")) or None
-        del r["delta"], r["scale"]
+        del r["delta"], r["scale"], r["barred"]
     return rows
 
 
@@ -391,48 +541,82 @@ def verdict_row(a: Row, name_b: str, delta: iv.Estimate | None, scale: float | N
         "delta": delta,
         "scale": scale,
         "pairs": None,
+        "points": None,
+        "points_missing_a": None,
+        "points_missing_b": None,
+        "barred": "",  # the sides that may not win
         "side": None,
         "p_side": 0.0,
         "notes": [],
     }
 
 
-def compare(a: Row, b: Row, quantity: str, scans: dict[str, dict] | None = None) -> Row:
+def compare(a: Row, b: Row, quantity: str) -> Row:
     """Return the verdict row of two models, before the correction for many tests."""
-    ea, eb, scale, pairs = a["estimate"], b["estimate"], None, None
-    if ea is None or eb is None:
-        delta = None
-    elif quantity == "scan_energy_rmse" and scans is not None:
-        points = scans[a["liquid"]]
-        delta = scan_estimate(points[a["model"], a["dataset"]], points[b["model"], b["dataset"]])
-        scale = math.sqrt(max(ea.value, 1e-9) * max(eb.value, 1e-9))
+    if quantity not in LIQUID_UNITS:
+        return compare_errors(a, b)
+    if a["estimate"] is None or b["estimate"] is None:
+        delta, pairs = None, None
     else:
         delta, pairs = weighted(a, b, (1.0, -1.0))
-    row = verdict_row(a, label(b["model"], b["dataset"]), delta, scale)
+    row = verdict_row(a, label(b["model"], b["dataset"]), delta)
     row["pairs"] = pairs
     poor = [x for x in (a, b) if not x["converged"]]
     if poor or delta is None or not math.isfinite(delta.standard_error):
         row["notes"] = [f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in poor] or ["no interval"]
         return row
     row["p_value"] = delta.p_value()
-    row["notes"] = sorted({f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in (a, b) if x["reason"]})
-    if quantity in LIQUID_UNITS:
-        row["notes"].insert(0, paired_words(a, b, pairs))
-    if quantity in ("force_rmse", "scan_energy_rmse"):
-        row["side"] = "a" if delta.value < 0 else "b"
-    elif a.get("reference") is None:
+    row["notes"] = [paired_words(a, b, pairs), *reasons(a, b)]
+    if a.get("reference") is None:
         row["notes"].insert(0, "no reference: a larger value is not a better one")
-    else:
-        # |a - r| < |b - r| exactly when a - b and (a + b) / 2 - r have opposite signs: two linear tests, free
-        # of the kink of a difference of absolute values. Both are of what an experiment would see.
-        seen = iv.Estimate(delta.value + a["shift"] - b["shift"], delta.standard_error, delta.dof)
-        half, _ = weighted(a, b, (0.5, 0.5))
-        half = iv.Estimate(half.value + (a["shift"] + b["shift"]) / 2, half.standard_error, half.dof)
-        middle = iv.difference(half, reference_estimate(a))
-        row["side"] = "a" if (seen.value > 0) == (middle.value < 0) else "b"
-        row["p_side"] = max(middle.p_value(), seen.p_value())
-        row["notes"].insert(0, reference_words(a))
+        return row
+    # |a - r| < |b - r| exactly when a - b and (a + b) / 2 - r have opposite signs: two linear tests, free
+    # of the kink of a difference of absolute values. Both are of what an experiment would see.
+    seen = iv.Estimate(delta.value + a["shift"] - b["shift"], delta.standard_error, delta.dof)
+    half, _ = weighted(a, b, (0.5, 0.5))
+    half = iv.Estimate(half.value + (a["shift"] + b["shift"]) / 2, half.standard_error, half.dof)
+    middle = iv.difference(half, reference_estimate(a))
+    row["side"] = "a" if (seen.value > 0) == (middle.value < 0) else "b"
+    row["p_side"] = max(middle.p_value(), seen.p_value())
+    row["notes"].insert(0, reference_words(a))
     return row
+
+
+def compare_errors(a: Row, b: Row) -> Row:
+    """Return the verdict row of the errors of two models, on what both answered where that is known point by point."""
+    name_b = label(b["model"], b["dataset"])
+    if a.get("of_points") is not None and b.get("of_points") is not None:
+        found = apart(a["of_points"], b["of_points"])
+        row = verdict_row(a, name_b, found.ratio, found.scale)
+        row |= {"points": found.points, "points_missing_a": found.missing[0], "points_missing_b": found.missing[1]}
+        lacking = found.missing
+    else:
+        known = a["estimate"] is not None and b["estimate"] is not None
+        row = verdict_row(a, name_b, weighted(a, b, (1.0, -1.0))[0] if known else None)
+        lacking = a.get("points_missing") or 0, b.get("points_missing") or 0
+    notes = []
+    for side, item, points in (("a", a, lacking[0]), ("b", b, lacking[1])):
+        fewer = item["planned_runs"] > item["runs"]
+        if points or fewer:
+            row["barred"] += side
+            lacks = [f"no answer on {points} that the other answered"] * bool(points)
+            lacks += [f"{item['runs']} of {item['planned_runs']} trained models have errors"] * fewer
+            notes.append(f"{label(item['model'], item['dataset'])}: {', '.join(lacks)}: it may not win")
+    if row["barred"] and row["points"] is not None:
+        notes.append(f"compared on the {row['points']} points that both answered")
+    delta = row["delta"]
+    if delta is None or not math.isfinite(delta.standard_error):
+        row["notes"] = [*notes, *reasons(a, b)] or ["no interval"]
+        return row
+    row["p_value"] = delta.p_value()
+    row["side"] = "a" if delta.value < 0 else "b"
+    row["notes"] = [*notes, *reasons(a, b)]
+    return row
+
+
+def reasons(a: Row, b: Row) -> list[str]:
+    """Return what is to be said of two groups, each with its name."""
+    return sorted({f"{label(x['model'], x['dataset'])}: {x['reason']}" for x in (a, b) if x["reason"]})
 
 
 def weighted(a: Row, b: Row, weights: tuple[float, float]) -> tuple[iv.Estimate, int | None]:

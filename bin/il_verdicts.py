@@ -213,19 +213,23 @@ def holm_levels(p_values: Sequence[float]) -> list[float]:
     return levels
 
 
-def rmse_over_points(squares: np.ndarray, blocks: Sequence[object]) -> Estimate:
+def rmse_over_points(squares: np.ndarray, blocks: Sequence[object], weights: np.ndarray | None = None) -> Estimate:
     """Return the root mean square over points with a delete-one-block jackknife error.
 
-    ``squares`` (k, points): squared errors of k = 1 or 2 models at the same points. With k = 2 the value is
+    ``squares`` (k, points): mean squared errors of k = 1 or 2 models at the same points. With k = 2 the value is
     the *paired* ln(rmse[0] / rmse[1]): errors that grow along a scan then cancel, as they would not in a
-    difference. ``blocks`` (points): points of one block leave together. With fewer than 3 blocks there is
-    no error: not-a-number.
+    difference. ``blocks`` (points): points of one block leave together. ``weights`` (points): how many numbers a
+    point stands for. With fewer than 3 blocks there is no error: not-a-number.
+
+    The degrees of freedom count the blocks by what they add to the sums of squares: where a few hard ones make up most
+    of it, the jackknife rests on these few, and n - 1 would cover 85 to 90 % of the cases instead of 95.
     """
     names = np.array([str(block) for block in blocks])
     levels = sorted(set(names))
+    shares = np.ones(len(names)) if weights is None else np.asarray(weights, float)
 
     def statistic(keep: np.ndarray) -> float:
-        root = np.sqrt(squares[:, keep].mean(axis=1))
+        root = np.sqrt(np.average(squares[:, keep], axis=1, weights=shares[keep]))
         return float(np.log(root[0] / root[1])) if len(root) == 2 else float(root[0])
 
     n = len(levels)
@@ -233,4 +237,7 @@ def rmse_over_points(squares: np.ndarray, blocks: Sequence[object]) -> Estimate:
     if n < 3:
         return Estimate(value, math.nan, math.inf)
     left = np.array([statistic(names != level) for level in levels])
-    return Estimate(value, math.sqrt((n - 1) / n * float(np.sum((left - left.mean()) ** 2))), n - 1)
+    sums = squares * shares
+    parts = np.array([(sums[:, names == level].sum(axis=1) / sums.sum(axis=1)).mean() for level in levels])
+    dof = max(1.0, 1 / float(np.sum(parts**2)) - 1)
+    return Estimate(value, math.sqrt((n - 1) / n * float(np.sum((left - left.mean()) ** 2))), dof)

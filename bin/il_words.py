@@ -269,6 +269,8 @@ def liquid_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> l
             v["model_a"]: v for v in verdicts.to_dicts() if v["model_b"] == "reference" and state_name(v) == state
         }
         parts = against_reference(here, against) if against else [range_of(here)]
+        poor = [ils.label(r["model"], r["dataset"]) for r in rows if state_name(r) == state and not r["converged"]]
+        parts += [f"not converged: {listed(poor)}"] if poor else []
         texts.append(f"{state}: {'; '.join(parts)}.")
     shown = texts[:4] + ([f"{len(texts) - 4} more states are in the tables."] if len(texts) > 4 else [])
     pairs = verdicts.filter(pl.col("model_b") != "reference")
@@ -320,21 +322,34 @@ def range_of(rows: list[Row]) -> str:
 
 
 def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> list[str]:
-    """Say which model has the lowest error per liquid, and from which others it can be told apart."""
+    """Say which model has the lowest error per liquid, from which others it can be told apart, and which failed to answer.
+
+    A model that gave no answer on a part of the test is not ranked: the error of the rest is that of what it could do.
+    """
     texts = []
     for liquid in dict.fromkeys(r["liquid"] for r in rows):
         here = [r for r in rows if r["liquid"] == liquid]
-        best = ils.label(here[0]["model"], here[0]["dataset"])
-        mine = verdicts.filter((pl.col("property") == quantity) & (pl.col("liquid") == liquid)).to_dicts()
-        beaten = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "a"]
-        beaten += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "b"]
-        level = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "not distinguishable"]
-        level += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "not distinguishable"]
-        text = f"{best} has the lowest error{'' if liquid == 'all' else f' on {liquid}'}, {measured(here[0])}"
-        if beaten:
-            text += f"; it is better than {listed(sorted(beaten))}"
-        if level:
-            text += f"; it cannot be told apart from {listed(sorted(level))}"
+        lacking = [r for r in here if ils.lacks(r)]
+        ranked = [r for r in here if r not in lacking and r["value"] is not None]
+        on = "" if liquid == "all" else f" on {liquid}"
+        text = f"no model answered everything that was asked{on}"
+        if ranked:
+            best = ils.label(ranked[0]["model"], ranked[0]["dataset"])
+            mine = verdicts.filter((pl.col("property") == quantity) & (pl.col("liquid") == liquid)).to_dicts()
+            beaten = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "a"]
+            beaten += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "b"]
+            level = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "not distinguishable"]
+            level += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "not distinguishable"]
+            whole = " of those that answered everything" if lacking else ""
+            text = f"{best} has the lowest error{on}{whole}, {measured(ranked[0])}"
+            if beaten:
+                text += f"; it is better than {listed(sorted(beaten))}"
+            if level:
+                text += f"; it cannot be told apart from {listed(sorted(level))}"
+        for r in lacking:
+            name = ils.label(r["model"], r["dataset"])
+            rest = "" if r["value"] is None else f", and {measured(r)} on the rest, which is no comparison"
+            text += f"; {name} gave {listed(ils.lacks(r))}{rest}"
         texts.append(text + ".")
     return texts[:4]
 

@@ -185,7 +185,7 @@ def name_of(point: Row) -> str:
     return ils.label(point["model"], point["dataset"])
 
 
-def against(question: str, a: Row, b: Row, scans: dict[str, dict]) -> Row:
+def against(question: str, a: Row, b: Row) -> Row:
     """Return the row of two points, before the correction for many tests."""
     row: Row = (
         {"question": question} | {c: a[c] for c in STATE} | {"unit": a["unit"], "seeds": min(a["seeds"], b["seeds"])}
@@ -196,7 +196,7 @@ def against(question: str, a: Row, b: Row, scans: dict[str, dict]) -> Row:
     notes = [f"{name_of(x)}: {x['reason']}" for x in (a, b) if x["reason"] and not x["converged"]]
     few = [name_of(x) for x in (a, b) if x["seeds"] < 2]
     notes += [f"{' and '.join(few)}: one training seed is no claim"] if few else []
-    judged = difference(a, b, scans)
+    judged = difference(a, b)
     row["verdict"] = "not converged"
     if judged is not None:
         estimate, low, high, p = judged
@@ -205,21 +205,19 @@ def against(question: str, a: Row, b: Row, scans: dict[str, dict]) -> Row:
             row |= {"ci95_low": low, "ci95_high": high}
             if a["converged"] and b["converged"] and not few:
                 row |= {"p_value": p, "verdict": "not distinguishable"}
-                row["ends"] = lambda level: (difference(a, b, scans, level) or (0.0, low, high))[1:3]
+                row["ends"] = lambda level: (difference(a, b, level) or (0.0, low, high))[1:3]
     row["reason"] = "; ".join(notes) or (None if row.get("p_value") is not None else "no interval")
     return row
 
 
-def difference(
-    a: Row, b: Row, scans: dict[str, dict], level: float = iv.LEVEL
-) -> tuple[float, float, float, float] | None:
+def difference(a: Row, b: Row, level: float = iv.LEVEL) -> tuple[float, float, float, float] | None:
     """Return the error of a less that of b, the ends of its interval at a level, and its p-value."""
     if a["property"] in OF_LIQUID:
         found = closer(a, b, a["truth"])
         return None if found is None else (found[0].value, *found[0].interval(level), found[1])
     if a["property"] == "survival":
         return of_shares(a["planned"] - a["done"], a["planned"], b["planned"] - b["done"], b["planned"], level)
-    row = ils.compare(a, b, a["property"], scans)
+    row = ils.compare(a, b, a["property"])
     if row["difference"] is None or row["ci95_low"] is None:
         return None
     p = row["p_value"] if row["p_value"] is not None else math.nan
@@ -283,7 +281,7 @@ def added_kinds(less: str, more: str, datasets: dict[str, Sequence[str]]) -> lis
     return sorted(many - few) if out == out_too and few < many else []
 
 
-def about_kinds(found: list[Row], datasets: dict[str, Sequence[str]], scans: dict[str, dict]) -> list[Row]:
+def about_kinds(found: list[Row], datasets: dict[str, Sequence[str]]) -> list[Row]:
     """Set mixtures with further kinds against those without, at equal numbers of frames and of all frames."""
     rows = []
     for part in of_curves(found, [*STATE, "model"]):
@@ -294,7 +292,7 @@ def about_kinds(found: list[Row], datasets: dict[str, Sequence[str]], scans: dic
                     continue
                 equal, whole = a["frames"] == b["frames"], a["mixture"] == a["dataset"] and b["mixture"] == b["dataset"]
                 if equal or whole:
-                    row = against("kinds", a, b, scans)
+                    row = against("kinds", a, b)
                     if not equal:
                         note = f"{a['frames']} frames against {b['frames']}: kinds and number differ"
                         row["reason"] = "; ".join(x for x in (note, row["reason"]) if x)
@@ -302,12 +300,12 @@ def about_kinds(found: list[Row], datasets: dict[str, Sequence[str]], scans: dic
     return rows
 
 
-def about_frames(found: list[Row], scans: dict[str, dict]) -> list[Row]:
+def about_frames(found: list[Row]) -> list[Row]:
     """Set each number of frames against the largest of its mixture."""
     rows = []
     for part in of_curves(found, [*STATE, "model", "mixture"]):
         part = sorted(part, key=lambda p: p["frames"])
-        rows += [against("frames", a, part[-1], scans) for a in part[:-1]]
+        rows += [against("frames", a, part[-1]) for a in part[:-1]]
     return rows
 
 
@@ -324,7 +322,7 @@ def by_seed(t: Tables, point: Row) -> dict[Any, float]:
         own = ils.scan_points(t["scan"].filter(*mine), point["liquid"])
         (squares,) = own.values()
         seeds = dict(t["scan"].filter(*mine).select("model_key", "seed").unique().iter_rows())
-        return {seeds[key]: math.sqrt(float(squares[key].mean())) for key in squares.columns[2:]}  # type: ignore[arg-type]
+        return {seeds[key]: math.sqrt(float(squares[key].mean())) for key in ils.seeds_in(squares)}  # type: ignore[arg-type]
     if name not in OF_LIQUID:
         return {}
     runs, true = point["of_runs"], point["truth"]
@@ -429,17 +427,15 @@ def parallel_lines(x: np.ndarray, y: np.ndarray, second: np.ndarray, level_of_te
 def tables(
     t: Tables,
     items: dict[str, list[Row]],
-    scans: dict[str, dict],
     datasets: dict[str, Sequence[str]],
     truth: str | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the tables `learning` and `worth`.
 
-    ``items``: what verdicts are made from, by property (`il_summary`); ``scans`` the points of the volume scans by liquid;
-    ``datasets`` the kinds of each mixture; ``truth`` the model that is the method of the labels itself, None where none is.
+    ``items``: what verdicts are made from, by property (`il_summary`); ``datasets`` the kinds of each mixture; ``truth`` the model that is the method of the labels itself, None where none is.
     """
     found = points(t, items, truth)
-    rows = about_kinds(found, datasets, scans) + about_frames(found, scans) + about_frameworks(t, found)
+    rows = about_kinds(found, datasets) + about_frames(found) + about_frameworks(t, found)
     learning = [{c: p.get(c) for c in LEARNING} for p in found]
     worth = [{c: r.get(c) for c in WORTH} for r in decide(rows)]
     return pl.DataFrame(learning, schema=LEARNING), pl.DataFrame(worth, schema=WORTH)

@@ -13,7 +13,7 @@ process EVALUATE_MODEL {
     path states                                         // a state of each liquid, for its force field
 
     output:
-    path "${key}.evaluation", emit: errors                        // errors, scan, parity, heldout and dimers as Parquet
+    path "${key}.evaluation", emit: errors                        // errors, scan, parity, frame_errors, heldout and dimers as Parquet
     path '*.task.json', topic: tasks
 
     script:

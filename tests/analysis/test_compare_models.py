@@ -261,6 +261,15 @@ def write_model(
         ]
         * (key == "dpmd-eq-s1")
     ).write_parquet(evaluation / "errors.parquet")
+    frames = [
+        {"model_key": key, "frame_id": f"t{i}", "group": f"g{i % 8}", "n": 870, "reason": None,
+         "force_square": 870 * rmse**2 * (0.9 + 0.2 * (7 * i % 24) / 24)}
+        for i in range(24)
+    ]  # fmt: skip
+    if key == "dpmd-eq-s1":
+        for frame in frames[:2]:
+            frame |= {"force_square": None, "reason": "energy is nan"}
+    pl.DataFrame(frames, schema_overrides={"reason": pl.String}).write_parquet(evaluation / "frame_errors.parquet")
     wrong = {"both": 0.02, "eq": 0.2}[dataset] * (1 if model == "mace" else 3)
     scan = []
     for liquid in DENSITY:
@@ -574,6 +583,19 @@ def test_verdicts_of_the_known_study(result: Path) -> None:
     second = verdicts.filter(pl.col("model_b") == "reference", pl.col("liquid") == "pyr14bf4")
     assert second["reason"].str.contains("second-hand").all()
     assert verdicts.filter(pl.col("model_a").str.contains("mace-eq") & (pl.col("model_b") == "dpmd-both")).height == 0
+
+
+def test_answers_that_are_missing_are_counted_and_said(result: Path) -> None:
+    """One seed of dpmd-eq failed on two test frames: it is beaten on the others, is converged nowhere, and the page says it."""
+    summary = read(result, "summary").filter(property="force_rmse", model="dpmd")
+    counts = {r["dataset"]: (r["points"], r["points_missing"], r["converged"]) for r in summary.to_dicts()}
+    assert counts == {"eq": (22, 2, False), "both": (24, 0, True)}
+    pair = read(result, "verdicts").filter(property="force_rmse", model_a="mace-eq", model_b="dpmd-eq").to_dicts()[0]
+    assert (pair["verdict"], pair["points"], pair["points_missing_a"], pair["points_missing_b"]) == ("a", 22, 0, 2)
+    assert "dpmd-eq: no answer on 2 that the other answered" in pair["reason"]
+    page = (result / "report.html").read_text()
+    assert "dpmd-eq gave no answer on 2 of 24 test frames" in page
+    assert set(read(result, "pareto").filter(property="force_rmse", model="dpmd", dataset="eq")["front"]) == {"not converged"}  # fmt: skip
 
 
 def test_conductivity_is_judged_and_viscosity_says_what_it_needs(result: Path) -> None:

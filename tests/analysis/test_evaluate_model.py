@@ -222,7 +222,8 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, pl.D
     monkeypatch.setattr(em, "load_calculator", lambda model, state=None, threads=1: Shifted())
     arguments = ["--id", "lj", "--model", str(model), "--test", "test.extxyz", "--train", "test.extxyz", "--out", "out"]
     assert em.main(arguments) == 0
-    return {name: pl.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in ("errors", "scan", "parity")}
+    names = ("errors", "scan", "parity", "frame_errors")
+    return {name: pl.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in names}
 
 
 def test_near_frames_are_judged_apart_from_the_test(
@@ -271,6 +272,29 @@ def test_errors_table(evaluated: dict[str, pl.DataFrame]) -> None:
         ("eq", 1, "not a finite number"),
     ]
     assert set(errors["quantity"]) == {*em.UNITS, "failed"}
+
+
+def test_frames_without_an_answer_are_counted_and_named(evaluated: dict[str, pl.DataFrame]) -> None:
+    errors = evaluated["errors"].filter(pl.col("split") == "test", pl.col("quantity") == "force")
+    counts = {(r["scope"], r["name"]): (r["frames"], r["frames_missing"]) for r in errors.to_dicts()}
+    assert counts["all", "all"] == counts["element", "F"] == counts["ion", "ab"] == (10, 2)
+    assert (counts["recipe", "eq"], counts["recipe", "test_scan"]) == ((7, 2), (3, 0))
+    frames, labels = evaluated["frame_errors"], make_frames()
+    assert frames["frame_id"].to_list() == [f.info["frame_id"] for f in labels]
+    lost = frames.filter(pl.col("force_square").is_null())
+    assert (
+        lost["frame_id"].to_list() == [labels[i].info["frame_id"] for i in (7, 8)] and lost["reason"].null_count() == 0
+    )
+    whole = errors.filter(pl.col("scope") == "all").row(0, named=True)
+    known = frames.filter(pl.col("force_square").is_not_null())
+    assert whole["rmse"] == pytest.approx(np.sqrt(known["force_square"].sum() / known["n"].sum()))
+
+
+def test_a_model_that_answers_nothing_is_a_row() -> None:
+    lost = [em.Prediction(f, em.Label(0.0, f.arrays["REF_forces"], np.eye(3)), None, "boom") for f in make_frames()]
+    rows = {r["quantity"]: r for r in em.errors_of(lost)}
+    assert (rows["force"]["frames"], rows["force"]["frames_missing"], rows["force"].get("rmse")) == (0, 12, None)
+    assert rows["failed"]["reason"] == "boom"
 
 
 def test_scan_table(evaluated: dict[str, pl.DataFrame]) -> None:

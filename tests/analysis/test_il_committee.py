@@ -89,7 +89,7 @@ def heldout(factor: float, frames: int = 24, groups: int = 8, reason: str | None
         rows.append({"model_key": "m-start", "force_square": square, "reason": None} | here)
         noise = float(rng.normal(1, 0.02))
         rows.append({"model_key": "m-d-s1", "force_square": square * factor**2 * noise, "reason": reason} | here)
-    frame = pl.DataFrame(rows, schema=compare_models.HELDOUT)
+    frame = pl.DataFrame(rows, schema=compare_models.FRAMES)
     return (
         frame
         if reason is None
@@ -120,3 +120,15 @@ def test_a_loss_that_cannot_be_judged_says_why() -> None:
     (row,) = il_committee.forgetting(heldout(3.0, reason="KeyError: 35"), MODELS).to_dicts()
     assert (row["verdict"], row["reason"], row["frames"]) == ("not judged", "KeyError: 35", 0)
     assert il_committee.forgetting(heldout(3.0).clear(), MODELS).height == 0
+
+
+def test_a_model_that_forgot_how_to_answer_has_gained_nothing() -> None:
+    """Twice as good on what it still answers, and nothing on a quarter of what its start could do."""
+    lost = (pl.col("model_key") == "m-d-s1") & pl.col("frame_id").is_in([f"f{i}" for i in range(6)])
+    failed = heldout(0.5).with_columns(force_square=pl.when(~lost).then("force_square"))
+    (row,) = il_committee.forgetting(failed, MODELS).to_dicts()
+    assert row["verdict"] == "not judged" and "no answer on 6 frames that m-start answered" in row["reason"]
+    (absent,) = il_committee.forgetting(heldout(0.5).filter(~lost), MODELS).to_dicts()
+    assert (absent["verdict"], absent["reason"]) == (row["verdict"], row["reason"])
+    (worse,) = il_committee.forgetting(heldout(3.0).filter(~lost), MODELS).to_dicts()
+    assert worse["verdict"] == "lost"
