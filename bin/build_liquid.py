@@ -93,6 +93,9 @@ def pack(geometries: list[np.ndarray], counts: list[int], edge_A: float, seed: i
                 )
         except subprocess.TimeoutExpired:
             return None
+        il_task.check_program(
+            f"packmol ended with exit code {done.returncode}", done.returncode, done.stdout + done.stderr
+        )
         output = Path(folder, "packed.xyz")
         if "Success!" not in done.stdout or not output.exists():
             return None

@@ -20,6 +20,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from il_task import is_resource
+
 
 def say(text: str) -> None:
     """Show one line on standard error."""
@@ -78,6 +80,9 @@ class Chain:
             try:
                 self.metas.append(json.loads(str(self._read(path, len(self.metas))["meta"])))
             except (ValueError, KeyError, OSError) as error:
+                if is_resource(error):  # the file may be whole, and to drop it would lose the run
+                    self.close()
+                    raise
                 say(f"checkpoint {path.name} is not used: {error}; going on from the one before")
                 break
         for path in self.folder.glob("segment-*"):

@@ -14,6 +14,8 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.data import atomic_numbers, covalent_radii
 
+from il_task import is_resource
+
 SHORTEST, LONGEST_A = 0.5, 6.0  # from this multiple of the sum of covalent radii to this distance
 POINTS = 40
 
@@ -30,6 +32,8 @@ def energy(calculator: Calculator, atoms: Atoms) -> tuple[float | None, str | No
     try:
         value = float(atoms.get_potential_energy())
     except Exception as error:  # a model can fail in any way that its libraries know
+        if is_resource(error):
+            raise
         first = (str(error).strip().splitlines() or ["no message"])[0]
         return None, f"{type(error).__name__}: {first}"[:200]
     return (value, None) if np.isfinite(value) else (None, "not a finite number")

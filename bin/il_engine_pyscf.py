@@ -37,7 +37,7 @@ from pyscf.pbc.gto.pseudo import pp_int
 
 import il_theory
 from il_frames import Label, virial_stress
-from il_task import UserError
+from il_task import UserError, is_resource
 
 FUNCTIONALS = {"PBE": "PBE,PBE", "revPBE": "PBE_R,PBE", "BLYP": "B88,LYP", "r2SCAN": "R2SCAN,R2SCAN"}
 # The same files as CP2K's, as PySCF brings them.
@@ -289,6 +289,8 @@ def use_gpu(device: str) -> Any:
         count = importlib.import_module("cupy").cuda.runtime.getDeviceCount()
         module = importlib.import_module("gpu4pyscf")
     except Exception as error:  # not installed, no driver, a library that cannot be loaded
+        if is_resource(error):
+            raise
         if device == "cuda":
             raise UserError(f"labels.device: 'cuda' cannot be had here: {error}") from None
         return None

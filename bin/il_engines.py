@@ -21,7 +21,7 @@ from ase.neighborlist import primitive_neighbor_list
 
 import il_models
 from il_md import MODEL_ERRORS
-from il_task import UserError
+from il_task import UserError, is_resource
 
 SKIN_A = 0.6
 # A fast engine whose forces differ by more than this from those of the plain one is not used (eV/A).
@@ -583,6 +583,8 @@ def choose(makers: dict[str, Maker], plain: Engine, atoms: Atoms, wanted: str = 
                 continue
             times[name] = row["s_a_step"] = seconds_a_step(engine, frame)
         except Exception as error:  # an engine of a user's image may fail in any way: the others are there
+            if wanted != "auto" and is_resource(error):
+                raise
             row["reason"] = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:150]}"
             continue
         usable[name] = engine

@@ -10,7 +10,7 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from il_task import UserError, read_yaml
+from il_task import UserError, read_yaml, reading
 from il_topology import Topology
 
 EWALD_TOLERANCE = 5e-4
@@ -261,7 +261,7 @@ def _xml_system(topology: Topology, cell_nm: np.ndarray, cutoff_nm: float, path:
     for i, j in topology.bonds:
         atoms.addBond(members[i], members[j])
     atoms.setPeriodicBoxVectors([openmm.Vec3(*row) for row in cell_nm] * unit.nanometer)
-    try:
+    with reading(f"force_field {path.name}: OpenMM cannot use it for this liquid"):
         if forbidden := sorted({element.tag for element in ElementTree.parse(path).iter()} & CODE_TAGS):
             raise ValueError(f"<{forbidden[0]}>: a force field may not bring a program or other files; leave it out")
         field = app.ForceField(str(path))
@@ -269,6 +269,3 @@ def _xml_system(topology: Topology, cell_nm: np.ndarray, cutoff_nm: float, path:
             atoms, nonbondedMethod=app.PME, nonbondedCutoff=cutoff_nm, ewaldErrorTolerance=EWALD_TOLERANCE,
             constraints=None, rigidWater=False, removeCMMotion=False,
         )  # fmt: skip
-    except Exception as error:  # a wrong XML fails in many ways inside openmm and the XML parser
-        reason = " ".join(str(error).split())
-        raise UserError(f"force_field {path.name}: OpenMM cannot use it for this liquid: {reason}") from error

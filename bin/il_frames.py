@@ -29,7 +29,7 @@ from ase.io.extxyz import key_val_str_to_dict, write_extxyz
 from ase.neighborlist import neighbor_list
 from ase.units import kg, m
 
-from il_task import UserError
+from il_task import UserError, reading
 
 KINDS = ("eq", "neq", "active")
 IDENTITY_KEYS = ("frame_id", "liquid", "kind", "recipe", "group")
@@ -310,10 +310,8 @@ def read_frames(path: str | Path, *, labelled: bool = False, may_be_empty: bool 
             raise UserError(
                 f"{path}: not as it was written: it does not fit its {SEAL_KEY} (to change it, take that out)"
             )
-    try:
+    with reading(path, "extended XYZ"):
         frames = list(ase.io.iread(path, index=":", format="extxyz", properties_parser=_parse_comment))
-    except Exception as error:  # a damaged file ends ASE's reader in many ways
-        raise UserError(f"{path}: not a readable extended XYZ file: {error!r}") from None
     if content.count(b"\n") != sum(len(atoms) + 2 for atoms in frames):  # ASE stops at an empty line
         raise UserError(f"{path}: an empty line after {len(frames)} frames; frames must follow each other")
     for atoms in frames:

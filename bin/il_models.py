@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 
-from il_task import UserError, read_json
+from il_task import UserError, read_json, reading
 
 KJ_MOL = units.kJ / units.mol
 # Half-width of the central difference in OpenMM's energy: small enough that the third-order term is
@@ -30,10 +30,7 @@ COORDINATION_A = 21.2
 
 def read_card(model: Path) -> dict[str, Any]:
     """Return the model card of a model folder; raises `UserError` where it is missing or not JSON."""
-    try:
-        return read_json(model / "model.json")
-    except OSError as error:
-        raise UserError(f"model {model.name}: model.json cannot be read ({error.strerror})") from error
+    return read_json(model / "model.json")
 
 
 def sha256_of(path: Path) -> str:
@@ -211,14 +208,13 @@ def named_class(name: str) -> Callable[..., Any]:
     """
     words = name.split(".")
     for cut in range(len(words) - 1, 0, -1):
-        try:
-            found: Any = importlib.import_module(".".join(words[:cut]))
-        except ModuleNotFoundError as error:
-            if error.name and ".".join(words[:cut]).startswith(error.name):
-                continue
-            raise UserError(f"calculator: {name} cannot be imported here: {error}") from error
-        except Exception as error:  # a library may fail in any way when it is imported
-            raise UserError(f"calculator: {name} cannot be imported here: {type(error).__name__}: {error}") from error
+        with reading(f"calculator: {name} cannot be imported here"):
+            try:
+                found: Any = importlib.import_module(".".join(words[:cut]))
+            except ModuleNotFoundError as error:
+                if error.name and ".".join(words[:cut]).startswith(error.name):
+                    continue
+                raise
         break
     else:
         raise UserError(
@@ -244,11 +240,8 @@ def own_calculator(model: Path, card: dict[str, Any]) -> Calculator:
     if card["files"]:
         arguments[settings["weights_argument"]] = str(weights_file(model, card).absolute())
     make = named_class(settings["calculator"])
-    try:
+    with reading(f"calculator: {settings['calculator']} cannot be made"):
         return make(**arguments)
-    except Exception as error:  # a class of a user's own may fail in any way
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"calculator: {settings['calculator']} cannot be made: {text[:300]}") from error
 
 
 def load_calculator(

@@ -11,7 +11,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from il_task import UserError
+from il_task import UserError, reading
 
 COLUMNS = (
     "liquid", "property", "species", "temperature_K", "value", "unit", "low", "high", "n", "source",
@@ -84,12 +84,8 @@ def _row(line: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_references(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a file of measured values; raises `UserError` with one line for each wrong line."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8 CSV"
-        raise UserError(f"{path.name}: {reason}") from error
+    with reading(f"{path.name}: is not UTF-8 CSV"), path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.reader(file))
     if not lines or tuple(lines[0]) != FILE_COLUMNS:
         raise UserError(f"{path.name}: line 1: give the columns {','.join(FILE_COLUMNS)}")
     rows, wrong = [], []

@@ -9,6 +9,7 @@ reads no output (dpdata 1.1 does, but leaves out the stress of CP2K 2023 in sile
 """
 
 import io
+import itertools
 import re
 import warnings
 from collections import Counter
@@ -24,7 +25,7 @@ from ase.io.extxyz import key_val_str_to_dict, read_extxyz
 from ase.stress import voigt_6_to_full_3x3_stress
 from ase.units import Bohr, GPa, Hartree, Rydberg, bar, kcal, kJ, mol
 
-from il_task import UserError
+from il_task import UserError, reading
 
 FORMATS = ("extxyz", "cp2k", "vasp-out", "vasp-xml", "espresso-out")
 ENERGY_UNITS_EV = {"eV": 1.0, "Ha": Hartree, "Ry": Rydberg, "kcal/mol": kcal / mol, "kJ/mol": kJ / mol}
@@ -98,6 +99,8 @@ def format_of(path: Path) -> str | None:
 
 # --- Extended XYZ ---------------------------------------------------------------------------------------
 
+MOST_DIGITS = 12  # of a number of atoms
+
 
 @dataclass
 class Block:
@@ -126,7 +129,7 @@ def blocks_of(path: Path) -> list[Block]:
             text = line.decode(errors="replace").strip()
             if not text:
                 continue
-            if not text.isdigit() or not int(text):
+            if not text.isdecimal() or len(text) > MOST_DIGITS or not int(text):
                 if not lost:
                     said = f"line {number}: {text[:40]!r}: a number of atoms should stand here"
                     found.append(Block(start, 0, number, "", said))
@@ -138,10 +141,10 @@ def blocks_of(path: Path) -> list[Block]:
                 file.seek(here)
                 continue
             lost = False
-            rows = [file.readline() for _ in range(int(text))]
+            rows = list(itertools.islice(file, int(text)))
             size = len(line) + len(first) + sum(map(len, rows))
             block = Block(start, size, number, comment)
-            if not rows[-1].strip():
+            if len(rows) < int(text) or not rows[-1].strip():
                 there = sum(bool(row.strip()) for row in rows)
                 block.wrong = f"line {number}: {int(text)} atoms are promised, {there} are there: is the file cut off?"
             found.append(block)
@@ -153,8 +156,9 @@ def blocks_of(path: Path) -> list[Block]:
 def names_of(comment: str) -> tuple[dict[str, int], list[str]]:
     """Return the numeric keys of a comment line with their count of numbers, and its columns of three numbers."""
     try:
-        info = key_val_str_to_dict(comment)
-    except Exception:  # ASE's parser ends in many ways; the frame is refused where it is read
+        with reading("the comment line"):
+            info = key_val_str_to_dict(comment)
+    except UserError:  # the frame is refused where it is read
         return {}, []
     columns = re.findall(r"(\w+):R:3", str(info.pop("Properties", "")))
     sizes = {}
@@ -302,10 +306,10 @@ def read_own_extxyz(path: Path, name: str, blocks: Sequence[Block], keys: Keys) 
             yield found
             continue
         try:
-            atoms = read_block(path, block)
-        except Exception as error:  # a damaged frame ends ASE's reader in many ways
-            said = " ".join(str(error).split())[:120] or type(error).__name__
-            found.reason, found.detail = "unreadable", f"not a frame of extended XYZ: {said}"
+            with reading("not a frame of extended XYZ"):
+                atoms = read_block(path, block)
+        except UserError as error:
+            found.reason, found.detail = "unreadable", str(error)
             yield found
             continue
         if atoms.pbc.all() and atoms.cell.rank == 3:
@@ -516,13 +520,13 @@ def convergence(path: Path, form: str) -> list[bool]:
 def read_by_ase(path: Path, name: str, form: str) -> Iterator[Found]:
     """Yield the frames of an output that ASE reads; the energy is the one that the forces are the slope of."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # ASE's, about what it skips
-            frames = ase.io.read(path, index=":", format=form)
-        flags = convergence(path, form)
-    except Exception as error:  # a damaged output ends ASE's readers in many ways
-        said = " ".join(str(error).split())[:120] or type(error).__name__
-        yield Found(name, reason="unreadable", detail=f"not a complete {form} file: {said}")
+        with reading(f"not a complete {form} file"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # ASE's, about what it skips
+                frames = ase.io.read(path, index=":", format=form)
+            flags = convergence(path, form)
+    except UserError as error:
+        yield Found(name, reason="unreadable", detail=str(error))
         return
     if not frames:
         yield Found(name, reason="unreadable", detail=f"no structure in this {form} file")

@@ -11,8 +11,10 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import pickle
 import platform
 import resource
+import signal
 import sys
 import time
 import traceback
@@ -46,19 +48,26 @@ class Exit(IntEnum):
 
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
-# What libraries say, in the type or the text of what they raise, or programs in their last words.
+MEMORY_ERRORS = (errno.ENOMEM,)
+# What libraries say, in the type or the text of what they raise, or programs in their last words; case does not count.
 MEMORY_WORDS = (
-    "MemoryError", "OutOfMemoryError", "out of memory", "bad_alloc", "Cannot allocate memory", "can't allocate memory",
-    "Unable to allocate", "memory allocation of", "spawn worker thread", "start new thread",
-    "Resource temporarily unavailable", "failed to map segment",
+    "memoryerror", "out of memory", "out_of_memory", "bad_alloc", "cannot allocate memory", "can't allocate memory",
+    "could not allocate", "unable to allocate", "error allocating", "memory allocation of", "memory allocation failed",
+    "memoryallocation", "not enough memory", "insufficient virtual memory", "exceed memory limit", "alloc_failed",
+    "resource_exhausted", "spawn worker thread", "start new thread", "resource temporarily unavailable",
+    "failed to map segment",
 )  # fmt: skip
 DISK_WORDS = (
-    "No space left on device",
-    "Disk quota exceeded",
-    "File too large",
-    "PytorchStreamWriter failed",
+    "no space left on device",
+    "disk quota exceeded",
+    "file too large",
+    "pytorchstreamwriter failed",
     "unexpected pos",
 )
+# What ends a program by a signal: the kernel for memory, a limit on the size of files.
+KILLED = {-signal.SIGKILL: Exit.MEMORY, -signal.SIGXFSZ: Exit.DISK}
+# What is raised of content, whose text may quote a user's file: such words say nothing of the machine.
+OF_CONTENT = (ValueError, LookupError, SyntaxError, TypeError, AttributeError, EOFError, pickle.UnpicklingError)
 
 
 class UserError(Exception):
@@ -75,9 +84,27 @@ class DiskFullError(Exception):
 
 def kind_of(words: str) -> Exit:
     """Return what the last words of a program say it ended for: memory, disk, or neither (``BUG``)."""
+    words = words.lower()
     if any(word in words for word in MEMORY_WORDS):
         return Exit.MEMORY
     return Exit.DISK if any(word in words for word in DISK_WORDS) else Exit.BUG
+
+
+def check_program(how: str, code: int, words: str) -> None:
+    """Raise `MemoryError` or `DiskFullError`, which say `how` a program ended, where its exit code or last words tell of that."""
+    kind = KILLED.get(code, kind_of(words))
+    if kind is not Exit.BUG:
+        raise (MemoryError if kind is Exit.MEMORY else DiskFullError)(how)
+
+
+def kind_of_error(error: BaseException) -> Exit:
+    """Return what one error, whatever it was raised from, is of: memory, disk, or neither (``BUG``)."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or number in MEMORY_ERRORS:
+        return Exit.MEMORY
+    if isinstance(error, DiskFullError) or number in DISK_ERRORS:
+        return Exit.DISK
+    return Exit.BUG if isinstance(error, (UserError, *OF_CONTENT)) else kind_of(f"{type(error).__name__}: {error}")
 
 
 def blamed(error: BaseException) -> tuple[Exit, str]:
@@ -87,14 +114,8 @@ def blamed(error: BaseException) -> tuple[Exit, str]:
     """
     link: BaseException | None = error
     while link is not None:
-        words = " ".join(f"{type(link).__name__}: {link}".split())[:300]
-        kind = kind_of(words)
-        if kind is not Exit.MEMORY and (
-            isinstance(link, DiskFullError) or (isinstance(link, OSError) and link.errno in DISK_ERRORS)
-        ):
-            kind = Exit.DISK
-        if kind is not Exit.BUG:
-            return kind, words
+        if (kind := kind_of_error(link)) is not Exit.BUG:
+            return kind, " ".join(f"{type(link).__name__}: {link}".split())[:300]
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return Exit.BUG, " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
@@ -108,21 +129,41 @@ def is_resource(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def reading(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever a library raises on a damaged file into one line; `what` it should be, such as ``Parquet``."""
+def reading(where: object, what: str = "") -> Iterator[None]:
+    """Turn whatever a library raises on something that a user gave (a file, a model, a class) into one line.
+
+    What the machine lacks, memory or disk, is not the user's and is raised as it is: `run` ends with its exit code, and the
+    task is tried again.
+
+    Parameters
+    ----------
+    where : the path, or the beginning of the line: what is wrong with which field.
+    what : what the file at the path should be, such as ``Parquet``.
+
+    Raises
+    ------
+    UserError : one line, which ends with what the library said.
+    """
     try:
         yield
-    except OSError as error:
-        if error.filename is None and not is_resource(error):  # polars says it in the text alone
-            raise UserError(f"{path}: {error.strerror or error}") from None
+    except UserError:
         raise
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:  # each library has its own
-        if is_resource(error):
+    except BaseException as error:  # each library has its own
+        if not of_library(error) or is_resource(error):
             raise
-        why = " ".join(str(error).split())[:160] or type(error).__name__
-        raise UserError(f"{path}: not readable as {what} (is it cut off?): {why}") from None
+        text = " ".join(str(error).split())
+        if not what:
+            line = f"{where}: {type(error).__name__}: {text}".removesuffix(": ")[:400]
+        elif isinstance(error, OSError):
+            line = f"{error.filename or where}: {error.strerror or text}"
+        else:
+            line = f"{where}: not readable as {what} (is it cut off?): {text[:160] or type(error).__name__}"
+        raise UserError(line) from error
+
+
+def of_library(error: BaseException) -> bool:
+    """Tell whether an error is one that code raises, and not the end of the process; Rust's libraries have their own kind."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -302,7 +343,7 @@ def run(
     except UserError as error:
         return _say(Exit.USER, *error.errors)
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # what Rust's libraries raise
+        if not of_library(error):
             raise
         return _blame(error, task_id)
     return Exit.DONE

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +17,7 @@ import polars as pl
 
 import il_checkpoint
 from il_models import wrong_content
-from il_task import DiskFullError, Exit, UserError, kind_of, read_json, versions, write_table
+from il_task import UserError, check_program, read_json, versions, write_table
 
 # glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
 # faster and changes no number.
@@ -38,8 +37,6 @@ CURVE_SCHEMA = {
 LAST_LINES = 20
 # Scripts whose change may change what a training gives: a checkpoint of before is not taken up.
 CODE = ("il_mace_run.py", "il_training.py", "il_tuning.py", "train_deepmd.py", "train_mace.py")
-# What ends a program by a signal: the kernel for memory, a limit on the size of files.
-KILLED = {-signal.SIGKILL: Exit.MEMORY, -signal.SIGXFSZ: Exit.DISK}
 
 
 def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -123,12 +120,8 @@ def run_tool(
                 print(line.rstrip(), file=sys.stderr, flush=True)
     if process.returncode == 0 and (product is None or product.exists()):
         return
-    kind = KILLED.get(process.returncode, kind_of("\n".join(last)))
     how = f"{name} ended with exit code {process.returncode}" if process.returncode else f"{name} left no {product}"
-    if kind is Exit.MEMORY:
-        raise MemoryError(how)
-    if kind is Exit.DISK:
-        raise DiskFullError(how)
+    check_program(how, process.returncode, "\n".join(last))
     raise UserError(f"{how}; its last lines:", *last)
 
 

@@ -17,7 +17,7 @@ from ase.data import chemical_symbols
 
 import il_weights
 from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, evenly, rounded
-from il_task import UserError
+from il_task import UserError, reading
 
 HEAD = "Default"  # what MACE calls the head of the frames that it is fine-tuned to
 REPLAY_HEAD = "pt_head"
@@ -143,10 +143,8 @@ def read_replay(path: Path, key: str) -> list[Atoms]:
     that is not extended XYZ, and for frames without energy or forces.
     """
     where = f"model {key}: replay_frames: {path.name}"
-    try:
+    with reading(f"{where}: is not a readable extended XYZ file"):
         read = list(ase.io.iread(path, index=":", format="extxyz"))
-    except Exception as error:  # a file of any content
-        raise UserError(f"{where}: is not a readable extended XYZ file ({type(error).__name__})") from error
     if len(read) < 2:
         raise UserError(
             f"{where}: {len(read)} frames: replay needs two at least, one to train on and one to validate on"

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from il_task import UserError
+from il_task import UserError, reading
 
 MODULES = ("mace.modules.", "e3nn.", "torch.nn.")
 # Functions and classes that are no modules, and only compute.
@@ -79,7 +79,7 @@ def traced(body: dict[str, Any], imports: str) -> Any:
     from torch.fx.graph_module import reduce_graph_module
 
     if not is_plain_source(f"{imports}\n{body.get('_code') or body['code']}"):
-        raise ValueError("a traced function with source that tracing does not write")
+        raise ValueError("it holds Python source that no traced model has")
     return reduce_graph_module(body, imports)
 
 
@@ -109,10 +109,8 @@ def read_mace(path: Path) -> Any:
     """
     import torch
 
-    try:
+    with reading(f"weights: {path.name} is no MACE model: it is not a file that torch.save wrote"):
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception as error:  # whatever a file that is no checkpoint makes the reader say
-        raise UserError(f"weights: {path.name} is no MACE model: it is not a file that torch.save wrote") from error
     import mace.modules  # noqa: F401  (its classes are what the file names)
 
     found = {name: allowed(name) for name in sorted(names)}
@@ -121,14 +119,11 @@ def read_mace(path: Path) -> Any:
         raise UserError(
             f"weights: {path.name} was not opened: it would call {', '.join(refused[:5])}{more}, which no MACE model needs"
         )
-    try:
-        with torch.serialization.safe_globals(list(found.values())):
-            model = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the restricted reader says in many ways what it will not do
-        text = " ".join(str(error).split())
-        if "source that tracing does not write" in text:
-            text = "it holds Python source that no traced model has"
-        raise UserError(f"weights: {path.name} cannot be opened as a MACE model: {text[:200]}") from error
+    with (
+        reading(f"weights: {path.name} cannot be opened as a MACE model"),
+        torch.serialization.safe_globals(list(found.values())),
+    ):
+        model = torch.load(path, map_location="cpu", weights_only=True)
     if not (isinstance(model, torch.nn.Module) and hasattr(model, "atomic_numbers") and hasattr(model, "r_max")):
         what = type(model).__name__
         raise UserError(
@@ -145,10 +140,10 @@ def check_deepmd(path: Path) -> str:
     import deepmd.pt.cxx_op  # noqa: F401  (operators that a frozen model names)
     import torch
 
-    with contextlib.suppress(Exception):  # whatever the reader makes of a file that is no TorchScript
+    with contextlib.suppress(UserError), reading("no TorchScript"):
         torch.jit.load(str(path), map_location="cpu")
         return "pth"
-    with contextlib.suppress(Exception):  # the same, of a file that is no checkpoint
+    with contextlib.suppress(UserError), reading("no checkpoint"):
         state = torch.load(path, map_location="cpu", weights_only=True)
         if "model_params" in state.get("model", state)["_extra_state"]:
             return "pt"

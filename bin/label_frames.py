@@ -153,13 +153,14 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: i
     with suppress(OSError, AttributeError):  # Linux: this process ends when its parent is killed
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     try:
-        engine = importlib.import_module(module).Engine(settings, threads)
+        with il_task.reading(f"labels.engine: {module} cannot be loaded here"):
+            engine = importlib.import_module(module).Engine(settings, threads)
     except UserError as error:
         pipe.send(error.errors)
         return
-    except ImportError as error:
+    except Exception as error:  # of memory or disk
         memory = il_task.blamed(error)[0] is il_task.Exit.MEMORY
-        pipe.send(MemoryError(str(error)) if memory else [f"labels.engine: {module} cannot be loaded here: {error}"])
+        pipe.send((MemoryError if memory else DiskFullError)(str(error)))
         return
     pipe.send(engine.version)
     while True:
@@ -238,9 +239,9 @@ class Worker:
             if self.process.exitcode == -signal.SIGKILL:
                 raise MemoryError("engine_killed") from None
             raise UserError(f"labels.engine: {self.arguments[0]} did not start; its own words stand above") from None
-        if isinstance(word, list | MemoryError):
+        if isinstance(word, list | MemoryError | DiskFullError):
             self.close()
-            raise word if isinstance(word, MemoryError) else UserError(*word)
+            raise UserError(*word) if isinstance(word, list) else word
         self.version = word
 
     def close(self, at_once: bool = False) -> None:

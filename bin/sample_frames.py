@@ -361,6 +361,8 @@ def oscillation(states: Sequence[State], given: dict[str, Any], seed: int) -> It
             for candidate in swinging_run(state, given, frames, number(seed, "oscillation", state.key)):
                 yield [candidate]
         except openmm.OpenMMException as error:
+            if il_task.is_resource(error):
+                raise
             print(f"{state.key}: the oscillating run ended: {error}", file=sys.stderr)
 
 
@@ -418,7 +420,9 @@ def packing(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterat
             relaxed = get_positions(context)
             try:
                 warm = state.thaw(context, relaxed, edges, int(rng.integers(1, 2**31)))
-            except openmm.OpenMMException:
+            except openmm.OpenMMException as error:
+                if il_task.is_resource(error):
+                    raise
                 continue
             info = state.bath | {"density_fraction": round(fraction, 6)}
             yield Candidate(warm, edges, f"{state.key}-packing-{i}", info)
@@ -452,14 +456,18 @@ def pack(state: State, edges: np.ndarray, rng: np.random.Generator) -> np.ndarra
         script.write_text("\n".join(lines) + "\n")
         binary = Path(sys.executable).parent / "packmol"
         with script.open() as stdin:  # packmol rewinds its input: a pipe fails
-            subprocess.run(
+            done = subprocess.run(
                 [str(binary) if binary.is_file() else "packmol"],
                 stdin=stdin,
                 cwd=folder,
                 capture_output=True,
+                text=True,
                 timeout=PACKMOL_TIME_S,
                 check=False,
             )
+        il_task.check_program(
+            f"packmol ended with exit code {done.returncode}", done.returncode, done.stdout + done.stderr
+        )
         output = Path(folder, "packed.xyz")
         if not output.exists():
             return None

@@ -80,12 +80,9 @@ def read_foundation(path: Path, key: str, branch: str | None, elements: list[str
     where = f"model {key}: weights: {path.name}"
     if path.suffix in (".pth", ".pb", ".pt2"):
         raise UserError(f"{where}: is a frozen model, which cannot be fine-tuned: give its checkpoint (.pt)")
-    try:
+    with il_task.reading(f"{where}: is no checkpoint of DeePMD's PyTorch backend: give a .pt file of dp --pt train"):
         state = torch.load(path, map_location="cpu", weights_only=True)
         model = state.get("model", state)["_extra_state"]["model_params"]
-    except Exception as error:  # a file of any content
-        text = f"is no checkpoint of DeePMD's PyTorch backend ({type(error).__name__})"
-        raise UserError(f"{where}: {text}: give a .pt file of dp --pt train") from error
     if branches := model.get("model_dict"):
         # Without a branch DeePMD would begin with a new fitting net, and say so in its log alone.
         if branch not in branches:

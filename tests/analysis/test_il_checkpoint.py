@@ -1,5 +1,6 @@
 """Checkpoints against every way in which a file can be wrong: nothing but a whole segment of this run is ever used."""
 
+import errno
 import json
 import multiprocessing
 from pathlib import Path
@@ -62,6 +63,21 @@ def test_a_bad_file_is_noticed_in_one_line_and_the_one_before_is_used(
     assert f"segment-{index:06d} is not used" in said[0]
     # what came after is gone, so that it cannot be taken for part of the new run
     assert len(list(chain.folder.glob("*segment-*"))) == index
+    chain.close()
+
+
+def test_a_lack_of_memory_drops_no_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path).close()
+
+    def boom(*_arguments: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", boom)
+        with pytest.raises(OSError, match="Cannot allocate memory"):
+            again(tmp_path)
+    chain = again(tmp_path)
+    assert len(chain.metas) == 3
     chain.close()
 
 

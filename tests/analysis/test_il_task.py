@@ -1,11 +1,28 @@
-"""What a task's error is blamed on."""
+"""What a task's error is blamed on: the machine, or what a user gave."""
 
+import contextlib
 import errno
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
+import il_forcefield
+import il_frames
+import il_ions
+import il_models
+import il_references
+import il_sources
 import il_task
-from il_task import DiskFullError, Exit
+import il_tuning
+import train_deepmd
+from il_task import DiskFullError, Exit, UserError
+from il_topology import Topology
 
 
 def raised(error: Exception, hidden: Exception, *, cause: bool = True, silent: bool = False) -> Exception:
@@ -49,3 +66,137 @@ def test_a_library_that_hides_the_machines_error_hides_nothing(cause: bool) -> N
 def test_an_error_that_was_dealt_with_is_not_blamed() -> None:
     error = raised(ValueError("shape"), MemoryError(), silent=True)
     assert il_task.blamed(error) == (Exit.BUG, "ValueError: shape")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.ENOMEM, "x"), Exit.MEMORY),
+        (OSError(errno.EDQUOT, "x"), Exit.DISK),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."), Exit.MEMORY),
+        (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), Exit.MEMORY),
+        (RuntimeError("Error creating array: CUDA_ERROR_OUT_OF_MEMORY (2)"), Exit.MEMORY),
+        # what quotes a file of the user's is of that file, whatever stands there
+        (ValueError("could not convert string to float: 'out of memory'"), Exit.BUG),
+        (pickle.UnpicklingError("Unsupported global: GLOBAL builtins.MemoryError"), Exit.BUG),
+        (KeyError("No space left on device"), Exit.BUG),
+        (UserError("labels.engine: 'out of memory': give xtb"), Exit.BUG),
+    ],
+)
+def test_the_machine_is_told_from_words_about_it(error: Exception, kind: Exit) -> None:
+    assert il_task.blamed(error)[0] is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "error"),
+    [
+        (-9, "", MemoryError),
+        (1, "Fortran runtime error: Out of memory", MemoryError),
+        (2, "write error: No space left on device", DiskFullError),
+        (1, "STOP: no packing", None),
+        (0, "Success!", None),
+    ],
+)
+def test_a_program_that_the_machine_stopped(code: int, words: str, error: type[Exception] | None) -> None:
+    if error is None:
+        il_task.check_program("it ended", code, words)
+        return
+    with pytest.raises(error, match="it ended"):
+        il_task.check_program("it ended", code, words)
+
+
+# --- What a user gave is read in one way ---
+
+
+def own_extxyz(path: Path) -> list[Any]:
+    path.write_text('1\nLattice="5 0 0 0 5 0 0 0 5" energy=1\nLi 0 0 0\n')
+    keys = il_sources.Keys("energy", "forces", None, False, "eV", "eV/angstrom", "eV/angstrom^3", "tension")
+    return list(il_sources.read_own_extxyz(path, path.name, il_sources.blocks_of(path), keys))
+
+
+def own_xml(path: Path) -> object:
+    chloride = il_ions.resolve({"name": "chloride", "smiles": "[Cl-]", "count": 1}, {})
+    return il_forcefield.build_system(Topology("t", [chloride]), np.eye(3) * 20, 9.0, path)
+
+
+def checkpoint(_path: Path) -> object:
+    return train_deepmd.read_foundation(Path("model.pt"), "m", None, ["Li"])
+
+
+# How each reads, and what of the library is called there.
+READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "frames": (il_frames.read_frames, "ase.io.iread"),
+    "replayed frames": (lambda path: il_tuning.read_replay(path, "m"), "ase.io.iread"),
+    "a program's output": (lambda path: list(il_sources.read_by_ase(path, "x", "vasp-out")), "ase.io.read"),
+    "own frames": (own_extxyz, "il_sources.read_extxyz"),
+    "names of a frame": (lambda _path: il_sources.names_of("energy=1"), "il_sources.key_val_str_to_dict"),
+    "references": (il_references.read_references, "csv.reader"),
+    "a force field": (own_xml, "xml.etree.ElementTree.parse"),
+    "a checkpoint": (checkpoint, "torch.load"),
+    "a calculator's module": (lambda _path: il_models.named_class("own.Model"), "importlib.import_module"),
+    "a table": (lambda path: il_task.read_tables([path]), "polars.read_parquet"),
+}
+
+
+def read_with(name: str, error: Exception, path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Read a file while the library raises an error."""
+    read, where = READERS[name]
+
+    def boom(*_arguments: Any, **_named: Any) -> None:
+        raise error
+
+    path.write_text("1\n\nLi 0 0 0\n")
+    if where == "torch.load":  # not in this environment
+        monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(load=boom))
+    else:
+        monkeypatch.setattr(where, boom)
+    try:
+        return read(path)
+    finally:
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), 75),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 75),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), 75),
+        (OSError(errno.ENOSPC, "No space left on device"), 74),
+    ],
+)
+def test_what_the_machine_lacks_is_not_the_users_file(
+    name: str, error: Exception, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.chdir(tmp_path):
+        assert il_task.run("X", lambda: read_with(name, error, tmp_path / "given", monkeypatch), "x") == code
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_damaged_file_is_the_users(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read: list[Any] = []
+    error = KeyError("positions")
+    with contextlib.chdir(tmp_path):
+        code = il_task.run("X", lambda: read.append(read_with(name, error, tmp_path / "given", monkeypatch)), "x")
+    if name == "names of a frame":  # which is refused where it is read
+        assert read == [({}, [])]
+    elif read:  # of labels, one row
+        assert [found.reason for found in read[0]] == ["unreadable"]
+        assert "KeyError: 'positions'" in read[0][0].detail
+    else:
+        (line,) = capsys.readouterr().err.splitlines()
+        assert code == 2
+        assert line.startswith("error: ")
+        assert "'positions'" in line
+
+
+@pytest.mark.parametrize("count", ["99999999999", "9" * 5000, "\u00b2", "-1"])
+def test_a_file_that_promises_atoms_without_end_is_not_read_for_ever(count: str, tmp_path: Path) -> None:
+    path = tmp_path / "given.xyz"
+    path.write_text(f"{count}\nenergy=1\nLi 0 0 0\n")
+    (block,) = il_sources.blocks_of(path)
+    assert block.wrong
+    assert block.wrong.startswith("line 1: ")

@@ -11,6 +11,7 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
 from tiny_imports import do_import
 
+import il_dimers
 import import_model
 from il_models import load_calculator, named_class
 from il_task import UserError
@@ -54,6 +55,31 @@ class Reads(LennardJones):
     @classmethod
     def made(cls, path: str) -> "Reads":
         return cls(path)
+
+
+class Hungry(LennardJones):
+    """A model for which the memory does not suffice."""
+
+    def calculate(self, *_arguments: Any, **_named: Any) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+
+class HungryFromTheStart(LennardJones):
+    """One that cannot even be made."""
+
+    def __init__(self, **_named: Any) -> None:
+        raise MemoryError
+
+
+@pytest.mark.parametrize("name", ["Hungry", "HungryFromTheStart"])
+def test_a_model_for_which_the_memory_does_not_suffice_is_not_wrong(name: str, tmp_path: Path) -> None:
+    code, errors, _ = do_import(tmp_path, None, **ASE | {"calculator": f"{__name__}.{name}"}, arguments=LJ)
+    assert (code, errors) == (75, [])
+
+
+def test_a_lack_of_memory_is_no_point_of_a_dimer() -> None:
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(il_dimers.curves(Hungry(), ["Li"]))
 
 
 def test_a_class_and_its_arguments_make_the_model(tmp_path: Path) -> None:

@@ -530,11 +530,17 @@ def test_an_engine_that_cannot_be_loaded_is_one_line(tmp_path, monkeypatch):
         label_frames.label_chunk({"engine": "absent"}, frames(1), str(tmp_path / "o"), threads=1)
 
 
-def test_an_engine_that_lacks_the_memory_to_be_loaded_asks_for_more(faulty, tmp_path):
-    """Libraries raise an ImportError where a part of theirs cannot be loaded, whatever the cause."""
-    loading = "try:\n    raise MemoryError\nexcept MemoryError:\n    raise ImportError('cannot load its library')\n"
+@pytest.mark.parametrize(
+    ("loading", "error"),
+    [  # libraries raise an ImportError where a part of theirs cannot be loaded, whatever the cause
+        ("try:\n    raise MemoryError\nexcept MemoryError:\n    raise ImportError('no room')\n", MemoryError),
+        ("class Engine:\n    def __init__(self, *_):\n        raise MemoryError('no room')\n", MemoryError),
+        ("raise OSError(28, 'no room')\n", il_task.DiskFullError),
+    ],
+)
+def test_an_engine_that_lacks_the_memory_to_be_loaded_asks_for_more(faulty, tmp_path, loading, error):
     (tmp_path / "two_states_engine.py").write_text(loading)
-    with pytest.raises(MemoryError, match="cannot load its library"):
+    with pytest.raises(error, match="no room"):
         label_frames.label_chunk({"engine": "two_states"}, frames(1), str(tmp_path / "o"), threads=1)
 
 

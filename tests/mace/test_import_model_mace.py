@@ -122,6 +122,17 @@ def test_a_pickle_with_a_side_effect_is_refused_and_does_not_run(kind: str, weig
         assert trace.exists()
 
 
+def test_a_lack_of_memory_is_no_fault_of_the_weights(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def boom(*_arguments: Any, **_named: Any) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(torch, "load", boom)
+    code, errors, _ = do_import(tmp_path / "import", weights, **MACE)
+    assert (code, errors) == (75, [])
+
+
 @pytest.mark.parametrize(
     ("spoil", "settings", "words"),
     [
