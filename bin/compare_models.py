@@ -25,6 +25,7 @@ import il_committee
 import il_domain
 import il_pareto
 import il_picture
+import il_references
 import il_report
 import il_rounds
 import il_summary as ils
@@ -53,7 +54,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                               "atom_steps_per_s": F, "dtype": S, "device": S},
     "density": RUN | {"density_kg_m3": F, "standard_error_kg_m3": F, "reference_kg_m3": F, "n_effective": F}
     | CHECK | {"equilibrated_ps": F, "needed_ps": F} | TAIL
-    | {"reference_low_kg_m3": F, "reference_high_kg_m3": F, "reference_source": S},
+    | {"reference_low_kg_m3": F, "reference_high_kg_m3": F, "reference_source": S, "reference_interpolated": B,
+       "reference_second_hand": B},
     "diffusion": RUN | {"species": S, "diffusion_m2_s": F, "ci95_low_m2_s": F, "ci95_high_m2_s": F,
                         "finite_size_correction_m2_s": F, "log_slope": F, "fit_start_ps": F, "fit_stop_ps": F}
     | CHECK | {"needed_ps": F, "finite_size_viscosity_pa_s": F, "finite_size_viscosity_source": S} | TAIL,
@@ -96,11 +98,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "worth": il_worth.WORTH,
     "domain": RUN | il_domain.DOMAIN | TAIL,
     "uncertainty": il_calibration.SCHEMA,
+    "references": il_references.SCHEMA,
 }  # fmt: skip
 PARITY = {"model_key": S, "quantity": S, "recipe": S, "group": S, "point": S, "reference": F, "predicted": F, "unit": S}
-REFERENCES = {"liquid": S, "temperature_K": F, "property": S, "species": S, "value": F, "low": F, "high": F,
-              "unit": S, "source": S, "second_hand": B}  # fmt: skip
-QUARTILES = 1.349  # standard deviations between the quartiles of a normal distribution
 MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "seed": N, "trained": S,
           "role": S, "start": S}  # fmt: skip
 FRAMES = {"model_key": S, "frame_id": S, "group": S, "force_square": F, "n": N, "reason": S}
@@ -159,29 +159,6 @@ def read_plan_csv(plan: Path, name: str) -> pl.DataFrame:
     if not path.is_file() or not path.read_text().strip():
         return pl.DataFrame()
     return il_task.read_csv(path)
-
-
-def read_references(plan: Path) -> pl.DataFrame:
-    """Read plan/references.csv; ``low`` and ``high`` are the experiment's own range, 95 % of it.
-
-    Where they are quartiles over data sets (the source says so), the range is widened to what 95 % of data sets
-    would span if they were normal. It is not divided by the root of their number: laboratories share water,
-    impurities and instruments. Of a single data set, quartiles are no range.
-    """
-    frame = read_plan_csv(plan, "references.csv")
-    if frame.height and (absent := {"liquid", "property", "temperature_K", "value"} - set(frame.columns)):
-        raise il_task.UserError(f"references.csv: columns {', '.join(sorted(absent))} are missing")
-    if "second_hand" in frame.columns:
-        yes = pl.col("second_hand").str.to_lowercase().is_in(["true", "1", "yes"])
-        frame = frame.with_columns(second_hand=yes.fill_null(False))
-    else:
-        frame = frame.with_columns(second_hand=pl.lit(False)) if frame.height else frame
-    frame = conform(frame, REFERENCES | {"n": F})
-    quartiles = pl.col("source").str.contains("quartiles").fill_null(False)
-    half = pl.when(pl.col("high") > pl.col("low")).then((pl.col("high") - pl.col("low")) * iv.Z95 / QUARTILES)
-    ends = {name: pl.when(quartiles).then(pl.col("value") + sign * half).otherwise(pl.col(name))
-            for name, sign in (("low", -1), ("high", 1))}  # fmt: skip
-    return frame.with_columns(pl.col("source").fill_null("source not given"), **ends).select(*REFERENCES)
 
 
 # --- Complete ---
@@ -283,7 +260,7 @@ def with_reference(density: pl.DataFrame, references: pl.DataFrame) -> pl.DataFr
                 "reference_kg_m3": ref.get("reference"),
                 "reference_low_kg_m3": ref.get("reference_low"),
                 "reference_high_kg_m3": ref.get("reference_high"),
-                "reference_source": ref.get("reference_source"),
+                **{c: ref.get(c) for c in ("reference_source", "reference_interpolated", "reference_second_hand")},
             }
         )
     return table([pl.DataFrame(rows, infer_schema_length=None)] if rows else [], SCHEMAS["density"])
@@ -413,9 +390,9 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     cards = [card for card in cards if card.get("role") != "labels"]  # it stands for no model
     planned = planned_runs(plan, study)
     delivered = {card["id"] for card in cards}
-    references = read_references(plan)
+    references = il_references.read_plan(plan / "references.csv")
 
-    t: dict[str, pl.DataFrame] = {}
+    t: dict[str, pl.DataFrame] = {"references": references}
     t["labels"] = read_parquets(args.labels, "*.parquet", SCHEMAS["labels"])
     t["sampling"] = read_parquets(args.sampling, "*.parquet", SCHEMAS["sampling"])
     is_dataset = args.dataset is not None and args.dataset.is_file()
@@ -471,7 +448,6 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
         "labels": optional["labels"],
         "split": optional["dataset"],
         "estimate": optional["estimate"],
-        "references": references,
         "cards": cards,
         "warnings": [w for w in warnings if w.strip()],
         "parity": parity,

@@ -139,7 +139,7 @@ def error_bar(
 # --- Figures ---
 
 
-def figure_liquid(t: Tables, extra: Row, style: Style, quantity: str) -> go.Figure | None:
+def figure_liquid(t: Tables, style: Style, quantity: str) -> go.Figure | None:
     """A property of the liquid: a panel per liquid, temperature and species, a point per model and dataset."""
     summary = t["summary"].filter(pl.col("property") == quantity)
     if not summary.height:
@@ -227,7 +227,7 @@ def figure_liquid(t: Tables, extra: Row, style: Style, quantity: str) -> go.Figu
                 **at(i),
             )
         for undated in (
-            extra["references"]
+            t["references"]
             .filter(pl.col("temperature_K").is_null(), property=quantity, liquid=state["liquid"])
             .to_dicts()
         ):

@@ -510,9 +510,9 @@ tell. Hollow points are not converged. Properties without a reference are not sh
 {{ plot(dataset[0], "Frames by dataset, split and recipe") }}</section>
 
 <section id="references"><h2>References</h2>
-<p class="see">What the models are held against. The range is read as a 95 % interval; quartiles
-  over data sets are widened to that, and not narrowed by the number of data sets, since laboratories share water,
-  impurities and instruments. Without a range the reference counts as exact, and each verdict says so. Values
+<p class="see">What the models are held against. Each file says what its ranges are: standard uncertainties, 95 % intervals,
+  quartiles or extremes over data sets; each becomes a standard uncertainty, not narrowed by the number of data sets, since
+  laboratories share water, impurities and instruments. Where there is none the reference counts as exact, and each verdict says so. Values
 are interpolated between temperatures of one source, never extrapolated; a value without a temperature is
   shown and not used. Second-hand: taken from a text about the source, not from the source.</p>
 {{ table(references, "summary") }}</section>

@@ -560,25 +560,39 @@ def table_models(extra: Row) -> Row | None:
     return {"head": head, "rows": [["–" if x is None else str(x) for x in line] for line in body]}
 
 
-def table_references(extra: Row) -> Row:
-    """Return the references with their sources; second-hand ones are labelled."""
+def table_references(t: Tables) -> Row:
+    """Return the references with their sources; second-hand and interpolated ones are labelled."""
     body = []
-    for r in extra["references"].to_dicts():
+    for r in t["references"].to_dicts():
         ends = "not given" if r["low"] is None else f"{number(r['low'], 4)} to {number(r['high'], 4)}"
+        error = r["standard_uncertainty"]
         body.append(
             [
                 r["liquid"],
                 "–" if r["temperature_K"] is None else f"{r['temperature_K']:g}",
                 f"{r['property']}{' of ' + r['species'] if r['species'] else ''}",
                 number(r["value"], 4),
-                ends,
+                "unknown: taken as exact" if error is None else number(error, 2),
+                f"{ends} ({r['range']})" if r["range"] else ends,
                 r["unit"] or "",
                 "second-hand" if r["second_hand"] else "first-hand",
+                "interpolated" if r["interpolated"] else "measured",
                 r["source"],
             ]
         )
     return {
-        "head": ["liquid", "T (K)", "property", "value", "range", "unit", "trust", "source"],
+        "head": [
+            "liquid",
+            "T (K)",
+            "property",
+            "value",
+            "standard uncertainty",
+            "range",
+            "unit",
+            "trust",
+            "from",
+            "source",
+        ],
         "rows": body,
     }
 
@@ -588,7 +602,6 @@ def table_references(extra: Row) -> Row:
 
 def page(t: Tables, extra: Row) -> str:
     """Return report.html."""
-    t = t | {"references": extra["references"]}
     style = ilf.Style(t, extra)
     figures: dict[str, go.Figure] = {}
 
@@ -634,18 +647,18 @@ def page(t: Tables, extra: Row) -> str:
         "in_short": in_short(t, extra) + il_worth_words.in_short(t["worth"], datasets),
         "verdicts": verdicts,
         "density": (
-            figure("density", ilf.figure_liquid(t, extra, style, "density")),
+            figure("density", ilf.figure_liquid(t, style, "density")),
             table_liquid(t, "density", style),
         ),
         "diffusion": (
-            figure("diffusion", ilf.figure_liquid(t, extra, style, "diffusion")),
+            figure("diffusion", ilf.figure_liquid(t, style, "diffusion")),
             table_liquid(t, "diffusion", style),
         ),
         "transport": [
             (
                 NAMES[q],
                 q,
-                figure(q, ilf.figure_liquid(t, extra, style, q)),
+                figure(q, ilf.figure_liquid(t, style, q)),
                 table_liquid(t, q, style),
             )
             for q in ("conductivity", "viscosity")
@@ -697,7 +710,7 @@ def page(t: Tables, extra: Row) -> str:
         "failures": table_failures(t, extra),
         "dataset": (figure("dataset", ilf.figure_dataset(t)), leaks, t["dataset"]["group"].n_unique()),
         "models": table_models(extra),
-        "references": table_references(extra),
+        "references": table_references(t),
         "versions": {
             "head": ["library", "version", "processes"],
             "rows": [list(r) for r in versions.iter_rows()],

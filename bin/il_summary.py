@@ -8,7 +8,7 @@ The rules, which report.html repeats in words:
   that broke, failed or never ran makes the group not converged (the survivors alone would be a biased
   sample), yet the mean of what was measured is still shown.
 - Pairs differ in one thing: the model, or the dataset, or one side is an untrained model. Each model is also
-  set against the reference. For the reference, the given range is read as a 95 % interval.
+  set against the reference, whose 95 % interval comes from its standard uncertainty (`il_references`).
 - ``difference`` is model_a minus model_b with its 95 % interval. Two models that ran from the same boxes
   (``pairs`` of them, at least two) are compared box by box (`il_verdicts.paired`), else as independent.
 - ``ci95_*`` are the ends of one 95 % interval. p-values are corrected by Holm over all verdicts of one property,
@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+import il_references
 import il_verdicts as iv
 
 Row = dict[str, Any]
@@ -46,7 +47,7 @@ SUMMARY = {
     "standard_error": pl.Float64, "ci95_low": pl.Float64, "ci95_high": pl.Float64, "unit": pl.String,
     "runs": pl.Int64, "planned_runs": pl.Int64, "converged": pl.Boolean, "reason": pl.String,
     "reference": pl.Float64, "reference_low": pl.Float64, "reference_high": pl.Float64,
-    "reference_source": pl.String, "reference_second_hand": pl.Boolean,
+    "reference_source": pl.String, "reference_second_hand": pl.Boolean, "reference_interpolated": pl.Boolean,
     "finite_size_correction": pl.Float64, "needed_ps": pl.Float64, "points": pl.Int64, "points_missing": pl.Int64,
 }  # fmt: skip
 VERDICTS = {
@@ -75,26 +76,21 @@ def finite(value: float | None) -> float | None:
 def reference_at(
     references: pl.DataFrame, liquid: str, quantity: str, species: str | None, temperature_K: float
 ) -> Row | None:
-    """Return the reference of a quantity at a temperature (within half a kelvin), or None.
+    """Return the columns of the reference of a quantity at a temperature (`il_references.best`), or None.
 
-    The plan has interpolated what could be; a reference without a temperature is no reference for a state.
-    First-hand numbers go before second-hand ones, and a measured temperature before an interpolated one.
+    ``reference_low`` and ``reference_high`` are the ends of its 95 % interval, whatever range the source gives.
     """
-    rows = references.filter(
-        (pl.col("liquid") == liquid)
-        & (pl.col("property") == quantity)
-        & pl.col("species").eq_missing(pl.lit(species, pl.String))
-        & ((pl.col("temperature_K") - temperature_K).abs() <= 0.5)
-    ).sort("second_hand", pl.col("source").str.contains("interpolated"), "source", "temperature_K")
-    if not rows.height:
+    row = il_references.best(references, liquid, quantity, species, temperature_K)
+    if row is None:
         return None
-    best = rows.row(0, named=True)
+    half = None if row["standard_uncertainty"] is None else iv.Z95 * row["standard_uncertainty"]
     return {
-        "reference": best["value"],
-        "reference_low": best["low"],
-        "reference_high": best["high"],
-        "reference_source": best["source"],
-        "reference_second_hand": best["second_hand"],
+        "reference": row["value"],
+        "reference_low": None if half is None else row["value"] - half,
+        "reference_high": None if half is None else row["value"] + half,
+        "reference_source": row["source"],
+        "reference_second_hand": row["second_hand"],
+        "reference_interpolated": row["interpolated"],
     }
 
 
@@ -650,7 +646,7 @@ def shifted(item: Row) -> iv.Estimate:
 
 
 def reference_estimate(item: Row) -> iv.Estimate:
-    """Return the reference as an estimate: its range read as a 95 % interval; without a range it is exact."""
+    """Return the reference as an estimate; one without an uncertainty counts as exact, and every reason says so."""
     low, high = finite(item.get("reference_low")), finite(item.get("reference_high"))
     error = 0.0 if low is None or high is None else (high - low) / (2 * iv.Z95)
     return iv.Estimate(item["reference"], error)
@@ -659,7 +655,7 @@ def reference_estimate(item: Row) -> iv.Estimate:
 def reference_words(item: Row) -> str:
     """Return the reference's name for a reason, second-hand ones called so."""
     kind = "second-hand reference" if item["reference_second_hand"] else "reference"
-    ranged = "" if item.get("reference_low") is not None else ", given without a range"
+    ranged = "" if item.get("reference_low") is not None else ", taken as exact: its uncertainty is not known"
     return f"{kind}: {item['reference_source']}{ranged}"
 
 

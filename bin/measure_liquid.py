@@ -27,6 +27,7 @@ import il_contacts
 import il_domain
 import il_paths
 import il_picture
+import il_references
 import il_stats
 import il_structure
 import il_task
@@ -208,15 +209,10 @@ def viscosity_for_correction(
         return Viscosity(given_pa_s, "given")
     if measured["converged"]:
         return Viscosity(measured["viscosity_pa_s"], "this run")
-    if references is not None and len(references):
-        at = references.filter(
-            (pl.col("liquid") == run["liquid"])
-            & (pl.col("property") == "viscosity")
-            & ((pl.col("temperature_K").cast(F) - run["temperature_K"]).abs() <= 0.5)
-        )
-        if len(at):  # as for every comparison: first-hand before second-hand, measured before interpolated
-            best = at.sort("second_hand", pl.col("source").str.contains("interpolated"), "source").row(0, named=True)
-            return Viscosity(float(best["value"]), f"experiment: {best['source']}")
+    if references is not None:
+        known = il_references.best(references, run["liquid"], "viscosity", None, run["temperature_K"])
+        if known is not None:
+            return Viscosity(known["value"], f"experiment: {known['source']}")
     return Viscosity(None, "viscosity unknown")
 
 
@@ -418,8 +414,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        known = args.references is not None and args.references.is_file() and args.references.stat().st_size
-        references = il_task.read_csv(args.references) if known else None
+        references = None if args.references is None else il_references.read_plan(args.references)
         domain = args.model / il_domain.FILE if args.model else None
         tables = measure(args.run, args.viscosity_pa_s, args.threads, references, domain)
         args.out.mkdir(parents=True, exist_ok=True)

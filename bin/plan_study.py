@@ -32,7 +32,7 @@ import il_theory
 from il_frames import ENERGY_KEY, FORCES_KEY, KINDS, STRESS_KEY, kinds_of, theory_id, theory_settings
 from il_ions import library, resolve
 from il_references import COLUMNS as REFERENCE_COLUMNS
-from il_references import read_references, references_of
+from il_references import composition, read_references, references_of, spelled
 from il_study import Draft, OwnLabels, Problems, Study, brief, parse_yaml, path_text, read_draft, schema
 from il_task import UserError
 
@@ -699,11 +699,18 @@ def check_md(draft: Draft, problems: Problems) -> None:
         problems.add(("equilibration", "production_ps"), text)
 
 
-def check_references(draft: Draft, places: Places, problems: Problems) -> list[dict[str, Any]]:
+def check_references(
+    draft: Draft, known: dict[str, Any], boxes: dict[int, Box], places: Places, problems: Problems
+) -> list[dict[str, Any]]:
     """Return the rows of every reference file, and note what is wrong with them."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    own = {ion["name"]: ion["charge"] for box in boxes.values() for ion in box.ions}
+    ours = {name: entry["charge"] for name, entry in known.items()}
+    # of a liquid that is wrong the ions are not known, which is said already
+    whole = len(boxes) == len(draft.liquids)
+    liquids = {composition({ion["name"]: ion["count"] for ion in box.ions}) for box in boxes.values()}
     for index, text in enumerate(draft.get("references") or ()):
-        path = places.path(text)
+        path, bundled = places.path(text), text.startswith("assets/")
         if path is None:
             problems.add(
                 ("references", index),
@@ -713,10 +720,17 @@ def check_references(draft: Draft, places: Places, problems: Problems) -> list[d
             problems.add(("references", index), wrong)
         else:
             try:
-                rows += read_references(path)
+                found = read_references(path, ours if bundled else ours | own if whole else None)
             except UserError as error:
                 for line in error.errors:
                     problems.add(("references", index), line)
+                continue
+            rows += found
+            # files that come with us are of many liquids; one of the user's own is of these
+            if whole and not bundled and not any(row["composition"] in liquids for row in found):
+                wanted = " or ".join(sorted(repr(spelled(liquid)) for liquid in liquids))
+                told = f"{path.name}: none of its {len(found)} rows is of a liquid of this study: give {wanted}"
+                problems.add(("references", index), told)
     return rows
 
 
@@ -1307,7 +1321,7 @@ def read_study(
         check_models(draft, raw, boxes, places, problems)
         check_data(draft, raw, places, problems)
         check_md(draft, problems)
-        references = check_references(draft, places, problems)
+        references = check_references(draft, known, boxes, places, problems)
     if problems.found:
         raise UserError(*problems.lines(), *outdir_line)
     study = Study.model_validate(raw)

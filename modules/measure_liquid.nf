@@ -14,7 +14,7 @@ process MEASURE_LIQUID {
 
     script:
     """
-    # bin: il_calibration.py il_conformers.py il_contacts.py il_domain.py il_frames.py il_ions.py il_kinetics.py il_paths.py il_picture.py il_selection.py il_stats.py il_structure.py il_task.py il_topology.py il_trajectory.py il_transport.py
+    # bin: il_calibration.py il_conformers.py il_contacts.py il_domain.py il_frames.py il_ions.py il_kinetics.py il_paths.py il_picture.py il_references.py il_selection.py il_stats.py il_structure.py il_task.py il_topology.py il_trajectory.py il_transport.py
     measure_liquid.py --id ${key} --run ${run} --model ${model} --references ${references} --threads ${task.cpus} --out ${key}.measures
     """
 

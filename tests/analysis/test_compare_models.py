@@ -115,13 +115,13 @@ def write_plan(plan: Path, models: list[tuple]) -> None:
     runs = [f"{x}-430K-r{r}-{m[0]},{x},{x}-430K-r{r},{m[0]},{m[2]}" for x in DENSITY for r in (1, 2) for m in models]
     (plan / "runs.csv").write_text("key,liquid,state,model_key,framework\n" + "\n".join(runs) + "\n")
     references = [
-        "pyr14bf4,density,,430,1070,kg/m3,,,1,a note about the paper,true",
-        "pyr14bf4,density,,,1111,kg/m3,,,1,undated,true",
-        "pyr14tfsi,density,,420,1308.8,kg/m3,1305.8,1311.8,9,ILThermo,false",
-        "pyr14tfsi,density,,430,1300,kg/m3,1297,1303,9,ILThermo; interpolated,false",
-        "pyr14tfsi,viscosity,,298,0.06,Pa.s,0.055,0.065,9,ILThermo,false",
+        "pyr14bf4,density,,430,1070,kg/m3,,,,,1,false,a note about the paper,true",
+        "pyr14bf4,density,,,1111,kg/m3,,,,,1,false,undated,true",
+        "pyr14tfsi,density,,420,1308.8,kg/m3,1.53,1305.8,1311.8,95 % interval,9,false,ILThermo,false",
+        "pyr14tfsi,density,,430,1300,kg/m3,1.53,1297,1303,95 % interval,9,true,ILThermo,false",
+        "pyr14tfsi,viscosity,,298,0.06,Pa.s,0.00255,0.055,0.065,95 % interval,9,false,ILThermo,false",
     ]
-    header = "liquid,property,species,temperature_K,value,unit,low,high,n,source,second_hand"
+    header = "liquid,property,species,temperature_K,value,unit,standard_uncertainty,low,high,range,n,interpolated,source,second_hand"
     (plan / "references.csv").write_text("\n".join([header, *references]) + "\n")
 
 
@@ -751,6 +751,7 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "sampling": "liquid recipe requested kept",
         "versions": "process library version",
         "summary": "liquid property value converged finite_size_correction",
+        "references": "liquid property temperature_K value standard_uncertainty low high range interpolated source second_hand",
         "uncertainty": "model dataset quantity members level scale raw_coverage coverage coverage_ci95_low reason",
         "learning": "liquid property model dataset mixture frames labels_core_h error ci95_low ci95_high against converged",
         "worth": "question liquid property model_a model_b frames_a frames_b difference ci95_low ci95_high verdict reason",
@@ -821,22 +822,6 @@ def test_no_plan_is_one_clear_line(
     assert capsys.readouterr().err.splitlines() == [
         "error: --plan nothing: study.json is not there; give the folder that PLAN_STUDY wrote"
     ]
-
-
-def test_quartiles_become_a_95_percent_range(tmp_path: Path) -> None:
-    header = "liquid,property,species,temperature_K,value,unit,low,high,n,source,second_hand"
-    lines = [
-        "x,density,,300,100,kg/m3,99,102,9,lab: median and quartiles; interpolated,false",
-        "x,density,,310,100,kg/m3,100,100,1,lab: median and quartiles,false",
-        "x,density,,320,100,kg/m3,99,102,1,own,false",
-    ]
-    (tmp_path / "references.csv").write_text("\n".join([header, *lines, ""]))
-    found = compare_models.read_references(tmp_path).sort("temperature_K").select("low", "high").rows()
-    half = 3 * 1.959964 / 1.349  # as wide for 95 % of normal data sets as their quartiles say
-    assert found[0] == pytest.approx((100 - half, 100 + half), rel=1e-4)
-    assert found[1] == (None, None) and found[2] == (99, 102)
-    sample = np.random.default_rng(1).normal(100, 2, 100_000)
-    assert np.diff(np.quantile(sample, [0.25, 0.75]))[0] == pytest.approx(2 * compare_models.QUARTILES, rel=0.01)
 
 
 # --- The picture ---

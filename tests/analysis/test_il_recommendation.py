@@ -9,6 +9,7 @@ import pytest
 import compare_models
 import il_pareto
 import il_recommendation as rec
+import il_references
 import il_summary as ils
 
 T = 430.0
@@ -55,9 +56,9 @@ def tables(
     cost.append({"process": "LABEL_FRAMES", "id": "c1", "wall_s": 3600.0, "cpu_s": 10800.0})
     of_reference = [] if reference is None else [
         {"liquid": LIQUID, "temperature_K": T, "property": "density", "species": None, "value": reference, "unit": "kg/m3",
-         "low": reference - 4, "high": reference + 4, "source": "s", "second_hand": second_hand}
+         "standard_uncertainty": 4 / 1.96, "source": "s", "second_hand": second_hand}
     ]  # fmt: skip
-    references = pl.DataFrame(of_reference, schema=compare_models.REFERENCES)
+    references = pl.DataFrame(of_reference, schema=il_references.SCHEMA)
     density = pl.DataFrame(runs, infer_schema_length=None)
     if needed_ps is None and runs:
         density = density.drop("needed_ps")

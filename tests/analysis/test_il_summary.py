@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-import compare_models
 import il_figures
+import il_references
 import il_report
 import il_summary as ils
 import il_verdicts as iv
@@ -74,24 +74,22 @@ def test_holm_takes_back_a_lucky_interval() -> None:
 
 
 def test_reference_of_a_temperature_and_never_of_another() -> None:
-    base = {"liquid": "x", "property": "density", "species": None, "low": None, "high": None, "unit": "kg/m3"}
+    base = {"liquid": "x", "property": "density", "species": None, "unit": "kg/m3"}
     rows = [
-        (300.0, 1.0, "b", True),
-        (300.0, 2.0, "z; interpolated, linear in T", False),
-        (300.3, 3.0, "z", False),
-        (None, 4.0, "a", False),
+        (300.0, 1.0, "b", True, False),
+        (300.0, 2.0, "a", False, True),
+        (300.3, 3.0, "z, not interpolated by us", False, False),
+        (None, 4.0, "a", False, False),
     ]
-    frame = pl.DataFrame(
-        [base | {"temperature_K": t, "value": v, "source": s, "second_hand": h} for t, v, s, h in rows],
-        schema=compare_models.REFERENCES,
-    )
+    names = ("temperature_K", "value", "source", "second_hand", "interpolated")
+    frame = pl.DataFrame([base | dict(zip(names, row, strict=True)) for row in rows], schema=il_references.SCHEMA)
 
     def at(temperature_K: float, rows: pl.DataFrame = frame) -> float | None:
         found = ils.reference_at(rows, "x", "density", None, temperature_K)
         return found and found["reference"]
 
     assert at(300.0) == 3.0  # measured, first-hand
-    assert at(300.0, frame.filter(pl.col("source") != "z")) == 2.0
+    assert at(300.0, frame.filter(pl.col("value") != 3.0)) == 2.0
     assert at(300.0, frame.filter(pl.col("second_hand"))) == 1.0
     assert at(301.0) is None and at(299.4) is None
 
@@ -113,8 +111,8 @@ def judged(rows: list[ils.Row], low: float | None = None, high: float | None = N
     """Return the verdicts on density by pair, with a reference where a range is given."""
     references = pl.DataFrame(
         [] if low is None else [{"liquid": "x", "temperature_K": T, "property": "density", "species": None, "unit": "kg/m3",
-         "value": (low + high) / 2, "low": low, "high": high, "source": "s", "second_hand": False}],
-        schema=compare_models.REFERENCES,
+         "value": (low + high) / 2, "standard_uncertainty": (high - low) / (2 * iv.Z95), "source": "s", "second_hand": False}],
+        schema=il_references.SCHEMA,
     )  # fmt: skip
     _, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "density", references)
     return {(v["model_a"], v["model_b"]): v for v in ils.judge(items, "density")}
@@ -152,9 +150,9 @@ def test_the_correction_for_the_box_decides_who_is_closer() -> None:
         {**r, "correction": c} for m, v, c in (("a", 10.0, 0.0), ("b", 8.0, 2.0)) for r in runs_of(m, [[v] * 3], 0.01)
     ]
     references = pl.DataFrame(
-        [{"liquid": "x", "temperature_K": T, "property": "diffusion", "species": None, "value": 10.02, "low": 10.01,
-          "high": 10.03, "unit": "m2/s", "source": "s", "second_hand": False}],
-        schema=compare_models.REFERENCES,
+        [{"liquid": "x", "temperature_K": T, "property": "diffusion", "species": None, "value": 10.02,
+          "standard_uncertainty": 0.005, "unit": "m2/s", "source": "s", "second_hand": False}],
+        schema=il_references.SCHEMA,
     )  # fmt: skip
     _, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "diffusion", references)
     found = {(v["model_a"], v["model_b"]): v for v in ils.judge(items, "diffusion")}["a-d", "b-d"]

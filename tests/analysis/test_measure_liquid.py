@@ -261,12 +261,12 @@ def test_the_viscosity_of_the_run_goes_into_the_correction_or_else_the_experimen
         {
             "liquid": ["toy", "toy", "toy", "other"],
             "property": ["viscosity", "viscosity", "density", "viscosity"],
-            "temperature_K": ["400", "450", "400", "400"],
-            "value": ["0.02", "0.5", "1000", "0.7"],
+            "temperature_K": [400.0, 450.0, 400.0, 400.0],
+            "value": [0.02, 0.5, 1000.0, 0.7],
             "source": ["a handbook"] * 4,
-            "second_hand": ["false"] * 4,
-        }
-    )
+            "second_hand": [False] * 4,
+        },
+    ).with_columns(species=pl.lit(None, pl.String), interpolated=pl.lit(False))
     for row in measure_liquid.measure(folder, references=references)["diffusion"].iter_rows(named=True):
         assert row["finite_size_viscosity_pa_s"] == 0.02
         assert row["finite_size_viscosity_source"] == "experiment: a handbook"

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 import il_estimate
 import plan_study
-from il_references import read_references
+from il_references import read_references, standard_uncertainty
 from il_references import references_of as known_of
 from il_task import SUMS, UserError
 
@@ -324,7 +326,7 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
     ("missing_asset", study(references=["assets/references/x.csv"]), [
         "references[0]: 'assets/references/x.csv': no such file: {assets}/references/x.csv; a path is relative to the study file"]),
     ("reference_of_another_form", study(references=["study.yaml"]), [
-        "references[0]: study.yaml: line 1: give the columns ions,property,species,temperature_K,value,unit,low,high,n,"
+        "references[0]: study.yaml: line 1: give the columns ions,property,species,temperature_K,value,unit,low,high,range,n,"
         "source,second_hand"]),
 ]  # fmt: skip
 
@@ -817,10 +819,14 @@ def test_references_find_the_liquid_by_composition(planned: Planned) -> None:
     assert {row["liquid"] for row in found} == {"x00"}
     density = {float(row["temperature_K"]): row for row in found if row["property"] == "density"}
     assert float(density[333.15]["value"]) == 1363.99
-    assert "interpolated" not in density[333.15]["source"]
+    assert density[333.15]["interpolated"] == "false" and density[340]["interpolated"] == "true"
+    # the quartiles of the file, in standard deviations of a normal distribution
+    sigma = [(float(row["high"]) - float(row["low"])) / 1.349 for row in (density[333.15], density[343.15])]
+    assert float(density[333.15]["standard_uncertainty"]) == pytest.approx(sigma[0], rel=1e-3)
     weight = (340 - 333.15) / 10
     assert float(density[340]["value"]) == pytest.approx(1363.99 * (1 - weight) + 1355.31 * weight, rel=1e-5)
-    assert "interpolated" in density[340]["source"]
+    interpolated = sigma[0] * (1 - weight) + sigma[1] * weight
+    assert float(density[340]["standard_uncertainty"]) == pytest.approx(interpolated, rel=1e-3)
     assert 430 not in density, "nothing is extrapolated"
     assert {row["unit"] for row in found} == {"kg/m3", "Pa.s", "S/m"}
     assert {row["second_hand"] for row in found} == {"false"}
@@ -854,40 +860,129 @@ def test_viscosity_is_interpolated_as_arrhenius() -> None:
     def row(kelvin: float) -> dict[str, Any]:
         return {
             "composition": (("a", 1),), "property": "viscosity", "species": None, "temperature_K": kelvin,
-            "value": 1e-5 * math.exp(3000 / kelvin), "low": None, "high": None, "unit": "Pa.s", "n": 3, "source": "s",
-            "second_hand": False}  # fmt: skip
+            "value": 1e-5 * math.exp(3000 / kelvin), "low": None, "high": None, "range": None, "unit": "Pa.s", "n": 3,
+            "standard_uncertainty": 1e-7 * math.exp(3000 / kelvin), "source": "s", "second_hand": False, "interpolated": False}  # fmt: skip
 
     (middle,) = [r for r in known_of("a", {"a": 2}, [310], [row(300), row(330)]) if r["temperature_K"] == 310]
     assert middle["value"] == pytest.approx(row(310)["value"], rel=1e-5)
+    assert middle["standard_uncertainty"] == pytest.approx(row(310)["standard_uncertainty"], rel=1e-5)  # 1 % there too
+
+
+GOOD_LINE = {"ions": "pyr14:1 tfsi:1", "property": "density", "species": "", "temperature_K": "300", "value": "1392", "unit": "kg/m3",
+             "low": "1390", "high": "1395", "range": "quartiles", "n": "9", "source": "s", "second_hand": "false"}  # fmt: skip
+CHARGES = {"pyr14": 1, "tfsi": -1, "bf4": -1}
+
+
+def reference_file(folder: Path, *changes: dict[str, str]) -> Path:
+    """Write a file of measured values, each line the good one with something changed."""
+    with (folder / "mine.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(GOOD_LINE))
+        writer.writeheader()
+        writer.writerows(GOOD_LINE | {"source": f"s{i}"} | change for i, change in enumerate(changes))
+    return folder / "mine.csv"
 
 
 @pytest.mark.parametrize(
-    ("line", "problem"),
+    ("change", "problem"),
     [
-        ("pyr14:1 tfsi:1,colour,,300,1,kg/m3,,,1,s,false", "property: 'colour': give one of density, viscosity, conductivity, diffusion"),
-        ("pyr14:1 tfsi:1,density,,300,1,lb/ft3,,,1,s,false", "unit: 'lb/ft3': give one of kg/m3, g/cm3"),
-        ("pyr14:1 tfsi:1,density,,300,-1,kg/m3,,,1,s,false", "value: '-1' is not a positive number"),
-        ("pyr14:1 tfsi:1,density,,300,nan,kg/m3,,,1,s,false", "value: 'nan' is not a positive number"),
-        ("pyr14 tfsi,density,,300,1,kg/m3,,,1,s,false", "ions: 'pyr14 tfsi': give a composition such as 'pyr14:1 tfsi:1'"),
-        ("pyr14:1 tfsi:1,density,,300,1,kg/m3,,,1,,false", "source: empty: say where the value is from"),
-        ("pyr14:1 tfsi:1,density,,300,1,kg/m3,,,1,s,maybe", "second_hand: 'maybe': give true or false"),
-        ("pyr14:1 tfsi:1,density", "2 columns: give 11"),
+        ({"property": "colour"}, "property: 'colour': give one of density, viscosity, conductivity, diffusion"),
+        ({"unit": "lb/ft3"}, "unit: 'lb/ft3': give one of kg/m3, g/cm3"),
+        ({"value": "-1"}, "value: '-1' is not a positive number"),
+        ({"value": "nan"}, "value: 'nan' is not a positive number"),
+        ({"value": "1,392"}, "value: '1,392' is not a positive number"),
+        ({"value": ""}, "value: empty: give the measured value"),
+        ({"value": "1500000", "low": "", "high": "", "range": ""}, "value: 1.5e+06 kg/m3 is no density of a liquid of ions, which is "
+         "from 100 to 20000 kg/m3: is the unit right?"),
+        ({"value": "1.392", "low": "1.39", "high": "1.395"}, "value: 1.392 kg/m3 is no density of a liquid of ions, which is from 100 "
+         "to 20000 kg/m3: is the unit right?"),
+        ({"unit": "g/cm3", "low": "", "high": "", "range": ""}, "value: 1392 g/cm3 is no density of a liquid of ions, which is from 100 "
+         "to 20000 kg/m3: is the unit right?"),
+        ({"temperature_K": "25"}, "temperature_K: 25 is below 100 K: is it 25 degC? give kelvin, 298.15"),
+        ({"temperature_K": "29815"}, "temperature_K: 29815 is above 3000 K: give kelvin"),
+        ({"temperature_K": "-5"}, "temperature_K: '-5' is not a positive number"),
+        ({"value": "1396"}, "value: 1396 is outside its own range, low 1390 to high 1395"),
+        ({"value": "1389"}, "value: 1389 is outside its own range, low 1390 to high 1395"),
+        ({"low": "1395", "high": "1390"}, "low: 1395 is above high 1390"),
+        ({"high": ""}, "high: empty: give both low and high, or neither"),
+        ({"range": ""}, "range: '': say what low and high are: standard uncertainty, 95 % interval, quartiles, min-max"),
+        ({"range": "error"}, "range: 'error': say what low and high are: standard uncertainty, 95 % interval, quartiles, min-max"),
+        ({"low": "", "high": ""}, "range: 'quartiles', but low and high are empty: give them, or leave range empty"),
+        ({"n": "2.5"}, "n: '2.5': give the number of data sets"),
+        ({"ions": "pyr14 tfsi"}, "ions: 'pyr14 tfsi': give a composition such as 'pyr14:1 tfsi:1'"),
+        ({"ions": "pyr41:1 tfsi:1"}, "ions: pyr41: no ion of assets/ions or of this study; known: bf4, pyr14, tfsi"),
+        ({"ions": "pyr14:1 tfsi:2"}, "ions: 'pyr14:1 tfsi:2': the charges sum to -1: no liquid of ions has this composition"),
+        ({"ions": "pyr14:1 pyr14:1 tfsi:1"}, "ions: 'pyr14:1 pyr14:1 tfsi:1': an ion is given twice"),
+        ({"species": "pyr14"}, "species: 'pyr14': leave it empty: a density is that of the liquid"),
+        ({"property": "diffusion", "unit": "m2/s", "value": "1e-11", "low": "1e-11", "high": "1e-11", "species": "li"},
+         "species: 'li': give the ion that diffuses, one of pyr14, tfsi"),
+        ({"source": ""}, "source: empty: say where the value is from"),
+        ({"second_hand": "maybe"}, "second_hand: 'maybe': give true or false"),
     ],
 )  # fmt: skip
-def test_a_wrong_line_of_a_reference_file(tmp_path: Path, line: str, problem: str) -> None:
-    head = (ASSETS / "references" / "ilthermo.csv").read_text().splitlines()[0]
-    (tmp_path / "mine.csv").write_text(f"{head}\n{line}\n")
+def test_a_wrong_line_of_a_reference_file(tmp_path: Path, change: dict[str, str], problem: str) -> None:
     with pytest.raises(UserError) as caught:
-        read_references(tmp_path / "mine.csv")
+        read_references(reference_file(tmp_path, change), CHARGES)
     assert caught.value.errors == [f"mine.csv: line 2: {problem}"]
 
 
+def test_every_mistake_of_a_reference_file_has_a_line_with_its_row(tmp_path: Path) -> None:
+    path = reference_file(
+        tmp_path, {}, {"temperature_K": "25", "value": "2000", "n": "x"}, {"ions": "a:1"}, {"source": "s0"}
+    )
+    path.write_text(path.read_text() + "pyr14:1 tfsi:1,density\n")
+    with pytest.raises(UserError) as caught:
+        read_references(path, CHARGES)
+    lines = [line.removeprefix("mine.csv: line ") for line in caught.value.errors]
+    assert [line.partition(":")[0] for line in lines] == ["3", "3", "3", "4", "5", "6"]
+    assert lines[-2:] == ["5: is the same as line 2: give each value of a source once", "6: 2 columns: give 12"]
+
+
+def test_references_of_other_liquids_are_refused_before_anything_runs(planned: Planned, tmp_path: Path) -> None:
+    content = demo()
+    content["references"] = ["mine.csv"]
+    reference_file(tmp_path, {}, {"temperature_K": "310"})
+    told = "references[0]: mine.csv: none of its 2 rows is of a liquid of this study: give 'bf4:1 pyr14:1'"
+    assert planned(content) == (2, [told])
+    reference_file(tmp_path, {"ions": "pyr41:1 bf4:1"})
+    code, lines = planned(content)
+    assert code == 2 and len(lines) == 1
+    assert lines[0].startswith("references[0]: mine.csv: line 2: ions: pyr41: no ion of assets/ions or of this study")
+    reference_file(tmp_path, {}, {"ions": "pyr14:2 bf4:2", "value": "1210", "low": "1200", "high": "1220"})
+    assert planned(content) == (0, [])
+    (row,) = rows("references.csv")
+    assert (row["value"], row["range"], row["n"]) == ("1210.0", "quartiles", "9")
+
+
 def test_units_of_a_reference_file_become_si(tmp_path: Path) -> None:
-    head = (ASSETS / "references" / "ilthermo.csv").read_text().splitlines()[0]
-    (tmp_path / "mine.csv").write_text(f"{head}\na:2 b:4,viscosity,,300,77,mPa.s,70,80,,me,false\n")
-    (row,) = read_references(tmp_path / "mine.csv")
+    change = {"ions": "a:2 b:4", "property": "viscosity", "value": "77", "unit": "mPa.s", "low": "70", "high": "80",
+              "range": "min-max", "n": ""}  # fmt: skip
+    (row,) = read_references(reference_file(tmp_path, change))
     assert (row["value"], row["low"], row["unit"], row["n"]) == (0.077, 0.07, "Pa.s", None)
+    assert row["standard_uncertainty"] == pytest.approx(0.01 / 12**0.5, rel=1e-5)
     assert row["composition"] == (("a", 1), ("b", 2))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 12, 40, None])
+def test_a_range_becomes_the_standard_deviation_that_it_is_of(count: int | None) -> None:
+    """Drawn from a normal distribution of width 2, each kind of range gives 2 back, on the average over many laboratories."""
+    rng = np.random.default_rng(3)
+    sets = rng.normal(1000, 2, (4000, count or 400))
+    found = [standard_uncertainty("quartiles", *pair, count) or 0 for pair in np.quantile(sets, [0.25, 0.75], axis=1).T]
+    # of 4 to 20 data sets interpolated quartiles lie nearer to each other than those of the distribution
+    assert np.mean(found) == pytest.approx(2, rel=0.03 if count in (2, 3, None) else 0.3)
+    if count is not None:
+        ends = zip(sets.min(axis=1), sets.max(axis=1), strict=True)
+        assert np.mean([standard_uncertainty("min-max", *pair, count) or 0 for pair in ends]) == pytest.approx(
+            2, rel=0.03
+        )
+    assert standard_uncertainty("min-max", 998.0, 1002.0, None) == pytest.approx(
+        np.std(np.linspace(998, 1002, 10001)), rel=1e-3
+    )
+    assert standard_uncertainty("standard uncertainty", 998.0, 1002.0, count) == pytest.approx(2)
+    assert standard_uncertainty("95 % interval", *stats.norm(1000, 2).interval(0.95), count) == pytest.approx(2)
+    assert (
+        standard_uncertainty("quartiles", 998.0, 1002.0, 1) is None is standard_uncertainty("min-max", 999.0, 999.0, 3)
+    )
 
 
 # --- Anything at all -----------------------------------------------------------------------------------
