@@ -101,8 +101,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "references": il_references.SCHEMA,
 }  # fmt: skip
 PARITY = {"model_key": S, "quantity": S, "recipe": S, "group": S, "point": S, "reference": F, "predicted": F, "unit": S}
-MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "seed": N, "trained": S,
-          "role": S, "start": S}  # fmt: skip
+MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "mixture": S, "size": N, "seed": N, "trained": S,
+          "role": S, "start": S, "theory": S, "labels_theory": S, "same_theory": B}  # fmt: skip
 FRAMES = {"model_key": S, "frame_id": S, "group": S, "force_square": F, "n": N, "reason": S}
 
 
@@ -337,6 +337,14 @@ def judge(
     names = [m["id"] for m in study.get("models", [])]
     data = list(study.get("datasets") or {})
 
+    # of each dataset the mixture of the study that it is, and the number of frames it is cut to
+    cuts = {d: (m, n) for d, m, n in models.select("dataset", "mixture", "size").drop_nulls("dataset").iter_rows()}
+
+    def with_cut(rows: list[ils.Row]) -> list[ils.Row]:
+        for row in rows:
+            row["mixture"], row["size"] = cuts.get(row["dataset"], (None, None))
+        return rows
+
     def place(item: ils.Row) -> tuple[int, int]:
         first = names.index(item["model"]) if item["model"] in names else len(names)
         return first, data.index(item["dataset"]) if item["dataset"] in data else -1
@@ -345,8 +353,8 @@ def judge(
     verdicts: list[ils.Row] = []
     for quantity in ils.LIQUID_UNITS:
         rows, items = ils.summarise_runs(run_rows(tables[quantity], quantity), quantity, references)
-        summary += rows
-        judged[quantity] = sorted(items, key=place)
+        summary += with_cut(rows)
+        judged[quantity] = sorted(with_cut(items), key=place)
         verdicts += ils.judge(judged[quantity], quantity)
     liquids = tables["dataset"]["liquid"].unique().sort().to_list()
     which = liquids[0] if len(liquids) == 1 else "all"
@@ -354,10 +362,11 @@ def judge(
         "force_rmse": ils.summarise_forces(tables["errors"], which, ils.frame_points(frames), planned),
         "scan_energy_rmse": ils.summarise_scans(tables["scan"], planned),
     }.items():
-        summary += rows
-        judged[quantity] = sorted(items, key=place)
+        summary += with_cut(rows)
+        judged[quantity] = sorted(with_cut(items), key=place)
         verdicts += ils.judge(judged[quantity], quantity)
-    learning, worth = il_worth.tables(tables, judged, study.get("datasets") or {}, truth)
+    whole = {d: m for d, (m, _) in cuts.items() if m is not None}
+    learning, worth = il_worth.tables(tables, judged, study.get("datasets") or {}, truth, whole)
     return {
         "summary": table([pl.DataFrame(summary, schema=ils.SUMMARY)], ils.SUMMARY),
         "verdicts": conform(pl.DataFrame(verdicts, schema=ils.VERDICTS), ils.VERDICTS, sort=False),
@@ -377,7 +386,10 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     study = il_task.read_json(plan / "study.json")
     cards = sorted(read_jsons(find(args.models, "model.json")), key=lambda c: json.dumps(c, sort_keys=True))
     planned_models = conform(
-        read_plan_csv(plan, "models.csv").with_columns(pl.col("dataset", "seed", "^start$").replace("", None))
+        read_plan_csv(plan, "models.csv").with_columns(
+            pl.col("dataset", "seed", "^(start|mixture|size|theory|labels_theory)$").replace("", None),
+            pl.col("^same_theory$").replace_strict({"true": True, "false": False}, default=None, return_dtype=B),
+        )
         if (plan / "models.csv").is_file()
         else pl.DataFrame(),
         MODELS,
@@ -453,6 +465,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
         "parity": parity,
         "calibration": calibration,
         "models": models,
+        "cuts": dict(models.select("dataset", "mixture").drop_nulls().iter_rows()),
         "delivered": delivered,
         "view": picture(t, args.runs),
     }

@@ -399,6 +399,7 @@ def main(argv: list[str] | None = None) -> int:
         record = {
             "id": args.id,
             "liquid": topology.liquid,
+            "replica": settings["replica"],
             "temperature_K": settings["temperature_K"],
             "pressure_bar": settings["pressure_bar"],
             "force_field": settings["force_field"],

@@ -165,7 +165,7 @@ def rows(found: Contacts, interval_ps: float) -> tuple[list[Row], list[Row], lis
     kinetics.append(given | {"quantity": "contact_lifetime"} | lifetime_row(*lifetime, interval_ps))
     for name, survival in zip(TIMES, survivals, strict=True):
         row = survival_row(survival, interval_ps)
-        if one and name.startswith("cluster"):
+        if one and name in CLUSTER_TIMES:
             row |= {"converged": False, "reason": "; ".join((*one, row["reason"] or ""))}
         kinetics.append(given | {"quantity": name} | row)
         seen = np.isfinite(survival.c)
@@ -177,10 +177,8 @@ def rows(found: Contacts, interval_ps: float) -> tuple[list[Row], list[Row], lis
     return structure, coordination, kinetics
 
 
-TIMES = (
-    "residence_time_continuous", "residence_time_intermittent",
-    "cluster_lifetime_continuous", "cluster_lifetime_intermittent",
-)  # fmt: skip
+CLUSTER_TIMES = ("cluster_lifetime_continuous", "cluster_lifetime_intermittent")
+TIMES = ("residence_time_continuous", "residence_time_intermittent", *CLUSTER_TIMES)
 
 
 def per_cation(h: Array, cation: Array, cations: int) -> Array:

@@ -22,6 +22,12 @@ REFERENCE = "#7a7a7a"
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 DIMER_RANGE_EV = (-8.0, 12.0)  # what is shown of the energy of a pair
+MOTIONS = {
+    "force": "all",
+    "force_translation": "translation",
+    "force_rotation": "rotation",
+    "force_vibration": "vibration",
+}
 MAX_POINTS = 600  # points drawn in one panel of the parity plot
 
 
@@ -432,20 +438,11 @@ def figure_calibration(extra: Row, style: Style) -> go.Figure | None:
 def figure_errors(t: Tables, style: Style) -> go.Figure | None:
     """Force RMSE with 95 % interval: by motion of the ions, by element, by ion and by recipe; hollow: not all was answered."""
     errors = t["errors"].filter((pl.col("split") == "test") & pl.col("rmse").is_not_null())
-    motion = errors.filter((pl.col("scope") == "all") & pl.col("quantity").str.starts_with("force"))
+    motion = errors.filter((pl.col("scope") == "all") & pl.col("quantity").is_in(list(MOTIONS)))
     views = [
         (
             "by motion of the ions",
-            motion.with_columns(
-                name=pl.col("quantity").replace(
-                    {
-                        "force": "all",
-                        "force_translation": "translation",
-                        "force_rotation": "rotation",
-                        "force_vibration": "vibration",
-                    }
-                )
-            ),
+            motion.with_columns(name=pl.col("quantity").replace(MOTIONS)),
         )
     ]
     for scope in ("element", "ion", "recipe"):

@@ -16,6 +16,7 @@ import il_summary as ils
 Row = dict[str, Any]
 Tables = dict[str, pl.DataFrame]
 Hours = tuple[float, float]  # core-hours, GPU-hours
+TRAINING, LABELLING = ("TRAIN_MACE", "TRAIN_DEEPMD"), ("LABEL_FRAMES",)  # processes
 
 PARETO = {
     "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
@@ -47,7 +48,7 @@ def training_hours(t: Tables, cards: list[Row]) -> dict[str, Hours]:
             )
             if taken is not None:
                 found[card["id"]] = taken
-    for row in t["cost"].filter(pl.col("process").str.starts_with("TRAIN")).to_dicts():
+    for row in t["cost"].filter(pl.col("process").is_in(TRAINING)).to_dicts():
         taken = hours(row, devices.get(row["id"]))
         if taken is not None:
             found[row["id"]] = taken
@@ -59,7 +60,7 @@ def label_hours(t: Tables) -> dict[str, float]:
 
     Only where the labels were made here: labels that were brought along cost this study nothing that it knows.
     """
-    spent = t["cost"].filter(pl.col("process").str.starts_with("LABEL"))["cpu_s"].sum() / 3600
+    spent = t["cost"].filter(pl.col("process").is_in(LABELLING))["cpu_s"].sum() / 3600
     usable = t["dataset"]["frame_id"].n_unique()
     if not spent or not usable:
         return {}

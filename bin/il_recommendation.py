@@ -76,17 +76,17 @@ def first(named: list[str], none: list[str], states: dict[tuple, list[Row]], t: 
     return f"{why}; {forces}, which alone is no verdict on the liquid" if forces else why
 
 
-def second(open_ones: dict[str, list[str]], broken: dict[str, str], states: dict[tuple, list[Row]], t: Tables) -> str:
+def second(
+    open_ones: dict[str, list[str]], broken: dict[str, tuple[str, str]], states: dict[tuple, list[Row]], t: Tables
+) -> str:
     """Return what is not decided and what it needs; where all is, how small a difference could be seen."""
     parts = []
     for why, what in open_ones.items():
         more = len(what) - MOST
         parts.append(listed(what[:MOST] + ([f"{more} more"] if more > 0 else [])) + f" ({why})")
     if broken:
-        words = broken if len(broken) <= MOST else {m: w.partition(" broke")[0] for m, w in broken.items()}
-        parts.append(
-            f"not to be used before it is known why they broke: {listed([f'{m} ({w})' for m, w in words.items()])}"
-        )
+        words = [f"{m} ({share}{'' if len(broken) > MOST else ' broke, ' + how})" for m, (share, how) in broken.items()]
+        parts.append(f"not to be used before it is known why they broke: {listed(words)}")
     if parts:
         return "Not decided: " + shortened(parts) if open_ones else shortened(parts)
     return resolution(t, states)
@@ -126,22 +126,23 @@ def verdicts_of(t: Tables, state: tuple) -> Verdicts:
     return {frozenset((v["model_a"], v["model_b"])): v for v in rows}
 
 
-def breakages(survival: pl.DataFrame) -> dict[str, str]:
-    """Return, for each model with a run that broke, in how many of how many, and how the first one ended."""
-    found: dict[str, str] = {}
+def breakages(survival: pl.DataFrame) -> dict[str, tuple[str, str]]:
+    """Return, for each model with a run that broke, how many of how many did, and how the first one ended."""
+    found: dict[str, tuple[str, str]] = {}
     runs: dict[str, list[Row]] = {}
     for run in survival.sort("run_id").to_dicts():
         runs.setdefault(name(run), []).append(run)
     for model, part in sorted(runs.items()):
         bad = [r for r in part if r["end"] not in BROKE]
         if bad:
-            found[model] = (
-                f"{len(bad)} of {len(part)} runs broke, {bad[0]['run_id']} by {bad[0]['end']}{at_time(bad[0])}"
-            )
+            how = f"{bad[0]['run_id']} by {bad[0]['end']}{at_time(bad[0])}"
+            found[model] = f"{len(bad)} of {len(part)} runs", how
     return found
 
 
-def choice(good: list[Row], verdicts: Verdicts, pareto: pl.DataFrame, broken: dict[str, str]) -> tuple[str, bool]:
+def choice(
+    good: list[Row], verdicts: Verdicts, pareto: pl.DataFrame, broken: dict[str, tuple[str, str]]
+) -> tuple[str, bool]:
     """Return what to use in one state and True, or why no model fits and False. ``good``: what is converged."""
 
     def verdict(r: Row) -> Row | None:

@@ -2,7 +2,7 @@
 """The tables of report.html, and the page put together from words, figures and tables."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,6 +16,7 @@ import il_recommendation
 import il_rounds
 import il_summary as ils
 import il_worth_words
+from il_frames import kinds_of
 from il_words import (
     NAMES,
     UNITS,
@@ -133,18 +134,15 @@ NUMBERS = {
 def table_transfer(t: Tables, extra: Row, style: ilf.Style) -> Row:
     """Return the force errors on liquids that a dataset leaves out, beside those of models trained on them too."""
     datasets = extra["study"].get("datasets") or {}
-    whole = {
-        frozenset(x for x in entries if x[0] != "-"): name
-        for name, entries in datasets.items()
-        if not has_less(entries)
-    }
+    whole = {frozenset(kinds_of(entries)[0]): name for name, entries in datasets.items() if not kinds_of(entries)[1]}
     errors = t["errors"].filter(
         (pl.col("split") == "test") & (pl.col("quantity") == "force") & (pl.col("scope") == "liquid")
     )
     body = []
     for name, entries in datasets.items():
-        base = whole.get(frozenset(x for x in entries if x[0] != "-"))
-        for liquid in [x[1:] for x in entries if x[0] == "-"]:
+        kinds, left_out = kinds_of(entries)
+        base = whole.get(frozenset(kinds))
+        for liquid in sorted(left_out):
             here = errors.filter(pl.col("name") == liquid)
             for key, _, part in style.groups(here.filter(pl.col("dataset") == name)):
                 with_it = here.filter(pl.col("model") == key["model"], pl.col("dataset") == (base or ""))
@@ -163,7 +161,7 @@ def table_leakage(t: Tables, extra: Row, style: ilf.Style) -> Row:
     )
     body = []
     for key, name, part in style.groups(errors.filter(pl.col("split") == "near")):
-        entries = datasets.get(ils.mixture(key["dataset"])[0], ())
+        entries = datasets.get(extra["cuts"].get(key["dataset"], key["dataset"]), ())
         for (recipe,), near in part.sort("name").group_by("name", maintain_order=True):
             if kinds.get(recipe) not in entries:  # of other trajectories than this model's
                 continue
@@ -174,11 +172,6 @@ def table_leakage(t: Tables, extra: Row, style: ilf.Style) -> Row:
             ratio = f"{mean_rmse(test) / mean_rmse(near):.2f}" if test.height else "–"
             body.append([name, recipe, rmse_words(near), rmse_words(test) if test.height else "none tested", ratio])
     return {"head": ["model", "recipe", "random split", "split by trajectory", "ratio"], "rows": body}
-
-
-def has_less(entries: Sequence[str]) -> bool:
-    """Tell whether a dataset leaves a liquid out."""
-    return any(entry.startswith("-") for entry in entries)
 
 
 def rmse_words(rows: pl.DataFrame) -> str:
@@ -446,6 +439,10 @@ def table_domain(t: Tables, style: ilf.Style) -> Row | None:
     return {"head": head, "rows": body} if body else None
 
 
+# The columns of the sampling tables that count refused frames, and what was wrong with those.
+REFUSALS = {"refused_duplicate": "duplicate", "refused_contact": "contact", "refused_bond": "bond"}
+
+
 def table_failures(t: Tables, extra: Row) -> Row:
     """Return everything that failed, was refused or is missing, with its reason."""
     body = [["plan", "warning", w] for w in extra["warnings"]]
@@ -465,17 +462,10 @@ def table_failures(t: Tables, extra: Row) -> Row:
             ["liquid", "recipe"], maintain_order=True
         ):
             body.append(["dataset", f"{part.height} frames of {liquid}, {recipe}", "labelled, but in no dataset"])
-    refusals = [c for c in t["sampling"].columns if c.startswith("refused")]
     for r in t["sampling"].to_dicts():
-        for c in refusals:
-            if isinstance(r[c], int) and r[c] > 0:
-                body.append(
-                    [
-                        "sampling",
-                        f"{r['liquid']}, {r['recipe']}",
-                        f"{r[c]} frames refused: {c.removeprefix('refused_')}",
-                    ]
-                )
+        for column, why in REFUSALS.items():
+            if r.get(column):
+                body.append(["sampling", f"{r['liquid']}, {r['recipe']}", f"{r[column]} frames refused: {why}"])
         if r["kept"] is not None and r["requested"] is not None and r["kept"] < r["requested"]:
             body.append(
                 [

@@ -49,6 +49,7 @@ SUMMARY = {
     "reference": pl.Float64, "reference_low": pl.Float64, "reference_high": pl.Float64,
     "reference_source": pl.String, "reference_second_hand": pl.Boolean, "reference_interpolated": pl.Boolean,
     "finite_size_correction": pl.Float64, "needed_ps": pl.Float64, "points": pl.Int64, "points_missing": pl.Int64,
+    "mixture": pl.String, "size": pl.Int64,
 }  # fmt: skip
 VERDICTS = {
     "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
@@ -56,6 +57,7 @@ VERDICTS = {
     "ci95_high": pl.Float64, "unit": pl.String, "verdict": pl.String, "reason": pl.String,
     "p_value": pl.Float64, "p_holm": pl.Float64, "holm_low": pl.Float64, "holm_high": pl.Float64, "pairs": pl.Int64,
     "points": pl.Int64, "points_missing_a": pl.Int64, "points_missing_b": pl.Int64,
+    "model_id_a": pl.String, "dataset_a": pl.String, "model_id_b": pl.String, "dataset_b": pl.String,
 }  # fmt: skip
 
 
@@ -441,14 +443,13 @@ def one_factor_apart(a: Row, b: Row) -> bool:
     """Tell whether two groups differ in one thing only (of a dataset: its kinds or its size), or one is an untrained model."""
     if a["dataset"] is None or b["dataset"] is None or a["dataset"] == b["dataset"]:
         return True
-    (whole_a, size_a), (whole_b, size_b) = mixture(a["dataset"]), mixture(b["dataset"])
+    (whole_a, size_a), (whole_b, size_b) = cut_of(a), cut_of(b)
     return a["model"] == b["model"] and (whole_a == whole_b or size_a == size_b)
 
 
-def mixture(dataset: str) -> tuple[str, int | None]:
-    """Return which dataset a model was trained on, and the size that it was cut to: ("both", 16) of both.16."""
-    whole, _, size = dataset.rpartition(".")
-    return (whole, int(size)) if whole and size.isdigit() else (dataset, None)
+def cut_of(item: Row) -> tuple[str, int | None]:
+    """Return the mixture that a group was trained on, and the number of frames it was cut to: a dataset that is no cut is its own."""
+    return item.get("mixture") or item["dataset"], item.get("size")
 
 
 def judge(items: list[Row], quantity: str) -> list[Row]:
@@ -507,8 +508,8 @@ def by_state(items: list[Row]) -> list[tuple[tuple, list[Row]]]:
     return list(found.items())
 
 
-def verdict_row(a: Row, name_b: str, delta: iv.Estimate | None, scale: float | None = None) -> Row:
-    """Return an undecided verdict between a and another.
+def verdict_row(a: Row, b: Row | None, delta: iv.Estimate | None, scale: float | None = None) -> Row:
+    """Return an undecided verdict between a and another, None: the reference.
 
     ``scale``: delta is L = ln(x / y), and scale the geometric mean g of x and y. As x - y = 2 g sinh(L / 2),
     an interval of L becomes one of the difference, which holds 0 exactly when that of L does.
@@ -524,7 +525,11 @@ def verdict_row(a: Row, name_b: str, delta: iv.Estimate | None, scale: float | N
         "property": a["property"],
         "species": a["species"],
         "model_a": label(a["model"], a["dataset"]),
-        "model_b": name_b,
+        "model_b": label(b["model"], b["dataset"]) if b else "reference",
+        "model_id_a": a["model"],
+        "dataset_a": a["dataset"],
+        "model_id_b": b["model"] if b else None,
+        "dataset_b": b["dataset"] if b else None,
         "difference": value,
         "ci95_low": low,
         "ci95_high": high,
@@ -555,7 +560,7 @@ def compare(a: Row, b: Row, quantity: str) -> Row:
         delta, pairs = None, None
     else:
         delta, pairs = weighted(a, b, (1.0, -1.0))
-    row = verdict_row(a, label(b["model"], b["dataset"]), delta)
+    row = verdict_row(a, b, delta)
     row["pairs"] = pairs
     poor = [x for x in (a, b) if not x["converged"]]
     if poor or delta is None or not math.isfinite(delta.standard_error):
@@ -580,15 +585,14 @@ def compare(a: Row, b: Row, quantity: str) -> Row:
 
 def compare_errors(a: Row, b: Row) -> Row:
     """Return the verdict row of the errors of two models, on what both answered where that is known point by point."""
-    name_b = label(b["model"], b["dataset"])
     if a.get("of_points") is not None and b.get("of_points") is not None:
         found = apart(a["of_points"], b["of_points"])
-        row = verdict_row(a, name_b, found.ratio, found.scale)
+        row = verdict_row(a, b, found.ratio, found.scale)
         row |= {"points": found.points, "points_missing_a": found.missing[0], "points_missing_b": found.missing[1]}
         lacking = found.missing
     else:
         known = a["estimate"] is not None and b["estimate"] is not None
-        row = verdict_row(a, name_b, weighted(a, b, (1.0, -1.0))[0] if known else None)
+        row = verdict_row(a, b, weighted(a, b, (1.0, -1.0))[0] if known else None)
         lacking = a.get("points_missing") or 0, b.get("points_missing") or 0
     notes = []
     for side, item, points in (("a", a, lacking[0]), ("b", b, lacking[1])):
@@ -662,7 +666,7 @@ def reference_words(item: Row) -> str:
 def compare_with_reference(a: Row) -> Row:
     """Return the verdict row of a model against its reference, before the correction for many tests."""
     delta = None if a["estimate"] is None else iv.difference(shifted(a), reference_estimate(a))
-    row = verdict_row(a, "reference", delta)
+    row = verdict_row(a, None, delta)
     row["notes"] = [reference_words(a)] + ([a["reason"]] if a["reason"] else [])
     if a["converged"] and delta is not None:
         row["p_value"] = delta.p_value()

@@ -178,6 +178,14 @@ def level_of(labels: Any) -> str | None:
     return method or getattr(labels, "theory", None)
 
 
+def two_levels(model: str, theory: str, labels_theory: str) -> str:
+    """Say what the errors of a model mean whose level of theory is not that of the labels."""
+    return (
+        f"{model} imitates {theory}, the labels are {labels_theory}: its errors on them are those of the model and of the "
+        "difference between the two levels, and cannot be told apart"
+    )
+
+
 def level_with(theory: str, functional: str | None) -> str:
     """Return the level of a model to which D3(BJ) of a functional (None: nothing) is added."""
     return theory if functional is None else f"{theory}-D3(BJ)"

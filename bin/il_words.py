@@ -2,14 +2,14 @@
 """Numbers, names and sentences of the report, made from the gathered tables only."""
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
 import il_summary as ils
-from il_theory import ENGINES
+from il_frames import kinds_of
+from il_theory import ENGINES, two_levels
 
 Tables = dict[str, pl.DataFrame]
 Row = dict[str, Any]
@@ -145,9 +145,9 @@ def asked(extra: Row) -> list[tuple[str, str]]:
 
 def mixture_words(entries: Sequence[str]) -> str:
     """Say what a dataset is made of, and which liquids it leaves out."""
-    words = " + ".join(entry for entry in entries if not entry.startswith("-"))
-    left_out = ", ".join(entry[1:] for entry in entries if entry.startswith("-"))
-    return f"{words} without {left_out}" if left_out else words
+    kinds, left_out = kinds_of(entries)
+    words = " + ".join(sorted(kinds, key=list(entries).index))
+    return f"{words} without {', '.join(sorted(left_out))}" if left_out else words
 
 
 def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
@@ -167,8 +167,8 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
         names = second.filter(pl.col("temperature_K").is_not_null() == dated)["liquid"].unique().sort().to_list()
         if names:
             caveats.append(f"a reference of {listed(names)} {words}")
-    # what the plan says of models of another level of theory than the labels
-    levels = [w.split(": ", 1)[1] for w in extra["warnings"] if re.match(r"models\[\d+\]\.theory: ", w)]
+    other = extra["models"].filter(~pl.col("same_theory")).unique("model", keep="first", maintain_order=True)
+    levels = [two_levels(m["model"], m["theory"], m["labels_theory"]) for m in other.to_dicts()]
     if caveats or levels:
         found.append(("Read with care", [sentence("; ".join(caveats))] * bool(caveats) + [sentence(x) for x in levels]))
     for quantity in ils.LIQUID_UNITS:

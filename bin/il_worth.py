@@ -19,7 +19,7 @@ seed is no claim: such a row is ``not converged``, as every row of which a side 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,8 @@ WORTH = {"question": S} | STATE | {
     "model_a": S, "model_b": S, "frames_a": N, "frames_b": N, "labels_core_h_a": F, "labels_core_h_b": F, "error_a": F,
     "error_b": F, "difference": F, "ci95_low": F, "ci95_high": F, "unit": S, "frames_ratio": F, "frames_ratio_ci95_low": F,
     "frames_ratio_ci95_high": F, "seeds": N, "p_value": F, "p_holm": F, "holm_low": F, "holm_high": F,
-    "frames_ratio_holm_low": F, "frames_ratio_holm_high": F, "verdict": S, "reason": S,
+    "frames_ratio_holm_low": F, "frames_ratio_holm_high": F, "verdict": S, "reason": S, "model_id_a": S, "mixture_a": S,
+    "model_id_b": S, "mixture_b": S, "first_reason": S, "reasons": N,
 }  # fmt: skip
 # Errors that are judged, in the order of the report. Of the liquid: the table's property.
 OF_LIQUID = {"density_error": "density", "diffusion_error": "diffusion"}
@@ -141,7 +142,7 @@ def survivals(survival: pl.DataFrame) -> list[Row]:
     return items
 
 
-def points(t: Tables, items: dict[str, list[Row]], truth: str | None) -> list[Row]:
+def points(t: Tables, items: dict[str, list[Row]], truth: str | None, mixtures: Mapping[str, str]) -> list[Row]:
     """Return the items that were trained, each with its error and what belongs to its dataset: rows of LEARNING and more."""
     known = cells(t)
     frameworks = dict(t["survival"].select("model", "framework").unique().sort("model").iter_rows())
@@ -152,7 +153,7 @@ def points(t: Tables, items: dict[str, list[Row]], truth: str | None) -> list[Ro
             if item["dataset"] not in known:
                 continue
             frames, hours = known[item["dataset"]]
-            row = item | {"property": name, "mixture": ils.mixture(item["dataset"])[0], "frames": frames}
+            row = item | {"property": name, "mixture": mixtures.get(item["dataset"], item["dataset"]), "frames": frames}
             row |= {"labels_core_h": hours, "seeds": seeds_of(item), "against": "the labels", "truth": None}
             row |= {"framework": item["framework"] or frameworks.get(item["model"])}
             if name in OF_LIQUID:
@@ -192,6 +193,7 @@ def against(question: str, a: Row, b: Row) -> Row:
     )
     for side, x in (("a", a), ("b", b)):
         row |= {f"model_{side}": name_of(x), f"frames_{side}": x["frames"], f"error_{side}": x["error"]}
+        row |= {f"model_id_{side}": x["model"], f"mixture_{side}": x["mixture"]}
         row[f"labels_core_h_{side}"] = x["labels_core_h"]
     notes = [f"{name_of(x)}: {x['reason']}" for x in (a, b) if x["reason"] and not x["converged"]]
     few = [name_of(x) for x in (a, b) if x["seeds"] < 2]
@@ -206,8 +208,12 @@ def against(question: str, a: Row, b: Row) -> Row:
             if a["converged"] and b["converged"] and not few:
                 row |= {"p_value": p, "verdict": "not distinguishable"}
                 row["ends"] = lambda level: (difference(a, b, level) or (0.0, low, high))[1:3]
-    row["reason"] = "; ".join(notes) or (None if row.get("p_value") is not None else "no interval")
-    return row
+    return row | because(notes or ([] if row.get("p_value") is not None else ["no interval"]))
+
+
+def because(notes: Sequence[str]) -> Row:
+    """Return the columns that say why: all reasons, the first, and how many there are."""
+    return {"reason": "; ".join(notes) or None, "first_reason": notes[0] if notes else None, "reasons": len(notes)}
 
 
 def difference(a: Row, b: Row, level: float = iv.LEVEL) -> tuple[float, float, float, float] | None:
@@ -348,7 +354,9 @@ def assay(t: Tables, a: list[Row], b: list[Row]) -> Row:
     if min(len({p["frames"] for p in curve}) for curve in (a, b)) < 2:
         return {}
     row: Row = {"question": "framework"} | {c: a[0][c] for c in STATE}
-    row |= {f"model_{side}": ils.label(x[0]["model"], x[0]["mixture"]) for side, x in (("a", a), ("b", b))}
+    for side, curve in (("a", a), ("b", b)):
+        row |= {f"model_id_{side}": curve[0]["model"], f"mixture_{side}": curve[0]["mixture"]}
+        row[f"model_{side}"] = ils.label(curve[0]["model"], curve[0]["mixture"])
     row |= {
         "frames_a": max(p["frames"] for p in a),
         "frames_b": max(p["frames"] for p in b),
@@ -357,15 +365,14 @@ def assay(t: Tables, a: list[Row], b: list[Row]) -> Row:
     row["seeds"] = min(p["seeds"] for p in (*a, *b))
     poor = [f"{name_of(p)}: {p['reason']}" for p in (*a, *b) if not p["converged"]]
     if poor or row["seeds"] < 2:
-        more = f"; and {len(poor) - 2} more" if len(poor) > 2 else ""
-        return row | {"reason": "; ".join(poor[:2]) + more if poor else "one training seed is no claim"}
+        return row | because(poor or ["one training seed is no claim"])
     x, y, second = [], [], []
-    for side, curve in enumerate((a, b)):
-        for point in curve:
+    for number, points_of in enumerate((a, b)):
+        for point in points_of:
             for error in by_seed(t, point).values():
                 x.append(math.log(point["frames"]))
                 y.append(math.log(max(error, 1e-12)))
-                second.append(float(side))
+                second.append(float(number))
     lines = np.array(x), np.array(y), np.array(second)
     ratio = parallel_lines(*lines)
     row["ends"] = lambda level: ((r := parallel_lines(*lines, level)).low, r.high)
@@ -429,12 +436,13 @@ def tables(
     items: dict[str, list[Row]],
     datasets: dict[str, Sequence[str]],
     truth: str | None,
+    mixtures: Mapping[str, str],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the tables `learning` and `worth`.
 
     ``items``: what verdicts are made from, by property (`il_summary`); ``datasets`` the kinds of each mixture; ``truth`` the model that is the method of the labels itself, None where none is.
     """
-    found = points(t, items, truth)
+    found = points(t, items, truth, mixtures)
     rows = about_kinds(found, datasets) + about_frames(found) + about_frameworks(t, found)
     learning = [{c: p.get(c) for c in LEARNING} for p in found]
     worth = [{c: r.get(c) for c in WORTH} for r in decide(rows)]

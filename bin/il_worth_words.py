@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-import il_summary as ils
 from il_words import NAMES, UNITS, Row, difference, listed, number, p_value, rounded, seen_ends, state_name
 from il_worth import PROPERTIES, STATE, added_kinds
 
@@ -56,10 +55,9 @@ def ended(text: str) -> str:
     return text.removesuffix(".") + "."
 
 
-def first_of(reason: str) -> str:
-    """Return the first of several reasons, and how many more there are: they stand in the table of comparisons."""
-    first, *more = reason.split("; ")
-    return f"{first}, and {len(more)} more reasons" if len(more) > 1 else reason
+def first_of(row: Row) -> str:
+    """Return the first of the reasons of a row, and how many more there are: they stand in the table of comparisons."""
+    return f"{row['first_reason']}, and {row['reasons'] - 1} more reasons" if row["reasons"] > 2 else str(row["reason"])
 
 
 def some(parts: Sequence[str]) -> str:
@@ -97,13 +95,8 @@ def about_kinds(rows: list[Row], datasets: dict[str, Sequence[str]]) -> list[str
     """Say for each kind of frames that a mixture adds whether it was worth its cost, at equal numbers of frames first."""
     lines = []
 
-    def mixtures(row: Row) -> tuple[str, str, str]:
-        model, more = split(row["model_a"], datasets)
-        return model, more, split(row["model_b"], datasets)[1]
-
     def added(row: Row) -> tuple[str, str]:
-        _, more, less = mixtures(row)
-        return " and ".join(added_kinds(less, more, datasets)), less
+        return " and ".join(added_kinds(row["mixture_b"], row["mixture_a"], datasets)), row["mixture_b"]
 
     for kinds, less in dict.fromkeys(map(added, rows)):
         here = [row for row in rows if added(row) == (kinds, less)]
@@ -115,7 +108,7 @@ def about_kinds(rows: list[Row], datasets: dict[str, Sequence[str]]) -> list[str
             for verdict in ("better", "worse", "not distinguishable", "not converged"):
                 mine = [row for row in part if row["verdict"] == verdict]
                 words = [
-                    f"{mixtures(row)[0]}, {what(row)} ({error(row['error_a'], row)} with, {error(row['error_b'], row)} without: "
+                    f"{row['model_id_a']}, {what(row)} ({error(row['error_a'], row)} with, {error(row['error_b'], row)} without: "
                     f"{apart(row)})"
                     for row in mine
                 ]
@@ -131,13 +124,6 @@ def about_kinds(rows: list[Row], datasets: dict[str, Sequence[str]]) -> list[str
     return lines
 
 
-def split(name: str, datasets: dict[str, Sequence[str]]) -> tuple[str, str]:
-    """Return the model and the mixture of a name such as mace-both.24."""
-    whole = ils.mixture(name)[0]
-    mixture = max((d for d in datasets if whole.endswith(f"-{d}")), key=len)
-    return whole.removesuffix(f"-{mixture}"), mixture
-
-
 def about_frames(rows: list[Row]) -> list[str]:
     """Say of each curve from which number of frames on the error is not told from that of the largest."""
     lines = []
@@ -150,7 +136,7 @@ def about_frames(rows: list[Row]) -> list[str]:
         top = f"{last['frames_b']} frames ({error(last['error_b'], last)})"
         if any(row["verdict"] == "not converged" for row in curve):
             poor = next(row for row in curve if row["verdict"] == "not converged")
-            lines.append(ended(f"{name}, {what(last)}: not decided ({first_of(poor['reason'])})"))
+            lines.append(ended(f"{name}, {what(last)}: not decided ({first_of(poor)})"))
             continue
         enough = len(curve)
         while enough and curve[enough - 1]["verdict"] == "not distinguishable":
@@ -173,7 +159,7 @@ def about_frameworks(rows: list[Row]) -> list[str]:
     for row in rows:
         a, b = row["model_a"], row["model_b"]
         if row["verdict"] == "not converged":
-            lines.append(ended(f"{a} and {b}, {what(row)}: not decided ({first_of(row['reason'])})"))
+            lines.append(ended(f"{a} and {b}, {what(row)}: not decided ({first_of(row)})"))
             continue
         if row["verdict"] == "not distinguishable":
             text = f"{a} and {b}, {what(row)}: not told apart at equal numbers of frames"

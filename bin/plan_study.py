@@ -881,18 +881,12 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
             ("labels", "dispersion"),
             "none: without a dispersion correction the density of a liquid is far too low",
         )
-    level = il_theory.level_of(study.labels)
     for index, model in enumerate(study.models):
-        theory = getattr(model, "theory", None)
-        if level is None or theory is None or not is_imported(model.model_dump()):
-            continue
-        added = getattr(model, "dispersion", None)
-        theory = il_theory.level_with(theory, added.functional if added else None)
-        if not il_theory.same_level(theory, level):
+        known = levels(study, model)
+        if known["same_theory"] is False:
             add(
                 ("models", index, "theory"),
-                f"{model.id} imitates {theory}, the labels are {level}: its errors on them are those of the model and of the "
-                "difference between the two levels, and cannot be told apart",
+                il_theory.two_levels(model.id, known["theory"], known["labels_theory"]),
             )
     for index, box in boxes.items():
         liquid, loc = study.liquids[index], ("liquids", index)
@@ -1034,7 +1028,8 @@ class Plan:
 
 
 MODEL_COLUMNS = (
-    "key", "model", "framework", "dataset", "seed", "trained", "image", "environment", "role", "start",
+    "key", "model", "framework", "dataset", "mixture", "size", "seed", "trained", "image", "environment", "role", "start",
+    "theory", "labels_theory", "same_theory",
 )  # fmt: skip
 
 
@@ -1049,12 +1044,24 @@ def start_of(study: Study, model: Any) -> str | None:
     return f"{model.id}-start"
 
 
+def levels(study: Study, model: Any) -> dict[str, Any]:
+    """Return the level of theory that a model from elsewhere imitates, that of the labels, and whether they are one."""
+    level, theory = il_theory.level_of(study.labels), getattr(model, "theory", None)
+    if level is None or theory is None or not is_imported(model.model_dump()):
+        return {"theory": None, "labels_theory": level, "same_theory": None}
+    added = getattr(model, "dispersion", None)
+    theory = il_theory.level_with(theory, added.functional if added else None)
+    return {"theory": theory, "labels_theory": level, "same_theory": il_theory.same_level(theory, level)}
+
+
 def model_rows(study: Study) -> list[dict[str, Any]]:
     """Return the rows of models.csv: one for each model.
 
     ``image`` and ``environment`` say what it runs in, with containers and without. ``role`` is ``model``, ``start`` (the
     weights that a tuned model starts from, evaluated but not run) or ``labels`` (the labels' engine where it is cheap, of
     which only atoms and pairs are computed); ``start`` names the row of the weights that a tuned model starts from.
+    ``dataset`` is the ``mixture`` of the study, cut to ``size`` frames where there is one. ``theory`` is the level that a
+    model from elsewhere imitates, ``same_theory`` whether it is that of the labels.
     """
     rows: list[dict[str, Any]] = []
     for model in study.models:
@@ -1062,22 +1069,23 @@ def model_rows(study: Study) -> list[dict[str, Any]]:
         places = {name: getattr(model, name, None) or own for name in ("image", "environment")}
         start = start_of(study, model)
         entry = {"model": model.id, "framework": model.framework, "role": "model", "start": start, **places}
-        untrained = {"dataset": None, "seed": None, "trained": False}
+        entry |= levels(study, model)
         settings = model.model_dump()
         if not is_trained(settings):
-            rows.append({"key": model.id, **entry, **untrained})
+            rows.append({"key": model.id, **entry, "trained": False})
             continue
         if start == f"{model.id}-start":
-            rows.append({"key": start, **entry, **untrained, "model": start, "role": "start", "start": None})
-        for dataset, _, _ in mixtures(study, settings):
+            rows.append({"key": start, **entry, "trained": False, "model": start, "role": "start", "start": None})
+        for dataset, mixture, size in mixtures(study, settings):
             for seed in study.seeds:
                 key = f"{model.id}-{dataset}-s{seed}"
-                rows.append({"key": key, **entry, "dataset": dataset, "seed": seed, "trained": True})
+                data = {"dataset": dataset, "mixture": mixture, "size": size}
+                rows.append({"key": key, **entry, **data, "seed": seed, "trained": True})
     if getattr(study.labels, "engine", None) == "xtb":
         places = {"image": "analysis", "environment": "analysis"}
         entry = {"model": "labels", "framework": "xtb", "role": "labels", "start": None, **places}
-        rows.append({"key": "labels", **entry, "dataset": None, "seed": None, "trained": False})
-    return rows
+        rows.append({"key": "labels", **entry, "trained": False})
+    return [dict.fromkeys(MODEL_COLUMNS) | row for row in rows]
 
 
 def plan_models(

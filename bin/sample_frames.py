@@ -39,7 +39,7 @@ from openmm import unit
 import il_selection
 import il_task
 from il_frames import CHARGE_KEY, make_frame, overlaps, write_frames
-from il_task import UserError, reading
+from il_task import UserError, read_json, reading
 from il_topology import Topology
 
 TRIES = 20  # candidates for one frame before it is given up
@@ -108,20 +108,20 @@ Slot = Iterable[Candidate]  # what may fill one place among the requested frames
 class State:
     """An equilibrated liquid: its topology, its trajectory and, with a force field, its OpenMM system.
 
-    Attributes: `key`, `temperature_K`, `topology`; `positions` (F, N, 3) and `edges` (F, 3) in A;
+    Attributes: `key`, `temperature_K`, `replica`, `topology`; `positions` (F, N, 3) and `edges` (F, 3) in A;
     `inefficiency` of the volume, in frames; `usable`, the number of frames that recipes may use; `blocks`.
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.key = folder.name
         self.seed = seed
-        names = ("topology.json", "trajectory.dcd")
+        names = ("topology.json", "trajectory.dcd", "equilibration.json")
         missing = [f"{folder}: {name} is missing" for name in names if not (folder / name).is_file()]
         if missing:
             raise UserError(*missing)
         self.topology = Topology.load(folder / "topology.json")
-        _, temperature, self.replica = self.key.rsplit("-", 2)
-        self.temperature_K = float(temperature.removesuffix("K"))
+        record = read_json(folder / "equilibration.json")
+        self.temperature_K, self.replica = float(record["temperature_K"]), int(record["replica"])
         with reading(folder / "trajectory.dcd", "DCD"), DCDTrajectoryFile(str(folder / "trajectory.dcd")) as file:
             positions, edges, angles = file.read()
         if len(positions) < 2:
@@ -154,6 +154,11 @@ class State:
     def group(self, index: int) -> str:
         """Return the group of a frame of the trajectory: that of its block."""
         return f"{self.key}-eq-{index * self.blocks // self.usable}"
+
+    @property
+    def groups(self) -> set[str]:
+        """The groups of the frames of the trajectory."""
+        return {self.group(index) for index in range(self.usable)}
 
     def frame(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return positions (N, 3) and edges (3,) of a frame, its bonds to hydrogen set free.
@@ -581,10 +586,9 @@ def take(offers: Sequence[Offer], states: Sequence[State]) -> list[list[Atoms]]:
         first += len(offer.frames)
         found: list[int] = []
         # Each state gives its share of the equilibrium frames.
-        for state in [f"{s.key}-" for s in states] if offer.recipe == "equilibrium" else [""]:
-            groups = [
-                f.info["group"] if i in own and f.info["group"].startswith(state) else "" for i, f in enumerate(pool)
-            ]
+        made = {frame.info["group"] for frame in offer.frames}
+        for mine in [s.groups for s in states] if offer.recipe == "equilibrium" else [made]:
+            groups = [f.info["group"] if i in own and f.info["group"] in mine else "" for i, f in enumerate(pool)]
             found += il_selection.farthest_points(x, groups, offer.wanted, taken + found)
         taken += found
         kept.append([pool[i] for i in sorted(found)])

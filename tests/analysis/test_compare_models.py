@@ -103,12 +103,13 @@ def write_plan(plan: Path, models: list[tuple]) -> None:
         json.dumps({"engine": "cp2k", "functional": "PBE", "dispersion": "D3(BJ)", "basis": "DZVP"})
     )
     (plan / "warnings.txt").write_text("liquids[0].temperatures_K: 430 K is close to the melting point\n")
-    lines = ["key,model,framework,dataset,seed,trained,role,start"]
+    lines = ["key,model,framework,dataset,mixture,size,seed,trained,role,start,theory,labels_theory,same_theory"]
     lines += [
-        f"{k},{m},{f},{d or ''},{s or ''},{'true' if d else 'false'},model,{'mace-start' if m == 'mace' else ''}"
+        f"{k},{m},{f},{d or ''},{d or ''},,{s or ''},{'true' if d else 'false'},model,{'mace-start' if m == 'mace' else ''},"
+        f"{'PBE,PBE-D3(BJ),false' if m == 'clp' else ',PBE-D3(BJ),'}"
         for k, m, f, d, s in models
     ]
-    lines += ["mace-start,mace-start,mace,,,false,start,", "labels,labels,xtb,,,false,labels,"]
+    lines += ["mace-start,mace-start,mace,,,,,false,start,,,,", "labels,labels,xtb,,,,,false,labels,,,,"]
     (plan / "models.csv").write_text("\n".join(lines) + "\n")
     states = [f"{x}-430K-r{r},{x}-r{r},{x},430,{r}" for x in DENSITY for r in (1, 2)]
     (plan / "states.csv").write_text("key,box,liquid,temperature_K,replica\n" + "\n".join(states) + "\n")
@@ -598,6 +599,21 @@ def test_answers_that_are_missing_are_counted_and_said(result: Path) -> None:
     assert set(read(result, "pareto").filter(property="force_rmse", model="dpmd", dataset="eq")["front"]) == {"not converged"}  # fmt: skip
 
 
+def test_verdicts_name_models_and_datasets_in_columns(result: Path) -> None:
+    rows = read(result, "verdicts").filter(pl.col("model_b") != "reference").to_dicts()
+    for r in rows:
+        for side in "ab":
+            assert r[f"model_{side}"] == ils.label(r[f"model_id_{side}"], r[f"dataset_{side}"])
+    assert {(r["model_id_a"], r["dataset_a"]) for r in rows} >= {("mace", "eq"), ("dpmd", "both")}
+    summary = read(result, "summary").filter(model="mace")
+    assert set(summary.select("dataset", "mixture").iter_rows()) == {("eq", "eq"), ("both", "both")}
+
+
+def test_another_level_of_theory_is_told_from_its_columns(result: Path) -> None:
+    page = (result / "report.html").read_text()
+    assert "Clp imitates PBE, the labels are PBE-D3(BJ): its errors on them are" in page
+
+
 def test_conductivity_is_judged_and_viscosity_says_what_it_needs(result: Path) -> None:
     verdicts = read(result, "verdicts")
 
@@ -655,7 +671,9 @@ def test_what_a_random_split_would_have_said() -> None:
     t = {"errors": pl.DataFrame(rows), "summary": pl.DataFrame(schema=ils.SUMMARY)}
     t["survival"] = t["summary"]
     t["dataset"] = pl.DataFrame({"recipe": ["equilibrium", "packing"], "kind": ["eq", "neq"]})
-    table = il_report.table_leakage(t, {"study": study}, il_figures.Style(t, {"study": study}))
+    table = il_report.table_leakage(
+        t, {"study": study, "cuts": {"both.8": "both"}}, il_figures.Style(t, {"study": study})
+    )
     # packings are not of the trajectories that eq was trained on, and no packing was tested
     assert table["rows"] == [
         ["m-eq", "equilibrium", "100 [50.0, 200] meV/Å", "150 [75.0, 300] meV/Å", "1.50"],
@@ -664,7 +682,11 @@ def test_what_a_random_split_would_have_said() -> None:
 
 
 def test_sizes_differ_in_one_thing_and_are_drawn_over_frames(result: Path) -> None:
-    both, small, eq, eq_small = ({"model": "m", "dataset": name} for name in ("both", "both.8", "eq", "eq.8"))
+    both, small, eq, eq_small = (
+        {"model": "m", "dataset": name, "mixture": mixture, "size": size}
+        for name, mixture, size in (("both", "both", None), ("b8", "both", 8), ("eq", "eq", None), ("e8", "eq", 8))
+    )
+    assert ils.cut_of({"dataset": "v.2"}) == ("v.2", None)  # a name is a name
     alike = [(both, small), (small, eq_small), (both, eq)]
     assert all(ils.one_factor_apart(a, b) for a, b in alike)
     assert not ils.one_factor_apart(both, eq_small)

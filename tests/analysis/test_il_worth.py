@@ -14,6 +14,7 @@ import il_worth_words
 
 DATASETS = {"eq": ["eq"], "both": ["eq", "neq"], "neq": ["neq"]}
 FRAMES = {"eq": 40, "eq.10": 10, "eq.20": 20, "both": 80, "both.10": 10, "both.20": 20}
+MIXTURES = {"eq": "eq", "eq.10": "eq", "eq.20": "eq", "both": "both", "both.10": "both", "both.20": "both"}
 SEEDS, BOXES = (1, 2, 3), (1, 2, 3)
 TRUTH = 1000.0
 
@@ -77,7 +78,7 @@ def study(
 
 def worth(offsets: dict[tuple[str, str], float], **changes: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
     tables, items = study(offsets, **changes)
-    return il_worth.tables(tables, items, DATASETS, "gfn1")
+    return il_worth.tables(tables, items, DATASETS, "gfn1", MIXTURES)
 
 
 CURVES = {("mace", "eq.10"): 90.0, ("mace", "eq.20"): 80.0, ("mace", "eq"): 70.0} | {
@@ -135,7 +136,7 @@ def test_one_seed_is_no_claim_and_what_is_not_converged_no_verdict() -> None:
     assert set(rows["verdict"]) == {"not converged"} and rows["reason"].str.contains("one training seed").any()
     tables, items = study(CURVES)
     items["density"][-1] |= {"converged": False, "reason": "12 samples: too few"}
-    learning, rows = il_worth.tables(tables, items, DATASETS, "gfn1")
+    learning, rows = il_worth.tables(tables, items, DATASETS, "gfn1", MIXTURES)
     density = rows.filter(pl.col("property") == "density_error")
     assert set(density["verdict"]) == {"not converged"} and density["difference"].null_count() == 0
     assert density["reason"].str.contains("gfn1: 12 samples").all()
@@ -156,7 +157,7 @@ def test_without_a_truth_the_error_is_against_experiment() -> None:
     reference = {"reference": 1010.0, "reference_low": 1009.0, "reference_high": 1011.0, "reference_source": "s"}
     for row in items["density"]:
         row |= reference
-    learning, rows = il_worth.tables(tables, items, DATASETS, None)
+    learning, rows = il_worth.tables(tables, items, DATASETS, None, MIXTURES)
     errors = dict(learning.filter(pl.col("property") == "density_error").select("dataset", "error").iter_rows())
     assert errors["eq.10"] == pytest.approx(80, abs=5) and errors["both"] == pytest.approx(0, abs=5)
     assert set(learning.filter(pl.col("property") == "density_error")["against"]) == {"experiment"}
@@ -168,7 +169,7 @@ def test_survival_is_compared_by_counts() -> None:
     broken = (pl.col("dataset") == "eq.10") & (pl.col("seed") == 1)
     ends = pl.when(broken).then(pl.lit("bond_broken")).otherwise("end").alias("end")
     tables["survival"] = tables["survival"].with_columns(ends)
-    learning, rows = il_worth.tables(tables, items, DATASETS, "gfn1")
+    learning, rows = il_worth.tables(tables, items, DATASETS, "gfn1", MIXTURES)
     errors = learning.filter(pl.col("property") == "survival")
     assert dict(errors.select("dataset", "error").iter_rows())["eq.10"] == pytest.approx(1 / 3)
     assert (
@@ -247,7 +248,7 @@ def test_two_frameworks_through_the_tables() -> None:
                 )  # fmt: skip
     tables["errors"] = pl.DataFrame(rows)
     _, forces = compare_models.ils.summarise_forces(tables["errors"], "x")
-    _, found = il_worth.tables(tables, items | {"force_rmse": forces}, DATASETS, "gfn1")
+    _, found = il_worth.tables(tables, items | {"force_rmse": forces}, DATASETS, "gfn1", MIXTURES)
     (row,) = of(found, "framework", "force_rmse").values()
     assert (row["model_a"], row["model_b"], row["verdict"]) == ("dpmd-eq", "mace-eq", "worse")
     assert row["frames_ratio_ci95_low"] < 2 ** (1 / 0.8) < row["frames_ratio_ci95_high"]
@@ -269,3 +270,13 @@ def test_words_on_data_rest_on_the_corrected_interval() -> None:
             continue
         low, high = (il_worth_words.rounded([row[c]], (row["holm_high"] - row["holm_low"]) / 2)[0] for c in ("holm_low", "holm_high"))  # fmt: skip
         assert f"[{low}, {high}]" in il_worth_words.apart(row)
+
+
+def test_many_reasons_are_counted_and_the_first_is_said() -> None:
+    tables, items = study({(m, d): 10.0 for m in ("mace", "dpmd") for d in ("eq.10", "eq.20", "eq")})
+    for row in items["density"][:4]:
+        row |= {"converged": False, "reason": "halves differ; too few samples"}
+    _, rows = il_worth.tables(tables, items, DATASETS, "gfn1", MIXTURES)
+    (row,) = of(rows, "framework").values()
+    assert row["reasons"] == 4 and row["first_reason"] == "mace-eq.10: halves differ; too few samples"
+    assert "(mace-eq.10: halves differ; too few samples, and 3 more reasons)" in " ".join(il_worth_words.about_frameworks([row]))  # fmt: skip

@@ -471,7 +471,10 @@ def test_studies_of_the_repository(planned: Planned, name: str) -> None:
 def test_sizes_are_datasets_of_their_own(planned: Planned) -> None:
     assert planned(demo() | {"sizes": [4, 8]}) == (0, [])
     names = {"both", "both.4", "both.8", "eq", "eq.4", "eq.8"}
-    assert {row["dataset"] for row in rows("models.csv") if row["framework"] == "mace"} == names
+    trained = [row for row in rows("models.csv") if row["framework"] == "mace"]
+    assert {row["dataset"] for row in trained} == names
+    assert all(row["dataset"] == row["mixture"] + (row["size"] and f".{row['size']}") for row in trained)
+    assert {row["size"] for row in trained} > {""}
     settings = loaded("dataset.json")
     assert set(settings["datasets"]) == names
     assert settings["datasets"]["both.4"] == settings["datasets"]["both"]
@@ -497,6 +500,11 @@ def test_keys_and_files_belong_together(planned: Planned) -> None:
         "environment": "analysis",
         "role": "model",
         "start": "",
+        "mixture": "",
+        "size": "",
+        "theory": "",
+        "labels_theory": "GFN1-xTB",
+        "same_theory": "",
     }
     assert len(runs) == 2 * 9
     folder = Path("plan")
@@ -589,6 +597,8 @@ def test_levels_of_theory_are_compared(
     assert planned(content) == (0, [])
     lines = [line for line in Path("plan/warnings.txt").read_text().splitlines() if ".theory" in line]
     assert [said in line for line in lines] == ([True] if said else [])
+    (row,) = [row for row in rows("models.csv") if row["model"] == "mace" and row["theory"]] or [{"same_theory": ""}]
+    assert row["same_theory"] == ("" if mode in ("finetune", "replay") else "false" if said else "true")
 
 
 @pytest.mark.parametrize(("mode", "rate"), [("finetune", 0.001), ("replay", 0.001), ("lora", 0.005), (None, 0.01)])

@@ -1,6 +1,7 @@
 """SAMPLE_FRAMES: every recipe obeys its law, groups hold copies together, and bytes are reproducible."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,7 @@ def folder(tmp_path_factory) -> Path:
                 cell_angles=np.full((1, 3), 90, np.float32),
             )
     top.save(path / "topology.json")
+    (path / "equilibration.json").write_text(json.dumps({"temperature_K": TEMPERATURE_K, "replica": 1}))
     free = openmm.XmlSerializer.serialize(force_field(top, edges))
     (path / "system.xml").write_text(free)
     return path
@@ -468,3 +470,27 @@ def test_mistakes_are_lines(without_force_field, tmp_path, capsys, monkeypatch):
     (without_force_field / "trajectory.dcd").unlink()
     with pytest.raises(UserError, match=r"trajectory\.dcd is missing"):
         State(without_force_field, seed=7)
+
+
+def test_what_a_state_is_stands_in_its_record_and_not_in_its_name(folder, tmp_path):
+    named = tmp_path / "box"
+    shutil.copytree(folder, named)
+    (named / "equilibration.json").write_text(json.dumps({"temperature_K": 351.5, "replica": 12}))
+    state = State(named, seed=7)
+    assert (state.temperature_K, state.replica, state.bath) == (351.5, 12, {"temperature_K": 351.5})
+    assert state.groups == {state.group(i) for i in range(state.usable)}
+    (named / "equilibration.json").unlink()
+    with pytest.raises(UserError, match=r"equilibration\.json is missing"):
+        State(named, seed=7)
+
+
+def test_each_state_gives_its_share_even_where_one_name_begins_another(folder, tmp_path):
+    """Two states of which the name of one is the start of the other's."""
+    states = []
+    for i, name in enumerate(("libf4-430K-r1", "libf4-430K-r1-b")):
+        shutil.copytree(folder, tmp_path / name)
+        (tmp_path / name / "equilibration.json").write_text(json.dumps({"temperature_K": 430.0, "replica": i + 1}))
+        states.append(State(tmp_path / name, seed=7))
+    given = SETTINGS | {"sampling": {"eq": {"frames": 3}, "pool": 2}}
+    frames, _ = sample(given, states)
+    assert [sum(f.info["group"] in s.groups for f in frames) for s in states] == [3, 3]
