@@ -3,9 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import ase.io
 import numpy as np
@@ -21,18 +19,6 @@ import run_md
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.make_state(tmp_path_factory.mktemp("state") / "state")
-
-
-def trained(main: Callable[[list[str]], int], settings: dict[str, Any], factory: pytest.TempPathFactory) -> Path:
-    """Train a tiny model by the `main` of a framework's script and return its folder."""
-    split = tiny.make_dataset(factory.mktemp("data"))
-    work = factory.mktemp("train")
-    tiny.write_settings(work / "settings.json", settings)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(work)
-        arguments = ["--id", "m-eq-s1", "--settings", "settings.json", "--dataset", str(split / "datasets" / "eq")]
-        assert main([*arguments, "--summary", str(split / "dataset.json"), "--out", "model"]) == 0
-    return work / "model"
 
 
 def test_the_engine_gives_the_plain_calculators_numbers(model: Path, state: Path, names: tuple[str, ...]) -> None:
@@ -66,6 +52,7 @@ def test_replicas_together_are_what_they_are_alone(model: Path, state: Path) -> 
         np.testing.assert_allclose(found.stress, alone.stress, atol=1e-5)
 
 
+@pytest.mark.all
 def test_a_killed_run_ends_with_the_same_bytes(model: Path, state: Path, tmp_path: Path) -> None:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     same, repeated = restart.compare("run", tiny.RUN, state, model, tmp_path / "runs", kills=1, seed=1, env=env)

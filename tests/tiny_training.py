@@ -1,9 +1,15 @@
 """A tiny labelled dataset for the tests of the trainings: ions of LiF under a pair potential."""
 
 import contextlib
+import fcntl
+import hashlib
 import importlib.util
 import json
+import os
+import platform
+import shutil
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -13,6 +19,7 @@ import polars as pl
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
+from used_files import BIN, imports
 
 import evaluate_model
 import il_frames
@@ -140,6 +147,50 @@ def write_settings(path: Path, settings: dict[str, Any]) -> Path:
     }
     path.write_text(json.dumps(identity | settings))
     return path
+
+
+def train(script: ModuleType, settings: dict[str, Any], split: Path, work: Path) -> Path:
+    """Train a model of the dataset eq in a folder, as a task does; returns the model's folder."""
+    write_settings(work / "settings.json", settings)
+    with contextlib.chdir(work):
+        code = script.main([
+            "--id", "m-eq-s1", "--settings", "settings.json", "--dataset", str(split / "datasets" / "eq"),
+            "--summary", str(split / "dataset.json"), "--out", "model",
+        ])  # fmt: skip
+    assert code == 0
+    return work / "model"
+
+
+def trained_once(script: ModuleType, settings: dict[str, Any], split: Path, work: Path) -> Path:
+    """Train as `train` does, or take what was trained with the same code, libraries, settings and data before.
+
+    Trainings are kept in IONMELT_HOME, as the environments are; each caller gets a copy of its own. Two that need the same at
+    once wait for each other, and what was cut off is made again.
+    """
+    top = Path(__file__).resolve().parents[1]
+    code = Path(script.__file__ or "")
+    files = [top / "containers" / settings["framework"] / "requirements.txt", code, Path(__file__)]
+    files += [BIN / name for name in sorted(imports(code))]
+    files += sorted(path for path in split.rglob("*") if path.is_file())
+    # another processor, or another number of threads, may round otherwise
+    place = [platform.python_version(), platform.node(), os.environ.get("OMP_NUM_THREADS")]
+    digest = hashlib.sha256(json.dumps([settings, place], sort_keys=True).encode())
+    for path in files:
+        digest.update(f"{path.name}:{path.stat().st_size}:".encode() + path.read_bytes())
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = Path(os.environ.get("IONMELT_HOME") or Path(cache) / "ionmelt")
+    kept = home.absolute() / "tests" / f"{settings['framework']}-{digest.hexdigest()[:16]}"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with kept.with_name(f".{kept.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            part = kept.with_name(f"{kept.name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            train(script, settings, split, part)
+            part.rename(kept)
+    shutil.copytree(kept, work, dirs_exist_ok=True)
+    return work / "model"
 
 
 def strain_derivative(atoms: Atoms, i: int, j: int, h: float) -> float:

@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 from ase import Atoms
 from ase.units import Bohr, GPa, Hartree, Rydberg
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -405,7 +406,7 @@ def test_one_structure_with_two_energies(run: Run, frames: list[Atoms]) -> None:
     assert len(got) == 1
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_damage_gets_through(run: Run, frames: list[Atoms], data: st.DataObject) -> None:
     """Bytes are cut out, put in or changed: the answer is lines or rows, and what is imported keeps the contract."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -1049,13 +1050,13 @@ def judge(text: str) -> None:
     plan_study.warn(found, boxes)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
 @given(spoiled())
 def test_no_content_gives_a_stack_trace(content: Any) -> None:
     judge(yaml.safe_dump(content, allow_unicode=True))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
 @given(st.integers(0, len(DEMO) - 1), st.integers(0, 40), st.text(max_size=5))
 def test_no_text_gives_a_stack_trace(start: int, length: int, inserted: str) -> None:
     judge(DEMO[:start] + inserted + DEMO[start + length :])

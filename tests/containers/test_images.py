@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("images")  # built once
+
 TOP = Path(__file__).resolve().parents[2]
 PYTHON = "py" + "pi"  # the type of Python packages in a package URL
 NAMES = ("analysis", "dft", "mace", "deepmd")
@@ -46,6 +48,7 @@ def inside(name: str, *words: str) -> str:
     return podman("run", "--rm", "--network", "none", f"ionmelt-{name}:{VERSION}", *words)
 
 
+@pytest.mark.long
 @each_image
 def test_it_does_what_it_is_for(images, name: str) -> None:
     result = subprocess.run([TOP / "containers" / "test", name], capture_output=True, text=True)
@@ -53,6 +56,7 @@ def test_it_does_what_it_is_for(images, name: str) -> None:
     assert result.stdout.splitlines()[-1].startswith(f"{name}: ok")
 
 
+@pytest.mark.long
 @each_image
 def test_it_says_what_it_is_and_runs_as_nobody_special(images, name: str) -> None:
     about = json.loads(podman("image", "inspect", f"ionmelt-{name}:{VERSION}"))[0]
@@ -63,6 +67,7 @@ def test_it_says_what_it_is_and_runs_as_nobody_special(images, name: str) -> Non
     assert inside(name, "id", "-u").strip() != "0"
 
 
+@pytest.mark.long
 @each_image
 def test_it_holds_no_script_of_ours_and_no_weights(images, name: str) -> None:
     listing = "find / -xdev -type f -size +0 -printf '%s %p\\n'"
@@ -76,6 +81,7 @@ def test_it_holds_no_script_of_ours_and_no_weights(images, name: str) -> None:
     assert inside(name, "which", "ps").strip(), "Nextflow measures tasks with ps"
 
 
+@pytest.mark.long
 @each_image
 def test_its_bill_of_materials_is_valid_and_complete(images, name: str, tmp_path: Path) -> None:
     bill = tmp_path / "bill.json"

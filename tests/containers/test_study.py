@@ -14,6 +14,8 @@ import polars as pl
 import pytest
 from runs import TABLES, TIMINGS, tables
 
+pytestmark = pytest.mark.xdist_group("images")  # built once
+
 # From the labels on in the environments of this machine.
 HERE = """
 process {
@@ -43,6 +45,7 @@ def runs(images, pipeline) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFr
     return tables(pipeline.folder / "contained"), tables(pipeline.folder / "here")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(set(TABLES) - {"versions"}))
 def test_the_same_tables(runs, name: str) -> None:
     contained, here = (run[name] for run in runs)
@@ -58,6 +61,7 @@ def test_the_same_tables(runs, name: str) -> None:
         np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCES.get(name, TOLERANCE) * largest, err_msg=column)
 
 
+@pytest.mark.long
 def test_what_ran_where(runs) -> None:
     """The two runs are two: each task says with which Python it ran."""
     for table, python in zip(runs, ("3.13.", None), strict=True):

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import tiny_training as tiny
 from engine_tests import *  # noqa: F403  (its tests and fixtures)
-from engine_tests import trained
 
 import train_deepmd
 
@@ -21,4 +20,5 @@ def names() -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(train_deepmd.main, tiny.DEEPMD, tmp_path_factory)
+    split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
+    return tiny.trained_once(train_deepmd, tiny.DEEPMD, split, tmp_path_factory.mktemp("train"))

@@ -27,15 +27,9 @@ DEEPMD = {"framework": "deepmd"}
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which a DeePMD model of Li and F was trained for a few steps."""
-    split = tiny.make_dataset(tmp_path_factory.mktemp("data"))
-    work = tmp_path_factory.mktemp("train")
-    tiny.write_settings(work / "settings.json", tiny.DEEPMD | {"steps": 20})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(work)
-        arguments = ["--id", "m", "--settings", "settings.json", "--dataset", str(split / "datasets" / "eq")]
-        assert train_deepmd.main([*arguments, "--summary", str(split / "dataset.json"), "--out", "model"]) == 0
-    return work
+    """The folder in which a DeePMD model of Li and F was trained."""
+    split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
+    return tiny.trained_once(train_deepmd, tiny.DEEPMD, split, tmp_path_factory.mktemp("train")).parent
 
 
 def forces_of(model: Path) -> np.ndarray:

@@ -19,30 +19,15 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 SETTINGS = tiny.DEEPMD
 
 
-def arguments(work: Path, split: Path) -> list[str]:
-    return [
-        "--id", "m-eq-s1", "--settings", str(work / "settings.json"), "--dataset", str(split / "datasets" / "eq"),
-        "--summary", str(split / "dataset.json"), "--out", "model",
-    ]  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
-    """Train twice with one seed; returns the split and the model folders."""
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return the split and the folder of a model that was trained on it."""
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
-    models = []
-    for _ in range(2):
-        work = tmp_path_factory.mktemp("train")
-        tiny.write_settings(work / "settings.json", SETTINGS)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(work)
-            assert train_deepmd.main(arguments(work, split)) == 0
-        models.append(work / "model")
-    return split, models
+    return split, tiny.trained_once(train_deepmd, SETTINGS, split, tmp_path_factory.mktemp("train"))
 
 
-def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, list[Path]]) -> None:
-    curve = pl.read_parquet(trained[1][0] / "curve.parquet")
+def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, Path]) -> None:
+    curve = pl.read_parquet(trained[1] / "curve.parquet")
     for name in ("train", "valid"):
         force = curve.filter(pl.col("set") == name, pl.col("quantity") == "force_rmse").sort("step")
         # A value is the error of a batch or a few.
@@ -52,30 +37,31 @@ def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, list[Path]]) ->
     assert curve["value"].is_finite().all()
 
 
-def test_card(trained: tuple[Path, list[Path]]) -> None:
-    card = tiny.check_card(trained[1][0], trained[0], ["model.pt", "model_frozen.pth", "model.pth"])
+def test_card(trained: tuple[Path, Path]) -> None:
+    card = tiny.check_card(trained[1], trained[0], ["model.pt", "model_frozen.pth", "model.pth"])
     assert card["load"] == "model.pth"
     assert card["cutoff_A"] == 3.0
     assert "deepmd-kit" in card["versions"]
 
 
-def test_same_seed_same_model(trained: tuple[Path, list[Path]]) -> None:
+@pytest.mark.all
+def test_same_seed_same_model(trained: tuple[Path, Path], tmp_path: Path) -> None:
     forces = []
-    for model in trained[1]:
+    for model in (trained[1], tiny.train(train_deepmd, SETTINGS, trained[0], tmp_path)):
         atoms = il_frames.read_frames(trained[0] / "test.extxyz")[0]
         atoms.calc = load_calculator(model)
         forces.append(atoms.get_forces())
     np.testing.assert_array_equal(forces[0], forces[1])
 
 
-def test_compressed_model_is_the_frozen_one(trained: tuple[Path, list[Path]], tmp_path: Path) -> None:
-    card = json.loads((trained[1][0] / "model.json").read_text())
-    (tmp_path / "model_frozen.pth").write_bytes((trained[1][0] / "model_frozen.pth").read_bytes())
+def test_compressed_model_is_the_frozen_one(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    card = json.loads((trained[1] / "model.json").read_text())
+    (tmp_path / "model_frozen.pth").write_bytes((trained[1] / "model_frozen.pth").read_bytes())
     card["files"] = {"model_frozen.pth": card["files"]["model_frozen.pth"]}
     (tmp_path / "model.json").write_text(json.dumps(card | {"load": "model_frozen.pth"}))
     atoms = il_frames.read_frames(trained[0] / "test.extxyz")[0]
     found = []
-    for model in (tmp_path, trained[1][0]):
+    for model in (tmp_path, trained[1]):
         atoms.calc = load_calculator(model)
         found.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
     assert found[0][0] == pytest.approx(found[1][0], abs=1e-4)
@@ -83,9 +69,9 @@ def test_compressed_model_is_the_frozen_one(trained: tuple[Path, list[Path]], tm
     np.testing.assert_allclose(found[0][2], found[1][2], atol=1e-5)
 
 
-def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, list[Path]]) -> None:
+def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, Path]) -> None:
     atoms = il_frames.read_frames(trained[0] / "test.extxyz")[0]
-    atoms.calc = load_calculator(trained[1][0])
+    atoms.calc = load_calculator(trained[1])
     stress = atoms.get_stress(voigt=False) * atoms.get_volume()
     for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2)):
         # The model is in single precision: a wider step, and what it leaves of the digits.
@@ -94,16 +80,16 @@ def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, list[Path]]
         )
 
 
-def test_reference_energies_are_those_of_the_dataset(trained: tuple[Path, list[Path]]) -> None:
+def test_reference_energies_are_those_of_the_dataset(trained: tuple[Path, Path]) -> None:
     e0s = json.loads((trained[0] / "dataset.json").read_text())["datasets"]["eq"]["e0s_ev"]
-    model = json.loads((trained[1][0].parent / "training" / "input.json").read_text())["model"]
+    model = json.loads((trained[1].parent / "training" / "input.json").read_text())["model"]
     assert model["preset_out_bias"]["energy"] == [e0s["Li"], e0s["F"]]
     atom = Atoms("F", cell=[30, 30, 30], pbc=True)
-    atom.calc = load_calculator(trained[1][0])
+    atom.calc = load_calculator(trained[1])
     assert atom.get_potential_energy() == pytest.approx(e0s["F"], abs=1.0)
 
 
-def test_neighbours_are_counted_like_by_hand(trained: tuple[Path, list[Path]]) -> None:
+def test_neighbours_are_counted_like_by_hand(trained: tuple[Path, Path]) -> None:
     folder = trained[0] / "datasets" / "eq" / "deepmd" / "train"
     found = train_deepmd.most_neighbours(train_deepmd.read_systems(folder), 2, 3.0)
     most = np.zeros(2, dtype=int)
@@ -118,11 +104,11 @@ def test_neighbours_are_counted_like_by_hand(trained: tuple[Path, list[Path]]) -
     assert found == most.tolist()
 
 
-def test_an_ion_alone_is_learned_and_judged(trained: tuple[Path, list[Path]]) -> None:
-    tiny.check_single_ions(load_calculator(trained[1][0]))
+def test_an_ion_alone_is_learned_and_judged(trained: tuple[Path, Path]) -> None:
+    tiny.check_single_ions(load_calculator(trained[1]))
 
 
-def test_deepmd_reads_the_same_labels(trained: tuple[Path, list[Path]]) -> None:
+def test_deepmd_reads_the_same_labels(trained: tuple[Path, Path]) -> None:
     from deepmd.utils.data import DeepmdData
 
     folder = trained[0] / "datasets" / "eq"

@@ -82,6 +82,7 @@ def settings_of(foundation: Path, **more: Any) -> dict[str, Any]:
     return SETTINGS | {"sha256": split_dataset.sha256(foundation.read_bytes())} | more
 
 
+@pytest.mark.all
 def test_a_dpa_model_is_tuned_and_keeps_its_elements(foundation: Path, split: Path, tmp_path: Path) -> None:
     tiny.write_settings(tmp_path / "settings.json", settings_of(foundation))
     with contextlib.chdir(tmp_path):
@@ -108,6 +109,7 @@ def test_a_dpa_model_is_tuned_and_keeps_its_elements(foundation: Path, split: Pa
     assert np.sqrt(np.mean(np.square(errors))) < 0.3
 
 
+@pytest.mark.all
 def test_a_killed_tuning_goes_on_from_its_checkpoint(foundation: Path, split: Path, tmp_path: Path) -> None:
     tiny.write_settings(tmp_path / "settings.json", settings_of(foundation, steps=400))
     kept = tmp_path / "kept"
@@ -119,7 +121,7 @@ def test_a_killed_tuning_goes_on_from_its_checkpoint(foundation: Path, split: Pa
     process = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
     while not list(kept.glob("*/model.ckpt-160.pt")):
         assert process.poll() is None
-        time.sleep(0.01)
+        time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = subprocess.run(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True, check=True)
@@ -133,6 +135,7 @@ def test_a_killed_tuning_goes_on_from_its_checkpoint(foundation: Path, split: Pa
     assert not list(kept.iterdir())
 
 
+@pytest.mark.all
 def test_what_cannot_be_tuned_is_refused_with_one_line(
     foundation: Path, split: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

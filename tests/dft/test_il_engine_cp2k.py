@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.units import Bohr, GPa, Hartree, bar
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_salts import boron_trifluoride, lithium_fluoride, lithium_tetrafluoroborate, tetrafluoroborate
@@ -104,6 +105,7 @@ def check_by_hand(name: str) -> None:
 
 
 @needs_cp2k
+@pytest.mark.all
 def test_a_label_is_what_cp2k_gives_by_hand():
     check_by_hand("libf4.inp")
 
@@ -158,6 +160,7 @@ def check_derivatives(atoms: Atoms, settings: dict, components: list, strains: l
 
 
 @needs_cp2k
+@pytest.mark.all
 @pytest.mark.parametrize(
     ("components", "strains"),
     [
@@ -196,6 +199,7 @@ def test_forces_and_stress_of_an_ionic_liquid(name, component):
 
 
 @needs_cp2k
+@pytest.mark.all
 def test_forces_of_an_ion_alone_are_derivatives_of_its_energy():
     """Of BF4-; at 300 Ry measured: within 0.00006 eV/A. At 1200 Ry its forces sum to 0.017 eV/A, at 300 Ry to 0.31."""
     ion = shown(tetrafluoroborate())
@@ -214,6 +218,7 @@ def test_a_molecule_alone_is_as_in_a_large_box():
 
 
 @needs_cp2k
+@pytest.mark.all
 def test_a_warm_start_saves_steps_and_changes_nothing():
     """Within the 1e-4 Ha/Bohr that labels are held to."""
     near = lithium_fluoride()
@@ -231,6 +236,7 @@ def test_a_warm_start_saves_steps_and_changes_nothing():
 
 
 @needs_cp2k
+@pytest.mark.all
 def test_no_convergence_is_a_reason_after_every_attempt(monkeypatch):
     monkeypatch.setattr(il_engine_cp2k, "INNER_STEPS", 2)
     ladder = tuple(Attempt(attempt.start, attempt.optimiser, 1) for attempt in il_engine_cp2k.LADDER)
@@ -242,6 +248,7 @@ def test_no_convergence_is_a_reason_after_every_attempt(monkeypatch):
 
 
 @needs_cp2k
+@pytest.mark.all
 def test_more_steps_go_on_from_where_the_last_attempt_ended(monkeypatch):
     """The last attempt ends where a cold start does, though the attempts before it were cut short."""
     ladder = [Attempt(attempt.start, attempt.optimiser, 1) for attempt in il_engine_cp2k.LADDER]
@@ -332,6 +339,7 @@ def awaited(found, seconds: float = 300):
 
 
 @needs_cp2k
+@pytest.mark.all
 def test_a_killed_engine_costs_its_frame_and_no_other():
     engine = Engine(COARSE, threads=1)
     killer = threading.Thread(target=lambda: os.kill(awaited(lambda: cp2k_below(os.getpid())), signal.SIGKILL))
@@ -346,6 +354,7 @@ def test_a_killed_engine_costs_its_frame_and_no_other():
 
 
 @needs_cp2k
+@pytest.mark.all
 def test_cp2k_ends_with_the_process_that_started_it(tmp_path):
     script = (
         f"import sys; sys.path.insert(0, {str(BIN)!r})\n"
@@ -360,6 +369,7 @@ def test_cp2k_ends_with_the_process_that_started_it(tmp_path):
 
 
 @needs_cp2k
+@pytest.mark.all
 @pytest.mark.parametrize("limit", [500, 5000])  # bytes: too little for our input; enough for it, not for CP2K's files
 def test_a_full_disk_is_a_reason(monkeypatch, limit):
     """A limit on the size of files stands for the disk: what a write meets is an error either way."""
@@ -571,35 +581,35 @@ def read_or_refused(read, text: str):
         return None
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=examples(1500))
 @given(damaged(LIF["forces"]))
 def test_damaged_forces_are_refused_or_true(text):
     forces = read_or_refused(lambda damaged: force_table(damaged, 2), text)
     assert forces is None or np.allclose(forces, force_table(LIF["forces"], 2), rtol=0, atol=5e-12)
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=examples(1500))
 @given(damaged(FORCES_2025))
 def test_damaged_forces_of_the_new_layout_are_refused_or_true(text):
     forces = read_or_refused(lambda damaged: force_table(damaged, 2), text)
     assert forces is None or np.allclose(forces, force_table(FORCES_2025, 2), rtol=0, atol=1e-10)
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=examples(1500))
 @given(damaged(LIF["stress"]))
 def test_a_damaged_stress_is_refused_or_true(text):
     stress = read_or_refused(stress_tensor, text)
     assert stress is None or np.allclose(stress, stress_tensor(LIF["stress"]), rtol=0, atol=1e-10 * GPa)
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=examples(1500))
 @given(damaged(LIF["out"]))
 def test_a_damaged_output_gives_the_true_energy_or_none(text):
     energy = None if failure(0, text, "") else read_or_refused(lambda damaged: total_energy(damaged, 2), text)
     assert energy is None or energy == pytest.approx(-31.744422864602861, abs=4e-7)
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=examples(1500))
 @given(damaged(UNCONVERGED))
 def test_a_damaged_output_never_makes_an_scf_converge(text):
     assert failure(0, text, "") is not None

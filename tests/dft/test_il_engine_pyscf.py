@@ -57,6 +57,7 @@ def label():
     return Engine(SETTINGS, threads=1).label(lithium_fluoride())
 
 
+@pytest.mark.all
 def test_forces_and_stress_are_derivatives_of_the_energy(label):
     """The stress from fixed orbitals is the stress of the relaxed energy; forces within what the grid leaves."""
     assert label.converged
@@ -73,6 +74,7 @@ def test_forces_and_stress_are_derivatives_of_the_energy(label):
         assert label.stress_ev_a3[i, j] == pytest.approx(slope / atoms.get_volume(), abs=1e-6)
 
 
+@pytest.mark.all
 def test_a_warm_start_saves_steps_and_changes_nothing(label, monkeypatch):
     monkeypatch.setattr(Engine, "stress", lambda self, atoms, orbitals: np.zeros((3, 3)))
     near = lithium_fluoride()
@@ -94,6 +96,7 @@ def test_no_convergence_is_a_reason_after_every_attempt(monkeypatch):
     assert label.scf_steps == 3 + 4
 
 
+@pytest.mark.all
 def test_the_ladder_climbs_and_gives_the_same_answer(label, monkeypatch):
     monkeypatch.setattr(il_engine_pyscf, "CYCLES", 2)
     monkeypatch.setattr(Engine, "stress", lambda self, atoms, orbitals: np.zeros((3, 3)))
@@ -298,6 +301,7 @@ def test_what_a_gpu_says_becomes_the_label(monkeypatch):
 # --- Against CP2K ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.all
 def test_forces_of_a_molecule_alone_are_derivatives_of_its_energy():
     """Those of lithium too, whose potential has the term that the periodic code gets wrong (`fourth_term`)."""
     pair = lithium_fluoride()
@@ -315,6 +319,7 @@ def test_forces_of_a_molecule_alone_are_derivatives_of_its_energy():
     assert label.forces_ev_a[0, 1] == pytest.approx(-(energies[0] - energies[1]) / (2 * step), abs=1e-3)
 
 
+@pytest.mark.all
 def test_a_molecule_alone_is_as_in_a_large_box():
     """Two codes of PySCF give one level of theory; measured: 0.0013 eV (CP2K: as much), 0.014 eV/A of boron, 0.00003 eV/A^3.
 
@@ -341,6 +346,7 @@ def test_an_ion_alone_is_cp2ks(tmp_path, monkeypatch):
 
 
 @needs_cp2k
+@pytest.mark.all
 def test_d3_is_cp2ks(tmp_path, monkeypatch):
     """CP2K's own D3(BJ) is the difference of two of its energies."""
     monkeypatch.chdir(tmp_path)
@@ -378,6 +384,7 @@ def compare(atoms: Atoms, settings: dict) -> dict[str, float]:
 
 
 @needs_cp2k
+@pytest.mark.all
 @pytest.mark.parametrize(
     "name", ["libf4", *(pytest.param(name, marks=pytest.mark.long) for name in ("pyr14bf4", "litfsi"))]
 )

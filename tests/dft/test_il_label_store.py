@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,7 +66,7 @@ def test_what_is_put_comes_back_to_the_last_bit(tmp_path: Path) -> None:
 ENTRY = entry_text(frame(), THEORY, answer()).encode()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(data=st.data())
 def test_no_damage_gives_a_wrong_number(data: st.DataObject) -> None:
     """Cut off, bits flipped, bytes written over, doubled: the right numbers or none."""

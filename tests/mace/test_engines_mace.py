@@ -6,7 +6,6 @@ import ase.io
 import pytest
 import tiny_training as tiny
 from engine_tests import *  # noqa: F403  (its tests and fixtures)
-from engine_tests import trained
 
 import il_engines
 import train_mace
@@ -23,7 +22,8 @@ def names() -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(train_mace.main, tiny.MACE, tmp_path_factory)
+    split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
+    return tiny.trained_once(train_mace, tiny.MACE, split, tmp_path_factory.mktemp("train"))
 
 
 def test_the_probe_refuses_an_engine_whose_forces_are_wrong(

@@ -30,15 +30,9 @@ MACE = {"framework": "mace"}
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a MACE model of Li and F, trained for two epochs."""
-    split = tiny.make_dataset(tmp_path_factory.mktemp("data"))
-    work = tmp_path_factory.mktemp("train")
-    tiny.write_settings(work / "settings.json", tiny.MACE | {"epochs": 2})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(work)
-        arguments = ["--id", "m", "--settings", "settings.json", "--dataset", str(split / "datasets" / "eq")]
-        assert train_mace.main([*arguments, "--summary", str(split / "dataset.json"), "--out", "model"]) == 0
-    return work / "model" / "model.pt"
+    """The file of a MACE model of Li and F."""
+    split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
+    return tiny.trained_once(train_mace, tiny.MACE, split, tmp_path_factory.mktemp("train")) / "model.pt"
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +214,7 @@ def test_added_dispersion_is_a_sum_under_every_engine(weights: Path, tmp_path: P
         np.testing.assert_allclose(ends[0].stress, atoms.get_stress(), atol=1e-5)
 
 
+@pytest.mark.all
 @pytest.mark.parametrize("dispersion", [None, {"functional": "PBE", "cutoff_A": 12.0}], ids=["bare", "with D3"])
 def test_the_exported_lines_run_and_lammps_has_the_same_model(
     dispersion: dict[str, Any] | None,

@@ -31,23 +31,15 @@ def arguments(work: Path, split: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
-    """Train twice with one seed and once with another; returns the split and the model folders."""
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return the split and the folder of a model that was trained on it."""
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
-    models = []
-    for seed in (1, 1, 2):
-        work = tmp_path_factory.mktemp("train")
-        tiny.write_settings(work / "settings.json", SETTINGS | {"seed": seed})
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(work)
-            assert train_mace.main(arguments(work, split)) == 0
-        models.append(work / "model")
-    return split, models
+    return split, tiny.trained_once(train_mace, SETTINGS, split, tmp_path_factory.mktemp("train"))
 
 
-def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, list[Path]]) -> None:
-    split, models = trained
-    curve = pl.read_parquet(models[0] / "curve.parquet")
+def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, Path]) -> None:
+    split, model = trained
+    curve = pl.read_parquet(model / "curve.parquet")
     frames = json.loads((split / "dataset.json").read_text())["datasets"]["eq"]["frames"]["train"]
     for name in ("train", "valid"):
         loss = curve.filter(pl.col("set") == name, pl.col("quantity") == "loss").sort("step")
@@ -57,18 +49,23 @@ def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, list[Path]]) ->
     assert curve["value"].is_finite().all()
 
 
-def test_card(trained: tuple[Path, list[Path]]) -> None:
-    split, models = trained
-    card = tiny.check_card(models[0], split, ["model.pt"])
+def test_card(trained: tuple[Path, Path]) -> None:
+    split, model = trained
+    card = tiny.check_card(model, split, ["model.pt"])
     assert card["cutoff_A"] == 3.0
     assert "mace-torch" in card["versions"]
-    task = json.loads((models[0].parent / "TRAIN_MACE.m-eq-s1.task.json").read_text())
+    task = json.loads((model.parent / "TRAIN_MACE.m-eq-s1.task.json").read_text())
     assert task["cpu_s"] > 0
 
 
-def test_same_seed_same_model(trained: tuple[Path, list[Path]]) -> None:
+@pytest.mark.all
+def test_same_seed_same_model(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    models = [trained[1]]
+    for seed in (1, 2):
+        (tmp_path / str(seed)).mkdir()
+        models.append(tiny.train(train_mace, SETTINGS | {"seed": seed}, trained[0], tmp_path / str(seed)))
     forces = []
-    for model in trained[1]:
+    for model in models:
         atoms = il_frames.read_frames(trained[0] / "test.extxyz")[0]
         atoms.calc = load_calculator(model)
         forces.append(atoms.get_forces())
@@ -76,17 +73,17 @@ def test_same_seed_same_model(trained: tuple[Path, list[Path]]) -> None:
     assert np.abs(forces[0] - forces[2]).max() > 1e-4
 
 
-def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, list[Path]]) -> None:
+def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, Path]) -> None:
     atoms = il_frames.read_frames(trained[0] / "test.extxyz")[0]
-    atoms.calc = load_calculator(trained[1][0])
+    atoms.calc = load_calculator(trained[1])
     stress = atoms.get_stress(voigt=False) * atoms.get_volume()
     for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2)):
         assert stress[i, j] == pytest.approx(tiny.strain_derivative(atoms, i, j, 1e-4), abs=1e-5)
 
 
-def test_model_has_learned_and_beats_no_forces(trained: tuple[Path, list[Path]]) -> None:
+def test_model_has_learned_and_beats_no_forces(trained: tuple[Path, Path]) -> None:
     errors, sizes = [], []
-    calculator = load_calculator(trained[1][0])
+    calculator = load_calculator(trained[1])
     for atoms in il_frames.read_frames(trained[0] / "test.extxyz", labelled=True):
         atoms.calc = calculator
         errors.append(atoms.get_forces() - atoms.arrays["REF_forces"])
@@ -94,11 +91,11 @@ def test_model_has_learned_and_beats_no_forces(trained: tuple[Path, list[Path]])
     assert np.std(np.concatenate(errors)) < 0.8 * np.std(np.concatenate(sizes))
 
 
-def test_an_ion_alone_is_learned_and_judged(trained: tuple[Path, list[Path]]) -> None:
-    tiny.check_single_ions(load_calculator(trained[1][0]))
+def test_an_ion_alone_is_learned_and_judged(trained: tuple[Path, Path]) -> None:
+    tiny.check_single_ions(load_calculator(trained[1]))
 
 
-def test_mace_reads_the_same_labels(trained: tuple[Path, list[Path]]) -> None:
+def test_mace_reads_the_same_labels(trained: tuple[Path, Path]) -> None:
     from mace.data import KeySpecification, load_from_xyz
 
     path = trained[0] / "datasets" / "eq" / "train.extxyz"
@@ -116,7 +113,7 @@ def test_mace_reads_the_same_labels(trained: tuple[Path, list[Path]]) -> None:
 
 
 def test_other_theory_is_refused(
-    trained: tuple[Path, list[Path]],
+    trained: tuple[Path, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

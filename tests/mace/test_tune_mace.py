@@ -69,7 +69,7 @@ def foundation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         patch.setattr(tiny, "make_frames", lambda count: frames)
         split = tiny.make_dataset(tmp_path_factory.mktemp("old"))
     work = tmp_path_factory.mktemp("foundation")
-    assert run(work, split, tiny.MACE | {"epochs": 12}) == 0
+    tiny.trained_once(train_mace, tiny.MACE | {"epochs": 12}, split, work)
     # Under the plain names that ASE puts into a calculator: MACE itself would give these labels a weight of zero.
     replay = work / "replay.extxyz"
     plain = []
@@ -116,6 +116,7 @@ def weights_of(model: Path) -> dict[str, np.ndarray]:
     return {k: v.numpy() for k, v in torch.load(model, weights_only=False).state_dict().items()}
 
 
+@pytest.mark.all
 def test_every_mode_starts_from_the_foundation_model_with_its_reference_energies_moved(
     foundation: tuple[Path, Path], tuned: dict[str, Path]
 ) -> None:
@@ -143,6 +144,7 @@ def test_every_mode_starts_from_the_foundation_model_with_its_reference_energies
         assert mode == card["settings"]["mode"]
 
 
+@pytest.mark.all
 def test_replay_trains_both_heads_and_the_new_one_is_used(
     foundation: tuple[Path, Path], tuned: dict[str, Path]
 ) -> None:
@@ -168,6 +170,7 @@ def test_replay_trains_both_heads_and_the_new_one_is_used(
         assert "REF_forces" in frame.arrays
 
 
+@pytest.mark.all
 def test_low_rank_changes_are_merged_and_few(foundation: tuple[Path, Path], tuned: dict[str, Path]) -> None:
     old, new = weights_of(foundation[0]), weights_of(tuned["lora"] / "model.pt")
     assert set(new) == set(old)
@@ -178,6 +181,7 @@ def test_low_rank_changes_are_merged_and_few(foundation: tuple[Path, Path], tune
     assert any("symmetric_contractions" in name and not np.array_equal(old[name], naive[name]) for name in old)
 
 
+@pytest.mark.all
 def test_frozen_parts_stay(foundation: tuple[Path, Path], split: Path, tmp_path: Path) -> None:
     settings = settings_of(foundation, "finetune", freeze="products", epochs=1)
     assert run(tmp_path / "work", split, settings, *files_of(foundation, "finetune")) == 0
@@ -186,6 +190,7 @@ def test_frozen_parts_stay(foundation: tuple[Path, Path], split: Path, tmp_path:
     assert changed == {"readouts", "atomic_energies_fn"}
 
 
+@pytest.mark.all
 def test_two_heads_run_in_every_engine(tuned: dict[str, Path], tmp_path: Path) -> None:
     state = tiny.make_state(tmp_path / "state")
     atoms = ase.io.read(state / "start.extxyz")
@@ -201,6 +206,7 @@ def test_two_heads_run_in_every_engine(tuned: dict[str, Path], tmp_path: Path) -
         np.testing.assert_allclose(found.stress, expected.stress, atol=1e-5)
 
 
+@pytest.mark.all
 def test_a_killed_tuning_ends_with_the_same_numbers(foundation: tuple[Path, Path], split: Path, tmp_path: Path) -> None:
     # So large a step spoils the foundation model: its best epoch is one of the first, where MACE's own restart would begin again.
     settings = settings_of(foundation, "finetune", learning_rate=0.3, epochs=14)
@@ -227,7 +233,7 @@ def test_a_killed_tuning_ends_with_the_same_numbers(foundation: tuple[Path, Path
     begun: set[int] = set()
     while len(begun) < 6:  # early enough that gradients are clipped: by nothing that a state does not hold
         assert process.poll() is None
-        time.sleep(0.01)
+        time.sleep(0.1)
         for path in kept.glob("*/model_run-1_train.txt"):
             lines = path.read_text().splitlines()[:-1]
             begun = {record["epoch"] for record in map(json.loads, lines) if record["mode"] == "opt"}

@@ -18,6 +18,24 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 
 @pytest.fixture(scope="session")
 def results(pipeline: Pipeline) -> Path:
-    """One real run of the small study, from nothing."""
-    pipeline.run("--study", "studies/test.yaml", "-with-dag")
+    """One real run of the small study, from nothing, killed in the middle and resumed."""
+    arguments = ("--study", "studies/test.yaml", "-with-dag")
+    pipeline.kill_in("TRAIN_MACE", *arguments)
+    pipeline.run(*arguments, "-resume")
+    repeated = pipeline.executed()
+    assert "TRAIN_MACE" in repeated
+    assert repeated.isdisjoint(
+        {"PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET"}
+    )
     return pipeline.folder / "results"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all that looks at the real run to one worker, first: it is the longest."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.parent == here and "results" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("study"))
+            item.add_marker(pytest.mark.budget(1500))  # the run itself is some 350
+    items.sort(key=lambda item: not any(mark.args == ("study",) for mark in item.iter_markers("xdist_group")))

@@ -72,6 +72,7 @@ def statuses(rows: list[dict[str, str]], process: str) -> list[tuple[str, str]]:
     return [(row["status"], row["exit"]) for row in rows]
 
 
+@pytest.mark.all
 @pytest.mark.parametrize(
     ("process", "code"),
     [("BUILD_LIQUID", "75"), ("EQUILIBRATE", "137"), ("SAMPLE_FRAMES", "-"), ("LABEL_FRAMES", "74")],
@@ -80,6 +81,7 @@ def test_what_the_machine_is_to_blame_for_is_tried_again(faulty, process: str, c
     assert statuses(faulty[0].trace(), process) == [("FAILED", code), ("COMPLETED", "0")]
 
 
+@pytest.mark.all
 def test_a_mistake_stops_at_once_with_the_last_lines_of_the_task(faulty) -> None:
     pipeline, screen = faulty
     assert statuses(pipeline.trace(), "TRAIN_MACE") == [("FAILED", "2")]
@@ -87,6 +89,7 @@ def test_a_mistake_stops_at_once_with_the_last_lines_of_the_task(faulty) -> None
     assert "Submitted process > COMPARE_MODELS" not in screen
 
 
+@pytest.mark.all
 def test_the_end_is_a_line_for_each_thing_that_failed(faulty) -> None:
     lines = [line for line in faulty[1].splitlines() if line.startswith("failed: ")]
     assert len(lines) == 1, "what was tried again with success has not failed"
@@ -97,6 +100,7 @@ def test_the_end_is_a_line_for_each_thing_that_failed(faulty) -> None:
     )
 
 
+@pytest.mark.all
 def test_the_end_says_how_many_labels_failed_and_runs_broke(pipeline, tmp_path) -> None:
     (tmp_path / "some" / "tables").mkdir(parents=True)
     (tmp_path / "none" / "tables").mkdir(parents=True)
@@ -118,6 +122,7 @@ def test_the_end_says_how_many_labels_failed_and_runs_broke(pipeline, tmp_path) 
     ], done.stdout + done.stderr
 
 
+@pytest.mark.all
 def test_no_secret_is_written_anywhere(faulty) -> None:
     for path in faulty[0].folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
@@ -125,6 +130,7 @@ def test_no_secret_is_written_anywhere(faulty) -> None:
             assert not [name for name, secret in SECRETS.items() if secret.encode() in content], path
 
 
+@pytest.mark.all
 def test_no_name_of_a_folder_or_file_reaches_a_shell(pipeline, tmp_path) -> None:
     place = tmp_path / "a'; touch pwned; ' \"$(touch pwned)\" `touch pwned` & touch pwned"
     place.mkdir()

@@ -33,6 +33,8 @@ def test_the_matrix_covers_every_stage_and_kind() -> None:
     }
 
 
+@pytest.mark.all
+@pytest.mark.budget(1200)
 def test_faults_that_are_quick_to_inject(tmp_path: Path) -> None:
     assert_all_is_well(faults.matrix(faults.Bench(tmp_path, ("--tests",)), [f for f in faults.FAULTS if f.short]))
 

@@ -1,6 +1,5 @@
 """The conventions that the pipeline rests on: what a process is called, what it names, and what no file may hold."""
 
-import ast
 import os
 import re
 import subprocess
@@ -9,28 +8,13 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
+from used_files import imports
 
 TOP = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for path in (TOP / "modules").glob("*.nf") if re.search(r"^process ", path.read_text(), re.M))
 PLANS_IN_STUB_RUNS = {"plan_study"}  # a stub run plans for real, so that a study is checked at no cost
 
 each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-
-
-def imports(script: Path) -> set[str]:
-    """Return the files of bin/ that a script imports, directly or through another."""
-    found: set[str] = set()
-    left = [script]
-    while left:
-        for node in ast.walk(ast.parse(left.pop().read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module]
-            for name in names:
-                if (TOP / "bin" / f"{name}.py").exists() and f"{name}.py" not in found:
-                    found.add(f"{name}.py")
-                    left.append(TOP / "bin" / f"{name}.py")
-    return found
 
 
 def script_block(module: Path) -> str:

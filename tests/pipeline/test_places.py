@@ -51,13 +51,14 @@ def arguments(place: str) -> list[str]:
     return [*words, *([] if place == "slurm" else ["--registry=ghcr.io/someone"])]
 
 
-def start(pipeline, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    command = ["./nextflow", "run", "main.nf", "-ansi-log", "false", *words]
+def start(pipeline, *words: str, program: str = "main.nf", **more: str) -> "subprocess.CompletedProcess[str]":
+    command = ["./nextflow", "run", program, "-ansi-log", "false", *words]
     environ = {key: value for key, value in os.environ.items() if not key.startswith("AZURE_")}
     environ |= {"NXF_PLUGINS_DEFAULT": "false", **more}
     return subprocess.run(command, cwd=pipeline.folder, env=environ, capture_output=True, text=True, timeout=600)
 
 
+@pytest.mark.all
 @pytest.mark.parametrize("place", ["awsbatch", "googlebatch", "azurebatch", "k8s"])
 def test_a_place_says_what_it_was_not_told(pipeline, place: str) -> None:
     result = start(pipeline, "-profile", f"gpu,{place}")
@@ -100,6 +101,7 @@ def directives(pipeline, tmp_path_factory: pytest.TempPathFactory):
 each_place = pytest.mark.parametrize("place", sorted(PARAMETERS))
 
 
+@pytest.mark.all
 @each_place
 def test_every_task_has_what_any_place_needs(directives, place: str) -> None:
     tasks = directives(place)
@@ -114,6 +116,7 @@ def test_every_task_has_what_any_place_needs(directives, place: str) -> None:
             assert "one_gpu" not in task["beforeScript"], "only this machine shares out its GPUs"
 
 
+@pytest.mark.all
 @each_place
 def test_who_gets_a_gpu(directives, place: str) -> None:
     kind = PARAMETERS[place].get("gpu_type")
@@ -137,6 +140,7 @@ def test_who_gets_a_gpu(directives, place: str) -> None:
                 assert task["clusterOptions"] == "--account=chemistry" + (" --gres=gpu:a100:1" if gpu else "")
 
 
+@pytest.mark.all
 @each_place
 def test_costs_can_be_told_apart(directives, place: str) -> None:
     if place == "slurm":
@@ -150,47 +154,63 @@ def test_costs_can_be_told_apart(directives, place: str) -> None:
                 assert re.fullmatch(r"[a-z0-9_-]{1,63}", value)
 
 
+@pytest.mark.all
 def test_jobs_of_slurm_go_to_the_queue_that_is_named(directives) -> None:
     assert {task["queue"] for members in directives("slurm").values() for task in members} == {"long"}
 
 
+@pytest.mark.all
 def test_kubernetes_keeps_to_the_nodes_it_is_told(directives) -> None:
     for members in directives("k8s").values():
         assert all("spot:true" in task["pod"].replace("=", ":") for task in members)
 
 
-def config(pipeline, place: str, **more: str) -> str:
-    command = ["./nextflow", "-q", "config", "-flat", "-profile", place, "main.nf"]
-    environ = os.environ | {"NXF_PLUGINS_DEFAULT": "false", **more}
-    return subprocess.run(command, cwd=pipeline.folder, env=environ, capture_output=True, text=True, check=True).stdout
+# Of each profile, or several, what it must set.
+PROFILES = {
+    "awsbatch": ["process.executor = 'awsbatch'", "aws.batch.maxSpotAttempts = 5", "docker.enabled = true"],
+    "googlebatch": ["process.executor = 'google-batch'", "google.batch.spot = true", "google.batch.maxSpotAttempts = 5"],
+    "azurebatch": ["process.executor = 'azurebatch'", "azure.batch.pools.auto.lowPriority = true", "azure.batch.autoPoolMode = true"],
+    "k8s": ["process.executor = 'k8s'", "params.label_store = '/workspace/label_store'", "k8s.storageMountPath = '/workspace'"],
+    "slurm": ["process.executor = 'slurm'", "executor.queueSize = 200", "labelling)'.array = 100"],
+    "docker,gpu": ["docker.runOptions = '-u $(id -u):$(id -g) --network none --gpus all'", "docker.envWhitelist = 'CUDA_VISIBLE_DEVICES'"],
+    "podman,gpu": ["podman.enabled = true", "--network none --device nvidia.com/gpu=all'"],
+    "singularity,gpu": ["singularity.runOptions = '--nv'", "singularity.autoMounts = true"],
+    "apptainer,gpu": ["apptainer.runOptions = '--nv'", "apptainer.autoMounts = true"],
+    "charliecloud,gpu": ["charliecloud.enabled = true", "charliecloud.envWhitelist = 'CUDA_VISIBLE_DEVICES'"],
+    "standard": ["process.executor = 'local'"],
+    "test": ["/studies/test.yaml'"],
+    "test_full": ["/studies/demo.yaml'"],
+    "stub": ["stubRun = true"],
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("place", "lines"),
-    {
-        "awsbatch": ["process.executor = 'awsbatch'", "aws.batch.maxSpotAttempts = 5", "docker.enabled = true"],
-        "googlebatch": ["process.executor = 'google-batch'", "google.batch.spot = true", "google.batch.maxSpotAttempts = 5"],
-        "azurebatch": ["process.executor = 'azurebatch'", "azure.batch.pools.auto.lowPriority = true", "azure.batch.autoPoolMode = true"],
-        "k8s": ["process.executor = 'k8s'", "params.label_store = '/workspace/label_store'", "k8s.storageMountPath = '/workspace'"],
-        "slurm": ["process.executor = 'slurm'", "executor.queueSize = 200", "labelling)'.array = 100"],
-        "docker,gpu": ["docker.runOptions = '-u $(id -u):$(id -g) --network none --gpus all'", "docker.envWhitelist = 'CUDA_VISIBLE_DEVICES'"],
-        "podman,gpu": ["podman.enabled = true", "--network none --device nvidia.com/gpu=all'"],
-        "singularity,gpu": ["singularity.runOptions = '--nv'", "singularity.autoMounts = true"],
-        "apptainer,gpu": ["apptainer.runOptions = '--nv'", "apptainer.autoMounts = true"],
-        "charliecloud,gpu": ["charliecloud.enabled = true", "charliecloud.envWhitelist = 'CUDA_VISIBLE_DEVICES'"],
-        "standard": ["process.executor = 'local'"],
-        "test": ["/studies/test.yaml'"],
-        "test_full": ["/studies/demo.yaml'"],
-        "stub": ["stubRun = true"],
-    }.items(),
-)  # fmt: skip
-def test_what_a_profile_sets(pipeline, place: str, lines: list[str]) -> None:
-    resolved = config(pipeline, place)
-    for line in lines:
-        assert line in resolved, line
-    assert not re.search(r"(?i)key = '\S+'|password|token", resolved), "no secret in a configuration"
+@pytest.fixture(scope="module")
+def resolved(pipeline) -> dict[str, str]:
+    """Return what `nextflow config -flat -profile PLACE` says of each place, in one start of Nextflow: each takes seconds."""
+    (pipeline.folder / "profiles.nf").write_text(
+        "workflow {\n"
+        f"    {list(PROFILES)}.each {{ place ->\n"
+        '        println("== ${place}")\n'
+        "        nextflow.plugin.Plugins.stop()\n"  # each command starts them
+        "        def words = ['-q', 'config', '-flat', '-profile', place, 'main.nf']\n"
+        "        if (new nextflow.cli.Launcher().command(words as String[]).run()) { System.exit(1) }\n"
+        "    }\n"
+        "}\n"
+    )
+    result = start(pipeline, program="profiles.nf")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr
+    parts = re.split(r"^== (.*)\n", result.stdout, flags=re.M)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
+@pytest.mark.parametrize("place", PROFILES)
+def test_what_a_profile_sets(resolved: dict[str, str], place: str) -> None:
+    for line in PROFILES[place]:
+        assert line in resolved[place], line
+    assert not re.search(r"(?i)key = '\S+'|password|token", resolved[place]), "no secret in a configuration"
+
+
+@pytest.mark.all
 def test_a_gpu_that_is_not_there_is_refused(pipeline, tmp_path: Path) -> None:
     smi = tmp_path / "nvidia-smi"  # a driver that shows one GPU, wherever this test runs
     smi.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A100 (UUID: GPU-0)'\n")

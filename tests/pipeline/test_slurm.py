@@ -45,6 +45,7 @@ def wait_for(what, running: subprocess.Popen, seconds: float = 600) -> object:
     pytest.fail(f"never came: {what.__name__}\n{running.communicate()[0][-3000:]}")
 
 
+@pytest.mark.all
 def test_an_array_a_cancelled_task_and_a_drained_node(pipeline, results: Path, node: str) -> None:
     running = pipeline.start(
         "-profile", "test,slurm", "--outdir", "slurm", "-work-dir", "work-slurm", "--label_store", "none"
