@@ -111,6 +111,9 @@ def judged(row: Row, before: Row) -> Row:
         "density_change_ci95_low_kg_m3": change - half,
         "density_change_ci95_high_kg_m3": change + half,
     }
+    if abs(change) + half <= limit and not (row["density_converged"] and before["density_converged"]):
+        words = "no change is seen in the density, but it is not converged: runs broke, are missing or are too short"
+        return found | {"verdict": "not judged", "reason": words}
     if abs(change) + half <= limit:
         words = f"survival within {SAME_SURVIVAL:.0%}, density within {limit:.0f} kg/m3 of the round before"
         return found | {"verdict": "unchanged", "reason": words}

@@ -325,14 +325,15 @@ def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> li
     """Say which model has the lowest error per liquid, from which others it can be told apart, and which failed to answer.
 
     A model that gave no answer on a part of the test is not ranked: the error of the rest is that of what it could do.
+    Nor is one without an interval.
     """
     texts = []
     for liquid in dict.fromkeys(r["liquid"] for r in rows):
         here = [r for r in rows if r["liquid"] == liquid]
         lacking = [r for r in here if ils.lacks(r)]
-        ranked = [r for r in here if r not in lacking and r["value"] is not None]
+        ranked = [r for r in here if r["converged"]]
         on = "" if liquid == "all" else f" on {liquid}"
-        text = f"no model answered everything that was asked{on}"
+        text = f"No verdict{on}: no error of a model that answered everything has an interval"
         if ranked:
             best = ils.label(ranked[0]["model"], ranked[0]["dataset"])
             mine = verdicts.filter((pl.col("property") == quantity) & (pl.col("liquid") == liquid)).to_dicts()
@@ -346,6 +347,8 @@ def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> li
                 text += f"; it is better than {listed(sorted(beaten))}"
             if level:
                 text += f"; it cannot be told apart from {listed(sorted(level))}"
+            if any(r["dataset"] is not None and r["runs"] == 1 for r in ranked):
+                text += "; with one training seed this is said of these models, not of their kind"
         for r in lacking:
             name = ils.label(r["model"], r["dataset"])
             rest = "" if r["value"] is None else f", and {measured(r)} on the rest, which is no comparison"

@@ -243,3 +243,20 @@ def test_an_unknown_cost_is_said() -> None:
     t["pareto"] = pl.DataFrame(il_pareto.table(t, []), schema=il_pareto.PARETO)
     assert set(t["pareto"].filter(property="density")["front"]) == {"cost unknown"}
     assert "core-hours" not in rec.recommend(t)[0]
+
+
+def test_a_classical_force_field_that_comes_closer_is_named_beside_the_best_trained_one() -> None:
+    t = tables(GOOD, poor=tuple(GOOD))
+    clp = {"model_key": "clp", "model": "clp", "dataset": None, "rmse": 0.01}
+    clp = t["errors"].head(1).with_columns(pl.lit(x).cast(t["errors"].schema[c]).alias(c) for c, x in clp.items())
+    errors = pl.concat([t["errors"], clp])
+    errors = errors.with_columns(rmse_ci95_low=0.95 * pl.col("rmse"), rmse_ci95_high=1.05 * pl.col("rmse"))
+    summary, items = ils.summarise_forces(errors, LIQUID)
+    density = t["summary"].filter(pl.col("property") == "density")
+    t["summary"] = pl.concat([density, pl.DataFrame(summary, schema=ils.SUMMARY)])
+    t["verdicts"] = pl.DataFrame(
+        [{c: v[c] for c in ils.VERDICTS} for v in ils.judge(items, "force_rmse")], schema=ils.VERDICTS
+    )
+    said = rec.recommend(t)[0]
+    assert "of the trained models mace-both follows the labels' forces best" in said
+    assert "though clp without training comes closer" in said and "one training seed" in said

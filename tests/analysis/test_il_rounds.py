@@ -11,6 +11,7 @@ import il_summary
 BEFORE = {
     "round": 1, "liquid": "x", "temperature_K": 430.0, "model": "mace", "dataset": "al", "survived_share": 1.0,
     "density_kg_m3": 1000.0, "density_ci95_low_kg_m3": 994.0, "density_ci95_high_kg_m3": 1006.0,
+    "density_converged": True,
 }  # fmt: skip
 
 
@@ -36,6 +37,7 @@ def shifted(by: float, half: float = 6.0) -> dict:
         (row(survived_share=0.97), "unchanged"),
         (row(survived_share=None), "not judged"),
         (row(density_kg_m3=None), "not judged"),
+        (row(density_converged=False), "not judged"),  # the survivors' density is no reason to stop
     ],
 )
 def test_a_round_is_over_where_nothing_changes(now: dict, verdict: str) -> None:

@@ -351,3 +351,19 @@ def test_a_scan_that_one_model_cannot_finish_is_compared_where_both_could() -> N
     assert (by_model["half"]["points"], by_model["half"]["points_missing"]) == (4, 2)
     row = ils.judge(items, "scan_energy_rmse")[0]
     assert row["points"] == 4 and row["verdict"] == "not converged" and "half-d: no answer on 2" in row["reason"]
+
+
+def test_the_lowest_number_is_no_verdict_without_an_interval_and_one_seed_is_said() -> None:
+    rng = np.random.default_rng(7)
+    few = {m: {1: around(rng, level, 4)} for m, level in (("a", 0.1), ("b", 0.2))}  # two trajectories
+    summary, found = force_verdicts(few)
+    assert {v["verdict"] for v in found.values()} == {"not converged"}
+    rows = sorted((r | {"converged": False, "ci95_low": None} for r in summary.values()), key=lambda r: r["value"])
+    verdicts = pl.DataFrame([{c: v[c] for c in ils.VERDICTS} for v in found.values()], schema=ils.VERDICTS)
+    assert il_words.error_sentence(rows, verdicts, "force_rmse") == [
+        "No verdict on x: no error of a model that answered everything has an interval."
+    ]
+    summary, found = force_verdicts({m: {1: around(rng, level, 24)} for m, level in (("a", 0.1), ("b", 0.2))})
+    verdicts = pl.DataFrame([{c: v[c] for c in ils.VERDICTS} for v in found.values()], schema=ils.VERDICTS)
+    (said,) = il_words.error_sentence(sorted(summary.values(), key=lambda r: r["value"]), verdicts, "force_rmse")
+    assert "it is better than b-d" in said and "with one training seed" in said
