@@ -197,6 +197,21 @@ def figure_liquid(t: Tables, style: Style, quantity: str) -> go.Figure | None:
                     **at(i),
                 )
             value = None if row["value"] is None else row["value"] * factor
+            if value is not None and row["reference"] is not None and row["finite_size_correction"]:
+                # what the verdict on model and reference is about
+                value_seen = value + row["finite_size_correction"] * factor
+                ends.append(value_seen)
+                figure.add_scatter(
+                    x=[name],
+                    y=[value_seen],
+                    error_y=error_bar([row], factor),
+                    mode="markers",
+                    showlegend=False,
+                    opacity=0.45,
+                    marker={"symbol": "line-ew-open", "color": style.colour(key), "size": 14, "line": {"width": 3}},
+                    hovertemplate=f"{name}<br>%{{y:.4g}}: corrected for the size of the box<extra></extra>",
+                    **at(i),
+                )
             figure.add_scatter(
                 x=[name],
                 y=[value],

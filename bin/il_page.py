@@ -355,7 +355,8 @@ dots are single runs.</p>
 <section id="diffusion"><h2>Diffusion</h2>
 <p class="see">Self-diffusion coefficient of each ion, as simulated in this box, with its 95 % interval, on
   a logarithmic axis. Hollow points are
-not converged. The correction for the size of the box is in the table, where the viscosity is known.</p>
+not converged. Where the viscosity is known and there is a reference, the pale bar has the correction for the size of the box added: it
+  is what the reference is compared with. The correction is in the table.</p>
 {{ plot(diffusion[0], "Diffusion coefficient of each ion and model") }}
 <details open><summary>Values</summary>{{ table(diffusion[1], "summary") }}</details></section>
 

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 import il_summary as ils
-from il_words import UNITS, at_time, difference, listed, measured, number, rounded, sentence
+from il_words import UNITS, at_time, listed, measured, number, off_by, rounded, sentence
 
 Row = dict[str, Any]
 Tables = dict[str, pl.DataFrame]
@@ -165,7 +165,7 @@ def choice(
     if not fits:
         nearest = min(good, key=lambda r: abs(r["value"] + (r["finite_size_correction"] or 0.0) - r["reference"]))
         v = verdict(nearest)
-        off = f", off by {difference(v)}" if v else ""
+        off = f", {off_by(v, nearest)}" if v else ""
         if any(holds_zero(verdict(r), "holm") for r in good):
             many = "which the correction for many tests leaves undecided"
             return f"no model can be named (the nearest to {reference} is {name(nearest)}{off}, {many})", False
@@ -176,7 +176,7 @@ def choice(
     words = f"use {name(chosen)}" + (" (no learned model is needed)" if chosen["framework"] == "classical" else "")
     words += f": {measured(chosen)} against {reference}"
     if v := verdict(chosen):
-        words += f" (off by {difference(v)})"
+        words += f" ({off_by(v, chosen)})"
     if prices[name(chosen)] is not None:
         words += f", at {spoken(prices[name(chosen)] or (0.0, 0.0))} for labels, training and one nanosecond"
     level = [name(r) for r in fits if r is not chosen]

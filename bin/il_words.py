@@ -85,6 +85,13 @@ def difference(v: Row) -> str:
     return interval(v, "difference", *seen_ends(v))
 
 
+def off_by(v: Row, r: Row) -> str:
+    """Write how far a summary row is off its reference, as the verdict on the two has it."""
+    return f"off by {difference(v)}" + (
+        " once corrected for the size of the box" if r.get("finite_size_correction") else ""
+    )
+
+
 def p_value(p: float | None) -> str:
     """Write a p-value, a dash for none."""
     return "–" if p is None else "< 0.001" if p < 0.001 else number(p, 2)
@@ -297,9 +304,9 @@ def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
         name = ils.label(r["model"], r["dataset"])
         v = against[name]
         if v["verdict"] == "differs":
-            off.append(f"{name} is off by {difference(v)}")
+            off.append(f"{name} is {off_by(v, r)}")
         elif v["verdict"] == "not distinguishable":
-            level.append(f"{name} (off by {difference(v)})")
+            level.append(f"{name} ({off_by(v, r)})")
         else:
             undecided.append(f"{name}: no verdict")
     factor, unit = UNITS[rows[0]["unit"]]

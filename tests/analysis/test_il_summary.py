@@ -367,3 +367,24 @@ def test_the_lowest_number_is_no_verdict_without_an_interval_and_one_seed_is_sai
     verdicts = pl.DataFrame([{c: v[c] for c in ils.VERDICTS} for v in found.values()], schema=ils.VERDICTS)
     (said,) = il_words.error_sentence(sorted(summary.values(), key=lambda r: r["value"]), verdicts, "force_rmse")
     assert "it is better than b-d" in said and "with one training seed" in said
+
+
+def test_against_experiment_the_figure_and_the_words_have_the_corrected_value() -> None:
+    """Simulated 10, of an infinite box 12, measured 12: the verdict is about 12, and so is what is drawn and said."""
+    rows = [{**r, "correction": 2e-11} for r in runs_of("a", [[1e-10] * 3], 1e-13)]
+    references = pl.DataFrame(
+        [{"liquid": "x", "temperature_K": T, "property": "diffusion", "species": None, "value": 1.2e-10,
+          "standard_uncertainty": 1e-13, "unit": "m2/s", "source": "s", "second_hand": False, "interpolated": False}],
+        schema=il_references.SCHEMA,
+    )  # fmt: skip
+    summary, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "diffusion", references)
+    (verdict,) = ils.judge(items, "diffusion")
+    assert abs(verdict["difference"]) < 1e-13
+    said = " ".join(il_words.against_reference(summary, {"a-d": verdict}))
+    assert "once corrected for the size of the box" in said and "not told from the reference" in said
+    t = {"summary": pl.DataFrame(summary, schema=ils.SUMMARY), "references": references}
+    t |= {name: pl.DataFrame(schema={"model": pl.String, "dataset": pl.String}) for name in ("survival", "errors")}
+    t["diffusion"] = pl.DataFrame(rows).rename({"value": "diffusion_m2_s"})
+    style = il_figures.Style(t, {"study": {"models": [{"id": "a"}], "datasets": {"d": ["eq"]}}})
+    heights = [y for trace in il_figures.figure_liquid(t, style, "diffusion").data for y in trace.y]
+    assert max(heights) == pytest.approx(120) and min(heights) == pytest.approx(100)
