@@ -3,7 +3,7 @@
 
 Minimise, heat at constant volume, compress and anneal at high temperature, cool, settle, and sample at
 the study's temperature and pressure. With a force field: OpenMM on CPU, bonds to hydrogen constrained,
-hydrogens of 3 u. With xtb: GFN1-xTB through ASE at 1 fs, every phase a hundredth as long as set.
+hydrogens of 3 u. With xtb: GFN1-xTB through ASE, the same phases, all bonds free to vibrate.
 
 Writes the state folder OUT: start.extxyz (last frame), trajectory.dcd (production, whole ions),
 thermo.parquet, topology.json, topology.pdb, system.xml (not for xtb) and equilibration.json (density and
@@ -34,6 +34,7 @@ from openmm import unit
 import il_md
 import il_task
 from il_forcefield import constrain_hydrogens
+from il_openmm import BAROSTAT_STEPS
 from il_topology import Topology
 
 COMPRESSION_BAR = 500.0  # closes the voids that packing leaves
@@ -41,10 +42,9 @@ COMPRESSION_FRACTION = 1 / 6  # of the anneal
 FIXED_VOLUME_PS = 2.0
 FIXED_VOLUME_TIMESTEP_FS = 1.0  # packed contacts are still hot
 FRICTION_PS = 1.0
-BAROSTAT_STEPS = 25
-XTB_TIME_FRACTION = 0.01
-XTB_TIMESTEP_FS = 1.0
+RAMP_PARTS = 50  # in which a phase's temperature changes, at least, however seldom frames are saved
 XTB_MINIMISE_STEPS = 50
+XTB_THERMOSTAT_FS, XTB_BAROSTAT_FS = 100.0, 500.0
 # Outside these ratios to the packed density (0.8 of the guess, or less) the box holds no liquid.
 LIQUID_DENSITY_RATIOS = (0.5, 2.5)
 MIN_SAMPLES = 10
@@ -70,18 +70,13 @@ def schedule(settings: dict[str, Any]) -> list[Phase]:
     anneal = settings["anneal_ps"]
     first = min(FIXED_VOLUME_PS, 0.2 * anneal)
     squeeze = COMPRESSION_FRACTION * anneal
-    phases = [
+    return [
         Phase("heat", first, hot, hot, None, min(FIXED_VOLUME_TIMESTEP_FS, timestep)),
         Phase("compress", squeeze, hot, hot, max(COMPRESSION_BAR, pressure), timestep),
         Phase("anneal", anneal - first - squeeze, hot, hot, pressure, timestep),
         Phase("cool", settings["cool_ps"], hot, target, pressure, timestep),
         Phase("settle", settings["settle_ps"], target, target, pressure, timestep),
         Phase("production", settings["production_ps"], target, target, pressure, timestep),
-    ]
-    if settings["force_field"] != "xtb":
-        return phases
-    return [
-        Phase(p.name, p.ps * XTB_TIME_FRACTION, p.start_K, p.stop_K, p.pressure_bar, XTB_TIMESTEP_FS) for p in phases
     ]
 
 
@@ -186,13 +181,14 @@ class XtbEngine:
     def begin(self, phase: Phase) -> None:
         """Start the dynamics of a phase, with the momenta that the last one left."""
         common: dict[str, Any] = {
-            "timestep_fs": phase.timestep_fs, "temperature_K": phase.start_K, "rng": self.rng,
+            "timestep_fs": phase.timestep_fs, "temperature_K": phase.start_K, "thermostat_fs": XTB_THERMOSTAT_FS,
+            "rng": self.rng,
         }  # fmt: skip
         if phase.pressure_bar is None:
-            self.dynamics: il_md.LangevinBAOAB | il_md.Bussi = il_md.nvt(self.atoms, thermostat_fs=25.0, **common)
+            self.dynamics: il_md.LangevinBAOAB | il_md.Bussi = il_md.nvt(self.atoms, **common)
         else:
             self.dynamics = il_md.npt(
-                self.atoms, thermostat_fs=50.0, barostat_fs=250.0, pressure_bar=phase.pressure_bar, **common
+                self.atoms, barostat_fs=XTB_BAROSTAT_FS, pressure_bar=phase.pressure_bar, **common
             )
         self.fixed_volume = phase.pressure_bar is None
 
@@ -206,7 +202,7 @@ class XtbEngine:
             cell=np.array(self.atoms.cell),
             potential_energy_ev=float(self.atoms.get_potential_energy()),
             kinetic_energy_ev=float(self.atoms.get_kinetic_energy()),
-            temperature_K=il_md.mean_kinetic_temperature(self.atoms, 3 * len(self.atoms)),
+            temperature_K=il_md.mean_kinetic_temperature(self.atoms, 3 * len(self.atoms) - 3 * self.fixed_volume),
         )
 
 
@@ -218,6 +214,12 @@ def _seed(seed: int, stream: int) -> int:
 def density_kg_m3(topology: Topology, volume_A3: float) -> float:
     """Return the density of a box."""
     return float(topology.masses_u.sum() * il_md.DENSITY_KG_M3 / volume_A3)
+
+
+def parts(steps: int, most: int) -> list[int]:
+    """Return steps in parts, none of more than `most` (one, where that is less)."""
+    most = max(most, 1)
+    return [min(most, steps - done) for done in range(0, steps, most)]
 
 
 def run_phases(
@@ -238,11 +240,13 @@ def run_phases(
         engine.begin(phase)
         done = 0
         while done < total:
-            steps = min(stride, total - done)
-            done += steps
-            temperature = phase.start_K + (phase.stop_K - phase.start_K) * done / total
+            # What is left over of a phase comes first, so that rows and frames are evenly spaced up to its end.
+            steps = (total - done) % stride or stride
             try:
-                sample = engine.advance(steps, temperature)
+                for part in parts(steps, total // RAMP_PARTS if phase.start_K != phase.stop_K else steps):
+                    done += part
+                    temperature = phase.start_K + (phase.stop_K - phase.start_K) * done / total
+                    sample = engine.advance(part, temperature)
             except (openmm.OpenMMException, RuntimeError, ValueError) as error:
                 if il_task.is_resource(error):
                     raise
@@ -383,7 +387,6 @@ def main(argv: list[str] | None = None) -> int:
         engine: Engine
         save_every_ps = settings["save_every_ps"]
         if settings["force_field"] == "xtb":
-            save_every_ps *= XTB_TIME_FRACTION
             engine = XtbEngine(atoms, seed, args.threads, hot)
         else:
             system = openmm.XmlSerializer.deserialize((args.box / "system.xml").read_text())

@@ -121,8 +121,10 @@ def walk(
     bath_K = start_K
     start_edges = atoms.cell.lengths()
     stride = SWING_STRIDE if kind == "swing" else every
-    for stop in range(every, steps + 1, every):
-        done, ended = stop - every, None
+    done = 0
+    # The last stop is at the walk's end, be it nearer to the one before or not.
+    for stop in [*range(every, steps, every), steps] if steps else ():
+        ended = None
         while done < stop and ended is None:
             length = min(stride, stop - done)
             done += length
@@ -211,7 +213,8 @@ def main(argv: list[str] | None = None) -> int:
         committee = Committee([il_models.load_calculator(m, args.state, args.threads) for m in models])
         start = ase.io.read(args.state / "start.extxyz")
         assert isinstance(start, Atoms)  # one frame
-        engine, _ = il_engines.load_engine(models[0], args.state, args.threads, start)
+        wanted = settings.get("engine", "auto")
+        engine, _ = il_engines.load_engine(models[0], args.state, args.threads, start, wanted)
         driver = engine if isinstance(engine, Calculator) else il_engines.EngineCalculator(engine)
         frames, table = explore(settings, args.state, committee, driver, valid)
         args.out.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ those of the plan. Larger basis sets than the DZVP that was measured cost more: 
 measures of the study's own labels, on the machine at hand, in the place of what is assumed of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import log
 from typing import Any
@@ -134,9 +135,16 @@ def table(
     budget_core_hours: float,
     labels: list[LabelWork],
     law: Law | None,
+    xtb_melts: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """Return the estimate as the plan holds it, from {stage: (count, of what, core-seconds)}."""
+    """Return the estimate as the plan holds it, from {stage: (count, of what, core-seconds)}.
+
+    `xtb_melts`: the atoms of each box that xtb equilibrates.
+    """
     sources = SOURCES | ({"label": law.source} if law else {})
+    if xtb_melts:
+        atoms = ", ".join(map(str, xtb_melts))
+        sources["equilibrate"] += f"; boxes of {atoms} atoms by GFN1-xTB: {LABELS['GFN1-xTB'].source}"
     rows = [
         {
             "stage": stage,

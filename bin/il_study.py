@@ -121,7 +121,8 @@ class Liquid(Section):
     force_field: Path_ = Field(
         "clandp",
         description="force field that equilibrates the box: clandp (its ions must be typed), xtb "
-        "(GFN1-xTB: any ion, slow), or the path of an OpenMM force-field XML file",
+        "(GFN1-xTB: any ion, thousands of times slower: give the equilibration short times), or the path of an OpenMM "
+        "force-field XML file",
     )
 
 
@@ -131,7 +132,14 @@ class Liquid(Section):
 class Equilibration(Section):
     """The classical run that gives every model the same start, and the EQ frames."""
 
-    timestep_fs: Real = number(2.0, 0.05, 4, "time step (fs)")
+    timestep_fs: Annotated[
+        Annotated[Literal["auto"], Tag("auto")]
+        | Annotated[Real, Field(ge=0.05, le=4, allow_inf_nan=False), Tag("number")],
+        Discriminator(auto_or_number),
+    ] = Field(
+        default="auto",
+        description="time step (fs); auto is 2 fs, or 1 fs where the force field is xtb, whose bonds to hydrogen are not held",
+    )
     cutoff_A: Annotated[
         Annotated[Literal["auto"], Tag("auto")]
         | Annotated[Real, Field(ge=3, le=20, allow_inf_nan=False), Tag("number")],

@@ -33,7 +33,7 @@ from il_frames import ENERGY_KEY, FORCES_KEY, KINDS, STRESS_KEY, kinds_of, theor
 from il_ions import library, resolve
 from il_references import COLUMNS as REFERENCE_COLUMNS
 from il_references import composition, read_references, references_of, spelled
-from il_study import Draft, OwnLabels, Problems, Study, brief, parse_yaml, path_text, read_draft, schema
+from il_study import Draft, Md, OwnLabels, Problems, Study, brief, parse_yaml, path_text, read_draft, schema
 from il_task import UserError
 
 CUTOFF_MAX_A = 9.0
@@ -42,8 +42,9 @@ CUTOFF_LIMIT = 0.48  # nearer to half the edge, a barostat that shrinks the box 
 CUTOFF_LEAST_A = 3.0
 SAVED_FRAMES_MAX = 1_000_000
 NEQ_RECIPES = ("volume_scan", "oscillation", "packing", "rattle", "clusters", "ions")
-XTB_EQUILIBRATION_FRACTION = 0.01  # equilibrate.py shortens every phase by this where xtb is the force field
+EQUILIBRATION_TIMESTEP_FS, XTB_TIMESTEP_FS = 2.0, 1.0  # what auto means; with xtb no bond is held fixed: no longer step
 NEED_FORCE_FIELD = ("oscillation", "packing")
+SWING_STRIDE_PS, SWING_STOPS_LEAST = 0.01, 10  # how often sample_frames.py moves a swinging box; a period has so many
 TRAJECTORY_GROUPS = 3  # that sample_frames.py cuts a trajectory into, at least
 SAVED_FRAMES_LEAST = 10
 LABEL_TASK_S = 1800.0  # what a task should last
@@ -251,6 +252,13 @@ def chosen_cutoff_A(cutoff: Any, edge_A: float) -> float:
     return round(min(CUTOFF_MAX_A, CUTOFF_FRACTION * edge_A), 3) if cutoff == "auto" else float(cutoff)
 
 
+def equilibration_step_fs(timestep_fs: Any, force_field: Any) -> float:
+    """Return the time step of a liquid's equilibration: the given one, or what auto means."""
+    if timestep_fs != "auto":
+        return float(timestep_fs)
+    return XTB_TIMESTEP_FS if force_field == "xtb" else EQUILIBRATION_TIMESTEP_FS
+
+
 def check_liquids(
     draft: Draft, raw: Mapping[str, Any], known: dict[str, Any], places: Places, problems: Problems
 ) -> dict[int, Box]:
@@ -283,6 +291,13 @@ def check_liquids(
                 (*loc, "force_field"),
                 f"clandp has no types for {', '.join(box.untyped)}: give the path of an OpenMM force-field "
                 "XML file that has them, or xtb",
+            )
+        step = draft.get("equilibration", "timestep_fs")
+        if force_field == "xtb" and step not in (None, "auto") and step > XTB_TIMESTEP_FS:
+            problems.add(
+                ("equilibration", "timestep_fs"),
+                f"{step:g} fs is too long for liquids[{index}], whose force_field is xtb: its bonds to hydrogen are not held "
+                f"fixed; give {XTB_TIMESTEP_FS:g} or less, or auto",
             )
         if force_field == "xtb" or box.edge_A is None or cutoff is None:
             continue
@@ -566,6 +581,7 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
                     text = "needs a classical force field, and that of "
                     text += f"liquids[{index}] is xtb: leave the recipe out"
                     problems.add(("sampling", "neq", name), text)
+        check_oscillation(draft, sampling.neq.oscillation, problems)
         length, every = (draft.get("equilibration", name) for name in ("production_ps", "save_every_ps"))
         # The last tenth of a trajectory is kept for test_scan.
         usable = int(0.9 * int(length / every + 1e-9)) if length and every else None
@@ -621,6 +637,21 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
         )
 
 
+def check_oscillation(draft: Draft, recipe: Any, problems: Problems) -> None:
+    """Judge whether the runs whose box swings have a stop for each frame that is asked of them, and for each swing."""
+    states = [len(liquid["temperatures_K"]) for liquid in draft.liquids.values() if liquid.get("temperatures_K")]
+    if recipe is None or not states:
+        return
+    loc = ("sampling", "neq", "oscillation")
+    each, stops = ceil(recipe.frames / min(states)), int(recipe.length_ps / SWING_STRIDE_PS + 1e-9)
+    if each > stops:
+        text = f"{recipe.frames} frames, but length_ps {recipe.length_ps:g} has room for {stops * min(states)}, "
+        problems.add((*loc, "frames"), text + f"{SWING_STRIDE_PS:g} ps apart; give fewer, or a longer run")
+    if recipe.period_ps < SWING_STOPS_LEAST * SWING_STRIDE_PS:
+        text = f"{recipe.period_ps:g} ps: the box moves every {SWING_STRIDE_PS:g} ps, which is too seldom for it"
+        problems.add((*loc, "period_ps"), text + f"; give {SWING_STOPS_LEAST * SWING_STRIDE_PS:g} or more")
+
+
 def check_active(draft: Draft, trained: list[int], own: bool, problems: Problems) -> None:
     """Judge active learning: it needs committees, data to add to, walks, and an engine that labels."""
     active = draft.get("active")
@@ -638,7 +669,7 @@ def check_active(draft: Draft, trained: list[int], own: bool, problems: Problems
     if not any(active.lengths_ps.values()):
         problems.add(("active", "npt_ps"), "0, as ramp_ps and swing_ps are: give one of the three a length")
     step = draft.get("md", "timestep_fs")
-    if step and (abs(active.every_fs / step - round(active.every_fs / step)) > 1e-6 or active.every_fs < step):
+    if step and not is_multiple(active.every_fs, step):
         problems.add(("active", "every_fs"), f"{active.every_fs:g} is not a multiple of md.timestep_fs {step:g}")
     for name, length in active.lengths_ps.items():
         if 0 < length * 1000 < active.every_fs:
@@ -672,11 +703,16 @@ def check_sizes(draft: Draft, problems: Problems, kept: float) -> None:
                 problems.add(("sizes", place), f"{size} frames of {name}: it has about {most} to train on")
 
 
+def is_multiple(time: float, step: float) -> bool:
+    """Tell whether a time is a whole number of steps, one at least."""
+    return time > 0.5 * step and abs(time / step - round(time / step)) < 1e-6
+
+
 def check_md(draft: Draft, problems: Problems) -> None:
     """Judge time steps, lengths and saved frames of the dynamics."""
     step, every = draft.get("md", "timestep_fs"), draft.get("md", "save_every_fs")
     if step and every:
-        if abs(every / step - round(every / step)) > 1e-6 or every < step:
+        if not is_multiple(every, step):
             problems.add(("md", "save_every_fs"), f"{every:g} is not a multiple of timestep_fs {step:g}")
         lengths = [draft.get("md", name) or 0 for name in ("npt_ps", "nvt_ps")]
         saved = sum(lengths) * 1000 / every
@@ -689,10 +725,12 @@ def check_md(draft: Draft, problems: Problems) -> None:
                 ("md", "npt_ps"),
                 f"{lengths[0]:g} ps is shorter than save_every_fs {every:g}: no frame is saved",
             )
-    equilibration_step, save = (draft.get("equilibration", name) for name in ("timestep_fs", "save_every_ps"))
-    if equilibration_step and save and save * 1000 < equilibration_step:
-        text = f"{save:g} ps is shorter than equilibration.timestep_fs {equilibration_step:g}"
-        problems.add(("equilibration", "save_every_ps"), text)
+    given, save = (draft.get("equilibration", name) for name in ("timestep_fs", "save_every_ps"))
+    fields = {liquid.get("force_field") for liquid in draft.liquids.values()} or {None}
+    for step in sorted({equilibration_step_fs(given, force_field) for force_field in fields} if given and save else ()):
+        if not is_multiple(save * 1000, step):
+            text = f"{save:g} ps is not a multiple of equilibration.timestep_fs {step:g}"
+            problems.add(("equilibration", "save_every_ps"), text)
     length = draft.get("equilibration", "production_ps")
     if length and save and (frames := int(length / save + 1e-9)) < SAVED_FRAMES_LEAST:
         text = f"{length:g} ps saves {frames} frames at save_every_ps {save:g}: at least {SAVED_FRAMES_LEAST}"
@@ -776,6 +814,21 @@ def own_frames(study: Study, places: Places) -> int:
     return frames
 
 
+def melt_steps(study: Study, liquid: Any) -> float:
+    """Return the time steps of the equilibration of one box of a liquid."""
+    melt = study.equilibration
+    length_ps = melt.anneal_ps + melt.cool_ps + melt.settle_ps + melt.production_ps
+    return 1000 * length_ps / equilibration_step_fs(melt.timestep_fs, liquid.force_field)
+
+
+def melt_core_s(study: Study, liquid: Any, box: Box) -> float:
+    """Return the core-seconds of the equilibration of one box of a liquid."""
+    steps = melt_steps(study, liquid)
+    if liquid.force_field == "xtb":
+        return steps * il_estimate.LABELS["GFN1-xTB"].core_s(box.atoms)
+    return il_estimate.openmm_core_s(box.atoms, steps)
+
+
 def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: int = 0) -> dict[str, Any]:
     """Return what the study will cost, as plan/estimate.json holds it.
 
@@ -785,8 +838,6 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: 
     if study.active and explorations:
         for count in counts.values():
             count.active = study.active.frames
-    melt = study.equilibration
-    melt_steps = 1000 * (melt.anneal_ps + melt.cool_ps + melt.settle_ps + melt.production_ps) / melt.timestep_fs
     models = [model.model_dump() for model in study.models]
     md_steps = 1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.timestep_fs
     states = equilibrate_s = md_s = 0.0
@@ -797,11 +848,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: 
         liquid = study.liquids[index]
         here = len(liquid.temperatures_K) * study.md.replicas
         states += here
-        if liquid.force_field == "xtb":
-            steps = melt_steps * melt.timestep_fs * XTB_EQUILIBRATION_FRACTION
-            equilibrate_s += here * steps * il_estimate.LABELS["GFN1-xTB"].core_s(box.atoms)
-        else:
-            equilibrate_s += here * il_estimate.openmm_core_s(box.atoms, melt_steps)
+        equilibrate_s += here * melt_core_s(study, liquid, box)
         frames = counts[index].eq + counts[index].neq + counts[index].scan + counts[index].active
         if study.active and explorations:
             steps = 1000 * sum(study.active.lengths_ps.values()) / study.md.timestep_fs
@@ -830,7 +877,8 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: 
         "train": (len(trainings), "models", sum(trainings)),
         "md": (runs, "runs", md_s),
     }
-    return il_estimate.table(stages, study.budget_core_hours, labels, law)
+    by_xtb = {box.atoms for index, box in boxes.items() if study.liquids[index].force_field == "xtb"}
+    return il_estimate.table(stages, study.budget_core_hours, labels, law, xtb_melts=sorted(by_xtb))
 
 
 def chunk_size(study: Study, boxes: dict[int, Box], index: int) -> int:
@@ -890,6 +938,12 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
             )
     for index, box in boxes.items():
         liquid, loc = study.liquids[index], ("liquids", index)
+        if liquid.force_field == "xtb":
+            steps, hours = melt_steps(study, liquid), il_estimate.rounded(melt_core_s(study, liquid, box))
+            text = f"xtb: the equilibration of each box is {steps:.0f} steps of GFN1-xTB on one core, about {hours:g} core-hours"
+            add((*loc, "force_field"), text)
+            if study.equilibration.cutoff_A != "auto":
+                add(("equilibration", "cutoff_A"), f"is not used for {liquid.id}, whose force_field is xtb")
         names = {ion["name"] for ion in box.ions}
         for place, kelvin in enumerate(liquid.temperatures_K):
             if names == {"pyr14", "bf4"} and kelvin < PYR14BF4_LIQUID_K:
@@ -911,6 +965,10 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
             ("md", "timestep_fs"),
             f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen: 0.5 fs is usual",
         )
+    by_openmm = [model.id for model in study.models if model.framework == "classical" and study.md.engine == "openmm"]
+    if by_openmm and study.md.barostat_fs != Md.model_fields["barostat_fs"].default:
+        text = f"is not used for {', '.join(by_openmm)}: OpenMM's barostat makes Monte Carlo moves and has no time constant"
+        add(("md", "barostat_fs"), text)
     if study.md.npt_ps < DENSITY_PS:
         text = f"{study.md.npt_ps:g} ps is too short for a density to converge: give {DENSITY_PS:g} ps or more"
         add(("md", "npt_ps"), text)
@@ -977,7 +1035,7 @@ def plan_rounds(plan: "Plan", study: Study, rows: list[dict[str, Any]], before: 
     """Add the explorations of a round, and what is chosen of what they find."""
     explored = []
     own = study.active.model_dump() if study.active and before.round else {}
-    md = {name: getattr(study.md, name) for name in ("timestep_fs", "thermostat_fs", "barostat_fs")}
+    md = {name: getattr(study.md, name) for name in ("timestep_fs", "thermostat_fs", "barostat_fs", "engine")}
     for liquid in study.liquids if own else ():
         name = f"{liquid.id}-active{before.round}"
         plan.json(f"choose/{name}.json", {"id": name, "liquid": liquid.id, "frames": own["frames"]})
@@ -1183,7 +1241,8 @@ def make_plan(
                 state = f"{liquid.id}-{kelvin:g}K-r{replica}"
                 state_rows.append({"key": state, "box": key, **where, "temperature_K": kelvin})
                 common = {**where, "temperature_K": kelvin, "seed": seed_of(state)}
-                plan.json(f"states/{state}.json", {**melt, **conditions, **common, "id": state})
+                step = {"timestep_fs": equilibration_step_fs(study.equilibration.timestep_fs, liquid.force_field)}
+                plan.json(f"states/{state}.json", {**melt, **step, **conditions, **common, "id": state})
                 for model in (row for row in rows if row["role"] == "model"):
                     run = f"{state}-{model['key']}"
                     first = (replica - 1) // study.md.batch * study.md.batch

@@ -13,7 +13,7 @@ process EQUILIBRATE {
 
     script:
     """
-    # bin: il_forcefield.py il_md.py il_task.py il_topology.py
+    # bin: il_forcefield.py il_md.py il_openmm.py il_task.py il_topology.py
     equilibrate.py --id ${key} --settings ${settings} --box ${box} --out ${key}
     """
 

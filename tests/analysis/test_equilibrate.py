@@ -152,8 +152,25 @@ def test_schedule() -> None:
     assert (compress.ps, compress.pressure_bar, compress.timestep_fs) == (10.0, 500.0, 2.0)
     assert anneal.ps == pytest.approx(48.0) and anneal.pressure_bar == 1.0
     assert (cool.start_K, cool.stop_K) == (600.0, 430.0)
-    short = schedule(settings(force_field="xtb"))
-    assert short[-1].ps == pytest.approx(0.012) and {phase.timestep_fs for phase in short} == {1.0}
+    assert schedule(settings(force_field="xtb")) == schedule(settings()), "xtb runs what is asked for, and nothing less"
+
+
+def test_a_ramp_does_not_depend_on_how_seldom_frames_are_saved() -> None:
+    """One frame for the whole phase: the bath must still pass through the temperatures between, in a line."""
+    fake, topology = Fake([5.0] * 1000), Topology("t", [LITHIUM])
+    packed = equilibrate.density_kg_m3(topology, 125.0)
+    list(run_phases(fake, [Phase("cool", 10.0, 600, 400, 1.0, 2.0)], topology, packed, 10.0))
+    assert len(fake.baths) >= 50
+    np.testing.assert_allclose(fake.baths, np.interp(np.arange(1, 51), [0, 50], [600, 400]))
+
+
+def test_frames_are_evenly_spaced_up_to_the_end() -> None:
+    """2.3 ps saved every 0.5 ps: what is left over comes before the first frame, not between the last two."""
+    fake, topology = Fake([5.0] * 1000), Topology("t", [LITHIUM])
+    packed = equilibrate.density_kg_m3(topology, 125.0)
+    phases = [Phase("production", 2.3, 400, 400, 1.0, 1.0)]
+    times = [row["time_ps"] for row, _ in run_phases(fake, phases, topology, packed, 0.5)]
+    assert times == pytest.approx([0.3, 0.8, 1.3, 1.8, 2.3])
 
 
 def test_hydrogens_are_constrained_and_mass_is_kept() -> None:
@@ -179,6 +196,7 @@ class Fake:
 
     def __init__(self, edges: list[float], energy: float = 0.0, error: Exception | None = None) -> None:
         self.edges, self.energy, self.error = iter(edges), energy, error
+        self.baths: list[float] = []
 
     def begin(self, phase: Phase) -> None:
         pass
@@ -186,6 +204,7 @@ class Fake:
     def advance(self, steps: int, temperature_K: float) -> Sample:
         if self.error:
             raise self.error
+        self.baths.append(temperature_K)
         return Sample(np.zeros((1, 3)), np.eye(3) * next(self.edges), self.energy, 0.0, temperature_K)
 
 
@@ -278,15 +297,19 @@ def test_xtb_runs_the_same_phases(tmp_path: Path) -> None:
         patch.chdir(tmp_path)
         arguments = ["--settings", "box.json", "--assets", str(ASSETS), "--out", "box"]
         assert build_liquid.main(["--id", "x-r1", *arguments]) == 0
-    times = {"anneal_ps": 1.2, "cool_ps": 0.4, "settle_ps": 0.4, "production_ps": 0.8, "save_every_ps": 0.2}
+    times = {"anneal_ps": 0.012, "cool_ps": 0.004, "settle_ps": 0.004, "production_ps": 0.008, "save_every_ps": 0.002}
     for name in ("a", "b"):
-        assert run(tmp_path, tmp_path / "box", name, force_field="xtb", **times) == 0
+        assert run(tmp_path, tmp_path / "box", name, force_field="xtb", timestep_fs=0.5, **times) == 0
     assert "system.xml" not in {path.name for path in (tmp_path / "a").iterdir()}
     record = json.loads((tmp_path / "a/equilibration.json").read_text())
     assert record["engine"] == "tblite GFN1-xTB" and record["phases_ps"]["production"] == pytest.approx(0.008)
     assert (tmp_path / "a/start.extxyz").read_bytes() == (tmp_path / "b/start.extxyz").read_bytes()
     thermo = pl.read_parquet(tmp_path / "a/thermo.parquet")
-    assert thermo.filter(pl.col("phase") == "production")["step"].len() == 4
+    assert thermo["time_ps"][-1] == pytest.approx(0.028) and thermo["step"][-1] == 56, (
+        "as long as asked, in the steps asked"
+    )
+    production = thermo.filter(pl.col("phase") == "production")
+    assert np.diff(production["time_ps"]) == pytest.approx([0.002] * 3), "as far apart as asked"
 
 
 @pytest.mark.long

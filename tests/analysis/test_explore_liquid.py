@@ -129,6 +129,12 @@ def test_the_box_swings_once_and_ions_keep_their_shape(state: Path) -> None:
     assert set(swing["bath_K"]) == {2000.0}
 
 
+def test_a_walk_goes_to_its_end_where_stops_do_not_divide_it(state: Path) -> None:
+    _, table = walked(state, stop_factor=100, ramp_ps=0.08, every_fs=30, npt_ps=0, swing_ps=0)
+    assert table["time_ps"].to_list() == pytest.approx([0.03, 0.06, 0.08])
+    assert table["bath_K"][-1] == 4000.0, "the whole rise that was asked for"
+
+
 def test_a_new_box_moves_ions_and_not_their_atoms_within() -> None:
     """Two diatomic ions, one across the wall of the cell: bonds stay, centres scale with the box, up to its images."""
     ion = {"name": "oh", "count": 2, "charge": -1, "elements": ["O", "H"], "masses_u": [16.0, 1.0], "bonds": [[0, 1]]}

@@ -308,6 +308,15 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
         "liquid a force field, or leave this model out"]),
     ("unknown_framework", model(2, framework="nequip"), [
         "models[2].framework: 'nequip': give one of mace, deepmd, classical, xtb, ase"]),
+    ("a_long_step_with_xtb", lambda s: (liquid(force_field="xtb")(s), s["models"].pop(), s.update(equilibration={"timestep_fs": 2})), [
+        "equilibration.timestep_fs: 2 fs is too long for liquids[0], whose force_field is xtb: its bonds to hydrogen are not "
+        "held fixed; give 1 or less, or auto"]),
+    ("equilibration_frames_between_steps", study(equilibration={"timestep_fs": 4, "save_every_ps": 0.501}), [
+        "equilibration.save_every_ps: 0.501 ps is not a multiple of equilibration.timestep_fs 4"]),
+    ("more_swinging_frames_than_stops", sampling(neq={"oscillation": {"frames": 30, "length_ps": 0.2, "period_ps": 0.02}}), [
+        "sampling.neq.oscillation.frames: 30 frames, but length_ps 0.2 has room for 20, 0.01 ps apart; give fewer, or a "
+        "longer run",
+        "sampling.neq.oscillation.period_ps: 0.02 ps: the box moves every 0.01 ps, which is too seldom for it; give 0.1 or more"]),
     ("step_in_picoseconds", md(timestep_fs=0.0005), ["md.timestep_fs: 0.0005 is below 0.05 fs: is it 0.0005 ps? give fs, 0.5"]),
     ("frames_between_steps", md(save_every_fs=0.7), ["md.save_every_fs: 0.7 is not a multiple of timestep_fs 0.5"]),
     ("too_many_frames", md(npt_ps=100000, save_every_fs=1), [
@@ -774,6 +783,38 @@ def test_warnings(planned: Planned) -> None:
         "md.npt_ps: 50 ps is too short for a density to converge: give 100 ps or more",
         "md.nvt_ps: 500 ps is too short for diffusion to converge: give 1000 ps or more",
     ]
+
+
+def test_xtb_equilibrates_for_as_long_as_asked_or_is_refused_with_its_cost(planned: Planned) -> None:
+    content = demo() | {
+        "equilibration": {"anneal_ps": 0.5, "cool_ps": 0.3, "settle_ps": 0.2, "production_ps": 1, "save_every_ps": 0.1}
+    }
+    content["liquids"][0]["force_field"] = "xtb"
+    content["sampling"] |= {"eq": {"frames": 6}}
+    content["models"].pop()
+    assert planned(content) == (0, [])
+    state, short = loaded("states/pyr14bf4-430K-r1.json"), loaded("estimate.json")["stages"][0]
+    assert (state["timestep_fs"], state["production_ps"]) == (1.0, 1)
+    assert "GFN1-xTB" in short["source"] and short["core_hours"] > 0
+    assert "the equilibration of each box is 2000 steps of GFN1-xTB" in Path("plan/warnings.txt").read_text()
+    # The cost goes with the steps: what is asked is estimated, not a part of it.
+    content["equilibration"] = {name: 100 * ps for name, ps in content["equilibration"].items()}
+    content["budget_core_hours"] = 50 * short["core_hours"]
+    code, (line,) = planned(content, out="long")
+    assert code == 2
+    assert line.startswith("budget_core_hours: ") and f"equilibrate {100 * short['core_hours']:.3g}" in line
+
+
+def test_a_force_field_takes_the_longer_step(planned: Planned) -> None:
+    assert planned(demo()) == (0, [])
+    assert loaded("states/pyr14bf4-430K-r1.json")["timestep_fs"] == 2.0
+
+
+def test_a_setting_that_a_path_does_not_use_is_named(planned: Planned) -> None:
+    content = demo()
+    content["md"] |= {"engine": "openmm", "barostat_fs": 300}
+    assert planned(content) == (0, [])
+    assert "md.barostat_fs: is not used for clp: OpenMM's barostat" in Path("plan/warnings.txt").read_text()
 
 
 def test_a_large_and_long_study_has_no_warning(planned: Planned) -> None:
