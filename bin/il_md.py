@@ -149,6 +149,9 @@ def set_state(dynamics: Any, state: Mapping[str, np.ndarray]) -> None:
     for name in KEPT:
         if name in state:
             setattr(dynamics, name, state[name].item())
+    if "barostat_mass" in state:
+        # The size of the barostat's noise goes with its mass, which is not that of new dynamics made at another volume.
+        dynamics.set_temperature(dynamics.temperature_K)
 
 
 @dataclass(frozen=True)

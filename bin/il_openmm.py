@@ -2,12 +2,14 @@
 """A classical force field run by OpenMM itself, so that boxes and times are in reach that a step-by-step run is not.
 
 The ensembles are those of every other model; the integrators are OpenMM's own. NPT: Langevin middle (Zhang et al.,
-J. Phys. Chem. A 123, 6056, 2019) with a Monte Carlo barostat (Aqvist et al., Chem. Phys. Lett. 384, 288, 2004).
+J. Phys. Chem. A 123, 6056, 2019) with a Monte Carlo barostat (Aqvist et al., Chem. Phys. Lett. 384, 288, 2004), which is
+written here: OpenMM's own loses the size of its moves and its place between two of them when a run goes on from a checkpoint.
 NVT: a Nose-Hoover chain (Martyna, Klein and Tuckerman, J. Chem. Phys. 97, 2635, 1992), which leaves diffusion alone.
 Bonds to hydrogen are as flexible as in the force field, unless the time step is too long for them (`RIGID_FS`): then
 they are constrained and hydrogens are made 3 u heavy at their neighbours' expense, as in EQUILIBRATE.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,9 @@ from il_forcefield import constrain_hydrogens
 from il_topology import Topology
 
 RIGID_FS = 1.0  # a longer step does not resolve the stretch of a bond to hydrogen, whose period is 11 fs
-BAROSTAT_STEPS = 25
+BAROSTAT_STEPS = 5
+ADAPTED_EVERY, ADAPTED_MOVES = 10, 500  # their size is adapted after so many moves, until so many were made
+BAROSTAT_KEPT = ("scale_nm3", "moves", "accepted")
 EV_KJ_MOL = units.mol / units.kJ  # eV in kJ/mol
 
 
@@ -52,6 +56,66 @@ class Native(Calculator):
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
         """Return what the last step reported."""
         return self.results[name]
+
+
+class Barostat:
+    """Monte Carlo moves of a context's volume: the centres of molecules are scaled, their shapes stay.
+
+    The size of the first `ADAPTED_MOVES` is adapted until about half of them are accepted, then it stays: one that is adapted
+    for ever, as in OpenMM's own barostat, follows the volume and shifts its mean (an ideal gas of 10 molecules by 4 %).
+    Attributes: `scale_nm3`, the largest change of volume; `moves` so far; `accepted`, how many of the last ten.
+    """
+
+    def __init__(self, context: openmm.Context, pressure_bar: float, temperature_K: float, seed: int) -> None:
+        self.context = context
+        self.kT = units.kB * temperature_K * EV_KJ_MOL  # kJ/mol
+        self.pressure = pressure_bar * units.bar * EV_KJ_MOL * 1000  # kJ/mol/nm^3
+        self.rng = np.random.default_rng(seed)
+        molecules = [np.array(atoms) for atoms in context.getMolecules()]
+        self.order = np.concatenate(molecules)
+        self.sizes = np.array([len(atoms) for atoms in molecules])
+        self.starts = np.cumsum(self.sizes) - self.sizes
+        self.scale_nm3 = 0.01 * context.getState().getPeriodicBoxVolume().value_in_unit(unit.nanometer**3)
+        self.moves = self.accepted = 0
+
+    def move(self) -> None:
+        """Try another volume, and take it or not."""
+        state = self.context.getState(positions=True, energy=True)
+        box = state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.nanometer)
+        volume = float(np.linalg.det(box))
+        change = self.scale_nm3 * self.rng.uniform(-1, 1)
+        chance = self.rng.random()
+        self.moves += 1
+        self.accepted += change > -volume and self._try(state, box, volume, change, chance)
+        if self.moves % ADAPTED_EVERY == 0:
+            if self.moves <= ADAPTED_MOVES and self.accepted < 0.25 * ADAPTED_EVERY:
+                self.scale_nm3 /= 1.1
+            elif self.moves <= ADAPTED_MOVES and self.accepted > 0.75 * ADAPTED_EVERY:
+                self.scale_nm3 = min(1.1 * self.scale_nm3, 0.3 * volume)
+            self.accepted = 0
+
+    def _try(self, state: openmm.State, box: np.ndarray, volume: float, change: float, chance: float) -> bool:
+        """Change the volume (nm^3) of a state with a box (3, 3) in nm; undo it, and return False, where it is refused."""
+        old = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
+        factor = (1 + change / volume) ** (1 / 3)
+        centres = np.add.reduceat(old[self.order], self.starts) / self.sizes[:, None]
+        new = old.copy()
+        new[self.order] += np.repeat(centres * (factor - 1), self.sizes, axis=0)
+        self._set(box * factor, new)
+        work = self._energy(self.context.getState(energy=True)) - self._energy(state) + self.pressure * change
+        work -= len(self.sizes) * self.kT * np.log1p(change / volume)
+        if chance < np.exp(min(-work / self.kT, 0.0)):
+            return True
+        self._set(box, old)
+        return False
+
+    @staticmethod
+    def _energy(state: openmm.State) -> float:
+        return float(state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole))
+
+    def _set(self, box_nm: np.ndarray, positions_nm: np.ndarray) -> None:
+        self.context.setPeriodicBoxVectors(*(openmm.Vec3(*row) for row in box_nm))
+        self.context.setPositions(positions_nm)
 
 
 class OpenMMDynamics:
@@ -85,9 +149,6 @@ class OpenMMDynamics:
             system.addForce(openmm.CMMotionRemover(1000))
             self.integrator = openmm.NoseHooverIntegrator(temperature_K, frequency, step)
         else:
-            barostat = openmm.MonteCarloBarostat(pressure_bar * unit.bar, temperature_K * unit.kelvin, BAROSTAT_STEPS)
-            barostat.setRandomNumberSeed(seed)
-            system.addForce(barostat)
             self.integrator = openmm.LangevinMiddleIntegrator(temperature_K, frequency, step)
             self.integrator.setRandomNumberSeed(seed)
         self.integrator.setConstraintTolerance(1e-6)
@@ -97,23 +158,42 @@ class OpenMMDynamics:
         self.context.setPositions(atoms.positions / 10)
         self.context.applyConstraints(1e-6)
         self.context.setVelocitiesToTemperature(temperature_K, seed)
+        self.steps = 0
+        self.barostat = None
+        if pressure_bar is not None:
+            self.barostat = Barostat(self.context, pressure_bar, temperature_K, seed)
         self._read()
 
     def run(self, steps: int) -> None:
         """Advance by a number of steps, and bring `atoms` up to date; raises RuntimeError where it cannot."""
+        last = self.steps + steps
         try:
-            self.integrator.step(steps)
+            while self.steps < last:
+                part = min(BAROSTAT_STEPS - self.steps % BAROSTAT_STEPS, last - self.steps) if self.barostat else steps
+                self.integrator.step(part)
+                self.steps += part
+                if self.barostat and self.steps % BAROSTAT_STEPS == 0:
+                    self.barostat.move()
         except openmm.OpenMMException as error:
             raise RuntimeError(str(error)) from error
         self._read()
 
     def save(self) -> dict[str, np.ndarray]:
-        """Return OpenMM's own checkpoint: good for the same OpenMM on the same kind of processor."""
-        return {"openmm": np.frombuffer(self.context.createCheckpoint(), dtype=np.uint8)}
+        """Return OpenMM's own checkpoint, good for the same OpenMM on the same kind of processor, and the barostat's state."""
+        kept = {"steps": np.array(self.steps), "openmm": np.frombuffer(self.context.createCheckpoint(), dtype=np.uint8)}
+        if self.barostat:
+            kept["barostat_rng"] = np.array(json.dumps(self.barostat.rng.bit_generator.state))
+            kept |= {name: np.array(getattr(self.barostat, name)) for name in BAROSTAT_KEPT}
+        return kept
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go back to a saved state. Random numbers go on from this object's own seed."""
+        """Go back to a saved state: everything goes on from it, random numbers too."""
         self.context.loadCheckpoint(state["openmm"].tobytes())
+        self.steps = state["steps"].item()
+        if self.barostat:
+            self.barostat.rng.bit_generator.state = json.loads(str(state["barostat_rng"]))
+            for name in BAROSTAT_KEPT:
+                setattr(self.barostat, name, state[name].item())
         self._read()
 
     def _read(self) -> None:

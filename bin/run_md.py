@@ -213,9 +213,8 @@ def run_phase(
         try:
             state = state or begin_phase(phase, atoms, topology, settings, chain)
             il_md.set_atoms(atoms, state)
-            # ASE's dynamics take their random numbers from the state; OpenMM's need a stream for each segment.
-            stream = np.random.default_rng([settings["seed"], PHASES.index(phase), done])
-            dynamics = make_dynamics(phase, atoms, settings, stream)
+            # All random numbers go on from the state: those that new dynamics begin with are not used.
+            dynamics = make_dynamics(phase, atoms, settings, np.random.default_rng(settings["seed"]))
         except il_md.MODEL_ERRORS as error:
             ended, state = il_md.failed(error), {}
         else:

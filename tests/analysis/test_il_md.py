@@ -59,6 +59,63 @@ def test_ideal_gas_has_the_volume_of_the_isobaric_ensemble() -> None:
     assert abs(series.mean() - expected * n / (n + 1)) > 3 * error
 
 
+def restarted(dynamics, edge_A: float):
+    """New dynamics made from atoms in a box of another size, with the state of the given ones and nothing else of them."""
+    state = il_md.get_state(dynamics)
+    atoms, rng = gas(len(dynamics.atoms), edge_A, dynamics.atoms.calc.stiffness, seed=99)
+    atoms.calc.places = dynamics.atoms.calc.places
+    il_md.set_atoms(atoms, state)
+    common = {**FS_BAR, "thermostat_fs": 50, "rng": rng}
+    if hasattr(dynamics, "p_eps"):
+        new = il_md.npt(atoms, **common, pressure_bar=2000.0, barostat_fs=100)
+    else:
+        new = il_md.nvt(atoms, **common)
+    il_md.set_state(new, state)
+    return new
+
+
+@pytest.mark.parametrize("stiffness", [0.0, 0.5])
+@pytest.mark.parametrize("ensemble", ["npt", "nvt"])
+def test_a_run_in_segments_is_the_unbroken_run_to_the_last_bit(ensemble: str, stiffness: float) -> None:
+    ends = []
+    for segments in (1, 7):
+        atoms, rng = gas(5, 8.0, stiffness, seed=3)
+        common = {**FS_BAR, "thermostat_fs": 50, "rng": rng}
+        more = {"pressure_bar": 2000.0, "barostat_fs": 100} if ensemble == "npt" else {}
+        dynamics = getattr(il_md, ensemble)(atoms, **common, **more)
+        dynamics.run(60)
+        for _ in range(segments):
+            dynamics = restarted(dynamics, 8.0) if segments > 1 else dynamics
+            dynamics.run(420 // segments)
+        atoms = dynamics.atoms
+        ends.append((atoms.positions.tobytes(), atoms.get_momenta().tobytes(), atoms.cell.array.tobytes()))
+    assert ends[0] == ends[1]
+
+
+def test_the_isobaric_ensemble_holds_through_many_segments() -> None:
+    """V of an ideal gas is a gamma variable: <V> = (N + 1) kT/p, variance (N + 1) (kT/p)^2, in segments of 5 steps."""
+    n, pressure_bar = 5, 2000.0
+    atoms, rng = gas(n, 8.0, 0.0, seed=4)
+    dynamics = il_md.npt(atoms, **FS_BAR, pressure_bar=pressure_bar, thermostat_fs=50, barostat_fs=100, rng=rng)
+    mass = dynamics.barostat_mass
+    volumes, kinetic = [], []
+    for _ in range(1000):
+        dynamics = restarted(dynamics, 8.0)
+        dynamics.run(5)
+        volumes.append(dynamics.atoms.get_volume())
+        kinetic.append(dynamics.p_eps**2 / mass)  # of the barostat: kT
+    unit = units.kB * 400 / (pressure_bar * il_md.BAR)
+    series = np.array(volumes[100:])
+    for values, expected in (
+        (series, (n + 1) * unit),
+        ((series - (n + 1) * unit) ** 2, (n + 1) * unit**2),
+        (np.array(kinetic[100:]), units.kB * 400),
+    ):
+        error = block_error(values)
+        assert error < 0.3 * expected
+        assert abs(values.mean() - expected) < 3 * error
+
+
 def test_nvt_keeps_the_temperature_of_3n_minus_3_degrees_of_freedom() -> None:
     # Four free atoms without net momentum have 9 degrees of freedom: 12 would be 33 % off.
     atoms, rng = gas(4, 20.0, 0.0, seed=5)

@@ -184,29 +184,83 @@ def test_openmm_keeps_the_ensembles(study: Path, tmp_path: Path) -> None:
     assert nvt["volume_A3"].n_unique() == 1
 
 
-def test_openmm_barostat_on_an_ideal_gas(tmp_path: Path) -> None:
-    """<V> = (N + 1) k T / p, exactly."""
-    n, kelvin, bar = 40, 300.0, 100.0
+def ideal_gas(folder: Path, n: int, kelvin: float, bar: float, sizes: int = 1) -> Atoms:
+    """`n` molecules of some atoms each, without any force between molecules, in a box of the mean volume."""
     system = openmm.System()
     nothing = openmm.NonbondedForce()
     nothing.setNonbondedMethod(openmm.NonbondedForce.CutoffPeriodic)
-    nothing.setCutoffDistance(0.5)
-    for _ in range(n):
+    nothing.setCutoffDistance(0.2)
+    bonds = openmm.HarmonicBondForce()
+    for place in range(n * sizes):
         system.addParticle(10.0)
         nothing.addParticle(0.0, 1.0, 0.0)
+        if place % sizes:
+            bonds.addBond(place - 1, place, 0.15, 1e5)
     system.addForce(nothing)
-    (tmp_path / "system.xml").write_text(openmm.XmlSerializer.serialize(system))
-    expected = (n + 1) * units.kB * kelvin / (bar * units.bar)
-    gas = Atoms(f"B{n}", np.random.default_rng(1).uniform(0, 20, (n, 3)), cell=[expected ** (1 / 3)] * 3, pbc=True)
-    ion = {"name": "b", "smiles": "", "charge": 0, "count": n, "elements": ["B"], "bonds": [], "masses_u": [10.0]}
-    gas.calc = il_openmm.Native(tmp_path / "system.xml", il_openmm.Topology("gas", [ion]), 1.0, 1)
-    dynamics = il_openmm.OpenMMDynamics(
-        gas, timestep_fs=1.0, temperature_K=kelvin, pressure_bar=bar, thermostat_fs=100.0, seed=3
-    )
+    system.addForce(bonds)
+    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(system))
+    edge = ((n + 1) * units.kB * kelvin / (bar * units.bar)) ** (1 / 3)
+    places = np.repeat(np.random.default_rng(1).uniform(0, 20, (n, 3)), sizes, axis=0)
+    places[:, 0] += np.tile(1.5 * np.arange(sizes), n)
+    gas = Atoms(f"B{n * sizes}", places, cell=[edge] * 3, pbc=True)
+    ion = {
+        "name": "b",
+        "smiles": "",
+        "charge": 0,
+        "count": n,
+        "bonds": [[k, k + 1] for k in range(sizes - 1)],
+        "elements": ["B"] * sizes,
+        "masses_u": [10.0] * sizes,
+    }
+    gas.calc = il_openmm.Native(folder / "system.xml", il_openmm.Topology("gas", [ion]), 1.0, 1)
+    return gas
+
+
+def test_openmm_barostat_on_an_ideal_gas_through_many_segments(tmp_path: Path) -> None:
+    """<V> = (N + 1) kT/p and its variance (N + 1) (kT/p)^2 of N molecules, exactly, in segments that cut the moves' interval."""
+    n, kelvin, bar = 10, 300.0, 100.0
+    unit = units.kB * kelvin / (bar * units.bar)
+    gas = ideal_gas(tmp_path, n, kelvin, bar, sizes=3)
+    common = {"timestep_fs": 1.0, "temperature_K": kelvin, "pressure_bar": bar, "thermostat_fs": 100.0}
+    dynamics = il_openmm.OpenMMDynamics(gas, **common, seed=3)
     volumes = []
-    for _ in range(4000):
-        dynamics.run(il_openmm.BAROSTAT_STEPS)
-        volumes.append(gas.get_volume())
-    mean = il_stats.series_mean(np.array(volumes))
-    assert mean.standard_error < 0.03 * expected
-    assert abs(mean.mean - expected) < 3 * mean.standard_error
+    for segment in range(300):
+        state = dynamics.save()
+        dynamics = il_openmm.OpenMMDynamics(gas, **common, seed=segment + 1)
+        dynamics.load(state)
+        for _ in range(10):
+            dynamics.run(7)
+            volumes.append(gas.get_volume())
+    series = np.array(volumes[1000:])
+    assert dynamics.barostat.scale_nm3 > 0.1 * gas.get_volume() / 1000, "what it learned of its moves is kept"
+    for values, expected in ((series, (n + 1) * unit), ((series - (n + 1) * unit) ** 2, (n + 1) * unit**2)):
+        mean = il_stats.series_mean(values)
+        assert mean.standard_error < 0.25 * expected
+        assert abs(mean.mean - expected) < 3 * mean.standard_error
+
+
+@pytest.mark.parametrize("bar", [100.0, None])
+def test_openmm_goes_on_as_an_unbroken_run_does(tmp_path: Path, bar: float | None) -> None:
+    """Where no pair list can order forces anew, restarts change no bit: noise, thermostat, barostat, all goes on."""
+    gas = ideal_gas(tmp_path, 10, 300.0, 100.0)
+    common = {"timestep_fs": 1.0, "temperature_K": 300.0, "pressure_bar": bar, "thermostat_fs": 100.0}
+    ends = []
+    for segments in (1, 8):
+        start = gas.copy()
+        start.calc = gas.calc
+        dynamics = il_openmm.OpenMMDynamics(start, **common, seed=3)
+        for segment in range(segments):
+            if segment:
+                state = dynamics.save()
+                dynamics = il_openmm.OpenMMDynamics(start, **common, seed=50 + segment)
+                dynamics.load(state)
+            dynamics.run(96 // segments)
+        ends.append((start.positions.tobytes(), start.get_velocities().tobytes(), start.cell.array.tobytes()))
+    assert ends[0] == ends[1]
+
+
+def test_a_segment_shorter_than_the_moves_interval_still_moves_the_volume(study: Path, tmp_path: Path) -> None:
+    short = {"npt_ps": 0.06, "nvt_ps": 0.0, "timestep_fs": 1.0, "save_every_fs": 2, "segment_ps": 0.003}
+    run(study, tmp_path / "a", engine="openmm", **short)
+    volumes = pl.read_parquet(tmp_path / "a" / "run" / "thermo.parquet")["volume_A3"]
+    assert volumes.n_unique() > 5
