@@ -128,7 +128,7 @@ workflow {
 
     COMPARE_MODELS(
         PLAN_STUDY.out.plan.filter { !only_estimate },
-        label_rows, gather(SAMPLE_FRAMES.out.counts.mix(ACTIVE_ROUND.out.counts)), gather(ACTIVE_ROUND.out.explored),
+        gather(EQUILIBRATE.out.table), label_rows, gather(SAMPLE_FRAMES.out.counts.mix(ACTIVE_ROUND.out.counts)), gather(ACTIVE_ROUND.out.explored),
         previous && file("${previous}/tables/rounds.parquet").exists() ? file("${previous}/tables/rounds.parquet") : [],
         SPLIT_DATASET.out.table.ifEmpty([]),
         gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),

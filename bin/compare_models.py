@@ -43,15 +43,19 @@ NUMBER = {"value": F, "unit": S, "standard_error": F, "ci95_low": F, "ci95_high"
 
 # The columns every table has, in this order; others that come along follow.
 SCHEMAS: dict[str, dict[str, Any]] = {
-    "labels": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "group": S, "n_atoms": N, "engine": S,
+    # The liquids that everything starts from, as equilibrate.py writes it; `equilibrated` of a frame or run is its `converged`.
+    "equilibration": {"key": S, "liquid": S, "temperature_K": F, "replica": N, "force_field": S, "engine": S,
+                      "production_ps": F, "samples": N, "density_kg_m3": F, "standard_error_kg_m3": F, "n_effective": F,
+                      "correlation_time_ps": F, "drift_kg_m3": F} | CHECK,
+    "labels": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "equilibrated": B, "group": S, "n_atoms": N, "engine": S,
                "theory_id": S, "converged": B, "reason": S, "energy_ev": F, "max_force_ev_a": F,
                "net_force_ev_a": F, "pressure_bar": F, "scf_steps": N, "wall_s": F},
-    "dataset": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "group": S, "dataset": S, "split": S,
-                "n_atoms": N},
+    "dataset": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "equilibrated": B, "group": S, "dataset": S,
+                "split": S, "n_atoms": N},
     "errors": {"model_key": S, "model": S, "dataset": S, "seed": N, "split": S, "quantity": S, "scope": S,
                "name": S, "n": N, "rmse": F, "rmse_ci95_low": F, "rmse_ci95_high": F, "mae": F, "unit": S, "frames": N, "frames_missing": N},
     "survival": RUN | TAIL | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S, "n_atoms": N,
-                              "atom_steps_per_s": F, "dtype": S, "device": S},
+                              "atom_steps_per_s": F, "dtype": S, "device": S, "equilibrated": B},
     "density": RUN | {"density_kg_m3": F, "standard_error_kg_m3": F, "reference_kg_m3": F, "n_effective": F}
     | CHECK | {"equilibrated_ps": F, "needed_ps": F} | TAIL
     | {"reference_low_kg_m3": F, "reference_high_kg_m3": F, "reference_source": S, "reference_interpolated": B,
@@ -79,7 +83,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
              "pressure_ref_bar": F, "pressure_model_bar": F},
     "curves": {"model_key": S, "model": S, "dataset": S, "seed": N, "framework": S, "step": N, "set": S,
                "quantity": S, "value": F, "unit": S},
-    "sampling": {"liquid": S, "recipe": S, "kind": S, "requested": N, "kept": N},
+    "sampling": {"liquid": S, "recipe": S, "kind": S, "requested": N, "kept": N, "equilibrated": B, "spacing_frames": F,
+                 "inefficiency_frames": F},
     "cost": {"process": S, "id": S, "wall_s": F, "cpu_s": F, "max_rss_mb": F},
     "versions": {"process": S, "library": S, "version": S, "tasks": N},
     "dimers": {"model_key": S, "model": S, "dataset": S, "seed": N, "pair": S, "distance_A": F, "energy_ev": F,
@@ -204,6 +209,13 @@ def survival_table(
             why += f": the model {row['model_key']} is missing too"
         rows.setdefault(row["run_id"], row | {"end": "missing", "detail": why})
     return table([pl.DataFrame(list(rows.values()), infer_schema_length=None)], SCHEMAS["survival"])
+
+
+def with_start(survival: pl.DataFrame, equilibration: pl.DataFrame) -> pl.DataFrame:
+    """Say of each run whether the liquid that it starts from is equilibrated; null where that is not known."""
+    state = ["liquid", "temperature_K", "replica"]
+    known = equilibration.select(*state, equilibrated="converged").unique(state)
+    return conform(survival.drop("equilibrated").join(known, on=state, how="left"), SCHEMAS["survival"])
 
 
 def why_unmeasured(run: dict[str, Any], what: str) -> str:
@@ -405,6 +417,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     references = il_references.read_plan(plan / "references.csv")
 
     t: dict[str, pl.DataFrame] = {"references": references}
+    t["equilibration"] = read_parquets(args.states, "*.equilibration.parquet", SCHEMAS["equilibration"])
     t["labels"] = read_parquets(args.labels, "*.parquet", SCHEMAS["labels"])
     t["sampling"] = read_parquets(args.sampling, "*.parquet", SCHEMAS["sampling"])
     is_dataset = args.dataset is not None and args.dataset.is_file()
@@ -415,7 +428,8 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     curves = read_parquets(args.models, "curve.parquet", SCHEMAS["curves"])
     t["curves"] = name_models(curves, models, ("model", "dataset", "seed", "framework"), SCHEMAS["curves"])
     measured = read_parquets(args.measures, "*.survival.parquet", SCHEMAS["survival"])
-    t["survival"] = survival_table(planned, read_jsons(find(args.runs, "run.json")), measured, delivered)
+    survival = survival_table(planned, read_jsons(find(args.runs, "run.json")), measured, delivered)
+    t["survival"] = with_start(survival, t["equilibration"])
     density = read_parquets(args.measures, "*.density.parquet", SCHEMAS["density"])
     t["density"] = with_reference(complete("density", density, t["survival"]), references)
     read = {
@@ -485,6 +499,7 @@ def account(t: dict[str, pl.DataFrame], plan: Path) -> None:
         )
     for name, keys in (
         ("labels", ["frame_id"]),
+        ("equilibration", ["key"]),
         ("survival", ["run_id"]),
         ("density", ["run_id"]),
         ("cost", ["process", "id"]),
@@ -543,6 +558,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", default="study", help="key of this task")
     parser.add_argument("--plan", type=Path, required=True, help="folder that PLAN_STUDY wrote")
+    parser.add_argument("--states", type=Path, help="folder with *.equilibration.parquet")
     parser.add_argument("--labels", type=Path, help="folder with *.labels.parquet")
     parser.add_argument("--sampling", type=Path, help="folder with the sampling tables")
     parser.add_argument("--explored", type=Path, help="folder with *.explored.parquet, in active learning")

@@ -7,7 +7,7 @@ hydrogens of 3 u. With xtb: GFN1-xTB through ASE, the same phases, all bonds fre
 
 Writes the state folder OUT: start.extxyz (last frame), trajectory.dcd (production, whole ions),
 thermo.parquet, topology.json, topology.pdb, system.xml (not for xtb) and equilibration.json (density and
-its error). With one thread, the same settings on the same machine give the same bytes.
+its error), and a table of one row that says whether the density has converged. With one thread, the same settings on the same machine give the same bytes.
 """
 
 import argparse
@@ -48,6 +48,13 @@ XTB_THERMOSTAT_FS, XTB_BAROSTAT_FS = 100.0, 500.0
 # Outside these ratios to the packed density (0.8 of the guess, or less) the box holds no liquid.
 LIQUID_DENSITY_RATIOS = (0.5, 2.5)
 MIN_SAMPLES = 10
+# The table of equilibrations that the report reads: one row for each state.
+TABLE = {
+    "key": pl.String, "liquid": pl.String, "temperature_K": pl.Float64, "replica": pl.Int64, "force_field": pl.String,
+    "engine": pl.String, "production_ps": pl.Float64, "samples": pl.Int64, "density_kg_m3": pl.Float64,
+    "standard_error_kg_m3": pl.Float64, "n_effective": pl.Float64, "correlation_time_ps": pl.Float64,
+    "drift_kg_m3": pl.Float64, "converged": pl.Boolean, "reason": pl.String,
+}  # fmt: skip
 EV_KJ_MOL = units.mol / units.kJ  # eV in kJ/mol
 
 
@@ -375,6 +382,9 @@ def main(argv: list[str] | None = None) -> int:
         "--threads", type=int, default=1, help="threads (default: 1; more are not bit by bit reproducible)"
     )
     parser.add_argument("--out", required=True, type=Path, help="folder to write")
+    parser.add_argument(
+        "--table", type=Path, help="what equilibration.json says as a table of one row (Parquet) to write"
+    )
     args = parser.parse_args(argv)
 
     def work() -> None:
@@ -413,6 +423,14 @@ def main(argv: list[str] | None = None) -> int:
             **summarise(density, save_every_ps),
         }
         (args.out / "equilibration.json").write_text(json.dumps(record, indent=2) + "\n")
+        if not record["converged"]:
+            say = (
+                f"{args.id}: warning: not equilibrated: {record['reason']}; settle_ps and production_ps make it longer"
+            )
+            print(say, file=sys.stderr, flush=True)
+        if args.table:
+            row = record | {"key": args.id, "replica": settings["replica"], "production_ps": phases[-1].ps}
+            il_task.write_table(pl.DataFrame([{name: row[name] for name in TABLE}], schema=TABLE), args.table)
 
     return il_task.run("EQUILIBRATE", work, task_id=args.id, reads=[args.settings, args.box], writes=[args.out])
 

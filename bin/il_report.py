@@ -446,6 +446,8 @@ REFUSALS = {"refused_duplicate": "duplicate", "refused_contact": "contact", "ref
 def table_failures(t: Tables, extra: Row) -> Row:
     """Return everything that failed, was refused or is missing, with its reason."""
     body = [["plan", "warning", w] for w in extra["warnings"]]
+    for r in t["equilibration"].filter(~pl.col("converged").fill_null(False)).to_dicts():
+        body.append(["equilibration", r["key"], f"not equilibrated: {r['reason'] or 'no reason given'}"])
     used = set(t["dataset"]["frame_id"])
     bad = t["labels"].filter(~pl.col("converged").fill_null(False) | pl.col("reason").is_not_null())
     body += [
@@ -466,6 +468,9 @@ def table_failures(t: Tables, extra: Row) -> Row:
         for column, why in REFUSALS.items():
             if r.get(column):
                 body.append(["sampling", f"{r['liquid']}, {r['recipe']}", f"{r[column]} frames refused: {why}"])
+        if None not in (apart := r["spacing_frames"], least := r["inefficiency_frames"]) and apart < least:
+            text = f"frames are {number(apart)} saved frames apart, and one in {number(least)} is independent: they resemble each other"
+            body.append(["sampling", f"{r['liquid']}, {r['recipe']}", text])
         if r["kept"] is not None and r["requested"] is not None and r["kept"] < r["requested"]:
             body.append(
                 [

@@ -176,8 +176,9 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
             caveats.append(f"a reference of {listed(names)} {words}")
     other = extra["models"].filter(~pl.col("same_theory")).unique("model", keep="first", maintain_order=True)
     levels = [two_levels(m["model"], m["theory"], m["labels_theory"]) for m in other.to_dicts()]
-    if caveats or levels:
-        found.append(("Read with care", [sentence("; ".join(caveats))] * bool(caveats) + [sentence(x) for x in levels]))
+    care = [sentence("; ".join(caveats))] * bool(caveats) + [sentence(x) for x in levels]
+    if care := care + equilibration_sentences(t["equilibration"], t["labels"], t["survival"]):
+        found.append(("Read with care", care))
     for quantity in ils.LIQUID_UNITS:
         rows = t["summary"].filter(pl.col("property") == quantity).to_dicts()
         if rows:
@@ -200,6 +201,22 @@ def in_short(t: Tables, extra: Row) -> list[tuple[str, list[str]]]:
     if lines := domain_sentences(t["domain"]):
         found.append(("Beyond the training data", lines))
     return found
+
+
+def equilibration_sentences(states: pl.DataFrame, labels: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
+    """Say which liquids are not equilibrated and what comes from them; nothing where all are."""
+    poor = states.filter(~pl.col("converged").fill_null(False)).sort("key").to_dicts()
+    if not poor:
+        return []
+    named = [f"{r['key']} ({r['reason'] or 'no reason given'})" for r in poor[:3]]
+    more = f" and {len(poor) - 3} more" if len(poor) > 3 else ""
+    frames, started = (table.filter(~pl.col("equilibrated")).height for table in (labels, runs))
+    parts = [f"{n} {what}" for n, what in ((frames, "labelled frames of kind eq"), (started, "runs")) if n]
+    text = f"{len(poor)} of {states.height} liquids are not equilibrated: {', '.join(named)}{more}"
+    come = (
+        f"; {listed(parts)} come from them, and what these say may be of a liquid that still changes" if parts else ""
+    )
+    return [f"{text}{come}."]
 
 
 def domain_sentences(domain: pl.DataFrame) -> list[str]:

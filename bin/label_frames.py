@@ -77,6 +77,7 @@ SCHEMA = {
     "liquid": pl.String,
     "kind": pl.String,
     "recipe": pl.String,
+    "equilibrated": pl.Boolean,
     "group": pl.String,
     "n_atoms": pl.Int64,
     "engine": pl.String,
@@ -362,6 +363,7 @@ def row(atoms: Atoms, answer: Answer, engine: str, theory: str) -> dict[str, Any
         }
     return {
         **{key: atoms.info[key] for key in ("frame_id", "liquid", "kind", "recipe", "group")},
+        "equilibrated": atoms.info.get("equilibrated"),  # of frames of kind eq
         "n_atoms": len(atoms),
         "engine": engine,
         "engine_version": answer.version,

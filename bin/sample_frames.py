@@ -79,6 +79,7 @@ SCHEMA = {
     "kind": pl.String,
     "requested": pl.Int64,
     "kept": pl.Int64,
+    "equilibrated": pl.Boolean,
     "offered": pl.Int64,
     "refused_duplicate": pl.Int64,
     "refused_contact": pl.Int64,
@@ -108,7 +109,8 @@ Slot = Iterable[Candidate]  # what may fill one place among the requested frames
 class State:
     """An equilibrated liquid: its topology, its trajectory and, with a force field, its OpenMM system.
 
-    Attributes: `key`, `temperature_K`, `replica`, `topology`; `positions` (F, N, 3) and `edges` (F, 3) in A;
+    Attributes: `key`, `temperature_K`, `replica`, `topology`; `equilibrated`, whether its density has converged (None: not
+    known); `positions` (F, N, 3) and `edges` (F, 3) in A;
     `inefficiency` of the volume, in frames; `usable`, the number of frames that recipes may use; `blocks`.
     """
 
@@ -132,6 +134,8 @@ class State:
         self.positions = np.array(
             [self.topology.wrapped(p, e) for p, e in zip(positions.astype(float), self.edges, strict=True)]
         )
+        record = folder / "equilibration.json"
+        self.equilibrated: bool | None = il_task.read_json(record)["converged"] if record.is_file() else None
         self.inefficiency = statistical_inefficiency(self.edges.prod(axis=1))
         count = len(positions)
         self.usable = count - max(1, min(int(np.ceil(self.inefficiency)), int(HELD_OUT_FRACTION * count)))
@@ -239,7 +243,8 @@ def equilibrium(states: Sequence[State], given: dict[str, Any], seed: int) -> It
     for state in states:
         for index in chosen(state, given["frames"]):
             positions, edges = state.frame(index)
-            yield [Candidate(positions, edges, state.group(index), state.bath)]
+            known = {} if state.equilibrated is None else {"equilibrated": state.equilibrated}
+            yield [Candidate(positions, edges, state.group(index), state.bath | known)]
 
 
 def chosen(state: State, frames: int) -> list[int]:
@@ -627,6 +632,8 @@ def sample(settings: dict[str, Any], states: Sequence[State]) -> tuple[list[Atom
             row["requested"] *= len(states)
             row["spacing_frames"] = min(state.usable / len(chosen(state, many["frames"])) for state in states)
             row["inefficiency_frames"] = max(state.inefficiency for state in states)
+            known = [state.equilibrated for state in states]
+            row["equilibrated"] = None if None in known else all(known)
         offers.append(Offer(recipe, requested, made, row | counts))
     for offer, kept in zip(offers, take(offers, states) if pool > 1 else [o.frames for o in offers], strict=True):
         order = list(dict.fromkeys(frame.info["group"] for frame in kept))

@@ -199,7 +199,8 @@ def unique_frames(frames: list[Atoms]) -> list[Atoms]:
 def table_row(frame: Atoms, dataset: str | None, split: str) -> dict[str, Any]:
     """Return the frame's row of dataset.parquet; the test set belongs to no dataset (null)."""
     names = ("frame_id", "liquid", "kind", "recipe", "group")
-    return {key: frame.info[key] for key in names} | {"dataset": dataset, "split": split, "n_atoms": len(frame)}
+    row = {key: frame.info[key] for key in names} | {"equilibrated": frame.info.get("equilibrated")}
+    return row | {"dataset": dataset, "split": split, "n_atoms": len(frame)}
 
 
 def near_frames(frames: list[Atoms], share: float, seed: int) -> set[str]:
@@ -343,7 +344,9 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
             "e0s_ev": fit_e0s(parts["train"]),
         }
     write_domains(out / "datasets", {name: parts["train"] for name, parts in sets.items()}, numbers)
-    il_task.write_table(pl.DataFrame(rows, schema_overrides={"dataset": pl.String}), out / "dataset.parquet")
+    il_task.write_table(
+        pl.DataFrame(rows, schema_overrides={"dataset": pl.String, "equilibrated": pl.Boolean}), out / "dataset.parquet"
+    )
     summary = {
         "theory_id": theories[0],
         "elements": type_map,

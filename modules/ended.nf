@@ -18,8 +18,20 @@ def say_what_failed(trace) {
     }
 }
 
+// One line for the liquids whose equilibration has not converged: everything that starts from them inherits that.
+def say_unequilibrated(path) {
+    def table = file(path)
+    def rows = table.exists() ? table.splitCsv(header: true, quote: '"') : []
+    def poor = rows.findAll { row -> row.converged != 'true' }
+    if (poor) {
+        def why = poor.take(3).collect { row -> "${row.key}: ${row.reason}" } + (poor.size() > 3 ? ["and ${poor.size() - 3} more"] : [])
+        println "liquids that are not equilibrated: ${poor.size()} of ${rows.size()} (${why.join('; ')}); see ${path}"
+    }
+}
+
 // One line for each table of results that has rows without one: how many, why, and where to look.
 def say_what_is_missing(tables) {
+    say_unequilibrated("${tables}/equilibration.csv")
     say_missing("${tables}/labels.csv", 'labels that failed', { row -> row.reason })
     say_missing("${tables}/survival.csv", 'runs that broke', { row -> row.end == 'completed' ? '' : row.end })
 }

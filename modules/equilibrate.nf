@@ -9,17 +9,18 @@ process EQUILIBRATE {
 
     output:
     tuple val(key), path("${key}"), emit: state         // start.extxyz, trajectory.dcd, thermo.parquet, ...
+    path "${key}.equilibration.parquet", emit: table    // whether its density has converged
     path '*.task.json', topic: tasks
 
     script:
     """
     # bin: il_forcefield.py il_md.py il_openmm.py il_task.py il_topology.py
-    equilibrate.py --id ${key} --settings ${settings} --box ${box} --out ${key}
+    equilibrate.py --id ${key} --settings ${settings} --box ${box} --out ${key} --table ${key}.equilibration.parquet
     """
 
     stub:
     """
     mkdir ${key}
-    touch ${key}/start.extxyz ${task.process}.${key}.task.json
+    touch ${key}/start.extxyz ${key}.equilibration.parquet ${task.process}.${key}.task.json
     """
 }

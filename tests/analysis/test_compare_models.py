@@ -37,6 +37,7 @@ IONS = {"pyr14bf4": ("pyr14", "bf4"), "pyr14tfsi": ("pyr14", "tfsi")}
 BROKEN = "pyr14bf4-430K-r1-dpmd-eq-s1"
 MISSING = "pyr14bf4-430K-r2-dpmd-eq-s2"
 UNCONVERGED = "pyr14bf4-430K-r1-mace-eq-s3"
+UNEQUILIBRATED = ("pyr14tfsi", 1)
 
 
 def write_study(root: Path, seed: int = 7) -> list[str]:
@@ -80,7 +81,7 @@ def write_study(root: Path, seed: int = 7) -> list[str]:
             {"mace-torch": "0.3.16"} if process == "TRAIN_MACE" else {}
         )
         (root / "tasks" / f"task{i}.json").write_text(json.dumps(cost))
-    names = ("labels", "sampling", "models", "evaluations", "runs", "measures", "tasks", "plan")
+    names = ("states", "labels", "sampling", "models", "evaluations", "runs", "measures", "tasks", "plan")
     return [x for n in names for x in (f"--{n}", str(root / n))] + [
         "--dataset",
         str(root / "dataset.parquet"),
@@ -127,8 +128,16 @@ def write_plan(plan: Path, models: list[tuple]) -> None:
 
 
 def write_data(root: Path, rng: np.random.Generator) -> None:
-    for name in ("labels", "sampling"):
+    for name in ("states", "labels", "sampling"):
         (root / name).mkdir()
+    for liquid in DENSITY:
+        for replica in (1, 2):
+            key, poor = f"{liquid}-430K-r{replica}", (liquid, replica) == UNEQUILIBRATED
+            state = {"key": key, "liquid": liquid, "temperature_K": T, "replica": replica, "density_kg_m3": 1000.0}
+            state |= {"converged": not poor, "reason": "4.2 effective samples, 10 wanted" if poor else None}
+            pl.DataFrame([state], schema_overrides={"reason": pl.String}).write_parquet(
+                root / "states" / f"{key}.equilibration.parquet"
+            )
     labels, rows = [], []
     for liquid in DENSITY:
         for i in range(120):
@@ -138,6 +147,7 @@ def write_data(root: Path, rng: np.random.Generator) -> None:
                 "liquid": liquid,
                 "kind": "eq" if recipe == "eq" else "neq",
                 "recipe": recipe,
+                "equilibrated": (liquid, 1) != UNEQUILIBRATED if recipe == "eq" else None,
                 "group": f"{liquid}-{recipe}-{i // 20}",
                 "n_atoms": 290,
             }
@@ -174,6 +184,8 @@ def write_data(root: Path, rng: np.random.Generator) -> None:
             "kind": "eq" if r == "eq" else "neq",
             "requested": 24 + n,
             "kept": 24,
+            "spacing_frames": 2.0 if r == "eq" else None,
+            "inefficiency_frames": (5.0 if x == UNEQUILIBRATED[0] else 1.5) if r == "eq" else None,
             "refused_duplicate": 0,
             "refused_contact": n,
         }
@@ -559,6 +571,28 @@ def test_nothing_is_dropped(result: Path) -> None:
         assert word in page
 
 
+def test_a_liquid_that_is_not_equilibrated_is_named_and_so_is_what_comes_from_it(result: Path) -> None:
+    liquid, replica = UNEQUILIBRATED
+    states = read(result, "equilibration")
+    assert states.height == 4
+    assert states.filter(~pl.col("converged"))["key"].to_list() == [f"{liquid}-430K-r{replica}"]
+    runs = read(result, "survival")
+    poor = runs.filter(~pl.col("equilibrated"))
+    assert runs["equilibrated"].null_count() == 0
+    assert set(poor.select("liquid", "replica").iter_rows()) == {UNEQUILIBRATED}
+    for name in ("labels", "dataset"):
+        frames = read(result, name).filter(~pl.col("equilibrated"))
+        assert frames.height > 0 and set(frames["liquid"]) == {liquid} and set(frames["kind"]) == {"eq"}
+    page = (result / "report.html").read_text()
+    labelled = read(result, "labels").filter(~pl.col("equilibrated")).height
+    assert (
+        f"1 of 4 liquids are not equilibrated: {liquid}-430K-r{replica} (4.2 effective samples, 10 wanted); {labelled} labelled "
+        f"frames of kind eq and {poor.height} runs come from them"
+    ) in page
+    assert "not equilibrated: 4.2 effective samples, 10 wanted" in page
+    assert page.count("they resemble each other") == 1, "frames nearer than one independent one: of one liquid alone"
+
+
 def test_verdicts_of_the_known_study(result: Path) -> None:
     verdicts = read(result, "verdicts")
 
@@ -749,7 +783,8 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "reference_kg_m3 n_effective converged",
         "diffusion": "liquid model dataset seed temperature_K replica species diffusion_m2_s ci95_low_m2_s "
         "ci95_high_m2_s finite_size_correction_m2_s log_slope converged",
-        "survival": "run_id planned_ps survived_ps end",
+        "survival": "run_id planned_ps survived_ps end equilibrated",
+        "equilibration": "key liquid temperature_K replica density_kg_m3 standard_error_kg_m3 n_effective converged reason",
         "cost": "process id wall_s cpu_s max_rss_mb",
         "verdicts": "liquid temperature_K property species model_a model_b difference ci95_low ci95_high "
         "unit verdict reason p_holm pairs",

@@ -72,6 +72,8 @@ def run(folder: Path, box: Path, name: str, threads: int = 1, **changes: Any) ->
                 str(threads),
                 "--out",
                 name,
+                "--table",
+                f"{name}.parquet",
             ]
         )
 
@@ -286,7 +288,7 @@ def test_convergence_flags() -> None:
     assert few["standard_error_kg_m3"] is None and not few["converged"] and "fewer than 10" in few["reason"]
 
 
-def test_xtb_runs_the_same_phases(tmp_path: Path) -> None:
+def test_xtb_runs_the_same_phases(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ions = [
         {"name": "li", "smiles": "[Li+]", "charge": 1, "count": 1, "types": None, "hydrogen_types": None},
         {"name": "bf4", "smiles": BF4, "charge": -1, "count": 1, "types": None, "hydrogen_types": None},
@@ -297,19 +299,23 @@ def test_xtb_runs_the_same_phases(tmp_path: Path) -> None:
         patch.chdir(tmp_path)
         arguments = ["--settings", "box.json", "--assets", str(ASSETS), "--out", "box"]
         assert build_liquid.main(["--id", "x-r1", *arguments]) == 0
-    times = {"anneal_ps": 0.012, "cool_ps": 0.004, "settle_ps": 0.004, "production_ps": 0.008, "save_every_ps": 0.002}
+    times = {"anneal_ps": 0.006, "cool_ps": 0.002, "settle_ps": 0.002, "production_ps": 0.004, "save_every_ps": 0.001}
     for name in ("a", "b"):
         assert run(tmp_path, tmp_path / "box", name, force_field="xtb", timestep_fs=0.5, **times) == 0
     assert "system.xml" not in {path.name for path in (tmp_path / "a").iterdir()}
     record = json.loads((tmp_path / "a/equilibration.json").read_text())
-    assert record["engine"] == "tblite GFN1-xTB" and record["phases_ps"]["production"] == pytest.approx(0.008)
+    assert record["engine"] == "tblite GFN1-xTB" and record["phases_ps"]["production"] == pytest.approx(0.004)
     assert (tmp_path / "a/start.extxyz").read_bytes() == (tmp_path / "b/start.extxyz").read_bytes()
     thermo = pl.read_parquet(tmp_path / "a/thermo.parquet")
-    assert thermo["time_ps"][-1] == pytest.approx(0.028) and thermo["step"][-1] == 56, (
+    assert thermo["time_ps"][-1] == pytest.approx(0.014) and thermo["step"][-1] == 28, (
         "as long as asked, in the steps asked"
     )
+    (row,) = pl.read_parquet(tmp_path / "a.parquet").to_dicts()
+    assert (row["key"], row["replica"], row["converged"]) == ("x-430K-r1", 1, False)
+    assert row["reason"] == record["reason"] and row["density_kg_m3"] == record["density_kg_m3"]
+    assert f"warning: not equilibrated: {record['reason']}" in capfd.readouterr().err
     production = thermo.filter(pl.col("phase") == "production")
-    assert np.diff(production["time_ps"]) == pytest.approx([0.002] * 3), "as far apart as asked"
+    assert np.diff(production["time_ps"]) == pytest.approx([0.001] * 3), "as far apart as asked"
 
 
 @pytest.mark.long

@@ -12,6 +12,7 @@ from ase import Atoms
 from mdtraj.formats import DCDTrajectoryFile
 
 import sample_frames
+import split_dataset
 from il_frames import make_frame, read_frames
 from il_selection import descriptors
 from il_task import UserError
@@ -458,6 +459,24 @@ def test_without_a_force_field_frames_are_taken_as_they_are(without_force_field)
     assert len(frames) == 18
     taken = state.positions[sample_frames.chosen(state, 12)]
     assert np.allclose([frame.positions for frame in of(frames, "equilibrium")], taken, atol=1e-6)
+
+
+@pytest.mark.parametrize("converged", [True, False, None])
+def test_equilibrium_frames_say_whether_their_liquid_is_equilibrated(
+    without_force_field, tmp_path, monkeypatch, converged
+):
+    monkeypatch.chdir(tmp_path)
+    if converged is not None:
+        record = {"converged": converged, "reason": None if converged else "3 effective samples, 10 wanted"}
+        (without_force_field / "equilibration.json").write_text(json.dumps(record))
+    sampling = {"eq": SAMPLING["eq"], "neq": {"rattle": SAMPLING["neq"]["rattle"]}}
+    assert run(without_force_field, tmp_path / "a", SETTINGS | {"sampling": sampling}) == 0
+    frames = [frame for path in sorted((tmp_path / "a").glob("*.extxyz")) for frame in read_frames(path)]
+    assert {frame.info.get("equilibrated") for frame in of(frames, "equilibrium")} == {converged}
+    assert {frame.info.get("equilibrated") for frame in of(frames, "rattle")} == {None}
+    rows = {row["recipe"]: row for row in pl.read_parquet(tmp_path / "a.parquet").to_dicts()}
+    assert rows["equilibrium"]["equilibrated"] is converged
+    assert split_dataset.table_row(of(frames, "equilibrium")[0], "eq", "train")["equilibrated"] is converged
 
 
 def test_mistakes_are_lines(without_force_field, tmp_path, capsys, monkeypatch):

@@ -109,6 +109,11 @@ def test_the_end_says_how_many_labels_failed_and_runs_broke(pipeline, tmp_path) 
     (tmp_path / "some" / "tables" / "labels.csv").write_text(f"frame_id,group,reason\n{labels}")
     (tmp_path / "some" / "tables" / "survival.csv").write_text("run_id,end\na,completed\nb,bond_broken\n")
     (tmp_path / "none" / "tables" / "survival.csv").write_text("run_id,end\na,completed\n")
+    why = '"4.2 effective samples, 10 wanted; the halves of the production differ by +9.0 kg/m3"'
+    (tmp_path / "some" / "tables" / "equilibration.csv").write_text(
+        f"key,converged,reason\na-r1,true,\nb-r1,false,{why}\n"
+    )
+    (tmp_path / "none" / "tables" / "equilibration.csv").write_text("key,converged,reason\na-r1,true,\n")
     script = pipeline.folder / "say.nf"
     script.write_text(
         "include { say_what_is_missing } from './modules/ended.nf'\n"
@@ -117,6 +122,7 @@ def test_the_end_says_how_many_labels_failed_and_runs_broke(pipeline, tmp_path) 
     done = subprocess.run(["./nextflow", "-q", "run", "say.nf"], cwd=pipeline.folder, capture_output=True, text=True)
     script.unlink()
     assert [line for line in done.stdout.splitlines() if " of " in line] == [
+        f"liquids that are not equilibrated: 1 of 2 (b-r1: {why[1:-1]}); see {tmp_path}/some/tables/equilibration.csv",
         f"labels that failed: 3 of 5 (net_force 2, scf_not_converged 1); see {tmp_path}/some/tables/labels.csv",
         f"runs that broke: 1 of 2 (bond_broken 1); see {tmp_path}/some/tables/survival.csv",
     ], done.stdout + done.stderr
