@@ -29,7 +29,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     content = yaml.safe_load((TOP / "studies" / "test.yaml").read_text())
     content["liquids"][0]["temperatures_K"] = [1200]
-    content["equilibration"] |= {"production_ps": 300, "save_every_ps": 0.5}
+    content["equilibration"] |= {"production_ps": 150, "save_every_ps": 0.5}
     (folder / "study.yaml").write_text(yaml.safe_dump(content))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
