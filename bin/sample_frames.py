@@ -124,6 +124,7 @@ class State:
         self.topology = Topology.load(folder / "topology.json")
         record = read_json(folder / "equilibration.json")
         self.temperature_K, self.replica = float(record["temperature_K"]), int(record["replica"])
+        self.equilibrated: bool | None = record.get("converged")
         with reading(folder / "trajectory.dcd", "DCD"), DCDTrajectoryFile(str(folder / "trajectory.dcd")) as file:
             positions, edges, angles = file.read()
         if len(positions) < 2:
@@ -134,8 +135,6 @@ class State:
         self.positions = np.array(
             [self.topology.wrapped(p, e) for p, e in zip(positions.astype(float), self.edges, strict=True)]
         )
-        record = folder / "equilibration.json"
-        self.equilibrated: bool | None = il_task.read_json(record)["converged"] if record.is_file() else None
         self.inefficiency = statistical_inefficiency(self.edges.prod(axis=1))
         count = len(positions)
         self.usable = count - max(1, min(int(np.ceil(self.inefficiency)), int(HELD_OUT_FRACTION * count)))

@@ -447,7 +447,7 @@ def test_a_shortfall_is_shown(folder):
 def without_force_field(folder, tmp_path) -> Path:
     path = tmp_path / folder.name
     path.mkdir()
-    for name in ("topology.json", "trajectory.dcd"):
+    for name in ("topology.json", "trajectory.dcd", "equilibration.json"):
         (path / name).write_bytes((folder / name).read_bytes())
     return path
 
@@ -467,7 +467,8 @@ def test_equilibrium_frames_say_whether_their_liquid_is_equilibrated(
 ):
     monkeypatch.chdir(tmp_path)
     if converged is not None:
-        record = {"converged": converged, "reason": None if converged else "3 effective samples, 10 wanted"}
+        record = json.loads((without_force_field / "equilibration.json").read_text())
+        record |= {"converged": converged, "reason": None if converged else "3 effective samples, 10 wanted"}
         (without_force_field / "equilibration.json").write_text(json.dumps(record))
     sampling = {"eq": SAMPLING["eq"], "neq": {"rattle": SAMPLING["neq"]["rattle"]}}
     assert run(without_force_field, tmp_path / "a", SETTINGS | {"sampling": sampling}) == 0
