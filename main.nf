@@ -1,7 +1,7 @@
 #!/usr/bin/env nextflow
 // Ionmelt: which machine-learned force field may I trust for my ionic liquid, at what cost, with what data?
 
-include { help; refuse_unknown_parameters; refuse_missing_parameters } from './modules/help.nf'
+include { help; refuse_wrong_parameters; refuse_missing_parameters; there } from './modules/help.nf'
 include { say_what_failed; say_what_is_missing; stop_with } from './modules/ended.nf'
 include { checkpoint_folder; label_store; with_stored_labels } from './modules/label_store.nf'
 include { PLAN_STUDY     } from './modules/plan_study.nf'
@@ -25,7 +25,7 @@ include { COMPARE_MODELS } from './modules/compare_models.nf'
 workflow {
     main:
     help(params)
-    refuse_unknown_parameters(params)
+    refuse_wrong_parameters(params)
     refuse_missing_parameters(params)
     only_estimate = params.estimate.toString().toBoolean()
     workflow.onComplete = {
@@ -36,12 +36,12 @@ workflow {
     assets = file("${projectDir}/assets")
 
     // The plan: one file of settings a task. Below, a key is the base name of such a file.
-    study = file(params.study, checkIfExists: true)
-    previous = params.previous ? file(params.previous).toUriString() : ''
+    study = file(params.study, glob: false)
+    previous = params.previous ? file(params.previous, glob: false).toUriString() : ''
     cards = previous ? files("${previous}/models/*/model.json") : []
-    PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir).toUriString(), previous, cards)
+    PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir, glob: false).toUriString(), previous, cards)
     stop_with(PLAN_STUDY.out.errors)
-    files = PLAN_STUDY.out.files.splitCsv(header: true)
+    files = PLAN_STUDY.out.files.splitCsv(header: true).map { row -> there(row) }
 
     // The liquids: [box key, folder] and, melted, [state key, folder], such as [pyr14bf4-430K-r1, ...]
     force_fields = files.filter { row -> row.role == 'force_field' }.map { row -> tuple(row.id, file(row.path)) }

@@ -8,6 +8,7 @@ needs more than one field to judge (charges, boxes, datasets) is in `plan_study.
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -46,7 +48,19 @@ Real = Annotated[float, BeforeValidator(refuse_boolean)]
 Count = Annotated[int, BeforeValidator(refuse_boolean)]
 # No hyphen: keys such as LIQUID-r1 and MODEL-DATASET-s1 stay unambiguous.
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]*$", max_length=40)]
+
+
 # No character that a shell, a list of files or a pattern of names gives a meaning to.
+def finite(value: Any) -> Any:
+    """Refuse what is not a finite number wherever it stands in plain data: no JSON file could hold it."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in inner:
+        finite(part)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{brief(value)} is not a number")
+    return value
+
+
 PATH = r"""^[^\x00-\x1f\x7f"'`$;&|<>*?()\[\]{}!\\#,]+$"""
 Path_ = Annotated[str, Field(min_length=1, max_length=1000, pattern=PATH)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -595,7 +609,7 @@ class AseModel(OwnModel):
         description="dotted name of a subclass of ASE's Calculator, such as tblite.ase.TBLite, or of a class method that "
         "makes one"
     )
-    arguments: dict[str, JsonValue] = Field(
+    arguments: dict[str, Annotated[JsonValue, AfterValidator(finite)]] = Field(
         {}, max_length=50, description=f"arguments of the calculator, by name: {PLAIN_DATA}"
     )
     weights: Path_ | None = Field(default=None, description="file of weights that the calculator loads")
@@ -785,25 +799,79 @@ def expanded(node: yaml.Node | None, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
+CORE = ("null", "bool", "int", "float", "str", "seq", "map", "merge")
+# Numbers are decimal. PyYAML would read others in silence: 01604 as octal, 15:00 in base 60, 1e5 as a text, a date as a date.
+NUMBERS = {
+    "int": r"[-+]?(?:0|[1-9][0-9_]*)",
+    "float": r"[-+]?(?:(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+)"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    "odd": r"[-+]?(?:0[0-9_]+|0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)",
+}
+
+
+KINDS = {"int": "whole number", "float": "number", "bool": "true or false"}
+
+
 class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which also refuses a key that is given twice."""
+    """PyYAML's safe loader for plain data, which also refuses a key that is given twice and numbers of two readings."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
-        self.duplicates: list[str] = []
+        self.mistakes: list[str] = []
+
+    def note(self, node: yaml.Node, text: str) -> None:
+        """Note what is wrong with a value, with its place."""
+        self.mistakes.append(f"line {node.start_mark.line + 1}, column {node.start_mark.column + 1}: {text}")
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Note every key that an earlier line of the same mapping already gave."""
         seen: dict[str, int] = {}
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                line, column = key.start_mark.line + 1, key.start_mark.column + 1
                 if key.value in seen:
-                    self.duplicates.append(
-                        f"line {line}, column {column}: {brief(key.value)} is already given in line {seen[key.value]}"
-                    )
-                seen.setdefault(key.value, line)
+                    self.note(key, f"{brief(key.value)} is already given in line {seen[key.value]}")
+                seen.setdefault(key.value, key.start_mark.line + 1)
         return super().construct_mapping(node, deep)
+
+
+def plain(loader: Loader, node: yaml.ScalarNode) -> Any:
+    """Return the value of a scalar as YAML has it, or note one that is not what its tag says."""
+    try:
+        value = yaml.SafeLoader.yaml_constructors[node.tag](loader, node)
+        if isinstance(value, str):
+            value.encode()  # half of a character, as "\\ud800", is none
+    except (ValueError, LookupError):
+        loader.note(node, f"{brief(node.value)} is no {KINDS.get(node.tag.rpartition(':')[2], 'text')}")
+        return None
+    return value
+
+
+def odd(loader: Loader, node: yaml.ScalarNode) -> None:
+    """Note a number that means one thing to a person and another to a reader of YAML."""
+    loader.note(
+        node,
+        f"{brief(node.value)} is no plain number: write it in decimal, without zeros in front, or a text in quotes",
+    )
+
+
+def only_plain_data(loader: type[Loader]) -> None:
+    """Let a loader take the kinds of plain data alone: a text, a number, a list, a mapping; no date, set or binary."""
+    tags = {kind: f"tag:yaml.org,2002:{kind}" for kind in (*CORE, *NUMBERS)}
+    scalars = ("null", "bool", "int", "float", "str")
+    constructors = {tags[kind]: yaml.SafeLoader.yaml_constructors[tags[kind]] for kind in ("seq", "map")}
+    loader.yaml_constructors = constructors | {tags[kind]: plain for kind in scalars} | {
+        tags["odd"]: odd,
+        None: yaml.SafeLoader.yaml_constructors[None],
+    }  # fmt: skip
+    loader.yaml_implicit_resolvers = {}
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items():
+        kept = [(tag, known) for tag, known in found if tag in (tags["null"], tags["bool"], tags["merge"])]
+        loader.yaml_implicit_resolvers[first] = kept
+    for kind, pattern in NUMBERS.items():
+        loader.add_implicit_resolver(tags[kind], re.compile(f"(?:{pattern})$", re.ASCII), list("-+.0123456789"))
+
+
+only_plain_data(Loader)
 
 
 def parse_yaml(text: str, name: str) -> Any:
@@ -827,8 +895,8 @@ def parse_yaml(text: str, name: str) -> Any:
         raise UserError(f"{name}: line {line}: not YAML: a character that YAML does not allow") from error
     except (RecursionError, ValueError, OverflowError) as error:  # nested without end, or 2026-02-31
         raise UserError(f"{name}: not YAML: {' '.join(str(error).split())[:100]}") from error
-    if loader.duplicates:
-        raise UserError(*(one_line(f"{name}: {line}") for line in loader.duplicates))
+    if loader.mistakes:
+        raise UserError(*(one_line(f"{name}: {line}") for line in loader.mistakes))
     return content
 
 

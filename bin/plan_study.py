@@ -58,6 +58,7 @@ IMPORTED = (
 LEARNING_RATES = {"finetune": 0.001, "replay": 0.001, "lora": 0.005}
 RESERVED = ("reference", "labels")  # a verdict's other side; the engine of the labels
 MAX_STUDY_BYTES = 1_000_000
+STORES = ("s3", "gs", "az")  # whose addresses stand for files
 OTHER_LIQUID = "other"  # the name that import_labels.py gives to frames of no liquid of the study
 
 # What makes warnings.
@@ -111,9 +112,17 @@ def missing_file(places: Places, text: str) -> str | None:
     """Return what is wrong with a file that the study names, or None."""
     if places.leaves(text):
         return f"{brief(text)}: leaves the folder of the study: give the absolute path, so that it is plain to see"
+    scheme = places.locate(text).partition("://")[0] if "://" in places.locate(text) else None
+    if scheme is not None and scheme not in STORES:
+        stores = ", ".join(STORES)
+        return (
+            f"{brief(text)}: nothing is fetched from {scheme}: give a path, or an address in an object store ({stores})"
+        )
     path = places.path(text)
     if path is None or path.is_file():
         return None
+    if path.exists() and not path.is_dir():
+        return f"{brief(text)}: {places.locate(text)} is no regular file"
     if path.is_dir():
         return f"{brief(text)}: {places.locate(text)} is a folder: give a file"
     return f"{brief(text)}: no such file: {places.locate(text)}; a path is relative to the study file"
@@ -136,6 +145,8 @@ def check_outdir(outdir: str) -> str | None:
         with tempfile.TemporaryFile(dir=path):
             return None
     except OSError as error:
+        if il_task.kind_of_error(error) is il_task.Exit.MEMORY:
+            raise
         return f"{brief(outdir)}: cannot be written ({error.strerror}): give a folder that you may write to"
 
 
@@ -1353,12 +1364,19 @@ def write_plan(plan: Plan, out: Path) -> None:
 
 def read_text(path: Path) -> str:
     """Return the text of the study file; raises `UserError` where it cannot be read."""
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
+        raise UserError(f"study: {path}: is no regular file")
     try:
-        if path.stat().st_size > MAX_STUDY_BYTES:
-            raise UserError(f"study: {path}: is larger than {MAX_STUDY_BYTES // 1000} kB; is it a study?")
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MAX_STUDY_BYTES + 1)
     except OSError as error:
+        if il_task.is_resource(error):
+            raise
         raise UserError(f"study: {path}: cannot be read: {error.strerror}") from error
+    if len(content) > MAX_STUDY_BYTES:
+        raise UserError(f"study: {path}: is larger than {MAX_STUDY_BYTES // 1000} kB; is it a study?")
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"study: {path}: is not UTF-8 text (byte {error.start})") from error
 

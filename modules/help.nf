@@ -24,13 +24,105 @@ def help(given) {
     System.exit(0)
 }
 
-// A mistyped parameter would be ignored in silence: refuse it instead.
-def refuse_unknown_parameters(given) {
-    def known = parameters().keySet()
-    def unknown = given.keySet().findAll { name -> !(name in known) && !name.contains('-') }
-    if (unknown) {
-        error(unknown.collect { name -> "--${name}: unknown parameter; known: ${known.sort().join(', ')}" }.join('\n'))
+// Hold every parameter to nextflow_schema.json before anything runs: one line for each mistake. A mistyped name would be
+// ignored in silence, and a wrong value might end a run after hours.
+def refuse_wrong_parameters(given) {
+    def wrong = wrong_parameters(given)
+    if (wrong) {
+        error(wrong.join('\n'))
     }
+}
+
+// Nextflow adds the camel-case form of --max-memory, which is the one that is judged.
+def wrong_parameters(given) {
+    def known = parameters()
+    given.findAll { name, _value -> !name.contains('-') }
+        .collectEntries { name, value -> [name, known.containsKey(name) ? wrong_value(known[name], value) : unknown(name, known.keySet())] }
+        .findAll { _name, why -> why }
+        .collect { name, why -> "--${name}: ${why}".toString() }
+}
+
+def unknown(name, known) {
+    def close = known.closest(name)
+    "unknown parameter; ${close ? "did you mean --${close[0]}? " : ''}known: ${known.sort().join(', ')}"
+}
+
+// What is wrong with a value, or null. It may come as a text or as what Nextflow makes of one: 2, true.
+def wrong_value(about, value) {
+    def text = value == null ? '' : value.toString()
+    if (value instanceof Map || value instanceof Collection) {
+        return "${text}: give one value: ${about.description}"
+    }
+    if (about.type == 'boolean') {
+        return text.toLowerCase() in ['true', 'false'] ? null : "'${text}': give true or false: ${about.description}"
+    }
+    if (about.type == 'integer') {
+        return wrong_number(about, text)
+    }
+    if (text.toLowerCase() in ['true', 'false'] || (!text && about.default)) { // of --NAME without a value Nextflow makes true
+        return "no value is given: ${about.description}"
+    }
+    if (!text) {
+        return null
+    }
+    def choices = about['enum']
+    if (choices && !(text in choices)) {
+        def close = choices.closest(text)
+        return "'${text}': ${close ? "did you mean ${close[0]}? " : ''}give one of ${choices.join(', ')}"
+    }
+    if (about.pattern && !(text ==~ about.pattern)) {
+        return "'${text}': give ${about.errorMessage}"
+    }
+    about.format ? wrong_path(about, text) : null
+}
+
+def wrong_number(about, text) {
+    if (!(text ==~ /[+-]?[0-9]+/)) {
+        return "'${text}' is not a whole number: ${about.description}"
+    }
+    def number = new BigInteger(text)
+    if (number < about.minimum || number > about.maximum) {
+        return "${text} is not between ${about.minimum} and ${about.maximum}: ${about.description}"
+    }
+    null
+}
+
+// A path is a path: no pattern of names. What is in an object store is not looked at here.
+def wrong_path(about, text) {
+    def scheme = text.contains('://') ? text.tokenize(':')[0] : 'file'
+    if (scheme != 'file') {
+        return scheme in ['s3', 'gs', 'az'] ? null : "'${text}': give a path, or an address in an object store (s3, gs, az)"
+    }
+    def path = file(text, glob: false)
+    def what = about.format == 'file-path' ? 'file' : 'folder'
+    if (!path.exists()) {
+        return about.exists ? "'${text}': no such ${what}${text ==~ /.*[*?].*/ ? ': give one, not a pattern' : ''}" : null
+    }
+    if (what == 'folder') {
+        return path.isDirectory() ? null : "'${text}': is no folder: give a folder"
+    }
+    if (!path.isFile()) { // a pipe or a device would be read for ever
+        return "'${text}': is ${path.isDirectory() ? 'a folder' : 'no regular file'}: give a file"
+    }
+    path.size() > 1000000 ? "'${text}': is larger than 1 MB; is it a ${about.description.tokenize(' ')[0]}?" : null
+}
+
+// A file that the study names in an object store is looked for before anything is computed, not when a task takes it.
+def there(row) {
+    if (!row.path.contains('://')) {
+        return row
+    }
+    def why = 'no such file'
+    try {
+        why = file(row.path, glob: false).exists() ? '' : why
+    }
+    catch (Exception problem) {
+        why = "cannot be looked at from here: ${problem.message ?: problem.class.simpleName}"
+    }
+    if (why) {
+        error("${row.role}: ${row.path}: ${why}")
+    }
+    row
 }
 
 // What each place must be told, which nobody else can know. That its work folder must be in its object storage is said

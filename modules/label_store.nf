@@ -16,7 +16,7 @@ def checkpoint_folder(folder) {
 
 // A file that says what a folder is for, in that folder, which is made; an option is named where it cannot be.
 def note_in(folder, option, text) {
-    def note = file("${folder}/README.txt")
+    def note = file("${folder}/README.txt", glob: false)
     note.parent.mkdirs()
     if (!note.exists() && !note.parent.canWrite() && !folder.toString().contains('://')) {
         error("${option}: ${folder}: no folder can be made there: give another${option == '--label_store' ? ', or none' : ''}")

@@ -1,5 +1,6 @@
 """The study file's fields, bounds and units, and how each departure from them is said."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -223,6 +224,9 @@ def test_what_is_no_mapping_is_no_study(raw: Any) -> None:
     assert line.endswith(" is not a study: give name: value lines, as in studies/demo.yaml")
 
 
+DECIMAL = "write it in decimal, without zeros in front, or a text in quotes"
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
@@ -239,13 +243,66 @@ def test_what_is_no_mapping_is_no_study(raw: Any) -> None:
             "s.yaml: line 1, column 4: not YAML: could not determine a constructor for the tag "
             "'tag:yaml.org,2002:python/object:os.system'"
         ]),
-        ("a: 2026-02-31", ["s.yaml: not YAML: day is out of range for month"]),
+        ("a: !!timestamp 500", [
+            "s.yaml: line 1, column 4: not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:timestamp'"
+        ]),
+        ("a: !!bool maybe\nb: !!int ''\nc: !!float x", [
+            "s.yaml: line 1, column 4: 'maybe' is no true or false",
+            "s.yaml: line 2, column 4: '' is no whole number",
+            "s.yaml: line 3, column 4: 'x' is no number",
+        ]),
+        ("a: !!map [1]", ["s.yaml: line 1, column 4: not YAML: expected a mapping node, but found sequence"]),
+        ('a: "\\ud800"', ["s.yaml: line 1, column 4: '\\ud800' is no text"]),
+        ("a: [01604, 500]\nb: 15:00", [
+            "s.yaml: line 2, column 4: '15:00' is no plain number: " + DECIMAL,
+            "s.yaml: line 1, column 5: '01604' is no plain number: " + DECIMAL,
+        ]),
+        ("a: 0x1F4", ["s.yaml: line 1, column 4: '0x1F4' is no plain number: " + DECIMAL]),
+        ("a: 1:30:15.5", ["s.yaml: line 1, column 4: '1:30:15.5' is no plain number: " + DECIMAL]),
     ],
 )  # fmt: skip
 def test_what_is_no_yaml_is_said_with_its_line(text: str, lines: list[str]) -> None:
     with pytest.raises(UserError) as caught:
         parse_yaml(text, "s.yaml")
     assert caught.value.errors == lines
+
+
+def test_what_yaml_1_1_reads_in_a_way_of_its_own_is_read_as_it_looks() -> None:
+    text = "[1e-5, 1E5, 2026-02-31, =, 1_000, .5, '007', !!str 500, ~, yes, 10, -0.5e+3, 1.2.3]"
+    values = [1e-5, 1e5, "2026-02-31", "=", 1000, 0.5, "007", "500", None, True, 10, -500.0, "1.2.3"]
+    found = parse_yaml(text, "s.yaml")
+    assert found == values
+    assert [type(value) for value in found] == [type(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    "tag", ["timestamp", "binary", "set", "omap", "pairs", "python/tuple", "python/name:os.system"]
+)
+@pytest.mark.parametrize("value", ["500", "''", "[a, b]", "{a: 1}", "[a: 1]"])
+def test_no_tag_but_those_of_plain_data(tag: str, value: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_yaml(f"a: !!{tag} {value}", "s.yaml")
+    assert len(caught.value.errors) == 1
+
+
+@pytest.mark.parametrize("tag", ["str", "int", "float", "bool", "null", "seq", "map"])
+@pytest.mark.parametrize("value", ["500", "''", "maybe", "01604", ".nan", "[a, b]", "{a: 1}", "[a: 1]", "2026-02-31"])
+def test_a_tag_and_a_value_give_a_value_or_one_line(tag: str, value: str) -> None:
+    try:
+        found = parse_yaml(f"a: !!{tag} {value}", "s.yaml")
+    except UserError as error:
+        assert len(error.errors) == 1
+    else:
+        assert isinstance(found["a"], str | int | float | bool | list | dict | None)
+
+
+def test_a_few_lines_that_stand_for_millions_of_values_are_one_line() -> None:
+    names = "abcdefg"
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{b}: &{b} [{', '.join(['*' + a] * 10)}]" for a, b in itertools.pairwise(names)]
+    with pytest.raises(UserError) as caught:
+        parse_yaml("\n".join(lines), "s.yaml")
+    assert caught.value.errors == ["s.yaml: not YAML: its anchors stand for more than 100000 values"]
 
 
 def test_nesting_without_end_is_one_line() -> None:

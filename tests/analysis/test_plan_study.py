@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,16 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
         "references[0]: '\\x1f': give a path without quotes, brackets, commas or any of $ ; & | < > * ? ! # \\"]),
     ("path_with_a_command", lambda s: (s.pop("sampling"), s.update(labels={"frames": "a$(touch pwned).xyz", "theory": "PBE"})), [
         "labels: 'a$(touch pwned).xyz': give a path without quotes, brackets, commas or any of $ ; & | < > * ? ! # \\"]),
+    ("arguments_that_are_no_numbers", own_class(arguments={"a": float("nan"), "b": [1, {"c": float("-inf")}], "d": 2.0}), [
+        "models[0].arguments.a: nan is not a number", "models[0].arguments.b: -inf is not a number"]),
+    ("force_field_on_the_web", liquid(force_field="http://example.org/ff.xml"), [
+        "liquids[0].force_field: 'http://example.org/ff.xml': nothing is fetched from http: give a path, or an address in an "
+        "object store (s3, gs, az)"]),
+    ("weights_on_the_web", model(0, weights="ftp://example.org/m", sha256=ZERO, licence="MIT", theory="GFN1-xTB", mode="finetune"), [
+        "models[0].weights: 'ftp://example.org/m': nothing is fetched from ftp: give a path, or an address in an object store "
+        "(s3, gs, az)"]),
+    ("force_field_that_never_ends", lambda s: (os.mkfifo("pipe.xml"), liquid(force_field="pipe.xml")(s)), [
+        "liquids[0].force_field: 'pipe.xml': {here}/pipe.xml is no regular file"]),
     ("path_out_of_the_folder", study(references=["../study.yaml"]), [
         "references[0]: '../study.yaml': leaves the folder of the study: give the absolute path, so that it is plain to see"]),
     ("link_out_of_the_folder", lambda s: (
@@ -404,6 +415,57 @@ def test_a_study_that_is_no_text(planned: Planned, tmp_path: Path) -> None:
     assert plan_study.main(["--study", "bytes.yaml", "--assets", str(ASSETS)]) == 2
     assert plan_study.main(["--study", "absent.yaml", "--assets", str(ASSETS)]) == 2
     assert plan_study.main(["--study", str(tmp_path), "--assets", str(ASSETS)]) == 2
+
+
+def test_files_in_an_object_store_are_named_as_they_are(planned: Planned) -> None:
+    content = demo()
+    own_class(arguments={"a": "nan", "b": 1e-5})(content)
+    liquid(force_field="s3://bucket/ff.xml")(content)
+    assert planned(yaml.safe_dump(content).replace("1.0e-05", "1e-5")) == (0, [])
+    assert {"role": "force_field", "id": "pyr14bf4-r1", "path": "s3://bucket/ff.xml"} in rows("files.csv")
+    assert json.loads(next(Path("plan/imports").glob("*.json")).read_text())["arguments"] == {"a": "nan", "b": 1e-5}
+
+
+def no_regular_file(path: Path, kind: str) -> None:
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
+    elif kind == "huge":
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+    else:
+        path.write_bytes(
+            {"binary": bytes(range(256)), "UTF-16": "name: demo".encode("utf-16"), "zeros": bytes(100)}[kind]
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("pipe", "is no regular file"),
+        ("endless", "is no regular file"),
+        ("huge", "is larger than 1000 kB; is it a study?"),
+        ("binary", "is not UTF-8 text"),
+        ("UTF-16", "is not UTF-8 text"),
+        ("zeros", "line 1: not YAML: a character that YAML does not allow"),
+    ],
+)
+def test_a_study_that_would_be_read_for_ever_or_for_nothing(
+    kind: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    no_regular_file(tmp_path / "odd.yaml", kind)
+    assert plan_study.main(["--study", "odd.yaml", "--assets", str(ASSETS)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_numbers_of_two_readings_are_refused_where_they_stand(planned: Planned) -> None:
+    text = yaml.safe_dump(demo(), sort_keys=False).replace("- 430", "- 0430\n  - 7:10")
+    code, lines = planned(text)
+    assert (code, len(lines)) == (2, 2)
+    assert all(" is no plain number: write it in decimal" in line for line in lines)
 
 
 def test_wrong_sha256(planned: Planned) -> None:
