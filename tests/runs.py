@@ -47,7 +47,11 @@ class Pipeline:
     def run(self, *arguments: str, fails: bool = False, **how: tuple[str, ...]) -> str:
         """Run to the end and return what stood on the screen; assert the exit code. `how`: as of `start`."""
         process = self.start(*arguments, **how)
-        screen, _ = process.communicate(timeout=3000)
+        try:
+            screen, _ = process.communicate(timeout=3000)
+        finally:
+            if process.poll() is None:  # it hangs: nothing of it may go on beside the next tests
+                os.killpg(process.pid, signal.SIGKILL)
         assert (process.returncode != 0) == fails, screen[-4000:]
         return screen
 
