@@ -39,7 +39,9 @@ def forces_of(model: Path) -> np.ndarray:
     return atoms.get_forces()
 
 
-@pytest.mark.parametrize("file", ["model/model_frozen.pth", "model/model.pth", "model/model.pt"])
+@pytest.mark.parametrize(
+    "file", ["model/model_frozen.pth", "model/model.pth", pytest.param("model/model.pt", marks=pytest.mark.all)]
+)
 def test_every_form_of_a_model_is_that_model(file: str, trained: Path, tmp_path: Path) -> None:
     code, errors, model = do_import(tmp_path, (trained / file).resolve(), **DEEPMD)
     assert (code, errors) == (0, [])
