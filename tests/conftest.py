@@ -41,8 +41,9 @@ def tier_of(item: pytest.Item) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test its time limit, and to the tests of a file one worker: they share what was made for one of them."""
     for item in items:
-        if not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(HANGS_S[tier_of(item)] * PATIENCE))
+        marker = item.get_closest_marker("budget")
+        seconds = (marker.kwargs if marker else {}).get("hangs_s", HANGS_S[tier_of(item)])
+        item.add_marker(pytest.mark.timeout(seconds * PATIENCE))
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 

@@ -64,7 +64,7 @@ class Pipeline:
         log.unlink(missing_ok=True)  # that of the run before names the process too
         running = self.start(*arguments)
         begun = False
-        deadline = time.monotonic() + 1200
+        deadline = time.monotonic() + 3000
         try:
             while time.monotonic() < deadline and running.poll() is None:
                 text = log.read_text(errors="replace") if log.exists() else ""

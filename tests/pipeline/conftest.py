@@ -37,5 +37,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == here and "results" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("study"))
-            item.add_marker(pytest.mark.budget(1500))  # the run itself is some 350
+            item.add_marker(pytest.mark.budget(1500, hangs_s=2400))  # the run itself is some 350
     items.sort(key=lambda item: not any(mark.args == ("study",) for mark in item.iter_markers("xdist_group")))

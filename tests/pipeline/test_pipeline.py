@@ -132,8 +132,7 @@ def test_two_runs_from_nothing_agree(pipeline, results: Path) -> None:
 
 
 @pytest.mark.all
-@pytest.mark.budget(2400)
-@pytest.mark.timeout(3600)
+@pytest.mark.budget(2400, hangs_s=3600)
 def test_killed_in_every_stage_and_resumed(pipeline, results: Path) -> None:
     """What this run from nothing leaves is what the other left, though they were killed elsewhere."""
     # Without a store a chunk that was killed is labelled from its start, so that even its rounding is the same.
