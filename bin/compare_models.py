@@ -55,7 +55,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "errors": {"model_key": S, "model": S, "dataset": S, "seed": N, "split": S, "quantity": S, "scope": S,
                "name": S, "n": N, "rmse": F, "rmse_ci95_low": F, "rmse_ci95_high": F, "mae": F, "unit": S, "frames": N, "frames_missing": N},
     "survival": RUN | TAIL | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S, "n_atoms": N,
-                              "atom_steps_per_s": F, "dtype": S, "device": S, "equilibrated": B},
+                              "atom_steps_per_s": F, "dtype": S, "device": S, "equilibrated": B,
+                              "save_every_fs": F, "save_every_asked_fs": F},
     "density": RUN | {"density_kg_m3": F, "standard_error_kg_m3": F, "reference_kg_m3": F, "n_effective": F}
     | CHECK | {"equilibrated_ps": F, "needed_ps": F} | TAIL
     | {"reference_low_kg_m3": F, "reference_high_kg_m3": F, "reference_source": S, "reference_interpolated": B,

@@ -511,6 +511,13 @@ def table_failures(t: Tables, extra: Row) -> Row:
                     f"trained on theory {card.get('theory_id')}, which is not that of the labels",
                 ]
             )
+    seldom = t["survival"].filter(pl.col("save_every_fs") > pl.col("save_every_asked_fs"))
+    spacing = (
+        seldom.group_by("save_every_fs", "save_every_asked_fs").len("runs").sort("save_every_fs", "save_every_asked_fs")
+    )
+    for r in spacing.to_dicts():
+        text = f"frames were kept every {r['save_every_fs']:g} fs, not {r['save_every_asked_fs']:g} as asked: max_trajectory_mb"
+        body.append(["run", f"{r['runs']} runs", text])
     for r in t["survival"].filter(pl.col("end") != "completed").to_dicts():
         body.append(["run", r["run_id"], f"{r['end']}{at_time(r)}: {r['detail'] or 'no detail'}"])
     for name in ils.LIQUID_UNITS:

@@ -237,7 +237,7 @@ class NeqRecipes(Section):
 
 
 class TestScan(Section):
-    """A volume scan with frozen ions that is kept out of all training: the density's own test."""
+    """A volume scan with frozen ions that is kept out of all training, of a liquid at its lowest temperature: the density's own test."""
 
     scales: tuple[Annotated[Real, between(0.7, 2)], ...] = Field(
         default=(0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.08, 1.12),
@@ -666,7 +666,8 @@ class Md(Section):
         0.5,
         1e-4,
         1e4,
-        "length of the segments that a run goes in (ps): what a kill may cost; a checkpoint follows each",
+        "length of the segments that a run goes in (ps), made up to whole intervals between saved frames: what a kill may cost; "
+        "a checkpoint follows each",
     )
 
 

@@ -391,6 +391,7 @@ def write_run(
         "dtype": "float32",
         "device": "cpu",
         "save_every_fs": 500.0,
+        "save_every_asked_fs": 250.0 if run_id == UNCONVERGED else 500.0,
         "atom_steps_per_s": {"mace": 1000.0, "deepmd": 6600.0, "classical": 4e5}[framework],
     }
     (folder / "run.json").write_text(json.dumps(run | end))
@@ -590,6 +591,7 @@ def test_a_liquid_that_is_not_equilibrated_is_named_and_so_is_what_comes_from_it
         f"frames of kind eq and {poor.height} runs come from them"
     ) in page
     assert "not equilibrated: 4.2 effective samples, 10 wanted" in page
+    assert page.count("frames were kept every 500 fs, not 250 as asked") == 1
     assert page.count("they resemble each other") == 1, "frames nearer than one independent one: of one liquid alone"
 
 
