@@ -19,6 +19,11 @@ XTC_BYTES_ATOM = 8
 XTC_BYTES_FRAME = 128
 
 
+def size_mb(frames: float, atoms: int) -> float:
+    """Return the most that so many frames may take in XTC (MB)."""
+    return frames * (atoms * XTC_BYTES_ATOM + XTC_BYTES_FRAME) / 1e6
+
+
 def find(path: Path) -> Path | None:
     """Return the trajectory of this name, whichever suffix it has; None where there is none."""
     found = [path.with_suffix(suffix) for suffix in (path.suffix, *SUFFIXES) if path.with_suffix(suffix).is_file()]

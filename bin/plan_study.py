@@ -29,6 +29,7 @@ from ase.units import kg
 import il_estimate
 import il_task
 import il_theory
+import il_trajectory
 from il_frames import ENERGY_KEY, FORCES_KEY, KINDS, STRESS_KEY, kinds_of, theory_id, theory_settings
 from il_ions import library, resolve
 from il_references import COLUMNS as REFERENCE_COLUMNS
@@ -976,6 +977,14 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
             ("md", "timestep_fs"),
             f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen: 0.5 fs is usual",
         )
+    asked = study.md.save_every_fs != Md.model_fields["save_every_fs"].default
+    for index, box in boxes.items() if asked else ():
+        size_mb = il_trajectory.size_mb(1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.save_every_fs, box.atoms)
+        if size_mb > study.md.max_trajectory_mb:
+            every_fs = study.md.save_every_fs * ceil(size_mb / study.md.max_trajectory_mb)
+            text = f"a run of {study.liquids[index].id} may make {size_mb:.0f} MB of frames, above max_trajectory_mb "
+            text += f"{study.md.max_trajectory_mb:g}: they are kept every {every_fs:g} fs"
+            add(("md", "save_every_fs"), text)
     by_openmm = [model.id for model in study.models if model.framework == "classical" and study.md.engine == "openmm"]
     if by_openmm and study.md.barostat_fs != Md.model_fields["barostat_fs"].default:
         text = f"is not used for {', '.join(by_openmm)}: OpenMM's barostat makes Monte Carlo moves and has no time constant"

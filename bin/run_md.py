@@ -135,7 +135,7 @@ def bounded(settings: dict[str, Any], n_atoms: int) -> dict[str, Any]:
     """
     asked = settings["save_every_fs"]
     frames = 1000 * (settings["npt_ps"] + settings["nvt_ps"]) / asked
-    size_mb = frames * (n_atoms * il_trajectory.XTC_BYTES_ATOM + il_trajectory.XTC_BYTES_FRAME) / 1e6
+    size_mb = il_trajectory.size_mb(frames, n_atoms)
     factor = max(1, math.ceil(size_mb / settings["max_trajectory_mb"]))
     if factor > 1:
         say(

@@ -38,7 +38,7 @@ process PLAN_STUDY {
 
     script:
     """
-    # bin: il_estimate.py il_frames.py il_ions.py il_references.py il_study.py il_task.py il_theory.py
+    # bin: il_estimate.py il_frames.py il_ions.py il_references.py il_study.py il_task.py il_theory.py il_trajectory.py
     plan_study.py --study ${study} --assets ${assets} --base ${quoted(base)} --outdir ${quoted(outdir)} \\
         ${previous ? "--previous ${quoted(previous)} --cards ${cards}" : ''} ${workflow.containerEngine ? '--files-unseen' : ''} --out plan --errors errors.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt

@@ -879,6 +879,16 @@ def test_a_setting_that_a_path_does_not_use_is_named(planned: Planned) -> None:
     assert "md.barostat_fs: is not used for clp: OpenMM's barostat" in Path("plan/warnings.txt").read_text()
 
 
+def test_frames_that_are_kept_less_often_than_asked_are_announced(planned: Planned) -> None:
+    content = demo()
+    content["md"] |= {"npt_ps": 2, "nvt_ps": 8, "save_every_fs": 1, "max_trajectory_mb": 4}
+    assert planned(content) == (0, [])
+    assert (
+        "md.save_every_fs: a run of pyr14bf4 may make 12 MB of frames, above max_trajectory_mb 4: they are kept every 4 fs"
+        in Path("plan/warnings.txt").read_text().splitlines()
+    )
+
+
 def test_a_large_and_long_study_has_no_warning(planned: Planned) -> None:
     content = demo()
     content["liquids"][0]["ions"] = {"pyr14": 80, "bf4": 80}
