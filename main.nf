@@ -3,7 +3,7 @@
 
 include { help; refuse_wrong_parameters; refuse_missing_parameters; there } from './modules/help.nf'
 include { say_what_failed; say_what_is_missing; stop_with } from './modules/ended.nf'
-include { checkpoint_folder; label_store; with_stored_labels } from './modules/label_store.nf'
+include { checkpoint_folder; keep_labels; label_store; usable_store; with_stored_labels } from './modules/label_store.nf'
 include { PLAN_STUDY     } from './modules/plan_study.nf'
 include { BUILD_LIQUID   } from './modules/build_liquid.nf'
 include { ESTIMATE_LABELS } from './modules/estimate_labels.nf'
@@ -63,10 +63,11 @@ workflow {
         .map { _key, liquid, folder -> tuple(liquid, folder) }.groupTuple(sort: { folder -> folder.name })
     SAMPLE_FRAMES(keyed(PLAN_STUDY.out.samples).join(liquids))
     ACTIVE_ROUND(PLAN_STUDY.out.explore_rows, keyed(PLAN_STUDY.out.explorations), keyed(PLAN_STUDY.out.choices), EQUILIBRATE.out.state, liquids, previous)
-    store = params.label_store?.toString() ?: 'none'
+    store = usable_store(params.label_store?.toString() ?: 'none')
     to_label = with_stored_labels(SAMPLE_FRAMES.out.chunks.mix(ACTIVE_ROUND.out.chunks), SAMPLE_FRAMES.out.frame_ids.mix(ACTIVE_ROUND.out.frame_ids), PLAN_STUDY.out.labels, store)
     level = PLAN_STUDY.out.labels.map { settings -> tuple(new groovy.json.JsonSlurper().parseText(settings.text).engine, settings) }
     LABEL_FRAMES(to_label, level, label_store(store))
+    keep_labels(LABEL_FRAMES.out.entries, store)
     // ... or the user's own labels: then nothing is sampled, and these files are all there is
     own_labels = files.filter { row -> row.role == 'labels' }.map { row -> file(row.path) }.toList().filter { paths -> paths && !only_estimate }
     IMPORT_LABELS(own_labels, PLAN_STUDY.out.labels, assets)

@@ -1,30 +1,84 @@
 // The label store: a folder outside of the work folder, or an address in an object store, with one file for each label
 // that was ever finished. Tasks that see the folder read and write it themselves (bin/il_label_store.py). Where they
 // do not, because it or the work folder is in an object store, this copies: each chunk is given the entries that
-// there are of its frames, and conf/publish.config takes back the new ones.
+// there are of its frames, and new ones are taken back. A store that cannot be written stops no run: what it holds is
+// used, and one line says that new labels are not kept there.
+
+// The store of this run: the one asked for or, where that holds nothing and cannot be written, one in the work folder.
+def usable_store(asked) {
+    def wrong = asked == 'none' ? '' : why_no_note(store_note(asked))
+    if (!wrong) {
+        return asked
+    }
+    if (is_below_a_file(file(asked, glob: false))) {
+        error("--label_store: ${asked}: no folder can be made there: give another, or none")
+    }
+    def instead = workflow.workDir.resolve('label_store').toUriString()
+    log.warn("--label_store: ${asked}: cannot be written (${wrong}): the labels of this run are kept in ${instead}")
+    why_no_note(store_note(instead))
+    instead
+}
 
 // The store as a task is given it: a file in it. That file's content never changes, so that new labels, or another place
 // for the store, change no task's hash; and its folder is mounted into containers. None where no label is kept.
 def label_store(store) {
-    store == 'none' ? [] : note_in(store, '--label_store', 'Labels that were finished, one file each, for every later run of Ionmelt that needs them.')
+    store == 'none' ? [] : store_note(store).path
+}
+
+def store_note(folder) {
+    [path: file("${folder}/README.txt", glob: false), text: 'Labels that were finished, one file each, for every later run of Ionmelt that needs them.']
 }
 
 // The folder that keeps checkpoints of runs, which outlive their tasks; passed in the same way.
 def checkpoint_folder(folder) {
-    note_in(folder, '--checkpoints', 'Checkpoints of trainings and molecular dynamics that are going on. One that was killed goes on from here.')
+    def note = [path: file("${folder}/README.txt", glob: false), text: 'Checkpoints of trainings and molecular dynamics that are going on. One that was killed goes on from here.']
+    if (why_no_note(note)) {
+        error("--checkpoints: ${folder}: no folder can be made there: give another")
+    }
+    note.path
 }
 
-// A file that says what a folder is for, in that folder, which is made; an option is named where it cannot be.
-def note_in(folder, option, text) {
-    def note = file("${folder}/README.txt", glob: false)
-    note.parent.mkdirs()
-    if (!note.exists() && !note.parent.canWrite() && !folder.toString().contains('://')) {
-        error("${option}: ${folder}: no folder can be made there: give another${option == '--label_store' ? ', or none' : ''}")
+// Why a file that says what a folder is for cannot be made in it; empty where it is there, made now or before.
+def why_no_note(note) {
+    try {
+        note.path.parent.mkdirs()
+        if (!note.path.exists()) {
+            note.path.text = "${note.text}\n"
+        }
     }
-    if (!note.exists()) {
-        note.text = "${text}\n"
+    catch (IOException error) {
+        if (note.path.exists() && note.path.size() == 0) {
+            note.path.delete()      // a full disk took the name alone
+        }
+        return "${error.class.simpleName}: ${error.message}"
     }
-    note
+    ''
+}
+
+// Whether a folder cannot be, because a file is where it, or a folder above it, would be.
+def is_below_a_file(path) {
+    path && (path.exists() ? !path.isDirectory() : is_below_a_file(path.parent))
+}
+
+// Copy new entries, of tasks that could not write them into the store, to where they belong. Of two for the same frame the
+// newer stays: a task that was taken from the cache may be older than what is there.
+def keep_labels(entries, store) {
+    def refused = []
+    entries.flatten().subscribe { entry ->
+        def target = file("${store}/${entry.parent.parent.name}/${entry.parent.name}/${entry.name}", glob: false)
+        if (!refused) {
+            try {
+                if (!target.exists() || target.lastModified() < entry.lastModified()) {
+                    target.parent.mkdirs()
+                    entry.copyTo(target)
+                }
+            }
+            catch (IOException error) {
+                refused << target
+                log.warn("--label_store: ${store}: cannot be written (${error.class.simpleName}: ${error.message}): not all labels of this run are kept there")
+            }
+        }
+    }
 }
 
 // Chunks with what is stored of their frames: [chunk, [entry, ...]]; frame_ids holds a file for each chunk.

@@ -23,6 +23,7 @@ process SPLIT_DATASET {
 
     stub:
     """
+    mkdir dataset
     python3 -c "import json, os; [os.makedirs('dataset/datasets/' + name) for name in json.load(open('${settings}'))['datasets']]"
     touch dataset/test.extxyz dataset/dataset.parquet dataset/dataset.json ${task.process}.dataset.task.json
     """

@@ -1,5 +1,6 @@
 """The conventions that the pipeline rests on: what a process is called, what it names, and what no file may hold."""
 
+import json
 import os
 import re
 import subprocess
@@ -76,6 +77,18 @@ def test_a_stub_and_nothing_published_by_itself(module: Path) -> None:
     text = module.read_text()
     assert ("\n    stub:\n" in text) != (module.stem in PLANS_IN_STUB_RUNS)
     assert "publishDir" not in text
+
+
+@pytest.mark.parametrize("datasets", [{}, {"both": ["eq", "neq"]}], ids=["nothing is trained", "one mixture"])
+def test_the_stub_of_the_split_leaves_what_the_process_promises(datasets: dict, tmp_path: Path) -> None:
+    """A study may sample and label to judge models that are there, and train nothing."""
+    (tmp_path / "dataset.json").write_text(json.dumps({"datasets": datasets}))
+    text = (TOP / "modules" / "split_dataset.nf").read_text()
+    stub = text.split("stub:")[1].split('"""')[1].replace("${settings}", "dataset.json").replace("${task.process}", "X")
+    subprocess.run(["bash", "-euc", stub], cwd=tmp_path, check=True)
+    for pattern in re.findall(r"path '([^']+)',? +(?!.*optional)(?:emit|topic)", text):
+        assert list(tmp_path.glob(pattern)), pattern
+    assert sorted(path.name for path in tmp_path.glob("dataset/datasets/*")) == sorted(datasets)
 
 
 def test_published_processes_exist() -> None:

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import time
 import zipfile
 from pathlib import Path
 
@@ -444,6 +446,44 @@ def test_an_unknown_parameter_is_refused(pipeline) -> None:
     screen = pipeline.run("--studdy", "studies/test.yaml", fails=True)
     assert "--studdy: unknown parameter" in screen.strip().splitlines()[-1]
     assert "Submitted process" not in screen
+
+
+STORES = """\
+include {{ keep_labels; label_store; usable_store }} from './modules/label_store.nf'
+workflow {{
+    println "kept: ${{usable_store('{good}')}}"
+    store = usable_store('/proc/no_store')
+    println "instead: ${{store}}, ${{label_store(store).exists()}}"
+    keep_labels(channel.of('{task}/label_store/t1/ab/ab1.json', '{task}/label_store/t1/cd/cd1.json').map {{ name -> file(name) }}, '{good}')
+    keep_labels(channel.of('{task}/label_store/t2/ab/ab2.json', '{task}/label_store/t2/cd/cd2.json').map {{ name -> file(name) }}, '{good}')
+}}
+"""
+
+
+@pytest.mark.all
+def test_a_label_store_that_cannot_be_written_is_a_warning_and_labels_go_on(pipeline, tmp_path: Path) -> None:
+    """No folder can be made in /proc, nor below a file, which is where the store should have the labels of theory t2."""
+    for name, age in (("t1/ab/ab1", 0), ("t1/cd/cd1", 100), ("t2/ab/ab2", 0), ("t2/cd/cd2", 0)):
+        path = tmp_path / "task" / "label_store" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("new\n")
+        os.utime(path, (time.time() - age, time.time() - age))
+    good = tmp_path / "good"
+    (good / "t1" / "cd").mkdir(parents=True)
+    (good / "t1" / "cd" / "cd1.json").write_text("newer\n")
+    (good / "t2").write_text("in the way\n")
+    script = pipeline.folder / "stores.nf"
+    script.write_text(STORES.format(good=good, task=tmp_path / "task"))
+    screen = pipeline.run(program=("./nextflow", "run", "stores.nf"))
+    script.unlink()
+    assert f"kept: {good}" in screen
+    assert re.search(r"instead: \S+/label_store, true", screen), screen
+    warnings = [line for line in screen.splitlines() if "--label_store" in line]
+    assert len(warnings) == 2, screen
+    assert "/proc/no_store: cannot be written" in warnings[0]
+    assert f"{good}: cannot be written" in warnings[1]
+    assert (good / "t1" / "ab" / "ab1.json").read_text() == "new\n"
+    assert (good / "t1" / "cd" / "cd1.json").read_text() == "newer\n", "of two labels the newer stays"
 
 
 @pytest.mark.all
