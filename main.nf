@@ -3,6 +3,7 @@
 
 include { help; refuse_wrong_parameters; refuse_missing_parameters; there } from './modules/help.nf'
 include { say_what_failed; say_what_is_missing; stop_with } from './modules/ended.nf'
+include { laid_in; set_aside } from './modules/earlier_results.nf'
 include { checkpoint_folder; keep_labels; label_store; usable_store; with_stored_labels } from './modules/label_store.nf'
 include { PLAN_STUDY     } from './modules/plan_study.nf'
 include { BUILD_LIQUID   } from './modules/build_liquid.nf'
@@ -122,7 +123,7 @@ workflow {
         .join(keyed(PLAN_STUDY.out.runs)).map { key, batch, engine, state, model, settings -> tuple(batch, engine, model, [key: key, settings: settings, state: state]) }
         .groupTuple().map { _batch, engine, model, members -> together(engine[0], model[0], members.sort { run -> run.key }) }
     RUN_MD(runs, checkpoints)
-    ran = RUN_MD.out.runs.flatten().map { folder -> tuple(folder.name, folder) }
+    ran = folders_of(RUN_MD.out.files).map { folder -> tuple(folder.name, folder) }
     model_of_run = PLAN_STUDY.out.run_rows.splitCsv(header: true).map { row -> tuple(row.model_key, row.key) }
         .combine(models, by: 0).map { _model_key, key, model -> tuple(key, model) }
     MEASURE_LIQUID(ran.join(model_of_run), PLAN_STUDY.out.references)
@@ -136,6 +137,15 @@ workflow {
         gather(MEASURE_LIQUID.out.measures),
         channel.topic('tasks').collectFile(name: 'tasks.jsonl', sort: { task -> task.name }).ifEmpty([]).first(),
     )
+
+    // What an earlier study left in the folder of results is set aside, once this one has ended well.
+    here = laid_in('models', folders_of(EXPORT_MODEL.out.files)).mix(
+        laid_in('trajectories', ran.map { _key, folder -> folder }.mix(COMPARE_MODELS.out.picture)),
+        laid_in('dataset', SPLIT_DATASET.out.datasets.mix(SPLIT_DATASET.out.test, SPLIT_DATASET.out.table, SPLIT_DATASET.out.summary)),
+    )
+    here.toList().map { all -> [all] }.combine(COMPARE_MODELS.out.report).subscribe { all, _report ->
+        if (!workflow.stubRun) { set_aside(params.outdir, all) }
+    }
 }
 
 // What RUN_MD takes of some replicas: keys, engine, settings, states, model
@@ -163,6 +173,11 @@ def settled(cards) {
         if (!card.exists() || card.text != text) { card.text = text }
         tuple(key, card.parent)
     }
+}
+
+// The folders that files are in, each once
+def folders_of(files) {
+    files.flatten().map { path -> path.parent }.unique()
 }
 
 // All files of a channel as one list, in the order of their names: the order of arrival would change the

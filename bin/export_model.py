@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Write what a model's user needs beside its weights: a page to read, and the form that LAMMPS loads.
+"""Make the folder of a model that its user is given: what was trained or imported, a page to read, and the form that LAMMPS loads.
 
 MACE models are converted by MACE's own tool (mace_create_lammps_model, for pair_style mace); DeePMD models are frozen already,
 and LAMMPS reads them as they are. README.md says what the model is and how to use it, in lines that can be copied.
 
-Writes, under --out: README.md and, of a MACE model, model.pt-lammps.pt.
+Writes, under --out: the files of the model folder, README.md and, of a MACE model, model.pt-lammps.pt.
 """
 
 import argparse
@@ -158,7 +158,7 @@ def page(card: dict[str, Any]) -> str:
 def export_model(model: Path, out: Path, threads: int) -> None:
     """Do the work of the task."""
     card = il_models.read_card(model)
-    out.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(model, out, ignore=shutil.ignore_patterns(il_task.SUMS), dirs_exist_ok=True)
     if card["framework"] == "mace":
         weights = il_models.weights_file(model, card)
         with tempfile.TemporaryDirectory(dir=".") as folder:
@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         export_model(args.model, args.out, args.threads)
 
-    return il_task.run("EXPORT_MODEL", work, task_id=args.id, reads=[args.model])
+    return il_task.run("EXPORT_MODEL", work, task_id=args.id, reads=[args.model], writes=[args.out])
 
 
 if __name__ == "__main__":

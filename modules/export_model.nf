@@ -1,4 +1,4 @@
-// Write what a model's user needs beside its weights: a page to read, and the form that LAMMPS loads.
+// Make the folder of a model that its user is given: what was trained or imported, a page to read, and the form that LAMMPS loads.
 process EXPORT_MODEL {
     tag "${key}"
     label 'light'
@@ -9,7 +9,7 @@ process EXPORT_MODEL {
     tuple val(key), val(engine), path(model, stageAs: 'model/*')
 
     output:
-    path "${key}/*", emit: export                       // README.md, and model.pt-lammps.pt of a MACE model
+    path "${key}/*", emit: files                        // the model folder, README.md, and model.pt-lammps.pt of a MACE model
     path '*.task.json', topic: tasks
 
     script:

@@ -10,7 +10,7 @@ process RUN_MD {
     path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
 
     output:
-    path 'runs/*', emit: runs                           // of each: trajectories, thermodynamics, how it ended
+    path 'runs/*/*', emit: files                        // of each: trajectories, thermodynamics, how it ended
     path '*.task.json', topic: tasks
 
     script:

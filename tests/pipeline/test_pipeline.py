@@ -83,10 +83,45 @@ def test_inputs_are_only_read(pipeline, results: Path) -> None:
     check(*handed)
 
 
+def published(folder: Path) -> dict[str, bytes]:
+    """Return the content of each file of results, by name, but those that say how the last run went."""
+    paths = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in paths.items() if not name.startswith("pipeline_info/")}
+
+
+def leave_what_another_study_left(results: Path) -> set[str]:
+    """Write other content into every published file, and lay others beside them; return the names of those."""
+    for name in published(results):
+        (results / name).write_text("of another study, or damaged\n")
+    strange = {}
+    for place in ("models/other-both-s1", "trajectories/libf4-900K-r1-other", "dataset/other"):
+        strange |= {f"{place}/{name}": b"other\n" for name in ("model.json", "SHA256SUMS")}
+    run = next((results / "trajectories").glob("*/run.json")).parent.relative_to(results)
+    for name in ("models/mace-both-s1/model.pth", f"{run}/other.xtc", "dataset/both/other.extxyz"):
+        strange[name] = b"other\n"
+    own = {"models/notes/mine.txt": b"no task made this folder\n"}
+    for name, content in (strange | own | {"tables/other.csv": b"other\n"}).items():
+        (results / name).parent.mkdir(exist_ok=True)
+        (results / name).write_bytes(content)
+    return set(strange)
+
+
 @pytest.mark.all
-def test_resume_runs_nothing(pipeline, results: Path) -> None:
-    pipeline.run(*STUDY, "-resume")
+def test_resume_runs_nothing_and_puts_right_what_lies_in_the_results(pipeline, results: Path) -> None:
+    before = published(results)
+    assert {name.split("/")[0] for name in before} == {"report.html", "tables", "dataset", "models", "trajectories"}
+    strange = leave_what_another_study_left(results)
+    screen = pipeline.run(*STUDY, "-resume")
     assert pipeline.executed() == set()
+    after = published(results)
+    aside = {name: after.pop(name) for name in list(after) if name.startswith("earlier/")}
+    assert aside == {f"earlier/{name}": b"other\n" for name in strange}
+    assert after.pop("models/notes/mine.txt") == b"no task made this folder\n"
+    assert after == before
+    assert len(re.findall(r"^not of this study: .* and 3 more: now in .*/earlier$", screen, re.M)) == 1, screen
+    check(*(sums.parent for sums in results.rglob(SUMS) if "earlier" not in sums.parts))
+    shutil.rmtree(results / "earlier")
+    shutil.rmtree(results / "models" / "notes")
 
 
 @pytest.mark.all
@@ -372,6 +407,13 @@ def test_the_bill_beforehand(pipeline, results: Path) -> None:
     bill = json.loads((pipeline.folder / "bill" / "estimate.json").read_text())
     assert bill["total_core_hours"] > 0
     assert not (pipeline.folder / "bill" / "report.html").exists()
+    # another study's, of the same name, is replaced by what is in the cache
+    before = published(pipeline.folder / "bill")
+    for name in before:
+        (pipeline.folder / "bill" / name).write_text("another bill\n")
+    pipeline.run(*STUDY, "--estimate", "--outdir", "bill", "-resume")
+    assert pipeline.executed("bill") == set()
+    assert published(pipeline.folder / "bill") == before
 
 
 @pytest.mark.all
