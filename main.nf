@@ -2,7 +2,7 @@
 // Ionmelt: which machine-learned force field may I trust for my ionic liquid, at what cost, with what data?
 
 include { help; refuse_wrong_parameters; refuse_missing_parameters; there } from './modules/help.nf'
-include { say_what_failed; say_what_is_missing; stop_with } from './modules/ended.nf'
+include { say_what_failed; say_what_is_missing; stop_with; stop_without_models } from './modules/ended.nf'
 include { laid_in; set_aside } from './modules/earlier_results.nf'
 include { checkpoint_folder; keep_labels; label_store; usable_store; with_stored_labels } from './modules/label_store.nf'
 include { PLAN_STUDY     } from './modules/plan_study.nf'
@@ -104,7 +104,8 @@ workflow {
     own_models = engines.join(keyed(PLAN_STUDY.out.imports)).join(own_files(files, 'own_model'), remainder: true)
         .filter { !only_estimate }.map { key, engine, settings, path -> tuple(key, engine, settings, path ?: []) }
     IMPORT_MODEL(own_models)
-    stop_with(IMPORT_MODEL.out.errors)
+    failed = IMPORT_MODEL.out.failed.mix(TRAIN_MACE.out.failed, TRAIN_DEEPMD.out.failed)
+    stop_without_models(failed, model_rows)
     made = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, IMPORT_MODEL.out.model)
     EXPORT_MODEL(engines.join(made.filter { key, _folder -> !key.endsWith('-start') }))
     models = made.mix(settled(PLAN_STUDY.out.cards)).filter { !only_estimate }
@@ -134,7 +135,7 @@ workflow {
         previous && file("${previous}/tables/rounds.parquet").exists() ? file("${previous}/tables/rounds.parquet") : [],
         SPLIT_DATASET.out.table.ifEmpty([]),
         gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),
-        gather(MEASURE_LIQUID.out.measures),
+        gather(MEASURE_LIQUID.out.measures), gather(failed.mix(EVALUATE_MODEL.out.failed, RUN_MD.out.failed)),
         channel.topic('tasks').collectFile(name: 'tasks.jsonl', sort: { task -> task.name }).ifEmpty([]).first(),
     )
 

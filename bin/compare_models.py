@@ -105,6 +105,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "domain": RUN | il_domain.DOMAIN | TAIL,
     "uncertainty": il_calibration.SCHEMA,
     "references": il_references.SCHEMA,
+    # Models that could not be had, evaluated or run: stage is import, training, evaluation or dynamics.
+    "failures": {"stage": S, "model_key": S, "model": S, "dataset": S, "seed": N, "run_id": S, "reason": S},
 }  # fmt: skip
 PARITY = {"model_key": S, "quantity": S, "recipe": S, "group": S, "point": S, "reference": F, "predicted": F, "unit": S}
 MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "mixture": S, "size": N, "seed": N, "trained": S,
@@ -159,6 +161,39 @@ def read_tasks(path: Path | None) -> list[dict[str, Any]]:
         return [json.loads(line) for line in content.splitlines()]
 
 
+# The end of the name of a file that says why a task could do nothing with its model: PROCESS.KEY and this.
+FAILED = ".failed.txt"
+STAGES = {"IMPORT_MODEL": "import", "TRAIN_MACE": "training", "TRAIN_DEEPMD": "training",
+          "EVALUATE_MODEL": "evaluation", "RUN_MD": "dynamics"}  # fmt: skip
+
+
+def read_failures(folder: Path | None, planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Read why models could not be had, evaluated or run: stage, model_key, run_id (of a run) and reason.
+
+    The reason is the first line, with the last of several: what a program said at its end.
+    """
+    model_of = {run["run_id"]: run["model_key"] for run in planned}
+    rows = []
+    for path in find(folder, f"*{FAILED}"):
+        process, key = path.name.removesuffix(FAILED).split(".", 1)
+        lines = path.read_text().removeprefix(f"models: {key}: ").splitlines() or ["no reason was given"]
+        is_run = STAGES[process] == "dynamics"
+        rows.append({
+            "stage": STAGES[process], "model_key": model_of.get(key, key), "run_id": key if is_run else None,
+            "reason": lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}",
+        })  # fmt: skip
+    return rows
+
+
+def refuse_without_models(models: pl.DataFrame, failures: list[dict[str, Any]], t: dict[str, pl.DataFrame]) -> None:
+    """Refuse to report where every model failed and nothing was measured; raises `UserError`, a line for each model."""
+    why = {row["model_key"]: f"{row['stage']}: {row['reason']}" for row in failures}
+    alive = set(t["survival"].filter(pl.col("end") != "missing")["model_key"]) | set(t["errors"]["model_key"])
+    keys = models.filter(pl.col("role").is_null() | (pl.col("role") == "model"))["key"].to_list()
+    if keys and all(key in why and key not in alive for key in keys):
+        raise il_task.UserError(*(f"models: {key}: {why[key]}" for key in keys))
+
+
 def read_plan_csv(plan: Path, name: str) -> pl.DataFrame:
     """Read one of the plan's CSV files, every column as text; empty where the plan has none."""
     path = plan / name
@@ -191,9 +226,14 @@ def planned_runs(plan: Path, study: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def survival_table(
-    planned: list[dict[str, Any]], runs: list[dict[str, Any]], measured: pl.DataFrame, delivered: set[str]
+    planned: list[dict[str, Any]],
+    runs: list[dict[str, Any]],
+    measured: pl.DataFrame,
+    delivered: set[str],
+    failures: list[dict[str, Any]] | None = None,
 ) -> pl.DataFrame:
-    """Return one row per run: from run.json, else from MEASURE_LIQUID, else with end "missing"."""
+    """Return one row per run: from run.json, else from MEASURE_LIQUID, else with end "missing" and the reason of `failures`."""
+    known = {row["run_id"] or row["model_key"]: row["reason"] for row in failures or () if row["stage"] != "evaluation"}
     rows = {}
     for run in runs:
         rows[run["id"]] = {c: run.get(c) for c in SCHEMAS["survival"]} | {
@@ -208,6 +248,8 @@ def survival_table(
         trained = row["dataset"] is not None
         if trained and row["model_key"] not in delivered:
             why += f": the model {row['model_key']} is missing too"
+        if reason := known.get(row["run_id"], known.get(row["model_key"])):
+            why = f"the model cannot be used: {reason}"
         rows.setdefault(row["run_id"], row | {"end": "missing", "detail": why})
     return table([pl.DataFrame(list(rows.values()), infer_schema_length=None)], SCHEMAS["survival"])
 
@@ -429,8 +471,13 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     curves = read_parquets(args.models, "curve.parquet", SCHEMAS["curves"])
     t["curves"] = name_models(curves, models, ("model", "dataset", "seed", "framework"), SCHEMAS["curves"])
     measured = read_parquets(args.measures, "*.survival.parquet", SCHEMAS["survival"])
-    survival = survival_table(planned, read_jsons(find(args.runs, "run.json")), measured, delivered)
+    failures = read_failures(args.failures, planned)
+    runs = read_jsons(find(args.runs, "run.json"))
+    survival = survival_table(planned, runs, measured, delivered, failures)
     t["survival"] = with_start(survival, t["equilibration"])
+    refuse_without_models(models, failures, t)
+    failed = table([pl.DataFrame(failures, schema_overrides={"run_id": S})] if failures else [], SCHEMAS["failures"])
+    t["failures"] = name_models(failed, models, ("model", "dataset", "seed"), SCHEMAS["failures"])
     density = read_parquets(args.measures, "*.density.parquet", SCHEMAS["density"])
     t["density"] = with_reference(complete("density", density, t["survival"]), references)
     read = {
@@ -569,6 +616,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--evaluations", type=Path, help="folder with errors, scan and parity parquet files")
     parser.add_argument("--runs", type=Path, help="folder of run folders (run.json)")
     parser.add_argument("--measures", type=Path, help="folder with the measured parquet files")
+    parser.add_argument("--failures", type=Path, help=f"folder with *{FAILED}: why models could not be used")
     parser.add_argument(
         "--tasks", type=Path, nargs="?", help="folder with *.json, or file with a line of JSON for each task"
     )

@@ -376,7 +376,8 @@ def evaluate(args: argparse.Namespace) -> None:
     """Do the work of the task: predict, compare, write."""
     il_task.check_device(args.device)
     card = read_card(args.model)
-    calculators = calculators_of(args.model, args.state, args.threads)
+    with il_task.of_model():
+        calculators = calculators_of(args.model, args.state, args.threads)
     splits = {}
     # The labels' own engine is here for its pairs of atoms alone.
     if args.test is not None and card.get("role") != "labels":
@@ -444,9 +445,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--device", choices=("auto", "cuda"), default="auto", help="cuda: refuse the CPU (default: auto)"
     )
+    parser.add_argument("--errors", type=Path, nargs="*", default=[], help="file for why the model cannot be evaluated")
     args = parser.parse_args(argv)
     reads = [args.model, args.test, args.train, *args.state]
-    return il_task.run("EVALUATE_MODEL", lambda: evaluate(args), task_id=args.id, reads=reads, writes=[args.out])
+    return il_task.run(
+        "EVALUATE_MODEL", lambda: evaluate(args), task_id=args.id, reads=reads, writes=[args.out], errors=args.errors
+    )
 
 
 if __name__ == "__main__":

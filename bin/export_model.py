@@ -111,8 +111,8 @@ def lammps_lines(card: dict[str, Any]) -> list[str]:
     return []
 
 
-def page(card: dict[str, Any]) -> str:
-    """Return README.md of a model folder."""
+def page(card: dict[str, Any], refused: str | None = None) -> str:
+    """Return README.md of a model folder; `refused` is why there is no form for LAMMPS where there should be one."""
     sentence = (
         f"Trained by Ionmelt on the dataset {card['dataset']}."
         if card.get("dataset")
@@ -124,8 +124,8 @@ def page(card: dict[str, Any]) -> str:
         limits = (
             "\nIts forces or its stress are not the derivative of its energy: do not expect energy to be conserved.\n"
         )
-    lines = lammps_lines(card)
-    lammps = ""
+    lines = [] if refused else lammps_lines(card)
+    lammps = f"\n## LAMMPS\n\nThis model could not be converted for LAMMPS: {refused}\n" if refused else ""
     if lines:
         needs = {
             "mace": "LAMMPS built with MACE (pair_style mace). For many GPUs make the ML-IAP form, where cuEquivariance is "
@@ -157,7 +157,7 @@ def page(card: dict[str, Any]) -> str:
 
 def export_model(model: Path, out: Path, threads: int) -> None:
     """Do the work of the task."""
-    card = il_models.read_card(model)
+    card, refused = il_models.read_card(model), None
     shutil.copytree(model, out, ignore=shutil.ignore_patterns(il_task.SUMS), dirs_exist_ok=True)
     if card["framework"] == "mace":
         weights = il_models.weights_file(model, card)
@@ -165,11 +165,13 @@ def export_model(model: Path, out: Path, threads: int) -> None:
             shutil.copyfile(weights, Path(folder, "model.pt"))
             head = card.get("head") or (card.get("heads") or ["Default"])[0]
             command = [sys.executable, "-m", "mace.cli.create_lammps_model", "model.pt", "--head", head]
-            il_training.run_tool(
-                "mace_create_lammps_model", command, il_training.environment(threads), Path(folder), lambda _line: False
-            )
-            shutil.move(Path(folder, LAMMPS_MACE), out / LAMMPS_MACE)
-    (out / "README.md").write_text(page(card))
+            place, env = Path(folder), il_training.environment(threads)
+            try:
+                il_training.run_tool("mace_create_lammps_model", command, env, place, lambda _line: False)
+                shutil.move(place / LAMMPS_MACE, out / LAMMPS_MACE)
+            except il_task.ModelError as error:  # the model itself can be used all the same
+                refused = f"{error.errors[0]} {error.errors[-1]}"
+    (out / "README.md").write_text(page(card, refused))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -455,7 +455,8 @@ class EngineCalculator(Calculator):
     ) -> None:
         """Compute energy (eV), forces (eV/A) and stress (eV/A^3, Voigt)."""
         super().calculate(atoms, properties, system_changes)
-        found = self._compute((self.atoms.positions, self.atoms.cell.array))
+        with il_models.as_model_error():
+            found = self._compute((self.atoms.positions, self.atoms.cell.array))
         self.results = {"energy": found.energy, "forces": found.forces, "stress": found.stress}
 
 

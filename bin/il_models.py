@@ -5,19 +5,21 @@ A model folder holds `model.json` (the card) and the weights it names. Weights a
 sha256 of the card before they are opened, because both frameworks read files that can run code.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
 
-from il_task import UserError, read_json, reading
+from il_task import UserError, is_resource, read_json, reading
 
 KJ_MOL = units.kJ / units.mol
 # Half-width of the central difference in OpenMM's energy: small enough that the third-order term is
@@ -200,6 +202,61 @@ def with_dispersion(calculator: Calculator, settings: dict[str, Any] | None) -> 
     return calculator if dispersion is None else DispersedCalculator(calculator, dispersion)
 
 
+@contextlib.contextmanager
+def as_model_error() -> Iterator[None]:
+    """Turn whatever a model raises into an error that dynamics know as the model's; memory and disk stay the machine's."""
+    try:
+        yield
+    except (RuntimeError, ValueError, ArithmeticError):
+        raise
+    except Exception as error:  # a library, or a class of a user's own, has errors of its own
+        if is_resource(error):
+            raise
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+class OwnCalculator(Calculator):
+    """A calculator of a user's own, with what it returns and raises in one form.
+
+    Calculators differ: stress is six numbers or a tensor (3, 3), energies are arrays of one, errors are of any class.
+    """
+
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  (ASE's interface)
+
+    def __init__(self, own: BaseCalculator) -> None:
+        super().__init__()
+        self.own, self.device = own, device_name(own)
+
+    def reset(self) -> None:
+        """Forget what was computed."""
+        super().reset()
+        if hasattr(self.own, "reset"):
+            self.own.reset()
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute energy (eV) and forces (eV/A), and the stress (eV/A^3, Voigt) when asked for.
+
+        Raises `ValueError` for arrays of another shape.
+        """
+        super().calculate(atoms, properties, system_changes)
+        n = len(self.atoms)
+        shapes: dict[str, list[tuple[int, ...]]] = {"energy": [(1,)], "forces": [(n, 3)], "stress": [(6,), (3, 3)]}
+        for name in shapes if "stress" in (properties or ()) else ("energy", "forces"):
+            with as_model_error():
+                value = np.array(self.own.get_property(name, self.atoms), dtype=float)
+            value = value.reshape(1) if name == "energy" and value.size == 1 else value
+            if value.shape not in shapes[name]:
+                raise ValueError(f"the calculator gives {name} of the shape {value.shape}, not {shapes[name][0]}")
+            self.results[name] = value[0] if name == "energy" else value
+        if np.ndim(self.results.get("stress")) == 2:
+            self.results["stress"] = full_3x3_to_voigt_6_stress(self.results["stress"])
+
+
 def named_class(name: str) -> Callable[..., Any]:
     """Return the ASE calculator class, or the class method that makes one, of a dotted name.
 
@@ -241,7 +298,7 @@ def own_calculator(model: Path, card: dict[str, Any]) -> Calculator:
         arguments[settings["weights_argument"]] = str(weights_file(model, card).absolute())
     make = named_class(settings["calculator"])
     with reading(f"calculator: {settings['calculator']} cannot be made"):
-        return make(**arguments)
+        return OwnCalculator(make(**arguments))
 
 
 def load_calculator(
@@ -308,6 +365,6 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def device_name(calculator: Calculator) -> str:
+def device_name(calculator: BaseCalculator) -> str:
     """Return ``cpu`` or ``cuda``: where a calculator runs."""
     return str(getattr(calculator, "device", "cpu")).split(":")[0]

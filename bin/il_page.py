@@ -498,10 +498,10 @@ tell. Hollow points are not converged. Properties without a reference are not sh
 {% if pareto[1] %}<details open><summary>Values</summary>{{ table(pareto[1], "pareto") }}</details>{% endif %}</section>
 
 <section id="failures"><h2>What failed, and why</h2>
-<p class="see">Every failed label, refused frame, broken or missing run and every measurement that is not
-  converged.
+<p class="see">Every failed label, refused frame, model that could not be used, broken or missing run and every
+  measurement that is not converged.
 {{ failures.rows|length }} in all.</p>
-{{ table(failures, "survival, labels, density, diffusion, conductivity and viscosity") }}</section>
+{{ table(failures, "failures, survival, labels, density, diffusion, conductivity and viscosity") }}</section>
 
 <section id="dataset"><h2>Training data</h2>
 <p class="see">Labelled frames by dataset and split. Labels: {{ theory }}.

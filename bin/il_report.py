@@ -479,10 +479,12 @@ def table_failures(t: Tables, extra: Row) -> Row:
                     f"{r['kept']} frames kept of {r['requested']} asked for",
                 ]
             )
-    evaluated = set(t["errors"]["model_key"])
+    failed = {r["model_key"] for r in t["failures"].to_dicts()}
+    body += [[r["stage"], r["run_id"] or r["model_key"], r["reason"]] for r in t["failures"].to_dicts()]
+    evaluated = set(t["errors"]["model_key"]) | failed
     theories = {x for x in t["labels"]["theory_id"] if x}
     for m in extra["models"].to_dicts():
-        if m["dataset"] and m["key"] not in extra["delivered"]:
+        if m["dataset"] and m["key"] not in extra["delivered"] | failed:
             body.append(["model", m["key"], "planned, but not delivered"])
         elif m["dataset"] and m["key"] not in evaluated:
             body.append(["evaluation", m["key"], "the model is there, its errors are not"])

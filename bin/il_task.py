@@ -14,6 +14,7 @@ import json
 import pickle
 import platform
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -78,6 +79,10 @@ class UserError(Exception):
         self.errors = list(errors)
 
 
+class ModelError(UserError):
+    """What keeps one model from being used. In a study of several it is a row with its reason, and the others go on."""
+
+
 class DiskFullError(Exception):
     """A disk that is full, where no `OSError` says so."""
 
@@ -123,6 +128,27 @@ def blamed(error: BaseException) -> tuple[Exit, str]:
 def is_resource(error: BaseException) -> bool:
     """Tell whether an error is of the machine (memory, disk) and says nothing about what was computed."""
     return blamed(error)[0] is not Exit.BUG
+
+
+@contextlib.contextmanager
+def of_model(kind: type[Exception] = Exception) -> Iterator[None]:
+    """Turn what is raised here, of a kind, into `ModelError`: a model and its libraries may fail in any way.
+
+    What the machine is to blame for (memory, disk) is raised as it is. An error that nobody foresaw keeps its stack
+    trace on standard error.
+    """
+    try:
+        yield
+    except ModelError:
+        raise
+    except kind as error:
+        if is_resource(error):
+            raise
+        if isinstance(error, UserError):
+            raise ModelError(*error.errors) from error
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error)
+        raise ModelError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
 
 
 # --- Files that are whole ------------------------------------------------------------------------------
@@ -319,6 +345,7 @@ def run(
     task_id: str,
     reads: Sequence[Path | None] = (),
     writes: Sequence[Path] = (),
+    errors: Sequence[Path] = (),
 ) -> int:
     """Do the work of one task and write ``PROCESS.ID.task.json``: its wall and CPU seconds, memory and versions.
 
@@ -329,6 +356,7 @@ def run(
     ----------
     reads : files and folders that must be there, and whole (`check`), before the work begins.
     writes : folders that the work makes; they are sealed.
+    errors : files that take the lines of a `ModelError`; the folders of `writes` are removed then.
     """
     start = time.perf_counter()
     # OpenBLAS takes its memory at the first call, and ends the process without a word of Python's where it cannot.
@@ -341,6 +369,11 @@ def run(
             seal(folder)
         _record(process, task_id, start)
     except UserError as error:
+        if isinstance(error, ModelError) and errors:
+            for path in errors:
+                path.write_text("".join(f"{line}\n" for line in error.errors))
+            for folder in writes:
+                shutil.rmtree(folder, ignore_errors=True)
         return _say(Exit.USER, *error.errors)
     except BaseException as error:
         if not of_library(error):

@@ -17,7 +17,7 @@ import polars as pl
 
 import il_checkpoint
 from il_models import wrong_content
-from il_task import UserError, check_program, read_json, versions, write_table
+from il_task import ModelError, UserError, check_program, of_model, read_json, versions, write_table
 
 # glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
 # faster and changes no number.
@@ -57,10 +57,11 @@ def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str
     return model, data["datasets"][model["dataset"]] | common
 
 
+@of_model(UserError)
 def own_file(settings: dict[str, Any], field: str, path: Path | None) -> Path | None:
     """Return the absolute path of a file that the settings of a model name in a field; None where they name none.
 
-    Nothing has opened it yet: weights have the sha256 that the study gives, or are refused. Raises `UserError`.
+    Nothing has opened it yet: weights have the sha256 that the study gives, or are refused. Raises `ModelError`.
     """
     if not settings.get(field):
         return None
@@ -105,7 +106,7 @@ def run_tool(
 ) -> None:
     """Run a program, called `name` in messages, in a folder; forward the lines of its output for which `shown` is true to standard error.
 
-    Raises `UserError` with the last lines of the output where it fails, or leaves no `product`; `MemoryError` or
+    Raises `ModelError` with the last lines of the output where it fails, or leaves no `product`; `MemoryError` or
     `DiskFullError` where that is why.
     """
     if product:
@@ -122,7 +123,7 @@ def run_tool(
         return
     how = f"{name} ended with exit code {process.returncode}" if process.returncode else f"{name} left no {product}"
     check_program(how, process.returncode, "\n".join(last))
-    raise UserError(f"{how}; its last lines:", *last)
+    raise ModelError(f"{how}; its last lines:", *last)
 
 
 def hand_on(dataset: Path, out: Path) -> None:

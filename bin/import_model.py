@@ -258,7 +258,8 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         settings = il_task.read_json(args.settings)
         try:
-            import_model(settings, args.weights, args.out, args.threads)
+            with il_task.of_model():
+                import_model(settings, args.weights, args.out, args.threads)
         except UserError as error:
             shutil.rmtree(args.out, ignore_errors=True)
             lines = [f"models: {settings['model']}: {line}" for line in error.errors]

@@ -369,7 +369,9 @@ def run_md(runs: list[Run], model: Path, threads: int, checkpoints: Path | None 
                 native = il_openmm.Native(run.state / "system.xml", topology, run.settings["timestep_fs"], threads)
                 go(run, chain, native, {"engine": "openmm", "probe": []})
             return
-        engine, probe = il_engines.load_engine(model, runs[0].state, threads, runs[0].atoms(), wanted)
+        start = runs[0].atoms()
+        with il_task.of_model():
+            engine, probe = il_engines.load_engine(model, runs[0].state, threads, start, wanted)
         if isinstance(engine, Calculator):
             for run, chain in zip(runs, chains, strict=True):
                 go(run, chain, engine, {"engine": "plain", "probe": []})
@@ -417,6 +419,9 @@ def main(argv: list[str] | None = None) -> int:
         help="a file of the folder that keeps checkpoints of runs that were killed, or that folder (default: none is kept)",
     )
     parser.add_argument("--out", type=Path, nargs="+", required=True, help="run folder to write, of each")
+    parser.add_argument(
+        "--errors", type=Path, nargs="*", default=[], help="files for why the model cannot be run, of each"
+    )
     args = parser.parse_args(argv)
     # A link to a file of the folder is how the pipeline passes it: it is mounted into containers, and its content
     # stays the same, so that checkpoints of other runs change no task's hash.
@@ -430,7 +435,7 @@ def main(argv: list[str] | None = None) -> int:
         run_md(runs, args.model, args.threads, folder)
 
     reads = [*args.settings, *args.state, args.model]
-    return il_task.run("RUN_MD", work, task_id=args.id, reads=reads, writes=args.out)
+    return il_task.run("RUN_MD", work, task_id=args.id, reads=reads, writes=args.out, errors=args.errors)
 
 
 if __name__ == "__main__":

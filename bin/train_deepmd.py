@@ -69,10 +69,11 @@ def most_neighbours(frames: Iterator[Atoms], n_types: int, rcut_A: float) -> lis
     return [int(count) for count in most]
 
 
+@il_task.of_model(UserError)
 def read_foundation(path: Path, key: str, branch: str | None, elements: list[str]) -> dict[str, Any]:
     """Return the settings of the model in a checkpoint to be fine-tuned, as DeePMD's input has them, of its branch.
 
-    Raises `UserError`, naming the model `key`, for a file that is no checkpoint, a frozen model, a branch that is not there or
+    Raises `ModelError`, naming the model `key`, for a file that is no checkpoint, a frozen model, a branch that is not there or
     not named, and elements that the model does not know.
     """
     import torch
@@ -104,6 +105,7 @@ def cutoff_of(descriptor: dict[str, Any]) -> float:
     return float(next(part[name] for part in parts for name in ("rcut", "e_rcut") if name in part))
 
 
+@il_task.of_model(UserError)
 def check_room(descriptor: dict[str, Any], type_map: list[str], folder: Path, key: str) -> None:
     """Refuse training frames that have more neighbours than the model has room for: DeePMD drops them without a word."""
     if descriptor["type"] != "se_e2_a" or not isinstance(descriptor.get("sel"), list):
@@ -291,9 +293,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    parser.add_argument("--errors", type=Path, nargs="*", default=[], help="file for why this model cannot be had")
     args = parser.parse_args(argv)
     reads = [args.settings, args.dataset, args.summary]
-    return il_task.run("TRAIN_DEEPMD", lambda: train(args), task_id=args.id, reads=reads, writes=[args.out])
+    return il_task.run(
+        "TRAIN_DEEPMD", lambda: train(args), task_id=args.id, reads=reads, writes=[args.out], errors=args.errors
+    )
 
 
 if __name__ == "__main__":

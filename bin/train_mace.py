@@ -26,6 +26,7 @@ import il_mace_run
 import il_task
 import il_tuning
 from il_frames import read_frames
+from il_task import UserError
 from il_training import environment, hand_on, kept, own_file, read_inputs, run_tool, write_card, write_curve
 
 # The learning rate falls by this factor, exponentially, over the training: most of the accuracy of a short one comes late.
@@ -127,10 +128,11 @@ class Start:
     card: dict[str, Any] | None = None
 
 
+@il_task.of_model(UserError)
 def from_foundation(settings: dict[str, Any], folder: Path, weights: Path, replay: Path | None, scratch: Path) -> Start:
     """Return how to start from a foundation model; writes the replayed frames into the scratch folder.
 
-    Raises `UserError` for a foundation model or a replay file that cannot be used.
+    Raises `ModelError` for a foundation model or a replay file that cannot be used.
     """
     key = settings["id"]
     foundation = il_tuning.read_foundation(weights, key, settings.get("head"))
@@ -219,7 +221,8 @@ def train(args: argparse.Namespace) -> None:
             scratch / "models" / "model.model",
         )
         model = scratch / "models" / "model.model"
-        heads = il_tuning.check_energies(model, start.heads, settings["id"])
+        with il_task.of_model(UserError):
+            heads = il_tuning.check_energies(model, start.heads, settings["id"])
         if start.card is not None:
             start.card["heads"] = heads
         args.out.mkdir(parents=True, exist_ok=True)
@@ -248,9 +251,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    parser.add_argument("--errors", type=Path, nargs="*", default=[], help="file for why this model cannot be had")
     args = parser.parse_args(argv)
     reads = [args.settings, args.dataset, args.summary]
-    return il_task.run("TRAIN_MACE", lambda: train(args), task_id=args.id, reads=reads, writes=[args.out])
+    return il_task.run(
+        "TRAIN_MACE", lambda: train(args), task_id=args.id, reads=reads, writes=[args.out], errors=args.errors
+    )
 
 
 if __name__ == "__main__":

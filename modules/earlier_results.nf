@@ -9,7 +9,7 @@ def laid_in(part, paths) {
 // Move what this run did not make from models/, trajectories/ and dataset/ to earlier/, and say so in one line.
 // made: a list of what laid_in says.
 def set_aside(outdir, made) {
-    def top = file(outdir)
+    def top = file(outdir, glob: false)
     def names = made.collectEntries { one -> [one.place, one.names as Set] }
     // Files of ours beside such folders; others, and folders that no task sealed, are somebody else's.
     def single = ['dataset/test.extxyz', 'dataset/dataset.parquet', 'dataset/dataset.json', 'trajectories/liquid.svg']

@@ -5,6 +5,18 @@ def stop_with(errors) {
     errors.filter { lines -> lines.size() > 0 }.subscribe { lines -> error(lines.text.trim()) }
 }
 
+// Stop where no model can be used; as long as there are others, one that cannot is a row of the tables.
+// failed: a file PROCESS.KEY.failed.txt for each, with the reason; rows: the plan's rows of models.
+def stop_without_models(failed, rows) {
+    def keys = rows.filter { row -> row.role == 'model' }.map { row -> row.key }.toList()
+    failed.toList().map { files -> [files] }.combine(keys.map { all -> [all] }).subscribe { files, all ->
+        def reasons = files.collectEntries { path -> [path.name.substring(path.name.indexOf('.') + 1) - '.failed.txt', path.text.trim()] }
+        if (all && all.every { key -> reasons.containsKey(key) }) {
+            error(all.collect { key -> "models: ${key}: ${reasons[key] - "models: ${key}: "}" }.join('\n'))
+        }
+    }
+}
+
 // One line for each task that failed for good: what it was, what its exit code says and where to look.
 def say_what_failed(trace) {
     def table = file(trace)
@@ -32,8 +44,17 @@ def say_unequilibrated(path) {
 // One line for each table of results that has rows without one: how many, why, and where to look.
 def say_what_is_missing(tables) {
     say_unequilibrated("${tables}/equilibration.csv")
+    say_failures("${tables}/failures.csv")
     say_missing("${tables}/labels.csv", 'labels that failed', { row -> row.reason })
     say_missing("${tables}/survival.csv", 'runs that broke', { row -> row.end == 'completed' ? '' : row.end })
+}
+
+def say_failures(path) {
+    def rows = file(path).exists() ? file(path).splitCsv(header: true, quote: '"') : []
+    if (rows) {
+        def some = rows.take(5).collect { row -> "${row.run_id ?: row.model_key} (${row.stage})" }
+        println "models that could not be used: ${some.join(', ')}${rows.size() > 5 ? " and ${rows.size() - 5} more" : ''}; see ${path}"
+    }
 }
 
 def say_missing(path, what, reason) {

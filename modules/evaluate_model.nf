@@ -13,14 +13,17 @@ process EVALUATE_MODEL {
     path states                                         // a state of each liquid, for its force field
 
     output:
-    path "${key}.evaluation", emit: errors                        // errors, scan, parity, frame_errors, heldout and dimers as Parquet
-    path '*.task.json', topic: tasks
+    path "${key}.evaluation", emit: errors, optional: true        // errors, scan, parity, frame_errors, heldout and dimers as Parquet
+    path '*.failed.txt',      emit: failed, optional: true        // why there is nothing
+    path '*.task.json', topic: tasks,       optional: true
 
     script:
     """
     # bin: il_dimers.py il_frames.py il_models.py il_task.py
     evaluate_model.py --id ${key} --model ${model} --test ${test} --heldout ${heldout} --state ${states} \\
-        --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out ${key}.evaluation
+        --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out ${key}.evaluation \\
+        --errors ${task.process}.${key}.failed.txt \\
+        || il_failed.py --code \$? --out ${key}.evaluation --errors ${task.process}.${key}.failed.txt
     """
 
     stub:

@@ -10,14 +10,18 @@ process RUN_MD {
     path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
 
     output:
-    path 'runs/*/*', emit: files                        // of each: trajectories, thermodynamics, how it ended
-    path '*.task.json', topic: tasks
+    path 'runs/*/*',     emit: files,  optional: true   // of each: trajectories, thermodynamics, how it ended
+    path '*.failed.txt', emit: failed, optional: true   // of each, where the model cannot be run: why
+    path '*.task.json',  topic: tasks, optional: true
 
     script:
+    def out = keys.collect { key -> "runs/${key}" }.join(' ')
+    def failed = keys.collect { key -> "${task.process}.${key}.failed.txt" }.join(' ')
     """
     # bin: il_checkpoint.py il_engines.py il_forcefield.py il_md.py il_models.py il_openmm.py il_task.py il_topology.py il_trajectory.py
     run_md.py --id ${keys[0]} --settings ${settings} --state ${states} --model ${model} --threads ${task.cpus} \\
-        --device ${task.accelerator ? 'cuda' : 'auto'} --checkpoints checkpoints.txt --out ${keys.collect { key -> "runs/${key}" }.join(' ')}
+        --device ${task.accelerator ? 'cuda' : 'auto'} --checkpoints checkpoints.txt --out ${out} --errors ${failed} \\
+        || il_failed.py --code \$? --out ${out} --errors ${failed}
     """
 
     stub:

@@ -9,15 +9,18 @@ process TRAIN_MACE {
     path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
 
     output:
-    tuple val(key), path("${key}"), emit: model         // weights, model card, learning curve
-    path '*.task.json', topic: tasks
+    tuple val(key), path("${key}"), emit: model,  optional: true    // weights, model card, learning curve
+    path '*.failed.txt',            emit: failed, optional: true    // why there is none
+    path '*.task.json', topic: tasks, optional: true
 
     script:
     """
     # bin: il_checkpoint.py il_frames.py il_mace_run.py il_models.py il_task.py il_training.py il_tuning.py il_weights.py
     train_mace.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         ${weights ? "--weights ${weights}" : ''} ${replay ? "--replay ${replay}" : ''} \\
-        --checkpoints checkpoints.txt --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key}
+        --checkpoints checkpoints.txt --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
+        --errors ${task.process}.${key}.failed.txt \\
+        || il_failed.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt
     """
 
     stub:

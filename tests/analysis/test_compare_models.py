@@ -81,7 +81,12 @@ def write_study(root: Path, seed: int = 7) -> list[str]:
             {"mace-torch": "0.3.16"} if process == "TRAIN_MACE" else {}
         )
         (root / "tasks" / f"task{i}.json").write_text(json.dumps(cost))
-    names = ("states", "labels", "sampling", "models", "evaluations", "runs", "measures", "tasks", "plan")
+    (root / "failures").mkdir()
+    (root / "failures" / f"RUN_MD.{MISSING}.failed.txt").write_text(
+        "the tool ended; its last lines:\nmore\nno such head\n"
+    )
+    (root / "failures" / "EVALUATE_MODEL.mace-start.failed.txt").write_text("crashed: SIGSEGV\n")
+    names = ("states", "labels", "sampling", "models", "evaluations", "runs", "measures", "tasks", "plan", "failures")
     return [x for n in names for x in (f"--{n}", str(root / n))] + [
         "--dataset",
         str(root / "dataset.parquet"),
@@ -545,6 +550,12 @@ def test_nothing_is_dropped(result: Path) -> None:
     assert set(survival["run_id"]) == planned and survival.height == len(planned)
     ends = dict(survival.select("run_id", "end").iter_rows())
     assert ends[MISSING] == "missing" and ends[BROKEN] == "bond_broken"
+    why = "the tool ended; its last lines: no such head"
+    assert survival.filter(run_id=MISSING)["detail"].item() == f"the model cannot be used: {why}"
+    assert read(result, "failures").select("stage", "model_key", "model", "dataset", "run_id", "reason").rows() == [
+        ("dynamics", MISSING.split("-", 3)[3], "dpmd", "eq", MISSING, why),
+        ("evaluation", "mace-start", "mace-start", None, None, "crashed: SIGSEGV"),
+    ]
     assert sum(e == "completed" for e in ends.values()) == len(planned) - 2
     density, diffusion = read(result, "density"), read(result, "diffusion")
     assert sorted(density["run_id"]) == sorted(planned)
@@ -568,6 +579,8 @@ def test_nothing_is_dropped(result: Path) -> None:
         "energy is nan",
         "undated",
         "close to the melting point",
+        "no such head",
+        "crashed: SIGSEGV",
     ):
         assert word in page
 
@@ -593,6 +606,35 @@ def test_a_liquid_that_is_not_equilibrated_is_named_and_so_is_what_comes_from_it
     assert "not equilibrated: 4.2 effective samples, 10 wanted" in page
     assert page.count("frames were kept every 500 fs, not 250 as asked") == 1
     assert page.count("they resemble each other") == 1, "frames nearer than one independent one: of one liquid alone"
+
+
+def of_models(*keys: str) -> pl.DataFrame:
+    """Return a table with rows of models."""
+    return pl.DataFrame({"key": keys, "role": ["model"] * len(keys)}, schema={"key": pl.String, "role": pl.String})
+
+
+def test_a_study_of_which_every_model_failed_is_an_error() -> None:
+    runs = [("a", "missing"), ("b", "missing")]
+    failures = [
+        {"stage": "import", "model_key": "a", "run_id": None, "reason": "its sha256 is another"},
+        {"stage": "dynamics", "model_key": "b", "run_id": "box-b", "reason": "crashed: SIGSEGV"},
+    ]
+    t = {
+        "survival": pl.DataFrame(runs, schema=["model_key", "end"], orient="row"),
+        "errors": pl.DataFrame(schema={"model_key": pl.String}),
+    }
+    with pytest.raises(il_task.UserError) as refused:
+        compare_models.refuse_without_models(of_models("a", "b"), failures, t)
+    assert refused.value.errors == [
+        "models: a: import: its sha256 is another",
+        "models: b: dynamics: crashed: SIGSEGV",
+    ]
+    # a run that broke is a result, as errors are; and so is a third model, of which nothing failed
+    broke = t | {"survival": pl.DataFrame([("b", "bond_broken")], schema=["model_key", "end"], orient="row")}
+    compare_models.refuse_without_models(of_models("a", "b"), failures, broke)
+    judged = t | {"errors": pl.DataFrame({"model_key": ["b"]})}
+    compare_models.refuse_without_models(of_models("a", "b"), failures, judged)
+    compare_models.refuse_without_models(of_models("a", "b", "c"), failures, t)
 
 
 def test_verdicts_of_the_known_study(result: Path) -> None:

@@ -334,6 +334,18 @@ def test_classical_model_needs_its_states(
 
 
 @pytest.mark.usefixtures("evaluated")
+def test_a_model_that_cannot_be_loaded_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise KeyError("head")  # as libraries do with files that they do not know
+
+    monkeypatch.setattr(em, "load_calculator", refuse)
+    arguments = ["--id", "lj", "--model", "lj", "--test", "test.extxyz", "--out", "none", "--errors", "why.txt"]
+    assert em.main(arguments) == 2
+    assert (tmp_path / "why.txt").read_text() == "KeyError: 'head'\n"
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.usefixtures("evaluated")
 def test_frames_of_other_chemistry_are_judged_one_by_one(tmp_path: Path) -> None:
     """The force errors of held-out frames, frame by frame; a frame that the model cannot do has its reason."""
     topology = {"liquid": "fluid", "ions": [{"elements": ["F", "C"]}]}

@@ -200,3 +200,58 @@ def test_a_file_that_promises_atoms_without_end_is_not_read_for_ever(count: str,
     (block,) = il_sources.blocks_of(path)
     assert block.wrong
     assert block.wrong.startswith("line 1: ")
+
+
+def task(work, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str] | None]:
+    """Run a task that has made a part of its folder; return its exit code and the lines that say why its model failed."""
+    monkeypatch.chdir(folder)
+    (folder / "out").mkdir()
+    (folder / "out" / "half").write_text("of a model")
+    code = il_task.run("X", work, task_id="m", writes=[Path("out")], errors=[Path("why")])
+    return code, (folder / "why").read_text().splitlines() if (folder / "why").exists() else None
+
+
+class LibraryError(Exception):
+    """As a library has its own, of no kind that Python knows."""
+
+
+@pytest.mark.parametrize("error", [LibraryError("no such head"), il_task.UserError("LibraryError: no such head")])
+def test_whatever_a_model_raises_is_of_that_model(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> None:
+        with il_task.of_model():
+            raise error
+
+    assert task(work, tmp_path, monkeypatch) == (Exit.USER, ["LibraryError: no such head"])
+    assert not (tmp_path / "out").exists(), "half a model is none"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("CUDA out of memory"), Exit.MEMORY),
+        (OSError(errno.ENOSPC, "No space left on device"), Exit.DISK),
+        (MemoryError(), Exit.MEMORY),
+    ],
+)
+def test_memory_and_disk_are_never_the_models(
+    error: Exception, code: Exit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> None:
+        with il_task.of_model():
+            raise error
+
+    assert task(work, tmp_path, monkeypatch) == (code, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyError("a bug"), Exit.BUG), (il_task.UserError("a mistake"), Exit.USER)]
+)
+def test_what_is_raised_elsewhere_is_not_the_models(
+    error: Exception, code: Exit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> None:
+        raise error
+
+    assert task(work, tmp_path, monkeypatch) == (code, None)

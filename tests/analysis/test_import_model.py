@@ -9,9 +9,11 @@ import pytest
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
+from ase.stress import voigt_6_to_full_3x3_stress
 from tiny_imports import do_import
 
 import il_dimers
+import il_md
 import import_model
 from il_models import load_calculator, named_class
 from il_task import UserError
@@ -44,6 +46,25 @@ class Nan(LennardJones):
     def calculate(self, *arguments: Any, **named: Any) -> None:
         super().calculate(*arguments, **named)
         self.results["energy"] = float("nan")
+
+
+class Tensor(LennardJones):
+    """A model that gives its stress as a tensor (3, 3) and its energy as an array, as CHGNet does."""
+
+    def calculate(self, *arguments: Any, **named: Any) -> None:
+        super().calculate(*arguments, **named)
+        self.results["energy"] = np.array([self.results["energy"]])
+        self.results["stress"] = voigt_6_to_full_3x3_stress(self.results["stress"])
+
+
+class Moody(LennardJones):
+    """A model whose class raises an error of its own for whatever it does not like."""
+
+    class DislikeError(Exception):
+        """No error that anybody knows."""
+
+    def calculate(self, *arguments: Any, **named: Any) -> None:
+        raise self.DislikeError("not this box")
 
 
 class Reads(LennardJones):
@@ -108,6 +129,34 @@ def test_weights_are_given_to_the_argument_that_takes_them(calculator: str, tmp_
         load_calculator(model)
 
 
+@pytest.mark.parametrize("dispersion", [None, {"functional": "PBE", "cutoff_A": 10.0}], ids=["bare", "with D3"])
+def test_a_stress_is_the_same_as_tensor_or_as_six_numbers(dispersion: dict | None, tmp_path: Path) -> None:
+    atoms = bulk("Ar", cubic=True, a=4.0)
+    atoms.rattle(0.1, seed=1)
+    atoms.set_cell(atoms.cell.array + np.array([[0, 0.3, 0], [0, 0, 0.2], [0, 0, 0]]), scale_atoms=True)
+    found = []
+    for name in ("Tensor", "Plain"):
+        plain = {} if name == "Plain" else {"calculator": f"{__name__}.{name}"}
+        code, errors, model = do_import(tmp_path / name, None, **ASE | plain, arguments=LJ, dispersion=dispersion)
+        assert (code, errors) == (0, [])
+        atoms.calc = load_calculator(model)
+        found.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
+        assert isinstance(found[-1][0], float)
+        assert found[-1][2].shape == (6,)
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    assert np.unique(np.abs(found[0][2]).round(6)).size == 6, "a stress without symmetry tells the order of six numbers"
+
+
+def test_an_error_of_a_class_of_its_own_ends_a_run_as_any_other(tmp_path: Path) -> None:
+    card = {"framework": "ase", "files": {}, "settings": {"calculator": f"{__name__}.Moody", "arguments": LJ}}
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    atoms = bulk("Ar", cubic=True, a=4.0)
+    atoms.calc = load_calculator(tmp_path)
+    with pytest.raises(il_md.MODEL_ERRORS, match="DislikeError: not this box"):
+        atoms.get_forces()
+
+
 def test_forces_that_are_no_derivative_are_noted(tmp_path: Path) -> None:
     code, _, model = do_import(tmp_path, None, **ASE | {"calculator": f"{__name__}.Direct"}, arguments=LJ)
     assert code == 0
@@ -122,6 +171,7 @@ def test_forces_that_are_no_derivative_are_noted(tmp_path: Path) -> None:
     [
         ({"calculator": f"{__name__}.NoStress"}, "the model has no stress: runs at constant pressure"),
         ({"calculator": f"{__name__}.Nan", "arguments": LJ}, "numbers that are not finite"),
+        ({"calculator": f"{__name__}.Moody", "arguments": LJ}, "DislikeError: not this box"),
         ({"calculator": "no_such_library.Model"}, "there is no module no_such_library in this environment"),
         ({"calculator": "ase.calculators.lj.Lenard"}, "ase.calculators.lj has no Lenard"),
         ({"calculator": "os.system", "arguments": {"command": "touch it_ran"}}, "os.system is no ASE calculator"),

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import yaml
 from ase import Atoms, units
+from ase.calculators.lj import LennardJones
 
 import build_liquid
 import equilibrate
@@ -155,6 +156,47 @@ def test_a_run_that_breaks_is_kept_and_says_why(study: Path, tmp_path: Path) -> 
     assert record["nvt_survived_ps"] == 0
     assert (tmp_path / "a" / "run" / "thermo.parquet").is_file()
     assert not (tmp_path / "a" / "run" / "nvt.xtc").exists()
+
+
+class Twitchy(LennardJones):
+    """A model that raises an error of its own in the midst of a run."""
+
+    class HadEnoughError(Exception):
+        """No error that anybody knows."""
+
+    calls = 0
+
+    def calculate(self, *arguments: Any, **named: Any) -> None:
+        Twitchy.calls += 1
+        if Twitchy.calls > 20:
+            raise self.HadEnoughError("too many steps")
+        super().calculate(*arguments, **named)
+
+
+@pytest.mark.parametrize("calculator", ["Twitchy", "Nothing"])
+def test_a_calculator_that_raises_ends_its_own_run(
+    calculator: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the midst of a run, which is kept to there, or before it begins, which leaves the reason alone."""
+    monkeypatch.chdir(tmp_path)
+    Twitchy.calls = 0
+    arguments = {"sigma": 1.0, "epsilon": 1e-4, "rc": 3.0, "smooth": True}
+    settings = {"calculator": f"{__name__}.{calculator}", "arguments": arguments, "dispersion": None}
+    Path("own").mkdir()
+    Path("own", "model.json").write_text(json.dumps({"framework": "ase", "files": {}, "settings": settings}))
+    planned = il_task.read_json(study / "plan" / "runs" / "libf4-1200K-r1-clp.json")
+    Path("run.json").write_text(json.dumps(planned | {"npt_ps": 0.05, "nvt_ps": 0.0, "save_every_fs": 5}))
+    command = ["--id", "own", "--settings", "run.json", "--state", str(study / "state"), "--model", "own"]
+    code = run_md.main([*command, "--out", "run", "--errors", "why.txt"])
+    if calculator == "Nothing":
+        assert code == 2
+        assert "has no Nothing" in Path("why.txt").read_text()
+        assert not Path("run").exists()
+    else:
+        assert code == 0
+        record = json.loads(Path("run", "run.json").read_text())
+        assert (record["end"], record["detail"]) == ("error", "RuntimeError: HadEnoughError: too many steps")
+        assert not Path("why.txt").exists()
 
 
 def test_our_barostat_gives_the_density_of_another_one(study: Path, tmp_path: Path) -> None:
