@@ -22,6 +22,7 @@ import polars as pl
 
 import il_calibration
 import il_committee
+import il_curves
 import il_domain
 import il_pareto
 import il_picture
@@ -84,6 +85,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
              "pressure_ref_bar": F, "pressure_model_bar": F},
     "curves": {"model_key": S, "model": S, "dataset": S, "seed": N, "framework": S, "step": N, "set": S,
                "quantity": S, "value": F, "unit": S},
+    "trainings": il_curves.TRAININGS,
     "sampling": {"liquid": S, "recipe": S, "kind": S, "requested": N, "kept": N, "equilibrated": B, "spacing_frames": F,
                  "inefficiency_frames": F},
     "cost": {"process": S, "id": S, "wall_s": F, "cpu_s": F, "max_rss_mb": F},
@@ -470,6 +472,9 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     t["scan"] = name_models(scan, models, ("model", "dataset", "seed"), SCHEMAS["scan"])
     curves = read_parquets(args.models, "curve.parquet", SCHEMAS["curves"])
     t["curves"] = name_models(curves, models, ("model", "dataset", "seed", "framework"), SCHEMAS["curves"])
+    t["trainings"] = table(
+        [pl.DataFrame(il_curves.table(t["curves"], cards), schema=il_curves.TRAININGS)], il_curves.TRAININGS
+    )
     measured = read_parquets(args.measures, "*.survival.parquet", SCHEMAS["survival"])
     failures = read_failures(args.failures, planned)
     runs = read_jsons(find(args.runs, "run.json"))

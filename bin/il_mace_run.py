@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """MACE's own training tool, mace_run_train, so that a killed training goes on and reference energies are those asked for.
 
-usage: il_mace_run.py STATE ARGUMENT...   STATE: file that holds the whole state of the training; the rest is MACE's.
+usage: il_mace_run.py STATE LOSS GIVEN ARGUMENT...   STATE: file that holds the whole state of the training; LOSS: file that keeps what
+is found out about the loss; GIVEN: JSON, the weights of the study, null where they are to be found; the rest is MACE's.
 
 What of mace-torch 0.3.16 is put right here:
 - Its checkpoint is the best epoch so far, with averaged weights for those of the optimizer, and without the average, the order of
@@ -13,17 +14,24 @@ What of mace-torch 0.3.16 is put right here:
   steps counts in the norm by which gradients are clipped, steps shrink as the training grows older, and a restart forgets it.
 - Replay replaces the loss that was asked for by another, in which the weights mean something else.
 - A loss that is not finite counts as better than any other.
+- Its default weights leave all but a thousandth of the gradient to the forces: weights that the study leaves open are found (il_loss.py).
 """
 
 import ctypes
+import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import il_loss
+
+FORCES = (
+    100.0  # weight of the forces where the study gives none: MACE's own, which its clipping of gradients is made for
+)
 # A state is written when this many times as long has gone as it takes to write one.
 SPARING = 20
 
@@ -115,14 +123,70 @@ class Best:
             self.handler.save(state=state, epochs=epochs, keep_last=keep_last)
 
 
-def going_on(trainer: Any, path: Path) -> Callable[..., None]:
-    """Return MACE's training (of its module `trainer`) such that it goes on from the state in a file."""
+def unweighted(model: Any, loader: Any, pull: bool) -> Iterator[dict[str, Any]]:
+    """Yield MACE's own terms of the loss, each with weight one, of some training batches (scalar tensors with a graph).
+
+    `pull`: the errors are what the labels are, less the reference energies, whatever the model says. `loader` is that of
+    the training: its order, and all other random numbers, stay as they are.
+    """
+    import torch
+    from mace.modules import loss
+    from mace.tools import torch_geometric
+
+    device = next(model.parameters()).device
+    order = torch.Generator().manual_seed(0)
+    batches = torch_geometric.dataloader.DataLoader(
+        loader.dataset, batch_size=loader.batch_size, shuffle=True, drop_last=True, generator=order
+    )
+    model.train()
+    for _, batch in zip(range(il_loss.BATCHES), batches, strict=False):
+        own = batch.to(device)
+        found = model(own.to_dict(), training=True, compute_force=True, compute_stress=True)
+        if pull:
+            own["energy"] = found["interaction_energy"].detach() + own["energy"]
+            own["forces"] = found["forces"].detach() + own["forces"]
+            own["stress"] = found["stress"].detach() + own["stress"]
+        yield {
+            "energy": loss.weighted_mean_squared_error_energy(own, found),
+            "forces": loss.mean_squared_error_forces(own, found),
+            "stress": loss.weighted_mean_squared_stress(own, found),
+        }
+
+
+def lengths(model: Any, loader: Any, pull: bool = False) -> dict[str, float]:
+    """Return the length of the gradient of each term by the weights of the model as it is now."""
+    return il_loss.gradient_lengths(unweighted(model, loader, pull), model.parameters())
+
+
+def weigh(path: Path, given: dict[str, float | None], model: Any, loader: Any, loss: Any) -> dict[str, Any]:
+    """Give MACE's loss the weights of the study, and those found for what it leaves open; return what is known of the loss.
+
+    A training that goes on keeps the weights that it began with: they are in the file.
+    """
+    import torch
+
+    about = il_loss.read(path)
+    if about is None:
+        start = lengths(model, loader, pull=True)
+        weights = il_loss.balanced(given, start, FORCES)
+        shares = il_loss.shares(weights, start)
+        about = {"weights_start": weights, "weights_end": weights, "gradient_shares_start": shares}
+        il_loss.write(path, about)
+    for name in il_loss.TERMS:
+        held = getattr(loss, f"{name}_weight")
+        held.copy_(torch.as_tensor(about["weights_end"][name], dtype=held.dtype))
+    return about
+
+
+def going_on(trainer: Any, path: Path, loss_path: Path, weights: dict[str, float | None]) -> Callable[..., None]:
+    """Return MACE's training (of its module `trainer`) such that it goes on from the state in a file, with the weights of the study."""
     train, one_epoch, log = trainer.train, trainer.train_one_epoch, trainer.valid_err_log
 
     def going_on_train(**given: Any) -> None:
         stepped = {id(held) for group in given["optimizer"].param_groups for held in group["params"]}
         for held in given["model"].parameters():
             held.requires_grad_(held.requires_grad and id(held) in stepped)
+        about = weigh(loss_path, weights, given["model"], given["train_loader"], given["loss_fn"])
         parts = {
             "model": given["model"],
             "optimizer": given["optimizer"],
@@ -150,6 +214,8 @@ def going_on(trainer: Any, path: Path) -> Callable[..., None]:
         if not keeper.lowest < float("inf"):
             raise SystemExit("the loss of the validation set was never a finite number: give a smaller learning_rate")
         keeper.write(given["max_num_epochs"])
+        end = il_loss.shares(about["weights_end"], lengths(given["model"], given["train_loader"]))
+        il_loss.write(loss_path, about | {"gradient_shares_end": end})
 
     return going_on_train
 
@@ -182,12 +248,12 @@ def main() -> None:
     """Run MACE's tool."""
     if sys.platform == "linux":  # die with the task: a restart must find its checkpoints alone
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    state = Path(sys.argv[1])
-    sys.argv[1:] = sys.argv[2:]
+    state, loss_path, weights = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    sys.argv[1:] = sys.argv[4:]
     from mace.cli import run_train
 
     trainer = sys.modules["mace.tools.train"]
-    run_train.tools.train = going_on(trainer, state)
+    run_train.tools.train = going_on(trainer, state, loss_path, weights)
     (loss,) = (word.removeprefix("--loss=") for word in sys.argv if word.startswith("--loss="))
     run_train.get_loss_fn = with_own_loss(run_train.get_loss_fn, loss)
     run_train.configure_model = with_own_energies(run_train.configure_model)

@@ -447,9 +447,14 @@ scale than the labels (thick grey) will find another density. Curves are means o
 {% else %}<p class="none">Nothing to compare: no dataset holds another one, and there is one size of each.</p>{% endif %}</section>
 
 <section id="curves"><h2>Learning curves</h2>
-<p class="see">Bold: validation. Pale: training. A gap that widens is overfitting; a bold line still falling
+{% for line in trainings[0] %}<p>{{ line }}</p>
+{% endfor %}<p class="see">Bold: validation. Pale: training. A gap that widens is overfitting; a bold line still falling
   could use more steps.</p>
-{{ plot(curves, "Learning curves") }}</section>
+{{ plot(curves, "Learning curves") }}
+{% if trainings[1] %}<h3>What was trained</h3>
+<p class="see">Energy, forces and stress (DeePMD: virial) share the gradient that each training step follows: with next to none of it a
+  quantity is not trained. Errors are medians of neighbouring points of the curves.</p>
+<details><summary>Every term of every training ({{ trainings[1].rows|length }})</summary>{{ table(trainings[1], "trainings") }}</details>{% endif %}</section>
 
 {% if rounds %}<section id="rounds"><h2>Rounds of active learning</h2>
 <p>{{ rounds.words }}</p>

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 import il_bill
+import il_curves
 import il_figures as ilf
 import il_page
 import il_picture
@@ -648,7 +649,9 @@ def page(t: Tables, extra: Row) -> str:
         "title": extra["study"].get("name", "study"),
         "description": extra["study"].get("description"),
         "asked": asked(extra),
-        "in_short": in_short(t, extra) + il_worth_words.in_short(t["worth"], datasets),
+        "in_short": in_short(t, extra)
+        + il_curves.in_short(t["trainings"])
+        + il_worth_words.in_short(t["worth"], datasets),
         "verdicts": verdicts,
         "density": (
             figure("density", ilf.figure_liquid(t, style, "density")),
@@ -704,6 +707,7 @@ def page(t: Tables, extra: Row) -> str:
         ),
         "domain": (table_domain(t, style), domain_sentences(t["domain"])),
         "curves": figure("curves", ilf.figure_curves(t, style)),
+        "trainings": (il_curves.sentences(t["trainings"]), il_curves.table_trainings(t["trainings"])),
         "survival": figure("survival", ilf.figure_survival(t, style)),
         "cost": (figure("cost", ilf.figure_cost(t)), costs, sums),
         "liquid": extra["view"],

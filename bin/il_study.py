@@ -519,6 +519,17 @@ class LearnedModel(OwnModel):
     )
 
 
+def weight(description: str) -> Any:
+    """Return a field for a weight of the loss."""
+    return Field(default="auto", description=f"{description}; auto: as much of the gradient as the forces have")
+
+
+LossWeight = Annotated[
+    Annotated[Literal["auto"], Tag("auto")] | Annotated[Real, Field(ge=0, le=1e9, allow_inf_nan=False), Tag("number")],
+    Discriminator(auto_or_number),
+]
+
+
 class MaceModel(LearnedModel):
     """A MACE model."""
 
@@ -547,9 +558,12 @@ class MaceModel(LearnedModel):
     learning_rate: Real | None = number(
         None, 1e-7, 1, "first learning rate; left out, 0.01, or 0.001 (lora: 0.005) where weights are tuned"
     )
-    energy_weight: Real = number(1.0, 0, 1e6, "weight of the energy in the loss")
-    forces_weight: Real = number(100.0, 0, 1e6, "weight of the forces in the loss")
-    stress_weight: Real = number(10.0, 0, 1e6, "weight of the stress in the loss; the density depends on it")
+    final_learning_rate: Real | None = number(
+        None, 1e-10, 1, "last learning rate, reached exponentially; left out, a fiftieth of the first"
+    )
+    energy_weight: LossWeight = weight("weight of the energy (per atom, squared) in the loss")
+    forces_weight: LossWeight = Field(default="auto", description="weight of the forces in the loss; auto is 100")
+    stress_weight: LossWeight = weight("weight of the stress in the loss, on which the density depends")
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of training and MD")
 
 
@@ -572,13 +586,17 @@ class DeepmdModel(LearnedModel):
     )
     steps: Count = count(400_000, 1, 100_000_000, "gradient steps")
     batch_size: Count = count(1, 1, 10_000, "frames in a gradient step")
-    learning_rate: Real = number(0.001, 1e-7, 1, "first learning rate; it falls exponentially")
-    start_pref_e: Real = number(0.02, 0, 1e6, "weight of the energy at the start")
-    limit_pref_e: Real = number(1.0, 0, 1e6, "weight of the energy at the end")
-    start_pref_f: Real = number(1000.0, 0, 1e6, "weight of the forces at the start")
-    limit_pref_f: Real = number(1.0, 0, 1e6, "weight of the forces at the end")
-    start_pref_v: Real = number(0.02, 0, 1e6, "weight of the virial at the start; the density depends on it")
-    limit_pref_v: Real = number(1.0, 0, 1e6, "weight of the virial at the end")
+    learning_rate: Real = number(0.001, 1e-7, 1, "first learning rate; it falls exponentially over the steps")
+    final_learning_rate: Real | None = number(None, 1e-10, 1, "last learning rate; left out, a hundredth of the first")
+    # From its start to its limit each weight goes as the learning rate does: limit + (start - limit) * rate / first rate.
+    start_pref_e: LossWeight = weight("weight of the energy in the loss at the start")
+    limit_pref_e: LossWeight = weight("weight of the energy as the learning rate nears zero")
+    start_pref_f: LossWeight = Field(default="auto", description="weight of the forces at the start; auto is 1")
+    limit_pref_f: LossWeight = Field(
+        default="auto", description="weight of the forces as the learning rate nears zero; auto is 1"
+    )
+    start_pref_v: LossWeight = weight("weight of the virial at the start, on which the density depends")
+    limit_pref_v: LossWeight = weight("weight of the virial as the learning rate nears zero")
 
 
 class ClassicalModel(AnyModel):

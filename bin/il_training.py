@@ -36,7 +36,15 @@ CURVE_SCHEMA = {
 }
 LAST_LINES = 20
 # Scripts whose change may change what a training gives: a checkpoint of before is not taken up.
-CODE = ("il_mace_run.py", "il_training.py", "il_tuning.py", "train_deepmd.py", "train_mace.py")
+CODE = (
+    "il_deepmd_run.py",
+    "il_loss.py",
+    "il_mace_run.py",
+    "il_training.py",
+    "il_tuning.py",
+    "train_deepmd.py",
+    "train_mace.py",
+)
 
 
 def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -88,6 +96,11 @@ def kept(folder: Path | None, content: Any, files: Sequence[Path | None]) -> Ite
     shutil.rmtree(own, ignore_errors=True)
     if lock:
         lock.close()
+
+
+def given_weight(value: float | str | None) -> float | None:
+    """Return a weight of the loss as a number; None where the study leaves it to the data (auto)."""
+    return None if value is None or value == "auto" else float(value)
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -146,9 +159,9 @@ def write_card(
     files: Sequence[str],
     cutoff_A: float,
     cost: dict[str, Any],
-    tuned: dict[str, Any] | None = None,
+    more: dict[str, Any],
 ) -> None:
-    """Write the model card; the weights to be loaded are the last of `files`. `tuned` says what it was tuned from."""
+    """Write the model card; the weights to be loaded are the last of `files`. `more`: about the loss, and what it was tuned from."""
     identity = ("id", "model", "framework", "dataset", "seed")
     card = (
         {key: settings[key] for key in identity}
@@ -166,6 +179,6 @@ def write_card(
             "settings": {key: value for key, value in settings.items() if key not in (*identity, "theory_id")},
             "cost": cost,
         }
-        | (tuned or {})
+        | more
     )
     (out / "model.json").write_text(json.dumps(card, indent=2) + "\n")

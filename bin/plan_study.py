@@ -440,6 +440,26 @@ def check_theory(index: int, model: Mapping[str, Any], labels: Any, problems: Pr
         )
 
 
+def check_loss(index: int, model: Mapping[str, Any], problems: Problems) -> None:
+    """Judge how a training falls and weighs its loss: a schedule that would rise, a term that would be left out in silence."""
+    loc = ("models", index)
+    first = model.get("learning_rate") or LEARNING_RATES.get(model.get("mode") or "", 0.01)
+    final = model.get("final_learning_rate")
+    if final is not None and final > first:
+        problems.add((*loc, "final_learning_rate"), f"{final:g} is above the first learning rate, {first:g}")
+    for letter in "efv":
+        start, limit = model.get(f"start_pref_{letter}"), model.get(f"limit_pref_{letter}")
+        if start is not None and limit is not None and (start == 0) != (limit == 0):
+            zero = "start" if start == 0 else "limit"
+            text = "0 leaves the term out for the whole training, the other end too: give both 0, or a small number"
+            problems.add((*loc, f"{zero}_pref_{letter}"), text)
+    weights = [model.get(f"{name}_weight") for name in ("energy", "forces", "stress")]
+    weights = weights if model.get("framework") == "mace" else [model.get(f"start_pref_{letter}") for letter in "efv"]
+    if all(weight == 0 for weight in weights):
+        problems.add((*loc, "energy_weight" if model.get("framework") == "mace" else "start_pref_e"),
+                     "0, and so are the weights of the other terms: nothing would be trained")  # fmt: skip
+
+
 def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, problems: Problems) -> None:
     """Judge each model against the datasets, the boxes and its own weights."""
     given = raw.get("datasets")
@@ -473,6 +493,7 @@ def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, 
             problems.add((*loc, "rcut_smth_A"), f"{smooth:g} is not below rcut_A {radius:g}")
         if axis is not None and widths is not None and axis > widths[-1]:
             problems.add((*loc, "axis_neurons"), f"{axis} is above {widths[-1]}, the last of neurons")
+        check_loss(index, model, problems)
         cutoff = cutoff_of(model)
         for place, box in boxes.items():
             name = draft.liquids[place].get("id") or f"liquids[{place}]"

@@ -21,25 +21,29 @@ import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 
+import il_deepmd_run
+import il_loss
 import il_task
 from il_task import UserError
-from il_training import environment, hand_on, kept, own_file, read_inputs, run_tool, write_card, write_curve
+from il_training import (
+    environment,
+    given_weight,
+    hand_on,
+    kept,
+    own_file,
+    read_inputs,
+    run_tool,
+    write_card,
+    write_curve,
+)
 
-# The learning rate falls by this factor, exponentially, over the training; the weights of the loss go with it.
-FINAL_LEARNING_RATE = 0.002
+# What the learning rate falls to, as a share of the first, where a study does not say.
+FINAL_LEARNING_RATE = 0.01
 PRECISION = "float32"
 # Room for more neighbours than any training frame has: MD meets denser boxes. DeePMD drops neighbours beyond it.
 NEIGHBOUR_MARGIN = 1.25
-# The commands of dp, one after another in one process: to import DeePMD takes longer than to freeze and compress.
-DP = """
-import ctypes, json, signal, sys
-if sys.platform == "linux":  # die with the task: a restart must find its checkpoints alone
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-from deepmd.main import main
-for command in json.loads(sys.argv[1]):
-    main(["--pt", *command])
-"""
-DISPLAYS = 40  # points of the learning curve
+DISPLAYS = 25  # points of the learning curve
+VALIDATED = 20  # most batches of the validation frames that a point is computed on
 CHECKPOINTS = 10
 UNITS = {
     "rmse": ("loss", "1"),
@@ -153,6 +157,15 @@ def energies_of(checkpoint: Path, type_map: list[str]) -> dict[str, float]:
     return {symbol: float(energy) for symbol, energy in zip(type_map, bias.flatten().tolist(), strict=True)}
 
 
+def weights_of_loss(settings: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Return the weight of each term of the loss at the start and at the limit, None where it is to be found from the data."""
+    letters = il_deepmd_run.LETTERS.items()
+    return {
+        end: {name: given_weight(settings[f"{end}_pref_{letter}"]) for name, letter in letters}
+        for end in il_deepmd_run.ENDS
+    }
+
+
 def tool_input(
     settings: dict[str, Any], data: dict[str, Any], folder: Path, checkpoint: Path, model: dict[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -161,26 +174,32 @@ def tool_input(
     The reference energies of the elements are those of the dataset, as MACE has them. A model that is fine-tuned has its own,
     which DeePMD moves by what its energies are off on the training frames.
     """
-    steps, seed = settings["steps"], settings["seed"]
+    steps, seed, first = settings["steps"], settings["seed"], settings["learning_rate"]
+    last = settings.get("final_learning_rate") or first * FINAL_LEARNING_RATE
+    # DeePMD leaves a term out for good where it has no weight: those that are to be found begin as one.
+    prefactors = {
+        f"{end}_pref_{il_deepmd_run.LETTERS[name]}": 1.0 if value is None else value
+        for end, own in weights_of_loss(settings).items()
+        for name, value in own.items()
+    }
 
     def systems(part: str) -> list[str]:
         return sorted(str(path.parent) for path in (folder / part).glob("*/type.raw"))
 
+    validated = sum(len(np.load(Path(system) / "set.000" / "box.npy")) for system in systems("valid"))
+
     return {
         "model": model or new_model(settings, data, folder),
-        "learning_rate": {
-            "type": "exp",
-            "start_lr": settings["learning_rate"],
-            "stop_lr": settings["learning_rate"] * FINAL_LEARNING_RATE,
-            "decay_steps": max(1, steps // 200),
-        },
-        "loss": {
-            "type": "ener",
-            **{f"{end}_pref_{q}": settings[f"{end}_pref_{q}"] for q in "efv" for end in ("start", "limit")},
-        },
+        # Smooth: every step has its own rate, however few there are. The weights of the loss follow the rate.
+        "learning_rate": {"type": "exp", "start_lr": first, "stop_lr": last, "smooth": True},
+        "loss": {"type": "ener", **prefactors},
         "training": {
             "training_data": {"systems": systems("train"), "batch_size": settings["batch_size"]},
-            "validation_data": {"systems": systems("valid"), "batch_size": settings["batch_size"], "numb_btch": 4},
+            "validation_data": {
+                "systems": systems("valid"),
+                "batch_size": settings["batch_size"],
+                "numb_btch": max(1, min(VALIDATED, math.ceil(validated / settings["batch_size"]))),
+            },
             "numb_steps": steps,
             "seed": seed,
             "disp_file": str(checkpoint.with_name("lcurve.out")),
@@ -244,13 +263,20 @@ def train(args: argparse.Namespace) -> None:
                 *(["--model-branch", settings["head"]] if settings.get("head") else []),
             ]
         commands = [["train", "input.json", *begin], ["freeze", "-c", str(last), "-o", "model_frozen.pth"]]
+        loss = checkpoint.with_name("loss.json")
         files = ["model_frozen.pth"]
         if tool["model"]["descriptor"]["type"] == "se_e2_a":
             commands.append(["compress", "-i", "model_frozen.pth", "-o", "model.pth"])
             files.append("model.pth")
         run_tool(
             "dp --pt",
-            [sys.executable, "-c", DP, json.dumps(commands)],
+            [
+                sys.executable,
+                il_deepmd_run.__file__,
+                str(loss),
+                json.dumps(weights_of_loss(settings)),
+                json.dumps(commands),
+            ],
             env,
             scratch,
             lambda line: " val: rmse" in line,
@@ -261,6 +287,7 @@ def train(args: argparse.Namespace) -> None:
             shutil.copyfile(scratch / name, args.out / name)
         shutil.copyfile(last, args.out / "model.pt")
         write_curve(args.out / "curve.parquet", settings["id"], curve(checkpoint.with_name("lcurve.out")))
+        about_loss = il_loss.read(loss)
     cost = {"wall_s": round(time.perf_counter() - start, 1), "threads": args.threads, "device": args.device}
     tuned = None
     if model is not None and weights is not None:
@@ -272,7 +299,7 @@ def train(args: argparse.Namespace) -> None:
         }
     cutoff_A = cutoff_of(tool["model"]["descriptor"])
     hand_on(args.dataset, args.out)
-    write_card(args.out, settings, data, ["model.pt", *files], cutoff_A, cost, tuned)
+    write_card(args.out, settings, data, ["model.pt", *files], cutoff_A, cost, {"loss": about_loss} | (tuned or {}))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -22,14 +22,26 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
+import il_loss
 import il_mace_run
 import il_task
 import il_tuning
 from il_frames import read_frames
 from il_task import UserError
-from il_training import environment, hand_on, kept, own_file, read_inputs, run_tool, write_card, write_curve
+from il_training import (
+    environment,
+    given_weight,
+    hand_on,
+    kept,
+    own_file,
+    read_inputs,
+    run_tool,
+    write_card,
+    write_curve,
+)
 
-# The learning rate falls by this factor, exponentially, over the training: most of the accuracy of a short one comes late.
+# What the learning rate falls to, exponentially, as a share of the first, where a study does not say: most of the accuracy of a
+# short training comes late.
 FINAL_LEARNING_RATE = 0.02
 EMA_DECAY = 0.99
 # What a study freezes, and MACE's number for it: all up to there.
@@ -49,11 +61,20 @@ def count_frames(path: Path) -> int:
         return sum("Properties=" in line for line in file)
 
 
+def weights_of_loss(settings: dict[str, Any]) -> dict[str, float | None]:
+    """Return the weight of each term of the loss, None where it is to be found from the data."""
+    return {name: given_weight(settings[f"{name}_weight"]) for name in il_loss.TERMS}
+
+
 def tool_arguments(
     settings: dict[str, Any], e0s_ev: dict[int, float], folder: Path, checkpoints: Path, batch: int, device: str
 ) -> list[str]:
     """Return the arguments of mace_run_train for the settings of a study and a number of frames in a batch."""
     epochs = settings["epochs"]
+    final = settings.get("final_learning_rate")
+    fall = final / settings["learning_rate"] if final else FINAL_LEARNING_RATE
+    # Weights that are to be found begin as one.
+    weights = {f"{name}_weight": 1.0 if value is None else value for name, value in weights_of_loss(settings).items()}
     values = {
         "name": "model",
         "seed": settings["seed"],
@@ -77,13 +98,11 @@ def tool_arguments(
         "valid_batch_size": batch,
         "lr": settings["learning_rate"],
         "scheduler": "ExponentialLR",
-        "lr_scheduler_gamma": FINAL_LEARNING_RATE ** (1 / max(epochs - 1, 1)),
+        "lr_scheduler_gamma": fall ** (1 / max(epochs - 1, 1)),
         "ema_decay": EMA_DECAY,
         "loss": "stress",
         "compute_stress": True,
-        "energy_weight": settings["energy_weight"],
-        "forces_weight": settings["forces_weight"],
-        "stress_weight": settings["stress_weight"],
+        **weights,
         "error_table": "PerAtomRMSEstressvirials",
         "plot": False,
         "num_workers": 0,
@@ -212,9 +231,14 @@ def train(args: argparse.Namespace) -> None:
     batch = min(settings["batch_size"], frames)
     with kept(args.checkpoints, [settings, data, args.threads, args.device], [weights, replay]) as checkpoints:
         arguments = tool_arguments(settings, start.e0s_ev, folder, checkpoints, batch, args.device) + start.arguments
+        own = [
+            str(checkpoints / "state"),
+            str(loss := checkpoints / "loss.json"),
+            json.dumps(weights_of_loss(settings)),
+        ]
         run_tool(
             "mace_run_train",
-            [sys.executable, il_mace_run.__file__, str(checkpoints / "state"), *arguments],
+            [sys.executable, il_mace_run.__file__, *own, *arguments],
             environment(args.threads),
             scratch,
             lambda line: "Epoch" in line or "Initial:" in line,
@@ -231,7 +255,15 @@ def train(args: argparse.Namespace) -> None:
         write_curve(args.out / "curve.parquet", settings["id"], curve(results, frames // batch))
         cost = {"wall_s": round(time.perf_counter() - began, 1), "threads": args.threads, "device": args.device}
         hand_on(args.dataset, args.out)
-        write_card(args.out, settings, data, ["model.pt"], start.cutoff_A, cost, start.card)
+        write_card(
+            args.out,
+            settings,
+            data,
+            ["model.pt"],
+            start.cutoff_A,
+            cost,
+            {"loss": il_loss.read(loss)} | (start.card or {}),
+        )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ process TRAIN_DEEPMD {
 
     script:
     """
-    # bin: il_checkpoint.py il_models.py il_task.py il_training.py
+    # bin: il_checkpoint.py il_deepmd_run.py il_loss.py il_models.py il_task.py il_training.py
     train_deepmd.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         ${weights ? "--weights ${weights}" : ''} \\
         --checkpoints checkpoints.txt --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\

@@ -841,6 +841,7 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "kinetics": "run_id quantity pair state_from state_to events value unit ci95_low ci95_high converged reason",
         "scan": "model_key scale energy_ref_ev_per_atom",
         "curves": "model_key step value",
+        "trainings": "model_key term gradient_share_start gradient_share_end valid_best valid_end grew_again still_falling",
         "dimers": "model_key model pair distance_A energy_ev reason",
         "committee": "liquid property model dataset seeds mean between_seeds within_seed verdict reason",
         "forgetting": "model_key start frames groups force_rmse_before force_rmse_after ci95_low ci95_high verdict",

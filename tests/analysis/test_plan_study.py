@@ -262,6 +262,12 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
     ("scan_without_one", sampling(test_scan={"scales": [0.9, 1.1, 1.2]}), [
         "sampling.test_scan.scales: 1.0 is missing: energies are relative to it"]),
     ("smoothing_beyond_the_cutoff", model(1, rcut_smth_A=7), ["models[1].rcut_smth_A: 7 is not below rcut_A 6"]),
+    ("rate_that_would_rise", model(1, final_learning_rate=0.01),
+     ["models[1].final_learning_rate: 0.01 is above the first learning rate, 0.001"]),
+    ("term_left_out_at_one_end", model(1, start_pref_e=0, limit_pref_e=1),
+     ["models[1].start_pref_e: 0 leaves the term out for the whole training, the other end too: give both 0, or a small number"]),
+    ("nothing_weighed", model(0, energy_weight=0, forces_weight=0, stress_weight=0),
+     ["models[0].energy_weight: 0, and so are the weights of the other terms: nothing would be trained"]),
     ("axis_too_wide", model(1, axis_neurons=200), ["models[1].axis_neurons: 200 is above 100, the last of neurons"]),
     ("weights_without_particulars", model(0, weights="study.yaml"), [
         "models[0].sha256: missing: the sha256 of the weights: they are checked before they are opened",

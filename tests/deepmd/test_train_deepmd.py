@@ -1,7 +1,10 @@
 """TRAIN_DEEPMD: some steps on tiny data; the model is the same for the same seed, and its stress is a derivative."""
 
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,7 +12,9 @@ import pytest
 import tiny_training as tiny
 from ase import Atoms
 
+import il_deepmd_run
 import il_frames
+import il_loss
 import train_deepmd
 from il_models import load_calculator
 
@@ -42,6 +47,116 @@ def test_card(trained: tuple[Path, Path]) -> None:
     assert card["load"] == "model.pth"
     assert card["cutoff_A"] == 3.0
     assert "deepmd-kit" in card["versions"]
+
+
+def test_card_says_what_share_of_the_gradient_each_term_had(trained: tuple[Path, Path]) -> None:
+    loss = json.loads((trained[1] / "model.json").read_text())["loss"]
+    assert loss["weights_start"] == {"energy": 0.02, "forces": 100.0, "stress": 0.02}
+    for end in ("start", "end"):
+        shares = loss[f"gradient_shares_{end}"]
+        assert sum(shares.values()) == pytest.approx(1)
+        assert min(shares.values()) > 0
+
+
+def scheduled(steps: int, **more: float | str) -> tuple[Any, dict[str, Any]]:
+    """Return DeePMD's own schedule of the learning rate, and the settings of its loss, for a number of steps."""
+    from deepmd.dpmodel.utils.learning_rate import LearningRateExp
+
+    tool = train_deepmd.tool_input(
+        SETTINGS | {"seed": 1, "steps": steps} | more, {}, Path("nowhere"), Path("kept"), {"descriptor": {}}
+    )
+    settings = {name: value for name, value in tool["learning_rate"].items() if name != "type"}
+    return LearningRateExp(num_steps=steps, **settings), tool["loss"]
+
+
+@pytest.mark.parametrize("steps", [7, 800, 400_000])
+def test_the_schedule_is_a_function_of_the_steps_that_there_are(steps: int) -> None:
+    schedule, _ = scheduled(steps, learning_rate=0.01, final_learning_rate=0.0004)
+    assert schedule.value(0) == pytest.approx(0.01)
+    assert schedule.value(steps) == pytest.approx(0.0004)
+    for step in range(0, steps + 1, max(1, steps // 5)):
+        assert schedule.value(step) == pytest.approx(0.01 * (0.0004 / 0.01) ** (step / steps))
+
+
+def test_forces_keep_their_weight_where_the_study_leaves_it_open() -> None:
+    from deepmd.pt.loss import EnergyStdLoss
+
+    left_open = {f"{end}_pref_{letter}": "auto" for end in ("start", "limit") for letter in "efv"}
+    schedule, settings = scheduled(800, **left_open)
+    loss = EnergyStdLoss(schedule.start_lr, **{name: value for name, value in settings.items() if name != "type"})
+    trainer = SimpleNamespace(loss=loss, lr_schedule=schedule, num_steps=800)
+    weights = train_deepmd.weights_of_loss(SETTINGS | left_open)
+    assert weights == {end: dict.fromkeys(il_loss.TERMS) for end in ("start", "limit")}
+    # DeePMD's own formula: with its prefactors of 1000 and 1, forces would have 21 of 1000 left after 500 of 800 steps.
+    for step in (0, 500, 800):
+        coefficient = schedule.value(step) / trainer.loss.starter_learning_rate
+        assert loss.limit_pref_f + (loss.start_pref_f - loss.limit_pref_f) * coefficient == pytest.approx(1.0)
+
+
+def test_weights_that_are_found_share_the_gradient_equally(tmp_path: Path) -> None:
+    import torch
+    from deepmd.pt.loss import EnergyStdLoss
+    from deepmd.pt.model.model import get_model
+
+    split = tiny.make_dataset(tmp_path, 12)
+    folder = split / "datasets" / "eq" / "deepmd"
+    about = json.loads((split / "dataset.json").read_text())["datasets"]["eq"]
+    torch.manual_seed(1)
+    model = get_model(train_deepmd.new_model(SETTINGS | {"seed": 1}, about | {"type_map": ["Li", "F"]}, folder))
+    system = sorted(path.parent for path in (folder / "train").glob("*/type.raw"))[0]
+    types = np.loadtxt(system / "type.raw", dtype=int)
+    labels = {
+        name: np.load(system / "set.000" / f"{name}.npy") for name in ("coord", "box", "energy", "force", "virial")
+    }
+    batches = []
+    for i in range(len(labels["box"])):
+        held = {name: torch.tensor(value[i].reshape(1, -1)) for name, value in labels.items()}
+        given = {
+            "coord": held["coord"].reshape(1, -1, 3).requires_grad_(True),
+            "atype": torch.tensor(types)[None],
+            "box": held["box"],
+        }
+        own = {"energy": held["energy"], "force": held["force"].reshape(1, -1, 3), "virial": held["virial"]}
+        batches.append((given, own | dict.fromkeys(("find_energy", "find_force", "find_virial"), 1.0), {}))
+    places = itertools.cycle(batches)
+    trainer = SimpleNamespace(
+        wrapper=SimpleNamespace(model={"Default": model}, train=model.train),
+        get_data=lambda is_train: next(places),
+        loss=EnergyStdLoss(0.01, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+        lr_schedule=SimpleNamespace(value=lambda step: 0.0001),
+        num_steps=10,
+    )
+    ran = []
+    open_ = {end: dict.fromkeys(il_loss.TERMS) for end in ("start", "limit")}
+    il_deepmd_run.with_own_weights(ran.append, tmp_path / "loss.json", open_)(trainer)
+    assert ran == [trainer]
+    found = il_loss.read(tmp_path / "loss.json")
+    assert found is not None
+    assert found["gradient_shares_start"] == pytest.approx(dict.fromkeys(il_loss.TERMS, 1 / 3), rel=0.02)
+    # By hand: the gradient that the labels, less the reference energies, exert on the weights.
+    squares = dict.fromkeys(il_loss.TERMS, 0.0)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    for i in range(il_loss.BATCHES):
+        given, own, _ = batches[i % len(batches)]
+        out = model(**given)
+        atoms = len(types)
+        reference = sum(about["e0s_ev"][("Li", "F")[kind]] for kind in types)
+        errors = {
+            "energy": (own["energy"] - reference, out["energy"], 1 / atoms),
+            "forces": (own["force"], out["force"], 1.0),
+            "stress": (own["virial"], out["virial"].reshape(1, 9), 1 / atoms),
+        }
+        for name, (label, value, factor) in errors.items():
+            scale = 2 * factor / label.numel()
+            parts = torch.autograd.grad((scale * label * value).sum(), parameters, retain_graph=True, allow_unused=True)
+            squares[name] += sum(float(part.double().square().sum()) for part in parts if part is not None)
+    ratio = {name: (squares["forces"] / squares[name]) ** 0.5 for name in il_loss.TERMS}
+    assert found["weights_start"] == pytest.approx(ratio, rel=0.02)
+    assert trainer.loss.start_pref_e == found["weights_start"]["energy"]
+    # A training that was killed goes on with the weights that it began with.
+    (tmp_path / "loss.json").write_text(json.dumps(found | {"weights_start": found["weights_start"] | {"energy": 7.0}}))
+    il_deepmd_run.with_own_weights(ran.append, tmp_path / "loss.json", open_)(trainer)
+    assert trainer.loss.start_pref_e == 7.0
 
 
 @pytest.mark.all

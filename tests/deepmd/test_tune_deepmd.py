@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 import tiny_training as tiny
 
+import il_deepmd_run
 import il_frames
 import split_dataset
 import train_deepmd
@@ -72,8 +73,9 @@ def foundation(tmp_path_factory: pytest.TempPathFactory, split: Path) -> Path:
     (work / "input.json").write_text(json.dumps(tool))
     commands = json.dumps([["train", "input.json"]])
     env = os.environ | {"DEVICE": "cpu", "NUM_WORKERS": "0", "OMP_NUM_THREADS": "1"}
+    script, weights = il_deepmd_run.__file__, json.dumps(train_deepmd.weights_of_loss(SETTINGS))
     subprocess.run(
-        [sys.executable, "-c", train_deepmd.DP, commands], cwd=work, env=env, check=True, capture_output=True
+        [sys.executable, script, "loss.json", weights, commands], cwd=work, env=env, check=True, capture_output=True
     )
     return work / "dpa2.pt"
 

@@ -11,6 +11,8 @@ import pytest
 import tiny_training as tiny
 
 import il_frames
+import il_loss
+import il_mace_run
 import il_task
 import il_training
 import train_mace
@@ -56,6 +58,76 @@ def test_card(trained: tuple[Path, Path]) -> None:
     assert "mace-torch" in card["versions"]
     task = json.loads((model.parent / "TRAIN_MACE.m-eq-s1.task.json").read_text())
     assert task["cpu_s"] > 0
+
+
+def test_card_says_what_share_of_the_gradient_each_term_had(trained: tuple[Path, Path]) -> None:
+    loss = json.loads((trained[1] / "model.json").read_text())["loss"]
+    assert loss["weights_start"] == loss["weights_end"] == {"energy": 1.0, "forces": 10.0, "stress": 100.0}
+    for end in ("start", "end"):
+        shares = loss[f"gradient_shares_{end}"]
+        assert sum(shares.values()) == pytest.approx(1)
+        assert min(shares.values()) > 0
+
+
+def test_shares_are_those_of_the_gradients_of_each_term(trained: tuple[Path, Path]) -> None:
+    import torch
+    from mace.data import AtomicData, KeySpecification, config_from_atoms
+    from mace.tools import AtomicNumberTable, torch_geometric
+
+    split, trained_model = trained
+    model = torch.load(trained_model / "model.pt", map_location="cpu", weights_only=False)
+    frames = il_frames.read_frames(split / "datasets" / "eq" / "train.extxyz", labelled=True)[:3]
+    keys = KeySpecification(
+        info_keys={"energy": "REF_energy", "stress": "REF_stress"}, arrays_keys={"forces": "REF_forces"}
+    )
+    table = AtomicNumberTable([int(number) for number in model.atomic_numbers])
+    data = [
+        AtomicData.from_config(config_from_atoms(f, key_specification=keys), z_table=table, cutoff=3.0) for f in frames
+    ]
+    loader = torch_geometric.dataloader.DataLoader(data, batch_size=1, shuffle=True)
+    state = torch.get_rng_state()
+    found = {pull: il_mace_run.lengths(model, loader, pull) for pull in (False, True)}
+    assert torch.equal(state, torch.get_rng_state())  # the training's own random numbers are left as they are
+
+    held = list(model.parameters())
+    e0s = model.atomic_energies_fn.atomic_energies.flatten()
+    squares = {pull: dict.fromkeys(il_loss.TERMS, 0.0) for pull in (False, True)}
+    for frame, one in zip(frames, data, strict=True):
+        batch = next(iter(torch_geometric.dataloader.DataLoader([one], batch_size=1)))
+        out = model(batch.to_dict(), training=True, compute_force=True, compute_stress=True)
+        reference = sum(float(e0s[table.z_to_index(int(number))]) for number in frame.numbers)
+        labels = {
+            "energy": frame.info["REF_energy"] - reference,
+            "forces": frame.arrays["REF_forces"],
+            "stress": frame.info["REF_stress"],
+        }
+        values = {"energy": out["energy"] - reference, "forces": out["forces"], "stress": out["stress"][0]}
+        for pull in (False, True):
+            for name in il_loss.TERMS:
+                # The derivative of a mean square, (values - labels)^2, with and without what the model says.
+                error = torch.as_tensor(labels[name]) - (0 if pull else values[name].detach())
+                scale = 2 / error.numel() / (len(frame) ** 2 if name == "energy" else 1)
+                parts = torch.autograd.grad(
+                    (scale * error * values[name]).sum(), held, retain_graph=True, allow_unused=True
+                )
+                squares[pull][name] += sum(float(part.square().sum()) for part in parts if part is not None)
+    for pull in (False, True):
+        wanted = {name: (square / len(frames)) ** 0.5 for name, square in squares[pull].items()}
+        assert found[pull] == pytest.approx(wanted, rel=1e-6)
+
+
+def test_schedule_and_weights_are_those_of_the_study() -> None:
+    def tool(**more: float | str) -> dict[str, str]:
+        words = train_mace.tool_arguments(SETTINGS | {"seed": 1} | more, {3: 0.0}, Path("data"), Path("kept"), 1, "cpu")
+        return dict(word.removeprefix("--").split("=", 1) for word in words if "=" in word)
+
+    epochs = SETTINGS["epochs"]
+    default, own = tool(), tool(final_learning_rate=0.005, energy_weight="auto")
+    assert float(default["lr"]) * float(default["lr_scheduler_gamma"]) ** (epochs - 1) == pytest.approx(0.02 * 0.02)
+    assert float(own["lr"]) * float(own["lr_scheduler_gamma"]) ** (epochs - 1) == pytest.approx(0.005)
+    assert (own["forces_weight"], own["stress_weight"]) == ("10.0", "100.0")
+    given = {"energy": None, "forces": 10.0, "stress": 100.0}
+    assert train_mace.weights_of_loss(SETTINGS | {"energy_weight": "auto"}) == given
 
 
 @pytest.mark.all

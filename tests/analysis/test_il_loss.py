@@ -1,0 +1,43 @@
+"""Weights of a loss: shares add up to one, what is left open gets the gradient of the forces, what is given is obeyed."""
+
+import pytest
+
+import il_loss
+
+LENGTHS = {"energy": 3e-4, "forces": 7.5e-3, "stress": 2.9e-6}
+
+
+def test_weights_left_open_share_the_gradient_equally() -> None:
+    weights = il_loss.balanced(dict.fromkeys(il_loss.TERMS), LENGTHS, 100.0)
+    assert weights["forces"] == 100.0
+    assert il_loss.shares(weights, LENGTHS) == pytest.approx(dict.fromkeys(il_loss.TERMS, 1 / 3), rel=0.01)
+
+
+def test_maces_own_defaults_are_seen_to_train_on_forces_alone() -> None:
+    shares = il_loss.shares({"energy": 1.0, "forces": 100.0, "stress": 10.0}, LENGTHS)
+    assert shares["forces"] > 0.999
+    assert sum(shares.values()) == pytest.approx(1.0)
+
+
+def test_a_number_is_obeyed_and_the_rest_goes_with_the_forces() -> None:
+    weights = il_loss.balanced({"energy": 7.0, "forces": 20.0, "stress": None}, LENGTHS, 100.0)
+    assert (weights["energy"], weights["forces"]) == (7.0, 20.0)
+    assert weights["stress"] * LENGTHS["stress"] == pytest.approx(20.0 * LENGTHS["forces"], rel=0.01)
+
+
+def test_a_term_without_a_gradient_has_no_weight_and_no_share() -> None:
+    lengths = LENGTHS | {"stress": 0.0}  # frames without a stress
+    weights = il_loss.balanced(dict.fromkeys(il_loss.TERMS), lengths, 1.0)
+    assert weights["stress"] == 0.0
+    shares = il_loss.shares(weights, lengths)
+    assert shares["stress"] == 0.0
+    assert shares["energy"] == pytest.approx(0.5, rel=0.01)
+    nothing = il_loss.shares(weights, dict.fromkeys(il_loss.TERMS, 0.0))
+    assert nothing == dict.fromkeys(il_loss.TERMS, 0.0)
+
+
+def test_forces_of_no_weight_leave_the_others_a_scale() -> None:
+    weights = il_loss.balanced({"energy": None, "forces": 0.0, "stress": None}, LENGTHS, 100.0)
+    shares = il_loss.shares(weights, LENGTHS)
+    assert shares["forces"] == 0.0
+    assert shares["energy"] == pytest.approx(0.5, rel=0.01)
