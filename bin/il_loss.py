@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The weights of a training's loss: what share of the gradient energy, forces and stress have, and weights that make the shares equal.
+"""The weights of a training's loss: what share of the gradient energy, forces and stress have, and weights that give them fixed shares.
 
 The loss is a sum of three terms, each a mean squared error times a weight. The terms have other units and other numbers of values, so
 that a weight alone says nothing: what a step improves is decided by how long the gradient of each weighted term is. The share of a
@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 TERMS = ("energy", "forces", "stress")
+# What the terms whose weights are found begin with. An energy is one number a frame that pulls on all weights of a model together, so that
+# its gradient changes most from step to step: with a third for each, a short training left all three errors larger.
+SHARES = {"energy": 1 / 6, "forces": 1 / 2, "stress": 1 / 3}
 BATCHES = 16  # training batches that gradients are measured on: enough for a weight, and a few steps' time
 DIGITS = 3  # of a weight that is found: more would say that it is known better
 
@@ -47,7 +50,7 @@ def shares(weights: dict[str, float], lengths: dict[str, float]) -> dict[str, fl
 
 
 def balanced(given: dict[str, float | None], lengths: dict[str, float], forces: float) -> dict[str, float]:
-    """Return the weight of each term: what is `given`, and for None the weight that gives the term as much gradient as the forces.
+    """Return the weight of each term: what is `given`, and for None the weight that gives the term its part beside the forces (`SHARES`).
 
     `forces` is the weight of the forces where none is given; it also sets the scale where the forces are given no weight. A term
     without a gradient, such as the stress of frames that have none, gets no weight.
@@ -59,7 +62,7 @@ def balanced(given: dict[str, float | None], lengths: dict[str, float], forces: 
         if value is None and name == "forces":
             value = forces
         elif value is None:
-            value = rounded(scale / lengths[name]) if lengths[name] > 0 else 0.0
+            value = rounded(SHARES[name] / SHARES["forces"] * scale / lengths[name]) if lengths[name] > 0 else 0.0
         found[name] = float(value)
     return found
 

@@ -519,9 +519,9 @@ class LearnedModel(OwnModel):
     )
 
 
-def weight(description: str) -> Any:
-    """Return a field for a weight of the loss."""
-    return Field(default="auto", description=f"{description}; auto: as much of the gradient as the forces have")
+def weight(description: str, share: str) -> Any:
+    """Return a field for a weight of the loss; `share` of the gradient is what it begins with where all are left open."""
+    return Field(default="auto", description=f"{description}; auto: from the data, for {share} of the gradient")
 
 
 LossWeight = Annotated[
@@ -561,9 +561,9 @@ class MaceModel(LearnedModel):
     final_learning_rate: Real | None = number(
         None, 1e-10, 1, "last learning rate, reached exponentially; left out, a fiftieth of the first"
     )
-    energy_weight: LossWeight = weight("weight of the energy (per atom, squared) in the loss")
+    energy_weight: LossWeight = weight("weight of the energy (per atom, squared) in the loss", "a sixth")
     forces_weight: LossWeight = Field(default="auto", description="weight of the forces in the loss; auto is 100")
-    stress_weight: LossWeight = weight("weight of the stress in the loss, on which the density depends")
+    stress_weight: LossWeight = weight("weight of the stress in the loss, on which the density depends", "a third")
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of training and MD")
 
 
@@ -589,14 +589,14 @@ class DeepmdModel(LearnedModel):
     learning_rate: Real = number(0.001, 1e-7, 1, "first learning rate; it falls exponentially over the steps")
     final_learning_rate: Real | None = number(None, 1e-10, 1, "last learning rate; left out, a hundredth of the first")
     # From its start to its limit each weight goes as the learning rate does: limit + (start - limit) * rate / first rate.
-    start_pref_e: LossWeight = weight("weight of the energy in the loss at the start")
-    limit_pref_e: LossWeight = weight("weight of the energy as the learning rate nears zero")
+    start_pref_e: LossWeight = weight("weight of the energy in the loss at the start", "a sixth")
+    limit_pref_e: LossWeight = weight("weight of the energy as the learning rate nears zero", "a sixth")
     start_pref_f: LossWeight = Field(default="auto", description="weight of the forces at the start; auto is 1")
     limit_pref_f: LossWeight = Field(
         default="auto", description="weight of the forces as the learning rate nears zero; auto is 1"
     )
-    start_pref_v: LossWeight = weight("weight of the virial at the start, on which the density depends")
-    limit_pref_v: LossWeight = weight("weight of the virial as the learning rate nears zero")
+    start_pref_v: LossWeight = weight("weight of the virial at the start, on which the density depends", "a third")
+    limit_pref_v: LossWeight = weight("weight of the virial as the learning rate nears zero", "a third")
 
 
 class ClassicalModel(AnyModel):
