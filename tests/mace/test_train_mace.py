@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,18 @@ def test_card_says_what_share_of_the_gradient_each_term_had(trained: tuple[Path,
         assert min(shares.values()) > 0
 
 
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Make torch's numbers double, as those of the model are."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.usefixtures("double")
 def test_shares_are_those_of_the_gradients_of_each_term(trained: tuple[Path, Path]) -> None:
     import torch
     from mace.data import AtomicData, KeySpecification, config_from_atoms
