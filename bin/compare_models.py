@@ -50,7 +50,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                       "correlation_time_ps": F, "drift_kg_m3": F} | CHECK,
     "labels": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "equilibrated": B, "group": S, "n_atoms": N, "engine": S,
                "theory_id": S, "converged": B, "reason": S, "energy_ev": F, "max_force_ev_a": F,
-               "net_force_ev_a": F, "pressure_bar": F, "scf_steps": N, "wall_s": F},
+               "net_force_ev_a": F, "has_stress": B, "pressure_bar": F, "scf_steps": N, "wall_s": F},
     "dataset": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "equilibrated": B, "group": S, "dataset": S,
                 "split": S, "n_atoms": N},
     "errors": {"model_key": S, "model": S, "dataset": S, "seed": N, "split": S, "quantity": S, "scope": S,

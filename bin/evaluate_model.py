@@ -75,11 +75,14 @@ DIMERS_SCHEMA = {
 
 @dataclass
 class Label:
-    """Energy (eV), forces (N, 3) (eV/A) and stress (3, 3) (eV/A^3, ASE sign) of a frame, whoever computed them."""
+    """Energy (eV), forces (N, 3) (eV/A) and stress (3, 3) (eV/A^3, ASE sign) of a frame, whoever computed them.
+
+    Labels from elsewhere may have no stress (None).
+    """
 
     energy: float
     forces: np.ndarray
-    stress: np.ndarray
+    stress: np.ndarray | None
 
 
 @dataclass
@@ -136,12 +139,14 @@ def by_motion(
 
 def molecular_pressure(
     label: Label, positions: np.ndarray, masses: np.ndarray, molecule: np.ndarray, volume: float
-) -> float:
-    """Return the potential part of the pressure (bar) that acts between molecules.
+) -> float | None:
+    """Return the potential part of the pressure (bar) that acts between molecules; None for a label without stress.
 
     P = (W - sum_i (r_i - R) . f_i) / 3V, where W = -V tr(stress) is the atomic virial and R the centre of
     mass of the atom's molecule. It is -dE/dV where molecules move with the volume but keep their shape.
     """
+    if label.stress is None:
+        return None
     inner = float(np.sum(arms(positions, masses, molecule) * label.forces))
     return (-volume * float(np.trace(label.stress)) - inner) / (3 * volume) / BAR
 
@@ -149,20 +154,21 @@ def molecular_pressure(
 def predict(frames: list[Atoms], calculators: dict[str, Calculator] | Calculator) -> Iterator[Prediction]:
     """Yield the prediction of each frame; what goes wrong in one frame is its reason and stops nothing."""
     for frame in frames:
-        reference = Label(float(frame.info[ENERGY_KEY]), frame.arrays[FORCES_KEY], frame.info[STRESS_KEY])
+        reference = Label(float(frame.info[ENERGY_KEY]), frame.arrays[FORCES_KEY], frame.info.get(STRESS_KEY))
         atoms = shown(frame)
         try:
             atoms.calc = calculators[frame.info["liquid"]] if isinstance(calculators, dict) else calculators
             energy, forces = float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=float)
             stress = atoms.get_stress(voigt=False) if atoms.pbc.all() else virial_stress(atoms, forces)
-            model = Label(energy, forces, np.array(stress, dtype=float))
+            stress = np.array(stress, dtype=float)
+            model = Label(energy, forces, stress)
         except Exception as error:  # a model can fail in any way that its libraries know
             if il_task.is_resource(error):
                 raise
             first = (str(error).splitlines() or [""])[0]
             yield Prediction(frame, reference, None, f"{type(error).__name__}: {first}"[:200])
             continue
-        if all(np.isfinite(value).all() for value in (model.energy, model.forces, model.stress)):
+        if all(np.isfinite(value).all() for value in (energy, forces, stress)):
             yield Prediction(frame, reference, model)
         else:
             yield Prediction(frame, reference, None, "not a finite number")
@@ -195,13 +201,15 @@ def squared_sums(prediction: Prediction, ions: bool) -> Iterator[dict[str, Any]]
         return {"quantity": quantity, "element": element, "ion": ion, **info, **sums}
 
     yield row("energy_per_atom", np.array([(model.energy - reference.energy) / len(frame)]))
-    yield row("stress", model.stress - reference.stress)
+    if model.stress is not None and reference.stress is not None:
+        yield row("stress", model.stress - reference.stress)
     error = model.forces - reference.forces
     parts = {"force": error}
     if ions:
         geometry = (frame.positions, frame.get_masses(), frame.arrays["molecule"])
         pressures = [molecular_pressure(label, *geometry, frame.get_volume()) for label in (model, reference)]
-        yield row("molecular_pressure", np.array([pressures[0] - pressures[1]]))
+        if pressures[0] is not None and pressures[1] is not None:
+            yield row("molecular_pressure", np.array([pressures[0] - pressures[1]]))
         parts |= {f"force_{motion}": part for motion, part in by_motion(error, *geometry).items()}
     symbols, names = np.array(frame.get_chemical_symbols()), frame.arrays["ion"]
     pairs = sorted({(str(s), str(i)) for s, i in zip(symbols, names, strict=True)})
@@ -229,11 +237,23 @@ def errors_of(predictions: list[Prediction], ions: bool = True) -> list[dict[str
         [row for prediction in predictions for row in squared_sums(prediction, ions)], infer_schema_length=None
     )
     rows = []
-    answered, asked = (counted(p for p in predictions if p.model is not None or every) for every in (False, True))
+    answers, asks = (
+        {
+            needs: counted(
+                p
+                for p in predictions
+                if (p.model is not None or every) and (p.reference.stress is not None or not needs)
+            )
+            for needs in (False, True)
+        }
+        for every in (False, True)
+    )  # by whether the label needs a stress
     if predictions and not len(sums):  # no frame was answered: a row says so, which compares with nothing
         none = {"scope": "all", "name": "all", "n": 0, "frames": 0, "frames_missing": len(predictions)}
         rows = [{"quantity": name, "unit": UNITS[name]} | none for name in ("energy_per_atom", "force")]
     for quantity, unit in UNITS.items() if len(sums) else ():
+        needs_stress = quantity in ("stress", "molecular_pressure")
+        answered, asked = answers[needs_stress], asks[needs_stress]
         of_forces = ["element", "ion"] if ions else ["element"]
         scopes = ["all", *(of_forces if quantity in FORCE_QUANTITIES else []), "recipe", "kind"]
         if sums["liquid"].n_unique() > 1:

@@ -200,14 +200,14 @@ def set_label(
     atoms: Atoms,
     energy: float,
     forces: np.ndarray,
-    stress: np.ndarray,
+    stress: np.ndarray | None,
     theory_id: str,
     converged: bool,
     scf_steps: int | None,
 ) -> None:
     """Write a label into a frame: energy (eV), forces (N, 3) (eV/A), stress (3, 3) (eV/A^3, ASE sign).
 
-    `scf_steps` None (an engine that does not count them) leaves the key out.
+    `scf_steps` None (an engine that does not count them) leaves the key out, and so does `stress` None.
     """
     atoms.info["theory_id"] = theory_id
     atoms.info["converged"] = bool(converged)
@@ -215,7 +215,9 @@ def set_label(
     if scf_steps is not None:
         atoms.info["scf_steps"] = int(scf_steps)
     atoms.info[ENERGY_KEY] = float(energy)
-    atoms.info[STRESS_KEY] = np.asarray(stress, dtype=float).reshape(3, 3).copy()
+    atoms.info.pop(STRESS_KEY, None)
+    if stress is not None:
+        atoms.info[STRESS_KEY] = np.asarray(stress, dtype=float).reshape(3, 3).copy()
     atoms.arrays[FORCES_KEY] = rounded(forces, FORCE_DECIMALS)
 
 
@@ -225,17 +227,20 @@ def label_problem(atoms: Atoms) -> str | None:
     Codes: ``missing``, ``scf_not_converged``, ``shape``, ``non_finite``, ``force_too_large``, ``net_force``,
     ``stress_asymmetric``.
     """
-    if ENERGY_KEY not in atoms.info or STRESS_KEY not in atoms.info or FORCES_KEY not in atoms.arrays:
+    if ENERGY_KEY not in atoms.info or FORCES_KEY not in atoms.arrays:
         return "missing"
     if not atoms.info.get("converged", False):
         return "scf_not_converged"
-    energy, stress = np.asarray(atoms.info[ENERGY_KEY]), np.asarray(atoms.info[STRESS_KEY])
+    energy, stress = np.asarray(atoms.info[ENERGY_KEY]), atoms.info.get(STRESS_KEY)
     return values_problem(energy, atoms.arrays[FORCES_KEY], stress, len(atoms))
 
 
-def values_problem(energy: float | np.ndarray, forces: np.ndarray, stress: np.ndarray, n_atoms: int) -> str | None:
-    """Return what is wrong with energy, forces and stress (codes as in `label_problem`), or None."""
-    energy, forces, stress = np.asarray(energy), np.asarray(forces), np.asarray(stress)
+def values_problem(
+    energy: float | np.ndarray, forces: np.ndarray, stress: np.ndarray | None, n_atoms: int
+) -> str | None:
+    """Return what is wrong with energy, forces and stress (codes as in `label_problem`), or None; a label need have no stress."""
+    energy, forces = np.asarray(energy), np.asarray(forces)
+    stress = np.zeros((3, 3)) if stress is None else np.asarray(stress)
     if energy.shape != () or forces.shape != (n_atoms, 3) or stress.shape != (3, 3):
         return "shape"
     if any(values.dtype.kind not in "fi" for values in (energy, forces, stress)):
@@ -365,14 +370,14 @@ def _breaches(atoms: Atoms, labelled: bool) -> list[str]:
 
 LABEL_BREACHES: dict[str, Callable[[Atoms], str]] = {
     "missing": lambda atoms: (
-        f"the label is missing: info {ENERGY_KEY} (eV), {STRESS_KEY} (9 numbers, eV/A^3) "
-        f"and array {FORCES_KEY} (eV/A) are needed"
+        f"the label is missing: info {ENERGY_KEY} (eV) and array {FORCES_KEY} (eV/A) are needed, and "
+        f"{STRESS_KEY} (9 numbers, eV/A^3) where there is one"
     ),
     "scf_not_converged": lambda atoms: "info converged must be T: an unconverged label is no label",
     "shape": lambda atoms: (
         f"{ENERGY_KEY} must be one number, {FORCES_KEY} 3 columns and {STRESS_KEY} 9 numbers; they are "
         f"{np.shape(atoms.info[ENERGY_KEY])}, {atoms.arrays[FORCES_KEY].shape} "
-        f"and {np.shape(atoms.info[STRESS_KEY])}"
+        f"and {np.shape(atoms.info[STRESS_KEY]) if STRESS_KEY in atoms.info else 'absent'}"
     ),
     "non_finite": lambda atoms: f"{ENERGY_KEY}, {FORCES_KEY} and {STRESS_KEY} must be finite numbers",
     "force_too_large": lambda atoms: (

@@ -506,6 +506,11 @@ def table_failures(t: Tables, extra: Row) -> Row:
                 "on a small box: energy is not conserved, and densities need not be those of the energy"
             )
             body.append(["model", card.get("model"), text])
+        settings = card.get("settings") or {}
+        weights = [settings[name] for name in ("stress_weight", "start_pref_v", "limit_pref_v") if name in settings]
+        if card.get("dataset") and weights and not any(weights):
+            text = "trained without stress, on energies and forces alone: its density is not trained"
+            body.append(["model", card.get("model"), text])
         if card.get("dataset") and theories and card.get("theory_id") not in theories:
             body.append(
                 [

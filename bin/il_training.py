@@ -35,6 +35,7 @@ CURVE_SCHEMA = {
     "unit": pl.String,
 }
 LAST_LINES = 20
+STRESS_WEIGHTS = ("stress_weight", "start_pref_v", "limit_pref_v")  # of MACE; of DeePMD
 # Scripts whose change may change what a training gives: a checkpoint of before is not taken up.
 CODE = (
     "il_deepmd_run.py",
@@ -62,7 +63,21 @@ def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str
             f"model {model['id']}: theory_id: the study says {model['theory_id']}, the labels are {data['theory_id']}"
         )
     common = {key: data[key] for key in ("elements", "type_map", "theory_id")}
+    check_stress(model, data["datasets"][model["dataset"]])
     return model, data["datasets"][model["dataset"]] | common
+
+
+def check_stress(model: dict[str, Any], dataset: dict[str, Any]) -> None:
+    """Refuse to weigh a stress that no training frame has: that such a model learns no density, the study must say."""
+    fields = {name: model[name] for name in STRESS_WEIGHTS if name in model}
+    if dataset["frames_with_stress"]["train"] or not any(fields.values()):
+        return
+    given = ", ".join(f"{name}: {value}" for name, value in fields.items())
+    wanted = " and ".join(f"{name}: 0" for name in fields)
+    raise UserError(
+        f"model {model['id']}: {given}: none of the {dataset['frames']['train']} training frames has a stress: give {wanted} to "
+        "train on energies and forces alone, so that the density is not learnt, or labels with a stress"
+    )
 
 
 @of_model(UserError)

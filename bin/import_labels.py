@@ -56,14 +56,13 @@ SCHEMA = {
     "frame_id": pl.String, "liquid": pl.String, "kind": pl.String, "recipe": pl.String, "group": pl.String,
     "n_atoms": pl.Int64, "engine": pl.String, "engine_version": pl.String, "theory_id": pl.String,
     "converged": pl.Boolean, "reason": pl.String, "energy_ev": pl.Float64, "max_force_ev_a": pl.Float64,
-    "net_force_ev_a": pl.Float64, "pressure_bar": pl.Float64, "scf_steps": pl.Int64, "wall_s": pl.Float64,
+    "net_force_ev_a": pl.Float64, "has_stress": pl.Boolean, "pressure_bar": pl.Float64, "scf_steps": pl.Int64, "wall_s": pl.Float64,
     "source": pl.String, "detail": pl.String,
 }  # fmt: skip
 # What would be right, for the reasons that il_frames.py gives.
 REMEDIES = {
     "no_energy": "the frame has no energy",
     "no_forces": "the frame has no forces",
-    "no_stress": "the frame has no stress: without it no model learns the density; give stress_key or virial_key",
     "shape": "energy must be one number, forces 3 columns, stress 9 numbers",
     "non_finite": "energy, forces and stress must be finite numbers",
     "force_too_large": "a force is above 50 eV/A: is forces_unit right?",
@@ -235,7 +234,6 @@ def problem(found: Found) -> tuple[str, str] | None:
     for code, value in (
         ("no_energy", found.energy_ev),
         ("no_forces", found.forces_ev_a),
-        ("no_stress", found.stress_ev_a3),
     ):
         if value is None:
             return code, found.detail or REMEDIES[code]
@@ -245,7 +243,6 @@ def problem(found: Found) -> tuple[str, str] | None:
         return "not_periodic", "a cell of three vectors is needed"
     assert found.energy_ev is not None
     assert found.forces_ev_a is not None
-    assert found.stress_ev_a3 is not None
     wrong = "overlap" if overlaps(found.atoms) else None
     wrong = wrong or values_problem(found.energy_ev, found.forces_ev_a, found.stress_ev_a3, len(found.atoms))
     return (wrong, REMEDIES[wrong]) if wrong else None
@@ -404,19 +401,21 @@ def imported(
     energy, forces, stress = found.energy_ev, found.forces_ev_a, found.stress_ev_a3
     assert energy is not None
     assert forces is not None
-    assert stress is not None
     row["frame_id"] = frame.info["frame_id"]
     first = seen.setdefault(frame.info["frame_id"], energy)
     if abs(first - energy) > SAME_ENERGY_EV * len(frame):
         said = f"the same structure came before with another energy ({first:.6f}, here {energy:.6f} eV)"
         return row | {"reason": "contradiction", "detail": said}, None
-    set_label(frame, energy, forces[order], (stress + stress.T) / 2, settings["theory_id"], True, None)
+    if stress is not None:
+        stress = (stress + stress.T) / 2
+    set_label(frame, energy, forces[order], stress, settings["theory_id"], True, None)
     row |= {
         "converged": True,
         "energy_ev": energy,
         "max_force_ev_a": float(np.linalg.norm(forces, axis=1).max()),
         "net_force_ev_a": float(np.linalg.norm(forces.sum(axis=0))),
-        "pressure_bar": float(-np.trace(stress) / 3 / bar),
+        "has_stress": stress is not None,
+        "pressure_bar": None if stress is None else float(-np.trace(stress) / 3 / bar),
     }
     return row, frame
 
@@ -466,6 +465,11 @@ def counted(table: pl.DataFrame) -> list[str]:
     for (liquid, kind), part in good.sort("liquid", "kind").group_by(["liquid", "kind"], maintain_order=True):
         groups = part["group"].n_unique()
         lines.append(f"liquid {liquid}, kind {kind}: {part.height} frames in {groups} groups")
+    if bare := good.filter(~pl.col("has_stress")).height:
+        lines.append(
+            f"{bare} of {good.height} frames have no stress (stress_key or virial_key names one): no model learns the density "
+            "from them"
+        )
     if good["group"].str.starts_with(f"{RECIPE}-file").any():
         lines.append(
             f"groups: frames without one are in up to {BLOCKS} blocks of neighbours a file; frames at the cuts still "

@@ -133,13 +133,14 @@ def fit_e0s(frames: list[Atoms]) -> dict[str, float]:
 def write_deepmd(folder: Path, frames: list[Atoms], type_map: list[str]) -> None:
     """Write frames as DeePMD systems, one folder for each sequence of elements, in float64.
 
-    DeePMD's virial is minus stress times volume (eV); its other units are those of the frames.
+    DeePMD's virial is minus stress times volume (eV); its other units are those of the frames. Frames without a stress are a
+    system of their own, without a virial.
     """
-    systems: dict[tuple[int, ...], list[Atoms]] = defaultdict(list)
+    systems: dict[tuple[bool, tuple[int, ...]], list[Atoms]] = defaultdict(list)
     for frame in frames:
-        systems[tuple(frame.numbers)].append(frame)
+        systems[STRESS_KEY in frame.info, tuple(frame.numbers)].append(frame)
     same_formula: Counter[str] = Counter()
-    for members in systems.values():
+    for (has_stress, _), members in systems.items():
         formula = members[0].get_chemical_formula()
         same_formula[formula] += 1
         system = folder / (formula if same_formula[formula] == 1 else f"{formula}.{same_formula[formula]}")
@@ -152,8 +153,9 @@ def write_deepmd(folder: Path, frames: list[Atoms], type_map: list[str]) -> None
             "box": lambda frame: frame.cell.array,
             "energy": lambda frame: frame.info[ENERGY_KEY],
             "force": lambda frame: frame.arrays[FORCES_KEY],
-            "virial": lambda frame: -frame.info[STRESS_KEY] * frame.get_volume(),
         }
+        if has_stress:
+            values["virial"] = lambda frame: -frame.info[STRESS_KEY] * frame.get_volume()
         for name, value in values.items():
             array = np.array([np.ravel(value(frame)) for frame in members], dtype=np.float64)
             np.save(system / "set.000" / f"{name}.npy", array[:, 0] if name == "energy" else array)
@@ -339,6 +341,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
         datasets[name] = {
             "kinds": settings["datasets"][name],
             "frames": {part: len(members) for part, members in parts.items()},
+            "frames_with_stress": {part: sum(STRESS_KEY in f.info for f in members) for part, members in parts.items()},
             "dataset_hash": sha256(*((folder / f"{part}.extxyz").read_bytes() for part in parts)),
             "split_hash": sha256(*(f"{f.info['frame_id']} {part}\n".encode() for f, part in assigned)),
             "e0s_ev": fit_e0s(parts["train"]),

@@ -290,6 +290,31 @@ def test_frames_without_an_answer_are_counted_and_named(evaluated: dict[str, pl.
     assert whole["rmse"] == pytest.approx(np.sqrt(known["force_square"].sum() / known["n"].sum()))
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_labels_without_stress_judge_energies_and_forces(every: int) -> None:
+    frames = make_frames()
+    model = LennardJones(sigma=2.5, epsilon=0.06, rc=5.9, smooth=True)
+    whole = {(r["quantity"], r["scope"], r["name"]): r for r in em.errors_of(list(em.predict(frames, model)))}
+    for frame in frames[::every]:
+        del frame.info["REF_stress"]
+    predictions = list(em.predict(frames, model))
+    rows = {(r["quantity"], r["scope"], r["name"]): r for r in em.errors_of(predictions)}
+    left = len(frames) - len(frames[::every])
+    for key, row in whole.items():
+        if key[0] not in ("stress", "molecular_pressure"):
+            assert rows[key] == row
+    if not left:
+        assert not [key for key in rows if key[0] in ("stress", "molecular_pressure")]
+    else:
+        assert rows["stress", "all", "all"]["n"] == 9 * left
+        assert rows["stress", "all", "all"]["frames"] == left
+        assert rows["molecular_pressure", "all", "all"]["n"] == left
+        assert rows["force", "all", "all"]["frames"] == len(frames)
+    scan = em.scan_of(predictions)
+    assert all(row["pressure_model_bar"] is not None and row["energy_model_ev_per_atom"] is not None for row in scan)
+    assert any(row["pressure_ref_bar"] is None for row in scan)
+
+
 def test_a_model_that_answers_nothing_is_a_row() -> None:
     lost = [em.Prediction(f, em.Label(0.0, f.arrays["REF_forces"], np.eye(3)), None, "boom") for f in make_frames()]
     rows = {r["quantity"]: r for r in em.errors_of(lost)}

@@ -53,6 +53,18 @@ def test_round_trip_is_exact(tmp_path):
     assert again[3].info["scan_scale"] == 1.05
 
 
+def test_a_label_without_stress_is_a_label(tmp_path):
+    atoms = labelled()
+    del atoms.info["REF_stress"]
+    assert il_frames.label_problem(atoms) is None
+    path = tmp_path / "frames.extxyz"
+    il_frames.write_frames(path, [labelled(1), atoms])
+    first, second = il_frames.read_frames(path, labelled=True)
+    assert "REF_stress" in first.info
+    assert "REF_stress" not in second.info
+    np.testing.assert_array_equal(second.arrays["REF_forces"], atoms.arrays["REF_forces"])
+
+
 def test_plain_ase_reads_the_label_and_no_calculator(tmp_path):
     il_frames.write_frames(tmp_path / "a.extxyz", [labelled()])
     atoms = ase.io.read(tmp_path / "a.extxyz")

@@ -101,6 +101,31 @@ def split(arguments: list[str], out: Path) -> dict:
     return json.loads((out / "dataset.json").read_text())
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_frames_without_stress_are_systems_of_their_own(tmp_path: Path, every: int) -> None:
+    frames = dataset(MANY)
+    for atoms in frames[::every]:
+        del atoms.info["REF_stress"]
+    summary = split(write(tmp_path / "in", frames), tmp_path / "out")
+    bare = {atoms.info["frame_id"] for atoms in frames[::every]}
+    for name, about in summary["datasets"].items():
+        for part in ("train", "valid"):
+            folder = tmp_path / "out" / "datasets" / name
+            held = il_frames.read_frames(folder / f"{part}.extxyz", labelled=True)
+            with_stress = [atoms for atoms in held if atoms.info["frame_id"] not in bare]
+            assert about["frames_with_stress"][part] == len(with_stress)
+            systems = sorted((folder / "deepmd" / part).iterdir())
+            count = {True: 0, False: 0}
+            for system in systems:
+                there = (system / "set.000" / "virial.npy").exists()
+                count[there] += len(np.load(system / "set.000" / "energy.npy"))
+                if there:
+                    assert len(np.load(system / "set.000" / "virial.npy")) == len(
+                        np.load(system / "set.000" / "box.npy")
+                    )
+            assert count == {True: len(with_stress), False: len(held) - len(with_stress)}
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_group_is_cut_and_every_kind_is_in_every_set(seed: int) -> None:
     rng = np.random.default_rng(seed)
