@@ -71,12 +71,13 @@ workflow {
     keep_labels(LABEL_FRAMES.out.entries, store)
     // ... or the user's own labels: then nothing is sampled, and these files are all there is
     own_labels = files.filter { row -> row.role == 'labels' }.map { row -> file(row.path) }.toList().filter { paths -> paths && !only_estimate }
-    IMPORT_LABELS(own_labels, PLAN_STUDY.out.labels, assets)
+    IMPORT_LABELS(own_labels, contents_of(own_labels), PLAN_STUDY.out.labels, assets)
     stop_with(IMPORT_LABELS.out.errors)
     IMPORT_LABELS.out.words.view { words -> words.text.trim() }
     label_rows = gather(LABEL_FRAMES.out.labels.mix(IMPORT_LABELS.out.labels))
     labelled = gather(LABEL_FRAMES.out.frames.mix(IMPORT_LABELS.out.frames)).filter { chunks -> chunks } // none where no model is trained
-    SPLIT_DATASET(labelled, label_rows, PLAN_STUDY.out.dataset)
+    SPLIT_DATASET(labelled, label_rows, PLAN_STUDY.out.dataset, IMPORT_LABELS.out.e0s.ifEmpty([]))
+    SPLIT_DATASET.out.words.map { words -> words.text.trim() }.filter { text -> text }.view()
 
     // Checkpoints of trainings and of dynamics outlive their tasks.
     checkpoints = checkpoint_folder(params.checkpoints ?: "${workflow.workDir}/checkpoints")
@@ -114,7 +115,7 @@ workflow {
     loaded = engines.join(models)
     one_state_a_liquid = liquids.map { _liquid, folders -> folders[0] }
     heldout = files.filter { row -> row.role == 'heldout' }.map { row -> file(row.path) }.toList().filter { paths -> paths && !only_estimate }
-    IMPORT_HELDOUT(heldout, PLAN_STUDY.out.heldout, assets)
+    IMPORT_HELDOUT(heldout, contents_of(heldout), PLAN_STUDY.out.heldout, assets)
     stop_with(IMPORT_HELDOUT.out.errors)
     EVALUATE_MODEL(loaded, SPLIT_DATASET.out.test.ifEmpty([]), IMPORT_HELDOUT.out.frames.ifEmpty([]), gather(one_state_a_liquid))
     // Runs come one by one, or as many replicas at once as the study's md.batch says.
@@ -157,6 +158,15 @@ def together(engine, model, members) {
 // The user's own files of a role with the keys of the models that they are for
 def own_files(files, role) {
     files.filter { row -> row.role == role }.map { row -> tuple(row.id, file(row.path)) }
+}
+
+// What is in the folders of the user's frames: name, size and time of each file
+def contents_of(frames) {
+    frames.map { paths ->
+        def found = []
+        paths.findAll { path -> path.isDirectory() }.each { folder -> folder.eachFileRecurse(groovy.io.FileType.FILES) { path -> found << "${path} ${path.size()} ${path.lastModified()}".toString() } }
+        found.sort()
+    }
 }
 
 // Files or folders with their keys: [pyr14bf4-r1, pyr14bf4-r1.json]; a folder's point, as in both.16, begins no extension

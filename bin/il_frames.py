@@ -51,6 +51,7 @@ MAX_FORCE_EV_A = 50.0
 # the error of a good model, and more would be learnt as noise.
 NET_FORCE_EV_A = 0.05  # times the square root of the number of atoms
 STRESS_ASYMMETRY_EV_A3 = 1e-4
+TEST_LEAST = 5  # test frames, below which errors measured on them are worth a warning
 # Directions of composition space weaker than this (relative) hold noise rather than composition.
 COMPOSITION_RCOND = 1e-3
 # Settings of the labels section that cannot change a label: names of what stands beside them, how long to try, where

@@ -17,7 +17,7 @@ import il_recommendation
 import il_rounds
 import il_summary as ils
 import il_worth_words
-from il_frames import kinds_of
+from il_frames import TEST_LEAST, kinds_of
 from il_words import (
     NAMES,
     UNITS,
@@ -449,6 +449,9 @@ def table_failures(t: Tables, extra: Row) -> Row:
     body = [["plan", "warning", w] for w in extra["warnings"]]
     for r in t["equilibration"].filter(~pl.col("converged").fill_null(False)).to_dicts():
         body.append(["equilibration", r["key"], f"not equilibrated: {r['reason'] or 'no reason given'}"])
+    tested = t["dataset"].filter(pl.col("split") == "test")["frame_id"].n_unique()
+    if 0 < tested < TEST_LEAST:
+        body.append(["dataset", "test set", f"{tested} frames only: errors measured on so few say little"])
     used = set(t["dataset"]["frame_id"])
     bad = t["labels"].filter(~pl.col("converged").fill_null(False) | pl.col("reason").is_not_null())
     body += [

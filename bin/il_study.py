@@ -401,25 +401,34 @@ class OwnLabels(Section):
         Annotated[Path_, Tag("path")] | Annotated[tuple[Path_, ...], Field(min_length=1), Tag("paths")],
         Discriminator(lambda value: "paths" if isinstance(value, list | tuple) else "path"),
     ] = Field(
-        description="file, or list of files, of labelled frames. Files of one trajectory in their order; a CP2K run of "
-        "dynamics is its output with PROJECT-pos-1.xyz, and PROJECT-1.cell where the cell changes"
+        description="file or folder, or list of them, of labelled frames; of a folder every file is taken whose format "
+        "is known, also compressed (.gz, .bz2, .xz). Files of one trajectory in their order; a CP2K run of dynamics is its "
+        "output with PROJECT-pos-1.xyz, PROJECT-frc-1.xyz and PROJECT-1.stress (with PROJECT-vel-1.xyz) where the output "
+        "does not hold forces and stress, and PROJECT-1.cell where the cell changes"
     )
     theory: Text = Field(description="name of the level of theory, such as 'PBE-D3(BJ)/TZV2P, CP2K 2025.1'")
-    format: Literal["auto", "extxyz", "cp2k", "vasp-out", "vasp-xml", "espresso-out"] = Field(
-        "auto", description="format of the files; auto tells it from how each begins"
-    )
+    format: Literal[
+        "auto", "extxyz", "cp2k", "vasp-out", "vasp-xml", "espresso-out", "deepmd-npy", "ase-traj", "ase-db"
+    ] = Field("auto", description="format of the files; auto tells it from how each begins")
     energy_key: Text | None = Field(None, description="extxyz: name of the energy; left out, the only one like it")
     forces_key: Text | None = Field(None, description="extxyz: name of the forces; left out, the only one like it")
     stress_key: Text | None = Field(None, description="extxyz: name of the stress; left out, the only one like it")
     virial_key: Text | None = Field(
         None, description="extxyz: name of the virial, stress times volume in energy_unit, in place of stress_key"
     )
-    energy_unit: Literal["eV", "Ha", "Ry", "kcal/mol", "kJ/mol"] = Field("eV", description="extxyz: unit of energies")
-    forces_unit: Literal["eV/A", "Ha/Bohr", "Ry/Bohr", "kcal/mol/A", "kJ/mol/nm"] = Field(
-        "eV/A", description="extxyz: unit of forces"
+    energy_unit: Literal["eV", "Ha", "Ry", "kcal/mol", "kJ/mol"] | None = Field(
+        None, description="extxyz: unit of energies; left out, what the files say (energy-unit=...), else eV"
     )
-    stress_unit: Literal["eV/A^3", "GPa", "kbar", "bar", "Ha/Bohr^3"] = Field(
-        "eV/A^3", description="extxyz: unit of the stress"
+    forces_unit: Literal["eV/A", "Ha/Bohr", "Ry/Bohr", "kcal/mol/A", "kJ/mol/nm"] | None = Field(
+        None, description="extxyz: unit of forces; left out, what the files say (force-unit=...), else eV/A"
+    )
+    stress_unit: Literal["eV/A^3", "GPa", "kbar", "bar", "Ha/Bohr^3"] | None = Field(
+        None, description="extxyz: unit of the stress; left out, what the files say (stress-unit=...), else eV/A^3"
+    )
+    stress_order: Literal["xx yy zz yz xz xy", "xx yy zz xy yz zx"] | None = Field(
+        None,
+        description="extxyz: which the six numbers of a stress are, where it has six; left out, xx yy zz yz xz xy (ASE's); "
+        "VASP's is xx yy zz xy yz zx",
     )
     stress_sign: Literal["tension", "compression"] | None = Field(
         None,
@@ -432,6 +441,13 @@ class OwnLabels(Section):
         None,
         description="extxyz: name of what says which trajectory a frame is from (left out, group where frames have it, "
         "else blocks of neighbouring frames): the split never cuts such a group",
+    )
+    max_net_force_eV_A: Real = number(
+        0.05,
+        0,
+        10,
+        "largest |sum of the forces| of a frame (eV/A), over the square root of its number of atoms; where it is above "
+        "0.05, the mean is taken off every force",
     )
     max_failed_fraction: Real = number(0.05, 0, 1, "share of unusable frames above which the run stops")
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Import labels that someone already has, under the same contract and checks as our own.
 
-Reads extended XYZ with any key names and units, and outputs of CP2K, VASP and Quantum ESPRESSO (il_sources.py).
+Reads extended XYZ with any key names and units, outputs of CP2K, VASP and Quantum ESPRESSO, and the files of ASE and
+DeePMD-kit (il_sources*.py), compressed or not, by themselves or in a folder of runs.
 Ions are found by their bonds, made whole, and put in the order of the liquid whose composition they have; a
 composition that no liquid of the study has is kept as liquid ``other``. What a frame itself says of ``kind``,
 ``recipe`` and its group is kept; the recipe is else ``imported``. Where no group is named, each file is cut into
@@ -9,17 +10,22 @@ blocks of neighbouring frames, so that a split does not put neighbours on both s
 Where the settings name no liquids (held-out frames of other chemistry), frames may hold anything and no ions are looked for.
 
 Nothing is guessed in silence: what was understood is printed, two names that could both be the label are refused,
-and where neighbouring frames are there, changes of the energy must be the work of forces and stress.
+and where neighbouring frames are there, changes of the energy must be the work of forces and stress. Frames whose
+energy is on another level than those around them, or than those like them, are not used.
+Free atoms (MACE's IsolatedAtom) are no frames: their energies are the reference energies of the elements.
 
-Writes PREFIX.labelled.extxyz and PREFIX.labels.parquet (a row for each frame, with a reason where it is not used).
+Writes PREFIX.labelled.extxyz, PREFIX.labels.parquet (a row for each frame, with a reason where it is not used) and
+PREFIX.e0s.json (eV, by element) where there are free atoms.
 """
 
 import argparse
+import json
 import math
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -27,12 +33,25 @@ from typing import Any
 import numpy as np
 import polars as pl
 from ase import Atoms
-from ase.units import Bohr, GPa, Hartree, Rydberg, bar, kcal, kJ, mol
+from ase.units import GPa, bar
 
 import il_sources
+import il_sources_cp2k
+import il_sources_runs
 import il_task
-from il_frames import KINDS, make_frame, overlaps, seal_frames, set_label, values_problem, write_frames
+from il_frames import (
+    KINDS,
+    MAX_FORCE_EV_A,
+    NET_FORCE_EV_A,
+    make_frame,
+    overlaps,
+    seal_frames,
+    set_label,
+    values_problem,
+    write_frames,
+)
 from il_ions import library, resolve
+from il_label_checks import Checks, check_work, unlike_the_rest
 from il_matching import Matched, Matcher, NoMatch
 from il_sources import Found
 from il_task import UserError
@@ -44,14 +63,9 @@ ENGINE = "imported"
 SCAN_RECIPE, SCAN_SCALE = "test_scan", "scan_scale"
 BLOCKS = 10  # that the frames of a file are cut into where they name no group
 SHOWN = 10  # unusable frames that are named on the screen; the table has all
-# Frames are neighbours where no atom moves by more: then the energy changes by the mean force's work to some %.
-NEIGHBOUR_A = 0.35
-PAIRS_LEAST = 5
-PAIRS_MOST = 500
-EXPLAINED = 0.9  # of the energy's changes, below which nothing is concluded
-SLOPE_TOLERANCE = 0.2
 MAX_PRESSURE_EV_A3 = 20 * GPa
 SAME_ENERGY_EV = 1e-4  # per atom: of one structure twice
+MAX_BINDING_EV = 50.0  # an atom: reference energies that are further from the frames are of another calculation
 SCHEMA = {
     "frame_id": pl.String, "liquid": pl.String, "kind": pl.String, "recipe": pl.String, "group": pl.String,
     "n_atoms": pl.Int64, "engine": pl.String, "engine_version": pl.String, "theory_id": pl.String,
@@ -65,8 +79,6 @@ REMEDIES = {
     "no_forces": "the frame has no forces",
     "shape": "energy must be one number, forces 3 columns, stress 9 numbers",
     "non_finite": "energy, forces and stress must be finite numbers",
-    "force_too_large": "a force is above 50 eV/A: is forces_unit right?",
-    "net_force": "the forces do not sum to zero",
     "stress_asymmetric": "the stress is not symmetric",
     "overlap": "two atoms are closer than half the sum of their covalent radii",
 }
@@ -84,15 +96,6 @@ class Liquid:
     def proportions(self) -> dict[str, int]:
         """Return the counts without their common divisor."""
         return proportions(self.counts)
-
-
-@dataclass
-class Work:
-    """Pairs of neighbouring frames: the change of energy, and what forces and stress say it should be (eV)."""
-
-    energy: list[float] = field(default_factory=list)
-    forces: list[float] = field(default_factory=list)
-    stress: list[float] = field(default_factory=list)
 
 
 def proportions(counts: dict[str, int] | Counter[str]) -> dict[str, int]:
@@ -167,14 +170,14 @@ def formats_of(settings: dict[str, Any], files: dict[str, Path]) -> dict[str, st
     """Return the format of each file; raises `UserError` for those that cannot be told."""
     formats, errors = {}, []
     for name, path in files.items():
-        form = il_sources.format_of(path) if settings["format"] == "auto" else settings["format"]
-        if path.stat().st_size == 0:
+        if path.is_file() and path.stat().st_size == 0:
             errors.append(f"labels.frames: {name}: is empty")
+            continue
+        form = il_sources.format_of(path) if settings["format"] == "auto" else settings["format"]
+        if form is None and il_sources.is_array(path):
+            errors.append(f"labels.frames: {name}: is one array of DeePMD-kit's: give the folder that holds type.raw")
         elif form is None:
-            known = ", ".join(il_sources.FORMATS)
-            errors.append(
-                f"labels.format: {name}: cannot tell what it is: give one of {known}, or convert it to extxyz"
-            )
+            errors.append(f"labels.format: {name}: cannot tell what it is: {il_sources.HOW_TO_CONVERT}")
         else:
             formats[name] = form
     if errors:
@@ -191,23 +194,27 @@ def read(
     for blocks in xyz.values():
         for block in blocks:
             if not block.wrong:
-                survey.add(block.comment)
+                survey.add(block.comment, block.atoms)
     if xyz and not survey.frames:
-        first = next((f"{name}: {blocks[0].wrong}" for name, blocks in xyz.items() if blocks), "no frame")
-        raise UserError(f"labels.frames: {first}")
+        wrong = [f"{name}: {block.wrong}" for name, blocks in xyz.items() for block in blocks if block.wrong]
+        raise UserError(f"labels.frames: {wrong[0] if wrong else 'no frame but free atoms'}")
     if xyz:
-        keys = il_sources.choose_keys(survey, settings)
-        words.append(understood(keys, survey))
+        keys = il_sources.choose_keys(survey, settings, il_sources.doubles(survey, files, xyz))
+        words += [understood(keys, survey), *keys.notes]
     cp2k = {name: files[name] for name, form in formats.items() if form == "cp2k"}
     for name, form in formats.items():
         if form == "extxyz":
             yield name, il_sources.read_own_extxyz(files[name], name, xyz[name], keys), len(xyz[name])
-        elif form == "cp2k" and name == next(iter(cp2k)):
-            found = list(il_sources.read_cp2k(cp2k))
-            yield "CP2K", iter(found), len(found)
-        elif form != "cp2k":
-            found = list(il_sources.read_by_ase(files[name], name, form))
-            yield name, iter(found), len(found)
+        elif form == "cp2k" and name != next(iter(cp2k)):
+            continue
+        else:
+            if form == "cp2k":
+                found = list(il_sources_cp2k.read_cp2k(cp2k, words))
+            elif form == "deepmd-npy":
+                found = list(il_sources_runs.read_deepmd(files[name], name))
+            else:
+                found = list(il_sources_runs.read_by_ase(files[name], name, form))
+            yield ("CP2K" if form == "cp2k" else name), iter(found), len(found)
 
 
 def understood(keys: il_sources.Keys, survey: il_sources.Survey) -> str:
@@ -226,7 +233,26 @@ def understood(keys: il_sources.Keys, survey: il_sources.Survey) -> str:
 # --- Judging --------------------------------------------------------------------------------------------
 
 
-def problem(found: Found) -> tuple[str, str] | None:
+def without_placeholders(found: Found, liquid: bool) -> None:
+    """Take out of a frame what only stands in for a label: the forces of a liquid that are all exactly zero."""
+    if liquid and found.forces_ev_a is not None and len(found.forces_ev_a) > 1 and not np.any(found.forces_ev_a):
+        found.forces_ev_a = None
+        found.detail = "its forces are all exactly zero: placeholders of a writer that knows none"
+
+
+def without_drift(found: Found, limit_ev_a: float) -> bool:
+    """Take the mean off forces whose sum is beyond the contract's limit, but within the study's; tell whether it was."""
+    forces = found.forces_ev_a
+    if forces is None or forces.ndim != 2 or not np.isfinite(forces).all():
+        return False
+    drift = np.linalg.norm(forces.sum(axis=0)) / np.sqrt(len(forces))
+    if not NET_FORCE_EV_A < drift <= limit_ev_a:
+        return False
+    found.forces_ev_a = forces - forces.mean(axis=0)
+    return True
+
+
+def problem(found: Found, net_force_limit_ev_a: float) -> tuple[str, str] | None:
     """Return why a frame cannot be used and what would be right, as (code, text); None where it can."""
     if found.reason is not None:
         return found.reason, found.detail or ""
@@ -243,95 +269,25 @@ def problem(found: Found) -> tuple[str, str] | None:
         return "not_periodic", "a cell of three vectors is needed"
     assert found.energy_ev is not None
     assert found.forces_ev_a is not None
-    wrong = "overlap" if overlaps(found.atoms) else None
-    wrong = wrong or values_problem(found.energy_ev, found.forces_ev_a, found.stress_ev_a3, len(found.atoms))
-    return (wrong, REMEDIES[wrong]) if wrong else None
-
-
-def add_pair(work: Work, a: Found, b: Found) -> None:
-    """Add two frames that follow each other in a file, if they are near enough to compare.
-
-    The energy as a function of scaled positions s and cell h changes by -f . (h ds) + V stress : strain; both are
-    taken at the middle, where the error is of third order.
-    """
-    if a.atoms is None or b.atoms is None or not np.array_equal(a.atoms.numbers, b.atoms.numbers):
-        return
-    if a.forces_ev_a is None or b.forces_ev_a is None or a.stress_ev_a3 is None or b.stress_ev_a3 is None:
-        return
-    if a.energy_ev is None or b.energy_ev is None or len(work.energy) >= PAIRS_MOST:
-        return
-    cells = a.atoms.cell.array, b.atoms.cell.array
-    middle = (cells[0] + cells[1]) / 2
-    step = b.atoms.get_scaled_positions(wrap=False) - a.atoms.get_scaled_positions(wrap=False)
-    moved = (step - np.rint(step)) @ middle
-    if np.linalg.norm(moved, axis=1).max() > NEIGHBOUR_A:
-        return
-    strain = np.linalg.solve(middle, cells[1] - cells[0])
-    stress = (a.stress_ev_a3 + b.stress_ev_a3) / 2
-    work.energy.append(b.energy_ev - a.energy_ev)
-    work.forces.append(float(-np.sum((a.forces_ev_a + b.forces_ev_a) / 2 * moved)))
-    work.stress.append(float(abs(np.linalg.det(middle)) * np.sum(stress * (strain + strain.T) / 2)))
-
-
-def unit_hint(slope: float) -> str:
-    """Return which unit a slope of energy against work speaks for."""
-    ratios = {
-        "is the energy in Ha (give energy_unit: Ha)?": 1 / Hartree,
-        "is the energy in Ry (give energy_unit: Ry)?": 1 / Rydberg,
-        "is the energy in kcal/mol (give energy_unit: kcal/mol)?": mol / kcal,
-        "is the energy in kJ/mol (give energy_unit: kJ/mol)?": mol / kJ,
-        "are the forces in Ha/Bohr (give forces_unit: Ha/Bohr)?": Hartree / Bohr,
-        "are the forces in Ry/Bohr (give forces_unit: Ry/Bohr)?": Rydberg / Bohr,
-        "is the sign of the forces wrong (gradients)?": -1.0,
-    }
-    near = [text for text, ratio in ratios.items() if abs(slope / ratio - 1) < SLOPE_TOLERANCE]
-    return near[0] if near else "are energies, forces and their units of the same calculation?"
-
-
-def stress_hint(slope: float) -> str:
-    """Return what a slope of energy against the work of the stress speaks for."""
-    if abs(slope + 1) < SLOPE_TOLERANCE:
-        return "is compression positive (give stress_sign: compression)?"
-    ratios = {"GPa": GPa, "kbar": 1e3 * bar, "bar": bar, "Ha/Bohr^3": Hartree / Bohr**3}
-    near = [name for name, ratio in ratios.items() if abs(abs(slope) / ratio - 1) < SLOPE_TOLERANCE]
-    return f"is it in {near[0]} (give stress_unit: {near[0]})?" if near else "is stress_unit right?"
-
-
-def check_work(work: Work) -> tuple[str, list[str]]:
-    """Return in words whether energy, forces and stress belong together, and one line for each that does not.
-
-    The change of energy between neighbours is fitted to the work of forces and stress: both slopes must be 1.
-    """
-    energy, forces, stress = (np.array(values) for values in (work.energy, work.forces, work.stress))
-    if len(energy) < PAIRS_LEAST or not np.any(energy):
-        return "no neighbouring frames to check units and signs with", []
-    swings = np.std(stress) > 0.02 * np.std(forces) and np.std(stress) > 0
-    columns = np.stack([forces, stress], axis=1) if swings else forces[:, None]
-    scale = np.linalg.norm(columns, axis=0)
-    if not scale.all():
-        return "no neighbouring frames to check units and signs with", []
-    slopes, *_ = np.linalg.lstsq(columns / scale, energy, rcond=None)
-    left = energy - columns / scale @ slopes
-    slopes = slopes / scale
-    explained = 1 - np.sum(left**2) / np.sum(energy**2)
-    said = f"{len(energy)} pairs of neighbouring frames"
-    if explained < EXPLAINED:
-        return f"{said} are too far apart to check units and signs with", []
-    lines = []
-    if abs(slopes[0] - 1) > SLOPE_TOLERANCE:
-        lines.append(
-            f"labels.energy_unit: over {said} the energy changes by {slopes[0]:.3g} times the work of the forces, "
-            f"not 1: {unit_hint(float(slopes[0]))}"
+    if found.stress_ev_a3 is not None and not np.any(found.stress_ev_a3):
+        return "no_stress", (
+            "its stress is exactly zero: a placeholder of a writer that knows none; take it out of the file, and energy and forces are used"
         )
-    elif swings:
-        covariance = np.linalg.inv(columns.T @ columns) * np.sum(left**2) / max(len(energy) - 2, 1)
-        if abs(slopes[1] - 1) > max(SLOPE_TOLERANCE, 4 * float(np.sqrt(covariance[1, 1]))):
-            lines.append(
-                f"labels.stress_unit: over {said} the energy changes by {slopes[1]:.3g} times the work of the stress, "
-                f"not 1: {stress_hint(float(slopes[1]))}"
-            )
-    what = "forces and stress" if swings else "forces (the cell does not change: the stress is not checked)"
-    return f"{said}: the energy changes by {slopes[0]:.3f} times the work of the {what}", lines
+    forces, n_atoms = found.forces_ev_a, len(found.atoms)
+    wrong = "overlap" if overlaps(found.atoms) else None
+    wrong = wrong or values_problem(found.energy_ev, forces, found.stress_ev_a3, n_atoms)
+    if wrong in (None, "net_force") and forces.shape == (n_atoms, 3):
+        net, root = float(np.linalg.norm(forces.sum(axis=0))), np.sqrt(n_atoms)
+        if net <= net_force_limit_ev_a * root:
+            return None if wrong is None else (wrong, "")
+        return "net_force", (
+            f"the forces sum to {net:.3g} eV/A; the limit for {n_atoms} atoms is {net_force_limit_ev_a * root:.3g} (max_net_force_eV_A "
+            f"{net_force_limit_ev_a:g} times their square root): with {np.ceil(100 * net / root) / 100:g} or more the mean is taken off every force"
+        )
+    if wrong == "force_too_large":
+        largest = np.linalg.norm(forces, axis=1).max()
+        return wrong, f"a force is {largest:.3g} eV/A, the limit is {MAX_FORCE_EV_A:g}: is forces_unit right?"
+    return (wrong, REMEDIES[wrong]) if wrong else None
 
 
 class Blocks:
@@ -380,7 +336,7 @@ def imported(
         "frame_id": found.where, "liquid": None, **names, "n_atoms": len(found.atoms) if found.atoms else None,
         "engine": ENGINE, "theory_id": settings["theory_id"], "converged": False, "source": found.where,
     }  # fmt: skip
-    bad = problem(found) or (("identity", wrong) if wrong else None)
+    bad = problem(found, settings["max_net_force_eV_A"]) or (("identity", wrong) if wrong else None)
     if bad:
         return row | {"reason": bad[0], "detail": bad[1]}, None
     extra = {SCAN_SCALE: float(found.info[SCAN_SCALE])} if names["recipe"] == SCAN_RECIPE else {}
@@ -424,38 +380,108 @@ def import_labels(settings: dict[str, Any], paths: list[Path], assets: Path, out
     """Do the work of the task; return what was understood, in lines for the screen."""
     if len(paths) != len(settings["frames"]):
         raise UserError(f"frames: {len(paths)} files for the {len(settings['frames'])} of labels.frames")
-    files = dict(zip(settings["frames"], paths, strict=True))
+    given = dict(zip(settings["frames"], paths, strict=True))
+    words: list[str] = []
+    with tempfile.TemporaryDirectory(dir=".") as scratch:
+        files = il_sources.expanded(given, Path(scratch), settings["format"], words)
+        return import_files(settings, files, assets, out, words)
+
+
+def import_files(settings: dict[str, Any], files: dict[str, Path], assets: Path, out: str, words: list[str]) -> str:
+    """Import the frames of files that are there to read; return `words` and what was understood, in lines."""
     formats = formats_of(settings, files)
     liquids = liquids_of(settings, assets)
-    words = [", ".join(f"{count} {form} files" for form, count in sorted(Counter(formats.values()).items()))]
+    words.append(", ".join(f"{count} {form} files" for form, count in sorted(Counter(formats.values()).items())))
     sources = list(read(settings, files, formats, words))
     blocks = Blocks(sum(count for _, _, count in sources if count < BLOCKS))
-    work = Work()
+    checks = Checks()
     rows: list[dict[str, Any]] = []
     seen: dict[str, float] = {}
+    atoms: list[Found] = []
+    drifts = 0
     write_frames(f"{out}.labelled.extxyz", [])
     for number, (_, frames, count) in enumerate(sources):
         before: Found | None = None
         for found, block in zip(frames, blocks.of_file(number, count), strict=True):
+            if found.free_atom:
+                atoms.append(found)
+                continue
+            without_placeholders(found, bool(settings["liquids"]))
+            drifts += without_drift(found, settings["max_net_force_eV_A"])
             row, frame = imported(found, settings, liquids, block, seen)
             rows.append(row)
             if frame is None:
                 before = None
                 continue
             write_frames(f"{out}.labelled.extxyz", [frame], append=True)
-            if before is not None:
-                add_pair(work, before, found)
+            checks.add(found, before)
             before = found
+    if drifts:
+        words.append(
+            f"{drifts} frames: the mean is taken off their forces, which sum to more than {NET_FORCE_EV_A:g} eV/A "
+            "times the square root of the number of atoms"
+        )
+    said, errors, jumps = check_work(checks)
+    off = {frame: ("energy_jump", text) for frame, text in jumps.items()}
+    off |= {frame: ("energy_outlier", text) for frame, text in unlike_the_rest(checks).items() if frame not in off}
+    take_out(off, rows, Path(f"{out}.labelled.extxyz"))
     seal_frames(f"{out}.labelled.extxyz")
     table = pl.DataFrame(rows, schema=SCHEMA)
     il_task.write_table(table, Path(f"{out}.labels.parquet"))
-    said, errors = check_work(work)
-    words += [said, *counted(table)]
     errors += check_pressure(table)
     errors += check_failed(table, settings["max_failed_fraction"])
+    e0s = reference_energies(atoms, table, Path(f"{out}.labelled.extxyz"), errors)
+    if e0s:
+        Path(f"{out}.e0s.json").write_text(json.dumps(e0s, indent=2) + "\n")
+        listed = ", ".join(f"{element} {energy:.6g} eV" for element, energy in e0s.items())
+        words.append(f"reference energies from {len(atoms)} free atoms: {listed}")
+    words += [said, *counted(table)]
     if errors:
-        raise UserError(*errors)
+        named = [f"labels.frames: {checks.places[frame]}: {code}: {text}" for frame, (code, text) in off.items()]
+        raise UserError(*errors, *[line for line in named[:SHOWN] if line not in errors])
     return "".join(f"imported labels: {line}\n" for line in words)
+
+
+def take_out(off: dict[int, tuple[str, str]], rows: list[dict[str, Any]], path: Path) -> None:
+    """Take frames, by their number in a file of frames, out of it, and say in their rows (reason, detail) why."""
+    if not off:
+        return
+    good = [row for row in rows if row["converged"]]
+    for frame, (reason, detail) in off.items():
+        good[frame] |= {"converged": False, "reason": reason, "detail": detail}
+    kept = path.with_suffix(".kept")
+    with path.open("rb") as source, kept.open("wb") as target:
+        for number, block in enumerate(il_sources.blocks_of(path)):
+            source.seek(block.offset)
+            if number not in off:
+                target.write(source.read(block.size))
+    kept.replace(path)
+
+
+def reference_energies(atoms: list[Found], table: pl.DataFrame, frames: Path, errors: list[str]) -> dict[str, float]:
+    """Return the energy (eV) of each element that a free atom is of; what speaks against them is added to `errors`."""
+    e0s: dict[str, float] = {}
+    for found in atoms:
+        assert found.atoms is not None
+        element = found.atoms.get_chemical_symbols()[0]
+        if found.energy_ev is None or not np.isfinite(found.energy_ev):
+            errors.append(f"labels.frames: {found.where}: a free atom of {element} without an energy")
+        elif abs(e0s.setdefault(element, found.energy_ev) - found.energy_ev) > SAME_ENERGY_EV:
+            errors.append(
+                f"labels.frames: {found.where}: the energy of a free atom of {element} is {found.energy_ev:.6g} eV here "
+                f"and {e0s[element]:.6g} eV before: which is it?"
+            )
+    for block, row in zip(il_sources.blocks_of(frames), table.filter("converged").iter_rows(named=True), strict=True):
+        symbols = il_sources.read_block(frames, block).get_chemical_symbols()
+        if set(symbols) <= set(e0s):
+            binding = (row["energy_ev"] - sum(e0s[symbol] for symbol in symbols)) / len(symbols)
+            if abs(binding) > MAX_BINDING_EV:
+                errors.append(
+                    f"labels.frames: {row['source']}: its energy is {binding:.4g} eV an atom off that of its free atoms, which "
+                    "no binding is: are these of the same calculation and unit?"
+                )
+            break
+    return e0s
 
 
 def counted(table: pl.DataFrame) -> list[str]:

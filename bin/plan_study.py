@@ -109,8 +109,8 @@ class Places:
         return Path(place) if self.seen and "://" not in place else None
 
 
-def missing_file(places: Places, text: str) -> str | None:
-    """Return what is wrong with a file that the study names, or None."""
+def missing_file(places: Places, text: str, *, folder: bool = False) -> str | None:
+    """Return what is wrong with a file that the study names, or None; it may be a folder only where that is said."""
     if places.leaves(text):
         return f"{brief(text)}: leaves the folder of the study: give the absolute path, so that it is plain to see"
     scheme = places.locate(text).partition("://")[0] if "://" in places.locate(text) else None
@@ -120,7 +120,7 @@ def missing_file(places: Places, text: str) -> str | None:
             f"{brief(text)}: nothing is fetched from {scheme}: give a path, or an address in an object store ({stores})"
         )
     path = places.path(text)
-    if path is None or path.is_file():
+    if path is None or path.is_file() or (folder and path.is_dir()):
         return None
     if path.exists() and not path.is_dir():
         return f"{brief(text)}: {places.locate(text)} is no regular file"
@@ -539,23 +539,24 @@ def check_own_labels(draft: Draft, labels: Any, places: Places, problems: Proble
     """Judge what the study says about labels that the user already has."""
     paths = labels.paths()
     for index, text in enumerate(paths):
-        if wrong := missing_file(places, text):
+        if wrong := missing_file(places, text, folder=True):
             problems.add(("labels", "frames") if isinstance(labels.frames, str) else ("labels", "frames", index), wrong)
     for text in repeated(list(paths)):
         problems.add(("labels", "frames"), f"{brief(text)} is given twice")
     if labels.stress_key and labels.virial_key:
         problems.add(("labels", "virial_key"), f"{brief(labels.virial_key)}: give stress_key or virial_key, not both")
-    if labels.virial_key and labels.stress_unit != "eV/A^3":
+    if labels.virial_key and labels.stress_unit not in (None, "eV/A^3"):
         problems.add(("labels", "stress_unit"), f"{labels.stress_unit}: a virial is in energy_unit: leave this out")
     if labels.format not in ("auto", "extxyz"):
         for name in ("energy", "forces", "stress", "virial", "group"):
             if getattr(labels, f"{name}_key") is not None:
                 text = f"is for extxyz: {labels.format} has no names of its own: leave this out"
                 problems.add(("labels", f"{name}_key"), text)
-        for name, plain in (("energy", "eV"), ("forces", "eV/A"), ("stress", "eV/A^3")):
-            if getattr(labels, f"{name}_unit") != plain:
-                text = f"is for extxyz: the units of {labels.format} are known: leave this out"
-                problems.add(("labels", f"{name}_unit"), text)
+        for name in ("energy_unit", "forces_unit", "stress_unit", "stress_order"):
+            if getattr(labels, name) is not None:
+                known = f"the {'orders' if name == 'stress_order' else 'units'} of {labels.format} are known"
+                text = f"is for extxyz: {known}: leave this out"
+                problems.add(("labels", name), text)
     for index, liquid in draft.liquids.items():
         if liquid.get("id") == OTHER_LIQUID:
             text = f"{OTHER_LIQUID!r} is the name of imported frames of other compositions: give another"
@@ -841,8 +842,11 @@ def own_frames(study: Study, places: Places) -> int:
     for path in map(places.path, labels.paths()):
         if path is None:
             return 0
+        if path.is_dir():
+            frames += max(1, sum(file.is_file() for file in path.rglob("*")))
+            continue
         with path.open(encoding="utf-8", errors="replace") as file:
-            # Of the other formats one frame a file is counted: an estimate needs no more.
+            # Of the other formats, and in folders, one frame a file is counted: an estimate needs no more.
             frames += max(1, sum("Lattice=" in line for line in file))
     return frames
 

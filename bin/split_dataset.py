@@ -28,12 +28,22 @@ from ase.data import chemical_symbols
 import il_domain
 import il_selection
 import il_task
-from il_frames import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, kinds_of, read_frames, write_frames
+from il_frames import (
+    ENERGY_KEY,
+    FORCES_KEY,
+    STRESS_KEY,
+    TEST_LEAST,
+    element_energies,
+    kinds_of,
+    read_frames,
+    write_frames,
+)
 
 TEST_RECIPE = "test_scan"
 TRAINED_KIND = (
     "active"  # what active learning adds is trained on: validation and test stay the same from round to round
 )
+ATOMS_METHOD = "energies of free atoms, given with the labels"
 E0S_METHOD = (
     "least squares of the training energies over the element counts, of minimum norm around the mean energy per "
     "atom: what the compositions do not determine is shared equally by all atoms"
@@ -128,6 +138,14 @@ def fit_e0s(frames: list[Atoms]) -> dict[str, float]:
     numbers = sorted({int(number) for frame in frames for number in frame.numbers})
     energies = element_energies(frames, numbers, np.array([frame.info[ENERGY_KEY] for frame in frames]))
     return {chemical_symbols[number]: float(e) for number, e in zip(numbers, energies, strict=True)}
+
+
+def method_of(free_atoms: dict[str, float], elements: list[str]) -> str:
+    """Return where the reference energies are from: free atoms, where one of every element was given."""
+    left = [element for element in elements if element not in free_atoms]
+    if not left:
+        return ATOMS_METHOD
+    return f"{E0S_METHOD} (no free atom was given of {', '.join(left)})" if free_atoms else E0S_METHOD
 
 
 def write_deepmd(folder: Path, frames: list[Atoms], type_map: list[str]) -> None:
@@ -272,8 +290,18 @@ def check_pairs(frames: list[Atoms], labels: pl.DataFrame) -> None:
         )
 
 
-def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_files: list[Path], out: Path) -> None:
-    """Do the work of the task: read, check, split, write."""
+def split_dataset(
+    settings: dict[str, Any],
+    frames_files: list[Path],
+    labels_files: list[Path],
+    out: Path,
+    free_atoms: dict[str, float] | None = None,
+) -> list[str]:
+    """Do the work of the task: read, check, split, write; return what the user should know of the split.
+
+    `free_atoms` are energies (eV) by element. Where every element of the frames has one, they are the reference energies.
+    """
+    free_atoms = free_atoms or {}
     labels = il_task.read_tables(labels_files, "frame_id", "theory_id", "converged", "reason", "energy_ev")
     failed = check_labels(labels, settings["max_failed_fraction"])
     read = read_labelled(frames_files)
@@ -344,8 +372,13 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
             "frames_with_stress": {part: sum(STRESS_KEY in f.info for f in members) for part, members in parts.items()},
             "dataset_hash": sha256(*((folder / f"{part}.extxyz").read_bytes() for part in parts)),
             "split_hash": sha256(*(f"{f.info['frame_id']} {part}\n".encode() for f, part in assigned)),
-            "e0s_ev": fit_e0s(parts["train"]),
+            "fitted_e0s_ev": fit_e0s(parts["train"]),
         }
+        datasets[name]["e0s_ev"] = (
+            {symbol: free_atoms[symbol] for symbol in datasets[name]["fitted_e0s_ev"]}
+            if set(type_map) <= set(free_atoms)
+            else datasets[name]["fitted_e0s_ev"]
+        )
     write_domains(out / "datasets", {name: parts["train"] for name, parts in sets.items()}, numbers)
     il_task.write_table(
         pl.DataFrame(rows, schema_overrides={"dataset": pl.String, "equilibrated": pl.Boolean}), out / "dataset.parquet"
@@ -354,7 +387,7 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
         "theory_id": theories[0],
         "elements": type_map,
         "type_map": type_map,
-        "e0s_method": E0S_METHOD,
+        "e0s_method": method_of(free_atoms, type_map),
         "split": settings["split"],
         "groups": dict(sorted(Counter(split.values()).items())),
         "labels": {"tried": len(labels), "failed": failed},
@@ -367,6 +400,18 @@ def split_dataset(settings: dict[str, Any], frames_files: list[Path], labels_fil
     for name, about in datasets.items():
         own = {key: summary[key] for key in ("theory_id", "elements", "type_map")} | {"datasets": {name: about}}
         (out / "datasets" / name / "dataset.json").write_text(json.dumps(own, indent=2) + "\n")
+    return few_tested(test)
+
+
+def few_tested(test: list[Atoms]) -> list[str]:
+    """Return a line where the test frames are too few for the errors measured on them to mean much."""
+    if len(test) >= TEST_LEAST:
+        return []
+    frames = "1 frame" if len(test) == 1 else f"{len(test)} frames"
+    return [
+        f"split.test: the test set has {frames} only: errors measured on so few say little, and nothing of how sure they are; "
+        "give more groups of frames, or a larger split.test"
+    ]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -378,15 +423,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--settings", type=Path, required=True, metavar="dataset.json", help="settings of the plan")
     parser.add_argument("--frames", type=Path, required=True, nargs="+", help="*.labelled.extxyz")
     parser.add_argument("--labels", type=Path, required=True, nargs="+", help="*.labels.parquet")
+    parser.add_argument("--e0s", type=Path, help="energies of free atoms, JSON (eV, by element)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     args = parser.parse_args(argv)
 
     def work() -> None:
-        split_dataset(il_task.read_json(args.settings), args.frames, args.labels, args.out)
+        settings = il_task.read_json(args.settings)
+        free_atoms = il_task.read_json(args.e0s) if args.e0s else None
+        for line in split_dataset(settings, args.frames, args.labels, args.out, free_atoms):
+            print(f"dataset: {line}")
         for folder in sorted((args.out / "datasets").iterdir()):
             il_task.seal(folder)
 
-    return il_task.run("SPLIT_DATASET", work, task_id=args.id, reads=[args.settings, *args.frames, *args.labels])
+    reads = [args.settings, *args.frames, *args.labels, *([args.e0s] if args.e0s else [])]
+    return il_task.run("SPLIT_DATASET", work, task_id=args.id, reads=reads)
 
 
 if __name__ == "__main__":

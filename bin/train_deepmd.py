@@ -143,7 +143,7 @@ def new_model(settings: dict[str, Any], data: dict[str, Any], folder: Path) -> d
             "seed": seed,
         },
         "fitting_net": {"neuron": settings["fitting_neurons"], "precision": PRECISION, "seed": seed},
-        "preset_out_bias": {"energy": [data["e0s_ev"].get(symbol, 0.0) for symbol in type_map]},
+        "preset_out_bias": {"energy": [data["fitted_e0s_ev"].get(symbol, 0.0) for symbol in type_map]},
     }
 
 
@@ -171,7 +171,8 @@ def tool_input(
 ) -> dict[str, Any]:
     """Return DeePMD's input for the settings of a study; `model` is that of a checkpoint to be fine-tuned.
 
-    The reference energies of the elements are those of the dataset, as MACE has them. A model that is fine-tuned has its own,
+    The reference energies of the elements are those fitted to the dataset, also where free atoms are known: DeePMD takes off no
+    mean besides them, and its net would first have to learn the binding. A model that is fine-tuned has its own,
     which DeePMD moves by what its energies are off on the training frames.
     """
     steps, seed, first = settings["steps"], settings["seed"], settings["learning_rate"]

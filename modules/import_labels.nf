@@ -4,7 +4,8 @@ process IMPORT_LABELS {
     label 'env_analysis'
 
     input:
-    path frames, stageAs: 'frames?/*'   // the user's files, in the order of the study
+    path frames, stageAs: 'frames?/*'   // the user's files and folders, in the order of the study
+    val contents                        // what is in the folders: those count by their path alone in the hash of a task
     path settings                       // how they are to be read, and the ions to look for
     path assets
 
@@ -13,11 +14,12 @@ process IMPORT_LABELS {
     path 'imported.txt',                emit: words,  optional: true        // what was understood, for the screen
     path 'imported.labelled.extxyz',    emit: frames, optional: true
     path 'imported.labels.parquet',     emit: labels, optional: true        // one row a frame, the unusable ones too
+    path 'imported.e0s.json',           emit: e0s,    optional: true        // energies of the elements, where there are free atoms
     path '*.task.json', topic: tasks,                 optional: true
 
     script:
     """
-    # bin: il_frames.py il_ions.py il_matching.py il_sources.py il_task.py il_topology.py
+    # bin: il_frames.py il_ions.py il_label_checks.py il_matching.py il_sources.py il_sources_cp2k.py il_sources_runs.py il_task.py il_topology.py
     import_labels.py --id imported --settings ${settings} --frames ${frames} --assets ${assets} \\
         --out imported --errors errors.txt > imported.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt

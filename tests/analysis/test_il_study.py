@@ -83,6 +83,7 @@ def test_every_field_has_a_description_and_says_its_unit() -> None:
         "_bar": "(bar)",
         "_fs": "(fs)",
         "_ps": "(ps)",
+        "_eV_A": "(eV/A)",
         "_A": "(A)",
         "_Ry": "(Ry)",
         "_kg_m3": "(kg/m3)",
@@ -93,6 +94,7 @@ def test_every_field_has_a_description_and_says_its_unit() -> None:
             for suffix, unit in units.items():
                 if name.endswith(suffix) and name not in ("rel_cutoff_Ry", "cutoff_A", "density_guess_kg_m3"):
                     assert unit in info.description, f"{cls.__name__}.{name}"
+                    break
 
 
 def test_a_section_cannot_be_changed() -> None:

@@ -4,7 +4,10 @@ The frames are LiBF4 with GFN1-xTB labels, so that energy, forces and stress bel
 with other names, units, signs and orders of atoms.
 """
 
+import bz2
+import gzip
 import json
+import lzma
 import re
 import shutil
 import subprocess
@@ -18,13 +21,19 @@ import numpy as np
 import polars as pl
 import pytest
 from ase import Atoms
-from ase.units import Bohr, GPa, Hartree, Rydberg
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.stress import full_3x3_to_voigt_6_stress
+from ase.units import Bohr, GPa, Hartree, Rydberg, bar, kcal, mol
 from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import il_label_checks
 import il_sources
+import il_sources_cp2k
+import il_sources_runs
 import import_labels
+import split_dataset
 from il_engine_xtb import Engine
 from il_frames import FORCES_KEY, frame_id, make_frame, read_frames, set_label
 from il_ions import geometry, library, resolve
@@ -338,10 +347,16 @@ def test_what_may_be_misread_is_refused_in_one_line(run: Run, frames: list[Atoms
 def test_files_that_are_nothing(run: Run) -> None:
     code, lines, _, _ = run({"empty.xyz": "", "notes.txt": "hello\nworld\n"})
     assert code == 2
+    np.save("energy.npy", np.zeros(3))
+    assert run([Path("energy.npy")])[1] == [
+        "error: labels.frames: energy.npy: is one array of DeePMD-kit's: give the folder that holds type.raw"
+    ]
+    assert run({"a.xyz": free_atom("Li", -4.5)})[1] == ["error: labels.frames: no frame but free atoms"]
     assert lines == [
         "error: labels.frames: empty.xyz: is empty",
         "error: labels.format: notes.txt: cannot tell what it is: give one of extxyz, cp2k, vasp-out, vasp-xml, "
-        "espresso-out, or convert it to extxyz",
+        "espresso-out, deepmd-npy, ase-traj, ase-db, or convert it: 'ase convert FILE frames.extxyz', or "
+        "'dpdata FILE -i FORMAT -o deepmd/npy -O FOLDER'",
     ]
 
 
@@ -365,7 +380,7 @@ SPOILED: dict[str, tuple[Callable[[str], str], str, str]] = {
     "energy is a word": (lambda t: re.sub(r"energy=\S+", "energy=low", t), "no_energy", "no energy"),
     "no lattice": (lambda t: re.sub(r'Lattice="[^"]*" ', "", t).replace('pbc="T T T"', ""), "not_periodic", "Lattice"),
     "huge force": (lambda t: re.sub(r"\S+$", "900.0", t.rstrip()) + "\n", "force_too_large", "forces_unit"),
-    "net force": (lambda t: re.sub(r"\S+$", "5.0", t.rstrip()) + "\n", "net_force", "sum to zero"),
+    "net force": (lambda t: re.sub(r"\S+$", "5.0", t.rstrip()) + "\n", "net_force", "the limit for 12 atoms is 0.173"),
     "asymmetric": (lambda t: re.sub(r'stress="(\S+) (\S+)', r'stress="\1 0.5', t), "stress_asymmetric", "symmetric"),
     "another element": (spoil("\nB ", "\nC "), "unknown_ion", "form CF4"),
     "an atom twice": (lambda t: re.sub(r"^Li.*\nLi.*$", lambda m: "\n".join([m[0].split("\n")[0]] * 2), t, count=1,
@@ -443,6 +458,308 @@ def test_no_damage_gets_through(run: Run, frames: list[Atoms], data: st.DataObje
         assert table is not None
         assert table["converged"].sum() == len(got) >= 1
         assert all(frame.info["frame_id"] == frame_id(frame) for frame in got)
+
+
+# --- Doubles, units, orders, placeholders ---
+
+
+def six(frame: Atoms, order: str) -> str:
+    """Return the stress of a frame as six numbers."""
+    places = {"x": 0, "y": 1, "z": 2}
+    return " ".join(f"{frame.info['REF_stress'][places[a], places[b]]:.14f}" for a, b in order.split())
+
+
+def with_stress(frame: Atoms, stress: str) -> str:
+    return re.sub(r'stress="[^"]*"', f'stress="{stress}"', text_of(frame))
+
+
+def test_an_energy_that_stands_there_twice_is_no_question(run: Run, frames: list[Atoms]) -> None:
+    """ASE writes energy and free_energy of every calculator that has one; only where they differ is there a choice."""
+    texts = [text_of(frame, info=f"free_energy={frame.info['REF_energy']:.12f}") for frame in frames]
+    code, lines, _, got = run({"a.xyz": "".join(texts)})
+    assert code == 0, lines
+    assert [mine.info["REF_energy"] for mine in got] == pytest.approx([f.info["REF_energy"] for f in frames], abs=1e-8)
+    texts[7] = text_of(frames[7], info=f"free_energy={frames[7].info['REF_energy'] - 0.01:.12f}")
+    assert "say which is the label" in run({"a.xyz": "".join(texts)})[1][0]
+    texts[7] = text_of(frames[7])  # in one frame the second is missing: the first is everywhere
+    code, lines, _, got = run({"a.xyz": "".join(texts)})
+    assert code == 0, lines
+    assert len(got) == len(frames)
+
+
+def test_forces_and_stress_that_stand_there_twice_are_no_question(run: Run, frames: list[Atoms]) -> None:
+    """Files of MACE hold forces and REF_forces, and a virial beside the stress; where they are the same, either will do."""
+
+    def doubled(frame: Atoms, off: float = 0.0) -> str:
+        virial = " ".join(f"{-x * frame.get_volume() + off:.12g}" for x in frame.info["REF_stress"].ravel())
+        head, comment, *rows = text_of(frame, info=f'virial="{virial}"').splitlines()
+        comment = comment.replace("forces:R:3", "forces:R:3:REF_forces:R:3")
+        return "\n".join([head, comment, *(" ".join([*row.split(), *row.split()[-3:]]) for row in rows)]) + "\n"
+
+    code, lines, _, got = run({"a.xyz": "".join(map(doubled, frames))})
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        assert_same(mine, frame)
+    code, lines, _, _ = run({"a.xyz": "".join(map(doubled, frames[:5])) + doubled(frames[5], 0.1)})
+    assert code == 2
+    assert re.search("labels.stress_key: the frames hold stress .* and virial", lines[0])
+
+
+NAMED = {
+    "hartree": ({"energy": 1 / Hartree, "force": Bohr / Hartree, "stress": -1 / GPa},
+                'energy-unit=Hartree force-unit="Hartree/Bohr" stress_unit=GPa'),
+    "spelt out": ({"force": Bohr / Hartree}, 'energy_unit=eV forces_units=hartree/bohr stress-units="eV/Angstrom^3" length-unit=Angstrom'),
+    "rydberg": ({"energy": 1 / Rydberg, "force": Bohr / Rydberg}, 'energy_units="Ry" unit_force="Ry/bohr" virial_unit=eV'),
+    "of chemists": ({"energy": mol / kcal, "force": mol / kcal}, 'energy-unit="kcal/mol" force-unit="kcal/mol/Å"'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", sorted(NAMED))
+def test_units_that_the_files_name_are_taken(run: Run, frames: list[Atoms], case: str) -> None:
+    factors, info = NAMED[case]
+    given = {"stress_sign": "compression"} if case == "hartree" else {}
+    code, lines, _, got = run(shown(frames, info=info, **factors), **given)
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        assert_same(mine, frame)
+    assert any("as the files say" in line for line in lines)
+
+
+def test_a_unit_at_the_end_of_a_name_is_taken(run: Run, frames: list[Atoms]) -> None:
+    names = ("dft_energy_Ha", "forces_Ha_per_Bohr", "stress_GPa")
+    factors = {"energy": 1 / Hartree, "force": Bohr / Hartree, "stress": 1 / GPa}
+    code, lines, _, got = run(shown(frames, names=names, **factors))
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        assert_same(mine, frame)
+
+
+CONTRADICTED = {
+    "another one is set": ("energy-unit=Hartree", {"energy_unit": "eV"}, r"labels.energy_unit: is eV, but the files say energy-unit=Hartree"),
+    "two at once": ("force-unit=eV/A forces_unit=Ha/Bohr", {}, "labels.forces_unit: .*two units in one set"),
+    "unknown": ("energy-unit=furlong", {}, "labels.energy_unit: the files say energy-unit=furlong .*which is none of eV, Ha"),
+    "positions": ("length-unit=bohr", {}, "labels.length_unit: the files say length-unit=bohr"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", sorted(CONTRADICTED))
+def test_units_that_contradict_are_refused(run: Run, frames: list[Atoms], case: str) -> None:
+    info, given, expected = CONTRADICTED[case]
+    code, lines, _, _ = run(shown(frames[:6], info=info), **given)
+    assert code == 2
+    assert re.search(expected, lines[0]), lines
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("given", [None, "xx yy zz yz xz xy", "xx yy zz xy yz zx"])
+def test_a_stress_of_six_numbers_has_an_order(run: Run, frames: list[Atoms], given: str | None) -> None:
+    """ASE's own conversion is the judge of its order, VASP's is written out."""
+    text = "".join(with_stress(frame, six(frame, given or "xx yy zz yz xz xy")) for frame in frames)
+    code, lines, _, got = run({"a.xyz": text}, **({"stress_order": given} if given else {}))
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        assert_same(mine, frame)
+    if given != "xx yy zz xy yz zx":
+        voigt = [full_3x3_to_voigt_6_stress(mine.info["REF_stress"]) for mine in got]
+        np.testing.assert_allclose(
+            voigt, [np.array(six(f, "xx yy zz yz xz xy").split(), float) for f in frames], atol=1e-12
+        )
+    assert any("six numbers (20 frames) are taken as" in line for line in lines)
+    assert any("give stress_order: xx yy zz xy yz zx" in line for line in lines) == (given is None)
+
+
+def test_zeros_are_no_labels(run: Run, frames: list[Atoms]) -> None:
+    text = "".join(with_stress(frame, "0 -0 0 0 0.0 0 0 0 0") for frame in frames)
+    code, lines, _, _ = run({"a.xyz": text})
+    assert code == 2
+    assert "no_stress: its stress is exactly zero: a placeholder" in lines[-1]
+    code, lines, _, _ = run(shown(frames, force=0.0))
+    assert code == 2
+    assert "no_forces: its forces are all exactly zero" in lines[-1]
+
+
+def test_the_net_force_is_shown_and_can_be_set(run: Run, frames: list[Atoms]) -> None:
+    """The forces of a coarse grid all have a small offset: 0.1 eV/A an atom sums to 1.2, 0.35 times the root of 12 atoms."""
+    offset = np.array([0.06, -0.08, 0.0])
+    texts = []
+    for frame in frames:
+        moved = frame.copy()
+        moved.arrays[FORCES_KEY] = frame.arrays[FORCES_KEY] + offset
+        texts.append(text_of(moved))
+    code, lines, _, _ = run({"a.xyz": "".join(texts)})
+    assert code == 2
+    assert re.search(
+        r"net_force: the forces sum to 1\.2 eV/A; the limit for 12 atoms is 0\.173 .*with 0\.35 or more", lines[-1]
+    ), lines
+    code, lines, _, got = run({"a.xyz": "".join(texts)}, max_net_force_eV_A=0.35)
+    assert code == 0, lines
+    assert any("20 frames: the mean is taken off their forces" in line for line in lines)
+    for mine, frame in zip(got, frames, strict=True):
+        mean = frame.arrays[FORCES_KEY].mean(axis=0)
+        near = np.linalg.norm(mine.positions[:, None] - frame.positions, axis=-1).argmin(axis=1)
+        np.testing.assert_allclose(mine.arrays[FORCES_KEY], frame.arrays[FORCES_KEY][near] - mean, atol=2e-8)
+    code, lines, _, _ = run(shown(frames), max_net_force_eV_A=0.0)  # stricter than the contract
+    assert code == 2
+    assert "net_force" in lines[-1]
+
+
+def free_atom(element: str, energy: float, kind: str = "config_type=IsolatedAtom") -> str:
+    head = f'1\nProperties=species:S:1:pos:R:3:forces:R:3 {kind} energy={energy} pbc="F F F"\n'
+    return f"{head}{element} 0 0 0 0 0 0\n"
+
+
+def test_free_atoms_are_reference_energies_and_no_failures(run: Run, frames: list[Atoms], tmp_path: Path) -> None:
+    atoms = free_atom("Li", -4.5) + free_atom("F", -115.2, "config_type=isolated_atom") + free_atom("B", -31.2, "")
+    code, lines, table, got = run({"a.xyz": atoms + "".join(map(text_of, frames))}, max_failed_fraction=0.0)
+    assert code == 0, lines
+    assert table is not None
+    assert table.height == len(got) == len(frames)
+    assert json.loads((tmp_path / "out.e0s.json").read_text()) == {"Li": -4.5, "F": -115.2, "B": -31.2}
+    assert "reference energies from 3 free atoms: Li -4.5 eV, F -115.2 eV, B -31.2 eV" in " ".join(lines)
+    code, lines, _, _ = run({"a.xyz": atoms + free_atom("Li", -5.0) + "".join(map(text_of, frames))})
+    assert code == 2
+    assert "the energy of a free atom of Li is -5 eV here and -4.5 eV before" in lines[0]
+    code, lines, _, _ = run(
+        {
+            "a.xyz": free_atom("Li", -204.0)
+            + free_atom("F", -2710.0)
+            + free_atom("B", -670.0)
+            + "".join(map(text_of, frames))
+        }
+    )
+    assert code == 2
+    assert "which no binding is: are these of the same calculation and unit?" in lines[0]
+
+
+# --- Energies that the work does not explain ---
+
+
+def shifted(frames: list[Atoms], by: dict[int, float]) -> dict[str, str]:
+    texts = []
+    for number, frame in enumerate(frames):
+        moved = frame.copy()
+        moved.info["REF_energy"] += by.get(number, 0.0)
+        texts.append(text_of(moved))
+    return {"a.xyz": "".join(texts)}
+
+
+@pytest.mark.parametrize("place", [0, 9, 19])
+def test_one_frame_in_another_state_is_named_and_left_out(run: Run, frames: list[Atoms], place: int) -> None:
+    code, lines, table, got = run(shifted(frames, {place: 3.0}))
+    assert code == 0, lines
+    assert table is not None
+    bad = table.filter(~pl.col("converged"))
+    assert bad["reason"].to_list() == ["energy_jump"]
+    assert bad["source"][0].startswith(f"a.xyz: frame {place} (line ")
+    assert "+3 eV off" in bad["detail"][0]
+    assert len(got) == 19
+    assert not {frame.info["frame_id"] for frame in got} & {bad["frame_id"][0]}
+    assert any(re.search(r"the energy changes by (0\.9|1\.0)", line) for line in lines)
+
+
+@pytest.mark.parametrize("place", [4, 10])
+def test_one_frame_switches_no_check_off(run: Run, frames: list[Atoms], place: int) -> None:
+    files = shifted(frames, {place: 3.0})
+    text = files["a.xyz"]
+    code, lines, _, _ = run({"a.xyz": reversed_signs(text)})
+    assert code == 2
+    assert "is the sign of the forces wrong (gradients)?" in lines[0]
+    assert "is compression positive (give stress_sign: compression)?" in lines[1]
+    assert re.search(rf"a.xyz: frame {place} \(line \d+\): energy_jump: its energy is \+3 eV off", lines[2]), lines
+    code, lines, _, _ = run(
+        shown(
+            [moved(frame, 3.0 if i == place else 0.0) for i, frame in enumerate(frames)],
+            energy=1 / Hartree,
+        )
+    )
+    assert code == 2
+    assert "give energy_unit: Ha" in lines[0]
+
+
+def moved(frame: Atoms, by: float) -> Atoms:
+    copy = frame.copy()
+    copy.info["REF_energy"] += by
+    return copy
+
+
+def reversed_signs(text: str) -> str:
+    """Return frames with gradients for forces, and compression positive."""
+    lines = []
+    for line in text.splitlines():
+        parts = line.split()
+        if len(parts) == 7 and parts[0] in ("Li", "B", "F"):
+            line = " ".join([*parts[:4], *(f"{-float(x):.10f}" for x in parts[4:])])
+        line = re.sub(
+            r'stress="([^"]*)"', lambda m: 'stress="' + " ".join(f"{-float(x):.12g}" for x in m[1].split()) + '"', line
+        )
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+LEVELS = {
+    "the last half": dict.fromkeys(range(11, 20), 2.0),
+    "the first third": dict.fromkeys(range(6), -40.0),
+    "every second frame": dict.fromkeys(range(1, 20, 2), 5.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", sorted(LEVELS))
+def test_two_levels_in_one_file_are_refused_with_the_place(run: Run, frames: list[Atoms], case: str) -> None:
+    by = LEVELS[case]
+    code, lines, table, _ = run(shifted(frames, by))
+    assert code == 2
+    assert f"energy_jump {min(len(by), 20 - len(by))}" in lines[0]
+    assert "another level of theory" in " ".join(lines)
+    assert table is not None
+    bad = table.with_row_index().filter(pl.col("reason") == "energy_jump")["index"].to_list()
+    assert set(bad) in (set(by), set(range(20)) - set(by))
+
+
+def far_apart(frames: list[Atoms]) -> list[Atoms]:
+    """Return frames that are no neighbours but alike: every one is turned to other axes than the one before."""
+    found = []
+    for number, frame in enumerate(frames):
+        turn = np.roll(np.eye(3), number % 3, axis=1)
+        turned = make_frame(
+            frame.numbers, frame.positions @ turn, frame.cell.array, frame.arrays["molecule"], frame.arrays["ion"]
+        )
+        turned.info |= {"REF_energy": frame.info["REF_energy"], "REF_stress": turn.T @ frame.info["REF_stress"] @ turn}
+        turned.arrays[FORCES_KEY] = frame.arrays[FORCES_KEY] @ turn
+        found.append(turned)
+    return found
+
+
+def test_energies_far_from_those_of_like_frames_are_left_out(run: Run, frames: list[Atoms]) -> None:
+    """Where no frame is near another, frames of the same atoms, volume and size of forces are compared."""
+    apart = far_apart(frames)
+    code, lines, table, _ = run({"a.xyz": "".join(map(text_of, apart))})
+    assert code == 0, lines
+    assert table is not None
+    assert table["reason"].null_count() == 20
+    assert any("no neighbouring frames" in line for line in lines)
+    code, lines, table, _ = run({"a.xyz": "".join(text_of(moved(f, 30.0 * (i == 8))) for i, f in enumerate(apart))})
+    assert code == 0, lines
+    assert table is not None
+    bad = table.with_row_index().filter(~pl.col("converged"))
+    assert bad["index"].to_list() == [8]
+    assert bad["reason"].to_list() == ["energy_outlier"]
+    assert "eV an atom off the" in bad["detail"][0]
+
+
+@settings(max_examples=examples(25), deadline=None)
+@given(data=st.data())
+def test_the_fit_of_the_work_holds_with_two_fifths_of_bad_pairs(data: st.DataObject) -> None:
+    """Slopes are those of the good pairs, whatever the others are."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    n = data.draw(st.integers(10, 60))
+    bad = rng.permutation(n)[: int(0.4 * n)]
+    truth = rng.uniform(-3, 3, 2)
+    columns = rng.normal(size=(n, 2)) * [1.0, 0.3]
+    energy = columns @ truth + rng.normal(scale=1e-3, size=n)
+    energy[bad] += rng.uniform(5, 1000, len(bad)) * rng.choice([-1, 1], len(bad))
+    slopes, near = il_label_checks.robust_slopes(columns, energy)
+    np.testing.assert_allclose(slopes, truth, atol=0.02)
+    assert not near[bad].any()
 
 
 # --- Outputs of other programs ---
@@ -534,6 +851,369 @@ def test_vasp_takes_the_energy_of_its_forces_and_its_own_word_on_convergence(run
         np.testing.assert_allclose(mine.info["REF_energy"], frame.info["REF_energy"], atol=1e-7)
         np.testing.assert_allclose(mine.arrays[FORCES_KEY], frame.arrays[FORCES_KEY], atol=1e-8)
         np.testing.assert_allclose(mine.info["REF_stress"], frame.info["REF_stress"], atol=1e-9)
+
+
+def test_vasp_that_used_up_its_iterations_did_not_converge(run: Run, frames: list[Atoms]) -> None:
+    """VASP 5.4 says that EDIFF is reached at the last iteration, too: only the count tells. In vasprun.xml alike."""
+    text = outcar_text(frames[:6], [True] * 6)
+    text = text.replace("\n POTCAR:", "\n   NELM   =     15;   NELMIN=  2; NELMDL= -5     # of ELM steps\n POTCAR:", 1)
+    for step, count in ((1, 14), (2, 15), (4, 15), (5, 1)):
+        line = f"----------------- Iteration {step + 1:6d}(   1)  ---------------------"
+        assert line in text
+        text = text.replace(line, "\n".join(line.replace("(   1)", f"({k + 1:4d})") for k in range(count)))
+    code, lines, table, got = run({"OUTCAR": text}, max_failed_fraction=0.5)
+    assert code == 0, lines
+    assert table is not None
+    assert table["reason"].to_list() == [None, None, "scf_not_converged", None, "scf_not_converged", None]
+    assert table["detail"][2] == "15 SCF iterations of at most NELM = 15"
+    assert len(got) == 4
+    xml = '<modeling><incar><i type="int" name="NELM"> 15</i></incar>'
+    xml += "".join(f"<calculation>{'<scstep></scstep>' * count}</calculation>" for count in (3, 15, 14))
+    problems = il_sources_runs.vasp_xml_problems(xml)
+    assert [problem is None for problem in problems] == [True, False, True]
+    assert il_sources_runs.vasp_xml_problems("<calculation>") == [
+        "the file does not say NELM, the most iterations of the SCF"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "good"),
+    [
+        ("EYF", [True]),  # as pw.x does: the energy, then the word on it
+        ("YEF", [True]),
+        ("NEF", [False]),
+        ("NIYEF", [True]),  # the last word before the energy counts
+        ("YINEF", [False]),
+        ("YIEYF", [True]),  # a hybrid: more than one SCF for the energy
+        ("ENF", [False]),
+        ("EYFINFIEYF", [True, True]),  # a step without an energy shifts nothing
+        ("EYFIENFIEYF", [True, False, True]),
+        ("EF", [False]),
+    ],
+)
+def test_the_last_word_of_pwscf_on_an_energy_counts(words: str, good: list[bool]) -> None:
+    lines = {
+        "E": "!    total energy              =     -15.84450726 Ry", "Y": "     convergence has been achieved in   6 iterations",
+        "N": "     convergence NOT achieved after 100 iterations: stopping", "I": "     iteration #  1     ecut=    30.00 Ry",
+        "F": "     Forces acting on atoms (cartesian axes, Ry/au):",
+    }  # fmt: skip
+    found = il_sources_runs.espresso_energies("\n\n".join(lines[word] for word in words))
+    assert [said for _, said in found] == good
+    assert all(energy == pytest.approx(-15.84450726 * Rydberg) for energy, _ in found)
+
+
+# --- Files of ASE and DeePMD-kit, compressed files, folders ---
+
+
+def calculated(frame: Atoms) -> Atoms:
+    """Return a frame with its label as ASE's calculators leave it."""
+    atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
+    energy = frame.info["REF_energy"]
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=energy + 1.0, free_energy=energy, forces=frame.arrays[FORCES_KEY],
+        stress=full_3x3_to_voigt_6_stress(frame.info["REF_stress"]),
+    )  # fmt: skip
+    return atoms
+
+
+@pytest.mark.parametrize("name", ["a.traj", "a.db"])
+def test_files_of_ase(run: Run, frames: list[Atoms], name: str, tmp_path: Path) -> None:
+    ase.io.write(tmp_path / name, [calculated(frame) for frame in frames])
+    code, lines, _, got = run([Path(name)])
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        assert_same(mine, frame)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:700])
+    code, lines, _, _ = run([Path(name)])
+    assert code == 2
+    assert f"not a complete ase-{name[2:]} file" in lines[-1]
+
+
+@pytest.mark.parametrize("opener", [gzip.open, bz2.open, lzma.open])
+def test_compressed_files_are_unpacked(run: Run, frames: list[Atoms], opener: Any, tmp_path: Path) -> None:
+    with opener("a.packed", "wt") as file:
+        file.write("".join(map(text_of, frames)))
+    code, lines, _, got = run([Path("a.packed")])
+    assert code == 0, lines
+    assert len(got) == len(frames)
+    Path("a.packed").write_bytes(Path("a.packed").read_bytes()[:-40])
+    code, lines, _, _ = run([Path("a.packed")])
+    assert code == 2
+    assert "cannot be unpacked, is it cut off?" in lines[0]
+
+
+def write_system(folder: Path, frames: list[Atoms], mixed: bool) -> None:
+    """Write frames as DeePMD-kit's documentation says: eV, A, virial = -stress V; in two sets."""
+    names = ["F", "Li", "B"]
+    folder.mkdir(parents=True)
+    (folder / "type_map.raw").write_text("\n".join(names))
+    types = [names.index(symbol) for symbol in frames[0].get_chemical_symbols()]
+    (folder / "type.raw").write_text("\n".join(map(str, [0] * (len(types) + 1) if mixed else types)))
+    for number, part in enumerate((frames[:7], frames[7:])):
+        place = folder / f"set.{number:03d}"
+        place.mkdir()
+        pad = 1 if mixed else 0  # a mixed system is filled up with atoms of type -1
+        arrays = {
+            "coord": [np.ravel([*f.positions, *[np.zeros(3)] * pad]) for f in part],
+            "force": [np.ravel([*f.arrays[FORCES_KEY], *[np.zeros(3)] * pad]) for f in part],
+            "box": [f.cell.array.ravel() for f in part],
+            "energy": [f.info["REF_energy"] for f in part],
+            "virial": [-f.info["REF_stress"].ravel() * f.get_volume() for f in part],
+        }
+        if mixed:
+            arrays["real_atom_types"] = [np.array([*types, -1]) for _ in part]
+        for key, values in arrays.items():
+            np.save(place / f"{key}.npy", np.array(values))
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_systems_of_deepmd(run: Run, frames: list[Atoms], mixed: bool, tmp_path: Path) -> None:
+    write_system(tmp_path / "data/sys", frames, mixed)
+    for folder in ("data/sys", "data"):
+        code, lines, table, got = run([Path(folder)])
+        assert code == 0, lines
+        assert table is not None
+        assert table["source"][0].endswith("sys/set.000: frame 0")
+        for mine, frame in zip(got, frames, strict=True):
+            assert_same(mine, frame)
+    np.save(tmp_path / "data/sys/set.000/energy.npy", np.zeros(3))
+    code, lines, _, _ = run([Path("data/sys")])
+    assert code == 2
+    assert "sys/set.000: unreadable: no set of DeePMD's: energy.npy has 3 frames, coord.npy 7" in lines[-1]
+    (tmp_path / "data/sys/type_map.raw").unlink()
+    code, lines, _, _ = run([Path("data/sys")])
+    assert code == 2
+    assert "type_map.raw is missing: which element is 0?" in lines[-1]
+
+
+def test_the_data_that_we_write_for_deepmd_come_back(run: Run, frames: list[Atoms], tmp_path: Path) -> None:
+    split_dataset.write_deepmd(tmp_path / "view", frames, ["Li", "B", "F"])
+    code, lines, _, got = run([Path("view")])
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        assert_same(mine, frame)
+
+
+def test_a_folder_of_runs(run: Run, frames: list[Atoms], tmp_path: Path) -> None:
+    """Every file of a known format counts, in all folders below; what else lies there does not matter."""
+    for number, frame in enumerate(frames[:4]):
+        place = tmp_path / "runs" / f"run{number}"
+        place.mkdir(parents=True)
+        (place / "pw.out").write_text(qe_text(frame))
+        (place / "pw.in").write_text("&control\n/\n")
+        (place / "start.xyz").write_text("1\nonly a structure\nLi 0 0 0\n")
+        (place / "empty.log").write_text("")
+    (tmp_path / "runs/vasp").mkdir()
+    (tmp_path / "runs/vasp/OUTCAR.gz").write_bytes(gzip.compress(outcar_text(frames[4:8], [True] * 4).encode()))
+    code, lines, table, got = run([Path("runs")])
+    assert code == 0, lines
+    assert table is not None
+    assert len(got) == 8
+    assert "runs: 5 files or DeePMD systems taken, 12 other files left aside" in " ".join(lines)
+    assert not list(tmp_path.glob("tmp*"))
+    code, lines, _, _ = run([Path("runs/run0")], format="cp2k")
+    assert code == 2
+    assert "none of its files is cp2k" in lines[0]
+
+
+# --- Dynamics of CP2K, as people have them ---
+
+
+def cp2k_text(
+    frames: Sequence[Atoms], forces: bool = True, stress: bool = True, more: str = "", lengths: bool = False
+) -> str:
+    """Return an output of dynamics as CP2K 2023 writes it, as far as it matters."""
+    lines = ["  **** **** ******  **  PROGRAM STARTED AT               2026-11-28 10:00:00.000", "", more]
+    for name, vector in zip("abc", frames[0].cell.array, strict=True):
+        lines.append(
+            f" CELL| Vector {name} [angstrom]: {vector[0]:12.6f}{vector[1]:12.6f}{vector[2]:12.6f}   |{name}| = 1"
+        )
+    for step, frame in enumerate(frames):
+        lines += ["", "  *** SCF run converged in     9 steps ***", ""]
+        lines += [f" ENERGY| Total FORCE_EVAL ( QS ) energy [a.u.]: {frame.info['REF_energy'] / Hartree:30.15f}", ""]
+        if forces:
+            lines += [
+                " ATOMIC FORCES in [a.u.]",
+                "",
+                " # Atom   Kind   Element          X              Y              Z",
+            ]
+            for i, force in enumerate(frame.arrays[FORCES_KEY] * Bohr / Hartree):
+                lines.append(
+                    f" {i + 1:6d} {1:6d}      {frame.get_chemical_symbols()[i]:2s} "
+                    + " ".join(f"{x:15.10f}" for x in force)
+                )
+            lines += [" SUM OF ATOMIC FORCES           0.00000000     0.00000000     0.00000000     0.00000000", ""]
+        if stress:
+            lines += [
+                " STRESS| Analytical stress tensor [GPa]",
+                " STRESS|                        x                   y                   z",
+            ]
+            for name, row in zip("xyz", -frame.info["REF_stress"] / GPa, strict=True):
+                lines.append(f" STRESS|      {name} " + " ".join(f"{x:20.11E}" for x in row))
+        lines += ["", f" MD| Step number {step:50d}"]
+        if lengths:
+            lines.append(" MD| Cell lengths [ang] " + " ".join(f"{x:.8E}" for x in frame.cell.lengths()))
+            lines.append(" MD| Cell angles [deg]       9.00000000E+01  9.00000000E+01  9.00000000E+01")
+    return "\n".join(
+        [*lines, "", "  **** **** ******  **  PROGRAM ENDED AT                 2026-11-28 11:00:00.000", ""]
+    )
+
+
+def cp2k_xyz(frames: Sequence[Atoms], what: str = "pos", names: Sequence[str] | None = None) -> str:
+    """Return PROJECT-pos-1.xyz or PROJECT-frc-1.xyz of frames."""
+    text = ""
+    for step, frame in enumerate(frames):
+        values = frame.positions if what == "pos" else frame.arrays[FORCES_KEY] * Bohr / Hartree
+        text += f"{len(frame):8d}\n i = {step:8d}, time = {step / 2:12.3f}, E = {frame.info['REF_energy'] / Hartree:20.10f}\n"
+        for name, row in zip(names or frame.get_chemical_symbols(), values, strict=True):
+            text += f"{name:>4s} " + " ".join(f"{x:20.10f}" for x in row) + "\n"
+    return text
+
+
+def cp2k_cell(frames: Sequence[Atoms], every: int) -> str:
+    """Return PROJECT-1.cell of frames, of which every so many are printed."""
+    head = "#   Step   Time [fs]       Ax [Angstrom]       Ay [Angstrom]"
+    rows = [f"{i:8d} {i / 2:.3f} " + " ".join(f"{x:.10f}" for x in f.cell.array.ravel()) + f" {f.get_volume():.10f}"
+            for i, f in enumerate(frames) if i % every == 0]  # fmt: skip
+    return "\n".join([head, *rows]) + "\n"
+
+
+def test_cp2k_forces_of_their_own_file(run: Run, frames: list[Atoms]) -> None:
+    files = {
+        "md.out": cp2k_text(frames, forces=False),
+        "s-pos-1.xyz": cp2k_xyz(frames),
+        "s-1.cell": cp2k_cell(frames, 1),
+    }
+    code, lines, _, got = run(files | {"s-frc-1.xyz": cp2k_xyz(frames, "frc")})
+    assert code == 0, lines
+    assert len(got) == len(frames)
+    for mine, frame in zip(got, frames, strict=True):
+        assert mine.info["REF_energy"] == pytest.approx(frame.info["REF_energy"], abs=1e-7)
+        np.testing.assert_allclose(mine.arrays[FORCES_KEY], frame.arrays[FORCES_KEY], atol=1e-6)
+        np.testing.assert_allclose(mine.cell.array, frame.cell.array, atol=1e-6)
+        np.testing.assert_allclose(mine.info["REF_stress"], frame.info["REF_stress"], atol=1e-9)
+    code, lines, _, _ = run(files)
+    assert code == 2
+    assert "or give PROJECT-frc-1.xyz with it" in lines[-1]
+    code, lines, _, _ = run({"s-frc-1.xyz": cp2k_xyz(frames, "frc")})
+    assert code == 2
+    assert "s-frc-1.xyz: unreadable: give PROJECT-pos-1.xyz, its positions, with it" in lines[-1]
+
+
+def test_cp2k_kinds_are_elements(run: Run, frames: list[Atoms]) -> None:
+    """Kinds such as Li1 are looked up in the output's table; without one the name itself must tell."""
+    still = frames[:1]
+    names = ["Li1", "LI", *["FX", "B1", "F", "F2", "F_b"] * 2]
+    code, lines, _, got = run({"md.out": cp2k_text(still), "s-pos-1.xyz": cp2k_xyz(still, names=["K", *names[1:]])})
+    assert code == 0, lines
+    assert got[0].get_chemical_symbols() == still[0].get_chemical_symbols()
+    bare = {"md.out": cp2k_text(still, forces=False), "s-frc-1.xyz": cp2k_xyz(still, "frc", names)}
+    code, lines, _, got = run(bare | {"s-pos-1.xyz": cp2k_xyz(still, names=names)})
+    assert code == 0, lines
+    assert got[0].get_chemical_symbols() == still[0].get_chemical_symbols()
+    for kind, said in (("CO1", "the kind 'CO1' may be Co or C"), ("Q1", "the kind 'Q1' begins with no element")):
+        code, lines, _, _ = run(bare | {"s-pos-1.xyz": cp2k_xyz(still, names=[kind, *names[1:]])})
+        assert code == 2
+        assert said in lines[-1]
+
+
+def test_a_cp2k_cell_that_changes_must_be_known_at_every_step(run: Run, frames: list[Atoms]) -> None:
+    """Printed every second step: the others have that of the output, or none; never that of the start."""
+    files = {"md.out": cp2k_text(frames), "s-pos-1.xyz": cp2k_xyz(frames), "s-1.cell": cp2k_cell(frames, 2)}
+    code, lines, table, got = run(files, max_failed_fraction=0.5)
+    assert code == 0, lines
+    assert table is not None
+    assert len(got) == 10
+    assert table["reason"].to_list() == [None, "unreadable"] * 10
+    assert "its cell is not known: have it printed at every step" in table["detail"][1]
+    for mine, frame in zip(got, frames[::2], strict=True):
+        np.testing.assert_allclose(mine.cell.array, frame.cell.array, atol=1e-6)
+    code, lines, _, got = run(files | {"md.out": cp2k_text(frames, lengths=True)})
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        np.testing.assert_allclose(mine.cell.array, frame.cell.array, atol=2e-6)
+    assert any("times the work of the forces and stress" in line for line in lines)
+
+
+def test_cp2k_runs_of_several_folders_stay_apart(run: Run, frames: list[Atoms], tmp_path: Path) -> None:
+    """Steps and cells of one run are not those of another, of the same name in another folder."""
+    for name, some in (("a", frames[:6]), ("b", frames[10:16])):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        for file, text in (
+            ("md.out", cp2k_text(some)),
+            ("s-pos-1.xyz", cp2k_xyz(some)),
+            ("s-1.cell", cp2k_cell(some, 1)),
+        ):
+            (tmp_path / "runs" / name / file).write_text(text)
+    code, lines, _, got = run([Path("runs")])
+    assert code == 0, lines
+    for mine, frame in zip(got, [*frames[:6], *frames[10:16]], strict=True):
+        np.testing.assert_allclose(mine.cell.array, frame.cell.array, atol=1e-6)
+
+
+def test_a_cp2k_banner_that_is_printed_twice_begins_no_run(run: Run, frames: list[Atoms]) -> None:
+    still = frames[:1]
+    text = cp2k_text(still)
+    banner = "  **** **** ******  **  PROGRAM STARTED AT               2026-11-28 10:00:00.000\n"
+    for twice in (
+        banner + text,
+        text.replace("\n CELL|", f"\n{banner} CELL|", 1),
+        text.replace("\n  *** SCF", f"\n{banner}\n  *** SCF", 1),
+    ):
+        code, lines, table, got = run({"md.out": twice, "s-pos-1.xyz": cp2k_xyz(still)})
+        assert code == 0, lines
+        assert table is not None
+        assert table.height == len(got) == 1
+
+
+def test_a_cp2k_output_of_which_every_line_is_printed_twice(run: Run, frames: list[Atoms]) -> None:
+    """Two processes that were not meant to be two: lines come in pairs. The stress is in its own file."""
+    doubled = "".join(line * 2 for line in cp2k_text(frames[:6], stress=False).splitlines(keepends=True))
+    head = "#   Step   Time [fs]            xx [bar]            xy [bar]"
+    rows = [
+        f"{i} 0.0 " + " ".join(f"{-x / bar:.10f}" for x in f.info["REF_stress"].ravel())
+        for i, f in enumerate(frames[:6])
+    ]
+    files = {"md.out": doubled, "s-pos-1.xyz": cp2k_xyz(frames[:6]), "s-1.stress": "\n".join([head, *rows]) + "\n"}
+    code, lines, _, got = run(files | {"s-1.cell": cp2k_cell(frames[:6], 1)})
+    assert code == 0, lines
+    assert any("stress of 6 steps from PROJECT-1.stress: taken as it is" in line for line in lines)
+    for mine, frame in zip(got, frames[:6], strict=True):
+        np.testing.assert_allclose(mine.arrays[FORCES_KEY], frame.arrays[FORCES_KEY], atol=1e-6)
+        np.testing.assert_allclose(mine.info["REF_stress"], frame.info["REF_stress"], atol=1e-9)
+
+
+def test_the_stress_file_of_cp2k_holds_the_motion_too(tmp_path: Path) -> None:
+    """A run of CP2K 2023 (LiF, NPT, the cell printed every second step): its -1.stress less m v v / V is the stress that its output prints of the forces."""
+    data = Path(__file__).resolve().parents[1] / "data/cp2k_npt"
+    text = (data / "md.out").read_text()
+    (tmp_path / "full.out").write_text(text)
+    (tmp_path / "bare.out").write_text(re.sub(r"^ STRESS\|.*\n", "", text, flags=re.M))
+
+    def read(output: str, *beside: str) -> tuple[list[il_sources.Found], list[str]]:
+        words: list[str] = []
+        files = {output: tmp_path / output} | {name: data / name for name in beside}
+        return list(il_sources_cp2k.read_cp2k(files, words)), words
+
+    names = ("salt-pos-1.xyz", "salt-frc-1.xyz", "salt-1.stress", "salt-1.cell")
+    printed, words = read("full.out", *names)
+    assert not words
+    assert len(printed) == 5
+    exact, words = read("bare.out", *names, "salt-vel-1.xyz")
+    assert "by their velocities" in words[0]
+    rough, words = read("bare.out", *names)
+    assert "by the kinetic energy of the output" in words[0]
+    for found, one, other in zip(printed, exact, rough, strict=True):
+        assert found.atoms is not None
+        assert found.stress_ev_a3 is not None
+        assert one.stress_ev_a3 is not None
+        assert other.stress_ev_a3 is not None
+        np.testing.assert_allclose(one.stress_ev_a3, found.stress_ev_a3, rtol=1e-5, atol=1e-5)
+        assert np.trace(other.stress_ev_a3) == pytest.approx(np.trace(found.stress_ev_a3), rel=1e-6)
+    # -1.cell has every second step; the others' cells are those of the output, never the first
+    edges = [found.atoms.cell.lengths()[0] for found in printed if found.atoms is not None]
+    assert edges == pytest.approx([6.0, 7.12266069, 8.12146119, 7.97434952, 6.86146312], abs=1e-6)
+    assert all(found.atoms.get_chemical_symbols() == ["Li", "F"] for found in printed if found.atoms is not None)
 
 
 CP2K = next((path for name in ("cp2k.ssmp", "cp2k.psmp", "cp2k") if (path := shutil.which(name))), None)

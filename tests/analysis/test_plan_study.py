@@ -713,6 +713,17 @@ def test_own_labels_skip_sampling(planned: Planned) -> None:
     assert rows("files.csv") == [{"role": "labels", "id": "labels", "path": str(Path("mine.extxyz").resolve())}]
 
 
+def test_own_labels_may_be_a_folder(planned: Planned) -> None:
+    Path("runs").mkdir()
+    content = demo() | {"labels": {"frames": "runs", "theory": "PBE-D3", "format": "deepmd-npy"}}
+    del content["sampling"]
+    assert planned(content) == (0, [])
+    assert rows("files.csv") == [{"role": "labels", "id": "labels", "path": str(Path("runs").resolve())}]
+    content["labels"]["stress_order"] = "xx yy zz xy yz zx"
+    said = "labels.stress_order: is for extxyz: the orders of deepmd-npy are known: leave this out"
+    assert planned(content, out="refused") == (2, [said])
+
+
 def test_an_ion_of_your_own(planned: Planned) -> None:
     content = demo()
     content["liquids"][0] |= {

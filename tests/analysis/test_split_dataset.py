@@ -344,6 +344,39 @@ def test_e0s_find_what_compositions_determine_and_share_the_rest() -> None:
     assert one == pytest.approx({"Li": -15.5, "F": -15.5}, abs=1e-9)
 
 
+@pytest.mark.parametrize("given", [{"Li": -4.5, "F": -115.2, "O": -9.0}, {"Li": -4.5}])
+def test_free_atoms_are_the_reference_energies_where_none_is_missing(tmp_path: Path, given: dict[str, float]) -> None:
+    arguments = write(tmp_path / "in", dataset(MANY))
+    (tmp_path / "e0s.json").write_text(json.dumps(given))
+    fitted = split(arguments, tmp_path / "fitted")
+    summary = split([*arguments, "--e0s", str(tmp_path / "e0s.json")], tmp_path / "out")
+    for name, data in summary["datasets"].items():
+        assert data["fitted_e0s_ev"] == fitted["datasets"][name]["e0s_ev"]
+        whole = {"Li": -4.5, "F": -115.2} if len(given) > 1 else data["fitted_e0s_ev"]
+        assert data["e0s_ev"] == whole
+        own = json.loads((tmp_path / "out/datasets" / name / "dataset.json").read_text())
+        assert own["datasets"][name]["e0s_ev"] == whole
+    assert "least squares" in fitted["e0s_method"]
+    assert ("no free atom was given of F" in summary["e0s_method"]) == (len(given) == 1)
+    assert ("free atoms, given with the labels" in summary["e0s_method"]) == (len(given) > 1)
+
+
+@pytest.mark.parametrize(("per_group", "warned"), [(1, True), (5, False)])
+def test_a_test_set_of_one_frame_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], per_group: int, warned: bool
+) -> None:
+    arguments = write(tmp_path / "in", dataset({f"e{i}": "eq" for i in range(6)}, per_group))
+    path = tmp_path / "in/dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"datasets": {"eq": ["eq"]}}))
+    summary = split(arguments, tmp_path / "out")
+    assert summary["test"]["frames"] == per_group
+    said = capsys.readouterr().out
+    assert (
+        "dataset: split.test: the test set has 1 frame only: errors measured on so few say little" in said
+    ) == warned
+    assert bool(said) == warned
+
+
 @pytest.mark.parametrize(("failed", "code"), [(2, 0), (3, 2)])
 def test_failed_fraction(tmp_path: Path, capsys: pytest.CaptureFixture[str], failed: int, code: int) -> None:
     arguments = write(tmp_path / "in", dataset(MANY), failed=failed)  # 48 good labels; 2 / 50 passes, 3 / 51 does not

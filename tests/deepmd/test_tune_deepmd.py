@@ -67,7 +67,7 @@ def foundation(tmp_path_factory: pytest.TempPathFactory, split: Path) -> Path:
             frame.numbers[np.flatnonzero(frame.numbers == 3)[: index % 3]] = 11
             frame.info["REF_energy"] += 3.0 * len(frame)
         split_dataset.write_deepmd(work / "deepmd" / part, frames, TYPE_MAP)
-    data = {"type_map": TYPE_MAP, "e0s_ev": dict.fromkeys(TYPE_MAP, -47.0)}
+    data = {"type_map": TYPE_MAP, "fitted_e0s_ev": dict.fromkeys(TYPE_MAP, -47.0)}
     model = train_deepmd.new_model(tiny.DEEPMD | {"seed": 1}, data, work / "deepmd") | {"descriptor": DPA2}
     tool = train_deepmd.tool_input(SETTINGS | {"seed": 1}, data, work / "deepmd", work / "dpa2", model)
     (work / "input.json").write_text(json.dumps(tool))
