@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,27 @@ class OwnCalculator(Calculator):
             self.results["stress"] = full_3x3_to_voigt_6_stress(self.results["stress"])
 
 
+# Modules of ASE whose calculators compute in the process itself. Most of the others write files and run whatever program they are
+# told to.
+IN_PROCESS = {
+    *(f"ase.calculators.{name}" for name in (
+        "abc", "acn", "calculator", "eam", "emt", "ff", "harmonic", "idealgas", "kim.kimmodel", "lj", "mixing", "morse", "tersoff",
+        "tip3p", "tip4p",
+    )),
+}  # fmt: skip
+PROGRAM_ARGUMENTS = re.compile(r"(\w*_)?(command|commands|cmd|cmds|executable|profile|binary|shell|lmpcmds)")
+
+
+def runs_programs(made_by: type) -> str | None:
+    """Return the class of ASE for which a calculator class may run programs, None where it computes in the process itself."""
+    for base in made_by.__mro__:
+        if base.__module__.split(".")[0] != "ase":
+            continue
+        if base.__module__ not in IN_PROCESS or base.__name__ == "FileIOCalculator":
+            return f"{base.__module__}.{base.__name__}"
+    return None
+
+
 def named_class(name: str) -> Callable[..., Any]:
     """Return the ASE calculator class, or the class method that makes one, of a dotted name.
 
@@ -287,6 +309,10 @@ def named_class(name: str) -> Callable[..., Any]:
         raise UserError(
             f"calculator: {name} is no ASE calculator: give a subclass of ase.calculators.calculator.Calculator"
         )
+    if base := runs_programs(made_by):
+        raise UserError(
+            f"calculator: {name} is a {base}, which may run any program: give a class that computes in the process itself"
+        )
     return found
 
 
@@ -294,11 +320,18 @@ def own_calculator(model: Path, card: dict[str, Any]) -> Calculator:
     """Return the calculator of a class that the user named, made with the arguments of the card."""
     settings = card["settings"]
     arguments = dict(settings["arguments"])
+    if programs := [key for key in arguments if PROGRAM_ARGUMENTS.fullmatch(key)]:
+        raise UserError(
+            f"arguments: {programs[0]}: names a program: give a calculator that computes in the process itself"
+        )
     if card["files"]:
         arguments[settings["weights_argument"]] = str(weights_file(model, card).absolute())
     make = named_class(settings["calculator"])
     with reading(f"calculator: {settings['calculator']} cannot be made"):
-        return OwnCalculator(make(**arguments))
+        made = make(**arguments)
+    if base := runs_programs(type(made)):
+        raise UserError(f"calculator: {settings['calculator']} makes a {base}, which may run any program")
+    return OwnCalculator(made)
 
 
 def load_calculator(
@@ -311,7 +344,18 @@ def load_calculator(
     is a MACE model's precision, by default that of its card.
     Raises `UserError` for wrong weights, a framework that is not known, or a missing state.
     """
-    card = read_card(model)
+    return card_calculator(model, read_card(model), state, threads, hydrostatic, dtype)
+
+
+def card_calculator(
+    model: Path,
+    card: dict[str, Any],
+    state: Path | None = None,
+    threads: int = 1,
+    hydrostatic: bool = False,
+    dtype: str | None = None,
+) -> Calculator:
+    """Return the calculator of a model folder whose card is given; see `load_calculator`."""
     calculator = bare_calculator(model, card, state, threads, hydrostatic, dtype)
     return with_dispersion(calculator, (card.get("settings") or {}).get("dispersion"))
 

@@ -1,153 +1,117 @@
 #!/usr/bin/env python3
 """Open weights that somebody else wrote without running what they may hold.
 
-A MACE model is a pickle of the whole module, and opening a pickle calls whatever it names. Here PyTorch's own
-restricted reader opens it (``weights_only``), which builds nothing but what is allowed: tensors, numbers, and the modules of
-MACE, e3nn and torch.nn. Its traced functions come as Python source, which must be what tracing writes: assignments of
-tensor operations. A file that asks for more is refused by name, and not opened.
+A MACE model is a pickle of the whole module, or TorchScript; DeePMD models are TorchScript or checkpoints of tensors. What is in a
+file is compared with lists of what models need first (il_untrusted.py), and what is not on them is refused by name. Then PyTorch's
+own readers open it, for a pickle the restricted one, which makes nothing but what the lists name.
 """
 
-import ast
-import contextlib
-import dataclasses
 import inspect
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import il_untrusted
 from il_task import UserError, reading
-
-MODULES = ("mace.modules.", "e3nn.", "torch.nn.")
-# Functions and classes that are no modules, and only compute.
-PLAIN = {
-    *(f"torch.nn.functional.{name}" for name in ("elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus")),
-    "torch.tanh",
-    "torch.abs",
-    "torch.sigmoid",
-    "e3nn.math._normalize_activation.normalize2mom",
-    "numpy.dtype",
-    "numpy.ndarray",
-    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
-    *(f"numpy.dtypes.{name}DType" for name in ("Float32", "Float64", "Int32", "Int64")),
-}
-TRACED = "torch.fx.graph_module.reduce_graph_module"
-TRACED_IMPORTS = {"math", "torch", "torch.fx._pytree", "torch.utils._pytree"}
-TRACED_CALLS = ("torch.functional.", "torch.")
-NOT_TENSOR_OPERATIONS = {"load", "save", "compile", "classes", "ops", "hub", "jit", "package", "serialization"}
+from il_untrusted import Checked
 
 
-def is_plain_source(source: str) -> bool:
-    """Tell whether Python source is what tracing writes: one function that assigns tensor operations and returns one."""
+def checked(path: Path, framework: str, name: str | None = None) -> Checked:
+    """Return what a file of weights names, nothing of which has run; `name` is how messages call it.
+
+    Raises `UserError` for a file that PyTorch did not write, or that would do
+    what no model needs.
+    """
+    name = name or path.name
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return False
-    functions = []
-    for node in tree.body:
-        if isinstance(node, ast.Import):
-            if not {alias.name for alias in node.names} <= TRACED_IMPORTS:
-                return False
-        elif isinstance(node, ast.ImportFrom):
-            if node.module not in TRACED_IMPORTS:
-                return False
-        elif isinstance(node, ast.FunctionDef):
-            functions.append(node)
-        elif ast.unparse(node) != "NoneType = type(None)":
-            return False
-    if len(functions) != 1 or functions[0].decorator_list:
-        return False
-    if not all(isinstance(node, ast.Assign | ast.Return) for node in functions[0].body):
-        return False
-    for part in ast.walk(functions[0]):
-        if isinstance(part, ast.Call) and not is_operation(ast.unparse(part.func)):
-            return False
-        if isinstance(part, ast.Attribute) and "__" in part.attr:
-            return False
-        if isinstance(part, ast.Lambda | ast.comprehension | ast.NamedExpr):
-            return False
-    return True
+        return il_untrusted.check(path)
+    except il_untrusted.NotThisKindError as error:
+        hint = {
+            "MACE": "MACE model: it is not a file that torch.save wrote",
+            "DeePMD": "DeePMD model of PyTorch: give one that dp --pt freeze or compress wrote (.pth), or a checkpoint of "
+            "dp --pt train (.pt); it was not opened",
+        }[framework]
+        raise UserError(f"weights: {name} is no {hint}") from error
+    except il_untrusted.CallsError as error:
+        what = f"it would call {error}"
+        raise UserError(f"weights: {name} was not opened: {what}, which no {framework} model needs") from error
+    except il_untrusted.RefusedError as error:
+        what = f"it holds {error}"
+        raise UserError(f"weights: {name} was not opened: {what}, which no {framework} model needs") from error
 
 
-def is_operation(function: str) -> bool:
-    """Tell whether the text of a called function names an operation of torch itself."""
-    name = next((function.removeprefix(start) for start in TRACED_CALLS if function.startswith(start)), "")
-    return name.isidentifier() and not name.startswith("_") and name not in NOT_TENSOR_OPERATIONS
+# What operators call the texts that they take, where those are no names of files: dimensions, formulas, parts of texts.
+TEXTS = set(
+    "UPLO a approximate b chars default_value dim dim0 dim1 dim2 dims el end_dim equation fillchar indexing interpolation key mode msg "
+    "names ord out_dim outdim padding_mode prefix reduce rounding_mode self separator side start_dim string substr suffix".split()  # noqa: SIM905
+)
 
 
-def traced(body: dict[str, Any], imports: str) -> Any:
-    """Build a traced module as torch does, once its source was read through; raises `ValueError` where it is not plain."""
-    from torch.fx.graph_module import reduce_graph_module
+def check_attributes(names: set[str], where: str) -> None:
+    """Refuse TorchScript that asks objects for what are operators of torch that take the name of a file, or an unknown text.
 
-    if not is_plain_source(f"{imports}\n{body.get('_code') or body['code']}"):
-        raise ValueError("it holds Python source that no traced model has")
-    return reduce_graph_module(body, imports)
+    Of a tensor they would be called. Raises `UserError`.
+    """
+    import torch
+
+    for name in sorted(names - il_untrusted.OPERATORS - il_untrusted.SCRIPT):
+        for space in ("aten", "prim"):
+            for schema in torch._C._jit_get_schemas_for_operator(f"{space}::{name}"):
+                if any("str" in str(argument.type) and argument.name not in TEXTS for argument in schema.arguments):
+                    raise UserError(f"weights: {where} was not opened: it holds TorchScript that calls .{name}")
 
 
-def allowed(name: str) -> Any:
-    """Return what weights may name, or None for anything else. Imports nothing but MACE, e3nn, numpy and torch."""
-    if name == TRACED:
-        return traced, TRACED
+def resolved(name: str) -> Any:
+    """Return what a checked name stands for; raises ImportError where these libraries have no such thing."""
     module, _, attribute = name.rpartition(".")
-    if not (name in PLAIN or name.startswith(MODULES)):
-        return None
     import torch
 
     try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError):
-        return None
-    if name in PLAIN:
-        return found, name
-    known = inspect.isclass(found) and (issubclass(found, torch.nn.Module | tuple) or dataclasses.is_dataclass(found))
-    return (found, name) if known else None
+        found = getattr(import_module(module.replace("numpy.core.", "numpy._core.")), attribute)
+    except AttributeError as error:
+        raise ImportError(f"{module} has no {attribute}") from error
+    if module in il_untrusted.CLASSES and not (
+        inspect.isclass(found) and issubclass(found, torch.nn.Module | tuple) and found.__module__ == module
+    ):
+        plain = inspect.isclass(found) and hasattr(found, "__dataclass_fields__")
+        if not plain:
+            raise ImportError(f"{name} is no module")
+    return found
 
 
-def read_mace(path: Path) -> Any:
-    """Return the module that a MACE file holds, on the CPU.
+def read_mace(path: Path, name: str | None = None) -> Any:
+    """Return the module that a MACE file holds, on the CPU; `name` is how messages call it.
 
     Raises `UserError` where the file is no MACE model, or would run more than a model needs; nothing of it has run then.
     """
+    name = name or path.name
+    found = checked(path, "MACE", name)
+    if not found.script and not found.top.startswith("mace."):
+        what = found.top.rpartition(".")[2]
+        raise UserError(f"weights: {name} is no MACE model: it holds a {what}; give the .model file, not a checkpoint")
+    import mace.modules  # noqa: F401  (its classes are what the file names)
     import torch
 
-    with reading(f"weights: {path.name} is no MACE model: it is not a file that torch.save wrote"):
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    import mace.modules  # noqa: F401  (its classes are what the file names)
-
-    found = {name: allowed(name) for name in sorted(names)}
-    if refused := [name for name, what in found.items() if what is None]:
-        more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
-        raise UserError(
-            f"weights: {path.name} was not opened: it would call {', '.join(refused[:5])}{more}, which no MACE model needs"
-        )
-    with (
-        reading(f"weights: {path.name} cannot be opened as a MACE model"),
-        torch.serialization.safe_globals(list(found.values())),
-    ):
-        model = torch.load(path, map_location="cpu", weights_only=True)
+    check_attributes(found.attributes, name)
+    with reading(f"weights: {name} cannot be opened as a MACE model"):
+        if found.script:
+            model = torch.jit.load(str(path), map_location="cpu")
+        else:
+            known = [(resolved(one), one) for one in sorted(found.globals)]
+            with torch.serialization.safe_globals(known):
+                model = torch.load(path, map_location="cpu", weights_only=True)
     if not (isinstance(model, torch.nn.Module) and hasattr(model, "atomic_numbers") and hasattr(model, "r_max")):
-        what = type(model).__name__
-        raise UserError(
-            f"weights: {path.name} is no MACE model: it holds a {what}; give the .model file, not a checkpoint"
-        )
+        what = getattr(model, "original_name", type(model).__name__)
+        raise UserError(f"weights: {name} is no MACE model: it holds a {what}; give the .model file, not a checkpoint")
     return model
 
 
-def check_deepmd(path: Path) -> str:
-    """Return what a DeePMD file is: ``pth`` (frozen, TorchScript) or ``pt`` (a checkpoint of tensors alone).
+def check_deepmd(path: Path, name: str) -> Checked:
+    """Return what a DeePMD file names: of frozen weights (.pth) or, where it is no ``script``, a checkpoint of tensors (.pt).
 
-    Neither runs Python when it is opened. Raises `UserError` for anything else.
+    Raises `UserError` for anything else; `name` is how messages call it.
     """
-    import deepmd.pt.cxx_op  # noqa: F401  (operators that a frozen model names)
-    import torch
-
-    with contextlib.suppress(UserError), reading("no TorchScript"):
-        torch.jit.load(str(path), map_location="cpu")
-        return "pth"
-    with contextlib.suppress(UserError), reading("no checkpoint"):
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if "model_params" in state.get("model", state)["_extra_state"]:
-            return "pt"
-    raise UserError(
-        f"weights: {path.name} is no DeePMD model of PyTorch: give one that dp --pt freeze or compress wrote (.pth), or a "
-        "checkpoint of dp --pt train (.pt); it was not opened further"
-    )
+    found = checked(path, "DeePMD", name)
+    if not found.script and (found.top not in ("dict", "OrderedDict") or any("mace." in one for one in found.globals)):
+        raise UserError(f"weights: {name} is no DeePMD model of PyTorch: it holds a {found.top.rpartition('.')[2]}")
+    return found

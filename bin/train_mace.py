@@ -25,6 +25,7 @@ from ase.data import atomic_numbers, chemical_symbols
 import il_loss
 import il_mace_run
 import il_task
+import il_trial
 import il_tuning
 from il_frames import read_frames
 from il_task import UserError
@@ -154,12 +155,17 @@ def from_foundation(settings: dict[str, Any], folder: Path, weights: Path, repla
     Raises `ModelError` for a foundation model or a replay file that cannot be used.
     """
     key = settings["id"]
+    try:
+        card = {"framework": "mace", "files": [weights.name]}
+        opened = il_trial.ask("open", card, settings, weights.parent, 1)["opened"]
+    except UserError as error:
+        raise UserError(*(f"model {key}: {line}" for line in error.errors)) from error
     foundation = il_tuning.read_foundation(weights, key, settings.get("head"))
     frames = read_frames(folder / "train.extxyz", labelled=True)
     e0s, found = il_tuning.tuned_energies(foundation, frames, key)
     start = Start(e0s, foundation.cutoff_A, heads={il_tuning.HEAD: e0s})
     about = {"file": weights.name, "sha256": settings["sha256"], "theory": settings.get("theory")}
-    about |= {"head": foundation.head if len(foundation.heads) > 1 else None, "start": found}
+    about |= {"head": foundation.head if len(foundation.heads) > 1 else None, "start": found, "opened": opened}
     if replay is not None:
         own = il_tuning.read_replay(replay, key)
         about["replay"] = {"file": replay.name, **il_tuning.check_replay(foundation, own, replay, key)}

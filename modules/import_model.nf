@@ -15,7 +15,7 @@ process IMPORT_MODEL {
 
     script:
     """
-    # bin: il_checkpoint.py il_models.py il_task.py il_theory.py il_training.py il_weights.py
+    # bin: il_confined.py il_models.py il_task.py il_theory.py il_trial.py il_untrusted.py il_weights.py
     import_model.py --id ${key} --settings ${settings} --weights ${weights} --threads ${task.cpus} \\
         --out ${key} --errors ${task.process}.${key}.failed.txt \\
         || il_failed.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt

@@ -15,7 +15,7 @@ process TRAIN_MACE {
 
     script:
     """
-    # bin: il_checkpoint.py il_frames.py il_loss.py il_mace_run.py il_models.py il_task.py il_training.py il_tuning.py il_weights.py
+    # bin: il_checkpoint.py il_confined.py il_frames.py il_loss.py il_mace_run.py il_models.py il_task.py il_training.py il_trial.py il_tuning.py il_untrusted.py il_weights.py
     train_mace.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         ${weights ? "--weights ${weights}" : ''} ${replay ? "--replay ${replay}" : ''} \\
         --checkpoints checkpoints.txt --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\

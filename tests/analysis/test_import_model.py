@@ -14,7 +14,7 @@ from tiny_imports import do_import
 
 import il_dimers
 import il_md
-import import_model
+import il_trial
 from il_models import load_calculator, named_class
 from il_task import UserError
 
@@ -196,5 +196,5 @@ def test_a_class_is_a_calculator() -> None:
 @pytest.mark.parametrize("count", [1, 2, 5, 9])
 def test_the_trial_box_holds_every_element_twice(count: int) -> None:
     elements = ["H", "C", "N", "F", "B", "O", "S", "P", "Li"][:count]
-    symbols = import_model.trial_box(elements).get_chemical_symbols()
+    symbols = il_trial.trial_box(elements).get_chemical_symbols()
     assert all(symbols.count(element) >= 2 for element in elements)

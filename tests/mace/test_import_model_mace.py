@@ -16,6 +16,7 @@ from ase import Atoms
 from tiny_imports import do_import
 
 import export_model
+import il_trial
 import il_weights
 import run_md
 import train_mace
@@ -48,6 +49,7 @@ def test_an_imported_model_is_the_one_that_was_trained(weights: Path, imported: 
     assert (card["elements"], card["cutoff_A"], card["heads"]) == (["Li", "F"], 3.0, ["Default"])
     assert card["theory"] == "PBE"
     assert card["trial"]["conservative"]
+    assert card["opened"]["confined"] == (card["opened"]["why_not"] is None)
     assert max(card["trial"]["force_off"], card["trial"]["stress_off"]) < 1e-3
     frame = tiny.make_frames(1)[0]
     forces = []
@@ -116,15 +118,13 @@ def test_a_pickle_with_a_side_effect_is_refused_and_does_not_run(kind: str, weig
         assert trace.exists()
 
 
-def test_a_lack_of_memory_is_no_fault_of_the_weights(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lack_of_memory_is_no_fault_of_the_weights(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def boom(*_arguments: Any, **_named: Any) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(torch, "load", boom)
-    code, errors, _ = do_import(tmp_path / "import", weights, **MACE)
-    assert (code, errors) == (75, [])
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        il_weights.read_mace(weights)
 
 
 @pytest.mark.parametrize(
@@ -156,40 +156,16 @@ def test_what_cannot_be_used_is_one_line(
 def test_a_wrong_hash_is_refused_before_the_file_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = tmp_path / "bad.model"
     torch.save(Touch(tmp_path / "it_ran"), bad)
-    monkeypatch.setattr(il_weights, "read_mace", lambda path: pytest.fail("it was opened"))
+    monkeypatch.setattr(il_trial, "ask", lambda *_: pytest.fail("it was opened"))
     code, errors, _ = do_import(tmp_path / "import", bad, **MACE, sha256=64 * "0")
     assert code == 2
     assert "it was not opened" in errors[0]
 
 
-@pytest.mark.parametrize(
-    ("source", "plain"),
-    [
-        (
-            "import torch\ndef forward(self, x):\n    y = torch.functional.einsum('a,a->', x, x);  x = None\n    return y",
-            True,
-        ),
-        ("import os\ndef forward(self, x):\n    return x", False),
-        ("import torch\ndef forward(self, x):\n    return torch.load('x')", False),
-        ("import torch\ndef forward(self, x):\n    return torch.os.system('x')", False),
-        ("import torch\ndef forward(self, x: print(1)):\n    return x", False),
-        ("import torch\ndef forward(self, x=print(1)):\n    return x", False),
-        ("import torch\ndef forward(self, x):\n    return x.__class__", False),
-        ("import torch\ndef forward(self, x):\n    return (lambda: x)()", False),
-        ("import torch\n@print\ndef forward(self, x):\n    return x", False),
-        ("import torch\nclass A: pass\ndef forward(self, x):\n    return x", False),
-        ("def forward(self", False),
-    ],
-)
-def test_source_of_traced_functions(source: str, plain: bool) -> None:
-    assert il_weights.is_plain_source(source) == plain
-
-
-def test_added_dispersion_is_a_sum_under_every_engine(weights: Path, tmp_path: Path) -> None:
+def test_added_dispersion_is_a_sum_under_every_engine(weights: Path, imported: Path, tmp_path: Path) -> None:
     """D3 is the same whatever computes the model, and its forces and stress are derivatives."""
     added = {"functional": "PBE", "cutoff_A": 12.0}
-    code, _, bare = do_import(tmp_path / "bare", weights, **MACE)
-    assert code == 0
+    bare = imported
     code, _, model = do_import(tmp_path / "d3", weights, **MACE, dispersion=added)
     assert code == 0
     card = json.loads((model / "model.json").read_text())
