@@ -41,10 +41,12 @@ def checked(path: Path, framework: str, name: str | None = None) -> Checked:
 
 
 # What operators call the texts that they take, where those are no names of files: dimensions, formulas, parts of texts.
-TEXTS = set(
-    "UPLO a approximate b chars default_value dim dim0 dim1 dim2 dims el end_dim equation fillchar indexing interpolation key mode msg "
-    "names ord out_dim outdim padding_mode prefix reduce rounding_mode self separator side start_dim string substr suffix".split()  # noqa: SIM905
-)
+TEXTS = {
+    "UPLO", "a", "approximate", "b", "chars", "default_value", "dim", "dim0", "dim1", "dim2", "dims", "el", "end_dim",
+    "equation", "fillchar", "indexing", "interpolation", "key", "mode", "msg", "names", "ord", "out_dim", "outdim",
+    "padding_mode", "prefix", "reduce", "rounding_mode", "self", "separator", "side", "start_dim", "string", "substr",
+    "suffix",
+}  # fmt: skip
 
 
 def check_attributes(names: set[str], where: str) -> None:
