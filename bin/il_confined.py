@@ -166,7 +166,7 @@ def confine(writes: bool = False) -> str | None:
 def ask(script: Path, request: dict[str, Any], environment: dict[str, str], what: str, *files: Path) -> dict[str, Any]:
     """Return what a script answers to a request about `what`, as messages begin.
 
-    `files` are opened for it to write; their descriptors are its arguments. Raises `UserError` with the mistakes that it found,
+    `files` are opened for it to write; the request has their descriptors. Raises `UserError` with the mistakes that it found,
     or where the file itself is why it did not end well; MemoryError and `DiskFullError` for the machine; RuntimeError for a bug.
     """
     environment = environment | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -174,8 +174,8 @@ def ask(script: Path, request: dict[str, Any], environment: dict[str, str], what
         opened = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666) for path in files]
         try:
             done = subprocess.run(
-                [sys.executable, str(script), *map(str, opened)],
-                input=json.dumps(request).encode(),
+                [sys.executable, str(script)],
+                input=json.dumps(request | {"files": opened}).encode(),
                 stdout=answer,
                 stderr=words,
                 env=environment,

@@ -213,7 +213,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     if framework == "deepmd":
         assert weights is not None
         if request["do"] == "freeze":
-            return freeze(weights, settings, int(sys.argv[1]))
+            return freeze(weights, settings, request["files"][0])
         il_weights.check_attributes(attributes, settings["weights"])
         found = deepmd_facts(weights, settings)
     elif framework == "mace":

@@ -1,13 +1,20 @@
 """IMPORT_MODEL with calculator classes of any library: what they are given, and what is refused."""
 
+import importlib
+import inspect
 import json
+import pkgutil
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
+import ase.calculators
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import BaseCalculator, Calculator, FileIOCalculator
 from ase.calculators.lj import LennardJones
 from ase.stress import voigt_6_to_full_3x3_stress
 from tiny_imports import do_import
@@ -15,7 +22,7 @@ from tiny_imports import do_import
 import il_dimers
 import il_md
 import il_trial
-from il_models import load_calculator, named_class
+from il_models import load_calculator, named_class, runs_programs
 from il_task import UserError
 
 ASE = {"framework": "ase", "calculator": "ase.calculators.lj.LennardJones", "weights_argument": None}
@@ -78,6 +85,20 @@ class Reads(LennardJones):
         return cls(path)
 
 
+class Filed(FileIOCalculator):
+    """A model that is another program."""
+
+    command = "touch it_ran"
+
+
+class Runs(LennardJones):
+    """A model that runs a program, whatever it comes from."""
+
+    def calculate(self, *arguments: Any, **named: Any) -> None:
+        subprocess.run(["touch", "it_ran"], check=True)
+        super().calculate(*arguments, **named)
+
+
 class Hungry(LennardJones):
     """A model for which the memory does not suffice."""
 
@@ -104,9 +125,10 @@ def test_a_lack_of_memory_is_no_point_of_a_dimer() -> None:
 
 
 def test_a_class_and_its_arguments_make_the_model(tmp_path: Path) -> None:
-    code, errors, model = do_import(tmp_path, None, **ASE, arguments=LJ)
+    code, errors, model = do_import(tmp_path, None, confined=True, **ASE, arguments=LJ)
     assert (code, errors) == (0, [])
     card = json.loads((model / "model.json").read_text())
+    assert card["opened"]["confined"] == (card["opened"]["why_not"] is None)
     assert card["files"] == {}
     assert card["trial"]["conservative"]
     atoms = bulk("Ar", cubic=True, a=4.0)
@@ -176,6 +198,13 @@ def test_forces_that_are_no_derivative_are_noted(tmp_path: Path) -> None:
         ({"calculator": "ase.calculators.lj.Lenard"}, "ase.calculators.lj has no Lenard"),
         ({"calculator": "os.system", "arguments": {"command": "touch it_ran"}}, "os.system is no ASE calculator"),
         ({"calculator": "subprocess.Popen", "arguments": {"args": ["touch", "it_ran"]}}, "is no ASE calculator"),
+        ({"calculator": "ase.calculators.vasp.Vasp", "arguments": {"command": "touch it_ran"}}, "may run any program"),
+        ({"calculator": "ase.calculators.abinit.Abinit"}, "may run any program"),
+        (
+            {"calculator": f"{__name__}.Reads", "arguments": {"command": "touch it_ran"}},
+            "arguments: command: names a program",
+        ),
+        ({"calculator": f"{__name__}.Filed"}, "ase.calculators.calculator.FileIOCalculator, which may run any program"),
         ({"calculator": f"{__name__}.Reads", "arguments": {"path": "none"}}, "cannot be made: FileNotFoundError"),
         ({"calculator": f"{__name__}.Reads", "arguments": {"way": "none"}}, "cannot be made: TypeError"),
     ],
@@ -187,6 +216,38 @@ def test_what_cannot_be_used_is_one_line(settings: dict[str, Any], words: str, t
     assert words in errors[0]
     assert not model.exists()
     assert not (tmp_path / "it_ran").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux")
+def test_a_model_that_runs_a_program_is_refused_where_it_is_tried(tmp_path: Path) -> None:
+    code, errors, model = do_import(
+        tmp_path, None, confined=True, **ASE | {"calculator": f"{__name__}.Runs"}, arguments=LJ
+    )
+    assert code == 2
+    assert "fails on a small box" in errors[0]
+    assert "Operation not permitted" in errors[0]
+    assert not (tmp_path / "it_ran").exists()
+    assert not model.exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_calculators_of_ase_that_run_programs_are_refused() -> None:
+    """By what their source says: those that are let through have no word of another process in it."""
+    through = []
+    for found in pkgutil.iter_modules(ase.calculators.__path__, "ase.calculators."):
+        try:
+            module = importlib.import_module(found.name)
+        except ImportError:  # needs another library
+            continue
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if kind.__module__ != found.name or not issubclass(kind, BaseCalculator) or runs_programs(kind):
+                continue
+            through.append(kind.__name__)
+            bases = {base.__module__ for base in kind.__mro__ if base.__module__.startswith("ase.calculators.")}
+            for name in bases - {"ase.calculators.calculator"}:
+                source = inspect.getsource(sys.modules[name])
+                assert not re.search(r"subprocess|os\.system|popen|execv|socket\b", source, re.I), (kind, name)
+    assert {"LennardJones", "EMT", "EAM", "Tersoff", "SumCalculator"} <= set(through)
 
 
 def test_a_class_is_a_calculator() -> None:

@@ -38,7 +38,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def imported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    code, errors, model = do_import(tmp_path_factory.mktemp("import"), weights, **MACE)
+    code, errors, model = do_import(tmp_path_factory.mktemp("import"), weights, confined=True, **MACE)
     assert (code, errors) == (0, [])
     return model
 
