@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("images")  # built once
-
 TOP = Path(__file__).resolve().parents[2]
 PYTHON = "py" + "pi"  # the type of Python packages in a package URL
 NAMES = ("analysis", "dft", "mace", "deepmd")

@@ -14,8 +14,6 @@ import polars as pl
 import pytest
 from runs import TABLES, TIMINGS, tables
 
-pytestmark = pytest.mark.xdist_group("images")  # built once
-
 # From the labels on in the environments of this machine.
 HERE = """
 process {

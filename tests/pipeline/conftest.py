@@ -32,10 +32,9 @@ def results(pipeline: Pipeline) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give all that looks at the real run to one worker, first: it is the longest."""
+    """Begin with all that looks at the real run: it is the longest."""
     here = Path(__file__).parent
     for item in items:
         if item.path.parent == here and "results" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("study"))
             item.add_marker(pytest.mark.budget(1500, hangs_s=2400))  # the run itself is some 350
-    items.sort(key=lambda item: not any(mark.args == ("study",) for mark in item.iter_markers("xdist_group")))
+    items.sort(key=lambda item: item.path.parent != here or "results" not in getattr(item, "fixturenames", ()))
