@@ -18,6 +18,7 @@ import il_ions
 import il_models
 import il_references
 import il_sources
+import il_sources_runs
 import il_task
 import il_tuning
 import train_deepmd
@@ -110,8 +111,15 @@ def test_a_program_that_the_machine_stopped(code: int, words: str, error: type[E
 
 def own_extxyz(path: Path) -> list[Any]:
     path.write_text('1\nLattice="5 0 0 0 5 0 0 0 5" energy=1\nLi 0 0 0\n')
-    keys = il_sources.Keys("energy", "forces", None, False, "eV", "eV/angstrom", "eV/angstrom^3", "tension")
+    units = ("eV", "eV/angstrom", "eV/angstrom^3")
+    keys = il_sources.Keys("energy", "forces", None, False, *units, "tension", "xx yy zz yz xz xy")
     return list(il_sources.read_own_extxyz(path, path.name, il_sources.blocks_of(path), keys))
+
+
+def names_of_a_frame(_path: Path) -> dict[str, int]:
+    survey = il_sources.Survey()
+    survey.add("energy=1", 2)
+    return dict(survey.numbers)
 
 
 def own_xml(path: Path) -> object:
@@ -127,9 +135,9 @@ def checkpoint(_path: Path) -> object:
 READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "frames": (il_frames.read_frames, "ase.io.iread"),
     "replayed frames": (lambda path: il_tuning.read_replay(path, "m"), "ase.io.iread"),
-    "a program's output": (lambda path: list(il_sources.read_by_ase(path, "x", "vasp-out")), "ase.io.read"),
+    "a program's output": (lambda path: list(il_sources_runs.read_by_ase(path, "x", "vasp-out")), "ase.io.iread"),
     "own frames": (own_extxyz, "il_sources.read_extxyz"),
-    "names of a frame": (lambda _path: il_sources.names_of("energy=1"), "il_sources.key_val_str_to_dict"),
+    "names of a frame": (names_of_a_frame, "il_sources.key_val_str_to_dict"),
     "references": (il_references.read_references, "csv.reader"),
     "a force field": (own_xml, "xml.etree.ElementTree.parse"),
     "a checkpoint": (checkpoint, "torch.load"),
@@ -182,7 +190,7 @@ def test_a_damaged_file_is_the_users(
     with contextlib.chdir(tmp_path):
         code = il_task.run("X", lambda: read.append(read_with(name, error, tmp_path / "given", monkeypatch)), "x")
     if name == "names of a frame":  # which is refused where it is read
-        assert read == [({}, [])]
+        assert read == [{}]
     elif read:  # of labels, one row
         assert [found.reason for found in read[0]] == ["unreadable"]
         assert "KeyError: 'positions'" in read[0][0].detail
