@@ -829,6 +829,7 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "ci95_high_m2_s finite_size_correction_m2_s log_slope converged",
         "survival": "run_id planned_ps survived_ps end equilibrated",
         "equilibration": "key liquid temperature_K replica density_kg_m3 standard_error_kg_m3 n_effective converged reason",
+        "failures": "stage model_key model dataset seed run_id reason",
         "cost": "process id wall_s cpu_s max_rss_mb",
         "verdicts": "liquid temperature_K property species model_a model_b difference ci95_low ci95_high "
         "unit verdict reason p_holm pairs",
