@@ -152,7 +152,8 @@ for turn in range(5):
 
 def test_many_writers_of_the_same_entries(tmp_path: Path) -> None:
     """Each reads what it and the others write, and none ever sees half an entry."""
-    environment = os.environ | {"PYTHONPATH": str(Path(il_label_store.__file__).parent)}
+    paths = [Path(il_label_store.__file__).parent, Path(__file__).parents[1]]  # of what this file imports
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(path) for path in paths)}
     command = [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parent)]
     writers = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     for writer in writers:
