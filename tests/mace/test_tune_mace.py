@@ -278,7 +278,8 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     text = tmp_path / "text.model"
     text.write_text("no model")
     digest = split_dataset.sha256(text.read_bytes())
-    refused("weights: text.model is no MACE model", settings_of(foundation, "finetune", sha256=digest), text)
+    named = settings_of(foundation, "finetune", sha256=digest, weights="text.model")
+    refused("weights: text.model is no MACE model", named, text)
     refused("head: 'dft': model.pt has Default", settings_of(foundation, "finetune", head="dft"))
 
     plain = il_frames.read_frames(split / "datasets" / "eq" / "train.extxyz", labelled=True)
