@@ -1,6 +1,7 @@
 #!/usr/bin/env nextflow
 // Ionmelt: which machine-learned force field may I trust for my ionic liquid, at what cost, with what data?
 
+include { code } from './modules/code.nf'
 include { help; refuse_wrong_parameters; refuse_missing_parameters; there } from './modules/help.nf'
 include { say_what_failed; say_what_is_missing; stop_with; stop_without_models } from './modules/ended.nf'
 include { laid_in; set_aside } from './modules/earlier_results.nf'
@@ -40,43 +41,43 @@ workflow {
     study = file(params.study, glob: false)
     previous = params.previous ? file(params.previous, glob: false).toUriString() : ''
     cards = previous ? files("${previous}/models/*/model.json") : []
-    PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir, glob: false).toUriString(), previous, cards)
+    PLAN_STUDY(study, assets, study.parent.toUriString(), file(params.outdir, glob: false).toUriString(), previous, cards, code('plan_study.py'))
     stop_with(PLAN_STUDY.out.errors)
     files = PLAN_STUDY.out.files.splitCsv(header: true).map { row -> there(row) }
 
     // The liquids: [box key, folder] and, melted, [state key, folder], such as [pyr14bf4-430K-r1, ...]
     force_fields = files.filter { row -> row.role == 'force_field' }.map { row -> tuple(row.id, file(row.path)) }
     boxes = keyed(PLAN_STUDY.out.boxes).join(force_fields, remainder: true).map { key, settings, xml -> tuple(key, settings, xml ?: []) }
-    BUILD_LIQUID(boxes, assets)
+    BUILD_LIQUID(boxes, assets, code('build_liquid.py'))
     state_rows = PLAN_STUDY.out.state_rows.splitCsv(header: true)
     states = state_rows.map { row -> tuple(row.box, row.key) }.combine(BUILD_LIQUID.out.box, by: 0)
         .map { _box, key, folder -> tuple(key, folder) }
 
     // The bill beforehand: with --estimate this is the end, since nothing is melted and nothing imported.
-    ESTIMATE_LABELS(PLAN_STUDY.out.plan, PLAN_STUDY.out.labels, gather(BUILD_LIQUID.out.box.map { _key, folder -> folder }).filter { only_estimate })
+    ESTIMATE_LABELS(PLAN_STUDY.out.plan, PLAN_STUDY.out.labels, gather(BUILD_LIQUID.out.box.map { _key, folder -> folder }).filter { only_estimate }, code('estimate_labels.py'))
     stop_with(ESTIMATE_LABELS.out.errors)
     ESTIMATE_LABELS.out.words.view { words -> words.text.trim() }
-    EQUILIBRATE(keyed(PLAN_STUDY.out.states).join(states).filter { !only_estimate })
+    EQUILIBRATE(keyed(PLAN_STUDY.out.states).join(states).filter { !only_estimate }, code('equilibrate.py'))
 
     // The labelled dataset: a folder for each named mixture, and the test frames that all share
     // More replicas of the dynamics must not change what is labelled: frames come from the first boxes.
     liquids = state_rows.filter { row -> row.replica == '1' }.map { row -> tuple(row.key, row.liquid) }.join(EQUILIBRATE.out.state)
         .map { _key, liquid, folder -> tuple(liquid, folder) }.groupTuple(sort: { folder -> folder.name })
-    SAMPLE_FRAMES(keyed(PLAN_STUDY.out.samples).join(liquids))
+    SAMPLE_FRAMES(keyed(PLAN_STUDY.out.samples).join(liquids), code('sample_frames.py'))
     ACTIVE_ROUND(PLAN_STUDY.out.explore_rows, keyed(PLAN_STUDY.out.explorations), keyed(PLAN_STUDY.out.choices), EQUILIBRATE.out.state, liquids, previous)
     store = usable_store(params.label_store?.toString() ?: 'none')
     to_label = with_stored_labels(SAMPLE_FRAMES.out.chunks.mix(ACTIVE_ROUND.out.chunks), SAMPLE_FRAMES.out.frame_ids.mix(ACTIVE_ROUND.out.frame_ids), PLAN_STUDY.out.labels, store)
     level = PLAN_STUDY.out.labels.map { settings -> tuple(new groovy.json.JsonSlurper().parseText(settings.text).engine, settings) }
-    LABEL_FRAMES(to_label, level, label_store(store))
+    LABEL_FRAMES(to_label, level, label_store(store), code('label_frames.py'))
     keep_labels(LABEL_FRAMES.out.entries, store)
     // ... or the user's own labels: then nothing is sampled, and these files are all there is
     own_labels = files.filter { row -> row.role == 'labels' }.map { row -> file(row.path) }.toList().filter { paths -> paths && !only_estimate }
-    IMPORT_LABELS(own_labels, contents_of(own_labels), PLAN_STUDY.out.labels, assets)
+    IMPORT_LABELS(own_labels, contents_of(own_labels), PLAN_STUDY.out.labels, assets, code('import_labels.py'))
     stop_with(IMPORT_LABELS.out.errors)
     IMPORT_LABELS.out.words.view { words -> words.text.trim() }
     label_rows = gather(LABEL_FRAMES.out.labels.mix(IMPORT_LABELS.out.labels))
     labelled = gather(LABEL_FRAMES.out.frames.mix(IMPORT_LABELS.out.frames)).filter { chunks -> chunks } // none where no model is trained
-    SPLIT_DATASET(labelled, label_rows, PLAN_STUDY.out.dataset, IMPORT_LABELS.out.e0s.ifEmpty([]))
+    SPLIT_DATASET(labelled, label_rows, PLAN_STUDY.out.dataset, IMPORT_LABELS.out.e0s.ifEmpty([]), code('split_dataset.py'))
     SPLIT_DATASET.out.words.map { words -> words.text.trim() }.filter { text -> text }.view()
 
     // Checkpoints of trainings and of dynamics outlive their tasks.
@@ -98,37 +99,37 @@ workflow {
             deepmd: row[0] == 'deepmd'
                 return row.tail()
         }
-    TRAIN_MACE(training.mace, checkpoints)
-    TRAIN_DEEPMD(training.deepmd.map { row -> row.take(4) }, checkpoints)
+    TRAIN_MACE(training.mace, checkpoints, code('train_mace.py'))
+    TRAIN_DEEPMD(training.deepmd.map { row -> row.take(4) }, checkpoints, code('train_deepmd.py'))
     // ... or the user's own: weights, or a calculator class in an environment of its own
     engines = model_rows.map { row -> tuple(row.key, workflow.containerEngine ? row.image : row.environment) }
     own_models = engines.join(keyed(PLAN_STUDY.out.imports)).join(own_files(files, 'own_model'), remainder: true)
         .filter { !only_estimate }.map { key, engine, settings, path -> tuple(key, engine, settings, path ?: []) }
-    IMPORT_MODEL(own_models)
+    IMPORT_MODEL(own_models, code('import_model.py'))
     failed = IMPORT_MODEL.out.failed.mix(TRAIN_MACE.out.failed, TRAIN_DEEPMD.out.failed)
     stop_without_models(failed, model_rows)
     made = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, IMPORT_MODEL.out.model)
-    EXPORT_MODEL(engines.join(made.filter { key, _folder -> !key.endsWith('-start') }))
+    EXPORT_MODEL(engines.join(made.filter { key, _folder -> !key.endsWith('-start') }), code('export_model.py'))
     models = made.mix(settled(PLAN_STUDY.out.cards)).filter { !only_estimate }
 
     // What they are worth: errors on the test frames, molecular dynamics, and what is measured on it
     loaded = engines.join(models)
     one_state_a_liquid = liquids.map { _liquid, folders -> folders[0] }
     heldout = files.filter { row -> row.role == 'heldout' }.map { row -> file(row.path) }.toList().filter { paths -> paths && !only_estimate }
-    IMPORT_HELDOUT(heldout, contents_of(heldout), PLAN_STUDY.out.heldout, assets)
+    IMPORT_HELDOUT(heldout, contents_of(heldout), PLAN_STUDY.out.heldout, assets, code('import_labels.py'))
     stop_with(IMPORT_HELDOUT.out.errors)
-    EVALUATE_MODEL(loaded, SPLIT_DATASET.out.test.ifEmpty([]), IMPORT_HELDOUT.out.frames.ifEmpty([]), gather(one_state_a_liquid))
+    EVALUATE_MODEL(loaded, SPLIT_DATASET.out.test.ifEmpty([]), IMPORT_HELDOUT.out.frames.ifEmpty([]), gather(one_state_a_liquid), code('evaluate_model.py'))
     // Runs come one by one, or as many replicas at once as the study's md.batch says.
     runs = PLAN_STUDY.out.run_rows.splitCsv(header: true).map { row -> tuple(row.model_key, row.state, row.key, groupKey(row.batch, row.batch_size as Integer)) }
         .combine(loaded, by: 0).map { _model_key, state, key, batch, engine, model -> tuple(state, key, batch, engine, model) }
         .combine(EQUILIBRATE.out.state, by: 0).map { _state, key, batch, engine, model, state -> tuple(key, batch, engine, state, model) }
         .join(keyed(PLAN_STUDY.out.runs)).map { key, batch, engine, state, model, settings -> tuple(batch, engine, model, [key: key, settings: settings, state: state]) }
         .groupTuple().map { _batch, engine, model, members -> together(engine[0], model[0], members.sort { run -> run.key }) }
-    RUN_MD(runs, checkpoints)
+    RUN_MD(runs, checkpoints, code('run_md.py'))
     ran = folders_of(RUN_MD.out.files).map { folder -> tuple(folder.name, folder) }
     model_of_run = PLAN_STUDY.out.run_rows.splitCsv(header: true).map { row -> tuple(row.model_key, row.key) }
         .combine(models, by: 0).map { _model_key, key, model -> tuple(key, model) }
-    MEASURE_LIQUID(ran.join(model_of_run), PLAN_STUDY.out.references)
+    MEASURE_LIQUID(ran.join(model_of_run), PLAN_STUDY.out.references, code('measure_liquid.py'))
 
     COMPARE_MODELS(
         PLAN_STUDY.out.plan.filter { !only_estimate },
@@ -138,6 +139,7 @@ workflow {
         gather(models.map { _key, folder -> folder }), gather(EVALUATE_MODEL.out.errors),
         gather(MEASURE_LIQUID.out.measures), gather(failed.mix(EVALUATE_MODEL.out.failed, RUN_MD.out.failed)),
         channel.topic('tasks').collectFile(name: 'tasks.jsonl', sort: { task -> task.name }).ifEmpty([]).first(),
+        code('compare_models.py'),
     )
 
     // What an earlier study left in the folder of results is set aside, once this one has ended well.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Honest errors: how often 95 % intervals cover a known truth, and how often "converged" is wrong.
 
-Synthetic data with a known answer, as the pipeline measures them (bin/il_stats.py, il_transport.py, il_verdicts.py).
+Synthetic data with a known answer, as the pipeline measures them (ionmelt/measure/stats.py, ionmelt/measure/transport.py, ionmelt/compare/verdicts.py).
   diffusion          share of intervals that cover: plain, short-time ballistic, caged and hopping walks, 4 to 64 ions,
                      200 to 5000 frames. Of the converged; diffusion_all counts the others as well
   density            the same for the mean of correlated (first-order autoregressive) series, with and without a transient
@@ -27,9 +27,8 @@ from typing import Any
 import numpy as np
 from scipy import signal
 
-import il_stats
-import il_transport
-import il_verdicts
+from ionmelt.compare import verdicts
+from ionmelt.measure import stats, transport
 
 Rng = np.random.Generator
 Walk = Callable[[Rng, int, int], np.ndarray]
@@ -102,7 +101,7 @@ def diffusion(rng: Rng, cases: int) -> list[Found]:
         for kind, shapes in (("correlated", LONG), ("short", SHORT)):
             for i in range(cases if kind == "correlated" else 2 * cases):  # half of the short ones say "not converged"
                 shape = shapes[i % len(shapes)]
-                d = il_stats.diffusion(walk(rng, *shape), 1.0)
+                d = stats.diffusion(walk(rng, *shape), 1.0)
                 what = f"{walk.__name__} {shape[0]} x {shape[1]}"
                 rows.append(found(kind, what, (d.ci95_low, d.ci95_high), 0.5, d.converged, plain=walk is plain))
         for _ in range(2 * cases if walk in (plain, hopping) else 0):  # two boxes, two seeds, each with a D of its own
@@ -111,16 +110,16 @@ def diffusion(rng: Rng, cases: int) -> list[Found]:
             runs, labels = [], [(seed, box) for seed in range(2) for box in range(2)]
             for seed, box in labels:
                 own = max(1 + boxes[box] + seeds[seed], 0.2)
-                runs.append(il_stats.diffusion(walk(rng, 500, 16) * math.sqrt(own), 1.0))
-            errors = [(d.ci95_high - d.ci95_low) / (2 * il_verdicts.Z95) for d in runs]
-            both = il_verdicts.combine([d.D for d in runs], errors, list(zip(*labels, strict=True)))
+                runs.append(stats.diffusion(walk(rng, 500, 16) * math.sqrt(own), 1.0))
+            errors = [(d.ci95_high - d.ci95_low) / (2 * verdicts.Z95) for d in runs]
+            both = verdicts.combine([d.D for d in runs], errors, list(zip(*labels, strict=True)))
             rows.append(found("replicas", walk.__name__, both.interval(), 0.5, all(d.converged for d in runs)))
     return rows
 
 
 def trapped(rng: Rng, cases: int) -> list[bool]:
     """Return which subdiffusive walks are called converged."""
-    return [il_stats.diffusion(walk(rng, *shape), 1.0).converged for walk, shape in TRAPPED for _ in range(cases)]
+    return [stats.diffusion(walk(rng, *shape), 1.0).converged for walk, shape in TRAPPED for _ in range(cases)]
 
 
 def density(rng: Rng, cases: int) -> list[Found]:
@@ -131,7 +130,7 @@ def density(rng: Rng, cases: int) -> list[Found]:
             for transient in (0.0, 5.0):
                 decay = transient * np.exp(-np.arange(n) / (0.03 * n))
                 for x in relaxing(rng, tau, n, cases).T:
-                    e = il_stats.series_mean(x + decay)
+                    e = stats.series_mean(x + decay)
                     what = f"{n} samples, {n / tau:.0f} times, transient {transient:g}"
                     more = {"estimate": e, "transient": transient, "times": n / tau}
                     rows.append(found(kind, what, e.interval, 0.0, e.converged, **more))
@@ -139,12 +138,12 @@ def density(rng: Rng, cases: int) -> list[Found]:
         for _ in range(cases):
             runs = study(rng, box_spread, seed_spread)
             factors = [runs.seeds, runs.replicas]
-            both = il_verdicts.combine(runs.values, runs.standard_errors, factors, runs.dofs)
+            both = verdicts.combine(runs.values, runs.standard_errors, factors, runs.dofs)
             rows.append(found("replicas", f"boxes {box_spread:g}, seeds {seed_spread:g}", both.interval(), 0.0, True))
     return rows
 
 
-def study(rng: Rng, box_spread: float, seed_spread: float, n: int = 400) -> il_verdicts.Runs:
+def study(rng: Rng, box_spread: float, seed_spread: float, n: int = 400) -> verdicts.Runs:
     """Return the densities of 4 boxes x 3 training seeds around 0; spreads in standard errors of one run."""
     error = math.sqrt((1 + math.exp(-0.5)) / (1 - math.exp(-0.5)) / n)
     boxes = rng.normal(size=4)
@@ -152,12 +151,12 @@ def study(rng: Rng, box_spread: float, seed_spread: float, n: int = 400) -> il_v
     labels = [(seed, box) for seed in range(3) for box in range(4)]
     noise = relaxing(rng, 2.0, n, len(labels)).T
     means = [
-        il_stats.series_mean(x + seeds[seed] + boxes[box] * box_spread * error)
+        stats.series_mean(x + seeds[seed] + boxes[box] * box_spread * error)
         for x, (seed, box) in zip(noise, labels, strict=True)
     ]
     seed_of, box_of = zip(*labels, strict=True)
     dofs = [e.n_effective - 1 for e in means]
-    return il_verdicts.Runs([e.mean for e in means], [e.standard_error for e in means], seed_of, box_of, dofs)
+    return verdicts.Runs([e.mean for e in means], [e.standard_error for e in means], seed_of, box_of, dofs)
 
 
 SHAPES = ((2, 1, 1), (2, 2, 2), (2, 3, 1), (3, 1, 1), (3, 2, 2), (3, 3, 1), (3, 3, 3))  # boxes, seeds of a, of b
@@ -172,21 +171,21 @@ def paired(rng: Rng, cases: int) -> list[Found]:
             for _ in range(cases):
                 shared = rng.normal(0, box, shape[0])
                 a, b = (model_runs(rng, shared, seeds, own, of_seed) for seeds in shape[1:])
-                both = il_verdicts.paired(a, b)
+                both = verdicts.paired(a, b)
                 assert both is not None  # there are two boxes or more
                 what = f"{shape[0]} boxes, {shape[1]} and {shape[2]} seeds, {'apart' if own else 'alike'}"
                 rows.append(found("replicas", what, both[0].interval(), 0.0, True, differ=own > 0))
     return rows
 
 
-def model_runs(rng: Rng, shared: np.ndarray, seeds: int, own: float, of_seed: float) -> il_verdicts.Runs:
+def model_runs(rng: Rng, shared: np.ndarray, seeds: int, own: float, of_seed: float) -> verdicts.Runs:
     """Return the runs of a model whose true value is 0, one for each seed and box."""
     boxes = len(shared)
     training = rng.normal(0, of_seed, (seeds, 1)) if seeds > 1 else 0.0  # one seed: the truth is that of this seed
     values = shared + rng.normal(0, own, boxes) + training + rng.normal(size=(seeds, boxes))
     errors = np.sqrt(rng.chisquare(30, values.shape) / 30)
     places = [(s, r) for s in range(seeds) for r in range(boxes)]
-    return il_verdicts.Runs(
+    return verdicts.Runs(
         [float(values[p]) for p in places], [float(errors[p]) for p in places],
         [s for s, _ in places], [r for _, r in places], [30.0] * len(places),
     )  # fmt: skip
@@ -198,11 +197,11 @@ def difference(rng: Rng, rows: list[Found], cases: int) -> list[Found]:
     for kind in SERIES:
         some = [row for row in rows if row["class"] == kind]
         for first, second in zip(some, rng.permutation(np.array(some, dtype=object)), strict=True):
-            a, b = (il_verdicts.Estimate(r["estimate"].mean, r["estimate"].standard_error, r["estimate"].n_effective - 1)
+            a, b = (verdicts.Estimate(r["estimate"].mean, r["estimate"].standard_error, r["estimate"].n_effective - 1)
                     for r in (first, second))  # fmt: skip
             if first is second or math.isnan(a.standard_error) or math.isnan(b.standard_error):
                 continue
-            interval = il_verdicts.difference(a, b).interval()
+            interval = verdicts.difference(a, b).interval()
             result.append(found(kind, "one run each", interval, 0.0, first["converged"] and second["converged"]))
     result += paired(rng, max(cases // 4, 1))
     return result
@@ -215,7 +214,7 @@ def conductivity(rng: Rng, cases: int) -> list[Found]:
         for walk in (plain, ballistic, caged):
             for i in range(cases):
                 frames = lengths[i % 2]
-                d = il_stats.diffusion(walk(rng, frames, 1), 1.0)
+                d = stats.diffusion(walk(rng, frames, 1), 1.0)
                 interval = (d.ci95_low, d.ci95_high)
                 rows.append(found(kind, f"{walk.__name__} {frames}", interval, 0.5, d.converged))
     return rows
@@ -235,14 +234,14 @@ def stress(rng: Rng, n: int, times: tuple[float, ...]) -> tuple[np.ndarray, floa
 def viscosity(rng: Rng, cases: int) -> list[Found]:
     """Return what was found of stresses with a known integral."""
     rows = []
-    kelvin, volume = 1 / il_stats.BOLTZMANN_J_K, 1 / il_transport.BAR_PA**2  # so that the viscosity is the integral
+    kelvin, volume = 1 / stats.BOLTZMANN_J_K, 1 / transport.BAR_PA**2  # so that the viscosity is the integral
     for kind, times, n in (
         ("correlated", (5.0,), 10_000), ("correlated", (20.0,), 20_000), ("correlated", (2.0, 15.0), 20_000),
         ("short", (5.0,), 1500), ("short", (20.0,), 4000),
     ):  # fmt: skip
         for _ in range(cases):
             pressure, true = stress(rng, n, times)
-            d = il_transport.viscosity(pressure, 1.0, volume, kelvin)
+            d = transport.viscosity(pressure, 1.0, volume, kelvin)
             rows.append(found(kind, f"{n} samples, times {times}", (d.ci95_low, d.ci95_high), true, d.converged))
     return rows
 
@@ -250,7 +249,7 @@ def viscosity(rng: Rng, cases: int) -> list[Found]:
 def bad_series(rng: Rng, cases: int) -> list[bool]:
     """Return which series that drift, or hold fewer than 10 correlation times, are called converged."""
     drifting = [x + np.linspace(0, 3, 500) for x in relaxing(rng, 2.0, 500, cases).T]
-    return [il_stats.series_mean(x).converged for x in [*drifting, *relaxing(rng, 60.0, 500, cases).T]]
+    return [stats.series_mean(x).converged for x in [*drifting, *relaxing(rng, 60.0, 500, cases).T]]
 
 
 def length_that_converges(make: Callable[[int], Any], measure: Callable[[Any], Any], first: int, cases: int) -> int:
@@ -265,10 +264,10 @@ def needed(rng: Rng, cases: int) -> dict[str, float]:
     """Return which share of "needs about N" is right within a factor of 3, for runs of a third and a sixth of it."""
     result = {}
     for name, makers, measure in (
-        ("density", [(lambda n, tau=tau: relaxing(rng, tau, n), 100) for tau in (3.0, 20.0)], il_stats.series_mean),
+        ("density", [(lambda n, tau=tau: relaxing(rng, tau, n), 100) for tau in (3.0, 20.0)], stats.series_mean),
         ("diffusion", [(lambda n: ballistic(rng, n, 16), 60), (lambda n: caged(rng, n, 8), 80)],
-         lambda x: il_stats.diffusion(x, 1.0)),
-        ("conductivity", [(lambda n: ballistic(rng, n, 1), 200)], lambda x: il_stats.diffusion(x, 1.0)),
+         lambda x: stats.diffusion(x, 1.0)),
+        ("conductivity", [(lambda n: ballistic(rng, n, 1), 200)], lambda x: stats.diffusion(x, 1.0)),
     ):  # fmt: skip
         right = []
         for make, first in makers:

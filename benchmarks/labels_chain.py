@@ -89,7 +89,7 @@ def liquid(pairs: int, length_fs: float) -> list[Atoms]:
 
 def compare(engine: str, frames: list[Atoms], threads: int) -> dict[str, float | int]:
     """Label frames in a chain and cold, one after the other, and return what differs."""
-    module = importlib.import_module(f"il_engine_{engine}")
+    module = importlib.import_module(f"ionmelt.labels.engines.{engine}")
     chained, cold = (module.Engine(SETTINGS[engine], threads) for _ in range(2))
     steps, seconds, force = np.zeros(2), np.zeros(2), 0.0
     for number, atoms in enumerate(frames):

@@ -52,7 +52,7 @@ STAND_IN = '''\
 import numpy as np
 from ase.neighborlist import neighbor_list
 
-from il_frames import Label
+from ionmelt.frame import Label
 
 
 class Engine:
@@ -140,7 +140,7 @@ def main() -> None:
         shutil.copytree(PROJECT, project, ignore=LEFT_OUT)
         (project / "raw.config").write_text("trace.raw = true\n")
         if args.engine == "stand-in":
-            (project / "bin" / "il_engine_xtb.py").write_text(STAND_IN)
+            (project / "bin" / "ionmelt/labels/engines/xtb.py").write_text(STAND_IN)
         small = run(project, "small", *write_study(project, "small", args.small, "1"), "--label_store", "none")
         study = write_study(project, "large", args.frames, "auto")
         large = run(project, "large", *study)

@@ -144,16 +144,15 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
     from ase import units
     from ase.md.verlet import VelocityVerlet
 
-    import il_engines
-    import il_md
+    from ionmelt.dynamics import engines, md
 
     model = work / KEYS[framework]
     documented = wanted == "documented"
 
     def calculator(atoms: Any, exact: bool = False) -> Any:
         if not documented:
-            return il_engines.EngineCalculator(
-                il_engines.load_engine(model, work / STATE["liquid"], threads, atoms, wanted)[0]
+            return engines.EngineCalculator(
+                engines.load_engine(model, work / STATE["liquid"], threads, atoms, wanted)[0]
             )
         if framework == "mace":
             from mace.calculators import MACECalculator
@@ -167,9 +166,9 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
     atoms, pair = (ase.io.read(work / STATE[name] / "start.extxyz") for name in ("liquid", "pair"))
     atoms.calc = calculator(atoms)
     rng = np.random.default_rng(1)
-    il_md.draw_velocities(atoms, 430, rng)
+    md.draw_velocities(atoms, 430, rng)
     common = {"temperature_K": 430, "thermostat_fs": 100, "rng": rng}
-    dynamics = il_md.npt(atoms, timestep_fs=0.5, pressure_bar=1.0, barostat_fs=500, **common)
+    dynamics = md.npt(atoms, timestep_fs=0.5, pressure_bar=1.0, barostat_fs=500, **common)
     dynamics.run(3)
     start, steps = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
@@ -185,10 +184,10 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
         frames.set_cell(cell * scale)
         frames.positions = start_positions * scale
         forces.append(frames.get_forces())
-        pressures.append(-frames.get_stress()[:3].mean() / il_md.BAR)
+        pressures.append(-frames.get_stress()[:3].mean() / md.BAR)
 
     pair.calc = calculator(pair, exact=True)
-    il_md.draw_velocities(pair, 430, np.random.default_rng(2))
+    md.draw_velocities(pair, 430, np.random.default_rng(2))
     nve, energies = VelocityVerlet(pair, 0.25 * units.fs), []
     for _ in range(100):
         nve.run(2)
@@ -199,8 +198,8 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
         "forces": np.array(forces).tolist(),
         "pressures": pressures,
         "drift": drift,
-        "density": float(atoms.get_masses().sum() / atoms.get_volume() * il_md.DENSITY_KG_M3),
-        "device": il_engines.il_models.device_name(atoms.calc),
+        "density": float(atoms.get_masses().sum() / atoms.get_volume() * md.DENSITY_KG_M3),
+        "device": engines.calculators.device_name(atoms.calc),
         "engine": getattr(getattr(atoms.calc, "engine", None), "name", "plain"),
     }
 
@@ -233,7 +232,9 @@ def main() -> None:
         plain, fast = found
         difference = float(np.abs(np.array(plain["forces"]) - np.array(fast["forces"])).max())
         pressure_bar = abs(float(np.mean(np.subtract(plain["pressures"], fast["pressures"]))))
-        shift = max(shift, pressure_bar / 2e4 * fast["density"])  # the bulk modulus of il_md, 2 GPa, is 2e4 bar
+        shift = max(
+            shift, pressure_bar / 2e4 * fast["density"]
+        )  # the bulk modulus of ionmelt.dynamics.md, 2 GPa, is 2e4 bar
         figures |= {
             "device": fast["device"],
             f"{framework}_engine": fast["engine"],

@@ -2,7 +2,7 @@
 """Mean squared displacements of ions: speed against tidynamics and MDAnalysis, and memory on a long trajectory.
 
 One synthetic liquid of 128 ion pairs (3968 atoms). The same question for all: the MSD of the ions at every lag.
-  ratio_tidynamics         time of a loop of tidynamics.msd over the ions' centres / time of il_stats on the same centres
+  ratio_tidynamics         time of a loop of tidynamics.msd over the ions' centres / time of ionmelt.measure.stats on the same centres
   ratio_mdanalysis         time of EinsteinMSD(fft=True) over all atoms, which is what its manual shows / time from the same
                            atoms to the ions' MSD here (are ions whole, centres, MSD)
   max_relative_difference  to tidynamics, over all lags up to half of the trajectory
@@ -30,9 +30,9 @@ from typing import Any
 
 import numpy as np
 
-import il_paths
-import il_stats
-from il_topology import Topology
+from ionmelt.measure import paths as measure_paths
+from ionmelt.measure import stats
+from ionmelt.topology import Topology
 
 EDGE_A = 40.0
 PAIRS, CATION_ATOMS, ANION_ATOMS = 128, 26, 5
@@ -63,11 +63,11 @@ def atoms_of(liquid: Topology, frames: int, seed: int, start: np.ndarray | None 
 
 def ion_centres(liquid: Topology, frames: np.ndarray, threads: int) -> np.ndarray:
     """Return the centres of mass (T, M, 3) of whole ions, chunk by chunk, as MEASURE_LIQUID takes them."""
-    step = max(1, int(il_paths.CHUNK_BYTES / (12 * len(liquid))))
+    step = max(1, int(measure_paths.CHUNK_BYTES / (12 * len(liquid))))
 
     def part(first: int) -> np.ndarray:
         chunk = frames[first : first + step]
-        return il_paths.whole_ions(chunk, np.full((len(chunk), 3), EDGE_A), liquid)[1]
+        return measure_paths.whole_ions(chunk, np.full((len(chunk), 3), EDGE_A), liquid)[1]
 
     with ThreadPoolExecutor(threads) as pool:
         return np.concatenate(list(pool.map(part, range(0, len(frames), step))))
@@ -88,10 +88,10 @@ def speed(frames: int, threads: int) -> dict[str, Any]:
     liquid, missing = topology(), []
     atoms = atoms_of(liquid, frames, seed=1)
     ions_s, centres = best(lambda: ion_centres(liquid, atoms, threads))
-    own_s, own = best(lambda: il_stats.mean_squared_displacement(centres, threads))
+    own_s, own = best(lambda: stats.mean_squared_displacement(centres, threads))
     result: dict[str, Any] = {"frames": frames, "ions": centres.shape[1], "atoms": len(liquid)}
     result |= {"threads": threads, "centres_s": ions_s, "msd_s": own_s}
-    result["threads_identical"] = bool(np.array_equal(own, il_stats.mean_squared_displacement(centres)))
+    result["threads_identical"] = bool(np.array_equal(own, stats.mean_squared_displacement(centres)))
     result |= {"ratio_tidynamics": None, "ratio_mdanalysis": None, "max_relative_difference": None}
     try:
         import tidynamics
@@ -121,10 +121,10 @@ def measure_file(path: Path, threads: int) -> dict[str, float]:
     """Return peak memory and time of reading a trajectory in chunks up to the ions' MSD, and that at a few lags."""
     liquid = topology()
     start = time.perf_counter()
-    paths = il_paths.Paths(len(liquid.molecule_ion))
-    for chunk in il_paths.chunks(path, liquid, threads):
+    paths = measure_paths.Paths(len(liquid.molecule_ion))
+    for chunk in measure_paths.chunks(path, liquid, threads):
         paths.append(chunk.unwrapped)
-    found = il_stats.mean_squared_displacement(paths, threads)
+    found = stats.mean_squared_displacement(paths, threads)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     lags = np.array([1, 10, 100])

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import il_task
+from ionmelt import task
 
 TOP = Path(__file__).resolve().parents[1]
 BIN = TOP / "bin"
@@ -134,11 +134,12 @@ tiny.make_state(Path("state"))
 Path("run.json").write_text(json.dumps(tiny.RUN | {"npt_ps": 0.05, "nvt_ps": 0.05, "segment_ps": 0.005}))
 """
 TRAIN = """
+import importlib
 import sys
 from pathlib import Path
 import tiny_training as tiny
 framework = sys.argv[1]
-module = __import__("train_" + framework)
+module = importlib.import_module("ionmelt.models.frameworks." + framework)
 settings = tiny.MACE if framework == "mace" else tiny.DEEPMD
 tiny.write_settings(Path("settings.json"), settings)
 data = Path("../data/data/split")
@@ -164,7 +165,7 @@ def main() -> None:
             analysis = environment("analysis")
             if name == "classical":
                 python(analysis, "-c", CLASSICAL, TOP, cwd=work)
-                settings = il_task.read_json(work / "plan" / "runs" / "libf4-900K-r1-clp.json")
+                settings = task.read_json(work / "plan" / "runs" / "libf4-900K-r1-clp.json")
                 settings |= {"npt_ps": 6, "nvt_ps": 6, "segment_ps": 0.4, "timestep_fs": 1.0, "save_every_fs": 20}
                 model, state, env = work / "plan" / "cards" / "clp", work / "state", analysis
             else:

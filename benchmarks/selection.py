@@ -13,7 +13,7 @@ gradient steps and judged on the same test frames, and on the frozen-ion volume 
   force_rmse_mev_a   by way and size: the mean over seeds, and its standard error
   scan_rmse_mev_atom likewise
 Errors at equal numbers are compared in logarithms, their spread that of trainings within a way and size (t interval). The ratio of
-frames is that of two parallel power laws (`il_worth.parallel_lines`, Fieller's interval); where errors do not surely fall with the
+frames is that of two parallel power laws (`worth.parallel_lines`, Fieller's interval); where errors do not surely fall with the
 number of frames, the reason stands in its place. Work is kept in --work, and what is there is not made again.
 """
 # environment: analysis
@@ -32,11 +32,11 @@ from ase import Atoms
 from md import BIN, TOP, call, environment
 from scipy import stats
 
-import il_task
-import split_dataset
-from il_frames import evenly, read_frames, write_frames
-from il_selection import descriptors, farthest_points
-from il_worth import parallel_lines
+from ionmelt import task
+from ionmelt.compare.worth import parallel_lines
+from ionmelt.dataset import split
+from ionmelt.frame import evenly, read_frames, write_frames
+from ionmelt.frames.selection import descriptors, farthest_points
 
 STUDY = """
 name: selection
@@ -109,9 +109,9 @@ def train(work: Path, key: str, frames: list[Atoms], seed: int, steps: int) -> N
     valid = read_frames(whole / "valid.extxyz", labelled=True)
     write_frames(folder / "data" / "valid.extxyz", evenly(valid, VALID_MOST))
     summary = json.loads((whole / "dataset.json").read_text())
-    summary["datasets"]["both"] |= dict.fromkeys(("e0s_ev", "fitted_e0s_ev"), split_dataset.fit_e0s(frames))
+    summary["datasets"]["both"] |= dict.fromkeys(("e0s_ev", "fitted_e0s_ev"), split.fit_e0s(frames))
     (folder / "data" / "dataset.json").write_text(json.dumps(summary))
-    settings = il_task.read_json(work / "plan" / "models" / "mace-both-s1.json")
+    settings = task.read_json(work / "plan" / "models" / "mace-both-s1.json")
     settings |= {"id": key, "seed": seed, "epochs": max(1, round(steps / len(frames)))}
     (folder / "settings.json").write_text(json.dumps(settings))
     options = ["--settings", "settings.json", "--dataset", "data", "--summary", "data/dataset.json", "--out", "model"]

@@ -31,8 +31,8 @@ from typing import Any
 
 import polars as pl
 
-import evaluate_model
-from il_models import sha256_of
+from ionmelt.models import evaluation
+from ionmelt.models.calculators import sha256_of
 
 TOP = Path(__file__).resolve().parents[1]
 # Size of the models and weights of the loss are those of studies/foundation.yaml.
@@ -101,7 +101,7 @@ def replay_head(model: Path, old: Path) -> float:
         out = Path(f"{model.name}.evaluation")
         arguments = ["--id", model.name, "--model", model.name, "--heldout", old, "--out", out]
         with contextlib.redirect_stdout(sys.stderr):  # MACE speaks there, and what is printed here is one JSON object
-            code = evaluate_model.main([*map(str, arguments)])
+            code = evaluation.main([*map(str, arguments)])
         if code:
             raise SystemExit(f"{model.name}: the head of the replayed frames could not be evaluated")
         rows = pl.read_parquet(out / "heldout.parquet")

@@ -1,5 +1,6 @@
 // A round of active learning: committees of the round before explore each liquid, and the frames that add most are chosen.
 // Without a round before, and for a study without active learning, nothing runs and nothing comes out.
+include { code } from './code.nf'
 include { EXPLORE_LIQUID } from './explore_liquid.nf'
 include { CHOOSE_FRAMES  } from './choose_frames.nf'
 
@@ -20,14 +21,14 @@ workflow ACTIVE_ROUND {
             def members = row.members.tokenize(' ').collect { member -> file("${previous}/models/${member}") }
             tuple(key, workflow.containerEngine ? row.image : row.environment, own, folder, members, file("${previous}/dataset/${row.dataset}/valid.extxyz"))
         }
-    EXPLORE_LIQUID(committees)
+    EXPLORE_LIQUID(committees, code('explore_liquid.py'))
     found = EXPLORE_LIQUID.out.frames.map { path -> tuple(liquid_of(path), path) }.groupTuple().map { liquid, paths -> tuple(liquid, paths.sort { path -> path.name }) }
     chosen = choices.map { name, own -> tuple(liquid_of(own), name, own) }.join(liquids).join(found, remainder: true)
         .map { _liquid, name, own, folders, paths -> tuple(name, own, folders[0], paths ?: []) }
     // named one by one, not by a glob: a lost file must stop the round, or what earlier rounds chose would go with it
     known = explorations.map { row -> row.dataset }.unique().toSortedList()
         .map { names -> names.collect { dataset -> file("${previous}/dataset/${dataset}/train.extxyz") } }
-    CHOOSE_FRAMES(chosen, known)
+    CHOOSE_FRAMES(chosen, known, code('choose_frames.py'))
 
     // 25.04's strict parser takes names alone under `emit:`
     chunks = CHOOSE_FRAMES.out.chunk        // with those that earlier rounds chose

@@ -7,6 +7,7 @@ process BUILD_LIQUID {
     input:
     tuple val(key), path(settings), path(force_field)   // force_field: the user's own OpenMM XML, or nothing
     path assets
+    val code        // the digest of the script and of what it imports
 
     output:
     tuple val(key), path("${key}"), emit: box           // box.extxyz, topology.json, system.xml
@@ -14,7 +15,6 @@ process BUILD_LIQUID {
 
     script:
     """
-    # bin: il_forcefield.py il_ions.py il_task.py il_topology.py
     build_liquid.py --id ${key} --settings ${settings} --assets ${assets} \\
         ${force_field ? "--force-field ${force_field}" : ''} --out ${key}
     """

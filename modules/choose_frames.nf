@@ -8,6 +8,7 @@ process CHOOSE_FRAMES {
     input:
     tuple val(name), path(settings), path(state), path(candidates)
     path known, stageAs: 'known/*/*'                    // training frames of the round before
+    val code        // the digest of the script and of what it imports
 
     output:
     path "chosen/${name}.extxyz",           emit: chunk, optional: true // none where there is nothing to label
@@ -17,7 +18,6 @@ process CHOOSE_FRAMES {
 
     script:
     """
-    # bin: il_frames.py il_selection.py il_task.py il_topology.py sample_frames.py
     choose_frames.py --id ${name} --settings ${settings} --state ${state} --candidates ${candidates} \\
         --known known/*/*.extxyz --out chosen
     """

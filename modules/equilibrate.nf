@@ -6,6 +6,7 @@ process EQUILIBRATE {
 
     input:
     tuple val(key), path(settings), path(box)
+    val code        // the digest of the script and of what it imports
 
     output:
     tuple val(key), path("${key}"), emit: state         // start.extxyz, trajectory.dcd, thermo.parquet, ...
@@ -14,7 +15,6 @@ process EQUILIBRATE {
 
     script:
     """
-    # bin: il_forcefield.py il_md.py il_openmm.py il_task.py il_topology.py
     equilibrate.py --id ${key} --settings ${settings} --box ${box} --out ${key} --table ${key}.equilibration.parquet
     """
 

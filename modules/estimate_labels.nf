@@ -7,6 +7,7 @@ process ESTIMATE_LABELS {
     path plan
     path settings   // the level of theory
     path boxes      // of every liquid
+    val code        // the digest of the script and of what it imports
 
     output:
     path 'errors.txt',      emit: errors                    // empty when every probe has a label
@@ -16,7 +17,6 @@ process ESTIMATE_LABELS {
 
     script:
     """
-    # bin: il_engine_cp2k.py il_engine_pyscf.py il_engine_xtb.py il_estimate.py il_frames.py il_label_store.py il_task.py il_theory.py label_frames.py
     estimate_labels.py --id estimate --settings ${settings} --plan ${plan} --boxes ${boxes} --threads ${task.cpus} \\
         --out estimate.json --errors errors.txt > estimate.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt

@@ -11,6 +11,7 @@ process EVALUATE_MODEL {
     path test,    stageAs: 'test/*'
     path heldout, stageAs: 'heldout/*'                  // labelled frames of other chemistry
     path states                                         // a state of each liquid, for its force field
+    val code        // the digest of the script and of what it imports
 
     output:
     path "${key}.evaluation", emit: errors, optional: true        // errors, scan, parity, frame_errors, heldout and dimers as Parquet
@@ -19,11 +20,10 @@ process EVALUATE_MODEL {
 
     script:
     """
-    # bin: il_dimers.py il_frames.py il_models.py il_task.py
     evaluate_model.py --id ${key} --model ${model} --test ${test} --heldout ${heldout} --state ${states} \\
         --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out ${key}.evaluation \\
         --errors ${task.process}.${key}.failed.txt \\
-        || il_failed.py --code \$? --out ${key}.evaluation --errors ${task.process}.${key}.failed.txt
+        || record_failure.py --code \$? --out ${key}.evaluation --errors ${task.process}.${key}.failed.txt
     """
 
     stub:

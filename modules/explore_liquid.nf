@@ -7,6 +7,7 @@ process EXPLORE_LIQUID {
 
     input:
     tuple val(key), val(engine), path(settings), path(state), path(models), path(valid)  // models: that differ by their seed
+    val code        // the digest of the script and of what it imports
 
     output:
     path "found/${key}.extxyz",           emit: frames, optional: true  // none where the committee agrees everywhere
@@ -15,7 +16,6 @@ process EXPLORE_LIQUID {
 
     script:
     """
-    # bin: il_checkpoint.py il_engines.py il_frames.py il_md.py il_models.py il_task.py il_topology.py
     explore_liquid.py --id ${key} --settings ${settings} --state ${state} --models ${models} --valid ${valid} \\
         --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out found
     """

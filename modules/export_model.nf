@@ -7,6 +7,7 @@ process EXPORT_MODEL {
 
     input:
     tuple val(key), val(engine), path(model, stageAs: 'model/*')
+    val code        // the digest of the script and of what it imports
 
     output:
     path "${key}/*", emit: files                        // the model folder, README.md, and model.pt-lammps.pt of a MACE model
@@ -14,7 +15,6 @@ process EXPORT_MODEL {
 
     script:
     """
-    # bin: il_checkpoint.py il_models.py il_task.py il_training.py
     export_model.py --id ${key} --model ${model} --threads ${task.cpus} --out ${key}
     """
 

@@ -8,6 +8,7 @@ process IMPORT_LABELS {
     val contents                        // what is in the folders: those count by their path alone in the hash of a task
     path settings                       // how they are to be read, and the ions to look for
     path assets
+    val code        // the digest of the script and of what it imports
 
     output:
     path 'errors.txt',                  emit: errors                        // empty when they can be used
@@ -19,7 +20,6 @@ process IMPORT_LABELS {
 
     script:
     """
-    # bin: il_frames.py il_ions.py il_label_checks.py il_matching.py il_sources.py il_sources_cp2k.py il_sources_runs.py il_task.py il_topology.py
     import_labels.py --id imported --settings ${settings} --frames ${frames} --assets ${assets} \\
         --out imported --errors errors.txt > imported.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt

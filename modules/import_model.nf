@@ -7,6 +7,7 @@ process IMPORT_MODEL {
 
     input:
     tuple val(key), val(engine), path(settings), path(weights, stageAs: 'given/*')
+    val code        // the digest of the script and of what it imports
 
     output:
     tuple val(key), path("${key}"), emit: model, optional: true         // weights and model card
@@ -15,10 +16,9 @@ process IMPORT_MODEL {
 
     script:
     """
-    # bin: il_confined.py il_models.py il_task.py il_theory.py il_trial.py il_untrusted.py il_weights.py
     import_model.py --id ${key} --settings ${settings} --weights ${weights} --threads ${task.cpus} \\
         --out ${key} --errors ${task.process}.${key}.failed.txt \\
-        || il_failed.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt
+        || record_failure.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt
     """
 
     stub:

@@ -9,6 +9,7 @@ process LABEL_FRAMES {
     tuple path(frames), path(stored, stageAs: 'stored/*')   // a chunk of unlabelled frames, extxyz; copied entries of the store
     tuple val(method), path(settings)                       // xtb, cp2k or pyscf; the level of theory
     path store, name: 'label_store.txt'                     // a file of the label store's folder; none where none is kept
+    val code        // the digest of the script and of what it imports
 
     output:
     path '*.labelled.extxyz',   emit: frames
@@ -18,7 +19,6 @@ process LABEL_FRAMES {
 
     script:
     """
-    # bin: il_engine_cp2k.py il_engine_pyscf.py il_engine_xtb.py il_frames.py il_label_store.py il_task.py il_theory.py
     export PYSCF_MAX_MEMORY=${task.memory ? task.memory.toMega() : 4000}
     label_frames.py --id ${frames.baseName} --settings ${settings} --frames ${frames} --threads ${task.cpus} ${task.accelerator ? '--device cuda' : ''} \\
         ${store ? '--store label_store.txt --spare label_store --staged stored' : ''} \\

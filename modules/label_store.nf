@@ -1,5 +1,5 @@
 // The label store: a folder outside of the work folder, or an address in an object store, with one file for each label
-// that was ever finished. Tasks that see the folder read and write it themselves (bin/il_label_store.py). Where they
+// that was ever finished. Tasks that see the folder read and write it themselves (bin/ionmelt/labels/store.py). Where they
 // do not, because it or the work folder is in an object store, this copies: each chunk is given the entries that
 // there are of its frames, and new ones are taken back. A store that cannot be written stops no run: what it holds is
 // used, and one line says that new labels are not kept there.

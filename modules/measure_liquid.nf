@@ -7,6 +7,7 @@ process MEASURE_LIQUID {
     input:
     tuple val(key), path(run), path(model)      // the model: for what its training frames span
     path references         // for the experimental viscosity, where the run's own is not converged
+    val code        // the digest of the script and of what it imports
 
     output:
     path "${key}.measures", emit: measures              // the tables, run.json, and the frames that the report may show
@@ -14,7 +15,6 @@ process MEASURE_LIQUID {
 
     script:
     """
-    # bin: il_calibration.py il_conformers.py il_contacts.py il_domain.py il_frames.py il_ions.py il_kinetics.py il_paths.py il_picture.py il_references.py il_selection.py il_stats.py il_structure.py il_task.py il_topology.py il_trajectory.py il_transport.py
     measure_liquid.py --id ${key} --run ${run} --model ${model} --references ${references} --threads ${task.cpus} --out ${key}.measures
     """
 

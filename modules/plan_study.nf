@@ -12,6 +12,7 @@ process PLAN_STUDY {
     val outdir      // where results will go: checked now, not at the end
     val previous    // results of the round before, in active learning; else empty
     path cards, stageAs: 'previous/?/*'     // of its models
+    val code        // the digest of the script and of what it imports
 
     output:
     path 'errors.txt',              emit: errors                            // empty when the study is good
@@ -38,7 +39,6 @@ process PLAN_STUDY {
 
     script:
     """
-    # bin: il_estimate.py il_frames.py il_ions.py il_references.py il_study.py il_task.py il_theory.py il_trajectory.py
     plan_study.py --study ${study} --assets ${assets} --base ${quoted(base)} --outdir ${quoted(outdir)} \\
         ${previous ? "--previous ${quoted(previous)} --cards ${cards}" : ''} ${workflow.containerEngine ? '--files-unseen' : ''} --out plan --errors errors.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt

@@ -8,6 +8,7 @@ process RUN_MD {
     input:
     tuple val(keys), val(engine), path(settings), path(states), path(model)
     path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
+    val code        // the digest of the script and of what it imports
 
     output:
     path 'runs/*/*',     emit: files,  optional: true   // of each: trajectories, thermodynamics, how it ended
@@ -18,10 +19,9 @@ process RUN_MD {
     def out = keys.collect { key -> "runs/${key}" }.join(' ')
     def failed = keys.collect { key -> "${task.process}.${key}.failed.txt" }.join(' ')
     """
-    # bin: il_checkpoint.py il_engines.py il_forcefield.py il_md.py il_models.py il_openmm.py il_task.py il_topology.py il_trajectory.py
     run_md.py --id ${keys[0]} --settings ${settings} --state ${states} --model ${model} --threads ${task.cpus} \\
-        --device ${task.accelerator ? 'cuda' : 'auto'} --checkpoints checkpoints.txt --out ${out} --errors ${failed} \\
-        || il_failed.py --code \$? --out ${out} --errors ${failed}
+        --device ${task.accelerator ? 'cuda' : 'auto'} --checkpoints checkpoints.txt --code ${code} --out ${out} --errors ${failed} \\
+        || record_failure.py --code \$? --out ${out} --errors ${failed}
     """
 
     stub:

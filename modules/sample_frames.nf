@@ -6,6 +6,7 @@ process SAMPLE_FRAMES {
 
     input:
     tuple val(liquid), path(settings), path(states)     // states: the equilibrated boxes of the liquid
+    val code        // the digest of the script and of what it imports
 
     output:
     path 'chunks/*.extxyz',             emit: chunks
@@ -15,7 +16,6 @@ process SAMPLE_FRAMES {
 
     script:
     """
-    # bin: il_frames.py il_selection.py il_task.py il_topology.py
     sample_frames.py --id ${liquid} --settings ${settings} --states ${states} \\
         --out chunks --counts ${liquid}.sampling.parquet
     """

@@ -8,6 +8,7 @@ process SPLIT_DATASET {
     path labels     // their rows, Parquet
     path settings   // the named mixtures and the split
     path e0s        // energies of free atoms, JSON; none where nobody gave them
+    val code        // the digest of the script and of what it imports
 
     output:
     path 'dataset/datasets/*',      emit: datasets, optional: true // one folder a mixture: MACE and DeePMD views; none where the study names none
@@ -19,7 +20,6 @@ process SPLIT_DATASET {
 
     script:
     """
-    # bin: il_calibration.py il_domain.py il_frames.py il_selection.py il_task.py
     split_dataset.py --id dataset --settings ${settings} --frames ${frames} --labels ${labels} ${e0s ? "--e0s ${e0s}" : ''} --out dataset > words.txt
     """
 

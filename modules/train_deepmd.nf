@@ -7,6 +7,7 @@ process TRAIN_DEEPMD {
     input:
     tuple val(key), path(settings), path(dataset), path(weights)        // weights: [] where none
     path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
+    val code        // the digest of the script and of what it imports
 
     output:
     tuple val(key), path("${key}"), emit: model,  optional: true    // weights, model card, learning curve
@@ -15,12 +16,11 @@ process TRAIN_DEEPMD {
 
     script:
     """
-    # bin: il_checkpoint.py il_deepmd_run.py il_loss.py il_models.py il_task.py il_training.py
     train_deepmd.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         ${weights ? "--weights ${weights}" : ''} \\
-        --checkpoints checkpoints.txt --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
+        --checkpoints checkpoints.txt --code ${code} --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
         --errors ${task.process}.${key}.failed.txt \\
-        || il_failed.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt
+        || record_failure.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt
     """
 
     stub:

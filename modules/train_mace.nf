@@ -7,6 +7,7 @@ process TRAIN_MACE {
     input:
     tuple val(key), path(settings), path(dataset), path(weights), path(replay)      // weights, replay: [] where none
     path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
+    val code        // the digest of the script and of what it imports
 
     output:
     tuple val(key), path("${key}"), emit: model,  optional: true    // weights, model card, learning curve
@@ -15,12 +16,11 @@ process TRAIN_MACE {
 
     script:
     """
-    # bin: il_checkpoint.py il_confined.py il_frames.py il_loss.py il_mace_run.py il_models.py il_task.py il_training.py il_trial.py il_tuning.py il_untrusted.py il_weights.py
     train_mace.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         ${weights ? "--weights ${weights}" : ''} ${replay ? "--replay ${replay}" : ''} \\
-        --checkpoints checkpoints.txt --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
+        --checkpoints checkpoints.txt --code ${code} --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
         --errors ${task.process}.${key}.failed.txt \\
-        || il_failed.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt
+        || record_failure.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt
     """
 
     stub:

@@ -12,8 +12,7 @@ import pytest
 import restart
 import tiny_training as tiny
 
-import il_engines
-import run_md
+from ionmelt.dynamics import engines, run
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +23,10 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_engine_gives_the_plain_calculators_numbers(model: Path, state: Path, names: tuple[str, ...]) -> None:
     atoms = ase.io.read(state / "start.extxyz")
     for name in names:
-        engine, _ = il_engines.load_engine(model, state, 1, atoms, name)
+        engine, _ = engines.load_engine(model, state, 1, atoms, name)
         assert engine.name == name
         rng = np.random.default_rng(2)
-        plain, _ = il_engines.load_engine(model, state, 1, atoms, "plain")
+        plain, _ = engines.load_engine(model, state, 1, atoms, "plain")
         for scale in (0.95, 1.0, 1.3):
             positions = atoms.positions * scale + rng.normal(scale=0.1, size=atoms.positions.shape)
             frame = (positions + 40.0, atoms.cell.array * scale)  # boxes away, as unwrapped atoms are
@@ -40,7 +39,7 @@ def test_the_engine_gives_the_plain_calculators_numbers(model: Path, state: Path
 
 def test_replicas_together_are_what_they_are_alone(model: Path, state: Path) -> None:
     atoms = ase.io.read(state / "start.extxyz")
-    engine, _ = il_engines.load_engine(model, state, 1, atoms)
+    engine, _ = engines.load_engine(model, state, 1, atoms)
     rng = np.random.default_rng(4)
     frames = [(atoms.positions + rng.normal(scale=0.1, size=(16, 3)), atoms.cell.array * s) for s in (1.0, 1.1, 0.97)]
     together = engine.compute(frames, [0, 1, 2])
@@ -81,7 +80,7 @@ def test_two_replicas_run_in_one_task(
         Path(f"{name}.json").write_text(
             json.dumps(short | {"id": name, "timestep_fs": timestep, "save_every_fs": 5 * timestep})
         )
-    assert run_md.main([*arguments, "--out", "runs/a", "runs/b"]) == 0
+    assert run.main([*arguments, "--out", "runs/a", "runs/b"]) == 0
     records = [json.loads(Path(f"runs/{name}/run.json").read_text()) for name in "ab"]
     assert records[0]["end"] == "completed"
     assert records[1]["end"] != "completed"

@@ -8,10 +8,10 @@ from unittest import mock
 
 import pytest
 
-import il_confined
-import il_trial
-import import_model
-from il_models import sha256_of
+from ionmelt.models import confined as models_confined
+from ionmelt.models import own as own_module
+from ionmelt.models import trial
+from ionmelt.models.calculators import sha256_of
 
 COMMON = {
     "id": "own", "model": "own", "dataset": None, "seed": None, "licence": "MIT", "theory": "PBE", "dispersion": None,
@@ -24,8 +24,8 @@ def ask_here(
 ) -> dict[str, Any]:
     """Do what the confined process does in this one, which has imported the libraries already."""
     opened = [os.open(path, os.O_WRONLY | os.O_CREAT) for path in files]
-    with mock.patch.object(il_confined, "confine", lambda **_: "a test"):
-        return json.loads(json.dumps(il_trial.work(request | {"files": opened})))
+    with mock.patch.object(models_confined, "confine", lambda **_: "a test"):
+        return json.loads(json.dumps(trial.work(request | {"files": opened})))
 
 
 def do_import(
@@ -43,7 +43,7 @@ def do_import(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         if not confined:
-            patch.setattr(il_confined, "ask", ask_here)
+            patch.setattr(models_confined, "ask", ask_here)
         arguments = ["--id", "own", "--settings", "own.json", *given, "--out", "own", "--errors", "errors.txt"]
-        code = import_model.main(arguments)
+        code = own_module.main(arguments)
     return code, errors.read_text().splitlines() if errors.exists() else [], folder / "own"

@@ -3,7 +3,7 @@
 import numpy as np
 from ase import Atoms
 
-from il_frames import make_frame
+from ionmelt.frame import make_frame
 
 
 def lithium_fluoride() -> Atoms:

@@ -19,12 +19,12 @@ import polars as pl
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
-from used_files import BIN, imports
+from used_files import all_imports
 
-import evaluate_model
-import il_frames
-import split_dataset
-from il_topology import Topology
+from ionmelt import frame as frame_file
+from ionmelt.dataset import split as split_module
+from ionmelt.models import evaluation
+from ionmelt.topology import Topology
 
 THEORY = "0123456789ab"
 # Models that train in seconds.
@@ -59,13 +59,13 @@ def make_frames(count: int, seed: int = 1) -> list[Atoms]:
             symbols, (grid[: 8 if i % 4 else 6] + 0.25) * edge / 2, cell=[edge, edge * 1.02, edge * 1.04], pbc=True
         )
         atoms.positions += rng.normal(scale=0.1, size=atoms.positions.shape)
-        made = il_frames.make_frame(
+        made = frame_file.make_frame(
             atoms.numbers, atoms.positions, atoms.cell.array, np.arange(len(atoms)),
             np.where(atoms.numbers == 3, "li", "f"), liquid="lif", kind="eq", recipe="eq", group=f"g{i // 3}",
         )  # fmt: skip
         work = reference(made)
         energy = work.get_potential_energy() - 50.0 * len(work)
-        il_frames.set_label(made, energy, work.get_forces(), work.get_stress(voigt=False), THEORY, True, None)
+        frame_file.set_label(made, energy, work.get_forces(), work.get_stress(voigt=False), THEORY, True, None)
         frames.append(made)
     return frames
 
@@ -75,11 +75,11 @@ def single_ions() -> list[Atoms]:
     frames = []
     for symbol, charge, group in (("Li", 1, "g1"), ("F", -1, "g2")):
         atoms = Atoms(symbol, [[4.0, 4.0, 4.0]], cell=[8.0] * 3)
-        made = il_frames.make_frame(
+        made = frame_file.make_frame(
             atoms.numbers, atoms.positions, atoms.cell.array, [0], [symbol.lower()], liquid="lif", kind="eq", recipe="ions",
             group=group, charge=charge,
         )  # fmt: skip
-        il_frames.set_label(made, -50.0, np.zeros((1, 3)), np.zeros((3, 3)), THEORY, True, None)
+        frame_file.set_label(made, -50.0, np.zeros((1, 3)), np.zeros((3, 3)), THEORY, True, None)
         frames.append(made)
     return frames
 
@@ -112,7 +112,7 @@ RUN = {
 def make_dataset(folder: Path, count: int = 36, ions: bool = False) -> Path:
     """Write frames, single `ions` among them if asked for, and split them; returns the folder that holds datasets/eq and dataset.json."""
     frames = make_frames(count) + (single_ions() if ions else [])
-    il_frames.write_frames(folder / "a.labelled.extxyz", frames)
+    frame_file.write_frames(folder / "a.labelled.extxyz", frames)
     rows = [
         {
             "frame_id": f.info["frame_id"],
@@ -127,8 +127,8 @@ def make_dataset(folder: Path, count: int = 36, ions: bool = False) -> Path:
     settings = {"datasets": {"eq": ["eq"]}, "split": {"valid": 0.15, "test": 0.1, "seed": 1}, "max_failed_fraction": 0}
     with contextlib.ExitStack() as stack:
         if importlib.util.find_spec("featomic") is None:  # environments of trainings do not describe frames
-            stack.enter_context(mock.patch.object(split_dataset, "write_domains"))
-        split_dataset.split_dataset(
+            stack.enter_context(mock.patch.object(split_module, "write_domains"))
+        split_module.split_dataset(
             settings, [folder / "a.labelled.extxyz"], [folder / "a.labels.parquet"], folder / "split"
         )
     return folder / "split"
@@ -169,8 +169,11 @@ def trained_once(script: ModuleType, settings: dict[str, Any], split: Path, work
     """
     top = Path(__file__).resolve().parents[1]
     code = Path(script.__file__ or "")
-    files = [top / "containers" / settings["framework"] / "requirements.txt", code, Path(__file__)]
-    files += [BIN / name for name in sorted(imports(code))]
+    files = [
+        top / "containers" / settings["framework"] / "requirements.txt",
+        *sorted(all_imports(code)),
+        Path(__file__),
+    ]
     files += sorted(path for path in split.rglob("*") if path.is_file())
     # another processor, or another number of threads, may round otherwise
     place = [platform.python_version(), platform.node(), os.environ.get("OMP_NUM_THREADS")]
@@ -213,7 +216,7 @@ def check_card(model: Path, split: Path, files: list[str]) -> dict[str, Any]:
     data = json.loads((split / "dataset.json").read_text())
     assert list(card["files"]) == files
     for name, digest in card["files"].items():
-        assert split_dataset.sha256((model / name).read_bytes()) == digest
+        assert split_module.sha256((model / name).read_bytes()) == digest
     assert card["theory_id"] == data["theory_id"] == THEORY
     assert card["dataset_hash"] == data["datasets"]["eq"]["dataset_hash"]
     assert card["split_hash"] == data["datasets"]["eq"]["split_hash"]
@@ -227,7 +230,7 @@ def check_card(model: Path, split: Path, files: list[str]) -> dict[str, Any]:
 def check_single_ions(calculator: Calculator) -> None:
     """Check what a model that was trained on them says of `single_ions`: an atom sees nothing, with images out of sight or none."""
     for frame in single_ions():
-        (prediction,) = evaluate_model.predict([frame], calculator)
+        (prediction,) = evaluation.predict([frame], calculator)
         assert prediction.model is not None, prediction.reason
         np.testing.assert_allclose(prediction.model.forces, 0, atol=1e-6)
         np.testing.assert_allclose(prediction.model.energy, -50, rtol=0.1)

@@ -1,22 +1,38 @@
-"""Which files of bin/ a script runs on."""
+"""Which files of bin/ a script runs on, as Python reads its imports."""
 
 import ast
+import re
 from pathlib import Path
 
 BIN = Path(__file__).resolve().parents[1] / "bin"
 
 
-def imports(script: Path) -> set[str]:
-    """Return the names of the files of bin/ that a script imports, directly or through another."""
-    found: set[str] = set()
-    left = [script]
+def files_of(name: str) -> set[Path]:
+    """Return the files that Python reads for a module of the package: its own, and what its packages begin with."""
+    places = [BIN / Path(*name.split(".")[: n + 1]) for n in range(name.count(".") + 1)]
+    files = {path for place in places for path in (place.with_name(f"{place.name}.py"), place / "__init__.py")}
+    return {path for path in files if path.exists()}
+
+
+def imports(path: Path) -> set[Path]:
+    """Return the files of the package that a file imports, or names for an import."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports are not seen by modules/code.nf"
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"ionmelt[\w.]*", str(node.value)):
+            names.add(str(node.value))
+    return {file for name in names if name.split(".")[0] == "ionmelt" for file in files_of(name)}
+
+
+def all_imports(script: Path) -> set[Path]:
+    """Return a script and the files of the package that it imports, directly or through others."""
+    found, left = {script}, [script]
     while left:
-        for node in ast.walk(ast.parse(left.pop().read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module]
-            for name in names:
-                if (BIN / f"{name}.py").exists() and f"{name}.py" not in found:
-                    found.add(f"{name}.py")
-                    left.append(BIN / f"{name}.py")
+        new = imports(left.pop()) - found
+        found |= new
+        left += new
     return found

@@ -9,7 +9,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
-from used_files import imports
+from used_files import files_of, imports
 
 TOP = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for path in (TOP / "modules").glob("*.nf") if re.search(r"^process ", path.read_text(), re.M))
@@ -47,19 +47,36 @@ def test_one_name_in_four_places(module: Path) -> None:
     assert re.findall(r"^process (\w+)", module.read_text(), re.M) == [name.upper()]
     assert f"{name}.py" in script_block(module).split()
     assert (TOP / "bin" / f"{name}.py").is_file()
-    assert list((TOP / "tests").glob(f"*/test_{name}.py"))
+    assert list((TOP / "tests").glob(f"*/**/test_{name}.py"))
+
+
+def by_lines(path: Path) -> set[Path]:
+    """Return the files of the package that a file imports by the patterns of modules/code.nf."""
+    text, names = path.read_text(), []
+    patterns = re.findall(r"findAll\(/(.*?)/\)", (TOP / "modules" / "code.nf").read_text())
+    lines = next(pattern for pattern in patterns if pattern.startswith("(?m)^ *from"))
+    for line in re.findall(lines, text):
+        _, module, _, *words = re.findall(r"[\w.]+", line)
+        names += [module, *(f"{module}.{word}" for word in words)]
+    quoted = next(pattern for pattern in patterns if pattern.startswith('"'))
+    names += [word.strip('"') for word in re.findall(quoted, text)]
+    return {file for name in names for file in files_of(name)}
+
+
+def test_the_digest_of_code_sees_every_import() -> None:
+    """modules/code.nf reads lines where Python reads syntax: what it missed, an edit would not repeat."""
+    for path in [*(TOP / "bin").glob("*.py"), *(TOP / "bin" / "ionmelt").rglob("*.py")]:
+        assert by_lines(path) == imports(path), path
 
 
 @each_module
-def test_a_process_names_the_shared_files_of_its_script(module: Path) -> None:
-    """Nextflow runs a task again after an edit of a file of bin/ only when the task's script names that file."""
-    first = script_block(module).strip().splitlines()[0].strip()
-    named = first.removeprefix("# bin:").split() if first.startswith("# bin:") else []
-    used = imports(TOP / "bin" / f"{module.stem}.py")
-    if module.stem in ("label_frames", "estimate_labels"):  # they import the engine that the study names
-        for engine in (TOP / "bin").glob("il_engine_*.py"):
-            used |= {engine.name} | imports(engine)
-    assert named == sorted(used)
+def test_each_process_takes_the_digest_of_its_script(module: Path) -> None:
+    """Nextflow knows nothing of what a script imports: the digest in the hash of a task tells it."""
+    assert re.search(r"^    val code\b", module.read_text(), re.M)
+    text = (TOP / "main.nf").read_text() + (TOP / "modules" / "active_round.nf").read_text()
+    calls = re.findall(r"(?<![\w.])(\w+)\((?:[^()]|\([^()]*\)|\((?:[^()]|\([^()]*\))*\))*code\('(\w+)\.py'\)", text)
+    names = {name for name, script in calls if script == module.stem}
+    assert module.stem.upper() in names, f"{module.stem.upper()} is not given code('{module.stem}.py')"
 
 
 @each_module

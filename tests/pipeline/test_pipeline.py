@@ -16,9 +16,10 @@ from ase import Atoms
 from ase.units import Bohr, GPa, Hartree
 from polars.testing import assert_frame_equal
 from runs import TABLES, assert_same_tables, tables
+from used_files import BIN, all_imports
 
-from il_frames import read_frames
-from il_task import SUMS, check
+from ionmelt.frame import read_frames
+from ionmelt.task import SUMS, check
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -139,13 +140,10 @@ def test_a_change_of_md_keeps_labels_and_models(pipeline, results: Path) -> None
 
 @pytest.mark.all
 def test_an_edited_shared_file_reruns_exactly_its_users(pipeline, results: Path) -> None:
-    shared = pipeline.folder / "bin" / "il_stats.py"
+    shared = pipeline.folder / "bin" / "ionmelt/measure/stats.py"
     text = shared.read_text()
-    users = {
-        path.stem.upper()
-        for path in (pipeline.folder / "modules").glob("*.nf")
-        if re.search(r"# bin:.*\bil_stats\.py\b", path.read_text())
-    }
+    scripts = (pipeline.folder / "bin").glob("*.py")
+    users = {path.stem.upper() for path in scripts if BIN / "ionmelt/measure/stats.py" in all_imports(BIN / path.name)}
     assert users
     try:
         shared.write_text(text + "\n# an edit that changes no result\n")

@@ -1,0 +1,210 @@
+"""Error against cost: what a model took to make and to run, and which models are not beaten by a cheaper one.
+
+The cost of a model is that of its labels, of its training and of one nanosecond of dynamics of the box. Time on
+processors counts in core-hours (processor time), time on an accelerator in GPU-hours (wall time); the two are
+never added up: a model is cheaper only where neither is larger.
+"""
+
+import math
+from typing import Any
+
+import polars as pl
+
+from ionmelt.compare import summary as ils
+
+Row = dict[str, Any]
+Tables = dict[str, pl.DataFrame]
+Hours = tuple[float, float]  # core-hours, GPU-hours
+TRAINING, LABELLING = ("TRAIN_MACE", "TRAIN_DEEPMD"), ("LABEL_FRAMES",)  # processes
+
+PARETO = {
+    "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
+    "model": pl.String, "dataset": pl.String, "error": pl.Float64, "ci95_low": pl.Float64, "ci95_high": pl.Float64,
+    "unit": pl.String, "labels_core_h": pl.Float64, "training_core_h": pl.Float64, "training_gpu_h": pl.Float64,
+    "md_core_h_per_ns": pl.Float64, "md_gpu_h_per_ns": pl.Float64, "total_core_h": pl.Float64,
+    "total_gpu_h": pl.Float64, "front": pl.String, "reason": pl.String,
+}  # fmt: skip
+
+
+def hours(task: Row, device: str | None) -> Hours | None:
+    """Return what a task took, None where it is not known."""
+    if device is not None and device.startswith(("cuda", "gpu", "hip", "xpu")):
+        return None if task["wall_s"] is None else (0.0, task["wall_s"] / 3600)
+    return None if task["cpu_s"] is None else (task["cpu_s"] / 3600, 0.0)
+
+
+def training_hours(t: Tables, cards: list[Row]) -> dict[str, Hours]:
+    """Return the training of each model key: from its task, else from its card (wall time on its threads)."""
+    found: dict[str, Hours] = {}
+    devices = {}
+    for card in cards:
+        cost = card.get("cost") or {}
+        devices[card["id"]] = cost.get("device")
+        wall = cost.get("wall_s")
+        if wall:
+            taken = hours(
+                {"wall_s": wall, "cpu_s": cost.get("cpu_s") or wall * (cost.get("threads") or 1)}, devices[card["id"]]
+            )
+            if taken is not None:
+                found[card["id"]] = taken
+    for row in t["cost"].filter(pl.col("process").is_in(TRAINING)).to_dicts():
+        taken = hours(row, devices.get(row["id"]))
+        if taken is not None:
+            found[row["id"]] = taken
+    return found
+
+
+def label_hours(t: Tables) -> dict[str, float]:
+    """Return the core-hours of the labels that each dataset was made of; failed labels are paid for by the rest.
+
+    Only where the labels were made here: labels that were brought along cost this study nothing that it knows.
+    """
+    spent = t["cost"].filter(pl.col("process").is_in(LABELLING))["cpu_s"].sum() / 3600
+    usable = t["dataset"]["frame_id"].n_unique()
+    if not spent or not usable:
+        return {}
+    frames = t["dataset"].filter(pl.col("dataset").is_not_null() & (pl.col("split") != "test"))
+    sizes = frames.group_by("dataset").agg(pl.col("frame_id").n_unique()).sort("dataset")
+    return {name: spent * n / usable for name, n in sizes.iter_rows()}
+
+
+def dynamics_hours(t: Tables, liquid: str | None, temperature_K: float | None, key: Row) -> Hours | None:
+    """Return the hours that one nanosecond takes a model, over all its runs of a liquid and temperature.
+
+    What attempts took that were killed before their task ended is not known and not counted.
+    """
+    runs = t["survival"].filter(
+        pl.col("model") == key["model"], pl.col("dataset").eq_missing(pl.lit(key["dataset"], pl.String))
+    )
+    if liquid not in (None, "all"):
+        runs = runs.filter(pl.col("liquid") == liquid)
+    if temperature_K is not None:
+        runs = runs.filter((pl.col("temperature_K") - temperature_K).abs() < 0.5)
+    tasks = {row["id"]: row for row in t["cost"].filter(pl.col("process") == "RUN_MD").to_dicts()}
+    # A task may have run several replicas at once: it is named after the first of them.
+    taken, done, known = [0.0, 0.0], 0.0, False
+    for run in runs.to_dicts():
+        one = hours(tasks[run["run_id"]], run["device"]) if run["run_id"] in tasks else None
+        if one is not None:
+            taken, known = [x + y for x, y in zip(taken, one, strict=True)], True
+        done += (run["survived_ps"] or 0.0) / 1000
+    return (taken[0] / done, taken[1] / done) if done and known else None
+
+
+def distance(row: Row) -> tuple[float, float, float] | None:
+    """Return |value - reference| with the ends of its 95 % interval, the reference's own range included."""
+    if row["value"] is None or row["standard_error"] is None or row["reference"] is None:
+        return None
+    # the interval's half-width holds the degrees of freedom, the reference's is a normal one: joined in quadrature
+    half = (row["ci95_high"] - row["ci95_low"]) / 2
+    if row["reference_low"] is not None and row["reference_high"] is not None:
+        half = math.hypot(half, (row["reference_high"] - row["reference_low"]) / 2)
+    off = row["value"] + (row["finite_size_correction"] or 0.0) - row["reference"]
+    low = max(0.0, abs(off) - half)
+    return abs(off), low, abs(off) + half
+
+
+def table(t: Tables, cards: list[Row]) -> list[Row]:
+    """Return one row per state, property and model that has an error: those of the liquid, and the forces."""
+    train, labels = training_hours(t, cards), label_hours(t)
+    trained = t["errors"].select("model_key", "model", "dataset").unique().sort("model_key").to_dicts()
+    trained += [{"model_key": c["id"], "model": c["model"], "dataset": c.get("dataset")} for c in cards]
+    keys: dict[tuple, set[str]] = {}
+    for x in trained:
+        keys.setdefault((x["model"], x["dataset"]), set()).add(x["model_key"])
+    rows = []
+    for r in t["summary"].filter(pl.col("property").is_in([*ils.LIQUID_UNITS, "force_rmse"])).to_dicts():
+        if r["property"] == "force_rmse":
+            error = None if r["standard_error"] is None else (r["value"], r["ci95_low"], r["ci95_high"])
+        else:
+            error = distance(r)
+            if r["reference"] is None:
+                continue
+        made = sorted(k for k in keys.get((r["model"], r["dataset"]), ()) if k in train)
+        own = r["dataset"] is not None
+        training = [sum(x) / len(made) for x in zip(*(train[k] for k in made), strict=True)] if made else None
+        dynamics = dynamics_hours(t, r["liquid"], r["temperature_K"], r)
+        label = labels.get(r["dataset"]) if own else 0.0
+        missing = [
+            what
+            for what, x in (("labels", label), ("training", training if own else (0.0, 0.0)), ("dynamics", dynamics))
+            if x is None
+        ]
+        row = {c: r[c] for c in ("liquid", "temperature_K", "property", "species", "model", "dataset", "unit")}
+        row |= {"error": None, "ci95_low": None, "ci95_high": None, "front": None, "reason": None}
+        if error is not None:
+            row |= dict(zip(("error", "ci95_low", "ci95_high"), error, strict=True))
+        row["labels_core_h"] = label
+        row["training_core_h"], row["training_gpu_h"] = training or ((None, None) if own else (0.0, 0.0))
+        row["md_core_h_per_ns"], row["md_gpu_h_per_ns"] = dynamics or (None, None)
+        for unit in ("core", "gpu"):
+            parts = [label if unit == "core" else 0.0, row[f"training_{unit}_h"], row[f"md_{unit}_h_per_ns"]]
+            row[f"total_{unit}_h"] = None if None in parts else sum(parts)
+        if not r["converged"] or error is None:
+            row |= {"front": "not converged", "reason": r["reason"]}
+        elif missing:
+            row |= {"front": "cost unknown", "reason": f"the cost of {' and '.join(missing)} is not known"}
+        rows.append(row)
+    return fronts(rows, t["verdicts"])
+
+
+def fronts(rows: list[Row], verdicts: pl.DataFrame) -> list[Row]:
+    """Say of each model whether it is on the front: ``yes``, ``no`` or ``undecided``.
+
+    Yes: it is better than every cheaper model beyond the error (the cheapest one has none to beat). No: some
+    cheaper model is better beyond the error. Undecided: the data cannot tell. "Beyond the error" is what the
+    verdict on the two says, and where they were not compared (two things differ), that their intervals do not
+    overlap.
+    """
+    decided = {}
+    for v in verdicts.to_dicts():
+        state = tuple(v[c] for c in ("liquid", "temperature_K", "property", "species"))
+        if v["verdict"] in ("a", "b"):
+            decided[*state, frozenset((v["model_a"], v["model_b"]))] = v[
+                "model_a" if v["verdict"] == "a" else "model_b"
+            ]
+        else:
+            decided[*state, frozenset((v["model_a"], v["model_b"]))] = None
+    for row in rows:
+        if row["front"] is not None:
+            continue
+        state = tuple(row[c] for c in ("liquid", "temperature_K", "property", "species"))
+        name = ils.label(row["model"], row["dataset"])
+        beaten, open_ones = [], []
+        for other in rows:
+            if tuple(other[c] for c in ("liquid", "temperature_K", "property", "species")) != state:
+                continue
+            if other is row or other["front"] in ("not converged", "cost unknown") or not cheaper(other, row):
+                continue
+            against = ils.label(other["model"], other["dataset"])
+            pair = (*state, frozenset((name, against)))
+            better = decided[pair] if pair in decided else apart(row, other)
+            if better == against:
+                beaten.append(against)
+            elif better != name:
+                open_ones.append(against)
+        if beaten:
+            row |= {"front": "no", "reason": f"{' and '.join(sorted(beaten))}: cheaper and better"}
+        elif open_ones:
+            row |= {
+                "front": "undecided",
+                "reason": f"{' and '.join(sorted(open_ones))}: cheaper, and as good as can be told",
+            }
+        else:
+            row |= {"front": "yes", "reason": None}
+    return rows
+
+
+def cheaper(a: Row, b: Row) -> bool:
+    """Tell whether a costs less than b: not more of either kind of hour, and less of one."""
+    x, y = ((r["total_core_h"], r["total_gpu_h"]) for r in (a, b))
+    return x != y and all(i <= j for i, j in zip(x, y, strict=True))
+
+
+def apart(a: Row, b: Row) -> str | None:
+    """Return the name of the one of lower error where the intervals do not overlap, else None."""
+    if a["ci95_high"] < b["ci95_low"]:
+        return ils.label(a["model"], a["dataset"])
+    if b["ci95_high"] < a["ci95_low"]:
+        return ils.label(b["model"], b["dataset"])
+    return None

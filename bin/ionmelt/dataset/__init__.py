@@ -1,0 +1,1 @@
+"""Labelled frames as training, validation and test sets."""

@@ -1,0 +1,121 @@
+"""How far a committee's spread tells the error of its mean, and by how much it must be stretched to do so.
+
+The members of a committee are one model trained with several seeds. Where they disagree by s (standard deviation), the error
+of their mean should be of that size; it is usually larger, since members share their data and their form. The spread is
+recalibrated by conformal prediction with the normalised score |error| / s (Papadopoulos, Gammerman, Vovk, 2008; Angelopoulos and
+Bates, arXiv 2107.07511): the interval is mean +- a s, with a the quantile of that score. Frames of one trajectory are alike, so a
+is taken from all groups but one and tried on that one, in turn: the coverage is that of trajectories the scale never saw.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+NOMINAL = (0.68, 0.95)
+LEVELS = np.round(np.arange(0.05, 1.0, 0.05), 2)  # of the calibration plot
+MEMBERS_LEAST = 2
+GROUPS_LEAST = 3
+RESAMPLES, SEED = 1000, 1
+SCHEMA = {
+    "model": pl.String, "dataset": pl.String, "quantity": pl.String, "members": pl.Int64, "groups": pl.Int64, "points": pl.Int64,
+    "rmse": pl.Float64, "spread": pl.Float64, "unit": pl.String, "level": pl.Float64, "scale": pl.Float64,
+    "raw_coverage": pl.Float64, "coverage": pl.Float64, "coverage_ci95_low": pl.Float64, "coverage_ci95_high": pl.Float64,
+    "reason": pl.String,
+}  # fmt: skip
+
+
+def quantile(scores: np.ndarray, level: float) -> float:
+    """Return the conformal quantile: the smallest score that covers a new one with at least this probability."""
+    rank = int(np.ceil((len(scores) + 1) * level)) - 1
+    return float(np.sort(scores)[rank]) if rank < len(scores) else float("inf")
+
+
+def normal_factor(level: float) -> float:
+    """Return how many standard deviations hold this share of a normal distribution."""
+    from scipy.stats import norm
+
+    return float(norm.ppf(0.5 + level / 2))
+
+
+def held_out(scores: np.ndarray, groups: np.ndarray, level: float) -> np.ndarray:
+    """Tell of each point (P,) whether it is covered by the scale that all groups but its own give."""
+    covered = np.zeros(len(scores), dtype=bool)
+    for group in np.unique(groups):
+        own = groups == group
+        covered[own] = scores[own] <= quantile(scores[~own], level)
+    return covered
+
+
+def coverage_interval(covered: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of a coverage, a bootstrap over groups."""
+    names, index = np.unique(groups, return_inverse=True)
+    hits, sizes = np.bincount(index, covered), np.bincount(index)
+    draws = np.random.default_rng(SEED).integers(len(names), size=(RESAMPLES, len(names)))
+    low, high = np.quantile(hits[draws].sum(axis=1) / sizes[draws].sum(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def committees(parity: pl.DataFrame) -> Iterator[tuple[dict[str, Any], pl.DataFrame]]:
+    """Yield (model, dataset, quantity, unit, members) and the points of each committee: group, error, spread.
+
+    ``parity``: rows of model, dataset, seed, quantity, unit, point, group, reference, predicted. Points that one of the members
+    lacks are left out.
+    """
+    keys = ["model", "dataset", "quantity", "unit"]
+    for values, part in parity.filter(pl.col("dataset").is_not_null()).sort(keys).group_by(keys, maintain_order=True):
+        members = part["seed"].n_unique()
+        points = (
+            part.group_by("point", maintain_order=True)
+            .agg(
+                pl.col("group").first(),
+                pl.len().alias("count"),
+                (pl.col("predicted").mean() - pl.col("reference").first()).alias("error"),
+                pl.col("predicted").std().alias("spread"),
+            )
+            .filter(pl.col("count") == members)
+            .sort("group", "point")
+        )
+        yield dict(zip(keys, values, strict=True)) | {"members": members}, points
+
+
+def calibrate(parity: pl.DataFrame) -> tuple[pl.DataFrame, dict[tuple[str, str, str], dict[str, list[float]]]]:
+    """Return the table of coverages, and for the plot of each committee the coverage at every level, raw and recalibrated.
+
+    A committee that cannot be judged is a row with the reason.
+    """
+    rows, curves = [], {}
+    for key, points in committees(parity):
+        groups, spread = points["group"].to_numpy(), points["spread"].to_numpy()
+        error = np.abs(points["error"].to_numpy())
+        row = key | {"groups": len(np.unique(groups)), "points": len(error)}
+        reason = None
+        if key["members"] < MEMBERS_LEAST:
+            reason = "one seed: no committee; give two seeds or more"
+        elif row["groups"] < GROUPS_LEAST:
+            reason = (
+                f"{row['groups']} test groups: the scale needs {GROUPS_LEAST} to be tried on trajectories it never saw"
+            )
+        elif not (spread > 0).all():
+            reason = "members that agree to the last digit have no spread to stretch"
+        if reason is not None:
+            rows += [row | {"level": level, "reason": reason} for level in NOMINAL]
+            continue
+        scores = error / spread
+        row |= {"rmse": float(np.sqrt(np.mean(error**2))), "spread": float(np.sqrt(np.mean(spread**2)))}
+        for level in NOMINAL:
+            covered = held_out(scores, groups, level)
+            low, high = coverage_interval(covered, groups)
+            rows.append(
+                row
+                | {"level": level, "scale": quantile(scores, level) / normal_factor(level)}
+                | {"raw_coverage": float(np.mean(scores <= normal_factor(level))), "coverage": float(covered.mean())}
+                | {"coverage_ci95_low": low, "coverage_ci95_high": high}
+            )
+        curves[key["model"], key["dataset"], key["quantity"]] = {
+            "level": LEVELS.tolist(),
+            "raw": [float(np.mean(scores <= normal_factor(level))) for level in LEVELS],
+            "coverage": [float(held_out(scores, groups, level).mean()) for level in LEVELS],
+        }
+    return pl.DataFrame(rows, schema=SCHEMA), curves

@@ -1,0 +1,1 @@
+"""Molecular dynamics with any model."""

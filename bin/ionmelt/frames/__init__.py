@@ -1,0 +1,1 @@
+"""Structures to be labelled: sampled, explored, chosen."""

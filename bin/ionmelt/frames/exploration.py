@@ -1,0 +1,221 @@
+"""Walk through a liquid with a committee of models, and keep the frames on which its members disagree.
+
+The first member drives three walks from the liquid's equilibrated box: at constant pressure and temperature, at constant
+volume with a rising temperature, and in a box that swings once, out and in, while the ions keep their shape. At each stop
+all members are asked. Their disagreement is the largest standard deviation of the force on any atom, sqrt(<|F - <F>|^2>)
+(Zhang et al., Phys. Rev. Mater. 3, 023804, 2019). A frame is worth a label where it is above a quantile of what the same
+committee shows on its own validation frames, so that the threshold follows the models from round to round; where it is a
+multiple of that, or a bond breaks or atoms collide, the walk stops.
+
+Writes, under --out: KEY.extxyz (the frames worth a label, not labelled; none where there are none) and KEY.explored.parquet
+(every frame that the committee was asked about, with both thresholds and how its walk ended).
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+import polars as pl
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
+
+from ionmelt import task
+from ionmelt.checkpoint import say
+from ionmelt.dynamics import engines, md
+from ionmelt.dynamics.md import Ended
+from ionmelt.frame import density_kg_m3, evenly, make_frame, read_frames, write_frames
+from ionmelt.models import calculators
+from ionmelt.topology import Topology
+
+WALKS = ("npt", "ramp", "swing")
+SWING_STRIDE = 10  # steps between two changes of a swinging box: each moves the ions little
+VALID_MOST = 50  # validation frames that the committee is asked about
+SCHEMA = {
+    "key": pl.String, "round": pl.Int64, "liquid": pl.String, "temperature_K": pl.Float64, "model": pl.String,
+    "dataset": pl.String, "members": pl.Int64, "walk": pl.String, "time_ps": pl.Float64, "bath_K": pl.Float64,
+    "density_kg_m3": pl.Float64, "disagreement_ev_a": pl.Float64, "worth_above_ev_a": pl.Float64,
+    "stop_above_ev_a": pl.Float64, "offered": pl.Boolean, "end": pl.String, "detail": pl.String,
+}  # fmt: skip
+
+
+class Committee:
+    """Models that differ by their training seed."""
+
+    def __init__(self, members: Sequence[Calculator]) -> None:
+        self.members = members
+
+    def disagreement(self, atoms: Atoms) -> float:
+        """Return the largest standard deviation over the members of the force on an atom (eV/A).
+
+        NaN where a member fails on the frame, or gives what is not a number.
+        """
+        forces = []
+        for member in self.members:
+            copy = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True, calculator=member)
+            try:
+                forces.append(copy.get_forces())
+            except md.MODEL_ERRORS as error:
+                md.failed(error)  # a lack of memory is raised
+                return float("nan")
+        return spread(np.array(forces))
+
+
+def spread(forces: np.ndarray) -> float:
+    """Return the largest standard deviation of the force on an atom, from the forces (K, N, 3) of K models."""
+    off = forces - forces.mean(axis=0)
+    return float(np.sqrt((off**2).sum(axis=2).mean(axis=0)).max())
+
+
+def thresholds(committee: Committee, frames: Sequence[Atoms], quantile: float, factor: float) -> tuple[float, float]:
+    """Return the disagreement (eV/A) above which a frame is worth a label, and that at which a walk stops.
+
+    ``frames`` are labelled; the error of the models on them says nothing here, only where the members stand apart.
+    Raises `UserError` where the committee gives no number on them, or its members are one and the same.
+    """
+    chosen = evenly(frames, VALID_MOST)
+    found = np.array([committee.disagreement(frame) for frame in chosen])
+    found = found[np.isfinite(found)]
+    if not len(found) or found.max() == 0:
+        what = "gives no number" if not len(found) else "does not disagree at all: are its members the same model?"
+        raise task.UserError(f"active: the committee {what} (on {len(chosen)} validation frames of the round before)")
+    low = float(np.quantile(found, quantile))
+    return low, factor * low
+
+
+def set_edges(atoms: Atoms, topology: Topology, edges: np.ndarray) -> None:
+    """Give atoms a box of these edges (3,) in A, in the shape of their own; the ions' centres scale, their shapes stay."""
+    old = atoms.cell.lengths()
+    positions, _ = topology.scaled(topology.whole(atoms.positions, old), old, edges[0] / old[0])
+    atoms.set_cell(edges)
+    atoms.positions[:] = positions
+
+
+def walk(
+    kind: str,
+    atoms: Atoms,
+    topology: Topology,
+    watch: md.Watch,
+    settings: dict[str, Any],
+    rng: np.random.Generator,
+) -> Iterator[tuple[float, float, Ended | None]]:
+    """Yield time (ps), temperature of the bath (K) and how the walk ended, if it did, at each stop of a walk."""
+    every = max(1, round(settings["every_fs"] / settings["timestep_fs"]))
+    steps = round(settings[f"{kind}_ps"] * 1000 / settings["timestep_fs"])
+    start_K = settings["temperature_K"]
+    md.draw_velocities(atoms, start_K, rng)
+    common = {"timestep_fs": settings["timestep_fs"], "temperature_K": start_K, "rng": rng}
+    dynamics: Any
+    if kind == "npt":
+        more = {name: settings[name] for name in ("pressure_bar", "thermostat_fs", "barostat_fs")}
+        dynamics = md.npt(atoms, **common, **more)
+    else:
+        dynamics = md.nvt(atoms, **common, thermostat_fs=settings["thermostat_fs"])
+    bath_K = start_K
+    start_edges = atoms.cell.lengths()
+    stride = SWING_STRIDE if kind == "swing" else every
+    done = 0
+    # The last stop is at the walk's end, be it nearer to the one before or not.
+    for stop in [*range(every, steps, every), steps] if steps else ():
+        ended = None
+        while done < stop and ended is None:
+            length = min(stride, stop - done)
+            done += length
+            if kind == "ramp":
+                bath_K = start_K + settings["ramp_K"] * done / steps
+                dynamics.temp = bath_K * units.kB
+                dynamics.target_kinetic_energy = 0.5 * dynamics.temp * dynamics.ndof
+            if kind == "swing":
+                swung = 1 + settings["swing_amplitude"] * np.sin(2 * np.pi * done / steps)
+                set_edges(atoms, topology, swung * start_edges)
+            # One stride, watched at its end.
+            (ended,) = [ended for _, ended in md.strides(dynamics, length, length, lambda _: None, watch)]
+        yield done * settings["timestep_fs"] / 1000, bath_K, ended
+
+
+def explore(
+    settings: dict[str, Any], state: Path, committee: Committee, driver: Calculator, valid: Sequence[Atoms]
+) -> tuple[list[Atoms], pl.DataFrame]:
+    """Return the frames worth a label and the table of all that the committee was asked about."""
+    topology = Topology.load(state / "topology.json")
+    start = ase.io.read(state / "start.extxyz")
+    assert isinstance(start, Atoms)  # one frame
+    low, high = thresholds(committee, valid, settings["quantile"], settings["stop_factor"])
+    say(f"{settings['id']}: worth a label above {low:.3f} eV/A, stop above {high:.3f}")
+    frames, rows = [], []
+    about = {name: settings[name] for name in ("round", "liquid", "temperature_K", "model", "dataset")}
+    about |= {"key": settings["id"], "members": len(committee.members)}
+    about |= {"worth_above_ev_a": low, "stop_above_ev_a": high}
+    for place, kind in enumerate(WALKS):
+        if not settings[f"{kind}_ps"]:
+            continue
+        atoms = start.copy()
+        atoms.calc = driver
+        driver.reset()
+        hottest = settings["temperature_K"] + (settings["ramp_K"] if kind == "ramp" else 0)
+        watch = md.Watch(atoms, topology.bonds, topology.molecule, hottest)
+        rng = np.random.default_rng([settings["seed"], settings["round"], place])
+        group = f"{settings['id']}-round{settings['round']}-{kind}"
+        for time_ps, bath_K, ended in walk(kind, atoms, topology, watch, settings, rng):
+            disagreement = float("nan") if ended else committee.disagreement(atoms)
+            if ended is None and not disagreement <= high:  # not a number either
+                ended = Ended("disagreement", f"{disagreement:.3f} eV/A, the limit is {high:.3f} eV/A")
+            offered = ended is None and disagreement > low
+            density = density_kg_m3(atoms)
+            if offered:
+                frames.append(
+                    make_frame(
+                        atoms.numbers, topology.wrapped(atoms.positions, atoms.cell.array), atoms.cell.array,
+                        topology.molecule, topology.ion, liquid=settings["liquid"], kind="active",
+                        recipe=f"active_{kind}", group=group, disagreement_ev_a=round(disagreement, 6),
+                        temperature_K=round(bath_K, 3),
+                    )
+                )  # fmt: skip
+            row = {"walk": kind, "time_ps": time_ps, "bath_K": bath_K, "density_kg_m3": density, "offered": offered}
+            row |= {"disagreement_ev_a": disagreement if np.isfinite(disagreement) else None}
+            rows.append(about | row | {"end": ended and ended.end, "detail": ended and ended.detail})
+            if ended:
+                break
+        if rows and rows[-1]["walk"] == kind:
+            rows[-1]["end"] = rows[-1]["end"] or "completed"
+            say(f"{settings['id']} {kind}: {rows[-1]['time_ps']:g} ps, {rows[-1]['end']}, {len(frames)} frames so far")
+    return frames, pl.DataFrame(rows, schema=SCHEMA)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--id", required=True, help="key of this task")
+    parser.add_argument("--settings", required=True, type=Path, help="explore/KEY.json of the plan")
+    parser.add_argument("--state", required=True, type=Path, help="folder of the equilibrated liquid")
+    parser.add_argument("--models", required=True, type=Path, nargs="+", help="model folders of the committee")
+    parser.add_argument("--valid", required=True, type=Path, help="validation frames of the committee's dataset")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    parser.add_argument(
+        "--device", choices=("auto", "cuda"), default="auto", help="cuda: refuse the CPU (default: auto)"
+    )
+    parser.add_argument("--out", required=True, type=Path, help="folder to write to")
+    args = parser.parse_args(argv)
+
+    def work() -> None:
+        task.check_device(args.device)
+        settings = task.read_json(args.settings)
+        read = read_frames(args.valid, labelled=True)
+        valid = [frame for frame in read if frame.info["liquid"] == settings["liquid"]] or read
+        models = sorted(args.models, key=lambda folder: folder.name)
+        committee = Committee([calculators.load_calculator(m, args.state, args.threads) for m in models])
+        start = ase.io.read(args.state / "start.extxyz")
+        assert isinstance(start, Atoms)  # one frame
+        wanted = settings.get("engine", "auto")
+        engine, _ = engines.load_engine(models[0], args.state, args.threads, start, wanted)
+        driver = engine if isinstance(engine, Calculator) else engines.EngineCalculator(engine)
+        frames, table = explore(settings, args.state, committee, driver, valid)
+        args.out.mkdir(parents=True, exist_ok=True)
+        if frames:
+            write_frames(args.out / f"{args.id}.extxyz", frames)
+        task.write_table(table, args.out / f"{args.id}.explored.parquet")
+
+    reads = [args.settings, args.state, *args.models, args.valid]
+    return task.run("EXPLORE_LIQUID", work, task_id=args.id, reads=reads)

@@ -1,0 +1,1 @@
+"""What computes labels, a file a program."""

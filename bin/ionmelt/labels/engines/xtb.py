@@ -1,0 +1,106 @@
+"""Labels from GFN1-xTB and GFN2-xTB of tblite: semi-empirical, so a demonstration and no DFT."""
+
+import importlib.metadata
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.units import Bohr, Hartree, kB
+from tblite.exceptions import TBLiteRuntimeError
+from tblite.interface import Calculator, Result
+
+from ionmelt.frame import Label
+from ionmelt.task import UserError
+
+METHODS = ("GFN1-xTB", "GFN2-xTB")
+CYCLE = re.compile(r"^\s+(\d+)\s+-?\d+\.\d+\s+\S+\s+\S+\s*$")  # a line of tblite's SCC table
+DAMPING, SMALL_DAMPING = 0.4, 0.1
+
+
+class Engine:
+    """Energy, forces and stress of periodic, neutral frames, and of ions without images.
+
+    The charges of the frame before, if it has the same species in the same order, are the first guess: a
+    guess decides how many cycles are needed and not where they end, which `accuracy` does.
+
+    Parameters
+    ----------
+    settings : ``method`` (GFN1-xTB or GFN2-xTB), ``accuracy`` (tblite's scale of all thresholds, 1 is its
+        default), ``max_iterations`` and ``electronic_temperature_K`` (of the Fermi filling).
+    threads : taken from the environment by tblite (OMP_NUM_THREADS, set before this module is imported).
+    """
+
+    version = f"tblite {importlib.metadata.version('tblite')}"
+
+    def __init__(self, settings: Mapping[str, Any], threads: int) -> None:
+        self.method = str(settings.get("method", "GFN1-xTB"))
+        if self.method not in METHODS:
+            raise UserError(f"labels.method: {self.method!r} is not known; use one of {', '.join(METHODS)}")
+        self.accuracy = float(settings.get("accuracy", 0.1))
+        self.max_iterations = int(settings.get("max_iterations", 250))
+        self.electronic_temperature_hartree = float(settings.get("electronic_temperature_K", 300.0)) * kB / Hartree
+        self._guess: Result | None = None
+        self._guess_numbers = np.array([], dtype=int)
+
+    def label(self, atoms: Atoms, cold: bool = False) -> Label:
+        """Label one frame, with up to three attempts that differ in guess and mixing only.
+
+        `cold` leaves the frame before out of it. `Label.scf_steps` counts the cycles of all attempts (from
+        tblite's printed table).
+        """
+        warm = not cold and np.array_equal(atoms.numbers, self._guess_numbers)
+        attempts: list[tuple[Result | None, int, float]] = [
+            (None, self.max_iterations, DAMPING),
+            (None, 4 * self.max_iterations, SMALL_DAMPING),
+        ]
+        if warm:
+            attempts.insert(0, (self._guess, self.max_iterations, DAMPING))
+        steps = 0
+        for number, (guess, iterations, damping) in enumerate(attempts):
+            printed: list[str] = []
+            try:
+                result = self._calculator(atoms, iterations, damping, printed).singlepoint(guess, copy=True)
+            except TBLiteRuntimeError as error:
+                steps += _cycles(printed)
+                if "distance" in str(error):
+                    return Label(None, None, None, False, reason="overlap")
+                if "not converged" not in str(error):
+                    raise
+                continue
+            steps += _cycles(printed)
+            self._guess, self._guess_numbers = result, atoms.numbers.copy()
+            virial = result.get("virial")
+            return Label(
+                energy_ev=float(result.get("energy")) * Hartree,
+                forces_ev_a=-result.get("gradient") * (Hartree / Bohr),
+                stress_ev_a3=(virial + virial.T) / 2 * Hartree / atoms.get_volume(),
+                converged=True,
+                scf_steps=steps,
+                guess="retry" if number else "chained" if warm else "cold",
+            )
+        return Label(None, None, None, False, scf_steps=steps, reason="scf_not_converged")
+
+    def _calculator(self, atoms: Atoms, iterations: int, damping: float, printed: list[str]) -> Calculator:
+        calculator = Calculator(
+            self.method,
+            atoms.numbers,
+            atoms.positions / Bohr,
+            charge=float(atoms.get_initial_charges().sum()),
+            uhf=0,
+            lattice=atoms.cell.array / Bohr,
+            periodic=atoms.pbc,
+            color=False,
+            logger=printed.append,
+        )
+        calculator.set("accuracy", self.accuracy)
+        calculator.set("temperature", self.electronic_temperature_hartree)
+        calculator.set("max-iter", iterations)
+        calculator.set("mixer-damping", damping)
+        return calculator
+
+
+def _cycles(printed: list[str]) -> int:
+    """Count the cycles in what tblite printed."""
+    return sum(bool(CYCLE.match(line)) for text in printed for line in text.splitlines())

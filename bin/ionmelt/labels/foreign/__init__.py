@@ -1,0 +1,1 @@
+"""Labels that others made: their files read as frames with labels."""

@@ -1,0 +1,562 @@
+"""Import labels that someone already has, under the same contract and checks as our own.
+
+Reads extended XYZ with any key names and units, outputs of CP2K, VASP and Quantum ESPRESSO, and the files of ASE and
+DeePMD-kit (ionmelt/labels/foreign/), compressed or not, by themselves or in a folder of runs.
+Ions are found by their bonds, made whole, and put in the order of the liquid whose composition they have; a
+composition that no liquid of the study has is kept as liquid ``other``. What a frame itself says of ``kind``,
+``recipe`` and its group is kept; the recipe is else ``imported``. Where no group is named, each file is cut into
+blocks of neighbouring frames, so that a split does not put neighbours on both sides of every frame.
+Where the settings name no liquids (held-out frames of other chemistry), frames may hold anything and no ions are looked for.
+
+Nothing is guessed in silence: what was understood is printed, two names that could both be the label are refused,
+and where neighbouring frames are there, changes of the energy must be the work of forces and stress. Frames whose
+energy is on another level than those around them, or than those like them, are not used.
+Free atoms (MACE's IsolatedAtom) are no frames: their energies are the reference energies of the elements.
+
+Writes PREFIX.labelled.extxyz, PREFIX.labels.parquet (a row for each frame, with a reason where it is not used) and
+PREFIX.e0s.json (eV, by element) where there are free atoms.
+"""
+
+import argparse
+import json
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from ase import Atoms
+from ase.units import GPa, bar
+
+from ionmelt import task
+from ionmelt.frame import (
+    KINDS,
+    MAX_FORCE_EV_A,
+    NET_FORCE_EV_A,
+    make_frame,
+    overlaps,
+    seal_frames,
+    set_label,
+    values_problem,
+    write_frames,
+)
+from ionmelt.labels.checks import Checks, check_work, unlike_the_rest
+from ionmelt.labels.foreign import cp2k as labels_cp2k
+from ionmelt.labels.foreign import files as labels_files
+from ionmelt.labels.foreign import runs
+from ionmelt.labels.foreign.files import Found
+from ionmelt.labels.matching import Matched, Matcher, NoMatch
+from ionmelt.liquid.ions import library, resolve
+from ionmelt.task import UserError
+from ionmelt.topology import Topology
+
+OTHER = "other"  # liquid of compositions that the study has none of; plan_study.py refuses a liquid of that name
+RECIPE = "imported"
+ENGINE = "imported"
+SCAN_RECIPE, SCAN_SCALE = "test_scan", "scan_scale"
+BLOCKS = 10  # that the frames of a file are cut into where they name no group
+SHOWN = 10  # unusable frames that are named on the screen; the table has all
+MAX_PRESSURE_EV_A3 = 20 * GPa
+SAME_ENERGY_EV = 1e-4  # per atom: of one structure twice
+MAX_BINDING_EV = 50.0  # an atom: reference energies that are further from the frames are of another calculation
+SCHEMA = {
+    "frame_id": pl.String, "liquid": pl.String, "kind": pl.String, "recipe": pl.String, "group": pl.String,
+    "n_atoms": pl.Int64, "engine": pl.String, "engine_version": pl.String, "theory_id": pl.String,
+    "converged": pl.Boolean, "reason": pl.String, "energy_ev": pl.Float64, "max_force_ev_a": pl.Float64,
+    "net_force_ev_a": pl.Float64, "has_stress": pl.Boolean, "pressure_bar": pl.Float64, "scf_steps": pl.Int64, "wall_s": pl.Float64,
+    "source": pl.String, "detail": pl.String,
+}  # fmt: skip
+# What would be right, for the reasons that ionmelt/frame.py gives.
+REMEDIES = {
+    "no_energy": "the frame has no energy",
+    "no_forces": "the frame has no forces",
+    "shape": "energy must be one number, forces 3 columns, stress 9 numbers",
+    "non_finite": "energy, forces and stress must be finite numbers",
+    "stress_asymmetric": "the stress is not symmetric",
+    "overlap": "two atoms are closer than half the sum of their covalent radii",
+}
+
+
+@dataclass
+class Liquid:
+    """A composition to look for: its ions in the order of its frames, and how many of each a box has."""
+
+    name: str
+    ions: dict[str, dict[str, Any]]
+    counts: dict[str, int]
+    matcher: Matcher
+
+    def proportions(self) -> dict[str, int]:
+        """Return the counts without their common divisor."""
+        return proportions(self.counts)
+
+
+def proportions(counts: dict[str, int] | Counter[str]) -> dict[str, int]:
+    """Return counts without their common divisor."""
+    divisor = reduce(math.gcd, counts.values())
+    return {name: count // divisor for name, count in counts.items()}
+
+
+def liquids_of(settings: dict[str, Any], assets: Path) -> list[Liquid]:
+    """Return the liquids of the study, and last the composition ``other`` with every ion known."""
+    known = library(assets)
+    every: dict[str, dict[str, Any]] = {}
+    liquids = []
+    for liquid in settings["liquids"]:
+        ions = {ion["name"]: resolve(ion, known) for ion in liquid["ions"]}
+        every |= ions
+        counts = {ion["name"]: ion["count"] for ion in liquid["ions"]}
+        liquids.append(Liquid(liquid["id"], ions, counts, Matcher(ions)))
+    for name, ion in known.items():
+        every.setdefault(name, resolve({"name": name, "count": 1, **ion}, known))
+    return [*liquids, Liquid(OTHER, every, {}, Matcher(every))]
+
+
+def ions_of(found: Found, liquids: Sequence[Liquid]) -> tuple[Liquid, Matched]:
+    """Return the liquid that a frame is of, and its ions; raises `NoMatch`.
+
+    Of several liquids with its composition the one that the frame names is taken, else one of the same size,
+    else the first.
+    """
+    assert found.atoms is not None
+    fits: list[tuple[bool, bool, Liquid, Matched]] = []
+    for liquid in liquids[:-1]:
+        try:
+            matched = liquid.matcher.match(found.atoms)
+        except NoMatch:
+            continue
+        counts = matched.counts()
+        if proportions(counts) == liquid.proportions():
+            fits.append((found.info.get("liquid") == liquid.name, counts == liquid.counts, liquid, matched))
+    if fits:
+        best = max(fits, key=lambda entry: entry[:2])  # the first of equals
+        return best[2], best[3]
+    other = liquids[-1]
+    return other, other.matcher.match(found.atoms)
+
+
+def contract_frame(found: Found, liquid: Liquid, matched: Matched, **info: Any) -> Atoms:
+    """Return a frame of the contract: atoms ion by ion, every ion whole."""
+    assert found.atoms is not None
+    names = list(dict.fromkeys(matched.names))
+    counts = matched.counts()
+    topology = Topology(liquid.name, [liquid.ions[name] | {"count": counts[name]} for name in names])
+    positions = topology.whole(found.atoms.positions[matched.order], found.atoms.cell.array)
+    numbers = found.atoms.numbers[matched.order]
+    return make_frame(
+        numbers, positions, found.atoms.cell.array, topology.molecule, topology.ion, liquid=liquid.name, **info
+    )
+
+
+def as_it_is(found: Found, **info: Any) -> tuple[Atoms, np.ndarray]:
+    """Return a frame of any chemistry, in which every atom counts as an ion of its own, and the order of its atoms."""
+    assert found.atoms is not None
+    atoms, order = found.atoms, np.arange(len(found.atoms))
+    symbols, liquid = atoms.get_chemical_symbols(), str(found.info.get("liquid", OTHER))
+    return make_frame(atoms.numbers, atoms.positions, atoms.cell.array, order, symbols, liquid=liquid, **info), order
+
+
+# --- Reading --------------------------------------------------------------------------------------------
+
+
+def formats_of(settings: dict[str, Any], files: dict[str, Path]) -> dict[str, str]:
+    """Return the format of each file; raises `UserError` for those that cannot be told."""
+    formats, errors = {}, []
+    for name, path in files.items():
+        if path.is_file() and path.stat().st_size == 0:
+            errors.append(f"labels.frames: {name}: is empty")
+            continue
+        form = labels_files.format_of(path) if settings["format"] == "auto" else settings["format"]
+        if form is None and labels_files.is_array(path):
+            errors.append(f"labels.frames: {name}: is one array of DeePMD-kit's: give the folder that holds type.raw")
+        elif form is None:
+            errors.append(f"labels.format: {name}: cannot tell what it is: {labels_files.HOW_TO_CONVERT}")
+        else:
+            formats[name] = form
+    if errors:
+        raise UserError(*errors)
+    return formats
+
+
+def read(
+    settings: dict[str, Any], files: dict[str, Path], formats: dict[str, str], words: list[str]
+) -> Iterator[tuple[str, Iterator[Found], int]]:
+    """Yield (source, its frames, how many) of each file, and add to `words` what was understood."""
+    xyz = {name: labels_files.blocks_of(files[name]) for name, form in formats.items() if form == "extxyz"}
+    survey = labels_files.Survey()
+    for blocks in xyz.values():
+        for block in blocks:
+            if not block.wrong:
+                survey.add(block.comment, block.atoms)
+    if xyz and not survey.frames:
+        wrong = [f"{name}: {block.wrong}" for name, blocks in xyz.items() for block in blocks if block.wrong]
+        raise UserError(f"labels.frames: {wrong[0] if wrong else 'no frame but free atoms'}")
+    if xyz:
+        keys = labels_files.choose_keys(survey, settings, labels_files.doubles(survey, files, xyz))
+        words += [understood(keys, survey), *keys.notes]
+    cp2k = {name: files[name] for name, form in formats.items() if form == "cp2k"}
+    for name, form in formats.items():
+        if form == "extxyz":
+            yield name, labels_files.read_own_extxyz(files[name], name, xyz[name], keys), len(xyz[name])
+        elif form == "cp2k" and name != next(iter(cp2k)):
+            continue
+        else:
+            if form == "cp2k":
+                found = list(labels_cp2k.read_cp2k(cp2k, words))
+            elif form == "deepmd-npy":
+                found = list(runs.read_deepmd(files[name], name))
+            else:
+                found = list(runs.read_by_ase(files[name], name, form))
+            yield ("CP2K" if form == "cp2k" else name), iter(found), len(found)
+
+
+def understood(keys: labels_files.Keys, survey: labels_files.Survey) -> str:
+    """Say how the numbers of extended XYZ are read."""
+    total = survey.frames
+    text = f"energy: {keys.energy} in {keys.energy_unit} ({survey.numbers[keys.energy]} of {total} frames)"
+    text += f"; forces: {keys.forces} in {keys.forces_unit} ({survey.columns[keys.forces]})"
+    if keys.stress is None:
+        return f"{text}; stress: none"
+    unit = keys.energy_unit if keys.is_virial else keys.stress_unit
+    what = "virial" if keys.is_virial else "stress"
+    text += f"; {what}: {keys.stress} in {unit}, positive is {keys.stress_sign} ({survey.tensors[keys.stress]})"
+    return text
+
+
+# --- Judging --------------------------------------------------------------------------------------------
+
+
+def without_placeholders(found: Found, liquid: bool) -> None:
+    """Take out of a frame what only stands in for a label: the forces of a liquid that are all exactly zero."""
+    if liquid and found.forces_ev_a is not None and len(found.forces_ev_a) > 1 and not np.any(found.forces_ev_a):
+        found.forces_ev_a = None
+        found.detail = "its forces are all exactly zero: placeholders of a writer that knows none"
+
+
+def without_drift(found: Found, limit_ev_a: float) -> bool:
+    """Take the mean off forces whose sum is beyond the contract's limit, but within the study's; tell whether it was."""
+    forces = found.forces_ev_a
+    if forces is None or forces.ndim != 2 or not np.isfinite(forces).all():
+        return False
+    drift = np.linalg.norm(forces.sum(axis=0)) / np.sqrt(len(forces))
+    if not NET_FORCE_EV_A < drift <= limit_ev_a:
+        return False
+    found.forces_ev_a = forces - forces.mean(axis=0)
+    return True
+
+
+def problem(found: Found, net_force_limit_ev_a: float) -> tuple[str, str] | None:
+    """Return why a frame cannot be used and what would be right, as (code, text); None where it can."""
+    if found.reason is not None:
+        return found.reason, found.detail or ""
+    assert found.atoms is not None
+    for code, value in (
+        ("no_energy", found.energy_ev),
+        ("no_forces", found.forces_ev_a),
+    ):
+        if value is None:
+            return code, found.detail or REMEDIES[code]
+    if not (np.isfinite(found.atoms.positions).all() and np.isfinite(found.atoms.cell.array).all()):
+        return "non_finite", "positions and cell must be finite numbers"
+    if found.atoms.cell.rank < 3 or not found.atoms.pbc.all():
+        return "not_periodic", "a cell of three vectors is needed"
+    assert found.energy_ev is not None
+    assert found.forces_ev_a is not None
+    if found.stress_ev_a3 is not None and not np.any(found.stress_ev_a3):
+        return "no_stress", (
+            "its stress is exactly zero: a placeholder of a writer that knows none; take it out of the file, and energy and forces are used"
+        )
+    forces, n_atoms = found.forces_ev_a, len(found.atoms)
+    wrong = "overlap" if overlaps(found.atoms) else None
+    wrong = wrong or values_problem(found.energy_ev, forces, found.stress_ev_a3, n_atoms)
+    if wrong in (None, "net_force") and forces.shape == (n_atoms, 3):
+        net, root = float(np.linalg.norm(forces.sum(axis=0))), np.sqrt(n_atoms)
+        if net <= net_force_limit_ev_a * root:
+            return None if wrong is None else (wrong, "")
+        return "net_force", (
+            f"the forces sum to {net:.3g} eV/A; the limit for {n_atoms} atoms is {net_force_limit_ev_a * root:.3g} (max_net_force_eV_A "
+            f"{net_force_limit_ev_a:g} times their square root): with {np.ceil(100 * net / root) / 100:g} or more the mean is taken off every force"
+        )
+    if wrong == "force_too_large":
+        largest = np.linalg.norm(forces, axis=1).max()
+        return wrong, f"a force is {largest:.3g} eV/A, the limit is {MAX_FORCE_EV_A:g}: is forces_unit right?"
+    return (wrong, REMEDIES[wrong]) if wrong else None
+
+
+class Blocks:
+    """Names the group of a frame that names none: a block of neighbours, of its own file or of a row of small ones."""
+
+    def __init__(self, total: int) -> None:
+        self.small_size = max(1, -(-total // BLOCKS))
+        self.small = 0
+
+    def of_file(self, number: int, frames: int) -> Iterator[str]:
+        """Yield the group of each frame of a file, which is the given one of the study's."""
+        size = max(1, -(-frames // BLOCKS))
+        for index in range(frames):
+            if frames >= BLOCKS:
+                yield f"{RECIPE}-file{number}-block{index // size}"
+            else:
+                yield f"{RECIPE}-files-block{self.small // self.small_size}"
+                self.small += 1
+
+
+def identity(found: Found, settings: dict[str, Any], block: str) -> tuple[dict[str, str], str | None]:
+    """Return kind, recipe and group of a frame, and what is wrong with the kind that it says it has."""
+    info = found.info
+    kind = str(info.get(settings["kind_key"], settings["kind"]))
+    recipe = str(info.get("recipe", RECIPE))
+    if recipe == SCAN_RECIPE and SCAN_SCALE not in info:
+        recipe = RECIPE  # a scan of another kind: ours says how much its box is scaled
+    group = info.get(settings["group_key"] or "group")
+    wrong = None
+    if kind not in KINDS:
+        kind, wrong = settings["kind"], f"{settings['kind_key']} is {kind!r}: it must be {' or '.join(KINDS)}"
+    elif settings["group_key"] and group is None:
+        wrong = f"group_key {settings['group_key']!r} is missing here"
+    return {"kind": kind, "recipe": recipe, "group": block if group is None else str(group)}, wrong
+
+
+# --- The task -------------------------------------------------------------------------------------------
+
+
+def imported(
+    found: Found, settings: dict[str, Any], liquids: Sequence[Liquid], block: str, seen: dict[str, float]
+) -> tuple[dict[str, Any], Atoms | None]:
+    """Return the row of a frame in the table of labels, and the labelled frame where it can be used."""
+    names, wrong = identity(found, settings, block)
+    row: dict[str, Any] = {
+        "frame_id": found.where, "liquid": None, **names, "n_atoms": len(found.atoms) if found.atoms else None,
+        "engine": ENGINE, "theory_id": settings["theory_id"], "converged": False, "source": found.where,
+    }  # fmt: skip
+    bad = problem(found, settings["max_net_force_eV_A"]) or (("identity", wrong) if wrong else None)
+    if bad:
+        return row | {"reason": bad[0], "detail": bad[1]}, None
+    extra = {SCAN_SCALE: float(found.info[SCAN_SCALE])} if names["recipe"] == SCAN_RECIPE else {}
+    if not settings["liquids"]:
+        frame, order = as_it_is(found, **names, **extra)
+        row["liquid"] = frame.info["liquid"]
+    else:
+        try:
+            liquid, matched = ions_of(found, liquids)
+        except NoMatch as error:
+            return row | {"reason": "unknown_ion", "detail": str(error)}, None
+        charge = sum(liquid.ions[name]["charge"] * count for name, count in matched.counts().items())
+        row["liquid"] = liquid.name
+        if charge:
+            listed = ", ".join(f"{count} {name}" for name, count in sorted(matched.counts().items()))
+            return row | {"reason": "not_neutral", "detail": f"{listed}: the charges sum to {charge:+d}"}, None
+        frame, order = contract_frame(found, liquid, matched, **names, **extra), np.asarray(matched.order)
+    energy, forces, stress = found.energy_ev, found.forces_ev_a, found.stress_ev_a3
+    assert energy is not None
+    assert forces is not None
+    row["frame_id"] = frame.info["frame_id"]
+    first = seen.setdefault(frame.info["frame_id"], energy)
+    if abs(first - energy) > SAME_ENERGY_EV * len(frame):
+        said = f"the same structure came before with another energy ({first:.6f}, here {energy:.6f} eV)"
+        return row | {"reason": "contradiction", "detail": said}, None
+    if stress is not None:
+        stress = (stress + stress.T) / 2
+    set_label(frame, energy, forces[order], stress, settings["theory_id"], True, None)
+    row |= {
+        "converged": True,
+        "energy_ev": energy,
+        "max_force_ev_a": float(np.linalg.norm(forces, axis=1).max()),
+        "net_force_ev_a": float(np.linalg.norm(forces.sum(axis=0))),
+        "has_stress": stress is not None,
+        "pressure_bar": None if stress is None else float(-np.trace(stress) / 3 / bar),
+    }
+    return row, frame
+
+
+def import_labels(settings: dict[str, Any], paths: list[Path], assets: Path, out: str) -> str:
+    """Do the work of the task; return what was understood, in lines for the screen."""
+    if len(paths) != len(settings["frames"]):
+        raise UserError(f"frames: {len(paths)} files for the {len(settings['frames'])} of labels.frames")
+    given = dict(zip(settings["frames"], paths, strict=True))
+    words: list[str] = []
+    with tempfile.TemporaryDirectory(dir=".") as scratch:
+        files = labels_files.expanded(given, Path(scratch), settings["format"], words)
+        return import_files(settings, files, assets, out, words)
+
+
+def import_files(settings: dict[str, Any], files: dict[str, Path], assets: Path, out: str, words: list[str]) -> str:
+    """Import the frames of files that are there to read; return `words` and what was understood, in lines."""
+    formats = formats_of(settings, files)
+    liquids = liquids_of(settings, assets)
+    words.append(", ".join(f"{count} {form} files" for form, count in sorted(Counter(formats.values()).items())))
+    sources = list(read(settings, files, formats, words))
+    blocks = Blocks(sum(count for _, _, count in sources if count < BLOCKS))
+    checks = Checks()
+    rows: list[dict[str, Any]] = []
+    seen: dict[str, float] = {}
+    atoms: list[Found] = []
+    drifts = 0
+    write_frames(f"{out}.labelled.extxyz", [])
+    for number, (_, frames, count) in enumerate(sources):
+        before: Found | None = None
+        for found, block in zip(frames, blocks.of_file(number, count), strict=True):
+            if found.free_atom:
+                atoms.append(found)
+                continue
+            without_placeholders(found, bool(settings["liquids"]))
+            drifts += without_drift(found, settings["max_net_force_eV_A"])
+            row, frame = imported(found, settings, liquids, block, seen)
+            rows.append(row)
+            if frame is None:
+                before = None
+                continue
+            write_frames(f"{out}.labelled.extxyz", [frame], append=True)
+            checks.add(found, before)
+            before = found
+    if drifts:
+        words.append(
+            f"{drifts} frames: the mean is taken off their forces, which sum to more than {NET_FORCE_EV_A:g} eV/A "
+            "times the square root of the number of atoms"
+        )
+    said, errors, jumps = check_work(checks)
+    off = {frame: ("energy_jump", text) for frame, text in jumps.items()}
+    off |= {frame: ("energy_outlier", text) for frame, text in unlike_the_rest(checks).items() if frame not in off}
+    take_out(off, rows, Path(f"{out}.labelled.extxyz"))
+    seal_frames(f"{out}.labelled.extxyz")
+    table = pl.DataFrame(rows, schema=SCHEMA)
+    task.write_table(table, Path(f"{out}.labels.parquet"))
+    errors += check_pressure(table)
+    errors += check_failed(table, settings["max_failed_fraction"])
+    e0s = reference_energies(atoms, table, Path(f"{out}.labelled.extxyz"), errors)
+    if e0s:
+        Path(f"{out}.e0s.json").write_text(json.dumps(e0s, indent=2) + "\n")
+        listed = ", ".join(f"{element} {energy:.6g} eV" for element, energy in e0s.items())
+        words.append(f"reference energies from {len(atoms)} free atoms: {listed}")
+    words += [said, *counted(table)]
+    if errors:
+        named = [f"labels.frames: {checks.places[frame]}: {code}: {text}" for frame, (code, text) in off.items()]
+        raise UserError(*errors, *[line for line in named[:SHOWN] if line not in errors])
+    return "".join(f"imported labels: {line}\n" for line in words)
+
+
+def take_out(off: dict[int, tuple[str, str]], rows: list[dict[str, Any]], path: Path) -> None:
+    """Take frames, by their number in a file of frames, out of it, and say in their rows (reason, detail) why."""
+    if not off:
+        return
+    good = [row for row in rows if row["converged"]]
+    for frame, (reason, detail) in off.items():
+        good[frame] |= {"converged": False, "reason": reason, "detail": detail}
+    kept = path.with_suffix(".kept")
+    with path.open("rb") as source, kept.open("wb") as target:
+        for number, block in enumerate(labels_files.blocks_of(path)):
+            source.seek(block.offset)
+            if number not in off:
+                target.write(source.read(block.size))
+    kept.replace(path)
+
+
+def reference_energies(atoms: list[Found], table: pl.DataFrame, frames: Path, errors: list[str]) -> dict[str, float]:
+    """Return the energy (eV) of each element that a free atom is of; what speaks against them is added to `errors`."""
+    e0s: dict[str, float] = {}
+    for found in atoms:
+        assert found.atoms is not None
+        element = found.atoms.get_chemical_symbols()[0]
+        if found.energy_ev is None or not np.isfinite(found.energy_ev):
+            errors.append(f"labels.frames: {found.where}: a free atom of {element} without an energy")
+        elif abs(e0s.setdefault(element, found.energy_ev) - found.energy_ev) > SAME_ENERGY_EV:
+            errors.append(
+                f"labels.frames: {found.where}: the energy of a free atom of {element} is {found.energy_ev:.6g} eV here "
+                f"and {e0s[element]:.6g} eV before: which is it?"
+            )
+    for block, row in zip(labels_files.blocks_of(frames), table.filter("converged").iter_rows(named=True), strict=True):
+        symbols = labels_files.read_block(frames, block).get_chemical_symbols()
+        if set(symbols) <= set(e0s):
+            binding = (row["energy_ev"] - sum(e0s[symbol] for symbol in symbols)) / len(symbols)
+            if abs(binding) > MAX_BINDING_EV:
+                errors.append(
+                    f"labels.frames: {row['source']}: its energy is {binding:.4g} eV an atom off that of its free atoms, which "
+                    "no binding is: are these of the same calculation and unit?"
+                )
+            break
+    return e0s
+
+
+def counted(table: pl.DataFrame) -> list[str]:
+    """Say how many frames of what were imported, in which groups, and which were not."""
+    good = table.filter(pl.col("converged"))
+    lines = []
+    for (liquid, kind), part in good.sort("liquid", "kind").group_by(["liquid", "kind"], maintain_order=True):
+        groups = part["group"].n_unique()
+        lines.append(f"liquid {liquid}, kind {kind}: {part.height} frames in {groups} groups")
+    if bare := good.filter(~pl.col("has_stress")).height:
+        lines.append(
+            f"{bare} of {good.height} frames have no stress (stress_key or virial_key names one): no model learns the density "
+            "from them"
+        )
+    if good["group"].str.starts_with(f"{RECIPE}-file").any():
+        lines.append(
+            f"groups: frames without one are in up to {BLOCKS} blocks of neighbours a file; frames at the cuts still "
+            "resemble each other: give group_key where trajectories are known"
+        )
+    bad = table.filter(~pl.col("converged"))
+    lines += [f"not used: {row['source']}: {row['reason']}: {row['detail']}" for row in bad.head(SHOWN).to_dicts()]
+    if bad.height > SHOWN:
+        lines.append(f"not used: {bad.height - SHOWN} more; tables/labels has all")
+    return lines
+
+
+def check_pressure(table: pl.DataFrame) -> list[str]:
+    """Return a line where the pressures are those of no liquid: the stress is in another unit."""
+    pressures = table["pressure_bar"].drop_nulls().abs()
+    middle = pressures.median()
+    if not isinstance(middle, float) or middle * bar < MAX_PRESSURE_EV_A3:
+        return []
+    return [
+        f"labels.stress_unit: the median pressure is {middle * bar / GPa:.3g} GPa, which no liquid has: "
+        "give the unit that the stress is in"
+    ]
+
+
+def check_failed(table: pl.DataFrame, limit: float) -> list[str]:
+    """Return the lines that stop the run where more frames than allowed cannot be used."""
+    bad = table.filter(~pl.col("converged"))
+    if not table.height:
+        return ["labels.frames: no frame in these files"]
+    if bad.height <= limit * table.height and bad.height < table.height:
+        return []
+    reasons = bad.group_by("reason").len().sort("len", "reason", descending=[True, False])
+    listed = ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows())
+    lines = [
+        f"labels.max_failed_fraction: {bad.height} of {table.height} frames cannot be used ({listed}), more than "
+        f"{limit:.1%}: mend the files or raise the limit"
+    ]
+    firsts = bad.unique("reason", keep="first", maintain_order=True)
+    return lines + [f"labels.frames: {row['source']}: {row['reason']}: {row['detail']}" for row in firsts.to_dicts()]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--id", default="imported", help="key of the task (default: %(default)s)")
+    parser.add_argument("--settings", required=True, type=Path, help="labels.json of the plan")
+    parser.add_argument("--frames", required=True, type=Path, nargs="+", help="files, in the order of labels.frames")
+    parser.add_argument("--assets", required=True, type=Path, help="folder with ions/")
+    parser.add_argument("--out", required=True, help="prefix of the files written")
+    parser.add_argument("--errors", type=Path, help="file to write mistakes to, one line each")
+    args = parser.parse_args(argv)
+
+    def work() -> None:
+        settings: dict[str, Any] = {}
+        try:
+            settings = task.read_json(args.settings)
+            print(import_labels(settings, args.frames, args.assets, args.out), end="")
+        except UserError as error:
+            lines = error.errors
+            if settings.get("liquids") == []:
+                lines = [f"heldout_frames: {line.removeprefix('labels.').removeprefix('frames: ')}" for line in lines]
+            if args.errors is not None:
+                args.errors.write_text("".join(f"{line}\n" for line in lines))
+            raise UserError(*lines) from error
+
+    return task.run("IMPORT_LABELS", work, task_id=args.id, reads=[args.settings, args.assets])

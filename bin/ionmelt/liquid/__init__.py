@@ -1,0 +1,1 @@
+"""Ions, their force fields, and boxes of liquid."""

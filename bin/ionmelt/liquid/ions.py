@@ -1,0 +1,98 @@
+"""Ions from SMILES: those of assets/ions, their atoms, bonds, force-field types and a start geometry."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_masses, atomic_numbers
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdDistGeom
+
+from ionmelt.task import UserError, read_yaml
+
+CONFORMER_SEED = 7  # the geometry of an ion is part of the recipe, not of a study's randomness
+OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=float)
+
+
+def library(assets: str | Path) -> dict[str, dict[str, Any]]:
+    """Return the ions of assets/ions by name."""
+    paths = sorted(Path(assets).glob("ions/*.yaml"))
+    return {path.stem: read_yaml(path, "smiles", "charge", "types", "hydrogen_types") for path in paths}
+
+
+def parse(smiles: str) -> Chem.Mol:
+    """Return the molecule of a SMILES: its heavy atoms in SMILES order, then the hydrogens."""
+    with rdBase.BlockLogs():  # its warnings say less than the error below
+        molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None or molecule.GetNumAtoms() == 0:
+        raise UserError(f"ions: smiles {smiles!r} is not a valid SMILES")
+    if len(Chem.GetMolFrags(molecule)) > 1:
+        raise UserError(f"ions: smiles {smiles!r} has several parts; give each ion on its own")
+    return Chem.AddHs(molecule)
+
+
+def canonical(smiles: str) -> str:
+    """Return the canonical SMILES: equal for every way to write the same ion."""
+    return str(Chem.MolToSmiles(Chem.RemoveHs(parse(smiles))))
+
+
+def resolve(ion: dict[str, Any], ions: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return an ion of topology.json from one of a study: {name, smiles, count, types, hydrogen_types}.
+
+    An ion without types whose SMILES equals that of an ion in the library `ions` takes that ion's SMILES,
+    hence its atom order, and types; its name stays. `types` in the result is of every atom, or None.
+    """
+    if not ion.get("types"):
+        same = [known for known in ions.values() if canonical(known["smiles"]) == canonical(ion["smiles"])]
+        if same:
+            ion = {**ion, **{key: same[0][key] for key in ("smiles", "types", "hydrogen_types")}}
+    molecule = parse(ion["smiles"])
+    elements = [atom.GetSymbol() for atom in molecule.GetAtoms()]
+    return {
+        "name": ion["name"],
+        "smiles": ion["smiles"],
+        "charge": Chem.GetFormalCharge(molecule),
+        "count": ion["count"],
+        "elements": elements,
+        "bonds": sorted(sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())) for b in molecule.GetBonds()),
+        "masses_u": [float(atomic_masses[atomic_numbers[element]]) for element in elements],
+        "types": _types(molecule, ion["types"], ion["hydrogen_types"] or {}) if ion.get("types") else None,
+    }
+
+
+def _types(molecule: Chem.Mol, heavy: list[str], hydrogen: dict[str, str]) -> list[str]:
+    """Return the type of every atom: listed for heavy atoms, by the heavy neighbour's type for hydrogens."""
+    first_hydrogen = molecule.GetNumHeavyAtoms()
+    if len(heavy) != first_hydrogen:
+        smiles = Chem.MolToSmiles(Chem.RemoveHs(molecule))
+        raise UserError(f"ion {smiles}: {len(heavy)} types given, it has {first_hydrogen} heavy atoms")
+    types = list(heavy)
+    for atom in list(molecule.GetAtoms())[first_hydrogen:]:
+        parent = heavy[atom.GetNeighbors()[0].GetIdx()]
+        if parent not in hydrogen:
+            raise UserError(f"hydrogen_types: no hydrogen type for the heavy atom type {parent}")
+        types.append(hydrogen[parent])
+    return types
+
+
+def geometry(smiles: str) -> np.ndarray:
+    """Return start positions (atoms, 3) in angstrom, centred: ETKDG with a fixed seed.
+
+    The six neighbours in an ion like PF6- lie on an octahedron, the first opposite the second and so on
+    (what `cis_only` in the force field counts on): distance geometry knows no octahedron.
+    """
+    molecule = parse(smiles)
+    parameters: Any = rdDistGeom.ETKDGv3()
+    parameters.randomSeed = CONFORMER_SEED
+    if rdDistGeom.EmbedMolecule(molecule, parameters) != 0:
+        parameters.useRandomCoords = True
+        if rdDistGeom.EmbedMolecule(molecule, parameters) != 0:
+            raise UserError(f"ions: rdkit finds no three-dimensional structure for smiles {smiles!r}")
+    positions = np.array(molecule.GetConformer().GetPositions())
+    for atom in molecule.GetAtoms():
+        ligands = sorted(neighbour.GetIdx() for neighbour in atom.GetNeighbors())
+        if len(ligands) == 6 and len(positions) == 7:
+            centre = positions[atom.GetIdx()]
+            lengths = np.linalg.norm(positions[ligands] - centre, axis=1)
+            positions[ligands] = centre + OCTAHEDRON * lengths.mean()
+    return positions - positions.mean(axis=0)

@@ -1,0 +1,386 @@
+"""How long ions stay together: contacts, their survival, clusters, and rates between coordination states.
+
+Times inside are frames; whoever makes a row multiplies by the time between frames. What a run is too short to
+show is said: a lower bound and a reason instead of a number.
+
+A *contact* is an anion's donor atom within the first minimum of g(r) of a cation, or, for a cation of several
+atoms, an anion's centre of mass within that of the centres'. Contacts and breaks that last at most a tolerance
+time are vibrations across the cut and do not count (Impey, Madden, McDonald, J. Phys. Chem. 87 (1983) 5071).
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy import sparse, stats
+from scipy.sparse.csgraph import connected_components
+
+from ionmelt.measure import stats as measure_stats
+
+Array: TypeAlias = np.ndarray
+
+BLOCKS = 8
+LAGS = 40  # evenly spaced in log time, up to half of the run
+MIN_EVENTS = 20  # of what is counted: with fewer a time or a rate is a hint
+DECAYED = 0.2  # of a survival correlation at the longest lag, for its integral to be known
+
+
+# --- contacts -----------------------------------------------------------------------------------------------
+
+
+def runs_of(h: Array) -> tuple[Array, Array, Array]:
+    """Return (column, first frame, frame after the last) of every unbroken stretch of True in h (frames, columns)."""
+    padded = np.zeros((h.shape[1], len(h) + 2), dtype=np.int8)
+    padded[:, 1:-1] = h.T
+    steps = np.diff(padded, axis=1)
+    column, start = np.nonzero(steps == 1)
+    return column, start, np.nonzero(steps == -1)[1]
+
+
+def _paint(shape: tuple[int, ...], column: Array, start: Array, stop: Array) -> Array:
+    marks = np.zeros((shape[0] + 1, shape[1]), dtype=np.int32)
+    np.add.at(marks, (start, column), 1)
+    np.add.at(marks, (stop, column), -1)
+    return np.cumsum(marks, axis=0)[:-1] > 0
+
+
+def without_blips(h: Array, tolerance: int) -> Array:
+    """Return contacts h (frames, columns) without breaks, then without contacts, of at most ``tolerance`` frames.
+
+    What touches either end of the run stays: how long it lasts is not known.
+    """
+    if not tolerance or not len(h):
+        return h
+    out = np.array(h, dtype=bool)
+    for value in (False, True):
+        column, start, stop = runs_of(out == value)
+        short = (start > 0) & (stop < len(h)) & (stop - start <= tolerance)
+        flip = _paint(out.shape, column[short], start[short], stop[short])
+        out[flip] = not value
+    return out
+
+
+def remaining(h: Array) -> Array:
+    """Return for how many frames from each on, itself included, a contact h (frames, columns) is unbroken."""
+    time = np.arange(len(h), dtype=np.int32)[:, None]
+    ends = np.where(h, np.int32(len(h)), time)
+    return np.minimum.accumulate(ends[::-1], axis=0)[::-1] - time
+
+
+# --- survival -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Survival:
+    """A survival correlation C at ``lags`` (frames), and the time (frames) that it integrates to.
+
+    ``low`` is a lower bound where ``time`` is NaN. ``error`` NaN: unknown. ``reason`` None: converged.
+    """
+
+    lags: Array
+    c: Array
+    c_error: Array
+    time: float
+    error: float
+    low: float
+    high: float
+    reason: str | None
+
+
+def lags_of(frames: int) -> Array:
+    """Return lags from 0 to half of the run, evenly spaced in log time."""
+    last = frames // 2
+    return np.unique(np.concatenate([[0], np.rint(np.geomspace(1, max(last, 1), LAGS))]).astype(int))
+
+
+def integral(lags: Array, c: Array) -> float:
+    """Return the integral of a decaying c over lags, exponential between them where positive, and beyond the last.
+
+    The tail decays as c does over the second half of the lags' range.
+    """
+    gap = np.diff(lags)
+    high, low = c[:-1], c[1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(high / low)
+        smooth = (low > 0) & (high > low) & (np.abs(logs) > 1e-6)
+        parts = np.where(smooth, (high - low) / np.where(smooth, logs, 1.0), (high + low) / 2) * gap
+    total = float(parts.sum())
+    middle = int(np.searchsorted(lags, lags[-1] / 2))
+    if 0 < c[-1] < c[middle]:
+        total += float(c[-1]) * float(lags[-1] - lags[middle]) / math.log(c[middle] / c[-1])
+    return total
+
+
+def survival(alive: Callable[[int], Array], frames: int, background: float = 0.0) -> Survival:
+    """Return the survival correlation of what ``alive(lag)`` counts, (frames - lag, ions), at each origin.
+
+    C = sum of alive(lag) / sum of alive(0) over the same origins, less ``background`` (its value at infinite
+    time) and scaled to 1 at lag 0. Errors: jackknife over ions and, with origins in BLOCKS blocks, over time; the
+    larger. The interval is that of log time with Student's t.
+    """
+    nan = math.nan
+    lags = lags_of(frames)
+    empty = np.full(len(lags), nan)
+    if frames < 2 * BLOCKS:
+        return Survival(lags, empty, empty, nan, nan, nan, nan, f"{frames} frames: too few")
+    origin = alive(0)
+    ions = origin.shape[1]
+    before = np.concatenate([np.zeros((1, ions)), np.cumsum(origin, axis=0)])
+    block = np.arange(frames) * BLOCKS // frames
+    still = np.zeros((len(lags), BLOCKS, ions))
+    there = np.zeros_like(still)
+    for i, lag in enumerate(lags):
+        count = alive(int(lag))
+        edges = np.searchsorted(block[: len(count)], np.arange(BLOCKS))
+        used = edges < len(count)
+        still[i, used] = np.add.reduceat(count, edges[used], axis=0)
+        stops = np.minimum(np.append(edges[1:], len(count)), len(count))
+        there[i] = before[stops] - before[np.minimum(edges, len(count))]
+    if not there[0].sum():
+        return Survival(lags, empty, empty, nan, nan, nan, nan, "no contact in this run")
+
+    def correlation(a: Array, b: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            c = np.where(b > 0, a / b, np.nan)
+        return (c - background) / (1 - background)
+
+    c = correlation(still.sum(axis=(1, 2)), there.sum(axis=(1, 2)))
+    left_out = []
+    for axis, n in ((2, BLOCKS), (1, ions)):
+        less = [x.sum(axis=axis).sum(axis=1, keepdims=True) - x.sum(axis=axis) for x in (still, there)]
+        if n > 1 and (less[1][0] > 0).all():
+            values = np.array([correlation(less[0][:, k], less[1][:, k]) for k in range(n)])
+            # a block holds no origins at long lags: leaving it out changes nothing there
+            left_out.append(np.where(np.isfinite(values), values, c))
+    if not left_out:
+        return Survival(lags, c, empty, nan, nan, nan, nan, "too few ions and too short a run for an error")
+    c_error = np.max([jackknife_error(values) for values in left_out], axis=0)
+    # beyond the first lag at which nothing significant is left, only noise would be added
+    gone = np.flatnonzero(c < np.clip(2 * c_error, 0.02, DECAYED))
+    end = max(int(gone[0]) if len(gone) else len(lags) - 1, min(2, len(lags) - 1)) + 1
+    time = integral(lags[:end], c[:end])
+    times = [np.array([integral(lags[:end], x[:end]) for x in values]) for values in left_out]
+    error, dof = max((float(jackknife_error(x)), len(x) - 1) for x in times)
+    last = float(c[end - 1])
+    if last > 1 / math.e:
+        sure = integral_within(lags, np.clip(c - measure_stats.student(dof) * c_error, 0, 1))
+        why = f"still {last:.2f} after half of the run: longer than the run can show"
+        return Survival(lags, c, c_error, nan, nan, sure, nan, why)
+    if not time > 0:
+        return Survival(lags, c, c_error, time, error, nan, nan, "decays between two frames: save more often")
+    factor = math.exp(min(measure_stats.student(dof) * error / time, 50.0))
+    reason = None
+    if last > DECAYED:
+        reason = f"still {last:.2f} after half of the run: the rest is extrapolated"
+    elif time < 2:
+        reason = "decays within two frames: save more often"
+    elif error > 0.3 * time:
+        reason = f"known to {100 * error / time:.0f} % only"
+    return Survival(lags, c, c_error, time, error, time / factor, time * factor, reason)
+
+
+def jackknife_error(left_out: Array) -> Array:
+    """Return the standard error (...) of a statistic from its values (n, ...) with each of n parts left out."""
+    n = len(left_out)
+    return np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
+
+
+def integral_within(lags: Array, c: Array) -> float:
+    """Return the integral of c over the lags alone: a lower bound of the whole one."""
+    return float(np.trapezoid(c, lags))
+
+
+def contact_survival(h: Array, ion: Array, tolerance: int, anions: int) -> tuple[Survival, Survival]:
+    """Return the (continuous, intermittent) survival of contacts h (frames, columns); ``ion`` (columns,) sorted.
+
+    Continuous: unbroken since the origin. Intermittent: in contact at the origin and at the lag, whatever lies
+    between; its value at infinite time, contacts per cation over anions in the box, is taken off.
+    """
+    h = without_blips(h, tolerance)
+    starts = np.flatnonzero(np.diff(ion, prepend=-1)) if len(ion) else np.array([], dtype=int)
+    left = remaining(h)
+
+    def per_ion(x: Array) -> Array:
+        return np.add.reduceat(x.astype(np.int32), starts, axis=1) if len(starts) else np.zeros((len(x), 1))
+
+    background = float(h.sum()) / max(len(h) * len(starts) * anions, 1)
+    return (
+        survival(lambda k: per_ion(left[: len(h) - k] > k), len(h)),
+        survival(lambda k: per_ion(h[: len(h) - k] & h[k:]), len(h), min(background, 0.99)),
+    )
+
+
+def label_survival(labels: Array, tolerance: int) -> tuple[Survival, Survival]:
+    """Return the (continuous, intermittent) survival of what each ion belongs to, labels (frames, ions) of int.
+
+    An excursion to other labels that ends within the tolerance does not count.
+    """
+    labels = np.array(labels)
+    for gap in range(tolerance, 0, -1):
+        back = labels[: -gap - 1] == labels[gap + 1 :]
+        for k in range(1, gap + 1):
+            place = labels[k : len(labels) - gap - 1 + k]
+            place[back] = labels[: -gap - 1][back]
+    change = np.concatenate([np.ones((1, labels.shape[1]), bool), labels[1:] != labels[:-1]])
+    time = np.arange(len(labels))[:, None]
+    following = np.concatenate([change[1:], np.ones((1, labels.shape[1]), bool)])
+    ends = np.where(following, time + 1, len(labels))
+    left = np.minimum.accumulate(ends[::-1], axis=0)[::-1] - time
+    n = len(labels)
+    return (
+        survival(lambda k: (left[: n - k] > k).astype(np.int32), n),
+        survival(lambda k: (labels[: n - k] == labels[k:]).astype(np.int32), n),
+    )
+
+
+def contact_lifetime(h: Array, tolerance: int, ion: Array) -> tuple[float, float, float, float, int, str | None]:
+    """Return (mean lifetime of a contact, standard error, 95 % low, high, breaks, reason) in frames.
+
+    Contact time over breaks: exact for any distribution of lifetimes in a stationary run (Little's law), hence
+    also where contacts outlive the run. Breaks are counted as Poisson events, with the excess of their scatter
+    between ions and between blocks of time over Poisson's. Without a break, the low end is all there is.
+    """
+    nan = math.nan
+    h = without_blips(h, tolerance)
+    broken = h[:-1] & ~h[1:]
+    breaks, exposure = int(broken.sum()), float(h[:-1].sum())
+    if not exposure:
+        return nan, nan, nan, nan, 0, "no contact in this run"
+    excess = 1.0
+    if breaks:
+        rate = breaks / exposure
+        per_ion = [np.bincount(ion, x.sum(axis=0)) for x in (broken, h[:-1])]
+        cuts = np.linspace(0, len(broken), BLOCKS + 1).astype(int)[:-1]
+        per_block = [np.add.reduceat(x.sum(axis=1), cuts) for x in (broken, h[:-1])] if len(broken) >= BLOCKS else []
+        for part in (per_ion, per_block):
+            excess = max(excess, dispersion(part, rate))
+    low, high = rate_interval(breaks / excess, exposure / excess)
+    if not breaks:
+        return nan, nan, 1 / high, nan, 0, "no contact broke: longer than the run can show"
+    time = exposure / breaks
+    reason = f"{breaks} breaks: too few" if breaks < MIN_EVENTS * excess else None
+    if time < 2:
+        reason = "shorter than two frames: save more often"
+    return time, time * math.sqrt(excess / breaks), 1 / high, 1 / low, breaks, reason
+
+
+def dispersion(part: list[Array], rate: float) -> float:
+    """Return the variance of counts over Poisson's (at least 1) for [counts, exposures] (groups,) at a rate."""
+    if not part:
+        return 1.0
+    counts, expected = part[0], part[1] * rate
+    used = expected > 0
+    if used.sum() < 3 or counts.sum() < 10:
+        return 1.0
+    return max(1.0, float(((counts - expected)[used] ** 2 / expected[used]).sum()) / (int(used.sum()) - 1))
+
+
+def rate_interval(events: float, exposure: float) -> tuple[float, float]:
+    """Return the 95 % interval of a Poisson rate: Gamma(events + 1/2, exposure); from 0 with no event."""
+    if not events:
+        return 0.0, float(stats.gamma.ppf(0.95, 1.0)) / exposure  # the rule of three: one-sided
+    low, high = stats.gamma.ppf((0.025, 0.975), events + 0.5) / exposure
+    return float(low), float(high)
+
+
+# --- rates between states -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Rate of change per frame from one state to another with its 95 % interval; ``reason`` None: converged."""
+
+    start: int
+    stop: int
+    rate: float
+    error: float
+    low: float
+    high: float
+    events: int
+    reason: str | None
+
+
+def jumps(states: Array) -> tuple[Array, Array]:
+    """Return (jumps (ions, S, S) from state to state, frames (ions, S) spent in each with a frame after it)."""
+    top = int(states.max()) + 1
+    ions = states.shape[1]
+    here, there = states[:-1], states[1:]
+    place = (np.arange(ions) * top + here) * top + there
+    counts = np.bincount(place.ravel(), minlength=ions * top * top).reshape(ions, top, top)
+    spent = counts.sum(axis=2)
+    counts[:, np.arange(top), np.arange(top)] = 0
+    return counts, spent
+
+
+def rate_matrix(states: Array, slower: Array | None = None) -> list[Rate]:
+    """Return the rates between states (frames, ions), as of a continuous-time Markov chain.
+
+    Jumps over time spent, with Jeffreys's Gamma posterior; jumps scatter between ions and blocks of time by more
+    than Poisson's law where the chain is not one, and the posterior is widened by that. ``slower``: the same states
+    with twice the tolerance. A state whose exit rate falls by more than 30 % there is not Markovian: its exits are
+    recrossings. Listed: every pair that was seen, and neighbours.
+    """
+    if len(states) < 2:
+        return []
+    counts, spent = jumps(states)
+    total, time = counts.sum(axis=0), spent.sum(axis=0)
+    cuts = np.linspace(0, len(states) - 1, BLOCKS + 1).astype(int)
+    blocks = (
+        [jumps(np.vstack([states[a : b + 1]])) for a, b in itertools.pairwise(cuts)] if len(states) > BLOCKS else []
+    )
+    out = []
+    for n in np.flatnonzero(time):
+        leaving = int(total[n].sum())
+        rate = leaving / time[n]
+        by_block = [
+            [float(c[:, n].sum()) if n < c.shape[1] else 0.0, float(s[:, n].sum()) if n < s.shape[1] else 0.0]
+            for c, s in blocks
+        ]
+        excess = max(
+            dispersion([counts[:, n].sum(axis=1), spent[:, n]], rate),
+            dispersion(list(np.array(by_block).T), rate) if by_block else 1.0,
+        )
+        why = None
+        if leaving < MIN_EVENTS:
+            why = f"state left {leaving} times: too few"
+        elif rate > 0.1:
+            why = "the state changes within a few frames: save more often"
+        elif slower is not None:
+            again, length = (x.sum(axis=0) for x in jumps(slower))
+            held = n < len(length) and length[n] > 0
+            slow = float(again[n].sum() / length[n]) if held else 0.0
+            if slow < 0.7 * rate:
+                why = f"rate of leaving falls to {100 * slow / rate:.0f} % with twice the tolerance: recrossings"
+        for m in range(len(time)):
+            events = int(total[n, m])
+            if n == m or not time[m] or not (events or abs(n - m) == 1):
+                continue
+            low, high = rate_interval(events / excess, time[n] / excess)
+            reason = why or ("no such change seen: the high end is a 95 % bound" if not events else None)
+            if reason is None and events < MIN_EVENTS / 2:
+                reason = f"{events} events: too few"
+            error = math.sqrt(max(events, 1) * excess) / time[n]
+            out.append(Rate(int(n), m, events / time[n], error, low, high, events, reason))
+    return out
+
+
+# --- clusters -----------------------------------------------------------------------------------------------
+
+
+def clusters(cation: Array, anion: Array, cations: int, anions: int) -> tuple[Array, Array]:
+    """Return (sizes, labels) of one frame for each cation: cations in its cluster, and a hash of all its ions.
+
+    Ions are joined by contacts ``cation[i]``-``anion[i]``; anions without a contact are no cluster.
+    """
+    ones = np.ones(len(cation), dtype=np.int8)
+    graph = sparse.coo_matrix((ones, (cation, cations + np.asarray(anion))), shape=(cations + anions,) * 2)
+    _, part = connected_components(graph, directed=False)
+    sizes = np.bincount(part[:cations], minlength=part.max() + 1)
+    # the sum of one fixed random number for each member is the same for the same members, and for no others
+    keys = np.random.default_rng(12345).integers(1, 2**62, cations + anions, dtype=np.uint64)
+    hashes = np.zeros(part.max() + 1, dtype=np.uint64)
+    np.add.at(hashes, part, keys)
+    return sizes[part[:cations]], hashes[part[:cations]].view(np.int64)

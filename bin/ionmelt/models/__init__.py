@@ -1,0 +1,1 @@
+"""Models: trained, tuned, brought by the user, loaded, judged."""

@@ -1,0 +1,189 @@
+"""Make the folder of a model that its user is given: what was trained or imported, a page to read, and the form that LAMMPS loads.
+
+MACE models are converted by MACE's own tool (mace_create_lammps_model, for pair_style mace); DeePMD models are frozen already,
+and LAMMPS reads them as they are. README.md says what the model is and how to use it, in lines that can be copied.
+
+Writes, under --out: the files of the model folder, README.md and, of a MACE model, model.pt-lammps.pt.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ionmelt import task
+from ionmelt.models import calculators, training
+
+LAMMPS_MACE = "model.pt-lammps.pt"
+CONTENT = """\
+# {id}
+
+{sentence}
+
+| | |
+|---|---|
+{rows}
+
+`model.json` holds the sha256 of each file: weights may hold code, so compare it before a copy of them is opened.
+{limits}
+## ASE
+
+In this folder, with {libraries}; energies in eV, forces in eV/A, stress in eV/A^3:
+
+```python
+{ase}
+```
+{lammps}"""
+
+
+def described(card: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a card says, in words: (what, value)."""
+    elements = card.get("elements")
+    source, tuned = card.get("source") or {}, card.get("tuned_from") or {}
+    mode = (card.get("settings") or {}).get("mode")
+    cutoff = card.get("cutoff_A")
+    rows = [
+        ("framework", f"{card['framework']}{' (' + card['kind'] + ')' if card.get('kind') else ''}"),
+        ("elements", ", ".join(elements) if elements else "not known"),
+        ("cut-off", f"{cutoff:g} A" if cutoff else "not known"),
+        ("level of theory", card.get("theory") or (f"theory_id {card['theory_id']}" if card.get("theory_id") else "")),
+        ("head", card.get("head") if len(card.get("heads") or ()) > 1 else ""),
+        ("trained on", f"dataset {card['dataset']} (sha256 {card['dataset_hash']})" if card.get("dataset") else ""),
+        ("tuned from", f"{tuned['file']} (sha256 {tuned['sha256']}), mode {mode}" if tuned else ""),
+        ("seed", card.get("seed")),
+        ("taken from", f"{source['file']} (sha256 {source['sha256']})" if source else ""),
+        ("licence", card.get("licence") or ("that of whoever trained it" if card.get("dataset") else "not given")),
+        ("versions", ", ".join(f"{k} {v}" for k, v in sorted((card.get("versions") or {}).items()))),
+    ]
+    return [(what, str(value)) for what, value in rows if value not in (None, "")]
+
+
+def dispersion_lines(dispersion: dict[str, Any]) -> list[str]:
+    """Return the lines of Python that add D3(BJ) to a calculator named model, as the runs did."""
+    return [
+        "from ase.calculators.mixing import SumCalculator",
+        "from dftd3.ase import DFTD3",
+        f"d3 = DFTD3(damping='d3bj', params_tweaks={{'method': '{dispersion['functional'].lower()}', 'atm': False}},",
+        f"           realspace_cutoff={calculators.dispersion_radii(dispersion['cutoff_A'])})",
+        "atoms.calc = SumCalculator([model, d3])",
+    ]
+
+
+def ase_lines(card: dict[str, Any]) -> list[str]:
+    """Return the lines of Python that give atoms this model."""
+    settings, name = card.get("settings") or {}, calculators.loaded_file(card) if card["files"] else None
+    dispersion = settings.get("dispersion")
+    target = "model" if dispersion else "atoms.calc"
+    if card["framework"] == "mace":
+        head = f", head={card['head']!r}" if len(card.get("heads") or ()) > 1 else ""
+        lines = [
+            "from mace.calculators import MACECalculator",
+            f"{target} = MACECalculator({name!r}, device='cpu', default_dtype={settings.get('dtype', 'float32')!r}{head})",
+        ]
+    elif card["framework"] == "deepmd":
+        lines = ["from deepmd.calculator import DP", f"{target} = DP(model={name!r})"]
+    else:
+        words = settings["calculator"].split(".")
+        start = (
+            next(i for i, word in enumerate(words) if word[:1].isupper()) if any(w[:1].isupper() for w in words) else -1
+        )
+        arguments = [f"{key}={value!r}" for key, value in settings["arguments"].items()]
+        if card["files"]:
+            arguments.append(f"{settings['weights_argument']}={name!r}")
+        lines = [
+            f"from {'.'.join(words[:start])} import {words[start]}",
+            f"{target} = {'.'.join(words[start:])}({', '.join(arguments)})",
+        ]
+    return [*lines, *(dispersion_lines(dispersion) if dispersion else []), "print(atoms.get_potential_energy())"]
+
+
+def lammps_lines(card: dict[str, Any]) -> list[str]:
+    """Return the lines of a LAMMPS input (units metal) that use this model; none where LAMMPS cannot."""
+    elements = " ".join(card.get("elements") or ())
+    if card["framework"] == "mace":
+        return ["pair_style mace no_domain_decomposition", f"pair_coeff * * {LAMMPS_MACE} {elements}"]
+    if card["framework"] == "deepmd":
+        return [f"pair_style deepmd {calculators.loaded_file(card)}", f"pair_coeff * * {elements}"]
+    return []
+
+
+def page(card: dict[str, Any], refused: str | None = None) -> str:
+    """Return README.md of a model folder; `refused` is why there is no form for LAMMPS where there should be one."""
+    sentence = (
+        f"Trained by Ionmelt on the dataset {card['dataset']}."
+        if card.get("dataset")
+        else "Used as it was given, not trained."
+    )
+    limits = ""
+    trial = card.get("trial")
+    if trial and not trial["conservative"]:
+        limits = (
+            "\nIts forces or its stress are not the derivative of its energy: do not expect energy to be conserved.\n"
+        )
+    lines = [] if refused else lammps_lines(card)
+    lammps = f"\n## LAMMPS\n\nThis model could not be converted for LAMMPS: {refused}\n" if refused else ""
+    if lines:
+        needs = {
+            "mace": "LAMMPS built with MACE (pair_style mace). For many GPUs make the ML-IAP form, where cuEquivariance is "
+            "installed: `mace_create_lammps_model model.pt --format=mliap`",
+            "deepmd": "LAMMPS with the DeePMD-kit plugin",
+        }[card["framework"]]
+        dispersion = (card.get("settings") or {}).get("dispersion")
+        more = (
+            f"\nThe D3(BJ) that the runs had is not in this file: add `pair_style hybrid/overlay ... dispersion/d3 bj "
+            f"{dispersion['functional'].lower()} ...`.\n"
+            if dispersion
+            else ""
+        )
+        text = "\n".join(["units metal", "atom_style atomic", *lines])
+        lammps = f"\n## LAMMPS\n\nWith {needs}. The order of elements is that of the atom types of your data file:\n\n```\n{text}\n```\n{more}"
+    libraries = {"mace": "mace-torch", "deepmd": "deepmd-kit[torch]"}.get(
+        card["framework"], "the library of that class"
+    )
+    return CONTENT.format(
+        id=card["id"],
+        sentence=sentence,
+        rows="\n".join(f"| {what} | {value} |" for what, value in described(card)),
+        limits=limits,
+        libraries=libraries,
+        ase="\n".join(ase_lines(card)),
+        lammps=lammps,
+    )
+
+
+def export_model(model: Path, out: Path, threads: int) -> None:
+    """Do the work of the task."""
+    card, refused = calculators.read_card(model), None
+    shutil.copytree(model, out, ignore=shutil.ignore_patterns(task.SUMS), dirs_exist_ok=True)
+    if card["framework"] == "mace":
+        weights = calculators.weights_file(model, card)
+        with tempfile.TemporaryDirectory(dir=".") as folder:
+            shutil.copyfile(weights, Path(folder, "model.pt"))
+            head = card.get("head") or (card.get("heads") or ["Default"])[0]
+            command = [sys.executable, "-m", "mace.cli.create_lammps_model", "model.pt", "--head", head]
+            place, env = Path(folder), training.environment(threads)
+            try:
+                training.run_tool("mace_create_lammps_model", command, env, place, lambda _line: False)
+                shutil.move(place / LAMMPS_MACE, out / LAMMPS_MACE)
+            except task.ModelError as error:  # the model itself can be used all the same
+                refused = f"{error.errors[0]} {error.errors[-1]}"
+    (out / "README.md").write_text(page(card, refused))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the command line and run the task."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--id", required=True, help="key of the model")
+    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    args = parser.parse_args(argv)
+
+    def work() -> None:
+        export_model(args.model, args.out, args.threads)
+
+    return task.run("EXPORT_MODEL", work, task_id=args.id, reads=[args.model], writes=[args.out])

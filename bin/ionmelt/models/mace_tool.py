@@ -1,0 +1,263 @@
+"""MACE's own training tool, mace_run_train, so that a killed training goes on and reference energies are those asked for.
+
+usage: python -m ionmelt.models.mace_tool STATE LOSS GIVEN ARGUMENT...   STATE: file that holds the whole state of the training; LOSS: file that keeps what
+is found out about the loss; GIVEN: JSON, the weights of the study, null where they are to be found; the rest is MACE's.
+
+What of mace-torch 0.3.16 is put right here:
+- Its checkpoint is the best epoch so far, with averaged weights for those of the optimizer, and without the average, the order of
+  the batches and the lowest loss. A restart therefore begins again at the best epoch: at the first one where a model that is
+  fine-tuned gets no better on the validation set, which looks as if it had not restarted at all. STATE holds all of it and is
+  written whole between two epochs; a training that was killed ends with the same numbers as one that was not (on CPUs).
+- A foundation model with the elements of the tuned one has its reference energies copied over those that were asked for.
+- Those of a model that is tuned are a parameter that no optimizer has: nothing sets their gradient to zero, so that the sum over all
+  steps counts in the norm by which gradients are clipped, steps shrink as the training grows older, and a restart forgets it.
+- Replay replaces the loss that was asked for by another, in which the weights mean something else.
+- A loss that is not finite counts as better than any other.
+- Its default weights leave all but a thousandth of the gradient to the forces: weights that the study leaves open are found (ionmelt/models/loss.py).
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ionmelt.models import loss as models_loss
+
+FORCES = (
+    100.0  # weight of the forces where the study gives none: MACE's own, which its clipping of gradients is made for
+)
+# A state is written when this many times as long has gone as it takes to write one.
+SPARING = 20
+
+
+class Keeper:
+    """The state of a training, in memory and in a file."""
+
+    def __init__(self, path: Path, parts: dict[str, Any], generator: Any) -> None:
+        """Take what has a state, by name, and the generator that shuffles the training frames."""
+        self.path, self.parts, self.generator = path, parts, generator
+        self.loss = float("nan")  # of the last validation
+        self.lowest = float("inf")  # of what is kept as the best
+        self._written, self._cost = time.monotonic(), 0.0
+
+    def restore(self) -> int:
+        """Take up the state of the file, if there is one; return the epoch to begin with."""
+        if not self.path.is_file():
+            return 0
+        import torch
+
+        # Random states are tensors of the CPU, wherever the model is: each part puts its own where it belongs.
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        torch.set_rng_state(state["random"])
+        if state["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda"])
+        self.generator.set_state(state["order"])
+        self.lowest = state["lowest"]
+        return int(state["epoch"])
+
+    def write(self, epoch: int) -> None:
+        """Write the state before an epoch; a kill leaves this file or the one before, whole."""
+        import torch
+
+        start = time.monotonic()
+        state = {name: part.state_dict() for name, part in self.parts.items()} | {
+            "random": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "order": self.generator.get_state(),
+            "lowest": self.lowest,
+            "epoch": epoch,
+        }
+        part = self.path.with_name(f".{self.path.name}")
+        with part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.path)
+        self._written = time.monotonic()
+        self._cost = self._written - start
+
+    def due(self) -> bool:
+        """Whether it is time to write the state."""
+        return time.monotonic() - self._written >= SPARING * self._cost
+
+
+class Scheduler:
+    """MACE's learning-rate scheduler as something with a state (its own methods are the other way round)."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+        return dict(self.scheduler.lr_scheduler.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state."""
+        self.scheduler.lr_scheduler.load_state_dict(state)
+
+
+class Best:
+    """A checkpoint handler that keeps what is better than all before, be it before a kill."""
+
+    def __init__(self, handler: Any, keeper: Keeper) -> None:
+        self.handler, self.keeper = handler, keeper
+        # A checkpoint from before a kill is replaced like any other.
+        folder, tag = Path(handler.io.directory), handler.io.tag
+        known = sorted(folder.glob(f"{tag}_epoch-*.pt"), key=lambda path: int(path.stem.rpartition("-")[2]))
+        handler.io.old_path = str(known[-1]) if known else None
+        for path in known[:-1]:
+            path.unlink()
+
+    def save(self, state: Any, epochs: int, keep_last: bool = False) -> None:
+        """Write the checkpoint of an epoch, if its loss is the lowest so far."""
+        if self.keeper.loss < self.keeper.lowest:  # not so where it is not a number
+            self.keeper.lowest = self.keeper.loss
+            self.handler.save(state=state, epochs=epochs, keep_last=keep_last)
+
+
+def unweighted(model: Any, loader: Any, pull: bool) -> Iterator[dict[str, Any]]:
+    """Yield MACE's own terms of the loss, each with weight one, of some training batches (scalar tensors with a graph).
+
+    `pull`: the errors are what the labels are, less the reference energies, whatever the model says. `loader` is that of
+    the training: its order, and all other random numbers, stay as they are.
+    """
+    import torch
+    from mace.modules import loss
+    from mace.tools import torch_geometric
+
+    device = next(model.parameters()).device
+    order = torch.Generator().manual_seed(0)
+    batches = torch_geometric.dataloader.DataLoader(
+        loader.dataset, batch_size=loader.batch_size, shuffle=True, drop_last=True, generator=order
+    )
+    model.train()
+    for _, batch in zip(range(models_loss.BATCHES), batches, strict=False):
+        own = batch.to(device)
+        found = model(own.to_dict(), training=True, compute_force=True, compute_stress=True)
+        if pull:
+            own["energy"] = found["interaction_energy"].detach() + own["energy"]
+            own["forces"] = found["forces"].detach() + own["forces"]
+            own["stress"] = found["stress"].detach() + own["stress"]
+        yield {
+            "energy": loss.weighted_mean_squared_error_energy(own, found),
+            "forces": loss.mean_squared_error_forces(own, found),
+            "stress": loss.weighted_mean_squared_stress(own, found),
+        }
+
+
+def lengths(model: Any, loader: Any, pull: bool = False) -> dict[str, float]:
+    """Return the length of the gradient of each term by the weights of the model as it is now."""
+    return models_loss.gradient_lengths(unweighted(model, loader, pull), model.parameters())
+
+
+def weigh(path: Path, given: dict[str, float | None], model: Any, loader: Any, loss: Any) -> dict[str, Any]:
+    """Give MACE's loss the weights of the study, and those found for what it leaves open; return what is known of the loss.
+
+    A training that goes on keeps the weights that it began with: they are in the file.
+    """
+    import torch
+
+    about = models_loss.read(path)
+    if about is None:
+        start = lengths(model, loader, pull=True)
+        weights = models_loss.balanced(given, start, FORCES)
+        shares = models_loss.shares(weights, start)
+        about = {"weights_start": weights, "weights_end": weights, "gradient_shares_start": shares}
+        models_loss.write(path, about)
+    for name in models_loss.TERMS:
+        held = getattr(loss, f"{name}_weight")
+        held.copy_(torch.as_tensor(about["weights_end"][name], dtype=held.dtype))
+    return about
+
+
+def going_on(trainer: Any, path: Path, loss_path: Path, weights: dict[str, float | None]) -> Callable[..., None]:
+    """Return MACE's training (of its module `trainer`) such that it goes on from the state in a file, with the weights of the study."""
+    train, one_epoch, log = trainer.train, trainer.train_one_epoch, trainer.valid_err_log
+
+    def going_on_train(**given: Any) -> None:
+        stepped = {id(held) for group in given["optimizer"].param_groups for held in group["params"]}
+        for held in given["model"].parameters():
+            held.requires_grad_(held.requires_grad and id(held) in stepped)
+        about = weigh(loss_path, weights, given["model"], given["train_loader"], given["loss_fn"])
+        parts = {
+            "model": given["model"],
+            "optimizer": given["optimizer"],
+            "scheduler": Scheduler(given["lr_scheduler"]),
+        }
+        if given["ema"] is not None:
+            parts["average"] = given["ema"]
+        keeper = Keeper(path, parts, given["train_loader"].generator)
+        first = keeper.restore()
+        if first:
+            print(f"going on from a checkpoint: Epoch {first} of {given['max_num_epochs']} is next", flush=True)
+
+        def kept_epoch(**of_epoch: Any) -> None:
+            # Here all that came of the epoch before is done, and the learning rate is that of this one.
+            if of_epoch["epoch"] > first and keeper.due():
+                keeper.write(of_epoch["epoch"])
+            one_epoch(**of_epoch)
+
+        def noted(valid_loss: Any, *rest: Any, **more: Any) -> None:
+            keeper.loss = float(valid_loss)  # of several heads the last counts, as in MACE
+            log(valid_loss, *rest, **more)
+
+        trainer.train_one_epoch, trainer.valid_err_log = kept_epoch, noted
+        train(**given | {"start_epoch": first, "checkpoint_handler": Best(given["checkpoint_handler"], keeper)})
+        if not keeper.lowest < float("inf"):
+            raise SystemExit("the loss of the validation set was never a finite number: give a smaller learning_rate")
+        keeper.write(given["max_num_epochs"])
+        end = models_loss.shares(about["weights_end"], lengths(given["model"], given["train_loader"]))
+        models_loss.write(loss_path, about | {"gradient_shares_end": end})
+
+    return going_on_train
+
+
+def with_own_energies(configure: Callable[..., Any]) -> Callable[..., Any]:
+    """Return MACE's maker of models such that a model has the reference energies that were asked for."""
+
+    def configure_model(args: Any, train_loader: Any, atomic_energies: Any, *rest: Any, **more: Any) -> Any:
+        import torch
+
+        model, outputs = configure(args, train_loader, atomic_energies, *rest, **more)
+        held = model.atomic_energies_fn.atomic_energies
+        held.copy_(torch.as_tensor(atomic_energies, dtype=held.dtype).reshape(held.shape))
+        return model, outputs
+
+    return configure_model
+
+
+def with_own_loss(make: Callable[..., Any], loss: str) -> Callable[..., Any]:
+    """Return MACE's maker of losses such that the loss is the one of a name."""
+
+    def get_loss_fn(args: Any, *rest: Any, **more: Any) -> Any:
+        args.loss = loss
+        return make(args, *rest, **more)
+
+    return get_loss_fn
+
+
+def main() -> None:
+    """Run MACE's tool."""
+    if sys.platform == "linux":  # die with the task: a restart must find its checkpoints alone
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    state, loss_path, weights = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    sys.argv[1:] = sys.argv[4:]
+    from mace.cli import run_train
+
+    trainer = sys.modules["mace.tools.train"]
+    run_train.tools.train = going_on(trainer, state, loss_path, weights)
+    (loss,) = (word.removeprefix("--loss=") for word in sys.argv if word.startswith("--loss="))
+    run_train.get_loss_fn = with_own_loss(run_train.get_loss_fn, loss)
+    run_train.configure_model = with_own_energies(run_train.configure_model)
+    run_train.main()
+
+
+if __name__ == "__main__":
+    main()

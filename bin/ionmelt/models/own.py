@@ -1,0 +1,110 @@
+"""Make a model folder of weights, or of a calculator class, that a user brings: checked, described, used as it is.
+
+The order matters, since weights may hold code: first the sha256, then what the file would run (ionmelt/models/weights.py), and only
+then is it opened, in a process that may compute and read and nothing else (ionmelt/models/trial.py). There come the
+elements, the cut-off, the heads and a trial on a small box: energy, forces and stress must be there and finite. Whether forces and
+stress are derivatives of the energy is measured and written into the card.
+
+Writes the model folder --out: the weights and model.json (the model card).
+"""
+
+import argparse
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from ionmelt import task, theory
+from ionmelt.models import calculators, trial
+from ionmelt.models import weights as models_weights
+from ionmelt.task import UserError
+
+NAMES = {"mace": "model.pt", "deepmd": "model.pth"}
+
+
+def check_hash(weights: Path, expected: str) -> None:
+    """Refuse a file with another sha256 than the study says, before anything opens it."""
+    if wrong := calculators.wrong_content(weights, expected):
+        raise UserError(f"sha256: {weights.name}: {wrong}, the study says {expected}; it was not opened")
+
+
+def take_deepmd(weights: Path, settings: dict[str, Any], out: Path, threads: int) -> str | None:
+    """Copy DeePMD weights, frozen where they are a checkpoint; return the head that they have."""
+    if models_weights.check_deepmd(weights, settings["weights"]).script:
+        if settings.get("head") is not None:
+            raise UserError(
+                f"head: {settings['head']!r}: {settings['weights']} is frozen and has one head: leave this out"
+            )
+        shutil.copyfile(weights, out / NAMES["deepmd"])
+        return None
+    scratch = Path("freezing").resolve()
+    scratch.mkdir(exist_ok=True)
+    shutil.copyfile(weights, scratch / "model.pt")
+    card = {"framework": "deepmd", "files": ["model.pt"]}
+    return trial.ask("freeze", card, settings, scratch, threads, out / NAMES["deepmd"])["head"]
+
+
+def import_model(settings: dict[str, Any], given: list[Path], out: Path, threads: int) -> None:
+    """Do the work of the task: check, copy, try out, and write the card."""
+    start = time.perf_counter()
+    weights = given[0] if given else None
+    framework = settings["framework"]
+    if weights is not None:
+        check_hash(weights, settings["sha256"])
+    elif framework != "ase":
+        raise UserError("weights: missing: give their path")
+    out.mkdir(parents=True, exist_ok=True)
+    head = None
+    if weights is not None and framework == "deepmd":
+        head = take_deepmd(weights, settings, out, threads)
+    elif weights is not None:
+        shutil.copyfile(weights, out / NAMES.get(framework, settings["weights"]))
+    identity = ("id", "model", "framework", "dataset", "seed")
+    own = {"mace": ("dtype",), "deepmd": (), "ase": ("calculator", "arguments", "weights_argument")}[framework]
+    dispersion = settings.get("dispersion")
+    names = sorted(path.name for path in out.iterdir() if path.name != "model.json")
+    card = {name: settings[name] for name in identity} | {
+        "versions": task.versions(),
+        "files": {name: calculators.sha256_of(out / name) for name in names},
+        "source": {"file": settings["weights"], "sha256": settings["sha256"]} if weights is not None else None,
+        "theory": theory.level_with(settings["theory"], dispersion["functional"] if dispersion else None),
+        "theory_id": None,
+        "dataset_hash": None,
+        "split_hash": None,
+        "licence": settings["licence"],
+        "head": head,
+        "settings": {name: settings[name] for name in own} | {"mode": "zero-shot", "dispersion": dispersion},
+    }
+    said = trial.ask("try", card, settings, out, threads)
+    card |= said["found"] | {"trial": said["trial"], "opened": said["opened"]}
+    card["cost"] = {"wall_s": round(time.perf_counter() - start, 1)}
+    (out / "model.json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the command line and run the task."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--id", required=True, help="key of the model")
+    parser.add_argument("--settings", type=Path, required=True, metavar="imports/KEY.json", help="settings of the plan")
+    parser.add_argument("--weights", type=Path, nargs="*", default=[], metavar="FILE", help="the user's file, if any")
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--errors", type=Path, metavar="FILE", help="file to write mistakes to, one line each")
+    args = parser.parse_args(argv)
+
+    def work() -> None:
+        settings = task.read_json(args.settings)
+        try:
+            with task.of_model():
+                import_model(settings, args.weights, args.out, args.threads)
+        except UserError as error:
+            shutil.rmtree(args.out, ignore_errors=True)
+            lines = [f"models: {settings['model']}: {line}" for line in error.errors]
+            if args.errors is not None:
+                args.errors.write_text("".join(f"{line}\n" for line in lines))
+            raise UserError(*lines) from error
+
+    return task.run("IMPORT_MODEL", work, task_id=args.id, reads=[args.settings, *args.weights], writes=[args.out])

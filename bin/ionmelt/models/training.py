@@ -1,0 +1,189 @@
+"""What both trainings share: the check of settings against data, the run of the tool, curve and model card."""
+
+import collections
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ionmelt import checkpoint
+from ionmelt.models.calculators import wrong_content
+from ionmelt.task import ModelError, UserError, check_program, of_model, read_json, versions, write_table
+
+# glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
+# faster and changes no number.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+CURVE_SCHEMA = {
+    "model_key": pl.String,
+    "step": pl.Int64,
+    "set": pl.String,
+    "quantity": pl.String,
+    "value": pl.Float64,
+    "unit": pl.String,
+}
+LAST_LINES = 20
+BIN = str(Path(__file__).resolve().parents[2])
+STRESS_WEIGHTS = ("stress_weight", "start_pref_v", "limit_pref_v")  # of MACE; of DeePMD
+
+
+def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings of a model and the part of ``dataset.json`` that is about its dataset.
+
+    Raises `UserError` where the dataset is not there, or its labels are of another level of theory.
+    """
+    model = read_json(settings)
+    data = read_json(summary)
+    if model["dataset"] not in data["datasets"]:
+        known = ", ".join(data["datasets"])
+        raise UserError(f"model {model['id']}: dataset: {model['dataset']!r} is not one of {known}")
+    if model["theory_id"] != data["theory_id"]:
+        raise UserError(
+            f"model {model['id']}: theory_id: the study says {model['theory_id']}, the labels are {data['theory_id']}"
+        )
+    common = {key: data[key] for key in ("elements", "type_map", "theory_id")}
+    check_stress(model, data["datasets"][model["dataset"]])
+    return model, data["datasets"][model["dataset"]] | common
+
+
+def check_stress(model: dict[str, Any], dataset: dict[str, Any]) -> None:
+    """Refuse to weigh a stress that no training frame has: that such a model learns no density, the study must say."""
+    fields = {name: model[name] for name in STRESS_WEIGHTS if name in model}
+    if dataset["frames_with_stress"]["train"] or not any(fields.values()):
+        return
+    given = ", ".join(f"{name}: {value}" for name, value in fields.items())
+    wanted = " and ".join(f"{name}: 0" for name in fields)
+    raise UserError(
+        f"model {model['id']}: {given}: none of the {dataset['frames']['train']} training frames has a stress: give {wanted} to "
+        "train on energies and forces alone, so that the density is not learnt, or labels with a stress"
+    )
+
+
+@of_model(UserError)
+def own_file(settings: dict[str, Any], field: str, path: Path | None) -> Path | None:
+    """Return the absolute path of a file that the settings of a model name in a field; None where they name none.
+
+    Nothing has opened it yet: weights have the sha256 that the study gives, or are refused. Raises `ModelError`.
+    """
+    if not settings.get(field):
+        return None
+    if path is None:
+        raise UserError(f"model {settings['id']}: {field}: {settings[field]}: no such file")
+    if field == "weights" and (wrong := wrong_content(path, settings["sha256"])):
+        raise UserError(f"model {settings['id']}: weights: {path.name}: {wrong}, the study says {settings['sha256']}")
+    return path.absolute()
+
+
+@contextmanager
+def kept(folder: Path | None, content: Any, files: Sequence[Path | None]) -> Iterator[Path]:
+    """Give the folder that keeps the checkpoints of a training; it goes when the training is complete.
+
+    It is named by all that determines the training (`content`, JSON; `files`; the code), so that a training that was killed,
+    and no other, is taken up. ``folder`` is where checkpoints outlive their tasks, or a file in it; None keeps them here.
+    """
+    here = Path("checkpoints").resolve()
+    place = here if folder is None else folder.resolve()
+    key = checkpoint.key_of([content, versions()], [*filter(None, files)])
+    own, lock = checkpoint.claim(place.parent if place.is_file() else place, key, here)
+    yield own
+    shutil.rmtree(own, ignore_errors=True)
+    if lock:
+        lock.close()
+
+
+def given_weight(value: float | str | None) -> float | None:
+    """Return a weight of the loss as a number; None where the study leaves it to the data (auto)."""
+    return None if value is None or value == "auto" else float(value)
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return the environment of a training on a number of CPU threads, in which the package is found."""
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, (BIN, os.environ.get("PYTHONPATH"))))}
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    return KEEP_MEMORY | dict(os.environ) | limits | paths
+
+
+def run_tool(
+    name: str,
+    command: Sequence[str],
+    env: dict[str, str],
+    cwd: Path,
+    shown: Callable[[str], bool],
+    product: Path | None = None,
+) -> None:
+    """Run a program, called `name` in messages, in a folder; forward the lines of its output for which `shown` is true to standard error.
+
+    Raises `ModelError` with the last lines of the output where it fails, or leaves no `product`; `MemoryError` or
+    `DiskFullError` where that is why.
+    """
+    if product:
+        product.unlink(missing_ok=True)
+    last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+    with subprocess.Popen(
+        command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            last.append(line.rstrip())
+            if shown(line):
+                print(line.rstrip(), file=sys.stderr, flush=True)
+    if process.returncode == 0 and (product is None or product.exists()):
+        return
+    how = f"{name} ended with exit code {process.returncode}" if process.returncode else f"{name} left no {product}"
+    check_program(how, process.returncode, "\n".join(last))
+    raise ModelError(f"{how}; its last lines:", *last)
+
+
+def hand_on(dataset: Path, out: Path) -> None:
+    """Lay what the training frames span (ionmelt/measure/domain.py) beside the weights, for what is run with them."""
+    path = dataset / "domain.npz"
+    if path.is_file():
+        shutil.copyfile(path, out / path.name)
+
+
+def write_curve(path: Path, model_key: str, rows: Iterable[tuple[int, str, str, float, str]]) -> None:
+    """Write a learning curve: rows of step, set (train or valid), quantity, value, unit."""
+    table = pl.DataFrame([(model_key, *row) for row in rows], schema=CURVE_SCHEMA, orient="row")
+    write_table(table, path)
+
+
+def write_card(
+    out: Path,
+    settings: dict[str, Any],
+    data: dict[str, Any],
+    files: Sequence[str],
+    cutoff_A: float,
+    cost: dict[str, Any],
+    more: dict[str, Any],
+) -> None:
+    """Write the model card; the weights to be loaded are the last of `files`. `more`: about the loss, and what it was tuned from."""
+    identity = ("id", "model", "framework", "dataset", "seed")
+    card = (
+        {key: settings[key] for key in identity}
+        | {
+            "versions": versions(),
+            "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
+            "load": files[-1],
+            "theory_id": data["theory_id"],
+            "dataset_hash": data["dataset_hash"],
+            "split_hash": data["split_hash"],
+            "e0s_ev": data["e0s_ev"],
+            "elements": data["elements"],
+            "cutoff_A": cutoff_A,
+            "licence": settings.get("licence"),  # of the weights that it was tuned from; else it is the user's own
+            "settings": {key: value for key, value in settings.items() if key not in (*identity, "theory_id")},
+            "cost": cost,
+        }
+        | more
+    )
+    (out / "model.json").write_text(json.dumps(card, indent=2) + "\n")

@@ -1,0 +1,118 @@
+"""Open weights that somebody else wrote without running what they may hold.
+
+A MACE model is a pickle of the whole module, or TorchScript; DeePMD models are TorchScript or checkpoints of tensors. What is in a
+file is compared with lists of what models need first (ionmelt/models/untrusted.py), and what is not on them is refused by name. Then PyTorch's
+own readers open it, for a pickle the restricted one, which makes nothing but what the lists name.
+"""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ionmelt.models import untrusted
+from ionmelt.models.untrusted import Checked
+from ionmelt.task import UserError, reading
+
+
+def checked(path: Path, framework: str, name: str | None = None) -> Checked:
+    """Return what a file of weights names, nothing of which has run; `name` is how messages call it.
+
+    Raises `UserError` for a file that PyTorch did not write, or that would do
+    what no model needs.
+    """
+    name = name or path.name
+    try:
+        return untrusted.check(path)
+    except untrusted.NotThisKindError as error:
+        hint = {
+            "MACE": "MACE model: it is not a file that torch.save wrote",
+            "DeePMD": "DeePMD model of PyTorch: give one that dp --pt freeze or compress wrote (.pth), or a checkpoint of "
+            "dp --pt train (.pt); it was not opened",
+        }[framework]
+        raise UserError(f"weights: {name} is no {hint}") from error
+    except untrusted.CallsError as error:
+        what = f"it would call {error}"
+        raise UserError(f"weights: {name} was not opened: {what}, which no {framework} model needs") from error
+    except untrusted.RefusedError as error:
+        what = f"it holds {error}"
+        raise UserError(f"weights: {name} was not opened: {what}, which no {framework} model needs") from error
+
+
+# What operators call the texts that they take, where those are no names of files: dimensions, formulas, parts of texts.
+TEXTS = {
+    "UPLO", "a", "approximate", "b", "chars", "default_value", "dim", "dim0", "dim1", "dim2", "dims", "el", "end_dim",
+    "equation", "fillchar", "indexing", "interpolation", "key", "mode", "msg", "names", "ord", "out_dim", "outdim",
+    "padding_mode", "prefix", "reduce", "rounding_mode", "self", "separator", "side", "start_dim", "string", "substr",
+    "suffix",
+}  # fmt: skip
+
+
+def check_attributes(names: set[str], where: str) -> None:
+    """Refuse TorchScript that asks objects for what are operators of torch that take the name of a file, or an unknown text.
+
+    Of a tensor they would be called. Raises `UserError`.
+    """
+    import torch
+
+    for name in sorted(names - untrusted.OPERATORS - untrusted.SCRIPT):
+        for space in ("aten", "prim"):
+            for schema in torch._C._jit_get_schemas_for_operator(f"{space}::{name}"):
+                if any("str" in str(argument.type) and argument.name not in TEXTS for argument in schema.arguments):
+                    raise UserError(f"weights: {where} was not opened: it holds TorchScript that calls .{name}")
+
+
+def resolved(name: str) -> Any:
+    """Return what a checked name stands for; raises ImportError where these libraries have no such thing."""
+    module, _, attribute = name.rpartition(".")
+    import torch
+
+    try:
+        found = getattr(import_module(module.replace("numpy.core.", "numpy._core.")), attribute)
+    except AttributeError as error:
+        raise ImportError(f"{module} has no {attribute}") from error
+    if module in untrusted.CLASSES and not (
+        inspect.isclass(found) and issubclass(found, torch.nn.Module | tuple) and found.__module__ == module
+    ):
+        plain = inspect.isclass(found) and hasattr(found, "__dataclass_fields__")
+        if not plain:
+            raise ImportError(f"{name} is no module")
+    return found
+
+
+def read_mace(path: Path, name: str | None = None) -> Any:
+    """Return the module that a MACE file holds, on the CPU; `name` is how messages call it.
+
+    Raises `UserError` where the file is no MACE model, or would run more than a model needs; nothing of it has run then.
+    """
+    name = name or path.name
+    found = checked(path, "MACE", name)
+    if not found.script and not found.top.startswith("mace."):
+        what = found.top.rpartition(".")[2]
+        raise UserError(f"weights: {name} is no MACE model: it holds a {what}; give the .model file, not a checkpoint")
+    import mace.modules  # noqa: F401  (its classes are what the file names)
+    import torch
+
+    check_attributes(found.attributes, name)
+    with reading(f"weights: {name} cannot be opened as a MACE model"):
+        if found.script:
+            model = torch.jit.load(str(path), map_location="cpu")
+        else:
+            known = [(resolved(one), one) for one in sorted(found.globals)]
+            with torch.serialization.safe_globals(known):
+                model = torch.load(path, map_location="cpu", weights_only=True)
+    if not (isinstance(model, torch.nn.Module) and hasattr(model, "atomic_numbers") and hasattr(model, "r_max")):
+        what = getattr(model, "original_name", type(model).__name__)
+        raise UserError(f"weights: {name} is no MACE model: it holds a {what}; give the .model file, not a checkpoint")
+    return model
+
+
+def check_deepmd(path: Path, name: str) -> Checked:
+    """Return what a DeePMD file names: of frozen weights (.pth) or, where it is no ``script``, a checkpoint of tensors (.pt).
+
+    Raises `UserError` for anything else; `name` is how messages call it.
+    """
+    found = checked(path, "DeePMD", name)
+    if not found.script and (found.top not in ("dict", "OrderedDict") or any("mace." in one for one in found.globals)):
+        raise UserError(f"weights: {name} is no DeePMD model of PyTorch: it holds a {found.top.rpartition('.')[2]}")
+    return found

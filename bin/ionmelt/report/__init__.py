@@ -1,0 +1,1 @@
+"""Tables as words, figures and a page."""

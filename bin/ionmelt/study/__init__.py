@@ -1,0 +1,1 @@
+"""The study file: what may stand in it, and the plan that is made of it."""

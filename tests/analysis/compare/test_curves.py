@@ -1,0 +1,89 @@
+"""Learning curves: an error that grew again is found and said, and noise, plain learning and a plateau are not taken for it."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ionmelt.compare import curves
+
+
+def falling(
+    steps: int, points: int, start: float, end: float, noise: float = 0.0, seed: int = 0
+) -> list[tuple[int, float]]:
+    """Return an error that falls exponentially over the first third of the steps and stays there."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for i in range(points):
+        share = i / (points - 1)
+        value = end + (start - end) * math.exp(-12 * share)
+        found.append((round(share * steps), value * math.exp(noise * rng.standard_normal())))
+    return found
+
+
+def table(
+    valid: list[tuple[int, float]], train: list[tuple[int, float]], quantity: str = "energy_per_atom_rmse"
+) -> pl.DataFrame:
+    rows = [("m-both-s1", "m", "both", 1, "mace", step, name, quantity, value, "eV") for name, points in (("valid", valid), ("train", train)) for step, value in points]  # fmt: skip
+    names = ["model_key", "model", "dataset", "seed", "framework", "step", "set", "quantity", "value", "unit"]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def test_an_energy_error_that_rises_while_the_loss_falls_is_a_finding() -> None:
+    # As a newcomer's EMIM-BF4 study had it: from 0.026 to 0.72 eV/atom.
+    valid = [(100 * i, 0.026 + 0.694 * (i / 12) ** 2) for i in range(13)]
+    (row,) = curves.table(table(valid, []), [])
+    assert row["grew_again"] is True
+    assert row["valid_best"] == pytest.approx(0.026)
+    assert row["best_step"] == 0
+    assert row["valid_end"] == pytest.approx(0.72)
+    (sentence,) = curves.sentences(pl.DataFrame([row], schema=curves.TRAININGS))
+    assert "energy grew again" in sentence
+    assert "from 26.0 meV/atom at step 0 to 720 meV/atom at the end of 1200" in sentence
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_is_not_taken_for_an_error_that_grew(seed: int) -> None:
+    # Each point of a curve of DeePMD is the error of a few frames.
+    row = curves.judge(falling(8000, 40, 1.0, 0.12, noise=0.15, seed=seed), [])
+    assert row["grew_again"] is False
+    assert row["valid_end"] == pytest.approx(0.12, rel=0.3)
+
+
+def test_what_still_falls_at_its_end_is_told_from_a_plateau() -> None:
+    straight = [(200 * i, 1.0 * math.exp(-0.1 * i)) for i in range(20)]
+    assert curves.judge(straight, [])["still_falling"] is True
+    assert curves.judge(falling(4000, 20, 1.0, 0.1), [])["still_falling"] is False
+    assert curves.judge([(0, 1.0), (2, 0.1)], [])["still_falling"] is None
+
+
+def test_a_model_that_hardly_learnt_is_told_from_one_that_lacks_frames() -> None:
+    # DeePMD in 800 steps: 467 meV/A on validation frames, 442 on its own; then the same with 8000 steps; then too few frames.
+    assert curves.judge([(0, 0.98), (800, 0.467)], [(0, 0.98), (800, 0.442)])["hardly_learnt"] is True
+    assert curves.judge([(0, 0.98), (8000, 0.122)], [(0, 0.98), (8000, 0.110)])["hardly_learnt"] is False
+    assert curves.judge([(0, 0.98), (800, 0.467)], [(0, 0.98), (800, 0.09)])["hardly_learnt"] is False
+    assert curves.judge([(0, 0.98), (800, 0.467)], [])["hardly_learnt"] is None
+
+
+def test_a_curve_without_numbers_has_no_verdict() -> None:
+    assert curves.judge([], []) == {}
+    assert curves.judge([(0, math.nan)], []) == {}
+    assert curves.table(table([], []), []) == []
+
+
+def test_shares_of_the_card_stand_beside_the_errors() -> None:
+    loss = {
+        "weights_start": {"energy": 1.0, "forces": 100.0, "stress": 10.0},
+        "weights_end": {"energy": 1.0, "forces": 100.0, "stress": 10.0},
+        "gradient_shares_start": {"energy": 0.00075, "forces": 0.99916, "stress": 0.00009},
+        "gradient_shares_end": {"energy": 0.001, "forces": 0.998, "stress": 0.001},
+    }
+    points = [(0, 0.02), (100, 0.01)]
+    rows = curves.table(table(points, []), [{"id": "m-both-s1", "loss": loss}])
+    assert rows[0]["gradient_share_start"] == 0.00075
+    trainings = pl.DataFrame(rows, schema=curves.TRAININGS)
+    assert curves.sentences(trainings) == []
+    shown = curves.table_trainings(trainings)
+    assert shown is not None
+    assert "0.1 %" in shown["rows"][0]

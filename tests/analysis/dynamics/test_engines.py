@@ -1,0 +1,109 @@
+"""The neighbour list with a skin, and replicas that are computed together, without any learned model."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from ionmelt.dynamics import engines
+from ionmelt.dynamics.engines import EngineCalculator, Neighbours, Result, Together
+
+
+def by_hand(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> list[tuple]:
+    """All pairs within the cut-off, from the images of a box in the 27 around it."""
+    images = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)]) @ cell
+    wrapped = positions - np.floor(positions @ np.linalg.inv(cell)) @ cell
+    found = []
+    for i, place in enumerate(wrapped):
+        for j, other in enumerate(wrapped):
+            vectors = other + images - place
+            distance = np.linalg.norm(vectors, axis=1)
+            found += [(i, j, *np.round(v, 6)) for v in vectors[(distance < cutoff) & (distance > 1e-9)]]
+    return sorted(found)
+
+
+def test_a_skin_misses_no_pair_while_atoms_move_and_the_box_breathes() -> None:
+    rng = np.random.default_rng(1)
+    cell = np.diag([9.0, 8.0, 10.0])
+    positions = rng.random((40, 3)) @ cell
+    velocities = rng.normal(scale=0.02, size=positions.shape)
+    neighbours = Neighbours(3.0, 0.5)
+    for step in range(120):
+        positions = positions + velocities
+        scale = 1 + 0.002 * np.sin(step / 5)
+        positions, cell = positions * scale, cell * scale
+        i, j, vectors = neighbours(positions, cell)
+        assert sorted(zip(i, j, *np.round(vectors, 6).T, strict=True)) == by_hand(positions, cell, 3.0)
+    assert 3 < neighbours.builds < 60
+
+
+def test_forces_and_stress_from_pairs_are_derivatives() -> None:
+    # a spring between each pair: E = sum over pairs, both ways, of |v|^2 / 2
+    rng = np.random.default_rng(2)
+    cell, positions = np.eye(3) * 7.0, rng.random((10, 3)) * 7
+
+    def energy(x: np.ndarray, h: np.ndarray) -> float:
+        return float((Neighbours(3.0)(x, h)[2] ** 2).sum() / 2)
+
+    i, j, vectors = Neighbours(3.0)(positions, cell)
+    result = engines.result_of(0.0, vectors, i, j, vectors, 10, 343.0)
+    step = 1e-6
+    for atom, axis in ((0, 0), (4, 2)):
+        moved = [positions.copy(), positions.copy()]
+        for sign, x in zip((1, -1), moved, strict=True):
+            x[atom, axis] += sign * step
+        slope = (energy(moved[0], cell) - energy(moved[1], cell)) / (2 * step)
+        assert result.forces[atom, axis] == pytest.approx(-slope, abs=1e-5)
+    for place, (a, b) in enumerate(zip(*engines.VOIGT, strict=True)):
+        strains = [np.eye(3), np.eye(3)]
+        for sign, strain in zip((1, -1), strains, strict=True):
+            strain[a, b] += sign * step / 2
+            strain[b, a] += sign * step / 2
+        ends = [energy(positions @ s, cell @ s) for s in strains]
+        assert result.stress[place] == pytest.approx((ends[0] - ends[1]) / (2 * step) / 343, abs=1e-6)
+
+
+class Counting:
+    """An engine that fails on frames that hold a number above 100, and remembers how many it was given."""
+
+    name, device = "counting", "cpu"
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def forget(self, slot: int) -> None:
+        pass
+
+    def compute(self, frames, slots):
+        self.calls.append(len(frames))
+        if any((positions > 100).any() for positions, _ in frames):
+            raise ValueError("too far")
+        return [Result(float(positions.sum()), -positions, np.zeros(6)) for positions, _ in frames]
+
+
+def test_replicas_share_calls_and_one_that_breaks_leaves_the_others() -> None:
+    engine = Counting()
+    together = Together(engine, 3)
+    results: dict[int, list[float]] = {0: [], 1: [], 2: []}
+
+    def replica(slot: int) -> None:
+        calculator: EngineCalculator = together.calculator(slot)
+        atoms = engines.Atoms("Ar", positions=[[slot, 0, 0]], cell=[9] * 3, pbc=True)
+        atoms.calc = calculator
+        try:
+            for step in range(4):
+                atoms.positions[0, 1] = step if (slot, step) != (1, 2) else 500
+                results[slot].append(atoms.get_potential_energy())
+        except ValueError as error:
+            results[slot].append(str(error))  # type: ignore[arg-type]
+        finally:
+            together.leave(slot)
+
+    threads = [threading.Thread(target=replica, args=(slot,)) for slot in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert results == {0: [0, 1, 2, 3], 1: [1, 2, "too far"], 2: [2, 3, 4, 5]}
+    # three together, then each alone after the failure of the three, then two together
+    assert engine.calls == [3, 3, 3, 1, 1, 1, 2]

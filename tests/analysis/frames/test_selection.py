@@ -1,0 +1,108 @@
+"""Descriptors see what they should and no more; the choice is greedy, fair to groups, and covers better than chance."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from ionmelt.frames.selection import descriptors, farthest_points
+
+
+def liquid(seed: int, edge: float = 9.0) -> Atoms:
+    rng = np.random.default_rng(seed)
+    return Atoms("Li8B4F16", rng.random((28, 3)) * edge, cell=[edge, edge * 1.1, edge * 0.95], pbc=True)
+
+
+def test_order_origin_image_and_supercell_do_not_count() -> None:
+    frame = liquid(1)
+    moved = frame.copy()
+    moved.positions += [3.1, -20.0, 0.4]
+    moved.wrap()
+    frames = [frame, liquid(2), frame[np.random.default_rng(3).permutation(28)], moved, frame.repeat((2, 1, 1))]
+    x = descriptors(frames)
+    for same in (2, 3, 4):
+        assert np.linalg.norm(x[same] - x[0]) < 1e-6
+    assert np.linalg.norm(x[1] - x[0]) > 0.1
+
+
+def test_a_rotation_does_not_count() -> None:
+    edge = 40.0  # alone in a large cell, so that the turned frame has a cell
+    frame = Atoms("LiBF4", np.random.default_rng(1).random((6, 3)) * 4, cell=[edge] * 3, pbc=True)
+    turned = frame.copy()
+    turned.rotate(37, (1, 2, 3))
+    x = descriptors([frame, turned, liquid(1)])
+    assert np.linalg.norm(x[1] - x[0]) < 1e-6
+
+
+def test_density_is_seen() -> None:
+    """Along a scan of the volume the distance grows with the difference in scale."""
+    frames = []
+    for scale in (1.0, 1.05, 1.1, 1.2):
+        frame = liquid(1)
+        frame.set_cell(frame.cell.array * scale, scale_atoms=True)
+        frames.append(frame)
+    x = descriptors(frames)
+    distances = np.linalg.norm(x - x[0], axis=1)
+    assert (np.diff(distances) > 0.05).all()
+
+
+def test_elements_weigh_the_same_and_constant_ones_nothing() -> None:
+    frames = [liquid(seed) for seed in range(8)]
+    x = descriptors(frames).reshape(8, 3, -1)
+    assert np.allclose(x.var(axis=0).sum(axis=1), 1.0)
+    assert not descriptors([liquid(1)] * 3).any()
+
+
+def test_frames_of_other_compositions_can_be_compared() -> None:
+    x = descriptors([liquid(1), Atoms("F2", [[0, 0, 0], [0, 0, 1.5]], cell=[9] * 3, pbc=True)])
+    assert np.isfinite(x).all()
+    assert np.linalg.norm(x[0] - x[1]) > 0.1
+
+
+def greedy(x: np.ndarray, count: int, first: list[int]) -> list[int]:
+    """Farthest points by the definition."""
+    found = list(first)
+    while len(found) < count:
+        best = max((min(np.linalg.norm(x[i] - x[j]) for j in found), -i) for i in range(len(x)) if i not in found)
+        found.append(-best[1])
+    return found
+
+
+def test_the_choice_is_the_farthest_point_each_time() -> None:
+    x = np.random.default_rng(5).normal(size=(60, 4))
+    found = farthest_points(x, ["a"] * 60, 12)
+    start = int(np.argmin(np.linalg.norm(x - x.mean(axis=0), axis=1)))
+    assert found == greedy(x, 12, [start])
+    later = farthest_points(x, ["a"] * 60, 5, taken=found)
+    assert found + later == greedy(x, 17, found)
+
+
+def test_groups_take_turns_and_what_is_not_offered_is_not_taken() -> None:
+    x = np.random.default_rng(5).normal(size=(60, 4))
+    x[:10] += 100.0  # one group lies far from the others
+    groups = ["far"] * 10 + ["near"] * 30 + [""] * 20
+    found = farthest_points(x, groups, 16)
+    names = [groups[i] for i in found]
+    assert names.count("far") == names.count("near") == 8
+    assert "" not in names
+    assert farthest_points(x, groups, 100) != []
+    assert len(farthest_points(x, groups, 100)) == 40
+
+
+def test_what_says_the_same_again_is_left_out() -> None:
+    x = np.repeat(np.random.default_rng(2).normal(size=(5, 3)), 4, axis=0)
+    found = farthest_points(x, ["a"] * 20, 20)
+    assert len(found) == 5
+    assert len({i // 4 for i in found}) == 5
+
+
+@pytest.mark.parametrize("count", [5, 20])
+def test_it_covers_better_than_chance(count: int) -> None:
+    """The largest distance of any row to the nearest one taken, against that of random choices."""
+    rng = np.random.default_rng(8)
+    x = np.concatenate([rng.normal(size=(180, 3)), rng.normal(size=(20, 3)) * 4])
+
+    def radius(rows: list[int]) -> float:
+        return float(np.linalg.norm(x[:, None] - x[rows][None], axis=2).min(axis=1).max())
+
+    chance = [radius(list(rng.choice(200, count, replace=False))) for _ in range(200)]
+    assert radius(farthest_points(x, ["a"] * 200, count)) < np.quantile(chance, 0.05)

@@ -1,0 +1,170 @@
+"""Contacts from atoms to tables: a hand-made solution in which every number is known."""
+
+import numpy as np
+import pytest
+
+from ionmelt.measure import contacts as ilc
+from ionmelt.measure import structure as ils
+from ionmelt.measure.structure import FirstShell
+from ionmelt.topology import Topology
+
+EDGE = np.full(3, 40.0)
+SHELL = FirstShell(2.0, 2.8, 0.02, 0.05, None)
+FAR = FirstShell(4.0, 5.5, 0.02, 0.05, None)
+NONE = FirstShell(float("nan"), float("nan"), float("nan"), float("nan"), "no first peak of g(r) within 10 A")
+
+
+def ion(name: str, charge: int, count: int, elements: list[str]) -> dict:
+    bonds = [[0, i] for i in range(1, len(elements))]
+    given = {"name": name, "smiles": "", "charge": charge, "count": count, "types": None}
+    return given | {"elements": elements, "masses_u": [10.0] * len(elements), "bonds": bonds}
+
+
+def solution(anions: int = 3, lithium: int = 2) -> Topology:
+    """Lithium and anions of a sulphur with two oxygens and a fluorine."""
+    return Topology("toy", [ion("li", 1, lithium, ["Li"]), ion("so2f", -1, anions, ["S", "O", "O", "F"])])
+
+
+def place(topology: Topology, near: dict[tuple[int, int, int], bool], lithium: int = 2) -> np.ndarray:
+    """Positions where oxygen ``k`` of anion ``j`` touches lithium ``i`` for every (i, j, k), and no other does."""
+    x = np.zeros((len(topology), 3))
+    x[:lithium] = [[10.0 * i, 1.0, 39.5] for i in range(lithium)]
+    for j, start in enumerate(range(lithium, len(topology), 4)):
+        x[start : start + 4] = [
+            [5.0, 20.0 + 5 * j, 15.0],
+            [6.0, 20.0 + 5 * j, 15],
+            [4.0, 20.0 + 5 * j, 15],
+            [5, 20 + 5 * j, 14],
+        ]
+    for i, j, k in near:
+        angle = 2 * np.pi * (3 * j + k) / 9
+        x[lithium + 4 * j + 1 + k] = (
+            x[i] + 2.0 * np.array([np.cos(angle), np.sin(angle), 0.3])
+        ) % 40.0  # across the boundary
+    return x
+
+
+def gathered(topology: Topology, frames: list[dict], first: dict[str, FirstShell]) -> ilc.Contacts:
+    (found,) = ilc.contacts(topology, first)
+    for near in frames:
+        found.add(place(topology, near), EDGE)
+    return found
+
+
+def test_coordination_is_that_of_the_picture() -> None:
+    """Li 0: one anion by two oxygens, another by one. Li 1: none. For half of the time anion 1 bridges to Li 1."""
+    topology = solution()
+    alone = {(0, 0, 0): True, (0, 0, 1): True, (0, 1, 0): True}
+    bridged = alone | {(1, 1, 1): True}
+    frames = [alone, bridged] * 40
+    found = gathered(topology, frames, {"Li-O": SHELL, "Li-F": FAR})
+    assert found.reason is None and len(found.donors) == 6  # fluorine's first peak is no contact
+    structure, coordination, _ = ilc.rows(found, 0.5)
+    rows = {(r["quantity"], r.get("state")): r for r in coordination}
+    assert rows["anions_per_cation", None]["value"] == pytest.approx((2 + 2 + 0 + 1) / 4)
+    assert rows["donors_per_cation", None]["value"] == pytest.approx((3 + 3 + 0 + 1) / 4)
+    assert rows["anions_per_cation_fraction", "2"]["value"] == pytest.approx(0.5)
+    assert rows["anions_per_cation_fraction", "0"]["value"] == pytest.approx(0.25)
+    assert rows["denticity_fraction", "bidentate"]["value"] == pytest.approx(2 / 5)
+    assert rows["denticity_fraction", "monodentate"]["value"] == pytest.approx(3 / 5)
+    assert rows["bridging_anion_fraction", None]["value"] == pytest.approx(1 / 4)
+    assert rows["cations_per_cluster", None]["value"] == pytest.approx(1.5)
+    assert rows["cations_per_cluster_fraction", "2"]["value"] == pytest.approx(0.5)
+    assert rows["largest_cluster_fraction", None]["value"] == pytest.approx(0.75)
+    for row in coordination:
+        assert row["frames"] == 80 and row["interval_ps"] == 0.5 and row["pair"] == "li-so2f"
+        assert row["converged"] or row["reason"]
+        assert set(row) <= set(ils.SCHEMAS["coordination"])
+    assert all(set(r) <= set(ils.SCHEMAS["structure"]) for r in structure)
+
+
+def test_kinetics_are_those_of_the_picture() -> None:
+    """An oxygen binds for 20 ps, then another anion's for 20 ps, and so on: lifetimes and rates are known."""
+    topology = solution()
+    frames = [
+        {(0, 0, 0): True, (1, 2, 0): True} if t % 80 < 40 else {(0, 1, 0): True, (0, 2, 0): True} for t in range(1600)
+    ]
+    found = gathered(topology, frames, {"Li-O": SHELL, "Li-F": FAR})
+    structure, _, kinetics = ilc.rows(found, 0.5)
+    rows = {(r["quantity"], r.get("state_from"), r.get("state_to")): r for r in kinetics}
+    lifetime = rows["contact_lifetime", None, None]
+    assert lifetime["value"] == pytest.approx(20, rel=0.03) and lifetime["unit"] == "ps"
+    assert lifetime["ci95_low"] < 20 < lifetime["ci95_high"] and lifetime["events"] == pytest.approx(78, abs=3)
+    # a contact at hand goes on for half of its length
+    assert rows["residence_time_continuous", None, None]["value"] == pytest.approx(10, rel=0.1)
+    # Li 0 has one anion for 20 ps, then two for 20 ps; Li 1 one, then none
+    rate = rows["transition_rate", "1 anion", "2 anions"]
+    assert rate["unit"] == "1/ns" and rate["value"] == pytest.approx(1000 / 20 / 2, rel=0.05)
+    assert rows["transition_rate", "2 anions", "1 anion"]["value"] == pytest.approx(1000 / 20, rel=0.06)
+    assert rows["transition_rate", "1 donor", "2 donors"]["value"] == pytest.approx(1000 / 20 / 2, rel=0.05)
+    for row in kinetics:
+        assert row["tolerance_ps"] == 1.0 and row["interval_ps"] == 0.5
+        assert set(row) <= set(ils.SCHEMAS["kinetics"])
+    kept = [r for r in structure if r["quantity"] == "survival_residence_time_continuous"]
+    assert kept[0]["lag_ps"] == 0 and kept[0]["value"] == 1
+    assert kept[-1]["value"] == pytest.approx(0, abs=1e-9)
+
+
+def test_breaks_shorter_than_the_tolerance_do_not_count() -> None:
+    topology = solution()
+    frames = [{(0, 0, 0): True} if t % 10 else {} for t in range(400)]
+    found = gathered(topology, frames, {"Li-O": SHELL})
+    rows = {r["quantity"]: r for r in ilc.rows(found, 0.5)[2]}
+    assert rows["contact_lifetime"]["value"] is None and rows["contact_lifetime"]["events"] == 0
+    assert "longer than the run" in rows["contact_lifetime"]["reason"]
+    assert rows["contact_lifetime"]["ci95_low"] > 60
+    assert rows["residence_time_continuous"]["value"] is None
+    assert "longer than the run" in rows["residence_time_continuous"]["reason"]
+
+
+def test_ions_of_several_atoms_meet_by_their_centres() -> None:
+    topology = Topology("toy", [ion("an", -1, 2, ["O", "O"]), ion("cat", 1, 2, ["C", "N"]), ion("br", -1, 1, ["Br"])])
+    first = {"an-cat": FAR, "cat-br": FAR}
+    found = ilc.contacts(topology, first)
+    assert [c.pair for c in found] == ["cat-an", "cat-br", "cat-anions"] and all(c.centres for c in found)
+    centres = np.array([[1.0, 1, 1], [20, 20, 20], [39, 1, 1], [30, 30, 30], [1, 39, 1]])  # of an, an, cat, cat, br
+    for c in found:
+        for _ in range(20):
+            c.add(centres, EDGE)
+        _, coordination, _ = ilc.rows(c, 1.0)
+        rows = {(r["quantity"], r.get("state")): r for r in coordination}
+        mean = {"cat-an": 0.5, "cat-br": 0.5, "cat-anions": 1.0}[c.pair]
+        assert rows["anions_per_cation", None]["value"] == pytest.approx(mean)
+        assert not any(key[0] == "denticity_fraction" for key in rows)
+
+
+def test_without_a_first_minimum_there_is_a_reason() -> None:
+    topology = solution()
+    for first, why in (
+        (
+            {"Li-O": NONE, "Li-F": FAR},
+            "Li-O: no first peak of g(r) within 10 A; Li-F: the first peak, 4.00 A, is no contact",
+        ),
+        ({}, "no donor atoms"),
+    ):
+        found = gathered(topology, [{}] * 5, first)
+        structure, coordination, kinetics = ilc.rows(found, 1.0)
+        assert structure == [] and [r["reason"] for r in coordination] == [why]
+        assert {r["reason"] for r in kinetics} == {why} and len(kinetics) == 3
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 20])
+@pytest.mark.parametrize("near", [{}, {(0, 0, 0): True, (1, 0, 1): True}])
+def test_few_frames_give_reasons(frames: int, near: dict) -> None:
+    found = gathered(solution(), [near] * frames, {"Li-O": SHELL})
+    _, coordination, kinetics = ilc.rows(found, 1.0)
+    assert coordination and kinetics
+    assert all(r["reason"] and not r["converged"] for r in coordination + kinetics)
+    if near and frames > 1:
+        (cluster,) = [r for r in kinetics if r["quantity"] == "cluster_lifetime_continuous"]
+        assert cluster["reason"].startswith("one cluster holds every cation")
+
+
+def test_a_liquid_of_one_kind_of_charge_has_no_pairs() -> None:
+    assert ilc.contacts(Topology("toy", [ion("li", 1, 3, ["Li"])]), {}) == []
+
+
+def test_the_stride_bounds_what_is_kept() -> None:
+    assert ilc.stride(100, solution()) == 1
+    assert ilc.stride(10**5, solution()) == 25
+    assert ilc.stride(8000, solution(lithium=1000)) == 40

@@ -1,0 +1,411 @@
+"""EVALUATE_MODEL: the projection of forces, the molecular pressure, and tables that tell what went wrong."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.lj import LennardJones
+
+from ionmelt import frame as frame_file
+from ionmelt.models import evaluation as em
+
+MASSES = np.array([12.0, 1.0, 1.0, 16.0, 19.0, 7.0, 7.0])
+MOLECULE = np.array([0, 0, 0, 0, 1, 2, 2])  # bent, single atom, linear
+
+
+def geometry(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    positions = np.random.default_rng(seed).normal(scale=1.5, size=(7, 3))
+    return positions, MASSES, MOLECULE
+
+
+def test_parts_add_up_and_depend_on_nothing_but_shape() -> None:
+    rng = np.random.default_rng(1)
+    forces = rng.normal(size=(7, 3))
+    positions, *rest = geometry()
+    parts = em.by_motion(forces, positions, *rest)
+    np.testing.assert_allclose(sum(parts.values()), forces, atol=1e-14)
+    # Moving a whole molecule by a lattice vector changes nothing.
+    moved = em.by_motion(forces, positions + np.array([7.0, -3.0, 11.0]) * (MOLECULE == 0)[:, None], *rest)
+    for name, part in parts.items():
+        np.testing.assert_allclose(moved[name], part, atol=1e-10)
+
+
+def test_rigid_translation_is_all_translation() -> None:
+    positions, *rest = geometry()
+    acceleration = np.array([[0.3, -0.2, 0.5], [1.0, 0.0, 0.0], [0.0, 2.0, -1.0]])
+    parts = em.by_motion(MASSES[:, None] * acceleration[MOLECULE], positions, *rest)
+    np.testing.assert_allclose(parts["translation"], MASSES[:, None] * acceleration[MOLECULE], atol=1e-13)
+    np.testing.assert_allclose(parts["rotation"], 0, atol=1e-12)
+    np.testing.assert_allclose(parts["vibration"], 0, atol=1e-12)
+
+
+def test_rigid_rotation_is_all_rotation() -> None:
+    positions, *rest = geometry()
+    turn = np.array([[0.3, -0.2, 0.5], [1.0, 0.0, 0.0], [0.0, 2.0, -1.0]])
+    forces = MASSES[:, None] * np.cross(turn[MOLECULE], em.arms(positions, MASSES, MOLECULE))
+    parts = em.by_motion(forces, positions, *rest)
+    np.testing.assert_allclose(parts["rotation"], forces, atol=1e-10)
+    np.testing.assert_allclose(parts["vibration"], 0, atol=1e-10)
+
+
+def test_stretch_is_all_vibration() -> None:
+    positions, *rest = geometry()
+    bond = positions[1] - positions[0]
+    forces = np.zeros((7, 3))
+    forces[0], forces[1] = bond, -bond
+    parts = em.by_motion(forces, positions, *rest)
+    np.testing.assert_allclose(parts["vibration"], forces, atol=1e-12)
+
+
+def test_single_atoms_only_translate_and_vibration_is_inert() -> None:
+    forces = np.random.default_rng(2).normal(size=(7, 3))
+    positions, *rest = geometry()
+    parts = em.by_motion(forces, positions, *rest)
+    np.testing.assert_allclose(parts["translation"][4], forces[4])
+    np.testing.assert_allclose(em.sum_by(parts["vibration"], MOLECULE), 0, atol=1e-13)
+    torque = em.sum_by(np.cross(em.arms(positions, MASSES, MOLECULE), parts["vibration"]), MOLECULE)
+    np.testing.assert_allclose(torque, 0, atol=1e-10)
+
+
+def pair_fluid(seed: int = 3) -> Atoms:
+    """Diatomic molecules, as whole molecules, in a box with Lennard-Jones forces between all atoms."""
+    rng = np.random.default_rng(seed)
+    centres = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * 6.0 + rng.normal(
+        scale=0.2, size=(8, 3)
+    )
+    axes = rng.normal(size=(8, 3))
+    axes *= 1.4 / np.linalg.norm(axes, axis=1)[:, None]
+    positions = np.stack([centres + axes, centres - axes], axis=1).reshape(-1, 3)
+    atoms = Atoms("FC" * 8, positions, cell=[12.0, 12.2, 12.4], pbc=True)
+    atoms.arrays["molecule"] = np.repeat(np.arange(8), 2)
+    atoms.calc = LennardJones(sigma=2.6, epsilon=0.05, rc=5.9, smooth=True)
+    return atoms
+
+
+def label_of(atoms: Atoms) -> em.Label:
+    return em.Label(atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress(voigt=False))
+
+
+def test_molecular_pressure_is_minus_de_dv_at_rigid_molecules() -> None:
+    atoms = pair_fluid()
+    molecule, masses = atoms.arrays["molecule"], atoms.get_masses()
+    ends = []
+    h = 1e-4
+    for scale in (1 + h, 1 - h):
+        moved = atoms.copy()
+        moved.calc = atoms.calc
+        arm = em.arms(atoms.positions, masses, molecule)
+        moved.set_cell(atoms.cell.array * scale)
+        moved.positions = (atoms.positions - arm) * scale + arm
+        ends.append((moved.get_potential_energy(), moved.get_volume()))
+    slope = -(ends[0][0] - ends[1][0]) / (ends[0][1] - ends[1][1]) / em.BAR
+    found = em.molecular_pressure(label_of(atoms), atoms.positions, masses, molecule, atoms.get_volume())
+    assert found == pytest.approx(slope, rel=1e-5)
+    atomic = -np.trace(atoms.get_stress(voigt=False)) / 3 / em.BAR
+    assert abs(found - atomic) > 100  # the two differ, so the test can fail
+
+
+def test_molecular_pressure_of_single_atoms_is_the_pressure() -> None:
+    atoms = pair_fluid()
+    found = em.molecular_pressure(
+        label_of(atoms), atoms.positions, atoms.get_masses(), np.arange(len(atoms)), atoms.get_volume()
+    )
+    assert found == pytest.approx(-np.trace(atoms.get_stress(voigt=False)) / 3 / em.BAR, rel=1e-12)
+
+
+def test_one_molecule_alone_has_no_molecular_pressure() -> None:
+    atoms = Atoms("FC", [[5, 5, 5], [5, 5, 6.1]], cell=[20, 20, 20], pbc=True)
+    atoms.calc = LennardJones(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True)
+    assert np.abs(atoms.get_forces()).max() > 0.1
+    found = em.molecular_pressure(
+        label_of(atoms), atoms.positions, atoms.get_masses(), np.array([0, 0]), atoms.get_volume()
+    )
+    assert found == pytest.approx(0, abs=1e-6)
+
+
+def test_interval_covers_and_needs_two_groups() -> None:
+    assert em.interval(np.array([3.0]), np.array([4])) == (None, None)
+    rng = np.random.default_rng(4)
+    covered = 0
+    for _ in range(200):
+        square, n = rng.chisquare(30, size=25), np.full(25, 30)
+        low, high = em.interval(square, n)
+        covered += low <= 1.0 <= high
+    assert covered >= 176  # 95 % nominal; the bootstrap of 25 groups is a little narrow
+
+
+def test_an_ion_alone_is_shown_without_images_and_with_its_charge() -> None:
+    """The stress that no calculator gives without a cell is that of the same atoms in a box without images."""
+    atoms = Atoms("FC", [[5, 5, 5], [5, 5, 6.1]], cell=[20, 20, 20], pbc=True)
+    atoms.calc = LennardJones(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True)
+    frame = frame_file.make_frame(
+        atoms.numbers, atoms.positions, atoms.cell.array, [0, 0], ["ab"] * 2, liquid="l", charge=-1
+    )
+    label = label_of(atoms)
+    frame_file.set_label(frame, label.energy, label.forces, label.stress, "0" * 12, True, None)
+    shown: list[Atoms] = []
+
+    class Seen(LennardJones):
+        def calculate(self, atoms: Atoms, *args: Any, **kwargs: Any) -> None:
+            shown.append(atoms.copy())
+            super().calculate(atoms, *args, **kwargs)
+
+    (prediction,) = em.predict([frame], Seen(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True))
+    assert not shown[0].pbc.any() and shown[0].get_initial_charges().sum() == -1
+    assert prediction.model is not None and prediction.reason is None
+    assert prediction.model.energy == pytest.approx(label.energy, abs=1e-12)
+    np.testing.assert_allclose(prediction.model.stress, label.stress, atol=1e-12)
+    assert np.abs(label.stress).max() > 1e-6
+
+
+class Shifted(Calculator):
+    """Lennard-Jones with another zero of energy, a little too stiff, that cannot do some frames."""
+
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012
+
+    def calculate(
+        self, atoms: Atoms | None = None, properties: list[str] | None = None, system_changes: list[str] = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        volume = atoms.get_volume()
+        if volume > 12.0 * 12.2 * 12.4 * 1.3:
+            raise RuntimeError("box too large\nsecond line")
+        base = LennardJones(sigma=2.6, epsilon=0.05 * 1.1, rc=5.9, smooth=True)
+        work = atoms.copy()
+        work.calc = base
+        factor = float("nan") if volume < 12.0 * 12.2 * 12.4 * 0.8 else 1.0
+        self.results = {
+            "energy": work.get_potential_energy() + 1234.5,
+            "forces": work.get_forces() * factor,
+            "stress": work.get_stress(),
+        }
+
+
+def make_frames() -> list[Atoms]:
+    frames = []
+    for i in range(12):
+        atoms = pair_fluid(i)
+        recipe, scale = ("eq", 1.0) if i < 9 else ("test_scan", [0.97, 1.0, 1.03][i - 9])
+        if i == 7:
+            scale = 0.9  # the model's forces are not finite
+        if i == 8:
+            scale = 1.2  # the model raises
+        base = pair_fluid(20) if recipe == "test_scan" else atoms
+        arm = em.arms(base.positions, base.get_masses(), base.arrays["molecule"])
+        made = frame_file.make_frame(
+            base.numbers, (base.positions - arm) * scale + arm, base.cell.array * scale, base.arrays["molecule"],
+            ["ab"] * len(base), liquid="fluid", kind="eq" if recipe == "eq" else "neq", recipe=recipe,
+            group="scan" if recipe == "test_scan" else f"g{i // 2}",
+            **({"scan_scale": scale} if recipe == "test_scan" else {}),
+        )  # fmt: skip
+        work = Atoms(made.numbers, made.positions, cell=made.cell, pbc=True)
+        work.calc = LennardJones(sigma=2.6, epsilon=0.05, rc=5.9, smooth=True)
+        stress = work.get_stress(voigt=False)
+        frame_file.set_label(made, work.get_potential_energy(), work.get_forces(), stress, "0" * 12, True, None)
+        frames.append(made)
+    return frames
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, pl.DataFrame]:
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "lj"
+    model.mkdir()
+    card: dict[str, Any] = {"id": "lj", "model": "lj", "framework": "other", "dataset": None, "seed": None, "files": {}}
+    (model / "model.json").write_text(json.dumps(card))
+    frame_file.write_frames(tmp_path / "test.extxyz", make_frames())
+    monkeypatch.setattr(em, "load_calculator", lambda model, state=None, threads=1: Shifted())
+    arguments = ["--id", "lj", "--model", str(model), "--test", "test.extxyz", "--train", "test.extxyz", "--out", "out"]
+    assert em.main(arguments) == 0
+    names = ("errors", "scan", "parity", "frame_errors")
+    return {name: pl.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in names}
+
+
+def test_near_frames_are_judged_apart_from_the_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluated: dict[str, pl.DataFrame]
+) -> None:
+    frames = make_frames()
+    for frame in frames[:3]:
+        frame.info["split"] = "near"
+    frame_file.write_frames(tmp_path / "test.extxyz", frames)
+    card = json.loads((tmp_path / "lj" / "model.json").read_text())
+    (tmp_path / "lj" / "model.json").write_text(json.dumps(card | {"dataset": "eq", "seed": 1}))
+    assert em.main(["--id", "lj", "--model", "lj", "--test", "test.extxyz", "--out", "near"]) == 0
+    errors = pl.read_parquet("near/errors.parquet").filter(pl.col("quantity") == "force", pl.col("scope") == "all")
+    found = {row["split"]: row for row in errors.to_dicts()}
+    assert set(found) == {"test", "near"}
+    reference = np.concatenate([frame.arrays["REF_forces"] for frame in frames[:3]])
+    assert found["near"]["n"] == reference.size
+    assert found["near"]["rmse"] == pytest.approx(0.1 * np.sqrt(np.mean(reference**2)), rel=1e-4)
+    whole = evaluated["errors"].filter(
+        pl.col("quantity") == "force", pl.col("scope") == "all", pl.col("split") == "test"
+    )
+    assert found["test"]["n"] == whole["n"][0] - reference.size
+
+
+def test_errors_table(evaluated: dict[str, pl.DataFrame]) -> None:
+    errors = evaluated["errors"].filter(pl.col("split") == "test")
+    assert dict(errors.schema) == em.ERRORS_SCHEMA
+    frames = [f for i, f in enumerate(make_frames()) if i not in (7, 8)]
+    reference = np.concatenate([f.arrays["REF_forces"] for f in frames])
+    force = errors.filter(pl.col("quantity") == "force")
+    whole = force.filter(pl.col("scope") == "all").row(0, named=True)
+    # The model's forces are 1.1 times the labels.
+    assert whole["rmse"] == pytest.approx(0.1 * np.sqrt(np.mean(reference**2)), rel=1e-4)
+    assert whole["mae"] == pytest.approx(0.1 * np.abs(reference).mean(), rel=1e-4)
+    assert whole["rmse_ci95_low"] < whole["rmse"] < whole["rmse_ci95_high"]
+    assert whole["n"] == reference.size
+    assert sorted(force.filter(pl.col("scope") == "element")["name"]) == ["C", "F"]
+    assert force.filter(pl.col("scope") == "element")["n"].sum() == reference.size
+    energy = errors.filter(pl.col("quantity") == "energy_per_atom", pl.col("scope") == "all").row(0, named=True)
+    energies = np.array([f.info["REF_energy"] for f in frames]) / 16
+    assert energy["rmse"] == pytest.approx(0.1 * energies.std(), rel=1e-6)  # the zero of 1234.5 eV is gone
+    assert energy["energy_offset_removed"] is True
+    failed = errors.filter(pl.col("quantity") == "failed")
+    assert sorted(failed.select("name", "n", "reason").rows()) == [
+        ("eq", 1, "RuntimeError: box too large"),
+        ("eq", 1, "not a finite number"),
+    ]
+    assert set(errors["quantity"]) == {*em.UNITS, "failed"}
+
+
+def test_frames_without_an_answer_are_counted_and_named(evaluated: dict[str, pl.DataFrame]) -> None:
+    errors = evaluated["errors"].filter(pl.col("split") == "test", pl.col("quantity") == "force")
+    counts = {(r["scope"], r["name"]): (r["frames"], r["frames_missing"]) for r in errors.to_dicts()}
+    assert counts["all", "all"] == counts["element", "F"] == counts["ion", "ab"] == (10, 2)
+    assert (counts["recipe", "eq"], counts["recipe", "test_scan"]) == ((7, 2), (3, 0))
+    frames, labels = evaluated["frame_errors"], make_frames()
+    assert frames["frame_id"].to_list() == [f.info["frame_id"] for f in labels]
+    lost = frames.filter(pl.col("force_square").is_null())
+    assert (
+        lost["frame_id"].to_list() == [labels[i].info["frame_id"] for i in (7, 8)] and lost["reason"].null_count() == 0
+    )
+    whole = errors.filter(pl.col("scope") == "all").row(0, named=True)
+    known = frames.filter(pl.col("force_square").is_not_null())
+    assert whole["rmse"] == pytest.approx(np.sqrt(known["force_square"].sum() / known["n"].sum()))
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_labels_without_stress_judge_energies_and_forces(every: int) -> None:
+    frames = make_frames()
+    model = LennardJones(sigma=2.5, epsilon=0.06, rc=5.9, smooth=True)
+    whole = {(r["quantity"], r["scope"], r["name"]): r for r in em.errors_of(list(em.predict(frames, model)))}
+    for frame in frames[::every]:
+        del frame.info["REF_stress"]
+    predictions = list(em.predict(frames, model))
+    rows = {(r["quantity"], r["scope"], r["name"]): r for r in em.errors_of(predictions)}
+    left = len(frames) - len(frames[::every])
+    for key, row in whole.items():
+        if key[0] not in ("stress", "molecular_pressure"):
+            assert rows[key] == row
+    if not left:
+        assert not [key for key in rows if key[0] in ("stress", "molecular_pressure")]
+    else:
+        assert rows["stress", "all", "all"]["n"] == 9 * left
+        assert rows["stress", "all", "all"]["frames"] == left
+        assert rows["molecular_pressure", "all", "all"]["n"] == left
+        assert rows["force", "all", "all"]["frames"] == len(frames)
+    scan = em.scan_of(predictions)
+    assert all(row["pressure_model_bar"] is not None and row["energy_model_ev_per_atom"] is not None for row in scan)
+    assert any(row["pressure_ref_bar"] is None for row in scan)
+
+
+def test_a_model_that_answers_nothing_is_a_row() -> None:
+    lost = [em.Prediction(f, em.Label(0.0, f.arrays["REF_forces"], np.eye(3)), None, "boom") for f in make_frames()]
+    rows = {r["quantity"]: r for r in em.errors_of(lost)}
+    assert (rows["force"]["frames"], rows["force"]["frames_missing"], rows["force"].get("rmse")) == (0, 12, None)
+    assert rows["failed"]["reason"] == "boom"
+
+
+def test_scan_table(evaluated: dict[str, pl.DataFrame]) -> None:
+    scan = evaluated["scan"].sort("scale")
+    assert scan["scale"].to_list() == [0.97, 1.0, 1.03]
+    assert scan["energy_ref_ev_per_atom"][1] == scan["energy_model_ev_per_atom"][1] == 0
+    np.testing.assert_allclose(
+        scan["energy_model_ev_per_atom"], 1.1 * scan["energy_ref_ev_per_atom"].to_numpy(), atol=1e-12
+    )
+    np.testing.assert_allclose(scan["pressure_model_bar"], 1.1 * scan["pressure_ref_bar"].to_numpy(), rtol=1e-6)
+    # The pressure is minus the slope of the energy over the volume of the same scan.
+    volume = 12.0 * 12.2 * 12.4 * scan["scale"].to_numpy() ** 3
+    energy = 16 * scan["energy_ref_ev_per_atom"].to_numpy()
+    slope = -np.gradient(energy, volume)[1] / em.BAR
+    assert scan["pressure_ref_bar"][1] == pytest.approx(slope, rel=0.15, abs=60)
+    assert scan["density_kg_m3"][1] == pytest.approx(8 * (18.998 + 12.011) / (12 * 12.2 * 12.4) * 1660.539, rel=1e-4)
+
+
+def test_parity_is_bounded_and_centred(evaluated: dict[str, pl.DataFrame]) -> None:
+    parity = evaluated["parity"]
+    force = parity.filter(pl.col("quantity") == "force")
+    assert 0 < len(force) <= em.MAX_PARITY_POINTS
+    np.testing.assert_allclose(force["predicted"], 1.1 * force["reference"].to_numpy(), atol=1e-7)
+    assert abs(parity.filter(pl.col("quantity") == "energy_per_atom")["predicted"].mean()) < 1
+
+
+def test_classical_model_needs_its_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clp").mkdir()
+    (tmp_path / "clp" / "model.json").write_text(json.dumps({"framework": "classical", "files": {}}))
+    (tmp_path / "test.extxyz").touch()
+    code = em.main(["--id", "clp", "--model", "clp", "--test", "test.extxyz", "--out", "out"])
+    assert code == 2
+    assert "--state: missing" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_a_model_that_cannot_be_loaded_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise KeyError("head")  # as libraries do with files that they do not know
+
+    monkeypatch.setattr(em, "load_calculator", refuse)
+    arguments = ["--id", "lj", "--model", "lj", "--test", "test.extxyz", "--out", "none", "--errors", "why.txt"]
+    assert em.main(arguments) == 2
+    assert (tmp_path / "why.txt").read_text() == "KeyError: 'head'\n"
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_frames_of_other_chemistry_are_judged_one_by_one(tmp_path: Path) -> None:
+    """The force errors of held-out frames, frame by frame; a frame that the model cannot do has its reason."""
+    topology = {"liquid": "fluid", "ions": [{"elements": ["F", "C"]}]}
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "topology.json").write_text(json.dumps(topology))
+    # no test frames: labels are not needed for this
+    arguments = [
+        "--id",
+        "lj",
+        "--model",
+        "lj",
+        "--test",
+        "--heldout",
+        "test.extxyz",
+        "--state",
+        "state",
+        "--out",
+        "held",
+    ]
+    assert em.main(arguments) == 0
+    held = pl.read_parquet("held/heldout.parquet")
+    frames = {frame.info["frame_id"]: frame for frame in make_frames()}
+    assert set(held["frame_id"]) == set(frames)
+    assert held.filter(pl.col("force_square").is_null())["reason"].to_list() == [
+        "not a finite number",
+        "RuntimeError: box too large",
+    ]
+    for row in held.drop_nulls("force_square").to_dicts():
+        forces = frames[row["frame_id"]].arrays["REF_forces"]
+        assert row["force_square"] == pytest.approx(0.01 * float(np.sum(forces**2)), rel=1e-4)  # 10 % too stiff
+        assert row["n"] == forces.size
+    errors = pl.read_parquet("held/errors.parquet")
+    assert set(errors["split"]) == {"heldout"}
+    # frames of any chemistry: what needs ions is not said of them
+    assert set(errors["quantity"]) == {"energy_per_atom", "stress", "force", "failed"}
+    assert set(errors["scope"]) == {"all", "element", "recipe", "kind"}
+    assert pl.read_parquet("held/scan.parquet").height == 0
+    assert set(pl.read_parquet("held/dimers.parquet")["pair"]) == {"C", "F", "C-C", "C-F", "F-F"}

@@ -1,0 +1,114 @@
+"""Fetching of named weights: from a server of this test's own, whole or not, and what is printed for a study."""
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ionmelt.models import fetching
+from ionmelt.study.schema import Problems, read_draft
+
+CONTENT = b"weights" * 1000
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Give the content, or less of it than was promised."""
+
+    def do_GET(self) -> None:
+        if self.path.endswith("absent.model"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[:100] if self.path.endswith("cut.model") else CONTENT)
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def table(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = ["name,address,licence,theory,head,sha256,reference,note"]
+    for name, licence, theory, sha256 in (
+        ("good", "MIT", "PBE+U", hashlib.sha256(CONTENT).hexdigest()),
+        ("unpublished", "ASL", "PBE+U", ""),
+        ("heads", "ASL", "", ""),
+        ("wrong", "MIT", "PBE", 64 * "0"),
+        ("cut", "MIT", "PBE", ""),
+        ("absent", "MIT", "PBE", ""),
+    ):
+        rows.append(f"{name},{server}/{name}.model,{licence},{theory},,{sha256},arXiv:1,a note")
+    (tmp_path / "weights.csv").write_text("\n".join(rows) + "\n")
+    monkeypatch.setattr(fetching, "TABLE", tmp_path / "weights.csv")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("table")
+def test_what_came_is_checked_and_can_be_pasted_into_a_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fetching.main(["good"]) == 0
+    assert (tmp_path / "good.model").read_bytes() == CONTENT
+    screen = capsys.readouterr().out
+    assert screen.startswith("licence: MIT")
+    assert "(as published)" in screen
+    models = yaml.safe_load(screen[screen.index("models:") :])["models"]
+    problems = Problems()
+    draft = read_draft({"models": models}, problems)
+    assert [line for line in problems.lines() if line.startswith("models")] == []
+    assert draft.models[0]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.mark.usefixtures("table")
+def test_a_licence_and_a_missing_hash_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fetching.main(["unpublished", "--out", "mine.model"]) == 0
+    screen = capsys.readouterr().out
+    assert "academic, non-commercial use only" in screen
+    assert "the project publishes none" in screen
+    assert fetching.main(["heads"]) == 0
+    assert "    head: ...\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["wrong"], "sha256 is "),
+        (["cut"], "cannot be fetched|100 of 7000 bytes came: try again"),
+        (["absent"], "cannot be fetched: HTTP Error 404"),
+        (["none"], "'none' is not known: give one of good, unpublished"),
+        (["good", "--out", "no/such/folder.model"], "there is no folder no/such"),
+        (["good", "--out", "weights.csv"], "is there already"),
+    ],
+)
+def test_what_goes_wrong_leaves_no_file(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fetching.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert any(word in said for word in words.split("|"))
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.csv"]
+
+
+def test_the_table_of_the_repository_is_whole() -> None:
+    for name, row in fetching.known_weights().items():
+        assert row["address"].startswith("https://"), name
+        assert row["licence"], name
+        assert row["reference"], name
+        assert row["sha256"] == "" or len(row["sha256"]) == 64

@@ -1,0 +1,42 @@
+"""What trainings refuse before they begin."""
+
+from typing import Any
+
+import pytest
+
+from ionmelt.models import training
+from ionmelt.task import UserError
+
+DATASET = {"frames": {"train": 20, "valid": 4}}
+MACE = {"id": "mace-eq-s1", "framework": "mace", "stress_weight": 10.0}
+DEEPMD = {"id": "dpmd-eq-s1", "framework": "deepmd", "start_pref_v": 0.02, "limit_pref_v": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("model", "remedy"),
+    [
+        (MACE, "give stress_weight: 0 to train on energies and forces alone, so that the density is not learnt"),
+        (MACE | {"stress_weight": "auto"}, "give stress_weight: 0 "),
+        (DEEPMD, "give start_pref_v: 0 and limit_pref_v: 0 "),
+        (DEEPMD | {"start_pref_v": 0.0}, "give start_pref_v: 0 and limit_pref_v: 0 "),
+    ],
+)
+def test_a_stress_that_no_frame_has_is_not_weighed(model: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(UserError) as caught:
+        training.check_stress(model, DATASET | {"frames_with_stress": {"train": 0, "valid": 4}})
+    (line,) = caught.value.errors
+    assert line.startswith(f"model {model['id']}: ")
+    assert "none of the 20 training frames has a stress: " + remedy in line
+
+
+@pytest.mark.parametrize(
+    ("model", "with_stress"),
+    [
+        (MACE | {"stress_weight": 0.0}, 0),
+        (DEEPMD | {"start_pref_v": 0.0, "limit_pref_v": 0.0}, 0),
+        (MACE, 1),  # those that have one teach it
+        (DEEPMD, 20),
+    ],
+)
+def test_what_the_study_says_is_done(model: dict[str, Any], with_stress: int) -> None:
+    training.check_stress(model, DATASET | {"frames_with_stress": {"train": with_stress, "valid": 0}})

@@ -1,0 +1,262 @@
+"""The recommendation and the front: what is said in each situation, and what must never be said."""
+
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ionmelt.compare import pareto
+from ionmelt.compare import summary as ils
+from ionmelt.compare import tables as tables_module
+from ionmelt.report import recommendation as rec
+from ionmelt.study import references as study_references
+
+T = 430.0
+LIQUID = "pyr14bf4"
+CORE_H = {"clp": 0.01, "dpmd": 2.0, "mace": 9.0}  # of one nanosecond
+FRAMEWORK = {"clp": "classical", "dpmd": "deepmd", "mace": "mace"}
+
+
+def tables(
+    values: dict[str, float | None],
+    reference: float | None = 1000.0,
+    error: float = 2.0,
+    poor: tuple[str, ...] = (),
+    broken: tuple[str, ...] = (),
+    needed_ps: float | None = None,
+    forces: bool = True,
+    gpu: tuple[str, ...] = (),
+    scatter: float = 0.0,
+    second_hand: bool = False,
+) -> dict[str, pl.DataFrame]:
+    """Return the tables of a study of one liquid: the density of each model, three boxes each; None: no value."""
+    runs, survival, cost = [], [], []
+    rng = np.random.default_rng(1)
+    for model, value in values.items():
+        data = None if model == "clp" else "both"
+        for replica in (1, 2, 3):
+            key = f"{LIQUID}-r{replica}-{model}"
+            bad = model in poor or value is None
+            runs.append(
+                {"run_id": key, "liquid": LIQUID, "temperature_K": T, "species": None, "model": model, "dataset": data,
+                 "framework": FRAMEWORK[model], "seed": None if data is None else 1, "replica": replica,
+                 "value": None if value is None else value + scatter * float(rng.normal()),
+                 "standard_error": None if value is None else error, "dof": 50.0, "correction": None,
+                 "converged": not bad, "reason": "drifts" if bad else None, "needed_ps": needed_ps if bad else None}
+            )  # fmt: skip
+            survival.append(
+                {"run_id": key, "liquid": LIQUID, "temperature_K": T, "model": model, "dataset": data, "planned_ps": 500.0,
+                 "survived_ps": 40.0 if model in broken else 500.0, "device": "cuda:0" if model in gpu else "cpu",
+                 "end": "bond_broken" if model in broken and replica == 2 else "completed"}
+            )  # fmt: skip
+            cost.append({"process": "RUN_MD", "id": key, "wall_s": CORE_H[model] * 1800, "cpu_s": CORE_H[model] * 1800})
+        if data:
+            cost.append({"process": "TRAIN_MACE", "id": f"{model}-both-s1", "wall_s": 3600.0, "cpu_s": 7200.0})
+    cost.append({"process": "LABEL_FRAMES", "id": "c1", "wall_s": 3600.0, "cpu_s": 10800.0})
+    of_reference = [] if reference is None else [
+        {"liquid": LIQUID, "temperature_K": T, "property": "density", "species": None, "value": reference, "unit": "kg/m3",
+         "standard_uncertainty": 4 / 1.96, "source": "s", "second_hand": second_hand}
+    ]  # fmt: skip
+    references = pl.DataFrame(of_reference, schema=study_references.SCHEMA)
+    density = pl.DataFrame(runs, infer_schema_length=None)
+    if needed_ps is None and runs:
+        density = density.drop("needed_ps")
+    summary, items = ils.summarise_runs(density, "density", references) if runs else ([], [])
+    verdicts = ils.judge(items, "density")
+    trained = [m for m in values if m != "clp"]
+    errors = [
+        {"model_key": f"{m}-both-s1", "model": m, "dataset": "both", "seed": 1, "split": "test", "quantity": "force",
+         "scope": "all", "name": "all", "rmse": 0.05 if m == "mace" else 0.1, "rmse_ci95_low": 0.04, "rmse_ci95_high": 0.12,
+         "unit": "eV/A"}
+        for m in trained if forces
+    ]  # fmt: skip
+    t = {"errors": tables_module.conform(pl.DataFrame(errors), tables_module.SCHEMAS["errors"])}
+    rows, items = ils.summarise_forces(t["errors"], LIQUID)
+    summary, verdicts = summary + rows, verdicts + ils.judge(items, "force_rmse")
+    frames = [{"frame_id": f"f{i}", "dataset": "both" if i < 80 else None, "split": "train" if i < 80 else "test"} for i in range(100)]  # fmt: skip
+    t |= {
+        "summary": pl.DataFrame(summary, schema=ils.SUMMARY),
+        "verdicts": pl.DataFrame([{c: v[c] for c in ils.VERDICTS} for v in verdicts], schema=ils.VERDICTS),
+        "survival": tables_module.conform(pl.DataFrame(survival), tables_module.SCHEMAS["survival"]),
+        "cost": tables_module.conform(pl.DataFrame(cost), tables_module.SCHEMAS["cost"]),
+        "dataset": tables_module.conform(pl.DataFrame(frames), tables_module.SCHEMAS["dataset"]),
+    }
+    cards = [{"id": f"{m}-both-s1", "model": m, "dataset": "both", "cost": {"device": "cuda" if m in gpu else "cpu"}} for m in trained]  # fmt: skip
+    t["pareto"] = pl.DataFrame(pareto.table(t, cards), schema=pareto.PARETO)
+    return t
+
+
+GOOD = {"clp": 960.0, "dpmd": 1040.0, "mace": 1001.0}
+
+# situation, tables, words of the first sentence, words of the second, words that must not be there
+SITUATIONS: tuple[tuple[str, dict, list[str], list[str], list[str]], ...] = (
+    ("one model is right", {"values": GOOD}, ["use mace-both: 1001", "against 1000", "core-hours"], ["below about"], ["use clp"]),
+    (
+        "nothing converged",
+        {"values": GOOD, "poor": ("clp", "dpmd", "mace")},
+        ["No model can be recommended yet", "follows the labels' forces", "no verdict on the liquid"],
+        ["Not decided: the density of pyr14bf4 at 430\u00a0K (not converged)"],
+        ["use "],
+    ),
+    (
+        "nothing converged, and it is known how long it takes",
+        {"values": GOOD, "poor": ("clp", "dpmd", "mace"), "needed_ps": 420.0},
+        ["No model can be recommended yet"],
+        ["the density (needs runs of about 420 ps) of pyr14bf4"],
+        ["use "],
+    ),
+    ("no reference", {"values": GOOD, "reference": None}, ["no reference says which is right"], ["without a reference"], ["use "]),
+    (
+        "a broken model that would have been the best",
+        {"values": GOOD, "broken": ("mace",), "poor": ("mace",)},
+        ["no model agrees", "off by"],
+        ["mace-both", "1 of 3 runs broke", "bond_broken at 40 ps"],
+        ["use mace"],
+    ),
+    (
+        "a tie of three: the cheapest",
+        {"values": {"clp": 1001.0, "dpmd": 1000.0, "mace": 999.0}},
+        ["use clp (no learned model is needed)", "the cheapest of what cannot be told apart", "dpmd-both and mace-both"],
+        ["below about"],
+        ["use mace", "use dpmd"],
+    ),
+    (
+        "the classical force field is right and the others are not",
+        {"values": {"clp": 1001.0, "dpmd": 1040.0, "mace": 950.0}},
+        ["use clp (no learned model is needed)"],
+        [],
+        ["told apart", "use mace"],
+    ),
+    (
+        "all are off",
+        {"values": {"clp": 900.0, "dpmd": 1100.0, "mace": 1060.0}},
+        ["no model agrees with the reference", "the nearest is mace-both, off by 60"],
+        [],
+        ["use "],
+    ),
+    ("no value at all", {"values": dict.fromkeys(GOOD)}, ["No model can be recommended yet"], ["not converged"], ["use ", "None"]),
+    ("no dynamics", {"values": {}}, ["no dynamics was planned"], ["nothing was compared"], ["use "]),
+    ("one model alone", {"values": {"mace": 1000.0}}, ["use mace-both"], ["below about"], ["told apart"]),
+    ("on an accelerator", {"values": GOOD, "gpu": ("mace",)}, ["GPU-hours", "core-hours"], [], []),
+    ("a second-hand reference", {"values": GOOD, "second_hand": True}, ["second-hand"], [], []),
+    (
+        "one of three not converged",
+        {"values": GOOD, "poor": ("dpmd",)},
+        ["use mace-both"],
+        ["Not decided: the density of pyr14bf4 at 430\u00a0K by dpmd-both (not converged)"],
+        [],
+    ),
+    ("one run broke, its value still stands", {"values": GOOD, "broken": ("mace",)}, ["no model can be named (mace-both broke elsewhere)"], ["not to be used"], ["use mace"]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "first", "second", "never"), [s[1:] for s in SITUATIONS], ids=[s[0] for s in SITUATIONS]
+)
+def test_situations(given: dict, first: list[str], second: list[str], never: list[str]) -> None:
+    said = rec.recommend(tables(**given))
+    for words, where in ((first, said[0]), (second, said[1])):
+        for w in words:
+            assert w.lower() in where.lower(), said
+    assert not [w for w in never if w in " ".join(said)] and not re.search(r"\b(nan|None)\b", " ".join(said)), said
+    for sentence in said:
+        assert sentence.endswith(".") and sentence[0].isupper()
+        assert not re.search(r"\.\s+[A-Z]", sentence), "one sentence"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_never_names_what_the_verdicts_do_not_support(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    models = [m for m in CORE_H if rng.random() < 0.8]
+    t = tables(
+        {m: None if rng.random() < 0.1 else 1000 + float(rng.normal(0, 15)) for m in models},
+        reference=None if rng.random() < 0.2 else 1000.0,
+        poor=tuple(m for m in models if rng.random() < 0.3),
+        broken=tuple(m for m in models if rng.random() < 0.15),
+        needed_ps=300.0 if rng.random() < 0.5 else None,
+        scatter=float(rng.choice([0.0, 3.0, 20.0])),
+    )
+    said = rec.recommend(t)
+    named = re.findall(r"\buse ([\w-]+)", said[0])
+    assert len(named) <= 1
+    summary = {rec.name(r): r for r in t["summary"].filter(property="density").to_dicts()}
+    verdicts = t["verdicts"].filter(property="density").to_dicts()
+    for model in named:
+        assert summary[model]["converged"] and summary[model]["reference"] is not None
+        against = next(v for v in verdicts if (v["model_a"], v["model_b"]) == (model, "reference"))
+        assert against["ci95_low"] <= 0 <= against["ci95_high"]
+        assert not [v for v in verdicts if {"a": v["model_b"], "b": v["model_a"]}.get(v["verdict"]) == model]
+        assert set(t["survival"].filter(model=model.split("-")[0])["end"]) == {"completed"}
+    for model, row in summary.items():
+        if not row["converged"]:
+            assert model in said[1] or "not converged" in said[1]
+
+
+def test_front_by_hand() -> None:
+    t = tables({"clp": 960.0, "dpmd": 1010.0, "mace": 1001.0})
+    rows = {r["model"]: r for r in t["pareto"].filter(property="density").to_dicts()}
+    assert {m: r["front"] for m, r in rows.items()} == {"clp": "yes", "dpmd": "yes", "mace": "yes"}
+    assert rows["clp"]["labels_core_h"] == rows["clp"]["training_core_h"] == 0.0
+    assert rows["mace"]["labels_core_h"] == pytest.approx(3.0 * 0.8)  # 80 of the 100 frames that were paid for
+    assert rows["mace"]["training_core_h"] == pytest.approx(2.0)
+    assert rows["mace"]["md_core_h_per_ns"] == pytest.approx(9.0)
+    assert rows["mace"]["total_core_h"] == pytest.approx(2.4 + 2.0 + 9.0)
+    assert rows["mace"]["error"] == pytest.approx(1.0) and rows["mace"]["ci95_low"] == 0.0
+    assert rows["clp"]["error"] == pytest.approx(40.0) and rows["clp"]["ci95_low"] > 30
+
+
+@pytest.mark.parametrize(
+    ("values", "front"),
+    [
+        ({"clp": 1001.0, "dpmd": 1040.0, "mace": 950.0}, {"clp": "yes", "dpmd": "no", "mace": "no"}),
+        ({"clp": 1000.0, "dpmd": 1001.0, "mace": 1000.5}, {"clp": "yes", "dpmd": "undecided", "mace": "undecided"}),
+        ({"clp": 940.0, "dpmd": 1000.0, "mace": 1001.0}, {"clp": "yes", "dpmd": "yes", "mace": "undecided"}),
+    ],
+)
+def test_front_follows_the_verdicts(values: dict, front: dict) -> None:
+    rows = tables(values)["pareto"].filter(property="density").to_dicts()
+    assert {r["model"]: r["front"] for r in rows} == front
+
+
+def test_hours_of_two_kinds_are_never_added() -> None:
+    """dpmd runs on an accelerator, mace on processors: neither is cheaper, so neither can push the other out."""
+    rows = {r["model"]: r for r in tables({"dpmd": 1000.0, "mace": 1060.0}, gpu=("dpmd",))["pareto"].filter(property="density").to_dicts()}  # fmt: skip
+    assert rows["dpmd"]["md_gpu_h_per_ns"] == pytest.approx(2.0) and rows["dpmd"]["md_core_h_per_ns"] == 0.0
+    assert rows["dpmd"]["total_gpu_h"] > 0 and rows["dpmd"]["total_core_h"] == pytest.approx(2.4)
+    assert rows["mace"]["front"] == "yes"
+
+
+def test_replicas_that_ran_at_once_share_the_time_of_their_task() -> None:
+    t = tables(GOOD)
+    apart = t["pareto"].filter(property="density")["md_core_h_per_ns"].to_list()
+    together = t["cost"].filter(pl.col("process") == "RUN_MD").group_by(pl.col("id").str.replace("-r[123]-", "-r1-"))
+    joined = together.agg(pl.col("wall_s", "cpu_s").sum()).with_columns(process=pl.lit("RUN_MD"))
+    t["cost"] = pl.concat([t["cost"].filter(pl.col("process") != "RUN_MD"), joined], how="diagonal")
+    found = pl.DataFrame(pareto.table(t, []), schema=pareto.PARETO).filter(property="density")
+    assert found["md_core_h_per_ns"].to_list() == pytest.approx(apart)
+
+
+def test_an_unknown_cost_is_said() -> None:
+    t = tables(GOOD)
+    t["cost"] = t["cost"].filter(pl.col("process") != "RUN_MD")
+    t["pareto"] = pl.DataFrame(pareto.table(t, []), schema=pareto.PARETO)
+    assert set(t["pareto"].filter(property="density")["front"]) == {"cost unknown"}
+    assert "core-hours" not in rec.recommend(t)[0]
+
+
+def test_a_classical_force_field_that_comes_closer_is_named_beside_the_best_trained_one() -> None:
+    t = tables(GOOD, poor=tuple(GOOD))
+    clp = {"model_key": "clp", "model": "clp", "dataset": None, "rmse": 0.01}
+    clp = t["errors"].head(1).with_columns(pl.lit(x).cast(t["errors"].schema[c]).alias(c) for c, x in clp.items())
+    errors = pl.concat([t["errors"], clp])
+    errors = errors.with_columns(rmse_ci95_low=0.95 * pl.col("rmse"), rmse_ci95_high=1.05 * pl.col("rmse"))
+    summary, items = ils.summarise_forces(errors, LIQUID)
+    density = t["summary"].filter(pl.col("property") == "density")
+    t["summary"] = pl.concat([density, pl.DataFrame(summary, schema=ils.SUMMARY)])
+    t["verdicts"] = pl.DataFrame(
+        [{c: v[c] for c in ils.VERDICTS} for v in ils.judge(items, "force_rmse")], schema=ils.VERDICTS
+    )
+    said = rec.recommend(t)[0]
+    assert "of the trained models mace-both follows the labels' forces best" in said
+    assert "though clp without training comes closer" in said and "one training seed" in said

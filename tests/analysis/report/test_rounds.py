@@ -1,0 +1,131 @@
+"""Rounds of active learning: over where nothing changes within the tolerance, and not where nothing is known."""
+
+import polars as pl
+import pytest
+
+from ionmelt.compare import summary
+from ionmelt.frames import exploration
+from ionmelt.report import figures
+from ionmelt.report import rounds as report_rounds
+
+BEFORE = {
+    "round": 1, "liquid": "x", "temperature_K": 430.0, "model": "mace", "dataset": "al", "survived_share": 1.0,
+    "density_kg_m3": 1000.0, "density_ci95_low_kg_m3": 994.0, "density_ci95_high_kg_m3": 1006.0,
+    "density_converged": True,
+}  # fmt: skip
+
+
+def row(**changes: object) -> dict:
+    return BEFORE | {"round": 2} | changes
+
+
+def shifted(by: float, half: float = 6.0) -> dict:
+    value = 1000.0 + by
+    ends = {"density_ci95_low_kg_m3": value - half, "density_ci95_high_kg_m3": value + half}
+    return row(density_kg_m3=value, **ends)
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"),
+    [
+        (shifted(0), "unchanged"),
+        (shifted(11), "unchanged"),  # 11 + 8.5 is within 20
+        (shifted(12), "changed"),  # 12 > 8.5, but up to 20.5
+        (shifted(30), "changed"),
+        (shifted(0, half=60), "not judged"),  # a wide interval is no reason to stop
+        (row(survived_share=0.5), "changed"),
+        (row(survived_share=0.97), "unchanged"),
+        (row(survived_share=None), "not judged"),
+        (row(density_kg_m3=None), "not judged"),
+        (row(density_converged=False), "not judged"),  # the survivors' density is no reason to stop
+    ],
+)
+def test_a_round_is_over_where_nothing_changes(now: dict, verdict: str) -> None:
+    found = report_rounds.judged(now, BEFORE)
+    assert found["verdict"] == verdict
+    assert found["reason"]
+
+
+def test_the_interval_of_a_change_is_that_of_two_independent_densities() -> None:
+    found = report_rounds.judged(shifted(3, half=8.0), BEFORE)
+    assert found["density_change_kg_m3"] == pytest.approx(3)
+    assert found["density_change_ci95_high_kg_m3"] == pytest.approx(3 + 10)  # 6 and 8 in quadrature
+
+
+def test_the_first_round_is_compared_with_nothing() -> None:
+    assert report_rounds.judged(row(), {})["verdict"] == "not judged"
+
+
+def rounds(*verdicts: tuple[int, str, str]) -> pl.DataFrame:
+    rows = [
+        {"round": number, "model": model, "dataset": "al", "verdict": verdict, "reason": "why"}
+        for number, model, verdict in verdicts
+    ]
+    return pl.DataFrame(rows, schema=report_rounds.ROUNDS)
+
+
+def test_one_committee_that_changes_asks_for_another_round() -> None:
+    on, words = report_rounds.verdict(rounds((1, "mace", "changed"), (2, "mace", "unchanged"), (2, "dpmd", "changed")))
+    assert on
+    assert "dpmd" in words
+    assert "mace" not in words
+    assert report_rounds.verdict(rounds((2, "mace", "unchanged"), (2, "dpmd", "unchanged")))[0] is False
+    assert report_rounds.verdict(rounds((0, "mace", "not judged")))[0]
+
+
+def test_a_study_without_active_learning_has_no_rounds() -> None:
+    assert not report_rounds.table({}, {"datasets": {"eq": ["eq"]}}, None, pl.DataFrame()).height
+    assert report_rounds.number_of([{"settings": {}}, {"settings": None}]) is None
+    assert report_rounds.number_of([{"settings": {"round": 0}}, {"settings": {"round": 2}}]) == 2
+
+
+def tables() -> dict[str, pl.DataFrame]:
+    """Two seeds of one model: one run is whole, one breaks half-way; twelve training frames, four of them active."""
+    key = {"liquid": "x", "temperature_K": 430.0, "model": "mace", "dataset": "al"}
+    runs = [key | {"seed": seed, "planned_ps": 2.0, "survived_ps": length} for seed, length in ((1, 2.0), (2, 1.0))]
+    train = [{"split": "train", "dataset": "al", "kind": "eq" if i < 8 else "active"} for i in range(12)]
+    valid = [{"split": "valid", "dataset": "al", "kind": "eq"}]
+    density = {"property": "density", "value": 1000.0, "ci95_low": 990.0, "ci95_high": 1010.0, "converged": True}
+    walks = [
+        key | {"key": "k", "round": 1, "members": 2, "walk": walk, "time_ps": time, "disagreement_ev_a": 0.1 * time,
+               "worth_above_ev_a": 0.1, "stop_above_ev_a": 0.3, "offered": time > 1, "end": None}
+        for walk, last in (("npt", 2), ("ramp", 1)) for time in range(1, last + 1)
+    ]  # fmt: skip
+    return {
+        "survival": pl.DataFrame(runs),
+        "dataset": pl.DataFrame(train + valid),
+        "summary": pl.DataFrame([key | density], schema=summary.SUMMARY),
+        "errors": pl.DataFrame(schema={"model": pl.String, "dataset": pl.String}),
+        "exploration": pl.DataFrame(walks, schema=exploration.SCHEMA),
+    }
+
+
+STUDY = {
+    "models": [{"id": "mace"}],
+    "datasets": {"al": ["eq", "active"]},
+    "active": {"npt_ps": 2.0, "ramp_ps": 2.0, "swing_ps": 0.0},
+}
+
+
+def test_a_round_is_told_by_its_tables() -> None:
+    t = tables()
+    first = report_rounds.table(
+        t | {"exploration": t["exploration"].clear()}, STUDY, 0, pl.DataFrame(schema=report_rounds.ROUNDS)
+    )
+    both = report_rounds.table(t, STUDY, 1, first)
+    assert both["round"].to_list() == [0, 1]
+    now = both.row(1, named=True)
+    assert (now["train_frames"], now["active_frames"], now["runs"]) == (12, 4, 2)
+    assert now["survived_share"] == pytest.approx(0.75)
+    assert now["walked_share"] == pytest.approx(0.75)  # 2 and 1 of 2 ps each
+    assert now["offered_share"] == pytest.approx(1 / 3)
+    assert now["median_disagreement_ev_a"] == pytest.approx(0.1)
+    assert now["verdict"] == "unchanged"
+    assert first["verdict"].to_list() == ["not judged"]
+    style = figures.Style(t, {"study": STUDY})
+    assert len(report_rounds.figure_rounds(both, style).data) == 2
+    assert len(report_rounds.figure_exploration(t["exploration"], style).data) == 6
+    assert report_rounds.figure_rounds(first, style) is None
+    said = report_rounds.table_rounds(both)
+    assert all(len(line) == len(said["head"]) for line in said["rows"])
+    assert said["rows"][1][5] == "1000 [990.0, 1010]"

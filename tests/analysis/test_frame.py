@@ -1,0 +1,236 @@
+"""The frame contract: identifiers and labels survive a file, and a breach is named."""
+
+import re
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+
+from ionmelt import frame as frame_file
+from ionmelt.task import UserError
+
+
+def frame(seed: int = 0, **info) -> Atoms:
+    rng = np.random.default_rng(seed)
+    info = {"liquid": "libf4", "kind": "eq", "recipe": "equilibrium", "group": "libf4-430K-r1-eq-0"} | info
+    return frame_file.make_frame(
+        np.array([3, 5, 9, 9, 9, 9]), rng.uniform(-3, 9, (6, 3)), np.array([6.1, 6.2, 6.3 + 1e-9]),
+        np.array([0, 1, 1, 1, 1, 1]), ["li"] + ["bf4"] * 5, **info,
+    )  # fmt: skip
+
+
+def labelled(seed: int = 0) -> Atoms:
+    atoms = frame(seed)
+    rng = np.random.default_rng(seed + 100)
+    forces = rng.normal(size=(6, 3))
+    stress = rng.normal(size=(3, 3)) / 100
+    frame_file.set_label(
+        atoms, rng.normal() * 1000, forces - forces.mean(axis=0), stress + stress.T, "0123456789ab", True, 12
+    )
+    return atoms
+
+
+def test_round_trip_is_exact(tmp_path):
+    frames = [labelled(seed) for seed in range(3)] + [frame(9, kind="neq", scan_scale=1.05)]
+    frame_file.write_frames(tmp_path / "a.extxyz", frames)
+    again = frame_file.read_frames(tmp_path / "a.extxyz")
+    frame_file.write_frames(tmp_path / "b.extxyz", again)
+    assert (tmp_path / "a.extxyz").read_bytes() == (tmp_path / "b.extxyz").read_bytes()
+    for one, two in zip(frames, again, strict=True):
+        assert frame_file.frame_id(two) == one.info["frame_id"] == two.info["frame_id"]
+        assert one.info.keys() == two.info.keys()
+        assert np.array_equal(one.positions, two.positions)
+        assert np.array_equal(one.cell.array, two.cell.array)
+        assert np.array_equal(one.arrays["ion"], two.arrays["ion"])
+        assert np.array_equal(one.arrays["molecule"], two.arrays["molecule"])
+        if "REF_energy" in one.info:
+            assert two.info["REF_energy"] == one.info["REF_energy"]
+            assert np.array_equal(two.info["REF_stress"], one.info["REF_stress"])
+            assert np.array_equal(two.arrays["REF_forces"], one.arrays["REF_forces"])
+            assert two.info["converged"] is True
+            assert two.info["scf_steps"] == 12
+    assert again[3].info["scan_scale"] == 1.05
+
+
+def test_a_label_without_stress_is_a_label(tmp_path):
+    atoms = labelled()
+    del atoms.info["REF_stress"]
+    assert frame_file.label_problem(atoms) is None
+    path = tmp_path / "frames.extxyz"
+    frame_file.write_frames(path, [labelled(1), atoms])
+    first, second = frame_file.read_frames(path, labelled=True)
+    assert "REF_stress" in first.info
+    assert "REF_stress" not in second.info
+    np.testing.assert_array_equal(second.arrays["REF_forces"], atoms.arrays["REF_forces"])
+
+
+def test_plain_ase_reads_the_label_and_no_calculator(tmp_path):
+    frame_file.write_frames(tmp_path / "a.extxyz", [labelled()])
+    atoms = ase.io.read(tmp_path / "a.extxyz")
+    assert atoms.calc is None
+    assert atoms.info["REF_energy"] == labelled().info["REF_energy"]
+    assert np.allclose(np.reshape(atoms.info["REF_stress"], (3, 3)), labelled().info["REF_stress"], atol=0)
+
+
+@pytest.mark.parametrize("text", ["12345678901234", "1234e5", "T", "true", "inf"])
+def test_identifiers_that_look_like_numbers_stay_text(tmp_path, text):
+    atoms = labelled()
+    atoms.info["group"] = atoms.info["theory_id"] = text
+    frame_file.write_frames(tmp_path / "a.extxyz", [atoms])
+    again = frame_file.read_frames(tmp_path / "a.extxyz")[0]
+    assert again.info["group"] == text
+    assert again.info["theory_id"] == text
+
+
+def test_frame_id_sees_structure_and_only_structure():
+    atoms = frame()
+    same = labelled()
+    assert frame_file.frame_id(atoms) == frame_file.frame_id(same)
+    same.positions += 1e-8
+    assert frame_file.frame_id(atoms) == frame_file.frame_id(same)
+    ids = {frame_file.frame_id(atoms)}
+    for change in ("positions", "cell", "species"):
+        other = atoms.copy()
+        if change == "positions":
+            other.positions[0, 0] += 2e-6
+        elif change == "cell":
+            other.set_cell(other.cell.array * 1.0001)
+        else:
+            other.numbers[0] = 11
+        ids.add(frame_file.frame_id(other))
+    assert len(ids) == 4
+
+
+def test_theory_id_ignores_order_and_sees_values():
+    assert frame_file.theory_id({"a": 1, "b": 2.5}) == frame_file.theory_id({"b": 2.5, "a": 1})
+    assert frame_file.theory_id({"a": 1, "b": 2.5}) != frame_file.theory_id({"a": 1, "b": 2.6})
+    assert len(frame_file.theory_id({})) == 12
+
+
+def broken(reason: str) -> Atoms:
+    atoms = labelled()
+    if reason == "missing":
+        del atoms.info["REF_energy"]
+    elif reason == "scf_not_converged":
+        atoms.info["converged"] = False
+    elif reason == "shape":
+        atoms.info["REF_stress"] = np.zeros(6)
+    elif reason == "non_finite":
+        atoms.arrays["REF_forces"][2, 1] = np.nan
+    elif reason == "force_too_large":
+        atoms.arrays["REF_forces"][0] += 60.0
+        atoms.arrays["REF_forces"][1] -= 60.0
+    elif reason == "net_force":
+        atoms.arrays["REF_forces"][0] += 0.1
+    elif reason == "stress_asymmetric":
+        atoms.info["REF_stress"][0, 1] += 0.01
+    return atoms
+
+
+@pytest.mark.parametrize("reason", sorted(frame_file.LABEL_BREACHES))
+def test_a_broken_label_is_named(tmp_path, reason):
+    assert frame_file.label_problem(labelled()) is None
+    assert frame_file.label_problem(broken(reason)) == reason
+    path = tmp_path / "bad.extxyz"
+    frame_file.write_frames(path, [labelled(1), broken(reason)])
+    frame_file.read_frames(path)
+    with pytest.raises(UserError) as caught:
+        frame_file.read_frames(path, labelled=True)
+    assert len(caught.value.errors) == 1
+    assert caught.value.errors[0].startswith(f"{path}: frame 1: ")
+
+
+def test_a_breach_of_the_contract_is_named(tmp_path):
+    path = tmp_path / "bad.extxyz"
+    bad = frame(2)
+    bad.info["frame_id"] = "0" * 16
+    bad.info["kind"] = "other"
+    del bad.info["group"]
+    frame_file.write_frames(path, [frame(1), bad])
+    with pytest.raises(UserError) as caught:
+        frame_file.read_frames(path)
+    lines = "\n".join(caught.value.errors)
+    assert "frame 1: info frame_id" in lines
+    assert "frame 1: info kind is 'other'" in lines
+    assert "frame 1: info group is missing" in lines
+    assert len(caught.value.errors) == 3
+
+
+@pytest.mark.parametrize("text", ["\n", "not a number\n\n", '6\nLattice="1 0 0"\nLi 0 0 0\n', "2\n\nLi 0 0 0\nLi 0\n"])
+def test_an_unreadable_file_is_one_line(tmp_path, text):
+    path = tmp_path / "bad.extxyz"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        frame_file.read_frames(path)
+    assert len(caught.value.errors) == 1
+    assert str(path) in caught.value.errors[0]
+    with pytest.raises(UserError):
+        frame_file.read_frames(tmp_path / "absent.extxyz")
+
+
+def test_no_frames_are_an_empty_file(tmp_path):
+    frame_file.write_frames(tmp_path / "none.extxyz", [])
+    assert frame_file.read_frames(tmp_path / "none.extxyz", may_be_empty=True) == []
+
+
+def test_an_empty_file_is_refused_where_frames_must_be(tmp_path):
+    (tmp_path / "lost.extxyz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"lost\.extxyz: no frames"):
+        frame_file.read_frames(tmp_path / "lost.extxyz")
+
+
+def test_appending_is_writing(tmp_path):
+    frames = [labelled(seed) for seed in range(3)]
+    frame_file.write_frames(tmp_path / "a.extxyz", frames)
+    frame_file.write_frames(tmp_path / "b.extxyz", [])
+    for part in (frames[:1], frames[1:]):
+        frame_file.write_frames(tmp_path / "b.extxyz", part, append=True)
+    frame_file.seal_frames(tmp_path / "b.extxyz")
+    assert (tmp_path / "a.extxyz").read_bytes() == (tmp_path / "b.extxyz").read_bytes()
+
+
+LOSSES = {
+    "a frame": lambda text: "".join(text.splitlines(keepends=True)[: -int(text.split()[0]) - 2]),
+    "a digit of a force": lambda text: text[:-3] + str((int(text[-3]) + 1) % 10) + text[-2:],
+    "a frame twice": lambda text: text + text,
+    "the name of a group": lambda text: text.replace("group=", "group=x", 1),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_is_lost_or_altered_is_noticed(tmp_path, loss):
+    path = tmp_path / "a.extxyz"
+    frame_file.write_frames(path, [labelled(seed) for seed in range(3)])
+    frame_file.read_frames(path, labelled=True)
+    text = path.read_text()
+    path.write_text(LOSSES[loss](text))
+    assert path.read_text() != text
+    with pytest.raises(UserError, match="not as it was written"):
+        frame_file.read_frames(path, labelled=True)
+    path.write_text(re.sub(" file_sha256=[0-9a-f]{16}", "", path.read_text()))  # altered on purpose
+    frame_file.read_frames(path, labelled=True)
+
+
+def test_overlap_is_seen_across_the_boundary():
+    atoms = Atoms("HO", [[0.05, 5, 5], [9.9, 5, 5]], cell=[10, 10, 10], pbc=True)
+    assert frame_file.overlaps(atoms)
+    atoms.positions[0, 0] = 0.9
+    assert not frame_file.overlaps(atoms)
+
+
+def test_theory_ignores_what_cannot_change_the_energy():
+    labels = {"engine": "xtb", "method": "GFN1-xTB", "accuracy": 0.1}
+    assert frame_file.theory_settings(labels | {"chunk": 20, "max_iterations": 5}) == labels
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = tmp_path / "a.extxyz"
+    frame_file.write_frames(path, [labelled(1), labelled(2)])
+    lines = path.read_text().splitlines()
+    for cut in range(1, 16):
+        if cut == 8:  # the first frame alone is a whole file
+            continue
+        path.write_text("\n".join(lines[:cut]) + "\n")
+        with pytest.raises(UserError):
+            frame_file.read_frames(path, labelled=True)

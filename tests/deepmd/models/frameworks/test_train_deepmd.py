@@ -1,0 +1,257 @@
+"""TRAIN_DEEPMD: some steps on tiny data; the model is the same for the same seed, and its stress is a derivative."""
+
+import itertools
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny_training as tiny
+from ase import Atoms
+
+from ionmelt import frame as frame_file
+from ionmelt.models import deepmd_tool
+from ionmelt.models import loss as models_loss
+from ionmelt.models.calculators import load_calculator
+from ionmelt.models.frameworks import deepmd as deepmd_module
+
+# torch and deepmd warn of each other when they are imported.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+
+SETTINGS = tiny.DEEPMD
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return the split and the folder of a model that was trained on it."""
+    split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
+    return split, tiny.trained_once(deepmd_module, SETTINGS, split, tmp_path_factory.mktemp("train"))
+
+
+def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, Path]) -> None:
+    curve = pl.read_parquet(trained[1] / "curve.parquet")
+    for name in ("train", "valid"):
+        force = curve.filter(pl.col("set") == name, pl.col("quantity") == "force_rmse").sort("step")
+        # A value is the error of a batch or a few.
+        assert force["value"][-10:].mean() < 0.7 * force["value"][:2].mean()
+        assert force["step"][-1] == SETTINGS["steps"]
+    assert set(curve["quantity"]) == {"loss", "energy_per_atom_rmse", "force_rmse", "virial_per_atom_rmse"}
+    assert curve["value"].is_finite().all()
+
+
+def test_card(trained: tuple[Path, Path]) -> None:
+    card = tiny.check_card(trained[1], trained[0], ["model.pt", "model_frozen.pth", "model.pth"])
+    assert card["load"] == "model.pth"
+    assert card["cutoff_A"] == 3.0
+    assert "deepmd-kit" in card["versions"]
+
+
+def test_card_says_what_share_of_the_gradient_each_term_had(trained: tuple[Path, Path]) -> None:
+    loss = json.loads((trained[1] / "model.json").read_text())["loss"]
+    assert loss["weights_start"] == {"energy": 0.02, "forces": 100.0, "stress": 0.02}
+    for end in ("start", "end"):
+        shares = loss[f"gradient_shares_{end}"]
+        assert sum(shares.values()) == pytest.approx(1)
+        assert min(shares.values()) > 0
+
+
+def scheduled(steps: int, **more: float | str) -> tuple[Any, dict[str, Any]]:
+    """Return DeePMD's own schedule of the learning rate, and the settings of its loss, for a number of steps."""
+    from deepmd.dpmodel.utils.learning_rate import LearningRateExp
+
+    tool = deepmd_module.tool_input(
+        SETTINGS | {"seed": 1, "steps": steps} | more, {}, Path("nowhere"), Path("kept"), {"descriptor": {}}
+    )
+    settings = {name: value for name, value in tool["learning_rate"].items() if name != "type"}
+    return LearningRateExp(num_steps=steps, **settings), tool["loss"]
+
+
+@pytest.mark.parametrize("steps", [7, 800, 400_000])
+def test_the_schedule_is_a_function_of_the_steps_that_there_are(steps: int) -> None:
+    schedule, _ = scheduled(steps, learning_rate=0.01, final_learning_rate=0.0004)
+    assert schedule.value(0) == pytest.approx(0.01)
+    assert schedule.value(steps) == pytest.approx(0.0004)
+    for step in range(0, steps + 1, max(1, steps // 5)):
+        assert schedule.value(step) == pytest.approx(0.01 * (0.0004 / 0.01) ** (step / steps))
+
+
+def test_forces_keep_their_weight_where_the_study_leaves_it_open() -> None:
+    from deepmd.pt.loss import EnergyStdLoss
+
+    left_open = {f"{end}_pref_{letter}": "auto" for end in ("start", "limit") for letter in "efv"}
+    schedule, settings = scheduled(800, **left_open)
+    loss = EnergyStdLoss(schedule.start_lr, **{name: value for name, value in settings.items() if name != "type"})
+    trainer = SimpleNamespace(loss=loss, lr_schedule=schedule, num_steps=800)
+    weights = deepmd_module.weights_of_loss(SETTINGS | left_open)
+    assert weights == {end: dict.fromkeys(models_loss.TERMS) for end in ("start", "limit")}
+    # DeePMD's own formula: with its prefactors of 1000 and 1, forces would have 21 of 1000 left after 500 of 800 steps.
+    for step in (0, 500, 800):
+        coefficient = schedule.value(step) / trainer.loss.starter_learning_rate
+        assert loss.limit_pref_f + (loss.start_pref_f - loss.limit_pref_f) * coefficient == pytest.approx(1.0)
+
+
+def test_weights_that_are_found_give_each_term_its_part_of_the_gradient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from deepmd.pt.loss import EnergyStdLoss
+    from deepmd.pt.model.model import get_model
+
+    monkeypatch.setattr(models_loss, "BATCHES", 3)
+    split = tiny.make_dataset(tmp_path, 12)
+    folder = split / "datasets" / "eq" / "deepmd"
+    about = json.loads((split / "dataset.json").read_text())["datasets"]["eq"]
+    torch.manual_seed(1)
+    model = get_model(deepmd_module.new_model(SETTINGS | {"seed": 1}, about | {"type_map": ["Li", "F"]}, folder))
+    e0s = torch.tensor([about["e0s_ev"][symbol] for symbol in ("Li", "F")])
+    model.get_out_bias()[0].copy_(e0s[:, None])  # as a training does when it begins
+    system = sorted(path.parent for path in (folder / "train").glob("*/type.raw"))[0]
+    types = np.loadtxt(system / "type.raw", dtype=int)
+    labels = {
+        name: np.load(system / "set.000" / f"{name}.npy") for name in ("coord", "box", "energy", "force", "virial")
+    }
+    batches = []
+    for i in range(len(labels["box"])):
+        held = {name: torch.tensor(value[i].reshape(1, -1)) for name, value in labels.items()}
+        given = {
+            "coord": held["coord"].reshape(1, -1, 3).requires_grad_(True),
+            "atype": torch.tensor(types)[None],
+            "box": held["box"],
+        }
+        own = {"energy": held["energy"], "force": held["force"].reshape(1, -1, 3), "virial": held["virial"]}
+        batches.append((given, own | dict.fromkeys(("find_energy", "find_force", "find_virial"), 1.0), {}))
+    places = itertools.cycle(batches)
+    trainer = SimpleNamespace(
+        wrapper=SimpleNamespace(model={"Default": model}, train=model.train),
+        get_data=lambda is_train: next(places),
+        loss=EnergyStdLoss(0.01, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+        lr_schedule=SimpleNamespace(value=lambda step: 0.0001),
+        num_steps=10,
+    )
+    ran = []
+    open_ = {end: dict.fromkeys(models_loss.TERMS) for end in ("start", "limit")}
+    deepmd_tool.with_own_weights(ran.append, tmp_path / "loss.json", open_)(trainer)
+    assert ran == [trainer]
+    found = models_loss.read(tmp_path / "loss.json")
+    assert found is not None
+    parts = {"energy": 1 / 6, "forces": 1 / 2, "stress": 1 / 3}
+    assert found["gradient_shares_start"] == pytest.approx(parts, rel=0.02)
+    # By hand: the gradient that the labels, less the reference energies, exert on the weights.
+    squares = dict.fromkeys(models_loss.TERMS, 0.0)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    for i in range(models_loss.BATCHES):
+        given, own, _ = batches[i % len(batches)]
+        out = model(**given)
+        atoms = len(types)
+        reference = float(e0s[types].sum())
+        errors = {
+            "energy": (own["energy"] - reference, out["energy"], 1 / atoms),
+            "forces": (own["force"], out["force"], 1.0),
+            "stress": (own["virial"], out["virial"].reshape(1, 9), 1 / atoms),
+        }
+        for name, (label, value, factor) in errors.items():
+            scale = 2 * factor / label.numel()
+            gradients = torch.autograd.grad(
+                (scale * label * value).sum(), parameters, retain_graph=True, allow_unused=True
+            )
+            squares[name] += sum(float(part.double().square().sum()) for part in gradients if part is not None)
+    ratio = {name: 2 * part * (squares["forces"] / squares[name]) ** 0.5 for name, part in parts.items()}
+    assert found["weights_start"] == pytest.approx(ratio, rel=0.02)
+    assert trainer.loss.start_pref_e == found["weights_start"]["energy"]
+    # A training that was killed goes on with the weights that it began with.
+    (tmp_path / "loss.json").write_text(json.dumps(found | {"weights_start": found["weights_start"] | {"energy": 7.0}}))
+    deepmd_tool.with_own_weights(ran.append, tmp_path / "loss.json", open_)(trainer)
+    assert trainer.loss.start_pref_e == 7.0
+
+
+@pytest.mark.all
+def test_same_seed_same_model(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    forces = []
+    for model in (trained[1], tiny.train(deepmd_module, SETTINGS, trained[0], tmp_path)):
+        atoms = frame_file.read_frames(trained[0] / "test.extxyz")[0]
+        atoms.calc = load_calculator(model)
+        forces.append(atoms.get_forces())
+    np.testing.assert_array_equal(forces[0], forces[1])
+
+
+def test_compressed_model_is_the_frozen_one(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    card = json.loads((trained[1] / "model.json").read_text())
+    (tmp_path / "model_frozen.pth").write_bytes((trained[1] / "model_frozen.pth").read_bytes())
+    card["files"] = {"model_frozen.pth": card["files"]["model_frozen.pth"]}
+    (tmp_path / "model.json").write_text(json.dumps(card | {"load": "model_frozen.pth"}))
+    atoms = frame_file.read_frames(trained[0] / "test.extxyz")[0]
+    found = []
+    for model in (tmp_path, trained[1]):
+        atoms.calc = load_calculator(model)
+        found.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
+    assert found[0][0] == pytest.approx(found[1][0], abs=1e-4)
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-4)
+    np.testing.assert_allclose(found[0][2], found[1][2], atol=1e-5)
+
+
+def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, Path]) -> None:
+    atoms = frame_file.read_frames(trained[0] / "test.extxyz")[0]
+    atoms.calc = load_calculator(trained[1])
+    stress = atoms.get_stress(voigt=False) * atoms.get_volume()
+    for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2)):
+        # The model is in single precision: a wider step, and what it leaves of the digits.
+        assert stress[i, j] == pytest.approx(
+            tiny.strain_derivative(atoms, i, j, 2e-3), abs=0.01 + 0.02 * abs(stress[i, j])
+        )
+
+
+def test_reference_energies_are_those_of_the_dataset(trained: tuple[Path, Path]) -> None:
+    e0s = json.loads((trained[0] / "dataset.json").read_text())["datasets"]["eq"]["e0s_ev"]
+    model = json.loads((trained[1].parent / "training" / "input.json").read_text())["model"]
+    assert model["preset_out_bias"]["energy"] == [e0s["Li"], e0s["F"]]
+    atom = Atoms("F", cell=[30, 30, 30], pbc=True)
+    atom.calc = load_calculator(trained[1])
+    assert atom.get_potential_energy() == pytest.approx(e0s["F"], abs=1.0)
+
+
+def test_neighbours_are_counted_like_by_hand(trained: tuple[Path, Path]) -> None:
+    folder = trained[0] / "datasets" / "eq" / "deepmd" / "train"
+    found = deepmd_module.most_neighbours(deepmd_module.read_systems(folder), 2, 3.0)
+    most = np.zeros(2, dtype=int)
+    images = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
+    for frame in frame_file.read_frames(folder.parent.parent / "train.extxyz"):
+        everywhere = (frame.positions[None] + (images @ frame.cell.array)[:, None]).reshape(-1, 3)
+        types = np.tile(frame.numbers == 9, 27).astype(int)
+        for position in frame.positions:
+            distance = np.linalg.norm(everywhere - position, axis=1)
+            near = types[(distance < 3.0) & (distance > 1e-9)]
+            most = np.maximum(most, [np.sum(near == 0), np.sum(near == 1)])
+    assert found == most.tolist()
+
+
+def test_an_ion_alone_is_learned_and_judged(trained: tuple[Path, Path]) -> None:
+    tiny.check_single_ions(load_calculator(trained[1]))
+
+
+def test_deepmd_reads_the_same_labels(trained: tuple[Path, Path]) -> None:
+    from deepmd.utils.data import DeepmdData
+
+    folder = trained[0] / "datasets" / "eq"
+    frames = frame_file.read_frames(folder / "train.extxyz", labelled=True)
+    read = 0
+    for system in sorted((folder / "deepmd" / "train").iterdir()):
+        data = DeepmdData(str(system), type_map=["Li", "F"])
+        data.add("energy", 1, atomic=False, must=True, high_prec=True)
+        data.add("force", 3, atomic=True, must=True, high_prec=True)
+        data.add("virial", 9, atomic=False, must=True, high_prec=True)
+        content = data._load_set(data.dirs[0])
+        symbols = [data.get_type_map()[i] for i in data.get_atom_type()]
+        # DeePMD sorts the atoms by type: stable, so that each frame's own sort compares.
+        for frame in frames:
+            order = np.argsort(frame.numbers, kind="stable")
+            if sorted(symbols) != sorted(frame.get_chemical_symbols()):
+                continue
+            (row,) = np.flatnonzero(content["energy"][:, 0] == frame.info["REF_energy"])
+            np.testing.assert_array_equal(content["force"][row].reshape(-1, 3), frame.arrays["REF_forces"][order])
+            virial = content["virial"][row].reshape(3, 3)
+            np.testing.assert_allclose(virial, -frame.info["REF_stress"] * frame.get_volume(), rtol=1e-12, atol=1e-12)
+            read += 1
+    assert read == len(frames)

@@ -1,0 +1,142 @@
+"""ESTIMATE_LABELS: what a probe takes becomes the bill, and a probe that fails is one line and an exit code."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+
+from ionmelt.labels import estimate, labelling
+from ionmelt.study import cost
+from ionmelt.study.cost import LabelWork, Probe
+
+XTB = {"engine": "xtb", "method": "GFN1-xTB", "accuracy": 0.1, "max_iterations": 250}
+
+
+def write_box(folder: Path, liquid: str = "libf4", gap_A: float = 2.0) -> Path:
+    """Write box.extxyz of one LiBF4 pair as BUILD_LIQUID does, the lithium a gap away from a fluorine."""
+    arms = np.array([[1, 1, 1], [0, 0, 0], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 1.4 / np.sqrt(3)
+    lithium = arms[0] + np.array([gap_A, 0, 0])
+    atoms = Atoms("LiFBF3", np.vstack([lithium, arms]) + 3.0, cell=[7.0] * 3, pbc=True)
+    atoms.info["liquid"] = liquid
+    folder.mkdir()
+    ase.io.write(folder / "box.extxyz", atoms, format="extxyz")
+    return folder
+
+
+def write_plan(folder: Path, labels: list[LabelWork], law: cost.Law | None = None) -> Path:
+    """Write the estimate of a plan."""
+    stages = {
+        "equilibrate": (1, "boxes", 720.0),
+        "label": (sum(work.frames for work in labels), "frames", sum(work.frames * work.core_s for work in labels)),
+        "train": (2, "models", 3600.0),
+        "md": (2, "runs", 1800.0),
+    }
+    folder.mkdir()
+    (folder / "estimate.json").write_text(json.dumps(cost.table(stages, 5.0, labels, law)))
+    return folder
+
+
+def run(tmp_path: Path, settings: dict[str, Any], plan: Path, boxes: list[Path]) -> int:
+    (tmp_path / "labels.json").write_text(json.dumps(settings))
+    where = ["--settings", "labels.json", "--plan", str(plan), "--out", "estimate.json", "--errors", "errors.txt"]
+    return estimate.main([*where, "--boxes", *map(str, boxes)])
+
+
+def test_a_bill_from_two_probes_of_each_liquid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    works = [LabelWork("a", 6, 100, 20, 0.0, 1e5), LabelWork("b", 6, 30, 20, 0.0, 1e5)]
+    plan = write_plan(tmp_path / "plan", works, cost.LABELS["GFN1-xTB"])
+    boxes = [write_box(tmp_path / f"{name}-r{replica}", name) for name in "ab" for replica in (1, 2)]
+    assert run(tmp_path, XTB, plan, boxes) == 0
+    found = json.loads((tmp_path / "estimate.json").read_text())
+    assert [(probe["liquid"], probe["atoms"], probe["threads"]) for probe in found["probes"]] == [
+        ("a", 6, 1),
+        ("b", 6, 1),
+    ]
+    assert all(0 < probe["cold_s"] < 60 and 0 < probe["chained_s"] < 60 for probe in found["probes"])
+    rows = {row["stage"]: row for row in found["stages"]}
+    assert [row["basis"] for row in found["stages"]] == ["assumed", "measured", "assumed", "assumed"]
+    seconds = 0.0
+    for probe, frames in zip(found["probes"], (100, 30), strict=True):
+        chunks = -(-frames // 20)
+        chained = min(probe["chained_s"], probe["cold_s"])
+        seconds += chunks * probe["cold_s"] + (frames - chunks) * chained
+    assert rows["label"]["core_hours"] == pytest.approx(seconds / 3600, rel=0.01)
+    # xtb labels of six atoms cost seconds, not the 3600 core-hours that were assumed
+    assert found["total_core_hours"] == pytest.approx(1.7, abs=0.1)
+    screen = capsys.readouterr().out
+    for text in ("measured: tblite", "s cold", "s chained", "assumed: CL&P in OpenMM", "budget_core_hours is 5;"):
+        assert text in screen
+    assert not (tmp_path / "errors.txt").exists()
+
+
+def test_nothing_to_label_is_nothing_to_measure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = write_plan(tmp_path / "plan", [])
+    assert run(tmp_path, {"frames": ["mine.extxyz"]}, plan, [write_box(tmp_path / "a-r1")]) == 0
+    assert json.loads((tmp_path / "estimate.json").read_text()) == json.loads((plan / "estimate.json").read_text())
+    assert "measured:" not in capsys.readouterr().out
+
+
+def test_a_probe_without_a_label_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 0.02, 1.0)])
+    assert run(tmp_path, XTB, plan, [write_box(tmp_path / "close", gap_A=0.3)]) == 2
+    line = "labels: the probe of libf4, its packed box of 6 atoms: overlap: atoms overlap in the packed box: give a lower density_guess_kg_m3"
+    assert (tmp_path / "errors.txt").read_text() == line + "\n"
+    assert f"error: {line}" in capsys.readouterr().err
+    assert not (tmp_path / "estimate.json").exists()
+
+
+@pytest.mark.parametrize(("reason", "code"), [("engine_killed", 75), ("out_of_memory", 75), ("disk_full", 74)])
+def test_a_probe_that_the_machine_ended_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reason: str, code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(labelling.Worker, "label", lambda _self, _atoms, _cold: labelling.failed(reason))
+    monkeypatch.setattr(labelling.Worker, "start", lambda _self: None)
+    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 0.02, 1.0)])
+    assert run(tmp_path, XTB, plan, [write_box(tmp_path / "box")]) == code
+    (line,) = capsys.readouterr().err.splitlines()[1:]
+    assert f"{reason}: the probe of libf4, its packed box" in line
+    assert not (tmp_path / "errors.txt").exists()  # which would end the run
+
+
+def test_an_engine_that_is_not_here_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 0.02, 1.0)])
+    assert run(tmp_path, {"engine": "cp2k", "functional": "PBE"}, plan, [write_box(tmp_path / "box")]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "cp2k is not installed" in line
+    assert (tmp_path / "errors.txt").read_text().strip() == line.removeprefix("error: ")
+
+
+def test_a_chained_start_never_counts_for_more_than_a_cold_one() -> None:
+    slow = Probe("a", 6, 2, cold_s=10.0, chained_s=12.0, engine_version="x")
+    assert slow.core_s(41, 20, 0.0) == (820.0, 820.0)
+    fast = Probe("a", 6, 2, cold_s=10.0, chained_s=4.0, engine_version="x")
+    assert fast.core_s(41, 20, 0.0) == (2 * (3 * 10 + 38 * 4), 820.0)
+    assert fast.core_s(100, 20, 0.02)[0] == pytest.approx(2 * (5 * 10 + 95 * 4 + 2 * 10))
+
+
+def test_over_budget_is_said() -> None:
+    work = [LabelWork("a", 6, 100, 10, 0.0, 36.0)]
+    stages = {"label": (100, "frames", 3600.0)}
+    plan = cost.table(stages, 2.0, work, cost.LABELS["cp2k"])
+    assert "assumed: CP2K 2023.1" in cost.text(plan)
+    found = cost.priced(plan, [Probe("a", 6, 4, 100.0, 50.0, "CP2K")])
+    assert found["total_core_hours"] == pytest.approx(4 * (10 * 100 + 90 * 50) / 3600, rel=0.01)
+    assert "budget_core_hours is 2, less than the 6.11 that the plan needs: plan less, or raise it" in cost.text(found)

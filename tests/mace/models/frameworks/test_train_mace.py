@@ -1,0 +1,245 @@
+"""TRAIN_MACE: a few epochs on tiny data; the model is the same for the same seed, and its stress is a derivative."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny_training as tiny
+
+from ionmelt import frame as frame_file
+from ionmelt import task as task_run
+from ionmelt.models import loss as models_loss
+from ionmelt.models import mace_tool
+from ionmelt.models import training as models_training
+from ionmelt.models.calculators import load_calculator
+from ionmelt.models.frameworks import mace as mace_module
+from ionmelt.task import UserError
+
+# torch, e3nn and mace warn of each other when they are imported.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+
+SETTINGS = tiny.MACE
+
+
+def arguments(work: Path, split: Path) -> list[str]:
+    return [
+        "--id", "m-eq-s1", "--settings", str(work / "settings.json"), "--dataset", str(split / "datasets" / "eq"),
+        "--summary", str(split / "dataset.json"), "--out", "model",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return the split and the folder of a model that was trained on it."""
+    split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
+    return split, tiny.trained_once(mace_module, SETTINGS, split, tmp_path_factory.mktemp("train"))
+
+
+def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, Path]) -> None:
+    split, model = trained
+    curve = pl.read_parquet(model / "curve.parquet")
+    frames = json.loads((split / "dataset.json").read_text())["datasets"]["eq"]["frames"]["train"]
+    for name in ("train", "valid"):
+        loss = curve.filter(pl.col("set") == name, pl.col("quantity") == "loss").sort("step")
+        assert loss["value"][-1] < 0.5 * loss["value"][0]
+        assert loss["step"][-1] == SETTINGS["epochs"] * (frames // SETTINGS["batch_size"])
+    assert set(curve["quantity"]) == {"loss", "energy_per_atom_rmse", "force_rmse", "stress_rmse"}
+    assert curve["value"].is_finite().all()
+
+
+def test_card(trained: tuple[Path, Path]) -> None:
+    split, model = trained
+    card = tiny.check_card(model, split, ["model.pt"])
+    assert card["cutoff_A"] == 3.0
+    assert "mace-torch" in card["versions"]
+    task = json.loads((model.parent / "TRAIN_MACE.m-eq-s1.task.json").read_text())
+    assert task["cpu_s"] > 0
+
+
+def test_card_says_what_share_of_the_gradient_each_term_had(trained: tuple[Path, Path]) -> None:
+    loss = json.loads((trained[1] / "model.json").read_text())["loss"]
+    assert loss["weights_start"] == loss["weights_end"] == {"energy": 1.0, "forces": 10.0, "stress": 100.0}
+    for end in ("start", "end"):
+        shares = loss[f"gradient_shares_{end}"]
+        assert sum(shares.values()) == pytest.approx(1)
+        assert min(shares.values()) > 0
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Make torch's numbers double, as those of the model are."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.usefixtures("double")
+def test_shares_are_those_of_the_gradients_of_each_term(trained: tuple[Path, Path]) -> None:
+    import torch
+    from mace.data import AtomicData, KeySpecification, config_from_atoms
+    from mace.tools import AtomicNumberTable, torch_geometric
+
+    split, trained_model = trained
+    model = torch.load(trained_model / "model.pt", map_location="cpu", weights_only=False)
+    frames = frame_file.read_frames(split / "datasets" / "eq" / "train.extxyz", labelled=True)[:3]
+    keys = KeySpecification(
+        info_keys={"energy": "REF_energy", "stress": "REF_stress"}, arrays_keys={"forces": "REF_forces"}
+    )
+    table = AtomicNumberTable([int(number) for number in model.atomic_numbers])
+    data = [
+        AtomicData.from_config(config_from_atoms(f, key_specification=keys), z_table=table, cutoff=3.0) for f in frames
+    ]
+    loader = torch_geometric.dataloader.DataLoader(data, batch_size=1, shuffle=True)
+    state = torch.get_rng_state()
+    found = {pull: mace_tool.lengths(model, loader, pull) for pull in (False, True)}
+    assert torch.equal(state, torch.get_rng_state())  # the training's own random numbers are left as they are
+
+    held = list(model.parameters())
+    e0s = model.atomic_energies_fn.atomic_energies.flatten()
+    squares = {pull: dict.fromkeys(models_loss.TERMS, 0.0) for pull in (False, True)}
+    for frame, one in zip(frames, data, strict=True):
+        batch = next(iter(torch_geometric.dataloader.DataLoader([one], batch_size=1)))
+        out = model(batch.to_dict(), training=True, compute_force=True, compute_stress=True)
+        reference = sum(float(e0s[table.z_to_index(int(number))]) for number in frame.numbers)
+        labels = {
+            "energy": frame.info["REF_energy"] - reference,
+            "forces": frame.arrays["REF_forces"],
+            "stress": frame.info["REF_stress"],
+        }
+        values = {"energy": out["energy"] - reference, "forces": out["forces"], "stress": out["stress"][0]}
+        for pull in (False, True):
+            for name in models_loss.TERMS:
+                # The derivative of a mean square, (values - labels)^2, with and without what the model says.
+                error = torch.as_tensor(labels[name]) - (0 if pull else values[name].detach())
+                scale = 2 / error.numel() / (len(frame) ** 2 if name == "energy" else 1)
+                parts = torch.autograd.grad(
+                    (scale * error * values[name]).sum(), held, retain_graph=True, allow_unused=True
+                )
+                squares[pull][name] += sum(float(part.square().sum()) for part in parts if part is not None)
+    for pull in (False, True):
+        wanted = {name: (square / len(frames)) ** 0.5 for name, square in squares[pull].items()}
+        assert found[pull] == pytest.approx(wanted, rel=1e-6)
+
+
+def test_schedule_and_weights_are_those_of_the_study() -> None:
+    def tool(**more: float | str) -> dict[str, str]:
+        words = mace_module.tool_arguments(
+            SETTINGS | {"seed": 1} | more, {3: 0.0}, Path("data"), Path("kept"), 1, "cpu"
+        )
+        return dict(word.removeprefix("--").split("=", 1) for word in words if "=" in word)
+
+    epochs = SETTINGS["epochs"]
+    default, own = tool(), tool(final_learning_rate=0.005, energy_weight="auto")
+    assert float(default["lr"]) * float(default["lr_scheduler_gamma"]) ** (epochs - 1) == pytest.approx(0.02 * 0.02)
+    assert float(own["lr"]) * float(own["lr_scheduler_gamma"]) ** (epochs - 1) == pytest.approx(0.005)
+    assert (own["forces_weight"], own["stress_weight"]) == ("10.0", "100.0")
+    given = {"energy": None, "forces": 10.0, "stress": 100.0}
+    assert mace_module.weights_of_loss(SETTINGS | {"energy_weight": "auto"}) == given
+
+
+@pytest.mark.all
+def test_same_seed_same_model(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    models = [trained[1]]
+    for seed in (1, 2):
+        (tmp_path / str(seed)).mkdir()
+        models.append(tiny.train(mace_module, SETTINGS | {"seed": seed}, trained[0], tmp_path / str(seed)))
+    forces = []
+    for model in models:
+        atoms = frame_file.read_frames(trained[0] / "test.extxyz")[0]
+        atoms.calc = load_calculator(model)
+        forces.append(atoms.get_forces())
+    np.testing.assert_array_equal(forces[0], forces[1])
+    assert np.abs(forces[0] - forces[2]).max() > 1e-4
+
+
+def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, Path]) -> None:
+    atoms = frame_file.read_frames(trained[0] / "test.extxyz")[0]
+    atoms.calc = load_calculator(trained[1])
+    stress = atoms.get_stress(voigt=False) * atoms.get_volume()
+    for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2)):
+        assert stress[i, j] == pytest.approx(tiny.strain_derivative(atoms, i, j, 1e-4), abs=1e-5)
+
+
+def test_model_has_learned_and_beats_no_forces(trained: tuple[Path, Path]) -> None:
+    errors, sizes = [], []
+    calculator = load_calculator(trained[1])
+    for atoms in frame_file.read_frames(trained[0] / "test.extxyz", labelled=True):
+        atoms.calc = calculator
+        errors.append(atoms.get_forces() - atoms.arrays["REF_forces"])
+        sizes.append(atoms.arrays["REF_forces"])
+    assert np.std(np.concatenate(errors)) < 0.8 * np.std(np.concatenate(sizes))
+
+
+def test_an_ion_alone_is_learned_and_judged(trained: tuple[Path, Path]) -> None:
+    tiny.check_single_ions(load_calculator(trained[1]))
+
+
+def test_mace_reads_the_same_labels(trained: tuple[Path, Path]) -> None:
+    from mace.data import KeySpecification, load_from_xyz
+
+    path = trained[0] / "datasets" / "eq" / "train.extxyz"
+    keys = KeySpecification(
+        info_keys={"energy": "REF_energy", "stress": "REF_stress", "head": "head"}, arrays_keys={"forces": "REF_forces"}
+    )
+    _, configurations, *_ = load_from_xyz(str(path), key_specification=keys)
+    frames = frame_file.read_frames(path, labelled=True)
+    assert len(frames) == len(configurations)
+    for frame, configuration in zip(frames, configurations, strict=True):
+        assert configuration.properties["energy"] == frame.info["REF_energy"]
+        np.testing.assert_array_equal(configuration.properties["forces"], frame.arrays["REF_forces"])
+        stress = np.reshape(configuration.properties["stress"], (3, 3))
+        np.testing.assert_allclose(stress, frame.info["REF_stress"], atol=1e-15)
+
+
+def test_other_theory_is_refused(
+    trained: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.write_settings(tmp_path / "settings.json", SETTINGS | {"theory_id": "ffffffffffff"})
+    assert mace_module.main(arguments(tmp_path, trained[0])) == 2
+    assert "theory_id: the study says ffffffffffff, the labels are 0123456789ab" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_tool_that_fails_shows_its_last_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = "import sys; [print('line', i) for i in range(100)]; sys.exit(3)"
+    with pytest.raises(UserError) as caught:
+        models_training.run_tool("tool", [sys.executable, "-c", code], {}, tmp_path, lambda line: line == "line 7\n")
+    assert "exit code 3" in caught.value.errors[0]
+    assert caught.value.errors[1:] == [f"line {i}" for i in range(80, 100)]
+    assert capsys.readouterr().err == "line 7\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("raise RuntimeError('CUDA out of memory. Tried to allocate 20.00 MiB')", MemoryError),
+        ("print('torch.OutOfMemoryError: CUDA out of memory.')", MemoryError),  # and exit code 0
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", MemoryError),
+        ("raise OSError(28, 'No space left on device')", task_run.DiskFullError),
+        ("pass", UserError),
+    ],
+)
+def test_a_tool_that_leaves_no_model_says_what_was_short(tmp_path: Path, code: str, error: type[Exception]) -> None:
+    (tmp_path / "model").touch()  # of an earlier try
+    command = [sys.executable, "-c", code]
+    with pytest.raises(error):
+        models_training.run_tool("tool", command, {}, tmp_path, lambda line: False, tmp_path / "model")
+
+
+def test_help_is_the_docstring() -> None:
+    script = Path(mace_module.__file__)
+    shown = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "mace_run_train" in shown
+    assert "--checkpoints" in shown
