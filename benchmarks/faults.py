@@ -38,7 +38,8 @@ import polars as pl
 import yaml
 from ase.units import Hartree
 
-from ionmelt import task
+from ionmelt import errors as errors_module
+from ionmelt import files as files_module
 from ionmelt.frame import read_frames, write_frames
 
 TOP = Path(__file__).resolve().parents[1]
@@ -47,7 +48,7 @@ STATE, RUN, WALK = "libf4-900K-r1", "libf4-900K-r1-clp", "libf4-900K-r1-m-both"
 MADE_AFTER = {**dict.fromkeys(("b.extxyz", "b.parquet", "mine.xyz", "own.json"), "label"), "train.extxyz": "split"}
 RUST_MEMORY = "memory allocation of"  # how a library in Rust begins its last words before it aborts
 # Of the JSON that results hold, what differs between runs of the same study: times, and what follows from them.
-VOLATILE = {"wall_s", "cpu_s", "max_rss_mb", "atom_steps_per_s", "cost", "probe", "segments_resumed", task.SEAL}
+VOLATILE = {"wall_s", "cpu_s", "max_rss_mb", "atom_steps_per_s", "cost", "probe", "segments_resumed", files_module.SEAL}
 VOLATILE_COLUMNS = VOLATILE | {
     "labels_core_h", "training_core_h", "training_gpu_h", "md_core_h_per_ns", "md_gpu_h_per_ns", "total_core_h",
     "total_gpu_h", "front", "from_store",
@@ -613,7 +614,7 @@ class Bench:
         shutil.copy(place / "libf4-001.labels.parquet", own / "b.parquet")
         frames_done = read_frames(folder / "libf4-000.labelled.extxyz", labelled=True)
         (own / "mine.xyz").write_text("".join(map(foreign, frames_done)))
-        box = task.read_json(self.work / "base" / "plan" / "plan" / "boxes" / "libf4-r1.json")
+        box = files_module.read_json(self.work / "base" / "plan" / "plan" / "boxes" / "libf4-r1.json")
         settings = {"frames": ["mine.xyz"], "theory": "by hand", "theory_id": "0123456789ab", "format": "extxyz",
                     "energy_key": "E_dft", "forces_key": "f", "stress_key": "P", "virial_key": None, "energy_unit": "Ha",
                     "forces_unit": "eV/A", "stress_unit": "eV/A^3", "stress_sign": None, "kind": "eq", "kind_key": "kind",
@@ -624,7 +625,7 @@ class Bench:
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:
     """Write settings as the plan writes those of a task."""
-    path.write_text(json.dumps(task.sealed(content), indent=1) + "\n")
+    path.write_text(json.dumps(files_module.sealed(content), indent=1) + "\n")
 
 
 def foreign(frame: Any) -> str:
@@ -652,7 +653,11 @@ def content(path: Path) -> dict[str, Any]:
     """Return what a file or folder holds that two runs must agree on, by name."""
     found: dict[str, Any] = {}
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if not file.is_file() or file.name == task.SUMS or (file.name.endswith(".csv") and path.name == "tables"):
+        if (
+            not file.is_file()
+            or file.name == files_module.SUMS
+            or (file.name.endswith(".csv") and path.name == "tables")
+        ):
             continue
         name = str(file.relative_to(path.parent))
         if file.suffix == ".json":
@@ -711,15 +716,15 @@ def is_clear(said: str, code: int, fault: Fault) -> bool:
     wanted = {"memory": ("out_of_memory",), "disk": ("disk_full",), "tmpfs": ("disk_full",)}.get(fault.kind)
     wanted = wanted or {"engine killed": ("engine_killed",), "tool killed": ("out_of_memory",)}.get(fault.kind)
     if fault.kind == "read-only folder":
-        return any("Permission denied" in line for line in errors) and code == task.Exit.USER
+        return any("Permission denied" in line for line in errors) and code == errors_module.Exit.USER
     if wanted:
         return any(word in line for word in wanted for line in errors) and code in (
-            task.Exit.MEMORY,
-            task.Exit.DISK,
+            errors_module.Exit.MEMORY,
+            errors_module.Exit.DISK,
         )
     name = Path(fault.target).name
     names = {name, Path(name).stem, *Path(fault.target).parts, *fields_of(fault)}
-    return any(part in line for part in names for line in errors) and code == task.Exit.USER
+    return any(part in line for part in names for line in errors) and code == errors_module.Exit.USER
 
 
 def fields_of(fault: Fault) -> tuple[str, ...]:
@@ -809,7 +814,7 @@ def injected(bench: Bench, stage: Stage, fault: Fault, folder: Path) -> Result:
     if fault.kind == "read-only folder":
         folder.chmod(0o555)
     if fault.kind == "engine stops":
-        settings = task.read_json(folder / "labels.json") | {"max_frame_s": 3.0}
+        settings = files_module.read_json(folder / "labels.json") | {"max_frame_s": 3.0}
         write_sealed(folder / "labels.json", settings)
     process = bench.start(
         stage, folder, f"{fault.kind}:{fault.target}" if fault.kind in ("memory", "disk", "clock") else ""

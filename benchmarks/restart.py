@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ionmelt import task
+from ionmelt import files
 
 TOP = Path(__file__).resolve().parents[1]
 BIN = TOP / "bin"
@@ -165,7 +165,7 @@ def main() -> None:
             analysis = environment("analysis")
             if name == "classical":
                 python(analysis, "-c", CLASSICAL, TOP, cwd=work)
-                settings = task.read_json(work / "plan" / "runs" / "libf4-900K-r1-clp.json")
+                settings = files.read_json(work / "plan" / "runs" / "libf4-900K-r1-clp.json")
                 settings |= {"npt_ps": 6, "nvt_ps": 6, "segment_ps": 0.4, "timestep_fs": 1.0, "save_every_fs": 20}
                 model, state, env = work / "plan" / "cards" / "clp", work / "state", analysis
             else:

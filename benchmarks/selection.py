@@ -32,7 +32,7 @@ from ase import Atoms
 from md import BIN, TOP, call, environment
 from scipy import stats
 
-from ionmelt import task
+from ionmelt import files
 from ionmelt.compare.worth import parallel_lines
 from ionmelt.dataset import split
 from ionmelt.frame import evenly, read_frames, write_frames
@@ -111,7 +111,7 @@ def train(work: Path, key: str, frames: list[Atoms], seed: int, steps: int) -> N
     summary = json.loads((whole / "dataset.json").read_text())
     summary["datasets"]["both"] |= dict.fromkeys(("e0s_ev", "fitted_e0s_ev"), split.fit_e0s(frames))
     (folder / "data" / "dataset.json").write_text(json.dumps(summary))
-    settings = task.read_json(work / "plan" / "models" / "mace-both-s1.json")
+    settings = files.read_json(work / "plan" / "models" / "mace-both-s1.json")
     settings |= {"id": key, "seed": seed, "epochs": max(1, round(steps / len(frames)))}
     (folder / "settings.json").write_text(json.dumps(settings))
     options = ["--settings", "settings.json", "--dataset", "data", "--summary", "data/dataset.json", "--out", "model"]

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ionmelt.task import is_resource
+from ionmelt.errors import is_resource
 
 
 def say(text: str) -> None:

@@ -10,7 +10,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from ionmelt.task import Exit, kind_of
+from ionmelt.errors import Exit, kind_of
 
 # What the processor or a library ends a process with. An abort may also be for memory: it must say that it is not.
 FAULTS = (signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)

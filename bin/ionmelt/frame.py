@@ -28,7 +28,7 @@ from ase.io.extxyz import key_val_str_to_dict, write_extxyz
 from ase.neighborlist import neighbor_list
 from ase.units import kg, m
 
-from ionmelt.task import UserError, reading
+from ionmelt.errors import UserError, reading
 
 KINDS = ("eq", "neq", "active")
 IDENTITY_KEYS = ("frame_id", "liquid", "kind", "recipe", "group")

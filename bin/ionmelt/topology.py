@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ionmelt import task
+from ionmelt import files
 
 
 class Topology:
@@ -40,7 +40,7 @@ class Topology:
     @classmethod
     def load(cls, path: str | Path) -> "Topology":
         """Read topology.json."""
-        data = task.read_json(Path(path))
+        data = files.read_json(Path(path))
         return cls(data["liquid"], data["ions"])
 
     def part(self, molecules: np.ndarray) -> "Topology":

@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 
 from ionmelt import frame as frame_file
-from ionmelt.task import UserError
+from ionmelt.errors import UserError
 
 
 def frame(seed: int = 0, **info) -> Atoms:

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ionmelt import errors as errors_module
+from ionmelt import files as files_module
 from ionmelt import frame
 from ionmelt import task as task_run
+from ionmelt.errors import DiskFullError, Exit, UserError
 from ionmelt.labels.foreign import files, runs
 from ionmelt.liquid import forcefield, ions
 from ionmelt.models import calculators, tuning
 from ionmelt.models.frameworks import deepmd
 from ionmelt.study import references
-from ionmelt.task import DiskFullError, Exit, UserError
 from ionmelt.topology import Topology
 
 
@@ -50,20 +52,20 @@ def raised(error: Exception, hidden: Exception, *, cause: bool = True, silent: b
     ],
 )
 def test_what_an_error_is_of(error: Exception, kind: Exit) -> None:
-    assert task_run.blamed(error)[0] is kind
-    assert task_run.is_resource(error) is (kind is not Exit.BUG)
+    assert errors_module.blamed(error)[0] is kind
+    assert errors_module.is_resource(error) is (kind is not Exit.BUG)
 
 
 @pytest.mark.parametrize("cause", [True, False])
 def test_a_library_that_hides_the_machines_error_hides_nothing(cause: bool) -> None:
     hidden = ImportError("x.so: failed to map segment from shared object")
     error = raised(ImportError("C extension unimportable"), hidden, cause=cause)
-    assert task_run.blamed(error) == (Exit.MEMORY, f"ImportError: {hidden}")
+    assert errors_module.blamed(error) == (Exit.MEMORY, f"ImportError: {hidden}")
 
 
 def test_an_error_that_was_dealt_with_is_not_blamed() -> None:
     error = raised(ValueError("shape"), MemoryError(), silent=True)
-    assert task_run.blamed(error) == (Exit.BUG, "ValueError: shape")
+    assert errors_module.blamed(error) == (Exit.BUG, "ValueError: shape")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_an_error_that_was_dealt_with_is_not_blamed() -> None:
     ],
 )
 def test_the_machine_is_told_from_words_about_it(error: Exception, kind: Exit) -> None:
-    assert task_run.blamed(error)[0] is kind
+    assert errors_module.blamed(error)[0] is kind
 
 
 @pytest.mark.parametrize(
@@ -97,10 +99,10 @@ def test_the_machine_is_told_from_words_about_it(error: Exception, kind: Exit) -
 )
 def test_a_program_that_the_machine_stopped(code: int, words: str, error: type[Exception] | None) -> None:
     if error is None:
-        task_run.check_program("it ended", code, words)
+        errors_module.check_program("it ended", code, words)
         return
     with pytest.raises(error, match="it ended"):
-        task_run.check_program("it ended", code, words)
+        errors_module.check_program("it ended", code, words)
 
 
 # --- What a user gave is read in one way ---
@@ -139,7 +141,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a force field": (own_xml, "xml.etree.ElementTree.parse"),
     "a checkpoint": (checkpoint, "torch.load"),
     "a calculator's module": (lambda _path: calculators.named_class("own.Model"), "importlib.import_module"),
-    "a table": (lambda path: task_run.read_tables([path]), "polars.read_parquet"),
+    "a table": (lambda path: files_module.read_tables([path]), "polars.read_parquet"),
 }
 
 
@@ -220,12 +222,12 @@ class LibraryError(Exception):
     """As a library has its own, of no kind that Python knows."""
 
 
-@pytest.mark.parametrize("error", [LibraryError("no such head"), task_run.UserError("LibraryError: no such head")])
+@pytest.mark.parametrize("error", [LibraryError("no such head"), errors_module.UserError("LibraryError: no such head")])
 def test_whatever_a_model_raises_is_of_that_model(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work() -> None:
-        with task_run.of_model():
+        with errors_module.of_model():
             raise error
 
     assert task(work, tmp_path, monkeypatch) == (Exit.USER, ["LibraryError: no such head"])
@@ -244,14 +246,14 @@ def test_memory_and_disk_are_never_the_models(
     error: Exception, code: Exit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work() -> None:
-        with task_run.of_model():
+        with errors_module.of_model():
             raise error
 
     assert task(work, tmp_path, monkeypatch) == (code, None)
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(KeyError("a bug"), Exit.BUG), (task_run.UserError("a mistake"), Exit.USER)]
+    ("error", "code"), [(KeyError("a bug"), Exit.BUG), (errors_module.UserError("a mistake"), Exit.USER)]
 )
 def test_what_is_raised_elsewhere_is_not_the_models(
     error: Exception, code: Exit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from runs import Pipeline, copy_project
 
-from ionmelt.task import Exit
+from ionmelt.errors import Exit
 
 TOP = Path(__file__).resolve().parents[2]
 STUDY = ("--study", "studies/test.yaml", "-stub")

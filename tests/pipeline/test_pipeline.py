@@ -18,8 +18,8 @@ from polars.testing import assert_frame_equal
 from runs import TABLES, assert_same_tables, tables
 from used_files import BIN, all_imports
 
+from ionmelt.files import SUMS, check
 from ionmelt.frame import read_frames
-from ionmelt.task import SUMS, check
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import polars as pl
 
+from ionmelt import errors as errors_module
+from ionmelt import files
 from ionmelt import task as task_run
 from ionmelt.compare import committee, pareto
 from ionmelt.compare import curves as compare_curves
@@ -140,19 +142,19 @@ def table(parts: list[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
 
 def read_parquets(folder: Path | None, pattern: str, schema: dict[str, Any]) -> pl.DataFrame:
     """Read and stack every parquet file below a folder whose name fits."""
-    return table([task_run.read_tables([path]) for path in find(folder, pattern)], schema)
+    return table([files.read_tables([path]) for path in find(folder, pattern)], schema)
 
 
 def read_jsons(paths: list[Path]) -> list[dict[str, Any]]:
     """Read JSON objects."""
-    return [task_run.read_json(path) for path in paths]
+    return [files.read_json(path) for path in paths]
 
 
 def read_tasks(path: Path | None) -> list[dict[str, Any]]:
     """Read what tasks wrote of themselves: a folder of JSON files, or a file with one on each line."""
     if path is None or not path.is_file():
         return read_jsons(find(path, "*.json"))
-    with task_run.reading(path, "lines of JSON"):
+    with errors_module.reading(path, "lines of JSON"):
         content = path.read_text()
         if not content.endswith("\n"):
             raise ValueError("its last line has no end")
@@ -189,7 +191,7 @@ def refuse_without_models(models: pl.DataFrame, failures: list[dict[str, Any]], 
     alive = set(t["survival"].filter(pl.col("end") != "missing")["model_key"]) | set(t["errors"]["model_key"])
     keys = models.filter(pl.col("role").is_null() | (pl.col("role") == "model"))["key"].to_list()
     if keys and all(key in why and key not in alive for key in keys):
-        raise task_run.UserError(*(f"models: {key}: {why[key]}" for key in keys))
+        raise errors_module.UserError(*(f"models: {key}: {why[key]}" for key in keys))
 
 
 def read_plan_csv(plan: Path, name: str) -> pl.DataFrame:
@@ -197,7 +199,7 @@ def read_plan_csv(plan: Path, name: str) -> pl.DataFrame:
     path = plan / name
     if not path.is_file() or not path.read_text().strip():
         return pl.DataFrame()
-    return task_run.read_csv(path)
+    return files.read_csv(path)
 
 
 # --- Complete ---
@@ -435,8 +437,8 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     """Return the tables by name, and what the report shows beside them."""
     plan: Path = args.plan
     if not (plan / "study.json").is_file():
-        raise task_run.UserError(f"--plan {plan}: study.json is not there; give the folder that PLAN_STUDY wrote")
-    study = task_run.read_json(plan / "study.json")
+        raise errors_module.UserError(f"--plan {plan}: study.json is not there; give the folder that PLAN_STUDY wrote")
+    study = files.read_json(plan / "study.json")
     cards = sorted(read_jsons(find(args.models, "model.json")), key=lambda c: json.dumps(c, sort_keys=True))
     planned_models = conform(
         read_plan_csv(plan, "models.csv").with_columns(
@@ -462,7 +464,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     t["labels"] = read_parquets(args.labels, "*.parquet", SCHEMAS["labels"])
     t["sampling"] = read_parquets(args.sampling, "*.parquet", SCHEMAS["sampling"])
     is_dataset = args.dataset is not None and args.dataset.is_file()
-    t["dataset"] = table([task_run.read_tables([args.dataset])] if is_dataset else [], SCHEMAS["dataset"])
+    t["dataset"] = table([files.read_tables([args.dataset])] if is_dataset else [], SCHEMAS["dataset"])
     t["errors"] = read_parquets(args.evaluations, "errors.parquet", SCHEMAS["errors"])
     scan = read_parquets(args.evaluations, "scan.parquet", SCHEMAS["scan"])
     t["scan"] = name_models(scan, models, ("model", "dataset", "seed"), SCHEMAS["scan"])
@@ -503,14 +505,14 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     t["exploration"] = read_parquets(args.explored, "*.explored.parquet", SCHEMAS["exploration"])
     account(t, plan)
     optional = {
-        name: task_run.read_json(p) if (p := plan / f"{name}.json").is_file() else {}
+        name: files.read_json(p) if (p := plan / f"{name}.json").is_file() else {}
         for name in ("labels", "dataset", "estimate")
     }
     truths = labellers({"labels": optional["labels"], "study": study})
     frames = read_parquets(args.evaluations, "frame_errors.parquet", FRAMES)
     frames = name_models(frames, models, ("model", "dataset"), FRAMES | {"model": S, "dataset": S})
     t |= judge(t, references, study, frames, models, truths[0] if truths else None)
-    earlier = table([task_run.read_tables([args.rounds])] if args.rounds else [], SCHEMAS["rounds"])
+    earlier = table([files.read_tables([args.rounds])] if args.rounds else [], SCHEMAS["rounds"])
     t["rounds"] = rounds.table(t, study, rounds.number_of(cards), earlier)
     t["pareto"] = table([pl.DataFrame(pareto.table(t, cards), schema=pareto.PARETO)], pareto.PARETO)
 
@@ -571,19 +573,19 @@ def account(t: dict[str, pl.DataFrame], plan: Path) -> None:
         if kept and row["key"] not in explored
     ]
     if errors:
-        raise task_run.UserError(*errors)
+        raise errors_module.UserError(*errors)
 
 
 def picture(t: dict[str, pl.DataFrame], runs: Path | None) -> dict[str, Any] | None:
     """Return the frames of the run that is shown in the report, None where no run left any."""
-    folders = {task_run.read_json(path)["id"]: path.parent for path in find(runs, "run.json")}
+    folders = {files.read_json(path)["id"]: path.parent for path in find(runs, "run.json")}
     chosen = [folders[key] for key in report_picture.choose(t["survival"], t["summary"]) if key in folders]
     return next((view for folder in chosen if (view := report_picture.read(folder))), None)
 
 
 def write_table(frame: pl.DataFrame, name: str, folder: Path) -> None:
     """Write a table as parquet and as csv; nested values become JSON in the csv."""
-    task_run.write_table(frame, folder / f"{name}.parquet")
+    files.write_table(frame, folder / f"{name}.parquet")
     nested = [c for c, kind in frame.schema.items() if kind.is_nested()]
     flat = frame.with_columns(
         pl.Series(c, [None if x is None else json.dumps(x) for x in frame[c].to_list()], S) for c in nested
@@ -630,6 +632,6 @@ def main(argv: list[str] | None = None) -> int:
         args.dataset,
         args.rounds,
         args.tasks,
-        *(path.parent for folder in folders for path in find(folder, task_run.SUMS)),
+        *(path.parent for folder in folders for path in find(folder, files.SUMS)),
     ]
     return task_run.run("COMPARE_MODELS", lambda: compare(args), task_id=args.id, reads=reads)

@@ -23,7 +23,8 @@ import polars as pl
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from ionmelt import task
+from ionmelt import errors as errors_module
+from ionmelt import files, task
 from ionmelt.frame import (
     ENERGY_KEY,
     FORCES_KEY,
@@ -198,7 +199,7 @@ def check_labels(labels: pl.DataFrame, max_failed_fraction: float) -> int:
             f"more than the allowed {max_failed_fraction:.1%}; see tables/labels, mend the labels or raise the limit"
         )
     if errors:
-        raise task.UserError(*errors)
+        raise errors_module.UserError(*errors)
     return len(bad)
 
 
@@ -250,7 +251,7 @@ def cut(frames: list[Atoms], size: int, name: str) -> list[Atoms]:
     groups = [frame.info["group"] for frame in frames]
     kept = selection.farthest_points(selection.descriptors(frames), groups, size)
     if len(kept) < size:
-        raise task.UserError(
+        raise errors_module.UserError(
             f"sizes: {size}: {name} has {len(kept)} training frames that differ; give less, or sample more"
         )
     return [frames[index] for index in sorted(kept)]
@@ -282,7 +283,7 @@ def check_pairs(frames: list[Atoms], labels: pl.DataFrame) -> None:
     found = Counter((frame.info["frame_id"], float(frame.info[ENERGY_KEY])) for frame in frames)
     wrong = sorted({frame_id for frame_id, _ in (rows - found) + (found - rows)})
     if wrong:
-        raise task.UserError(
+        raise errors_module.UserError(
             f"frames: {wrong[0]} and {len(wrong) - 1} more: frames (REF_energy) and rows of labels (energy_ev) differ: one of "
             "the files is lost or of another run"
         )
@@ -300,14 +301,16 @@ def split_dataset(
     `free_atoms` are energies (eV) by element. Where every element of the frames has one, they are the reference energies.
     """
     free_atoms = free_atoms or {}
-    labels = task.read_tables(labels_files, "frame_id", "theory_id", "converged", "reason", "energy_ev")
+    labels = files.read_tables(labels_files, "frame_id", "theory_id", "converged", "reason", "energy_ev")
     failed = check_labels(labels, settings["max_failed_fraction"])
     read = read_labelled(frames_files)
     check_pairs(read, labels)
     theories = sorted({frame.info["theory_id"] for frame in read} | set(labels["theory_id"].drop_nulls()))
     if len(theories) != 1:
         found = ", ".join(theories) or "none"
-        raise task.UserError(f"frames: theory_id: {found}; a dataset needs labels of exactly one level of theory")
+        raise errors_module.UserError(
+            f"frames: theory_id: {found}; a dataset needs labels of exactly one level of theory"
+        )
     frames = unique_frames(read)
     groups = groups_of(frames)
     split = split_groups(groups, settings["split"]["valid"], settings["split"]["test"], settings["split"]["seed"])
@@ -348,7 +351,7 @@ def split_dataset(
             "split.test: no frame is left for the test set; add sampling.test_scan, or sample more trajectories"
         )
     if empty:
-        raise task.UserError(*empty)
+        raise errors_module.UserError(*empty)
 
     numbers = sorted({int(number) for frame in frames for number in frame.numbers})
     type_map = [chemical_symbols[number] for number in numbers]
@@ -378,7 +381,7 @@ def split_dataset(
             else datasets[name]["fitted_e0s_ev"]
         )
     write_domains(out / "datasets", {name: parts["train"] for name, parts in sets.items()}, numbers)
-    task.write_table(
+    files.write_table(
         pl.DataFrame(rows, schema_overrides={"dataset": pl.String, "equilibrated": pl.Boolean}), out / "dataset.parquet"
     )
     summary = {
@@ -426,12 +429,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = task.read_json(args.settings)
-        free_atoms = task.read_json(args.e0s) if args.e0s else None
+        settings = files.read_json(args.settings)
+        free_atoms = files.read_json(args.e0s) if args.e0s else None
         for line in split_dataset(settings, args.frames, args.labels, args.out, free_atoms):
             print(f"dataset: {line}")
         for folder in sorted((args.out / "datasets").iterdir()):
-            task.seal(folder)
+            files.seal(folder)
 
     reads = [args.settings, *args.frames, *args.labels, *([args.e0s] if args.e0s else [])]
     return task.run("SPLIT_DATASET", work, task_id=args.id, reads=reads)

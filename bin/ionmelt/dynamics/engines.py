@@ -19,8 +19,8 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.neighborlist import primitive_neighbor_list
 
 from ionmelt.dynamics.md import MODEL_ERRORS
+from ionmelt.errors import UserError, is_resource
 from ionmelt.models import calculators
-from ionmelt.task import UserError, is_resource
 
 SKIN_A = 0.6
 # A fast engine whose forces differ by more than this from those of the plain one is not used (eV/A).

@@ -20,7 +20,7 @@ from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from scipy.spatial import cKDTree
 
-from ionmelt.task import is_resource
+from ionmelt.errors import is_resource
 
 BAR = 1e5 * units.Pascal
 DENSITY_KG_M3 = 1.66053906660e3  # u/A^3 in kg/m3 (CODATA 2018)

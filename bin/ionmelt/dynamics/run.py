@@ -27,7 +27,8 @@ import polars as pl
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from ionmelt import checkpoint, task
+from ionmelt import checkpoint, files, task
+from ionmelt import errors as errors_module
 from ionmelt.checkpoint import Chain, say
 from ionmelt.dynamics import engines, md, trajectory
 from ionmelt.models import calculators
@@ -244,7 +245,7 @@ def write_results(out: Path, settings: dict[str, Any], chain: Chain) -> None:
             writers[phase].write(frames, arrays["edges"], steps, steps * settings["timestep_fs"] / 1000)
     for writer in writers.values():
         writer.close()
-    task.write_table(pl.concat(tables, rechunk=True), out / "thermo.parquet")
+    files.write_table(pl.concat(tables, rechunk=True), out / "thermo.parquet")
 
 
 def record_of(settings: dict[str, Any], chain: Chain, n_atoms: int, resumed: int) -> dict[str, Any]:
@@ -300,7 +301,7 @@ class Run:
     def atoms(self) -> Atoms:
         """Return the frame that the run starts from."""
         path = self.state / "start.extxyz"
-        with task.reading(path, "extended XYZ"):
+        with errors_module.reading(path, "extended XYZ"):
             atoms = ase.io.read(path)
         assert isinstance(atoms, Atoms)  # one frame
         return atoms
@@ -353,7 +354,7 @@ def run_md(runs: list[Run], model: Path, threads: int, checkpoints: Path | None 
                 go(run, chain, native, {"engine": "openmm", "probe": []})
             return
         start = runs[0].atoms()
-        with task.of_model():
+        with errors_module.of_model():
             engine, probe = engines.load_engine(model, runs[0].state, threads, start, wanted)
         if isinstance(engine, Calculator):
             for run, chain in zip(runs, chains, strict=True):
@@ -419,7 +420,7 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         task.check_device(args.device)
         each = zip(args.settings, args.state, args.out, strict=True)
-        runs = [Run(task.read_json(settings), state, out) for settings, state, out in each]
+        runs = [Run(files.read_json(settings), state, out) for settings, state, out in each]
         run_md(runs, args.model, args.threads, folder)
 
     reads = [*args.settings, *args.state, args.model]

@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 from mdtraj.formats import DCDTrajectoryFile, XTCTrajectoryFile
 
-from ionmelt import task
+from ionmelt import errors
 
 SUFFIXES = (".xtc", ".dcd")
 # No frame takes more, whatever it holds: 3 x 21 bits for an atom within 2 micrometres, and the header.
@@ -60,7 +60,7 @@ class Reader:
             positions, edges, angles = self._file.read(n_frames=frames)
             square = np.allclose(angles, 90, atol=1e-3)
         if not square:
-            raise task.UserError(f"{self.path.name}: the cell is not orthorhombic")
+            raise errors.UserError(f"{self.path.name}: the cell is not orthorhombic")
         return positions, edges
 
 

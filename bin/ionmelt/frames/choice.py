@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 from ase import Atoms
 
-from ionmelt import task
+from ionmelt import files, task
 from ionmelt.frame import LABEL_KEYS, read_frames
 from ionmelt.frames import selection
 from ionmelt.frames.sampling import SCHEMA, refusal, write_chunk
@@ -65,7 +65,7 @@ def choose_frames(settings: dict[str, Any], candidates: list[Path], known: list[
     out.mkdir(parents=True, exist_ok=True)
     row = {"liquid": liquid, "recipe": RECIPE, "kind": RECIPE, "requested": len(before) + settings["frames"]}
     row |= {"kept": len(before) + len(new), "offered": len(before) + len(offered), **refused}
-    task.write_table(pl.DataFrame([row], schema=SCHEMA), out / f"{name}.sampling.parquet")
+    files.write_table(pl.DataFrame([row], schema=SCHEMA), out / f"{name}.sampling.parquet")
     if before or new:
         write_chunk(out, name, before + new)
 
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        choose_frames(task.read_json(args.settings), args.candidates, args.known, args.state, args.out)
+        choose_frames(files.read_json(args.settings), args.candidates, args.known, args.state, args.out)
 
     reads = [args.settings, *args.candidates, *args.known, args.state]
     return task.run("CHOOSE_FRAMES", work, task_id=args.id, reads=reads)

@@ -22,7 +22,7 @@ import polars as pl
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
-from ionmelt import task
+from ionmelt import errors, files, task
 from ionmelt.checkpoint import say
 from ionmelt.dynamics import engines, md
 from ionmelt.dynamics.md import Ended
@@ -80,7 +80,7 @@ def thresholds(committee: Committee, frames: Sequence[Atoms], quantile: float, f
     found = found[np.isfinite(found)]
     if not len(found) or found.max() == 0:
         what = "gives no number" if not len(found) else "does not disagree at all: are its members the same model?"
-        raise task.UserError(f"active: the committee {what} (on {len(chosen)} validation frames of the round before)")
+        raise errors.UserError(f"active: the committee {what} (on {len(chosen)} validation frames of the round before)")
     low = float(np.quantile(found, quantile))
     return low, factor * low
 
@@ -201,7 +201,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> None:
         task.check_device(args.device)
-        settings = task.read_json(args.settings)
+        settings = files.read_json(args.settings)
         read = read_frames(args.valid, labelled=True)
         valid = [frame for frame in read if frame.info["liquid"] == settings["liquid"]] or read
         models = sorted(args.models, key=lambda folder: folder.name)
@@ -215,7 +215,7 @@ def main(argv: list[str] | None = None) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         if frames:
             write_frames(args.out / f"{args.id}.extxyz", frames)
-        task.write_table(table, args.out / f"{args.id}.explored.parquet")
+        files.write_table(table, args.out / f"{args.id}.explored.parquet")
 
     reads = [args.settings, args.state, *args.models, args.valid]
     return task.run("EXPLORE_LIQUID", work, task_id=args.id, reads=reads)

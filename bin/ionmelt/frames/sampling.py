@@ -35,10 +35,12 @@ from ase.neighborlist import neighbor_list
 from mdtraj.formats import DCDTrajectoryFile
 from openmm import unit
 
-from ionmelt import task
+from ionmelt import errors as errors_module
+from ionmelt import files, task
+from ionmelt.errors import UserError, reading
+from ionmelt.files import read_json
 from ionmelt.frame import CHARGE_KEY, make_frame, overlaps, write_frames
 from ionmelt.frames import selection
-from ionmelt.task import UserError, read_json, reading
 from ionmelt.topology import Topology
 
 TRIES = 20  # candidates for one frame before it is given up
@@ -369,7 +371,7 @@ def oscillation(states: Sequence[State], given: dict[str, Any], seed: int) -> It
             for candidate in swinging_run(state, given, frames, number(seed, "oscillation", state.key)):
                 yield [candidate]
         except openmm.OpenMMException as error:
-            if task.is_resource(error):
+            if errors_module.is_resource(error):
                 raise
             print(f"{state.key}: the oscillating run ended: {error}", file=sys.stderr)
 
@@ -429,7 +431,7 @@ def packing(states: Sequence[State], given: dict[str, Any], seed: int) -> Iterat
             try:
                 warm = state.thaw(context, relaxed, edges, int(rng.integers(1, 2**31)))
             except openmm.OpenMMException as error:
-                if task.is_resource(error):
+                if errors_module.is_resource(error):
                     raise
                 continue
             info = state.bath | {"density_fraction": round(fraction, 6)}
@@ -473,7 +475,7 @@ def pack(state: State, edges: np.ndarray, rng: np.random.Generator) -> np.ndarra
                 timeout=PACKMOL_TIME_S,
                 check=False,
             )
-        task.check_program(
+        errors_module.check_program(
             f"packmol ended with exit code {done.returncode}", done.returncode, done.stdout + done.stderr
         )
         output = Path(folder, "packed.xyz")
@@ -659,11 +661,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = task.read_json(args.settings)
+        settings = files.read_json(args.settings)
         frames, rows = sample(settings, [State(folder, settings["seed"]) for folder in args.states])
         args.out.mkdir(parents=True, exist_ok=True)
         for i, start in enumerate(range(0, len(frames), settings["chunk"])):
             write_chunk(args.out, f"{settings['liquid']}-{i:03d}", frames[start : start + settings["chunk"]])
-        task.write_table(pl.DataFrame(rows, schema=SCHEMA), args.counts)
+        files.write_table(pl.DataFrame(rows, schema=SCHEMA), args.counts)
 
     return task.run("SAMPLE_FRAMES", work, task_id=args.id, reads=[args.settings, *args.states])

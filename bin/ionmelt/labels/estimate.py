@@ -19,11 +19,11 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from ionmelt import task
+from ionmelt import errors, files, task
+from ionmelt.errors import UserError
 from ionmelt.labels.labelling import ENGINES, OF_THE_MACHINE, Worker
 from ionmelt.study import cost
 from ionmelt.study.cost import Probe
-from ionmelt.task import UserError
 
 MOVED_A = 0.03  # standard deviation of each coordinate from the first probe to the second: a few fs of a melt
 SEED = 1
@@ -69,7 +69,7 @@ def estimate_labels(settings: dict[str, Any], plan: dict[str, Any], boxes: list[
     """Do the work of the task: probe one box of each liquid, and return the estimate as measured."""
     frames: dict[str, Atoms] = {}
     for box in sorted(boxes):
-        with task.reading(box / "box.extxyz", "extended XYZ"):
+        with errors.reading(box / "box.extxyz", "extended XYZ"):
             atoms = ase.io.read(box / "box.extxyz", format="extxyz")
         assert isinstance(atoms, Atoms)
         frames.setdefault(atoms.info["liquid"], atoms)  # replicas have the same ions
@@ -99,8 +99,8 @@ def main(argv: list[str] | None = None) -> int:
         os.environ[name] = str(args.threads)
 
     def work() -> None:
-        settings = task.read_json(args.settings)
-        plan = task.read_json(args.plan / "estimate.json")
+        settings = files.read_json(args.settings)
+        plan = files.read_json(args.plan / "estimate.json")
         try:
             found = estimate_labels(settings, plan, args.boxes, args.threads)
         except UserError as error:

@@ -37,7 +37,8 @@ import polars as pl
 from ase import Atoms
 from ase.units import Bohr, Hartree, bar
 
-from ionmelt import task
+from ionmelt import errors, files, task
+from ionmelt.errors import DiskFullError, UserError
 from ionmelt.frame import (
     Label,
     overlaps,
@@ -50,7 +51,6 @@ from ionmelt.frame import (
     write_frames,
 )
 from ionmelt.labels.store import Answer, Store, say
-from ionmelt.task import DiskFullError, UserError
 
 # Name in a study -> module with a class Engine(settings, threads) that has `version` and `label(atoms, cold)`.
 ENGINES = {
@@ -148,7 +148,7 @@ def failed(reason: str, scf_steps: int | None = None) -> Label:
 
 def disk_is_full(error: Exception | None = None) -> bool:
     """Tell whether an error, or what is left where engines write, says that the disk is full."""
-    said = isinstance(error, OSError) and error.errno in task.DISK_ERRORS
+    said = isinstance(error, OSError) and error.errno in errors.DISK_ERRORS
     return said or shutil.disk_usage(".").free < FREE_LEAST
 
 
@@ -158,13 +158,13 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: i
     with suppress(OSError, AttributeError):  # Linux: this process ends when its parent is killed
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     try:
-        with task.reading(f"labels.engine: {module} cannot be loaded here"):
+        with errors.reading(f"labels.engine: {module} cannot be loaded here"):
             engine = importlib.import_module(module).Engine(settings, threads)
     except UserError as error:
         pipe.send(error.errors)
         return
     except Exception as error:  # of memory or disk
-        memory = task.blamed(error)[0] is task.Exit.MEMORY
+        memory = errors.blamed(error)[0] is errors.Exit.MEMORY
         pipe.send((MemoryError if memory else DiskFullError)(str(error)))
         return
     pipe.send(engine.version)
@@ -181,7 +181,7 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: i
         except Exception as error:  # whatever an engine raises on one frame must cost one frame
             with suppress(OSError):
                 traceback.print_exc()
-            memory = task.blamed(error)[0] is task.Exit.MEMORY
+            memory = errors.blamed(error)[0] is errors.Exit.MEMORY
             label = failed("out_of_memory" if memory else "disk_full" if disk_is_full(error) else "engine_error")
         if label.reason == "engine_error" and disk_is_full():  # which a program that the engine runs has met
             label.reason = "disk_full"
@@ -440,7 +440,7 @@ def label_chunk(
             set_label(atoms, label.energy_ev, label.forces_ev_a, label.stress_ev_a3, theory, True, label.scf_steps)
             labelled.append(atoms)
     write_frames(f"{out}.labelled.extxyz", labelled)
-    task.write_table(pl.DataFrame(rows, schema=SCHEMA), Path(f"{out}.labels.parquet"))
+    files.write_table(pl.DataFrame(rows, schema=SCHEMA), Path(f"{out}.labels.parquet"))
 
 
 def end(_signal: int, _frame: object) -> None:
@@ -475,7 +475,7 @@ def main(argv: list[str] | None = None) -> int:
         note = args.store and args.store.resolve()
         store = note.parent if note and note.name == STORE_NOTE and note.exists() else None  # else it is a copy
         staged = sorted(args.staged.glob("*.json")) if args.staged else []
-        settings = task.read_json(args.settings)
+        settings = files.read_json(args.settings)
         if args.device:
             settings["device"] = args.device
         label_chunk(settings, frames, args.out, args.threads, store, args.spare, staged, args.try_again)

@@ -33,7 +33,9 @@ import polars as pl
 from ase import Atoms
 from ase.units import GPa, bar
 
+from ionmelt import files as files_module
 from ionmelt import task
+from ionmelt.errors import UserError
 from ionmelt.frame import (
     KINDS,
     MAX_FORCE_EV_A,
@@ -52,7 +54,6 @@ from ionmelt.labels.foreign import runs
 from ionmelt.labels.foreign.files import Found
 from ionmelt.labels.matching import Matched, Matcher, NoMatch
 from ionmelt.liquid.ions import library, resolve
-from ionmelt.task import UserError
 from ionmelt.topology import Topology
 
 OTHER = "other"  # liquid of compositions that the study has none of; plan_study.py refuses a liquid of that name
@@ -425,7 +426,7 @@ def import_files(settings: dict[str, Any], files: dict[str, Path], assets: Path,
     take_out(off, rows, Path(f"{out}.labelled.extxyz"))
     seal_frames(f"{out}.labelled.extxyz")
     table = pl.DataFrame(rows, schema=SCHEMA)
-    task.write_table(table, Path(f"{out}.labels.parquet"))
+    files_module.write_table(table, Path(f"{out}.labels.parquet"))
     errors += check_pressure(table)
     errors += check_failed(table, settings["max_failed_fraction"])
     e0s = reference_energies(atoms, table, Path(f"{out}.labelled.extxyz"), errors)
@@ -549,7 +550,7 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         settings: dict[str, Any] = {}
         try:
-            settings = task.read_json(args.settings)
+            settings = files_module.read_json(args.settings)
             print(import_labels(settings, args.frames, args.assets, args.out), end="")
         except UserError as error:
             lines = error.errors

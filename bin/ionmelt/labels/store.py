@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
+from ionmelt.files import digest
 from ionmelt.frame import Label, values_problem
-from ionmelt.task import digest
 
 FORMAT = 1
 

@@ -30,7 +30,7 @@ from ase.optimize import FIRE
 from mdtraj.formats import DCDTrajectoryFile
 from openmm import unit
 
-from ionmelt import task
+from ionmelt import errors, files, task
 from ionmelt.dynamics import md
 from ionmelt.dynamics.classical import BAROSTAT_STEPS
 from ionmelt.liquid.forcefield import constrain_hydrogens
@@ -252,17 +252,17 @@ def run_phases(
                     temperature = phase.start_K + (phase.stop_K - phase.start_K) * done / total
                     sample = engine.advance(part, temperature)
             except (openmm.OpenMMException, RuntimeError, ValueError) as error:
-                if task.is_resource(error):
+                if errors.is_resource(error):
                     raise
-                raise task.UserError(_advice(phase, error)) from error
+                raise errors.UserError(_advice(phase, error)) from error
             step += steps
             elapsed_ps += steps * phase.timestep_fs / 1000
             volume = float(abs(np.linalg.det(sample.cell)))
             density = density_kg_m3(topology, volume)
             if not (np.isfinite(sample.potential_energy_ev) and np.isfinite(sample.positions).all()):
-                raise task.UserError(_advice(phase, ValueError("energy or positions are not finite")))
+                raise errors.UserError(_advice(phase, ValueError("energy or positions are not finite")))
             if not low < density < high:
-                raise task.UserError(
+                raise errors.UserError(
                     f"{phase.name}: no liquid: {density:.0f} kg/m3 after {elapsed_ps:.1f} ps, "
                     f"outside {low:.0f} to {high:.0f} for this packing; check density_guess_kg_m3, "
                     "anneal_K, pressure_bar and force_field"
@@ -342,7 +342,7 @@ def write_state(out: Path, box: Path, topology: Topology, rows: list[dict[str, A
     for name in ("topology.json", "system.xml"):
         if (box / name).exists():
             shutil.copyfile(box / name, out / name)
-    task.write_table(pl.DataFrame(rows, schema=md.THERMO), out / "thermo.parquet")
+    files.write_table(pl.DataFrame(rows, schema=md.THERMO), out / "thermo.parquet")
     cells = np.array([frame.cell for frame in frames])
     positions = topology.wrapped(np.array([frame.positions for frame in frames]), cells)
     lengths = np.linalg.norm(cells, axis=2)
@@ -363,7 +363,7 @@ def write_dcd(path: Path, positions: np.ndarray, edges: np.ndarray) -> None:
         try:
             file.write(positions.astype(np.float32), edges.astype(np.float32), angles_deg)
         except TypeError as error:  # what becomes of mdtraj's own error where the disk takes no more
-            raise task.DiskFullError(f"{path} cannot be written") from error
+            raise errors.DiskFullError(f"{path} cannot be written") from error
     with path.open("r+b") as file:
         file.seek(180)  # the second title line of the header, 80 characters
         file.write(b" " * 80)
@@ -385,9 +385,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = task.read_json(args.settings)
+        settings = files.read_json(args.settings)
         topology = Topology.load(args.box / "topology.json")
-        with task.reading(args.box / "box.extxyz", "extended XYZ"):
+        with errors.reading(args.box / "box.extxyz", "extended XYZ"):
             atoms: Any = ase.io.read(args.box / "box.extxyz")
         phases = schedule(settings)
         seed, hot = settings["seed"], settings["anneal_K"]
@@ -427,6 +427,6 @@ def main(argv: list[str] | None = None) -> int:
             print(say, file=sys.stderr, flush=True)
         if args.table:
             row = record | {"key": args.id, "replica": settings["replica"], "production_ps": phases[-1].ps}
-            task.write_table(pl.DataFrame([{name: row[name] for name in TABLE}], schema=TABLE), args.table)
+            files.write_table(pl.DataFrame([{name: row[name] for name in TABLE}], schema=TABLE), args.table)
 
     return task.run("EQUILIBRATE", work, task_id=args.id, reads=[args.settings, args.box], writes=[args.out])

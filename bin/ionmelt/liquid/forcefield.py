@@ -9,7 +9,8 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from ionmelt.task import UserError, read_yaml, reading
+from ionmelt.errors import UserError, reading
+from ionmelt.files import read_yaml
 from ionmelt.topology import Topology
 
 EWALD_TOLERANCE = 5e-4

@@ -8,7 +8,8 @@ from ase.data import atomic_masses, atomic_numbers
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
-from ionmelt.task import UserError, read_yaml
+from ionmelt.errors import UserError
+from ionmelt.files import read_yaml
 
 CONFORMER_SEED = 7  # the geometry of an ion is part of the recipe, not of a study's randomness
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=float)

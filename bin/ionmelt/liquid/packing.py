@@ -18,7 +18,7 @@ import openmm
 from ase import Atoms, units
 from ase.neighborlist import neighbor_list
 
-from ionmelt import task
+from ionmelt import errors, files, task
 from ionmelt.liquid.forcefield import build_system, load_forcefield
 from ionmelt.liquid.ions import geometry, library, resolve
 from ionmelt.topology import Topology
@@ -44,7 +44,7 @@ def choose_cutoff_A(topology: Topology, density_kg_m3: float, cutoff: float | st
     if cutoff is None or cutoff == "auto":
         return round(min(CUTOFF_MAX_A, CUTOFF_FRACTION * edge), 3)
     if float(cutoff) > CUTOFF_LIMIT * edge:
-        raise task.UserError(
+        raise errors.UserError(
             f"equilibration.cutoff_A {cutoff}: too near half the box edge, which is about {edge:.1f} A at "
             f"density_guess_kg_m3 {density_kg_m3:g}; give at most {CUTOFF_LIMIT * edge:.1f}, "
             "auto, or more ions"
@@ -56,7 +56,7 @@ def packmol_binary() -> str:
     """Return the path of packmol: beside this Python, or on PATH."""
     found = shutil.which("packmol", path=str(Path(sys.executable).parent)) or shutil.which("packmol")
     if found is None:
-        raise task.UserError("packmol: not found in this environment; install the PyPI package packmol")
+        raise errors.UserError("packmol: not found in this environment; install the PyPI package packmol")
     return found
 
 
@@ -92,7 +92,7 @@ def pack(geometries: list[np.ndarray], counts: list[int], edge_A: float, seed: i
                 )
         except subprocess.TimeoutExpired:
             return None
-        task.check_program(
+        errors.check_program(
             f"packmol ended with exit code {done.returncode}", done.returncode, done.stdout + done.stderr
         )
         output = Path(folder, "packed.xyz")
@@ -119,7 +119,7 @@ def build(settings: dict[str, Any], assets: Path) -> tuple[Topology, np.ndarray,
     topology = Topology(settings["liquid"], [resolve(ion, known) for ion in settings["ions"]])
     charge = topology.charges_e.sum()
     if charge != 0:
-        raise task.UserError(
+        raise errors.UserError(
             f"liquids.{topology.liquid}.ions: the net charge is {charge:+g} e; change the counts to make it 0"
         )
     geometries = [geometry(ion["smiles"]) for ion in topology.ions]
@@ -133,7 +133,7 @@ def build(settings: dict[str, Any], assets: Path) -> tuple[Topology, np.ndarray,
         positions = topology.wrapped(positions, np.full(3, edge))
         if closest_contact_A(positions, edge, topology.molecule) > CONTACT_A - PACKMOL_PRECISION_A:
             return topology, positions, edge
-    raise task.UserError(
+    raise errors.UserError(
         f"liquids.{topology.liquid}: packmol found no packing of {len(topology.molecule_ion)} ions at "
         f"{PACK_FRACTIONS[-1]:g} of density_guess_kg_m3 {density:g}; lower it"
     )
@@ -160,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = task.read_json(args.settings)
+        settings = files.read_json(args.settings)
         topology, positions, edge = build(settings, args.assets)
         system = None
         if settings["force_field"] != "xtb":

@@ -21,8 +21,8 @@ import numpy as np
 import polars as pl
 from ase import Atoms
 
+from ionmelt import errors
 from ionmelt import frame as frame_file
-from ionmelt import task
 from ionmelt.dataset.calibration import quantile
 from ionmelt.frames import selection
 
@@ -124,7 +124,7 @@ def save(found: Envelope, path: Path) -> None:
 
 def load(path: Path) -> Envelope:
     """Read an envelope."""
-    with task.reading(path, "an envelope of training frames"), np.load(path, allow_pickle=False) as file:
+    with errors.reading(path, "an envelope of training frames"), np.load(path, allow_pickle=False) as file:
         return Envelope(**json.loads(str(file["about"])), scale=file["scale"], landmarks=file["landmarks"])
 
 

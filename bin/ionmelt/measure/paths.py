@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ionmelt import task
+from ionmelt import errors
 from ionmelt.dynamics import trajectory
 from ionmelt.measure import stats
 from ionmelt.topology import Topology
@@ -64,7 +64,7 @@ def _read(path: Path, topology: Topology) -> Iterator[tuple[Array, Array]]:
                 return
             left -= len(xyz)
             if xyz.shape[1] != len(topology):
-                raise task.UserError(f"{found.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}")
+                raise errors.UserError(f"{found.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}")
             good = np.isfinite(xyz).all(axis=(1, 2)) & (lengths > 0).all(axis=1)
             use = len(good) if good.all() else int(np.argmin(good))
             if use:

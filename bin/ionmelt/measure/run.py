@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 from ase import Atoms
 
-from ionmelt import task
+from ionmelt import errors, files, task
 from ionmelt.measure import conformers as measure_conformers
 from ionmelt.measure import contacts as measure_contacts
 from ionmelt.measure import domain as domain_module
@@ -338,7 +338,7 @@ def measure_domain(run: dict[str, Any], topology: Topology, folder: Path, domain
     if domain is None or not domain.is_file():
         return [domain_module.not_judged("all", domain_module.why_unknown(run))]
     found = domain_module.load(domain)
-    thermo = task.read_tables([folder / "thermo.parquet"])
+    thermo = files.read_tables([folder / "thermo.parquet"])
     densities = finite(thermo.select("density_kg_m3").drop_nulls().to_numpy().astype(float))[:, 0]
     half = domain_module.FRAMES // 2
     frames = [f for phase in ("npt", "nvt") for f in some_frames(folder / f"{phase}.xtc", topology, half)]
@@ -360,13 +360,13 @@ def measure(
     """
     needed = ("run.json", "topology.json", "thermo.parquet")
     if missing := [name for name in needed if not (folder / name).is_file()]:
-        raise task.UserError(*(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing))
-    run = task.read_json(folder / "run.json")
+        raise errors.UserError(*(f"{folder}: {name} is missing; give a folder of RUN_MD" for name in missing))
+    run = files.read_json(folder / "run.json")
     topology = Topology.load(folder / "topology.json")
     nvt = read_trajectory(folder / "nvt.xtc", topology, threads)
     path = folder / ("npt.xtc" if nvt is None else "nvt.xtc")
     edges = measure_paths.edges(path, topology) if nvt is None else nvt.edges
-    thermo = task.read_tables([folder / "thermo.parquet"])
+    thermo = files.read_tables([folder / "thermo.parquet"])
     sheared = measure_viscosity(run, thermo, threads)
     viscosity = viscosity_for_correction(run, viscosity_pa_s, sheared, references)
     step_s = run["save_every_fs"] * 1e-15
@@ -415,7 +415,7 @@ def main(argv: list[str] | None = None) -> int:
         tables = measure(args.run, args.viscosity_pa_s, args.threads, references, domain)
         args.out.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
-            task.write_table(table, args.out / f"{args.id}.{name}.parquet")
+            files.write_table(table, args.out / f"{args.id}.{name}.parquet")
         shutil.copyfile(args.run / "run.json", args.out / "run.json")
         if view := picture.read(args.run):
             (args.out / picture.VIEW).write_text(json.dumps(view) + "\n")

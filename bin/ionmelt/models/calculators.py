@@ -19,7 +19,8 @@ from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from ionmelt.task import UserError, is_resource, read_json, reading
+from ionmelt.errors import UserError, is_resource, reading
+from ionmelt.files import read_json
 
 KJ_MOL = units.kJ / units.mol
 # Half-width of the central difference in OpenMM's energy: small enough that the third-order term is

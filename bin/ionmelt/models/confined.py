@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ionmelt.task import DiskFullError, Exit, UserError, blamed
+from ionmelt.errors import DiskFullError, Exit, UserError, blamed
 
 GIB = 2**30
 MEMORY_BYTES = 8 * GIB

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.data import atomic_numbers, covalent_radii
 
-from ionmelt.task import is_resource
+from ionmelt.errors import is_resource
 
 SHORTEST, LONGEST_A = 0.5, 6.0  # from this multiple of the sum of covalent radii to this distance
 POINTS = 40

@@ -24,7 +24,8 @@ import polars as pl
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
-from ionmelt import task
+from ionmelt import errors as errors_module
+from ionmelt import files, task
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, density_kg_m3, read_frames, shown, virial_stress
 from ionmelt.models import dimers as models_dimers
 from ionmelt.models.calculators import load_calculator, read_card
@@ -161,7 +162,7 @@ def predict(frames: list[Atoms], calculators: dict[str, Calculator] | Calculator
             stress = np.array(stress, dtype=float)
             model = Label(energy, forces, stress)
         except Exception as error:  # a model can fail in any way that its libraries know
-            if task.is_resource(error):
+            if errors_module.is_resource(error):
                 raise
             first = (str(error).splitlines() or [""])[0]
             yield Prediction(frame, reference, None, f"{type(error).__name__}: {first}"[:200])
@@ -367,8 +368,10 @@ def calculators_of(model: Path, states: list[Path], threads: int) -> dict[str, C
     if read_card(model)["framework"] != "classical":
         return load_calculator(model, threads=threads)
     if not states:
-        raise task.UserError(f"--state: missing; model {model.name} is classical and needs the folder of each liquid")
-    liquids = {task.read_json(state / "topology.json")["liquid"]: state for state in sorted(states)}
+        raise errors_module.UserError(
+            f"--state: missing; model {model.name} is classical and needs the folder of each liquid"
+        )
+    liquids = {files.read_json(state / "topology.json")["liquid"]: state for state in sorted(states)}
     return {liquid: load_calculator(model, state, threads=threads) for liquid, state in liquids.items()}
 
 
@@ -384,7 +387,7 @@ def frames_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
 
 def elements_of(states: list[Path]) -> list[str]:
     """Return the elements of the liquids."""
-    ions = [ion for state in states for ion in task.read_json(state / "topology.json")["ions"]]
+    ions = [ion for state in states for ion in files.read_json(state / "topology.json")["ions"]]
     return sorted({element for ion in ions for element in ion["elements"]})
 
 
@@ -392,7 +395,7 @@ def evaluate(args: argparse.Namespace) -> None:
     """Do the work of the task: predict, compare, write."""
     task.check_device(args.device)
     card = read_card(args.model)
-    with task.of_model():
+    with errors_module.of_model():
         calculators = calculators_of(args.model, args.state, args.threads)
     splits = {}
     # The labels' own engine is here for its pairs of atoms alone.
@@ -436,7 +439,7 @@ def evaluate(args: argparse.Namespace) -> None:
     }
     for name, (content, schema) in tables.items():
         full = [{column: (row | identity).get(column) for column in schema} for row in content]
-        task.write_table(pl.DataFrame(full, schema=schema), args.out / f"{name}.parquet")
+        files.write_table(pl.DataFrame(full, schema=schema), args.out / f"{name}.parquet")
 
 
 def main(argv: list[str] | None = None) -> int:

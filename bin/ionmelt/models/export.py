@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ionmelt import task
+from ionmelt import errors, files, task
 from ionmelt.models import calculators, training
 
 LAMMPS_MACE = "model.pt-lammps.pt"
@@ -156,7 +156,7 @@ def page(card: dict[str, Any], refused: str | None = None) -> str:
 def export_model(model: Path, out: Path, threads: int) -> None:
     """Do the work of the task."""
     card, refused = calculators.read_card(model), None
-    shutil.copytree(model, out, ignore=shutil.ignore_patterns(task.SUMS), dirs_exist_ok=True)
+    shutil.copytree(model, out, ignore=shutil.ignore_patterns(files.SUMS), dirs_exist_ok=True)
     if card["framework"] == "mace":
         weights = calculators.weights_file(model, card)
         with tempfile.TemporaryDirectory(dir=".") as folder:
@@ -167,7 +167,7 @@ def export_model(model: Path, out: Path, threads: int) -> None:
             try:
                 training.run_tool("mace_create_lammps_model", command, env, place, lambda _line: False)
                 shutil.move(place / LAMMPS_MACE, out / LAMMPS_MACE)
-            except task.ModelError as error:  # the model itself can be used all the same
+            except errors.ModelError as error:  # the model itself can be used all the same
                 refused = f"{error.errors[0]} {error.errors[-1]}"
     (out / "README.md").write_text(page(card, refused))
 

@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from ionmelt.task import UserError
+from ionmelt.errors import UserError
 
 TABLE = Path(__file__).resolve().parent.parent / "assets" / "weights.csv"
 LICENCES = {

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ionmelt import task, theory
+from ionmelt import errors, files, task, theory
+from ionmelt.errors import UserError
 from ionmelt.models import calculators, trial
 from ionmelt.models import weights as models_weights
-from ionmelt.task import UserError
 
 NAMES = {"mace": "model.pt", "deepmd": "model.pth"}
 
@@ -96,9 +96,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = task.read_json(args.settings)
+        settings = files.read_json(args.settings)
         try:
-            with task.of_model():
+            with errors.of_model():
                 import_model(settings, args.weights, args.out, args.threads)
         except UserError as error:
             shutil.rmtree(args.out, ignore_errors=True)

@@ -15,8 +15,10 @@ from typing import Any
 import polars as pl
 
 from ionmelt import checkpoint
+from ionmelt.errors import ModelError, UserError, check_program, of_model
+from ionmelt.files import read_json, write_table
 from ionmelt.models.calculators import wrong_content
-from ionmelt.task import ModelError, UserError, check_program, of_model, read_json, versions, write_table
+from ionmelt.task import versions
 
 # glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
 # faster and changes no number.

@@ -14,10 +14,10 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 
+from ionmelt.errors import UserError, reading
 from ionmelt.models import calculators
 from ionmelt.models import confined as models_confined
 from ionmelt.models import weights as models_weights
-from ionmelt.task import UserError, reading
 
 # The trial: atoms this far apart (A), moved at random by this much, and the half-width of its central differences.
 SPACING_A = 2.4

@@ -14,9 +14,9 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
+from ionmelt.errors import UserError, reading
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, element_energies, evenly, rounded
 from ionmelt.models import weights
-from ionmelt.task import UserError, reading
 
 HEAD = "Default"  # what MACE calls the head of the frames that it is fine-tuned to
 REPLAY_HEAD = "pt_head"

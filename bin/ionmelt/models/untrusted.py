@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ionmelt.task import is_resource
+from ionmelt.errors import is_resource
 
 # Sizes that no model comes near: of what a file unpacks to, and of its pickle or its source.
 LARGEST_PICKLE = 2 * 10**8

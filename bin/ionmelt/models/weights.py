@@ -10,9 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ionmelt.errors import UserError, reading
 from ionmelt.models import untrusted
 from ionmelt.models.untrusted import Checked
-from ionmelt.task import UserError, reading
 
 
 def checked(path: Path, framework: str, name: str | None = None) -> Checked:

@@ -16,7 +16,7 @@ import polars as pl
 from ase.data import atomic_numbers, covalent_radii
 from ase.data.colors import jmol_colors
 
-from ionmelt import task
+from ionmelt import files
 from ionmelt.dynamics import trajectory
 from ionmelt.topology import Topology
 
@@ -60,10 +60,10 @@ def read(folder: Path) -> Row | None:
     says so.
     """
     if (folder / VIEW).is_file():
-        return task.read_json(folder / VIEW)
+        return files.read_json(folder / VIEW)
     if not (folder / "topology.json").is_file() or not (folder / "run.json").is_file():
         return None
-    run = task.read_json(folder / "run.json")
+    run = files.read_json(folder / "run.json")
     path = trajectory.find(folder / "nvt.xtc") or trajectory.find(folder / "npt.xtc")
     if path is None:
         return None

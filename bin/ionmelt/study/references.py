@@ -14,8 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from ionmelt import task
-from ionmelt.task import UserError, reading
+from ionmelt import files
+from ionmelt.errors import UserError, reading
 
 FILE_COLUMNS = (
     "ions", "property", "species", "temperature_K", "value", "unit", "low", "high", "range", "n", "source",
@@ -342,7 +342,7 @@ def read_plan(path: Path) -> pl.DataFrame:
     """Return references.csv of a plan with the columns of `SCHEMA`; empty where there is none or it has no rows."""
     if not path.is_file() or not path.stat().st_size:
         return pl.DataFrame(schema=SCHEMA)
-    frame = task.read_csv(path)
+    frame = files.read_csv(path)
     if absent := set(COLUMNS) - set(frame.columns):
         raise UserError(f"{path.name}: columns {', '.join(sorted(absent))} are missing")
     yes = pl.col("interpolated", "second_hand").eq_missing(pl.lit("true"))

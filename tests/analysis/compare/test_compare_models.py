@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ionmelt import task as task_run
+from ionmelt import errors as errors_module
 from ionmelt.compare import summary as ils
 from ionmelt.compare import tables
 from ionmelt.dynamics import trajectory
@@ -622,7 +622,7 @@ def test_a_study_of_which_every_model_failed_is_an_error() -> None:
         "survival": pl.DataFrame(runs, schema=["model_key", "end"], orient="row"),
         "errors": pl.DataFrame(schema={"model_key": pl.String}),
     }
-    with pytest.raises(task_run.UserError) as refused:
+    with pytest.raises(errors_module.UserError) as refused:
         tables.refuse_without_models(of_models("a", "b"), failures, t)
     assert refused.value.errors == [
         "models: a: import: its sha256 is another",
@@ -912,7 +912,9 @@ def test_an_exploration_that_is_lost_is_named(tmp_path: Path) -> None:
     t["exploration"] = tables.table([explored], tables.SCHEMAS["exploration"])
     tables.account(t, tmp_path)
     t["exploration"] = t["exploration"].head(1)
-    with pytest.raises(task_run.UserError, match=f"explored: {keys[1]}: has no table: a file of --explored is lost"):
+    with pytest.raises(
+        errors_module.UserError, match=f"explored: {keys[1]}: has no table: a file of --explored is lost"
+    ):
         tables.account(t, tmp_path)
 
 

@@ -12,7 +12,7 @@ import yaml
 from ase import Atoms, units
 from ase.calculators.lj import LennardJones
 
-from ionmelt import task
+from ionmelt import files as files_module
 from ionmelt.dynamics import classical, trajectory
 from ionmelt.dynamics import run as run_module
 from ionmelt.liquid import equilibration, packing
@@ -44,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(study: Path, out: Path, checkpoints: Path | None = None, **changes: Any) -> dict[str, Any]:
     """Run the classical model with changed settings into `out`; return its run.json."""
     key = "libf4-1200K-r1-clp"
-    settings = task.read_json(study / "plan" / "runs" / f"{key}.json") | changes
+    settings = files_module.read_json(study / "plan" / "runs" / f"{key}.json") | changes
     out.mkdir(parents=True)
     (out / "settings.json").write_text(json.dumps(settings))
     with pytest.MonkeyPatch.context() as patch:
@@ -182,7 +182,7 @@ def test_a_calculator_that_raises_ends_its_own_run(
     settings = {"calculator": f"{__name__}.{calculator}", "arguments": arguments, "dispersion": None}
     Path("own").mkdir()
     Path("own", "model.json").write_text(json.dumps({"framework": "ase", "files": {}, "settings": settings}))
-    planned = task.read_json(study / "plan" / "runs" / "libf4-1200K-r1-clp.json")
+    planned = files_module.read_json(study / "plan" / "runs" / "libf4-1200K-r1-clp.json")
     Path("run.json").write_text(json.dumps(planned | {"npt_ps": 0.05, "nvt_ps": 0.0, "save_every_fs": 5}))
     command = ["--id", "own", "--settings", "run.json", "--state", str(study / "state"), "--model", "own"]
     code = run_module.main([*command, "--out", "run", "--errors", "why.txt"])

@@ -9,10 +9,10 @@ import tiny_training as tiny
 from ase import Atoms
 from ase.calculators.lj import LennardJones
 
+from ionmelt.errors import UserError
 from ionmelt.frame import read_frames, write_frames
 from ionmelt.frames.exploration import Committee, explore, set_edges, spread, thresholds
 from ionmelt.frames.sampling import refusal
-from ionmelt.task import UserError
 from ionmelt.topology import Topology
 
 SETTINGS = {

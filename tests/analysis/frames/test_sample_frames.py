@@ -12,11 +12,11 @@ from ase import Atoms
 from mdtraj.formats import DCDTrajectoryFile
 
 from ionmelt.dataset import split
+from ionmelt.errors import UserError
 from ionmelt.frame import make_frame, read_frames
 from ionmelt.frames import sampling as sampling_module
 from ionmelt.frames.sampling import Candidate, State, cluster, collect, refusal, sample
 from ionmelt.frames.selection import descriptors
-from ionmelt.task import UserError
 from ionmelt.topology import Topology
 
 BOND_A = 1.40

@@ -29,6 +29,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ionmelt.dataset import split
+from ionmelt.errors import UserError
 from ionmelt.frame import FORCES_KEY, frame_id, make_frame, read_frames, set_label
 from ionmelt.labels import checks, own
 from ionmelt.labels.engines.xtb import Engine
@@ -38,7 +39,6 @@ from ionmelt.labels.foreign import runs
 from ionmelt.labels.matching import Matcher, NoMatch
 from ionmelt.liquid.ions import geometry, library, resolve
 from ionmelt.study.schema import OwnLabels
-from ionmelt.task import UserError
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 THEORY = "0123456789ab"

@@ -9,8 +9,8 @@ import numpy as np
 import openmm
 import pytest
 
+from ionmelt.errors import UserError
 from ionmelt.liquid import packing
-from ionmelt.task import UserError
 from ionmelt.topology import Topology
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"

@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 from openmm import unit
 
+from ionmelt.errors import UserError
 from ionmelt.liquid import equilibration, forcefield, packing
 from ionmelt.liquid.equilibration import Phase, Sample, run_phases, schedule, summarise
 from ionmelt.liquid.forcefield import build_system, load_forcefield
 from ionmelt.liquid.ions import library, resolve
-from ionmelt.task import UserError
 from ionmelt.topology import Topology
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"

@@ -13,9 +13,9 @@ from openmm import unit
 from rdkit import Chem
 from scipy.special import erfc
 
+from ionmelt.errors import UserError
 from ionmelt.liquid.forcefield import build_system, ion_terms, load_forcefield, rb_coefficients
 from ionmelt.liquid.ions import canonical, geometry, library, resolve
-from ionmelt.task import UserError
 from ionmelt.topology import Topology
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"

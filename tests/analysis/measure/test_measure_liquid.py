@@ -11,7 +11,6 @@ from ase import Atoms
 from mdtraj.formats import DCDTrajectoryFile
 from scipy import signal
 
-from ionmelt.dynamics import run as md_run
 from ionmelt.measure import domain as measure_domain
 from ionmelt.measure import paths
 from ionmelt.measure import run as run_module

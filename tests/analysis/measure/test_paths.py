@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mdtraj.formats import DCDTrajectoryFile
 
-from ionmelt import task
+from ionmelt import errors
 from ionmelt.measure import paths as measure_paths
 from ionmelt.measure import stats
 from ionmelt.topology import Topology
@@ -80,5 +80,5 @@ def test_paths_come_back_from_memory_and_from_a_file(tmp_path: Path, monkeypatch
 def test_no_file_no_frame_and_wrong_atoms(tmp_path: Path) -> None:
     assert list(measure_paths.chunks(tmp_path / "none.xtc", ions())) == []
     write(tmp_path / "few.dcd", atoms=ATOMS - 1)
-    with pytest.raises(task.UserError, match="19 atoms, topology"):
+    with pytest.raises(errors.UserError, match="19 atoms, topology"):
         list(measure_paths.chunks(tmp_path / "few.dcd", ions()))

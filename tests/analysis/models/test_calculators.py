@@ -9,9 +9,9 @@ import pytest
 from ase import Atoms
 
 from ionmelt.dynamics import md
+from ionmelt.errors import UserError
 from ionmelt.liquid import packing
 from ionmelt.models import calculators
-from ionmelt.task import UserError
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 

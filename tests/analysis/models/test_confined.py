@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ionmelt.errors import UserError
 from ionmelt.models import confined
-from ionmelt.task import UserError
 
 TOP = Path(__file__).resolve().parents[3]
 SCRIPT = """

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ionmelt.models import fetching
-from ionmelt.study.schema import Problems, read_draft
+from ionmelt.study.reading import Problems, read_draft
 
 CONTENT = b"weights" * 1000
 

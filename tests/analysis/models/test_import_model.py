@@ -20,10 +20,10 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from tiny_imports import do_import
 
 from ionmelt.dynamics import md
+from ionmelt.errors import UserError
 from ionmelt.models import dimers
 from ionmelt.models import trial as models_trial
 from ionmelt.models.calculators import load_calculator, named_class, runs_programs
-from ionmelt.task import UserError
 
 ASE = {"framework": "ase", "calculator": "ase.calculators.lj.LennardJones", "weights_argument": None}
 LJ = {"sigma": 1.8, "epsilon": 0.3, "rc": 3.9, "smooth": True}

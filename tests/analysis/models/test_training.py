@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from ionmelt.errors import UserError
 from ionmelt.models import training
-from ionmelt.task import UserError
 
 DATASET = {"frames": {"train": 20, "valid": 4}}
 MACE = {"id": "mace-eq-s1", "framework": "mace", "stress_weight": 10.0}

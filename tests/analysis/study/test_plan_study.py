@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from ionmelt.study import cost
+from ionmelt.errors import UserError
+from ionmelt.files import SUMS
+from ionmelt.study import advice, cost, places, writing
 from ionmelt.study import plan as plan_module
 from ionmelt.study.references import read_references, standard_uncertainty
 from ionmelt.study.references import references_of as known_of
-from ionmelt.task import SUMS, UserError
 
 ROOT = Path(__file__).resolve().parents[3]
 ASSETS = ROOT / "assets"
@@ -1128,7 +1129,7 @@ def test_a_range_becomes_the_standard_deviation_that_it_is_of(count: int | None)
 
 # --- Anything at all -----------------------------------------------------------------------------------
 
-PLACES = plan_module.Places(str(STUDIES), ASSETS, True)
+PLACES = places.Places(str(STUDIES), ASSETS, True)
 ODD = st.one_of(
     st.none(), st.booleans(), st.integers(-10, 10), st.integers(), st.floats(), st.text(max_size=8),
     st.lists(st.integers(-1, 3), max_size=3), st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
@@ -1175,9 +1176,9 @@ def judge(text: str) -> None:
             assert ": " in line
             assert len(line) < 1000
         return
-    plan = plan_module.make_plan(found, boxes, references, PLACES)
+    plan = writing.make_plan(found, boxes, references, PLACES)
     plan.json("estimate.json", estimate)
-    plan_module.warn(found, boxes)
+    advice.warn(found, boxes)
 
 
 @settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))

@@ -9,18 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ionmelt.study.schema import (
-    Problems,
-    Section,
-    Study,
-    class_at,
-    parse_yaml,
-    path_text,
-    read_draft,
-    schema,
-    sections_of,
-)
-from ionmelt.task import UserError
+from ionmelt.errors import UserError
+from ionmelt.study.reading import Problems, class_at, parse_yaml, read_draft, sections_of
+from ionmelt.study.schema import Section, Study, schema
+from ionmelt.study.words import path_text
 
 STUDIES = Path(__file__).resolve().parents[3] / "studies"
 FILES = sorted(STUDIES.glob("*.yaml"))

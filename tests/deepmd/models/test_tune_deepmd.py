@@ -17,10 +17,10 @@ import tiny_training as tiny
 
 from ionmelt import frame as frame_file
 from ionmelt.dataset import split as split_module
+from ionmelt.errors import UserError
 from ionmelt.models import deepmd_tool, training
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import deepmd
-from ionmelt.task import UserError
 
 # torch and deepmd warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")

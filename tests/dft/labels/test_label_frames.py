@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from ase import Atoms
 
-from ionmelt import task as task_run
+from ionmelt import errors
 from ionmelt.frame import Label, frame_id, make_frame, read_frames, theory_id, theory_settings, write_frames
 from ionmelt.labels import labelling
 from ionmelt.labels.store import Answer
@@ -158,7 +158,7 @@ def wait_for(condition, seconds: float = 300) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(("frame", "error"), [(10, MemoryError), (11, task_run.DiskFullError)])
+@pytest.mark.parametrize(("frame", "error"), [(10, MemoryError), (11, errors.DiskFullError)])
 def test_what_the_machine_is_to_blame_for_may_be_tried_again(faulty, frame, error):
     given = frames(14, move=0)
     given = [given[0], given[frame], given[13]]
@@ -419,7 +419,7 @@ def test_a_disk_too_full_for_the_results_is_one_line_and_another_try(faulty, tmp
     (tmp_path / "label_store.txt").symlink_to(tmp_path / "store" / "README.txt")
     running = task(tmp_path, given, {}, preexec_fn=limit)
     said, _ = running.communicate(timeout=600)
-    assert running.returncode == task_run.Exit.DISK
+    assert running.returncode == errors.Exit.DISK
     assert besides_progress(said) == ["error: disk_full: c: OSError: [Errno 27] File too large"]
     again = task(tmp_path, given, {})
     assert besides_progress(again.communicate(timeout=600)[0]) == []
@@ -535,7 +535,7 @@ def test_an_engine_that_cannot_be_loaded_is_one_line(tmp_path, monkeypatch):
     [  # libraries raise an ImportError where a part of theirs cannot be loaded, whatever the cause
         ("try:\n    raise MemoryError\nexcept MemoryError:\n    raise ImportError('no room')\n", MemoryError),
         ("class Engine:\n    def __init__(self, *_):\n        raise MemoryError('no room')\n", MemoryError),
-        ("raise OSError(28, 'no room')\n", task_run.DiskFullError),
+        ("raise OSError(28, 'no room')\n", errors.DiskFullError),
     ],
 )
 def test_an_engine_that_lacks_the_memory_to_be_loaded_asks_for_more(faulty, tmp_path, loading, error):

@@ -13,8 +13,8 @@ import tiny_training as tiny
 import torch
 from ase import Atoms
 
+from ionmelt.errors import UserError
 from ionmelt.models import untrusted, weights
-from ionmelt.task import UserError
 
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -30,8 +30,8 @@ from ase import Atoms
 from ase.units import Bohr, GPa, Hartree, bar
 
 from ionmelt import theory
+from ionmelt.errors import UserError
 from ionmelt.frame import Label, virial_stress
-from ionmelt.task import UserError
 
 BINARIES = ("cp2k.ssmp", "cp2k.psmp", "cp2k")
 BASIS_FILES = ("BASIS_MOLOPT", "BASIS_MOLOPT_UCL", "BASIS_MOLOPT_UZH")

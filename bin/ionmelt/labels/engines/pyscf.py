@@ -35,8 +35,8 @@ from pyscf.pbc.gto import build_neighbor_list_for_shlpairs, free_neighbor_list
 from pyscf.pbc.gto.pseudo import pp_int
 
 from ionmelt import theory
+from ionmelt.errors import UserError, is_resource
 from ionmelt.frame import Label, virial_stress
-from ionmelt.task import UserError, is_resource
 
 FUNCTIONALS = {"PBE": "PBE,PBE", "revPBE": "PBE_R,PBE", "BLYP": "B88,LYP", "r2SCAN": "R2SCAN,R2SCAN"}
 # The same files as CP2K's, as PySCF brings them.

@@ -11,8 +11,8 @@ from ase.units import Bohr, Hartree, kB
 from tblite.exceptions import TBLiteRuntimeError
 from tblite.interface import Calculator, Result
 
+from ionmelt.errors import UserError
 from ionmelt.frame import Label
-from ionmelt.task import UserError
 
 METHODS = ("GFN1-xTB", "GFN2-xTB")
 CYCLE = re.compile(r"^\s+(\d+)\s+-?\d+\.\d+\s+\S+\s+\S+\s*$")  # a line of tblite's SCC table

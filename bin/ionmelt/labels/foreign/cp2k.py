@@ -14,8 +14,8 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from ase.units import Bohr, GPa, Hartree, bar, second
 
+from ionmelt.errors import UserError
 from ionmelt.labels.foreign.files import CP2K_STEP, CP2K_TABLE, Found
-from ionmelt.task import UserError
 
 NUMBER = r"(-?\d[-+.\dEe]*)"
 THREE = rf"\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}"

@@ -26,7 +26,7 @@ from ase import Atoms
 from ase.io.extxyz import key_val_str_to_dict, read_extxyz
 from ase.units import Bohr, GPa, Hartree, Rydberg, bar, kcal, kJ, mol
 
-from ionmelt.task import UserError, reading
+from ionmelt.errors import UserError, reading
 
 FORMATS = ("extxyz", "cp2k", "vasp-out", "vasp-xml", "espresso-out", "deepmd-npy", "ase-traj", "ase-db")
 ENERGY_UNITS_EV = {"eV": 1.0, "Ha": Hartree, "Ry": Rydberg, "kcal/mol": kcal / mol, "kJ/mol": kJ / mol}

@@ -17,8 +17,8 @@ from ase.data import atomic_numbers
 from ase.stress import voigt_6_to_full_3x3_stress
 from ase.units import create_units
 
+from ionmelt.errors import UserError, reading
 from ionmelt.labels.foreign.files import Found, lone_atom
-from ionmelt.task import UserError, reading
 
 RYDBERG = create_units("2006")["Ry"]  # as ASE's reader of pw.x has it
 NOT_CONVERGED = "the output does not say that the SCF converged"

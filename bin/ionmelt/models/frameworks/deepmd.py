@@ -20,7 +20,9 @@ import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 
+from ionmelt import errors as errors_module
 from ionmelt import task
+from ionmelt.errors import UserError
 from ionmelt.models import deepmd_tool
 from ionmelt.models import loss as models_loss
 from ionmelt.models.training import (
@@ -34,7 +36,6 @@ from ionmelt.models.training import (
     write_card,
     write_curve,
 )
-from ionmelt.task import UserError
 
 # What the learning rate falls to, as a share of the first, where a study does not say.
 FINAL_LEARNING_RATE = 0.01
@@ -72,7 +73,7 @@ def most_neighbours(frames: Iterator[Atoms], n_types: int, rcut_A: float) -> lis
     return [int(count) for count in most]
 
 
-@task.of_model(UserError)
+@errors_module.of_model(UserError)
 def read_foundation(path: Path, key: str, branch: str | None, elements: list[str]) -> dict[str, Any]:
     """Return the settings of the model in a checkpoint to be fine-tuned, as DeePMD's input has them, of its branch.
 
@@ -84,7 +85,9 @@ def read_foundation(path: Path, key: str, branch: str | None, elements: list[str
     where = f"model {key}: weights: {path.name}"
     if path.suffix in (".pth", ".pb", ".pt2"):
         raise UserError(f"{where}: is a frozen model, which cannot be fine-tuned: give its checkpoint (.pt)")
-    with task.reading(f"{where}: is no checkpoint of DeePMD's PyTorch backend: give a .pt file of dp --pt train"):
+    with errors_module.reading(
+        f"{where}: is no checkpoint of DeePMD's PyTorch backend: give a .pt file of dp --pt train"
+    ):
         state = torch.load(path, map_location="cpu", weights_only=True)
         model = state.get("model", state)["_extra_state"]["model_params"]
     if branches := model.get("model_dict"):
@@ -108,7 +111,7 @@ def cutoff_of(descriptor: dict[str, Any]) -> float:
     return float(next(part[name] for part in parts for name in ("rcut", "e_rcut") if name in part))
 
 
-@task.of_model(UserError)
+@errors_module.of_model(UserError)
 def check_room(descriptor: dict[str, Any], type_map: list[str], folder: Path, key: str) -> None:
     """Refuse training frames that have more neighbours than the model has room for: DeePMD drops them without a word."""
     if descriptor["type"] != "se_e2_a" or not isinstance(descriptor.get("sel"), list):

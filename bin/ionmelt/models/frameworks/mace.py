@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
+from ionmelt import errors as errors_module
 from ionmelt import task
+from ionmelt.errors import UserError
 from ionmelt.frame import read_frames
 from ionmelt.models import loss as models_loss
 from ionmelt.models import mace_tool, trial, tuning
@@ -36,7 +38,6 @@ from ionmelt.models.training import (
     write_card,
     write_curve,
 )
-from ionmelt.task import UserError
 
 # What the learning rate falls to, exponentially, as a share of the first, where a study does not say: most of the accuracy of a
 # short training comes late.
@@ -145,7 +146,7 @@ class Start:
     card: dict[str, Any] | None = None
 
 
-@task.of_model(UserError)
+@errors_module.of_model(UserError)
 def from_foundation(settings: dict[str, Any], folder: Path, weights: Path, replay: Path | None, scratch: Path) -> Start:
     """Return how to start from a foundation model; writes the replayed frames into the scratch folder.
 
@@ -250,7 +251,7 @@ def train(args: argparse.Namespace) -> None:
             scratch / "models" / "model.model",
         )
         model = scratch / "models" / "model.model"
-        with task.of_model(UserError):
+        with errors_module.of_model(UserError):
             heads = tuning.check_energies(model, start.heads, settings["id"])
         if start.card is not None:
             start.card["heads"] = heads

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_salts import boron_trifluoride, lithium_fluoride, lithium_tetrafluoroborate, tetrafluoroborate
 
+from ionmelt.errors import UserError
 from ionmelt.frame import Label, make_frame, shown, values_problem, virial_stress
 from ionmelt.labels import labelling
 from ionmelt.labels.engines import cp2k
@@ -34,7 +35,6 @@ from ionmelt.labels.engines.cp2k import (
     stress_tensor,
     total_energy,
 )
-from ionmelt.task import UserError
 
 DATA = Path(__file__).resolve().parents[3] / "data"
 BIN = Path(cp2k.__file__).resolve().parents[3]

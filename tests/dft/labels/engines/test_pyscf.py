@@ -14,11 +14,11 @@ from pyscf.pbc.gto import Cell
 from pyscf.pbc.gto.pseudo import pp_int
 from tiny_salts import boron_trifluoride, lithium_fluoride, lithium_tetrafluoroborate, tetrafluoroborate
 
+from ionmelt.errors import UserError
 from ionmelt.frame import make_frame, shown, values_problem, virial_stress
 from ionmelt.labels.engines import cp2k as labels_cp2k
 from ionmelt.labels.engines import pyscf as labels_pyscf
 from ionmelt.labels.engines.pyscf import DISPERSIONS, Engine, entry, fourth_term, orthonormal, overlap
-from ionmelt.task import UserError
 
 needs_cp2k = pytest.mark.skipif(
     not any(shutil.which(name) for name in labels_cp2k.BINARIES),

@@ -6,9 +6,9 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 from tblite.ase import TBLite
 
+from ionmelt.errors import UserError
 from ionmelt.frame import make_frame, shown, virial_stress
 from ionmelt.labels.engines.xtb import METHODS, Engine
-from ionmelt.task import UserError
 
 
 def lithium_tetrafluoroborate() -> Atoms:

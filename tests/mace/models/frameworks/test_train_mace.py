@@ -11,14 +11,14 @@ import polars as pl
 import pytest
 import tiny_training as tiny
 
+from ionmelt import errors as errors_module
 from ionmelt import frame as frame_file
-from ionmelt import task as task_run
+from ionmelt.errors import UserError
 from ionmelt.models import loss as models_loss
 from ionmelt.models import mace_tool
 from ionmelt.models import training as models_training
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import mace as mace_module
-from ionmelt.task import UserError
 
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -227,7 +227,7 @@ def test_a_tool_that_fails_shows_its_last_lines(tmp_path: Path, capsys: pytest.C
         ("raise RuntimeError('CUDA out of memory. Tried to allocate 20.00 MiB')", MemoryError),
         ("print('torch.OutOfMemoryError: CUDA out of memory.')", MemoryError),  # and exit code 0
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", MemoryError),
-        ("raise OSError(28, 'No space left on device')", task_run.DiskFullError),
+        ("raise OSError(28, 'No space left on device')", errors_module.DiskFullError),
         ("pass", UserError),
     ],
 )

@@ -1,0 +1,96 @@
+"""What a reader of the results must know beforehand: the warnings of a plan."""
+
+from math import ceil
+from typing import Any
+
+from ionmelt import theory as theory_level
+from ionmelt.dynamics import trajectory
+from ionmelt.study import cost as study_cost
+from ionmelt.study.boxes import Box
+from ionmelt.study.estimate import melt_core_s, melt_steps
+from ionmelt.study.keys import levels
+from ionmelt.study.schema import Md, Study
+from ionmelt.study.words import path_text
+
+# What makes warnings.
+PYR14BF4_MELTS_K = 425.0
+PYR14BF4_LIQUID_K = 430.0
+LIQUID_PAIRS = 10
+DIFFUSION_PAIRS = 80
+HYDROGEN_TIMESTEP_FS = 1.0
+DENSITY_PS = 100.0
+DIFFUSION_PS = 1000.0
+
+
+def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
+    """Return what a reader of the results must know beforehand, one line each."""
+    lines = []
+
+    def add(loc: tuple[Any, ...], text: str) -> None:
+        lines.append(f"{path_text(loc)}: {text}")
+
+    if study.labels is not None and getattr(study.labels, "engine", "") == "xtb":
+        add(("labels", "engine"), "xtb: semi-empirical labels are for trying things out, not a reference")
+    named = getattr(study.labels, "theory", None) if hasattr(study.labels, "dispersion") else None
+    if named and named != (true := theory_level.name_of(study.labels.functional, study.labels.dispersion)):  # type: ignore[union-attr]
+        add(("labels", "theory"), f"{named} with what is given beside it is {true}")
+    if getattr(study.labels, "dispersion", "") == "none":
+        add(
+            ("labels", "dispersion"),
+            "none: without a dispersion correction the density of a liquid is far too low",
+        )
+    for index, model in enumerate(study.models):
+        known = levels(study, model)
+        if known["same_theory"] is False:
+            add(
+                ("models", index, "theory"),
+                theory_level.two_levels(model.id, known["theory"], known["labels_theory"]),
+            )
+    for index, box in boxes.items():
+        liquid, loc = study.liquids[index], ("liquids", index)
+        if liquid.force_field == "xtb":
+            steps, hours = melt_steps(study, liquid), study_cost.rounded(melt_core_s(study, liquid, box))
+            text = f"xtb: the equilibration of each box is {steps:.0f} steps of GFN1-xTB on one core, about {hours:g} core-hours"
+            add((*loc, "force_field"), text)
+            if study.equilibration.cutoff_A != "auto":
+                add(("equilibration", "cutoff_A"), f"is not used for {liquid.id}, whose force_field is xtb")
+        names = {ion["name"] for ion in box.ions}
+        for place, kelvin in enumerate(liquid.temperatures_K):
+            if names == {"pyr14", "bf4"} and kelvin < PYR14BF4_LIQUID_K:
+                melts = f"PYR14BF4 melts at 424-{PYR14BF4_MELTS_K:g} K: call it supercooled"
+                add((*loc, "temperatures_K", place), f"{kelvin:g} K: {melts}, or give {PYR14BF4_LIQUID_K:g} K")
+        if box.pairs < LIQUID_PAIRS:
+            add(
+                (*loc, "ions"),
+                f"{box.pairs:g} ion pairs are not the liquid: densities and structures depend on the box",
+            )
+        if study.md.nvt_ps and box.pairs < DIFFUSION_PAIRS:
+            add(
+                (*loc, "ions"),
+                f"{box.pairs:g} ion pairs: diffusion is too slow in so small a box; it needs the Yeh-Hummer "
+                "correction (finite_size_correction_m2_s)",
+            )
+    if study.md.timestep_fs > HYDROGEN_TIMESTEP_FS:
+        add(
+            ("md", "timestep_fs"),
+            f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen: 0.5 fs is usual",
+        )
+    asked = study.md.save_every_fs != Md.model_fields["save_every_fs"].default
+    for index, box in boxes.items() if asked else ():
+        size_mb = trajectory.size_mb(1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.save_every_fs, box.atoms)
+        if size_mb > study.md.max_trajectory_mb:
+            every_fs = study.md.save_every_fs * ceil(size_mb / study.md.max_trajectory_mb)
+            text = f"a run of {study.liquids[index].id} may make {size_mb:.0f} MB of frames, above max_trajectory_mb "
+            text += f"{study.md.max_trajectory_mb:g}: they are kept every {every_fs:g} fs"
+            add(("md", "save_every_fs"), text)
+    by_openmm = [model.id for model in study.models if model.framework == "classical" and study.md.engine == "openmm"]
+    if by_openmm and study.md.barostat_fs != Md.model_fields["barostat_fs"].default:
+        text = f"is not used for {', '.join(by_openmm)}: OpenMM's barostat makes Monte Carlo moves and has no time constant"
+        add(("md", "barostat_fs"), text)
+    if study.md.npt_ps < DENSITY_PS:
+        text = f"{study.md.npt_ps:g} ps is too short for a density to converge: give {DENSITY_PS:g} ps or more"
+        add(("md", "npt_ps"), text)
+    if 0 < study.md.nvt_ps < DIFFUSION_PS:
+        text = f"{study.md.nvt_ps:g} ps is too short for diffusion to converge: give {DIFFUSION_PS:g} ps or more"
+        add(("md", "nvt_ps"), text)
+    return lines
