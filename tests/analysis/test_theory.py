@@ -8,8 +8,8 @@ import pytest
 
 from ionmelt import theory as theory_level
 from ionmelt.frame import NOT_THEORY, theory_id, theory_settings
+from ionmelt.labels.settings import Cp2kLabels, LabelTasks, PyscfLabels, XtbLabels
 from ionmelt.study.reading import Problems, read_draft
-from ionmelt.study.schema import Cp2kLabels, LabelTasks, PyscfLabels, XtbLabels
 from ionmelt.theory import ENGINES, QUALITIES, THEORIES
 
 SECTIONS = {"cp2k": Cp2kLabels, "pyscf": PyscfLabels, "xtb": XtbLabels}

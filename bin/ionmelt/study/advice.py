@@ -5,12 +5,13 @@ from typing import Any
 
 from ionmelt import theory as theory_level
 from ionmelt.dynamics import trajectory
+from ionmelt.dynamics.settings import Md
+from ionmelt.settings import path_text
 from ionmelt.study import cost as study_cost
 from ionmelt.study.boxes import Box
 from ionmelt.study.estimate import melt_core_s, melt_steps
 from ionmelt.study.keys import levels
-from ionmelt.study.schema import Md, Study
-from ionmelt.study.words import path_text
+from ionmelt.study.schema import Study
 
 # What makes warnings.
 PYR14BF4_MELTS_K = 425.0

@@ -9,9 +9,9 @@ from ase.units import kg
 
 from ionmelt.errors import UserError
 from ionmelt.liquid.ions import resolve
+from ionmelt.settings import brief
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
-from ionmelt.study.words import brief
 
 CUTOFF_MAX_A = 9.0
 CUTOFF_FRACTION = 0.42  # of the box edge: room for the barostat below half of it

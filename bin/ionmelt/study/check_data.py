@@ -8,12 +8,12 @@ from typing import Any
 
 from ionmelt import theory as theory_level
 from ionmelt.frame import KINDS, kinds_of
+from ionmelt.settings import brief
 from ionmelt.study.boxes import repeated
 from ionmelt.study.check_models import cutoff_of
 from ionmelt.study.keys import is_trained
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
-from ionmelt.study.words import brief
 
 NEQ_RECIPES = ("volume_scan", "oscillation", "packing", "rattle", "clusters", "ions")
 NEED_FORCE_FIELD = ("oscillation", "packing")

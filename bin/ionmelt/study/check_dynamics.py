@@ -3,12 +3,12 @@
 from typing import Any
 
 from ionmelt.errors import UserError
+from ionmelt.settings import brief
 from ionmelt.study.boxes import Box, equilibration_step_fs
 from ionmelt.study.check_data import SAVED_FRAMES_LEAST, is_multiple
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
 from ionmelt.study.references import composition, read_references, spelled
-from ionmelt.study.words import brief
 
 SAVED_FRAMES_MAX = 1_000_000
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ionmelt import theory as theory_level
+from ionmelt.settings import brief
 from ionmelt.study.boxes import Box, repeated
 from ionmelt.study.keys import is_imported, is_trained
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
-from ionmelt.study.words import brief
 
 # First learning rates of MACE models that are tuned, by mode.
 LEARNING_RATES = {"finetune": 0.001, "replay": 0.001, "lora": 0.005}

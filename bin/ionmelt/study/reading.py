@@ -14,31 +14,24 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from ionmelt.dataset.settings import Split
+from ionmelt.dynamics.settings import Md
 from ionmelt.errors import UserError
-from ionmelt.study.schema import (
+from ionmelt.labels.settings import Cp2kLabels, OwnLabels, PyscfLabels, XtbLabels
+from ionmelt.liquid.settings import Equilibration, Liquid
+from ionmelt.models.settings import (
     CLASS,
     FOLDER,
     IMAGE,
-    PATH,
-    SHA256,
     AnyModel,
     AseModel,
     ClassicalModel,
-    Cp2kLabels,
     DeepmdModel,
-    Equilibration,
-    Liquid,
     MaceModel,
-    Md,
-    OwnLabels,
-    PyscfLabels,
-    Section,
-    Split,
-    Study,
-    XtbLabels,
     XtbModel,
 )
-from ionmelt.study.words import brief, one_line, path_text
+from ionmelt.settings import PATH, SHA256, Section, brief, one_line, path_text
+from ionmelt.study.schema import Study
 
 # --- From text to a study, or to one line for each mistake ---------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ionmelt.errors import UserError
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, theory_id, theory_settings
+from ionmelt.labels.settings import OwnLabels
 from ionmelt.study.boxes import Box, chosen_cutoff_A, equilibration_step_fs
 from ionmelt.study.check_models import LEARNING_RATES
 from ionmelt.study.estimate import chunk_size
@@ -15,7 +16,7 @@ from ionmelt.study.plan_files import Plan
 from ionmelt.study.references import COLUMNS as REFERENCE_COLUMNS
 from ionmelt.study.references import references_of
 from ionmelt.study.rounds import Before, plan_rounds, retrained
-from ionmelt.study.schema import OwnLabels, Study
+from ionmelt.study.schema import Study
 
 # What the import of a model needs to know of it.
 IMPORTED = (

@@ -37,8 +37,8 @@ from ionmelt.labels.foreign import cp2k as labels_cp2k
 from ionmelt.labels.foreign import files as labels_files
 from ionmelt.labels.foreign import runs
 from ionmelt.labels.matching import Matcher, NoMatch
+from ionmelt.labels.settings import OwnLabels
 from ionmelt.liquid.ions import geometry, library, resolve
-from ionmelt.study.schema import OwnLabels
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 THEORY = "0123456789ab"

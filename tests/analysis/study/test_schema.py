@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from ionmelt.errors import UserError
+from ionmelt.settings import Section, path_text
 from ionmelt.study.reading import Problems, class_at, parse_yaml, read_draft, sections_of
-from ionmelt.study.schema import Section, Study, schema
-from ionmelt.study.words import path_text
+from ionmelt.study.schema import Study, schema
 
 STUDIES = Path(__file__).resolve().parents[3] / "studies"
 FILES = sorted(STUDIES.glob("*.yaml"))

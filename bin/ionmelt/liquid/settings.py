@@ -1,0 +1,86 @@
+"""What a study says of its liquids and of how they are melted."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Discriminator,
+    Field,
+    Tag,
+)
+
+from ionmelt.settings import Count, Key, Path_, Real, Section, Text, auto_or_number, between, count, number
+
+# --- The liquid ----------------------------------------------------------------------------------------
+
+
+class IonSmiles(Section):
+    """An ion that assets/ions does not hold."""
+
+    smiles: Text = Field(description="SMILES of the whole ion with its charge, such as C[N+](C)(C)C")
+    count: Annotated[Count, count(..., 1, 10_000, "how many of it a box holds")]
+
+
+def ion_form(value: Any) -> str:
+    """Return which of the two ways of giving an ion this is."""
+    return "smiles" if isinstance(value, dict | IonSmiles) else "count"
+
+
+Ion = Annotated[
+    Annotated[Count, count(..., 1, 10_000, "how many a box holds"), Tag("count")] | Annotated[IonSmiles, Tag("smiles")],
+    Discriminator(ion_form),
+]
+
+
+class Liquid(Section):
+    """A liquid: its ions, and the conditions that it is simulated at."""
+
+    id: Key = Field(description="name of the liquid in every table: small letters, digits, _ and .")
+    ions: dict[Key, Ion] = Field(
+        min_length=1,
+        max_length=20,
+        description="ions of one box: a name from assets/ions with a count, or a name of your own with "
+        "{smiles: ..., count: ...}; the charges must sum to zero",
+    )
+    temperatures_K: tuple[Annotated[Real, between(100, 3000)], ...] = Field(
+        min_length=1, max_length=50, description="temperatures to simulate at (K)"
+    )
+    pressure_bar: Real = number(1.0, -5000, 20_000, "pressure (bar)")
+    density_guess_kg_m3: Real = number(
+        1200.0, 100, 10_000, "rough density (kg/m3): sizes the packed box; equilibration finds the real one"
+    )
+    force_field: Path_ = Field(
+        "clandp",
+        description="force field that equilibrates the box: clandp (its ions must be typed), xtb "
+        "(GFN1-xTB: any ion, thousands of times slower: give the equilibration short times), or the path of an OpenMM "
+        "force-field XML file",
+    )
+
+
+# --- Equilibration and sampling ------------------------------------------------------------------------
+
+
+class Equilibration(Section):
+    """The classical run that gives every model the same start, and the EQ frames."""
+
+    timestep_fs: Annotated[
+        Annotated[Literal["auto"], Tag("auto")]
+        | Annotated[Real, Field(ge=0.05, le=4, allow_inf_nan=False), Tag("number")],
+        Discriminator(auto_or_number),
+    ] = Field(
+        default="auto",
+        description="time step (fs); auto is 2 fs, or 1 fs where the force field is xtb, whose bonds to hydrogen are not held",
+    )
+    cutoff_A: Annotated[
+        Annotated[Literal["auto"], Tag("auto")]
+        | Annotated[Real, Field(ge=3, le=20, allow_inf_nan=False), Tag("number")],
+        Discriminator(auto_or_number),
+    ] = Field(
+        default="auto",
+        description="non-bonded cut-off (A); auto is 9 A, or 0.42 of the box edge where that is less",
+    )
+    anneal_K: Real = number(600.0, 100, 3000, "temperature of the first, hot part (K)")
+    anneal_ps: Real = number(60.0, 0, 1e6, "length of the hot part (ps)")
+    cool_ps: Real = number(100.0, 0, 1e6, "time to cool to the liquid's temperature (ps)")
+    settle_ps: Real = number(50.0, 0, 1e6, "time at the liquid's temperature that is discarded (ps)")
+    production_ps: Real = number(200.0, 0.01, 1e7, "time that EQ frames and the classical density are taken from (ps)")
+    save_every_ps: Real = number(0.5, 0.001, 1e4, "time between saved frames (ps)")
