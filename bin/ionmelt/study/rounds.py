@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ionmelt import files as files_module
+from ionmelt.study.files import Plan
 from ionmelt.study.keys import committees, seed_of
-from ionmelt.study.plan_files import Plan
 from ionmelt.study.reading import Problems
 from ionmelt.study.schema import Study
 

@@ -1,217 +1,241 @@
 """The files of a plan: a small file of settings for each task, and tables of keys."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ionmelt.errors import UserError
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, theory_id, theory_settings
 from ionmelt.labels.settings import OwnLabels
+from ionmelt.liquid.settings import Liquid
 from ionmelt.study.boxes import Box, chosen_cutoff_A, equilibration_step_fs
-from ionmelt.study.check_models import LEARNING_RATES
 from ionmelt.study.estimate import chunk_size
-from ionmelt.study.keys import MODEL_COLUMNS, committees, is_imported, mixtures, model_rows, seed_of
+from ionmelt.study.files import Plan
+from ionmelt.study.keys import MODEL_COLUMNS, is_imported, mixtures, model_rows, seed_of
 from ionmelt.study.places import Places
-from ionmelt.study.plan_files import Plan
 from ionmelt.study.references import COLUMNS as REFERENCE_COLUMNS
 from ionmelt.study.references import references_of
 from ionmelt.study.rounds import Before, plan_rounds, retrained
 from ionmelt.study.schema import Study
+from ionmelt.study.trainings import plan_models
 
-# What the import of a model needs to know of it.
-IMPORTED = (
-    "sha256", "licence", "theory", "dispersion", "head", "dtype", "calculator", "arguments", "weights_argument",
-)  # fmt: skip
+Row = dict[str, Any]
 
 
-def plan_models(
-    plan: Plan, study: Study, boxes: dict[int, Box], rows: list[dict[str, Any]], theory: str | None, before: Before
-) -> None:
-    """Add the settings of every training and of every import, and the card of every other model."""
-    settings = {model.id: model.model_dump(mode="json") for model in study.models}
-    settings |= {f"{name}-start": own | {"dispersion": None} for name, own in settings.items()}
-    settings["labels"] = {"framework": "xtb"} | (study.labels.model_dump(mode="json") if study.labels else {})
-    elements = sorted({symbol for box in boxes.values() for symbol in box.elements})
-    growing, going_on = {key for _, _, members in committees(study) for key in members}, retrained(study, before)
-    for row in rows:
-        own = settings[row["model"]]
-        hidden = {"id", "framework", "datasets", "weights", "replay_frames"}
-        given = {name: value for name, value in own.items() if name not in hidden}
-        weights = own.get("weights")
-        names = {"weights": Path(weights).name if weights else None}
-        identity = {
-            "id": row["key"],
-            **{name: row[name] for name in ("model", "framework", "dataset", "seed")},
-        }
-        if row["trained"]:
-            if "replay_frames" in own:
-                names["replay_frames"] = Path(own["replay_frames"]).name if own["replay_frames"] else None
-            if given["learning_rate"] is None:
-                given["learning_rate"] = LEARNING_RATES.get(own["mode"], 0.01)
-            if row["key"] in growing:
-                given["round"] = before.round
-                if row["key"] in going_on:
-                    names["weights"] = "model.pt"
-                    given |= {"mode": "finetune", "sha256": before.cards[row["key"]]["files"]["model.pt"]}
-            plan.json(f"models/{row['key']}.json", {**identity, "theory_id": theory, **given, **names})
-            continue
-        if is_imported(own) or row["role"] == "start":
-            kept = {name: own[name] for name in IMPORTED if name in own}
-            plan.json(f"imports/{row['key']}.json", {**identity, **kept, **names, "liquid_elements": elements})
-            continue
-        card = {
-            **identity,
-            "versions": {},
-            "files": {},
-            "theory_id": None,
-            "dataset_hash": None,
-            "split_hash": None,
-            "e0s_ev": None,
-            "elements": None,
-            "cutoff_A": None,
-            "licence": None,
-            "settings": {name: own[name] for name in ("method", "accuracy") if name in own},
-            "cost": {"wall_s": 0.0},
-        }
-        if row["role"] != "model":
-            card["role"] = row["role"]
-        plan.json(f"cards/{row['key']}/model.json", card)
+def box_settings(study: Study, liquid: Liquid, box: Box, where: Row) -> Row:
+    """Return the settings of BUILD_LIQUID for one box of a liquid; `where` is its key, liquid and replica."""
+    assert box.edge_A is not None
+    return {
+        "id": where["key"],
+        "liquid": where["liquid"],
+        "replica": where["replica"],
+        "seed": seed_of(where["key"]),
+        "ions": box.ions,
+        "density_guess_kg_m3": liquid.density_guess_kg_m3,
+        "force_field": liquid.force_field,
+        "cutoff_A": chosen_cutoff_A(study.equilibration.cutoff_A, box.edge_A),
+    }
 
 
-def make_plan(
-    study: Study, boxes: dict[int, Box], references: list[dict[str, Any]], places: Places, before: Before | None = None
-) -> Plan:
-    """Return every file of the plan but its estimate and warnings."""
-    before = before or Before()
-    plan = Plan()
-    plan.json("study.json", study.model_dump(mode="json"))
-    melt = study.equilibration.model_dump(mode="json")
-    labels = study.labels.model_dump(mode="json") if study.labels else {}
-    theory_of = {"theory": labels["theory"]} if "frames" in labels else theory_settings(labels)
-    theory = theory_id(theory_of) if labels else None
-    own_paths = study.labels.paths() if isinstance(study.labels, OwnLabels) else ()
-    rows = model_rows(study)
-    box_rows, state_rows, run_rows, files = [], [], [], []
-    measured: list[dict[str, Any]] = []
+def state_settings(study: Study, liquid: Liquid, where: Row) -> Row:
+    """Return the settings of EQUILIBRATE for one box at one temperature; `where` is its row of states.csv."""
+    return {
+        **study.equilibration.model_dump(mode="json"),
+        "timestep_fs": equilibration_step_fs(study.equilibration.timestep_fs, liquid.force_field),
+        "pressure_bar": liquid.pressure_bar,
+        "force_field": liquid.force_field,
+        "liquid": where["liquid"],
+        "replica": where["replica"],
+        "temperature_K": where["temperature_K"],
+        "seed": seed_of(where["key"]),
+        "id": where["key"],
+    }
+
+
+def run_settings(study: Study, liquid: Liquid, state: Row, model: Row, key: str) -> Row:
+    """Return the settings of RUN_MD for one model in one state."""
+    return {
+        **study.md.model_dump(mode="json", exclude={"replicas"}),
+        "liquid": state["liquid"],
+        "replica": state["replica"],
+        "temperature_K": state["temperature_K"],
+        "seed": seed_of(state["key"]),
+        "id": key,
+        "pressure_bar": liquid.pressure_bar,
+        "model": model["model"],
+        "model_key": model["key"],
+        "dataset": model["dataset"],
+        "model_seed": model["seed"],
+        "framework": model["framework"],
+    }
+
+
+def sample_settings(study: Study, boxes: dict[int, Box], index: int) -> Row:
+    """Return the settings of SAMPLE_FRAMES for one liquid of a study that samples."""
+    assert study.sampling is not None
+    liquid = study.liquids[index]
+    return {
+        "id": liquid.id,
+        "liquid": liquid.id,
+        "seed": study.sampling.seed,
+        "temperatures_K": liquid.temperatures_K,
+        "sampling": study.sampling.model_dump(mode="json", exclude={"seed"}),
+        "chunk": chunk_size(study, boxes, index),
+    }
+
+
+def label_settings(study: Study, boxes: dict[int, Box], theory: str | None) -> Row:
+    """Return the settings of LABEL_FRAMES, or of IMPORT_LABELS where the study brings labels.
+
+    Chunk size and the allowed failures change no label: they are with the tasks that use them. Names that the settings stand for
+    are not needed any more.
+    """
+    if study.labels is None:
+        return {"theory_id": theory, "id": "labels"}
+    apart = {"chunk", "max_failed_fraction", "quality"}
+    if not isinstance(study.labels, OwnLabels):
+        return study.labels.model_dump(mode="json", exclude=apart | {"theory"}) | {"theory_id": theory, "id": "labels"}
+    # what IMPORT_LABELS needs besides: the ions that frames are looked through for
+    liquids = [{"id": liquid.id, "ions": boxes[index].ions} for index, liquid in enumerate(study.liquids)]
+    return study.labels.model_dump(mode="json") | {
+        "frames": study.labels.paths(),
+        "liquids": liquids,
+        "theory_id": theory,
+        "id": "labels",
+    }
+
+
+def heldout_settings(study: Study) -> Row:
+    """Return the settings of IMPORT_LABELS for frames of other chemistry."""
+    held = OwnLabels.model_validate({"frames": study.heldout_frames, "theory": "held out"}).model_dump(mode="json")
+    return held | {
+        "energy_key": ENERGY_KEY,
+        "forces_key": FORCES_KEY,
+        "stress_key": STRESS_KEY,
+        "liquids": [],
+        "frames": [study.heldout_frames],
+        "theory_id": theory_id({"theory": "held out"}),
+        "id": "heldout",
+    }
+
+
+def dataset_settings(study: Study) -> Row:
+    """Return the settings of SPLIT_DATASET; where the study names no datasets every frame is there to test."""
+    mixed = mixtures(study, {"datasets": None})
+    return {
+        "id": "dataset",
+        "datasets": {name: sorted(study.datasets[whole]) for name, whole, _ in mixed},
+        "sizes": {name: size for name, _, size in mixed if size},
+        "split": study.split.model_dump(mode="json"),
+        "max_failed_fraction": study.labels.max_failed_fraction if study.labels else 0.05,
+    }
+
+
+def theory_of(study: Study) -> str | None:
+    """Return the id of the labels' level of theory; None without labels."""
+    if study.labels is None:
+        return None
+    labels = study.labels.model_dump(mode="json")
+    return theory_id({"theory": labels["theory"]} if "frames" in labels else theory_settings(labels))
+
+
+def plan_boxes(plan: Plan, study: Study, boxes: dict[int, Box]) -> list[Row]:
+    """Add the boxes of every liquid and their states; return the rows of the states."""
+    box_rows, state_rows = [], []
     for index, liquid in enumerate(study.liquids):
-        box = boxes[index]
-        assert box.edge_A is not None
-        conditions = {"pressure_bar": liquid.pressure_bar, "force_field": liquid.force_field}
         for replica in range(1, study.md.replicas + 1):
-            key = f"{liquid.id}-r{replica}"
-            where = {"liquid": liquid.id, "replica": replica}
-            box_rows.append({"key": key, **where})
-            plan.json(
-                f"boxes/{key}.json",
-                {
-                    "id": key,
-                    **where,
-                    "seed": seed_of(key),
-                    "ions": box.ions,
-                    "density_guess_kg_m3": liquid.density_guess_kg_m3,
-                    "force_field": liquid.force_field,
-                    "cutoff_A": chosen_cutoff_A(study.equilibration.cutoff_A, box.edge_A),
-                },
-            )
-            if liquid.force_field not in ("clandp", "xtb"):
-                files.append({"role": "force_field", "id": key, "path": places.locate(liquid.force_field)})
+            where = {"key": f"{liquid.id}-r{replica}", "liquid": liquid.id, "replica": replica}
+            box_rows.append(where)
+            plan.json(f"boxes/{where['key']}.json", box_settings(study, liquid, boxes[index], where))
             for kelvin in liquid.temperatures_K:
-                state = f"{liquid.id}-{kelvin:g}K-r{replica}"
-                state_rows.append({"key": state, "box": key, **where, "temperature_K": kelvin})
-                common = {**where, "temperature_K": kelvin, "seed": seed_of(state)}
-                step = {"timestep_fs": equilibration_step_fs(study.equilibration.timestep_fs, liquid.force_field)}
-                plan.json(f"states/{state}.json", {**melt, **step, **conditions, **common, "id": state})
-                for model in (row for row in rows if row["role"] == "model"):
-                    run = f"{state}-{model['key']}"
-                    first = (replica - 1) // study.md.batch * study.md.batch
-                    run_rows.append(
-                        {
-                            "key": run,
-                            "liquid": liquid.id,
-                            "state": state,
-                            "model_key": model["key"],
-                            "framework": model["framework"],
-                            "batch": f"{liquid.id}-{kelvin:g}K-b{first + 1}-{model['key']}",
-                            "batch_size": min(study.md.batch, study.md.replicas - first),
-                        }
-                    )
-                    md = study.md.model_dump(mode="json", exclude={"replicas"})
-                    plan.json(
-                        f"runs/{run}.json",
-                        {
-                            **md,
-                            **common,
-                            "id": run,
-                            "pressure_bar": liquid.pressure_bar,
-                            "model": model["model"],
-                            "model_key": model["key"],
-                            "dataset": model["dataset"],
-                            "model_seed": model["seed"],
-                            "framework": model["framework"],
-                        },
-                    )
-        if study.sampling and "engine" in labels:
-            plan.json(
-                f"samples/{liquid.id}.json",
-                {
-                    "id": liquid.id,
-                    "liquid": liquid.id,
-                    "seed": study.sampling.seed,
-                    "temperatures_K": liquid.temperatures_K,
-                    "sampling": study.sampling.model_dump(mode="json", exclude={"seed"}),
-                    "chunk": chunk_size(study, boxes, index),
-                },
-            )
-        counts = {ion["name"]: ion["count"] for ion in box.ions}
-        measured += references_of(liquid.id, counts, liquid.temperatures_K, references)
-    for model in rows:
+                key = f"{liquid.id}-{kelvin:g}K-r{replica}"
+                state_rows.append({**where, "key": key, "box": where["key"], "temperature_K": kelvin})
+                plan.json(f"states/{key}.json", state_settings(study, liquid, state_rows[-1]))
+    plan.csv("boxes.csv", ("key", "liquid", "replica"), box_rows)
+    plan.csv("states.csv", ("key", "box", "liquid", "temperature_K", "replica"), state_rows)
+    return state_rows
+
+
+def plan_runs(plan: Plan, study: Study, states: list[Row], models: list[Row]) -> None:
+    """Add the molecular dynamics of every model in every state, in batches of replicas."""
+    liquids = {liquid.id: liquid for liquid in study.liquids}
+    rows = []
+    for state in states:
+        for model in (row for row in models if row["role"] == "model"):
+            key = f"{state['key']}-{model['key']}"
+            first = (state["replica"] - 1) // study.md.batch * study.md.batch
+            batch = f"{state['liquid']}-{state['temperature_K']:g}K-b{first + 1}-{model['key']}"
+            row = {"key": key, "liquid": state["liquid"], "state": state["key"], "model_key": model["key"]}
+            size = min(study.md.batch, study.md.replicas - first)
+            rows.append(row | {"framework": model["framework"], "batch": batch, "batch_size": size})
+            plan.json(f"runs/{key}.json", run_settings(study, liquids[state["liquid"]], state, model, key))
+    plan.csv("runs.csv", ("key", "liquid", "state", "model_key", "framework", "batch", "batch_size"), rows)
+
+
+def plan_samples(plan: Plan, study: Study, boxes: dict[int, Box]) -> None:
+    """Add the sampling of every liquid, where the study labels frames of its own."""
+    sampled = []
+    for index, liquid in enumerate(study.liquids):
+        if study.sampling and study.labels and not isinstance(study.labels, OwnLabels):
+            sampled.append({"liquid": liquid.id})
+            plan.json(f"samples/{liquid.id}.json", sample_settings(study, boxes, index))
+    plan.csv("samples.csv", ("liquid",), sampled)
+
+
+def files_of(study: Study, places: Places, models: list[Row], before: Before) -> list[Row]:
+    """Return the rows of files.csv: every file that the study names, what it is for, and for which box or model."""
+    files = [
+        {"role": "force_field", "id": f"{liquid.id}-r{replica}", "path": places.locate(liquid.force_field)}
+        for liquid in study.liquids
+        if liquid.force_field not in ("clandp", "xtb")
+        for replica in range(1, study.md.replicas + 1)
+    ]
+    for model in models:
         own = next((entry for entry in study.models if model["model"] in (entry.id, f"{entry.id}-start")), None)
         imported = own is not None and (is_imported(own.model_dump()) or model["role"] == "start")
         for role, name in (("own_model" if imported else "weights", "weights"), ("replay", "replay_frames")):
             if (text := getattr(own, name, None)) and not (imported and role == "replay"):
                 files.append({"role": role, "id": model["key"], "path": places.locate(text)})
     files += [{"role": "weights", "id": key, "path": before.file(key)} for key in sorted(retrained(study, before))]
+    own_paths = study.labels.paths() if isinstance(study.labels, OwnLabels) else ()
     files += [{"role": "labels", "id": "labels", "path": places.locate(text)} for text in own_paths]
     if study.heldout_frames is not None:
         files.append({"role": "heldout", "id": "heldout", "path": places.locate(study.heldout_frames)})
-    plan.csv("boxes.csv", ("key", "liquid", "replica"), box_rows)
-    plan.csv("states.csv", ("key", "box", "liquid", "temperature_K", "replica"), state_rows)
-    sampled = [{"liquid": liquid.id} for liquid in study.liquids if f"samples/{liquid.id}.json" in plan.files]
-    plan.csv("samples.csv", ("liquid",), sampled)
-    plan.csv("models.csv", MODEL_COLUMNS, rows)
-    plan.csv("runs.csv", ("key", "liquid", "state", "model_key", "framework", "batch", "batch_size"), run_rows)
-    plan.csv("files.csv", ("role", "id", "path"), files)
-    plan.csv("references.csv", REFERENCE_COLUMNS, measured)
-    plan_models(plan, study, boxes, rows, theory, before)
-    plan_rounds(plan, study, rows, before)
-    # Chunk size and the allowed failures change no label: they are with the tasks that use them. Names that the
-    # settings stand for are not needed any more.
-    apart = {"chunk", "max_failed_fraction", "quality"} | ({"theory"} if "frames" not in labels else set())
-    settings = {k: v for k, v in labels.items() if k not in apart}
-    if own_paths:  # what IMPORT_LABELS needs besides: the ions that frames are looked through for
-        settings |= {"frames": own_paths, "max_failed_fraction": labels["max_failed_fraction"]}
-        settings["liquids"] = [
-            {"id": liquid.id, "ions": boxes[index].ions} for index, liquid in enumerate(study.liquids)
-        ]
-    plan.json("labels.json", settings | {"theory_id": theory, "id": "labels"})
-    if study.heldout_frames is not None:
-        held = OwnLabels.model_validate({"frames": study.heldout_frames, "theory": "held out"}).model_dump(mode="json")
-        held |= {"energy_key": ENERGY_KEY, "forces_key": FORCES_KEY, "stress_key": STRESS_KEY, "liquids": []}
-        held |= {"frames": [study.heldout_frames], "theory_id": theory_id({"theory": "held out"}), "id": "heldout"}
-        plan.json("heldout.json", held)
-    # Where the study names no datasets every frame is there to test.
-    mixed = mixtures(study, {"datasets": None})
-    plan.json(
-        "dataset.json",
-        {
-            "id": "dataset",
-            "datasets": {name: sorted(study.datasets[whole]) for name, whole, _ in mixed},
-            "sizes": {name: size for name, _, size in mixed if size},
-            "split": study.split.model_dump(mode="json"),
-            "max_failed_fraction": labels.get("max_failed_fraction", 0.05),
-        },
+    return files
+
+
+def make_plan(
+    study: Study, boxes: dict[int, Box], references: list[Row], places: Places, before: Before | None = None
+) -> Plan:
+    """Return every file of the plan but its estimate and warnings."""
+    before = before or Before()
+    plan = Plan()
+    plan.json("study.json", study.model_dump(mode="json"))
+    theory, models = theory_of(study), model_rows(study)
+    states = plan_boxes(plan, study, boxes)
+    plan_runs(plan, study, states, models)
+    plan_samples(plan, study, boxes)
+    plan.csv("models.csv", MODEL_COLUMNS, models)
+    plan.csv("files.csv", ("role", "id", "path"), files_of(study, places, models, before))
+    plan.csv(
+        "references.csv",
+        REFERENCE_COLUMNS,
+        [row for index in boxes for row in measured(study, boxes, index, references)],
     )
+    plan_models(plan, study, boxes, models, theory, before)
+    plan_rounds(plan, study, models, before)
+    plan.json("labels.json", label_settings(study, boxes, theory))
+    if study.heldout_frames is not None:
+        plan.json("heldout.json", heldout_settings(study))
+    plan.json("dataset.json", dataset_settings(study))
     return plan
+
+
+def measured(study: Study, boxes: Mapping[int, Box], index: int, references: list[Row]) -> list[Row]:
+    """Return the references of a liquid of the study at its temperatures."""
+    counts = {ion["name"]: ion["count"] for ion in boxes[index].ions}
+    return references_of(study.liquids[index].id, counts, study.liquids[index].temperatures_K, references)
 
 
 def write_plan(plan: Plan, out: Path) -> None:
