@@ -17,7 +17,7 @@ from typing import Any
 
 from ionmelt.errors import UserError
 
-TABLE = Path(__file__).resolve().parent.parent / "assets" / "weights.csv"
+TABLE = Path(__file__).resolve().parents[3] / "assets" / "weights.csv"
 LICENCES = {
     "MIT": "MIT: free to use, change and pass on, also commercially",
     "ASL": "ASL, the Academic Software License (https://github.com/gabor1/ASL): academic, non-commercial use only; to use the "

@@ -9,7 +9,7 @@ import pytest
 import tiny_training as tiny
 from ase import Atoms
 
-from ionmelt.frame import make_frame, read_frames, write_frames
+from ionmelt.frame import make_frame, read_frames, set_label, write_frames
 from ionmelt.frames import choice
 from ionmelt.topology import Topology
 
@@ -35,7 +35,7 @@ def offered(state: Path, sigmas: list[float], group: str = "walk", seed: int = 1
 def labelled(frames: list[Atoms], **info: str) -> list[Atoms]:
     for frame in frames:
         work = tiny.reference(frame)
-        tiny.frame.set_label(
+        set_label(
             frame, work.get_potential_energy(), work.get_forces(), work.get_stress(voigt=False), tiny.THEORY, True, None
         )
         frame.info |= info
