@@ -1,15 +1,15 @@
 """What settings are made of: numbers with bounds, names, paths, and the lines about what is wrong with them."""
 
+import difflib
 import math
 import re
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from ionmelt.errors import UserError
+from ionmelt.files import read_json
 
 
 def is_number(value: Any) -> bool:
@@ -104,3 +104,29 @@ class Section(BaseModel):
     """A section of the study file: unknown fields are refused, values do not change once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class TaskSettings(Section):
+    """The settings of one task, as the plan writes them and the task's script reads them: a sealed JSON file."""
+
+    id: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return the settings of a file; raises `UserError`, one line for each mistake, where they are not these."""
+        content = read_json(path)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            lines = [f"{path}: {path_text(entry['loc'])}: {said_of(cls, entry)}" for entry in error.errors()]
+            raise UserError(*map(one_line, lines)) from error
+
+
+def said_of(cls: type[BaseModel], entry: Any) -> str:
+    """Return what is wrong, and what would be right, from one of pydantic's errors about a file of settings."""
+    if entry["type"] == "missing":
+        return "missing"
+    if entry["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(entry["loc"][-1]), cls.model_fields, n=1)
+        return "unknown field" + (f"; did you mean {close[0]}?" if close else "")
+    return f"{brief(entry['input'])}: {' '.join(entry['msg'].split())}"
