@@ -14,20 +14,9 @@ import polars as pl
 from scipy import stats
 
 from ionmelt.compare import summary as ils
+from ionmelt.tables.comparison import COMMITTEE, FORGETTING
 
 Row = dict[str, Any]
-COMMITTEE = {
-    "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String, "model": pl.String,
-    "dataset": pl.String, "seeds": pl.Int64, "mean": pl.Float64, "unit": pl.String, "between_seeds": pl.Float64,
-    "between_seeds_ci95_low": pl.Float64, "between_seeds_ci95_high": pl.Float64, "within_seed": pl.Float64,
-    "p_value": pl.Float64, "verdict": pl.String, "reason": pl.String,
-}  # fmt: skip
-FORGETTING = {
-    "model_key": pl.String, "model": pl.String, "dataset": pl.String, "seed": pl.Int64, "start": pl.String,
-    "frames": pl.Int64, "groups": pl.Int64, "force_rmse_before": pl.Float64, "force_rmse_after": pl.Float64,
-    "difference": pl.Float64, "ci95_low": pl.Float64, "ci95_high": pl.Float64, "unit": pl.String, "verdict": pl.String,
-    "reason": pl.String,
-}  # fmt: skip
 LEVEL = 0.05
 FILLED = 0.05  # g(r) below this is the empty core of an atom: nothing there to differ
 RESAMPLES = 2000

@@ -16,12 +16,6 @@ from ionmelt.report.words import UNITS, listed, number
 Row = dict[str, Any]
 
 S, N, F, B = pl.String, pl.Int64, pl.Float64, pl.Boolean
-TRAININGS = {
-    "model_key": S, "model": S, "dataset": S, "seed": N, "framework": S, "term": S, "quantity": S, "unit": S,
-    "weight_start": F, "weight_end": F, "gradient_share_start": F, "gradient_share_end": F,
-    "steps": N, "valid_first": F, "valid_best": F, "best_step": N, "valid_end": F, "train_end": F,
-    "grew_again": B, "still_falling": B, "hardly_learnt": B,
-}  # fmt: skip
 # The error of each term of the loss in a curve: DeePMD prints that of the virial.
 QUANTITIES = {
     "energy_per_atom_rmse": "energy",

@@ -17,14 +17,6 @@ Tables = dict[str, pl.DataFrame]
 Hours = tuple[float, float]  # core-hours, GPU-hours
 TRAINING, LABELLING = ("TRAIN_MACE", "TRAIN_DEEPMD"), ("LABEL_FRAMES",)  # processes
 
-PARETO = {
-    "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
-    "model": pl.String, "dataset": pl.String, "error": pl.Float64, "ci95_low": pl.Float64, "ci95_high": pl.Float64,
-    "unit": pl.String, "labels_core_h": pl.Float64, "training_core_h": pl.Float64, "training_gpu_h": pl.Float64,
-    "md_core_h_per_ns": pl.Float64, "md_gpu_h_per_ns": pl.Float64, "total_core_h": pl.Float64,
-    "total_gpu_h": pl.Float64, "front": pl.String, "reason": pl.String,
-}  # fmt: skip
-
 
 def hours(task: Row, device: str | None) -> Hours | None:
     """Return what a task took, None where it is not known."""

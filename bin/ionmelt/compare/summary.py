@@ -40,25 +40,6 @@ Row = dict[str, Any]
 Points = dict[tuple[str, str | None], pl.DataFrame]  # by (model, dataset); columns: `INDEX`, and one for each seed
 INDEX = ("block", "point", "n")  # what leaves together, what was asked, and for how many numbers it stands
 
-SUMMARY = {
-    "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
-    "model": pl.String, "dataset": pl.String, "framework": pl.String, "value": pl.Float64,
-    "standard_error": pl.Float64, "ci95_low": pl.Float64, "ci95_high": pl.Float64, "unit": pl.String,
-    "runs": pl.Int64, "planned_runs": pl.Int64, "converged": pl.Boolean, "reason": pl.String,
-    "reference": pl.Float64, "reference_low": pl.Float64, "reference_high": pl.Float64,
-    "reference_source": pl.String, "reference_second_hand": pl.Boolean, "reference_interpolated": pl.Boolean,
-    "finite_size_correction": pl.Float64, "needed_ps": pl.Float64, "points": pl.Int64, "points_missing": pl.Int64,
-    "mixture": pl.String, "size": pl.Int64,
-}  # fmt: skip
-VERDICTS = {
-    "liquid": pl.String, "temperature_K": pl.Float64, "property": pl.String, "species": pl.String,
-    "model_a": pl.String, "model_b": pl.String, "difference": pl.Float64, "ci95_low": pl.Float64,
-    "ci95_high": pl.Float64, "unit": pl.String, "verdict": pl.String, "reason": pl.String,
-    "p_value": pl.Float64, "p_holm": pl.Float64, "holm_low": pl.Float64, "holm_high": pl.Float64, "pairs": pl.Int64,
-    "points": pl.Int64, "points_missing_a": pl.Int64, "points_missing_b": pl.Int64,
-    "model_id_a": pl.String, "dataset_a": pl.String, "model_id_b": pl.String, "dataset_b": pl.String,
-}  # fmt: skip
-
 
 # properties of the liquid that have verdicts, with the unit of their tables
 LIQUID_UNITS = {"density": "kg/m3", "diffusion": "m2/s", "conductivity": "S/m", "viscosity": "Pa.s"}

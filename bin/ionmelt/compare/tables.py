@@ -27,92 +27,13 @@ from ionmelt.compare import summary as ils
 from ionmelt.compare import verdicts as iv
 from ionmelt.compare import worth as compare_worth
 from ionmelt.dataset import calibration as dataset_calibration
-from ionmelt.measure import domain
 from ionmelt.report import picture as report_picture
 from ionmelt.report import report, rounds
 from ionmelt.report.words import labellers
 from ionmelt.study import references as study_references
-
-S, F, N, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
-RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": N, "temperature_K": F, "replica": N}
-TAIL = {"framework": S, "model_key": S}
-CHECK = {"converged": B, "reason": S}
-NUMBER = {"value": F, "unit": S, "standard_error": F, "ci95_low": F, "ci95_high": F, "n_effective": F} | CHECK | {
-    "frames": N, "interval_ps": F}  # fmt: skip
-
-# The columns every table has, in this order; others that come along follow.
-SCHEMAS: dict[str, dict[str, Any]] = {
-    # The liquids that everything starts from, as equilibrate.py writes it; `equilibrated` of a frame or run is its `converged`.
-    "equilibration": {"key": S, "liquid": S, "temperature_K": F, "replica": N, "force_field": S, "engine": S,
-                      "production_ps": F, "samples": N, "density_kg_m3": F, "standard_error_kg_m3": F, "n_effective": F,
-                      "correlation_time_ps": F, "drift_kg_m3": F} | CHECK,
-    "labels": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "equilibrated": B, "group": S, "n_atoms": N, "engine": S,
-               "theory_id": S, "converged": B, "reason": S, "energy_ev": F, "max_force_ev_a": F,
-               "net_force_ev_a": F, "has_stress": B, "pressure_bar": F, "scf_steps": N, "wall_s": F},
-    "dataset": {"frame_id": S, "liquid": S, "kind": S, "recipe": S, "equilibrated": B, "group": S, "dataset": S,
-                "split": S, "n_atoms": N},
-    "errors": {"model_key": S, "model": S, "dataset": S, "seed": N, "split": S, "quantity": S, "scope": S,
-               "name": S, "n": N, "rmse": F, "rmse_ci95_low": F, "rmse_ci95_high": F, "mae": F, "unit": S, "frames": N, "frames_missing": N},
-    "survival": RUN | TAIL | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S, "n_atoms": N,
-                              "atom_steps_per_s": F, "dtype": S, "device": S, "equilibrated": B,
-                              "save_every_fs": F, "save_every_asked_fs": F},
-    "density": RUN | {"density_kg_m3": F, "standard_error_kg_m3": F, "reference_kg_m3": F, "n_effective": F}
-    | CHECK | {"equilibrated_ps": F, "needed_ps": F} | TAIL
-    | {"reference_low_kg_m3": F, "reference_high_kg_m3": F, "reference_source": S, "reference_interpolated": B,
-       "reference_second_hand": B},
-    "diffusion": RUN | {"species": S, "diffusion_m2_s": F, "ci95_low_m2_s": F, "ci95_high_m2_s": F,
-                        "finite_size_correction_m2_s": F, "log_slope": F, "fit_start_ps": F, "fit_stop_ps": F}
-    | CHECK | {"needed_ps": F, "finite_size_viscosity_pa_s": F, "finite_size_viscosity_source": S} | TAIL,
-    "conductivity": RUN | {"conductivity_s_m": F, "standard_error_s_m": F, "ci95_low_s_m": F, "ci95_high_s_m": F}
-    | CHECK | {"needed_ps": F, "nernst_einstein_s_m": F, "nernst_einstein_ci95_low_s_m": F,
-               "nernst_einstein_ci95_high_s_m": F, "nernst_einstein_converged": B, "ionicity": F,
-               "ionicity_ci95_low": F, "ionicity_ci95_high": F} | TAIL,
-    "onsager": RUN | {"pair": S, "onsager_s_m": F, "standard_error_s_m": F, "ci95_low_s_m": F, "ci95_high_s_m": F}
-    | CHECK | TAIL,
-    "viscosity": RUN | {"viscosity_pa_s": F, "standard_error_pa_s": F, "ci95_low_pa_s": F, "ci95_high_pa_s": F}
-    | CHECK | {"needed_ps": F} | TAIL,
-    # Curves, over r_A, q_per_A, angle_deg or lag_ps, and numbers: which quantities there are, ionmelt/measure/structure.py says.
-    "structure": RUN | {"quantity": S, "pair": S, "r_A": F, "q_per_A": F, "angle_deg": F, "lag_ps": F, "value": F,
-                        "standard_error": F, "unit": S, "reason": S} | TAIL,
-    "coordination": RUN | {"quantity": S, "pair": S, "state": S, "cut_A": F} | NUMBER | TAIL,
-    "conformers": RUN | {"species": S, "feature": S, "quantity": S, "state": S} | NUMBER | TAIL,
-    "kinetics": RUN | {"quantity": S, "pair": S, "state_from": S, "state_to": S, "tolerance_ps": F, "events": N}
-    | NUMBER | TAIL,
-    "scan": {"model_key": S, "model": S, "dataset": S, "seed": N, "liquid": S, "group": S, "scale": F,
-             "density_kg_m3": F, "energy_ref_ev_per_atom": F, "energy_model_ev_per_atom": F,
-             "pressure_ref_bar": F, "pressure_model_bar": F},
-    "curves": {"model_key": S, "model": S, "dataset": S, "seed": N, "framework": S, "step": N, "set": S,
-               "quantity": S, "value": F, "unit": S},
-    "trainings": compare_curves.TRAININGS,
-    "sampling": {"liquid": S, "recipe": S, "kind": S, "requested": N, "kept": N, "equilibrated": B, "spacing_frames": F,
-                 "inefficiency_frames": F},
-    "cost": {"process": S, "id": S, "wall_s": F, "cpu_s": F, "max_rss_mb": F},
-    "versions": {"process": S, "library": S, "version": S, "tasks": N},
-    "dimers": {"model_key": S, "model": S, "dataset": S, "seed": N, "pair": S, "distance_A": F, "energy_ev": F,
-               "reason": S},
-    "committee": committee.COMMITTEE,
-    # What committees were asked about on their walks, as explore_liquid.py writes it.
-    "exploration": {"key": S, "round": N, "liquid": S, "temperature_K": F, "model": S, "dataset": S, "members": N, "walk": S,
-                    "time_ps": F, "bath_K": F, "density_kg_m3": F, "disagreement_ev_a": F, "worth_above_ev_a": F,
-                    "stop_above_ev_a": F, "offered": B, "end": S, "detail": S},
-    "rounds": rounds.ROUNDS,
-    "forgetting": committee.FORGETTING,
-    "summary": ils.SUMMARY,
-    "verdicts": ils.VERDICTS,
-    "pareto": pareto.PARETO,
-    "learning": compare_worth.LEARNING,
-    "worth": compare_worth.WORTH,
-    "domain": RUN | domain.DOMAIN | TAIL,
-    "uncertainty": dataset_calibration.SCHEMA,
-    "references": study_references.SCHEMA,
-    # Models that could not be had, evaluated or run: stage is import, training, evaluation or dynamics.
-    "failures": {"stage": S, "model_key": S, "model": S, "dataset": S, "seed": N, "run_id": S, "reason": S},
-}  # fmt: skip
-PARITY = {"model_key": S, "quantity": S, "recipe": S, "group": S, "point": S, "reference": F, "predicted": F, "unit": S}
-MODELS = {"key": S, "model": S, "framework": S, "dataset": S, "mixture": S, "size": N, "seed": N, "trained": S,
-          "role": S, "start": S, "theory": S, "labels_theory": S, "same_theory": B}  # fmt: skip
-FRAMES = {"model_key": S, "frame_id": S, "group": S, "force_square": F, "n": N, "reason": S}
-
+from ionmelt.tables import comparison, evaluation
+from ionmelt.tables.columns import FLAG, REAL, RUN, RUN_MODEL, TEXT, WHOLE
+from ionmelt.tables.published import TABLES
 
 # --- Read ---
 
@@ -236,7 +157,7 @@ def survival_table(
     known = {row["run_id"] or row["model_key"]: row["reason"] for row in failures or () if row["stage"] != "evaluation"}
     rows = {}
     for run in runs:
-        rows[run["id"]] = {c: run.get(c) for c in SCHEMAS["survival"]} | {
+        rows[run["id"]] = {c: run.get(c) for c in TABLES["survival"]} | {
             "run_id": run["id"],
             "seed": run.get("model_seed"),
             "dataset": run.get("dataset"),
@@ -251,14 +172,14 @@ def survival_table(
         if reason := known.get(row["run_id"], known.get(row["model_key"])):
             why = f"the model cannot be used: {reason}"
         rows.setdefault(row["run_id"], row | {"end": "missing", "detail": why})
-    return table([pl.DataFrame(list(rows.values()), infer_schema_length=None)], SCHEMAS["survival"])
+    return table([pl.DataFrame(list(rows.values()), infer_schema_length=None)], TABLES["survival"])
 
 
 def with_start(survival: pl.DataFrame, equilibration: pl.DataFrame) -> pl.DataFrame:
     """Say of each run whether the liquid that it starts from is equilibrated; null where that is not known."""
     state = ["liquid", "temperature_K", "replica"]
     known = equilibration.select(*state, equilibrated="converged").unique(state)
-    return conform(survival.drop("equilibrated").join(known, on=state, how="left"), SCHEMAS["survival"])
+    return conform(survival.drop("equilibrated").join(known, on=state, how="left"), TABLES["survival"])
 
 
 def why_unmeasured(run: dict[str, Any], what: str) -> str:
@@ -275,7 +196,7 @@ def complete(
     name: str, measured: pl.DataFrame, survival: pl.DataFrame, species: dict[str, list[str]] | None = None
 ) -> pl.DataFrame:
     """Add a row, not converged and with its reason, for every run (and species) that a table lacks."""
-    schema = SCHEMAS[name]
+    schema = TABLES[name]
     what = "a diffusion coefficient" if name == "diffusion" else f"a {name}"
     have = {(r["run_id"], r.get("species")) for r in measured.to_dicts()}
     # A row without species stands for the whole run: it is spread over the liquid's species.
@@ -285,7 +206,7 @@ def complete(
         for ion in [None] if species is None else species.get(run["liquid"], []):
             if (run["run_id"], ion) in have:
                 continue
-            base = {c: run[c] for c in (*RUN, *TAIL)} | {"converged": False}
+            base = {c: run[c] for c in (*RUN, *RUN_MODEL)} | {"converged": False}
             base["reason"] = why_unmeasured(run, what)
             if run["run_id"] in whole:
                 base["reason"] = whole[run["run_id"]]["reason"] or base["reason"]
@@ -318,7 +239,7 @@ def with_reference(density: pl.DataFrame, references: pl.DataFrame) -> pl.DataFr
                 **{c: ref.get(c) for c in ("reference_source", "reference_interpolated", "reference_second_hand")},
             }
         )
-    return table([pl.DataFrame(rows, infer_schema_length=None)] if rows else [], SCHEMAS["density"])
+    return table([pl.DataFrame(rows, infer_schema_length=None)] if rows else [], TABLES["density"])
 
 
 def name_models(
@@ -335,16 +256,16 @@ def name_models(
 
 def cost_and_versions(tasks: list[dict[str, Any]]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the cost of every task and the versions of the libraries that each process ran with."""
-    cost = [{c: task.get(c) for c in SCHEMAS["cost"]} for task in tasks]
+    cost = [{c: task.get(c) for c in TABLES["cost"]} for task in tasks]
     count: dict[tuple[str, str, str], int] = {}
     for task in tasks:
         for library, version in task.get("versions", {}).items():
             key = (task["process"], library, str(version))
             count[key] = count.get(key, 0) + 1
-    versions = [dict(zip(SCHEMAS["versions"], (*key, n), strict=True)) for key, n in count.items()]
+    versions = [dict(zip(TABLES["versions"], (*key, n), strict=True)) for key, n in count.items()]
     return (
-        table([pl.DataFrame(cost, infer_schema_length=None)] if cost else [], SCHEMAS["cost"]),
-        table([pl.DataFrame(versions)] if versions else [], SCHEMAS["versions"]),
+        table([pl.DataFrame(cost, infer_schema_length=None)] if cost else [], TABLES["cost"]),
+        table([pl.DataFrame(versions)] if versions else [], TABLES["versions"]),
     )
 
 
@@ -358,8 +279,8 @@ def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
             value="density_kg_m3",
             standard_error="standard_error_kg_m3",
             dof=pl.col("n_effective") - 1,
-            correction=pl.lit(None, F),
-            species=pl.lit(None, S),
+            correction=pl.lit(None, REAL),
+            species=pl.lit(None, TEXT),
         )
     value, ends = {
         "diffusion": ("diffusion_m2_s", "m2_s"),
@@ -370,7 +291,7 @@ def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
     frame = frame.with_columns(value=value, standard_error=half, dof=pl.lit(math.inf))
     if quantity == "diffusion":
         return frame.with_columns(correction="finite_size_correction_m2_s")
-    return frame.with_columns(correction=pl.lit(None, F), species=pl.lit(None, S))
+    return frame.with_columns(correction=pl.lit(None, REAL), species=pl.lit(None, TEXT))
 
 
 def judge(
@@ -423,8 +344,8 @@ def judge(
     whole = {d: m for d, (m, _) in cuts.items() if m is not None}
     learning, worth = compare_worth.tables(tables, judged, study.get("datasets") or {}, truth, whole)
     return {
-        "summary": table([pl.DataFrame(summary, schema=ils.SUMMARY)], ils.SUMMARY),
-        "verdicts": conform(pl.DataFrame(verdicts, schema=ils.VERDICTS), ils.VERDICTS, sort=False),
+        "summary": table([pl.DataFrame(summary, schema=comparison.SUMMARY)], comparison.SUMMARY),
+        "verdicts": conform(pl.DataFrame(verdicts, schema=comparison.VERDICTS), comparison.VERDICTS, sort=False),
         "learning": learning,
         "worth": worth,
     }
@@ -443,15 +364,15 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     planned_models = conform(
         read_plan_csv(plan, "models.csv").with_columns(
             pl.col("dataset", "seed", "^(start|mixture|size|theory|labels_theory)$").replace("", None),
-            pl.col("^same_theory$").replace_strict({"true": True, "false": False}, default=None, return_dtype=B),
+            pl.col("^same_theory$").replace_strict({"true": True, "false": False}, default=None, return_dtype=FLAG),
         )
         if (plan / "models.csv").is_file()
         else pl.DataFrame(),
-        MODELS,
+        comparison.MODELS,
     )
-    carded = [{c: card.get(c) for c in MODELS} | {"key": card["id"]} for card in cards]
-    carded_models = conform(pl.DataFrame(carded, infer_schema_length=None), MODELS)
-    named = list(MODELS)
+    carded = [{c: card.get(c) for c in comparison.MODELS} | {"key": card["id"]} for card in cards]
+    carded_models = conform(pl.DataFrame(carded, infer_schema_length=None), comparison.MODELS)
+    named = list(comparison.MODELS)
     models = pl.concat([planned_models.select(named), carded_models.select(named)])
     models = models.unique("key", keep="first", maintain_order=True).filter(pl.col("role").ne_missing("labels"))
     cards = [card for card in cards if card.get("role") != "labels"]  # it stands for no model
@@ -460,32 +381,32 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     references = study_references.read_plan(plan / "references.csv")
 
     t: dict[str, pl.DataFrame] = {"references": references}
-    t["equilibration"] = read_parquets(args.states, "*.equilibration.parquet", SCHEMAS["equilibration"])
-    t["labels"] = read_parquets(args.labels, "*.parquet", SCHEMAS["labels"])
-    t["sampling"] = read_parquets(args.sampling, "*.parquet", SCHEMAS["sampling"])
+    t["equilibration"] = read_parquets(args.states, "*.equilibration.parquet", TABLES["equilibration"])
+    t["labels"] = read_parquets(args.labels, "*.parquet", TABLES["labels"])
+    t["sampling"] = read_parquets(args.sampling, "*.parquet", TABLES["sampling"])
     is_dataset = args.dataset is not None and args.dataset.is_file()
-    t["dataset"] = table([files.read_tables([args.dataset])] if is_dataset else [], SCHEMAS["dataset"])
-    t["errors"] = read_parquets(args.evaluations, "errors.parquet", SCHEMAS["errors"])
-    scan = read_parquets(args.evaluations, "scan.parquet", SCHEMAS["scan"])
-    t["scan"] = name_models(scan, models, ("model", "dataset", "seed"), SCHEMAS["scan"])
-    curves = read_parquets(args.models, "curve.parquet", SCHEMAS["curves"])
-    t["curves"] = name_models(curves, models, ("model", "dataset", "seed", "framework"), SCHEMAS["curves"])
+    t["dataset"] = table([files.read_tables([args.dataset])] if is_dataset else [], TABLES["dataset"])
+    t["errors"] = read_parquets(args.evaluations, "errors.parquet", TABLES["errors"])
+    scan = read_parquets(args.evaluations, "scan.parquet", TABLES["scan"])
+    t["scan"] = name_models(scan, models, ("model", "dataset", "seed"), TABLES["scan"])
+    curves = read_parquets(args.models, "curve.parquet", TABLES["curves"])
+    t["curves"] = name_models(curves, models, ("model", "dataset", "seed", "framework"), TABLES["curves"])
     t["trainings"] = table(
-        [pl.DataFrame(compare_curves.table(t["curves"], cards), schema=compare_curves.TRAININGS)],
-        compare_curves.TRAININGS,
+        [pl.DataFrame(compare_curves.table(t["curves"], cards), schema=comparison.TRAININGS)],
+        comparison.TRAININGS,
     )
-    measured = read_parquets(args.measures, "*.survival.parquet", SCHEMAS["survival"])
+    measured = read_parquets(args.measures, "*.survival.parquet", TABLES["survival"])
     failures = read_failures(args.failures, planned)
     runs = read_jsons(find(args.runs, "run.json"))
     survival = survival_table(planned, runs, measured, delivered, failures)
     t["survival"] = with_start(survival, t["equilibration"])
     refuse_without_models(models, failures, t)
-    failed = table([pl.DataFrame(failures, schema_overrides={"run_id": S})] if failures else [], SCHEMAS["failures"])
-    t["failures"] = name_models(failed, models, ("model", "dataset", "seed"), SCHEMAS["failures"])
-    density = read_parquets(args.measures, "*.density.parquet", SCHEMAS["density"])
+    failed = table([pl.DataFrame(failures, schema_overrides={"run_id": TEXT})] if failures else [], TABLES["failures"])
+    t["failures"] = name_models(failed, models, ("model", "dataset", "seed"), TABLES["failures"])
+    density = read_parquets(args.measures, "*.density.parquet", TABLES["density"])
     t["density"] = with_reference(complete("density", density, t["survival"]), references)
     read = {
-        name: read_parquets(args.measures, f"*.{name}.parquet", SCHEMAS[name])
+        name: read_parquets(args.measures, f"*.{name}.parquet", TABLES[name])
         for name in ("diffusion", "conductivity", "onsager", "viscosity")
     }
     t |= read
@@ -495,31 +416,38 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
         for name in ("conductivity", "viscosity"):
             t[name] = complete(name, read[name], t["survival"])
     for name in ("structure", "coordination", "conformers", "kinetics", "domain"):
-        t[name] = read_parquets(args.measures, f"*.{name}.parquet", SCHEMAS[name])
-    dimers = read_parquets(args.evaluations, "dimers.parquet", SCHEMAS["dimers"])
-    t["dimers"] = name_models(dimers, models, ("model", "dataset", "seed"), SCHEMAS["dimers"])
-    t["committee"] = table([committee.committee(t)], SCHEMAS["committee"])
-    heldout = read_parquets(args.evaluations, "heldout.parquet", FRAMES)
-    t["forgetting"] = table([committee.forgetting(heldout, models)], SCHEMAS["forgetting"])
+        t[name] = read_parquets(args.measures, f"*.{name}.parquet", TABLES[name])
+    dimers = read_parquets(args.evaluations, "dimers.parquet", TABLES["dimers"])
+    t["dimers"] = name_models(dimers, models, ("model", "dataset", "seed"), TABLES["dimers"])
+    t["committee"] = table([committee.committee(t)], TABLES["committee"])
+    heldout = read_parquets(args.evaluations, "heldout.parquet", evaluation.FRAME_ERRORS)
+    t["forgetting"] = table([committee.forgetting(heldout, models)], TABLES["forgetting"])
     t["cost"], t["versions"] = cost_and_versions(read_tasks(args.tasks))
-    t["exploration"] = read_parquets(args.explored, "*.explored.parquet", SCHEMAS["exploration"])
+    t["exploration"] = read_parquets(args.explored, "*.explored.parquet", TABLES["exploration"])
     account(t, plan)
     optional = {
         name: files.read_json(p) if (p := plan / f"{name}.json").is_file() else {}
         for name in ("labels", "dataset", "estimate")
     }
     truths = labellers({"labels": optional["labels"], "study": study})
-    frames = read_parquets(args.evaluations, "frame_errors.parquet", FRAMES)
-    frames = name_models(frames, models, ("model", "dataset"), FRAMES | {"model": S, "dataset": S})
+    frames = read_parquets(args.evaluations, "frame_errors.parquet", evaluation.FRAME_ERRORS)
+    frames = name_models(
+        frames, models, ("model", "dataset"), evaluation.FRAME_ERRORS | {"model": TEXT, "dataset": TEXT}
+    )
     t |= judge(t, references, study, frames, models, truths[0] if truths else None)
-    earlier = table([files.read_tables([args.rounds])] if args.rounds else [], SCHEMAS["rounds"])
+    earlier = table([files.read_tables([args.rounds])] if args.rounds else [], TABLES["rounds"])
     t["rounds"] = rounds.table(t, study, rounds.number_of(cards), earlier)
-    t["pareto"] = table([pl.DataFrame(pareto.table(t, cards), schema=pareto.PARETO)], pareto.PARETO)
+    t["pareto"] = table([pl.DataFrame(pareto.table(t, cards), schema=comparison.PARETO)], comparison.PARETO)
 
-    parity = read_parquets(args.evaluations, "parity.parquet", PARITY)
-    parity = name_models(parity, models, ("model", "dataset", "seed"), PARITY | {"model": S, "dataset": S, "seed": N})
+    parity = read_parquets(args.evaluations, "parity.parquet", evaluation.PARITY)
+    parity = name_models(
+        parity,
+        models,
+        ("model", "dataset", "seed"),
+        evaluation.PARITY | {"model": TEXT, "dataset": TEXT, "seed": WHOLE},
+    )
     uncertainty, calibration = dataset_calibration.calibrate(parity)
-    t["uncertainty"] = table([uncertainty], SCHEMAS["uncertainty"])
+    t["uncertainty"] = table([uncertainty], TABLES["uncertainty"])
     warnings = (plan / "warnings.txt").read_text().splitlines() if (plan / "warnings.txt").is_file() else []
     extra = {
         "study": study,
@@ -588,7 +516,7 @@ def write_table(frame: pl.DataFrame, name: str, folder: Path) -> None:
     files.write_table(frame, folder / f"{name}.parquet")
     nested = [c for c, kind in frame.schema.items() if kind.is_nested()]
     flat = frame.with_columns(
-        pl.Series(c, [None if x is None else json.dumps(x) for x in frame[c].to_list()], S) for c in nested
+        pl.Series(c, [None if x is None else json.dumps(x) for x in frame[c].to_list()], TEXT) for c in nested
     )
     (folder / f"{name}.csv").write_text(flat.write_csv(), encoding="utf-8")
 

@@ -29,22 +29,10 @@ from ionmelt.compare import pareto
 from ionmelt.compare import summary as ils
 from ionmelt.compare import verdicts as iv
 from ionmelt.frame import kinds_of
+from ionmelt.tables.comparison import LEARNING, STATE, WORTH
 
 Row = dict[str, Any]
 Tables = dict[str, pl.DataFrame]
-S, F, N, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
-STATE = {"liquid": S, "temperature_K": F, "property": S, "species": S}
-LEARNING = STATE | {
-    "model": S, "framework": S, "dataset": S, "mixture": S, "frames": N, "labels_core_h": F, "seeds": N, "error": F,
-    "ci95_low": F, "ci95_high": F, "unit": S, "against": S, "converged": B, "reason": S,
-}  # fmt: skip
-WORTH = {"question": S} | STATE | {
-    "model_a": S, "model_b": S, "frames_a": N, "frames_b": N, "labels_core_h_a": F, "labels_core_h_b": F, "error_a": F,
-    "error_b": F, "difference": F, "ci95_low": F, "ci95_high": F, "unit": S, "frames_ratio": F, "frames_ratio_ci95_low": F,
-    "frames_ratio_ci95_high": F, "seeds": N, "p_value": F, "p_holm": F, "holm_low": F, "holm_high": F,
-    "frames_ratio_holm_low": F, "frames_ratio_holm_high": F, "verdict": S, "reason": S, "model_id_a": S, "mixture_a": S,
-    "model_id_b": S, "mixture_b": S, "first_reason": S, "reasons": N,
-}  # fmt: skip
 # Errors that are judged, in the order of the report. Of the liquid: the table's property.
 OF_LIQUID = {"density_error": "density", "diffusion_error": "diffusion"}
 PROPERTIES = ("scan_energy_rmse", "density_error", "diffusion_error", "survival", "force_rmse")

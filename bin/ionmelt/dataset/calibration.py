@@ -13,17 +13,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ionmelt.tables.comparison import UNCERTAINTY
+
 NOMINAL = (0.68, 0.95)
 LEVELS = np.round(np.arange(0.05, 1.0, 0.05), 2)  # of the calibration plot
 MEMBERS_LEAST = 2
 GROUPS_LEAST = 3
 RESAMPLES, SEED = 1000, 1
-SCHEMA = {
-    "model": pl.String, "dataset": pl.String, "quantity": pl.String, "members": pl.Int64, "groups": pl.Int64, "points": pl.Int64,
-    "rmse": pl.Float64, "spread": pl.Float64, "unit": pl.String, "level": pl.Float64, "scale": pl.Float64,
-    "raw_coverage": pl.Float64, "coverage": pl.Float64, "coverage_ci95_low": pl.Float64, "coverage_ci95_high": pl.Float64,
-    "reason": pl.String,
-}  # fmt: skip
 
 
 def quantile(scores: np.ndarray, level: float) -> float:
@@ -118,4 +114,4 @@ def calibrate(parity: pl.DataFrame) -> tuple[pl.DataFrame, dict[tuple[str, str, 
             "raw": [float(np.mean(scores <= normal_factor(level))) for level in LEVELS],
             "coverage": [float(held_out(scores, groups, level).mean()) for level in LEVELS],
         }
-    return pl.DataFrame(rows, schema=SCHEMA), curves
+    return pl.DataFrame(rows, schema=UNCERTAINTY), curves

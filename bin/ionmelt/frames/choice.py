@@ -19,7 +19,8 @@ from ase import Atoms
 from ionmelt import files, task
 from ionmelt.frame import LABEL_KEYS, read_frames
 from ionmelt.frames import selection
-from ionmelt.frames.sampling import SCHEMA, refusal, write_chunk
+from ionmelt.frames.sampling import refusal, write_chunk
+from ionmelt.tables.frames import SAMPLING
 from ionmelt.topology import Topology
 
 POOL_MOST = 400  # candidates that are described, evenly over all: their descriptors are held in memory
@@ -65,7 +66,7 @@ def choose_frames(settings: dict[str, Any], candidates: list[Path], known: list[
     out.mkdir(parents=True, exist_ok=True)
     row = {"liquid": liquid, "recipe": RECIPE, "kind": RECIPE, "requested": len(before) + settings["frames"]}
     row |= {"kept": len(before) + len(new), "offered": len(before) + len(offered), **refused}
-    files.write_table(pl.DataFrame([row], schema=SCHEMA), out / f"{name}.sampling.parquet")
+    files.write_table(pl.DataFrame([row], schema=SAMPLING), out / f"{name}.sampling.parquet")
     if before or new:
         write_chunk(out, name, before + new)
 

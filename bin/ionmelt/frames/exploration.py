@@ -28,17 +28,12 @@ from ionmelt.dynamics import engines, md
 from ionmelt.dynamics.md import Ended
 from ionmelt.frame import density_kg_m3, evenly, make_frame, read_frames, write_frames
 from ionmelt.models import calculators
+from ionmelt.tables.frames import EXPLORATION
 from ionmelt.topology import Topology
 
 WALKS = ("npt", "ramp", "swing")
 SWING_STRIDE = 10  # steps between two changes of a swinging box: each moves the ions little
 VALID_MOST = 50  # validation frames that the committee is asked about
-SCHEMA = {
-    "key": pl.String, "round": pl.Int64, "liquid": pl.String, "temperature_K": pl.Float64, "model": pl.String,
-    "dataset": pl.String, "members": pl.Int64, "walk": pl.String, "time_ps": pl.Float64, "bath_K": pl.Float64,
-    "density_kg_m3": pl.Float64, "disagreement_ev_a": pl.Float64, "worth_above_ev_a": pl.Float64,
-    "stop_above_ev_a": pl.Float64, "offered": pl.Boolean, "end": pl.String, "detail": pl.String,
-}  # fmt: skip
 
 
 class Committee:
@@ -181,7 +176,7 @@ def explore(
         if rows and rows[-1]["walk"] == kind:
             rows[-1]["end"] = rows[-1]["end"] or "completed"
             say(f"{settings['id']} {kind}: {rows[-1]['time_ps']:g} ps, {rows[-1]['end']}, {len(frames)} frames so far")
-    return frames, pl.DataFrame(rows, schema=SCHEMA)
+    return frames, pl.DataFrame(rows, schema=EXPLORATION)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -41,6 +41,7 @@ from ionmelt.errors import UserError, reading
 from ionmelt.files import read_json
 from ionmelt.frame import CHARGE_KEY, make_frame, overlaps, write_frames
 from ionmelt.frames import selection
+from ionmelt.tables.frames import SAMPLING
 from ionmelt.topology import Topology
 
 TRIES = 20  # candidates for one frame before it is given up
@@ -73,21 +74,6 @@ TEMPERATURE_PERIOD_RATIO = (1 + 5**0.5) / 2
 
 PACKING_CONTACT_A, PACKING_LOOPS, RELAX_ITERATIONS = 1.9, 30, 200
 PACKMOL_TIME_S = 600
-
-SCHEMA = {
-    "liquid": pl.String,
-    "recipe": pl.String,
-    "kind": pl.String,
-    "requested": pl.Int64,
-    "kept": pl.Int64,
-    "equilibrated": pl.Boolean,
-    "offered": pl.Int64,
-    "refused_duplicate": pl.Int64,
-    "refused_contact": pl.Int64,
-    "refused_bond": pl.Int64,
-    "spacing_frames": pl.Float64,
-    "inefficiency_frames": pl.Float64,
-}
 
 
 @dataclass
@@ -666,6 +652,6 @@ def main(argv: list[str] | None = None) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         for i, start in enumerate(range(0, len(frames), settings["chunk"])):
             write_chunk(args.out, f"{settings['liquid']}-{i:03d}", frames[start : start + settings["chunk"]])
-        files.write_table(pl.DataFrame(rows, schema=SCHEMA), args.counts)
+        files.write_table(pl.DataFrame(rows, schema=SAMPLING), args.counts)
 
     return task.run("SAMPLE_FRAMES", work, task_id=args.id, reads=[args.settings, *args.states])

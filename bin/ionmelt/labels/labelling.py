@@ -51,6 +51,7 @@ from ionmelt.frame import (
     write_frames,
 )
 from ionmelt.labels.store import Answer, Store, say
+from ionmelt.tables.labels import LABELLED
 
 # Name in a study -> module with a class Engine(settings, threads) that has `version` and `label(atoms, cold)`.
 ENGINES = {
@@ -74,32 +75,6 @@ OF_THE_MACHINE: dict[str, type[Exception]] = {
 }
 STORE_NOTE = "README.txt"  # lies in every store
 FREE_LEAST = 1 << 20  # bytes: with less than this left, a failed engine most likely failed for that
-
-SCHEMA = {
-    "frame_id": pl.String,
-    "liquid": pl.String,
-    "kind": pl.String,
-    "recipe": pl.String,
-    "equilibrated": pl.Boolean,
-    "group": pl.String,
-    "n_atoms": pl.Int64,
-    "engine": pl.String,
-    "engine_version": pl.String,
-    "theory_id": pl.String,
-    "converged": pl.Boolean,
-    "reason": pl.String,
-    "energy_ev": pl.Float64,
-    "max_force_ev_a": pl.Float64,
-    "net_force_ev_a": pl.Float64,
-    "has_stress": pl.Boolean,
-    "pressure_bar": pl.Float64,
-    "scf_steps": pl.Int64,
-    "guess": pl.String,
-    "wall_s": pl.Float64,
-    "cold_energy_difference_ev": pl.Float64,
-    "cold_max_force_difference_ev_a": pl.Float64,
-    "from_store": pl.Boolean,
-}
 
 
 # --- The order -----------------------------------------------------------------------------------------
@@ -440,7 +415,7 @@ def label_chunk(
             set_label(atoms, label.energy_ev, label.forces_ev_a, label.stress_ev_a3, theory, True, label.scf_steps)
             labelled.append(atoms)
     write_frames(f"{out}.labelled.extxyz", labelled)
-    files.write_table(pl.DataFrame(rows, schema=SCHEMA), Path(f"{out}.labels.parquet"))
+    files.write_table(pl.DataFrame(rows, schema=LABELLED), Path(f"{out}.labels.parquet"))
 
 
 def end(_signal: int, _frame: object) -> None:

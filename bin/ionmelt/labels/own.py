@@ -54,6 +54,7 @@ from ionmelt.labels.foreign import runs
 from ionmelt.labels.foreign.files import Found
 from ionmelt.labels.matching import Matched, Matcher, NoMatch
 from ionmelt.liquid.ions import library, resolve
+from ionmelt.tables.labels import IMPORTED
 from ionmelt.topology import Topology
 
 OTHER = "other"  # liquid of compositions that the study has none of; plan_study.py refuses a liquid of that name
@@ -65,13 +66,6 @@ SHOWN = 10  # unusable frames that are named on the screen; the table has all
 MAX_PRESSURE_EV_A3 = 20 * GPa
 SAME_ENERGY_EV = 1e-4  # per atom: of one structure twice
 MAX_BINDING_EV = 50.0  # an atom: reference energies that are further from the frames are of another calculation
-SCHEMA = {
-    "frame_id": pl.String, "liquid": pl.String, "kind": pl.String, "recipe": pl.String, "group": pl.String,
-    "n_atoms": pl.Int64, "engine": pl.String, "engine_version": pl.String, "theory_id": pl.String,
-    "converged": pl.Boolean, "reason": pl.String, "energy_ev": pl.Float64, "max_force_ev_a": pl.Float64,
-    "net_force_ev_a": pl.Float64, "has_stress": pl.Boolean, "pressure_bar": pl.Float64, "scf_steps": pl.Int64, "wall_s": pl.Float64,
-    "source": pl.String, "detail": pl.String,
-}  # fmt: skip
 # What would be right, for the reasons that ionmelt/frame.py gives.
 REMEDIES = {
     "no_energy": "the frame has no energy",
@@ -425,7 +419,7 @@ def import_files(settings: dict[str, Any], files: dict[str, Path], assets: Path,
     off |= {frame: ("energy_outlier", text) for frame, text in unlike_the_rest(checks).items() if frame not in off}
     take_out(off, rows, Path(f"{out}.labelled.extxyz"))
     seal_frames(f"{out}.labelled.extxyz")
-    table = pl.DataFrame(rows, schema=SCHEMA)
+    table = pl.DataFrame(rows, schema=IMPORTED)
     files_module.write_table(table, Path(f"{out}.labels.parquet"))
     errors += check_pressure(table)
     errors += check_failed(table, settings["max_failed_fraction"])

@@ -34,6 +34,7 @@ from ionmelt import errors, files, task
 from ionmelt.dynamics import md
 from ionmelt.dynamics.classical import BAROSTAT_STEPS
 from ionmelt.liquid.forcefield import constrain_hydrogens
+from ionmelt.tables.liquid import EQUILIBRATION
 from ionmelt.topology import Topology
 
 COMPRESSION_BAR = 500.0  # closes the voids that packing leaves
@@ -47,13 +48,6 @@ XTB_THERMOSTAT_FS, XTB_BAROSTAT_FS = 100.0, 500.0
 # Outside these ratios to the packed density (0.8 of the guess, or less) the box holds no liquid.
 LIQUID_DENSITY_RATIOS = (0.5, 2.5)
 MIN_SAMPLES = 10
-# The table of equilibrations that the report reads: one row for each state.
-TABLE = {
-    "key": pl.String, "liquid": pl.String, "temperature_K": pl.Float64, "replica": pl.Int64, "force_field": pl.String,
-    "engine": pl.String, "production_ps": pl.Float64, "samples": pl.Int64, "density_kg_m3": pl.Float64,
-    "standard_error_kg_m3": pl.Float64, "n_effective": pl.Float64, "correlation_time_ps": pl.Float64,
-    "drift_kg_m3": pl.Float64, "converged": pl.Boolean, "reason": pl.String,
-}  # fmt: skip
 EV_KJ_MOL = units.mol / units.kJ  # eV in kJ/mol
 
 
@@ -427,6 +421,8 @@ def main(argv: list[str] | None = None) -> int:
             print(say, file=sys.stderr, flush=True)
         if args.table:
             row = record | {"key": args.id, "replica": settings["replica"], "production_ps": phases[-1].ps}
-            files.write_table(pl.DataFrame([{name: row[name] for name in TABLE}], schema=TABLE), args.table)
+            files.write_table(
+                pl.DataFrame([{name: row[name] for name in EQUILIBRATION}], schema=EQUILIBRATION), args.table
+            )
 
     return task.run("EQUILIBRATE", work, task_id=args.id, reads=[args.settings, args.box], writes=[args.out])

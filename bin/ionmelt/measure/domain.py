@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from ase import Atoms
 
 from ionmelt import errors
@@ -35,10 +34,6 @@ IN_PARTS = 0.5  # share of the frames outside from which a run is outside as a w
 TOLERANCE_K = 0.5
 # Ions cut out of the liquid, alone in a box: their density and composition say nothing of a liquid's.
 NO_LIQUID = ("clusters", "ions")
-DOMAIN = {
-    "quantity": pl.String, "frames": pl.Int64, "share_outside": pl.Float64, "seen_low": pl.Float64, "seen_high": pl.Float64,
-    "limit_low": pl.Float64, "limit_high": pl.Float64, "unit": pl.String, "verdict": pl.String, "reason": pl.String,
-}  # fmt: skip
 Row = dict[str, Any]
 
 

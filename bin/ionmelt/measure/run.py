@@ -1,7 +1,7 @@
 """Measure density, diffusion and structure of one run, each with its error or the reason for having none.
 
 Reads the run folder of RUN_MD: run.json, topology.json, thermo.parquet, npt.xtc, nvt.xtc.
-Writes <id>.TABLE.parquet for each TABLE of SCHEMAS. What the tables of structure hold: ionmelt/measure/structure.py.
+Writes <id>.TABLE.parquet for each TABLE of MEASURED. What the tables of structure hold: ionmelt/measure/structure.py.
 
 Density comes from NPT, diffusion from NVT, structure from NVT or, where there is none, from NPT. A run that
 ended early is measured as far as it went and says so: converged is false and the reason is how it ended.
@@ -28,45 +28,11 @@ from ionmelt.measure import paths as measure_paths
 from ionmelt.measure import stats, structure, transport
 from ionmelt.report import picture
 from ionmelt.study import references as study_references
+from ionmelt.tables.columns import RUN, RUN_MODEL
+from ionmelt.tables.runs import MEASURED
 from ionmelt.topology import Topology
 
 ANGSTROM_M = 1e-10
-
-S, F, INT, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
-RUN = {"run_id": S, "liquid": S, "model": S, "dataset": S, "seed": INT, "temperature_K": F, "replica": INT}
-KEYS = RUN | {"framework": S, "model_key": S}
-CHECK = {"converged": B, "reason": S}
-FIT = {"log_slope": F, "fit_start_ps": F, "fit_stop_ps": F, "n_independent": F, "needed_ps": F}
-SCHEMAS = {
-    "density": KEYS
-    | {"density_kg_m3": F, "standard_error_kg_m3": F, "reference_kg_m3": F, "n_effective": F}
-    | {"equilibrated_ps": F, "needed_ps": F}
-    | CHECK,
-    "diffusion": KEYS
-    | {"species": S, "diffusion_m2_s": F, "ci95_low_m2_s": F, "ci95_high_m2_s": F}
-    | {"finite_size_correction_m2_s": F, "finite_size_reason": S}
-    | {"finite_size_viscosity_pa_s": F, "finite_size_viscosity_source": S}
-    | FIT
-    | CHECK,
-    "conductivity": KEYS
-    | {"conductivity_s_m": F, "standard_error_s_m": F, "ci95_low_s_m": F, "ci95_high_s_m": F}
-    | {"nernst_einstein_s_m": F, "nernst_einstein_ci95_low_s_m": F, "nernst_einstein_ci95_high_s_m": F}
-    | {"nernst_einstein_converged": B, "ionicity": F, "ionicity_ci95_low": F, "ionicity_ci95_high": F}
-    | FIT
-    | CHECK,
-    "onsager": KEYS
-    | {"pair": S, "onsager_s_m": F, "standard_error_s_m": F, "ci95_low_s_m": F, "ci95_high_s_m": F}
-    | CHECK,
-    "viscosity": KEYS
-    | {"viscosity_pa_s": F, "standard_error_pa_s": F, "ci95_low_pa_s": F, "ci95_high_pa_s": F}
-    | FIT
-    | CHECK,
-    **{name: KEYS | columns for name, columns in structure.SCHEMAS.items()},
-    "domain": KEYS | domain_module.DOMAIN,
-    "survival": KEYS
-    | {"planned_ps": F, "survived_ps": F, "end": S, "detail": S}
-    | {"n_atoms": INT, "atom_steps_per_s": F, "dtype": S, "device": S},
-}
 
 
 @dataclass(frozen=True)
@@ -286,7 +252,9 @@ def measure_structure(
 
     It is read twice: for the distributions, and for the contacts within the first minima that these show.
     """
-    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in structure.SCHEMAS}
+    tables: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("structure", "coordination", "conformers", "kinetics")
+    }
     frames, save_ps = len(edges), run["save_every_fs"] / 1000
     if not frames:
         return tables
@@ -373,6 +341,7 @@ def measure(
     paths = nvt.paths if nvt is not None else {}
     found = {name: stats.diffusion(path, step_s, threads).scaled(ANGSTROM_M**2) for name, path in paths.items()}
     conductivity, cross = measure_conductivity(run, topology, nvt, found, threads)
+    keys = {name: run.get({"run_id": "id", "seed": "model_seed"}.get(name, name)) for name in (*RUN, *RUN_MODEL)}
     rows = {
         "density": [measure_density(run, thermo)],
         "diffusion": measure_diffusion(run, topology, nvt, found, viscosity),
@@ -381,11 +350,10 @@ def measure(
         "viscosity": [sheared],
         **measure_structure(run, topology, path, edges, threads),
         "domain": measure_domain(run, topology, folder, domain),
-        "survival": [{name: run.get(name) for name in SCHEMAS["survival"] if name not in KEYS}],
+        "survival": [{name: run.get(name) for name in MEASURED["survival"] if name not in keys}],
     }
-    keys = {name: run.get({"run_id": "id", "seed": "model_seed"}.get(name, name)) for name in KEYS}
     return {
-        name: pl.DataFrame([keys | row for row in table], schema=SCHEMAS[name]).fill_nan(None)
+        name: pl.DataFrame([keys | row for row in table], schema=MEASURED[name]).fill_nan(None)
         for name, table in rows.items()
     }
 

@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-import polars as pl
 from ase.data import atomic_numbers, covalent_radii
 from periodictable import elements as isotopes
 from periodictable.cromermann import fxrayatq
@@ -37,16 +36,6 @@ from ionmelt.topology import Topology
 Array: TypeAlias = np.ndarray
 Row: TypeAlias = dict[str, Any]
 
-S, F, INT, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
-NUMBER = {"value": F, "unit": S, "standard_error": F, "ci95_low": F, "ci95_high": F, "n_effective": F} | {
-    "converged": B, "reason": S, "frames": INT, "interval_ps": F}  # fmt: skip
-SCHEMAS = {
-    "structure": {"quantity": S, "pair": S, "r_A": F, "q_per_A": F, "angle_deg": F, "lag_ps": F}
-    | {"value": F, "standard_error": F, "unit": S, "reason": S},
-    "coordination": {"quantity": S, "pair": S, "state": S, "cut_A": F} | NUMBER,
-    "conformers": {"species": S, "feature": S, "quantity": S, "state": S} | NUMBER,
-    "kinetics": {"quantity": S, "pair": S, "state_from": S, "state_to": S, "tolerance_ps": F, "events": INT} | NUMBER,
-}
 
 FRAMES = 1000  # evenly spaced, for distributions: more are too correlated to add to them
 FACTOR_FRAMES = 100  # for the structure factor, which costs most

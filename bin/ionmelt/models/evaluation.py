@@ -29,6 +29,7 @@ from ionmelt import files, task
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, density_kg_m3, read_frames, shown, virial_stress
 from ionmelt.models import dimers as models_dimers
 from ionmelt.models.calculators import load_calculator, read_card
+from ionmelt.tables.evaluation import DIMERS, ERRORS, FRAME_ERRORS, PARITY, SCAN
 
 BAR = 1e5 * units.Pascal
 SCAN_RECIPE = "test_scan"
@@ -46,30 +47,6 @@ UNITS = {
     "stress": "eV/A^3",
     "molecular_pressure": "bar",
 }
-ERRORS_SCHEMA = {
-    "model_key": pl.String, "model": pl.String, "dataset": pl.String, "seed": pl.Int64, "split": pl.String,
-    "quantity": pl.String, "scope": pl.String, "name": pl.String, "n": pl.Int64, "rmse": pl.Float64,
-    "rmse_ci95_low": pl.Float64, "rmse_ci95_high": pl.Float64, "mae": pl.Float64, "unit": pl.String,
-    "energy_offset_removed": pl.Boolean, "reason": pl.String, "frames": pl.Int64, "frames_missing": pl.Int64,
-}  # fmt: skip
-SCAN_SCHEMA = {
-    "model_key": pl.String, "liquid": pl.String, "group": pl.String, "scale": pl.Float64, "density_kg_m3": pl.Float64,
-    "energy_ref_ev_per_atom": pl.Float64, "energy_model_ev_per_atom": pl.Float64,
-    "pressure_ref_bar": pl.Float64, "pressure_model_bar": pl.Float64,
-}  # fmt: skip
-PARITY_SCHEMA = {
-    "model_key": pl.String, "quantity": pl.String, "recipe": pl.String, "group": pl.String, "point": pl.String,
-    "reference": pl.Float64, "predicted": pl.Float64, "unit": pl.String,
-}  # fmt: skip
-
-# One row a frame, of the test set and of other chemistry: what compares two models frame by frame.
-FRAME_SCHEMA = {
-    "model_key": pl.String, "frame_id": pl.String, "group": pl.String, "force_square": pl.Float64, "n": pl.Int64,
-    "reason": pl.String,
-}  # fmt: skip
-DIMERS_SCHEMA = {
-    "model_key": pl.String, "pair": pl.String, "distance_A": pl.Float64, "energy_ev": pl.Float64, "reason": pl.String,
-}  # fmt: skip
 
 
 @dataclass
@@ -430,12 +407,12 @@ def evaluate(args: argparse.Namespace) -> None:
     # A force field of whole ions knows no atoms alone.
     dimers = [] if isinstance(calculators, dict) else list(models_dimers.curves(calculators, elements_of(args.state)))
     tables = {
-        "errors": (rows, ERRORS_SCHEMA),
-        "scan": (scan_of(predictions["test"]), SCAN_SCHEMA),
-        "parity": (parity_of(predictions["test"]), PARITY_SCHEMA),
-        "frame_errors": (frames_of(predictions["test"]), FRAME_SCHEMA),
-        "heldout": (frames_of(predictions["heldout"]), FRAME_SCHEMA),
-        "dimers": (dimers, DIMERS_SCHEMA),
+        "errors": (rows, ERRORS),
+        "scan": (scan_of(predictions["test"]), SCAN),
+        "parity": (parity_of(predictions["test"]), PARITY),
+        "frame_errors": (frames_of(predictions["test"]), FRAME_ERRORS),
+        "heldout": (frames_of(predictions["heldout"]), FRAME_ERRORS),
+        "dimers": (dimers, DIMERS),
     }
     for name, (content, schema) in tables.items():
         full = [{column: (row | identity).get(column) for column in schema} for row in content]

@@ -18,6 +18,7 @@ from ionmelt import checkpoint
 from ionmelt.errors import ModelError, UserError, check_program, of_model
 from ionmelt.files import read_json, write_table
 from ionmelt.models.calculators import wrong_content
+from ionmelt.tables.training import CURVE
 from ionmelt.task import versions
 
 # glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
@@ -26,14 +27,6 @@ KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "MALLOC_TOP_PAD_": "268435456",
-}
-CURVE_SCHEMA = {
-    "model_key": pl.String,
-    "step": pl.Int64,
-    "set": pl.String,
-    "quantity": pl.String,
-    "value": pl.Float64,
-    "unit": pl.String,
 }
 LAST_LINES = 20
 BIN = str(Path(__file__).resolve().parents[2])
@@ -155,7 +148,7 @@ def hand_on(dataset: Path, out: Path) -> None:
 
 def write_curve(path: Path, model_key: str, rows: Iterable[tuple[int, str, str, float, str]]) -> None:
     """Write a learning curve: rows of step, set (train or valid), quantity, value, unit."""
-    table = pl.DataFrame([(model_key, *row) for row in rows], schema=CURVE_SCHEMA, orient="row")
+    table = pl.DataFrame([(model_key, *row) for row in rows], schema=CURVE, orient="row")
     write_table(table, path)
 
 

@@ -15,19 +15,12 @@ import polars as pl
 from ionmelt.compare import summary as ils
 from ionmelt.report import figures as ilf
 from ionmelt.report import words as report_words
+from ionmelt.tables.comparison import ROUNDS
 
 Row = dict[str, Any]
 SAME_DENSITY = 0.02  # of the density: what a further round may still change in a model that has converged
 SAME_SURVIVAL = 0.05  # of the planned time
 S, F, N = pl.String, pl.Float64, pl.Int64
-ROUNDS = {
-    "round": N, "liquid": S, "temperature_K": F, "model": S, "dataset": S, "train_frames": N, "active_frames": N,
-    "runs": N, "survived_share": F, "density_kg_m3": F, "density_ci95_low_kg_m3": F, "density_ci95_high_kg_m3": F,
-    "density_converged": pl.Boolean, "scan_energy_rmse_ev_per_atom": F, "force_rmse_ev_a": F,
-    "worth_above_ev_a": F, "median_disagreement_ev_a": F, "offered_share": F, "walked_share": F,
-    "density_change_kg_m3": F, "density_change_ci95_low_kg_m3": F, "density_change_ci95_high_kg_m3": F,
-    "verdict": S, "reason": S,
-}  # fmt: skip
 WALKS = {"npt": "constant pressure", "ramp": "rising temperature", "swing": "swinging box"}
 KEYS = ("liquid", "temperature_K", "model", "dataset")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from ionmelt.compare.worth import PROPERTIES, STATE, added_kinds
+from ionmelt.compare.worth import PROPERTIES, added_kinds
 from ionmelt.report.words import NAMES, UNITS, Row, difference, listed, number, p_value, rounded, seen_ends, state_name
+from ionmelt.tables.comparison import STATE
 
 MOST = 3  # of one kind, in a sentence; the others are counted
 ASKED = {"kinds": "Further kinds of frames", "frames": "How many frames", "framework": "Which needs fewer frames"}

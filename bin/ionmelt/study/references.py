@@ -16,18 +16,13 @@ import polars as pl
 
 from ionmelt import files
 from ionmelt.errors import UserError, reading
+from ionmelt.tables.references import REFERENCES
 
 FILE_COLUMNS = (
     "ions", "property", "species", "temperature_K", "value", "unit", "low", "high", "range", "n", "source",
     "second_hand",
 )  # fmt: skip
-S, F, N, B = pl.String, pl.Float64, pl.Int64, pl.Boolean
-# Columns of references.csv in the plan and of the table `references`; low and high are those of the source.
-SCHEMA: dict[str, Any] = {
-    "liquid": S, "property": S, "species": S, "temperature_K": F, "value": F, "unit": S, "standard_uncertainty": F,
-    "low": F, "high": F, "range": S, "n": N, "interpolated": B, "source": S, "second_hand": B,
-}  # fmt: skip
-COLUMNS = tuple(SCHEMA)
+COLUMNS = tuple(REFERENCES)
 # What low and high may be.
 STANDARD, INTERVAL, QUARTILES, EXTREMES = "standard uncertainty", "95 % interval", "quartiles", "min-max"
 RANGES = (STANDARD, INTERVAL, QUARTILES, EXTREMES)
@@ -339,14 +334,14 @@ def references_of(
 
 
 def read_plan(path: Path) -> pl.DataFrame:
-    """Return references.csv of a plan with the columns of `SCHEMA`; empty where there is none or it has no rows."""
+    """Return references.csv of a plan with the columns of `REFERENCES`; empty where there is none or it has no rows."""
     if not path.is_file() or not path.stat().st_size:
-        return pl.DataFrame(schema=SCHEMA)
+        return pl.DataFrame(schema=REFERENCES)
     frame = files.read_csv(path)
     if absent := set(COLUMNS) - set(frame.columns):
         raise UserError(f"{path.name}: columns {', '.join(sorted(absent))} are missing")
     yes = pl.col("interpolated", "second_hand").eq_missing(pl.lit("true"))
-    return frame.with_columns(yes).select(pl.col(c).cast(kind) for c, kind in SCHEMA.items())
+    return frame.with_columns(yes).select(pl.col(c).cast(kind) for c, kind in REFERENCES.items())
 
 
 def best(
@@ -360,7 +355,7 @@ def best(
     rows = references.filter(
         (pl.col("liquid") == liquid)
         & (pl.col("property") == quantity)
-        & pl.col("species").eq_missing(pl.lit(species, S))
+        & pl.col("species").eq_missing(pl.lit(species, pl.String))
         & ((pl.col("temperature_K") - temperature_K).abs() <= 0.5)
     ).sort("second_hand", "interpolated", "source", "temperature_K")
     return rows.row(0, named=True) if rows.height else None

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ionmelt.compare import committee, tables
+from ionmelt.compare import committee
+from ionmelt.tables.evaluation import FRAME_ERRORS
 
 RNG = np.random.default_rng
 
@@ -86,7 +87,7 @@ def heldout(factor: float, frames: int = 24, groups: int = 8, reason: str | None
         rows.append({"model_key": "m-start", "force_square": square, "reason": None} | here)
         noise = float(rng.normal(1, 0.02))
         rows.append({"model_key": "m-d-s1", "force_square": square * factor**2 * noise, "reason": reason} | here)
-    frame = pl.DataFrame(rows, schema=tables.FRAMES)
+    frame = pl.DataFrame(rows, schema=FRAME_ERRORS)
     return (
         frame
         if reason is None

@@ -20,6 +20,7 @@ from ionmelt.dynamics import trajectory
 from ionmelt.report import figures, picture
 from ionmelt.report import report as report_report
 from ionmelt.report import words as report_words
+from ionmelt.tables.comparison import SUMMARY
 from ionmelt.topology import Topology
 
 T = 430.0
@@ -725,7 +726,7 @@ def test_a_liquid_left_out_stands_beside_one_trained_on() -> None:
         base | {"dataset": d, "seed": s, "rmse": e, "rmse_ci95_low": e - 0.01, "rmse_ci95_high": e + 0.01}
         for d, s, e in (("all", 1, 0.1), ("all", 2, 0.12), ("less", 1, 0.2), ("less", 2, 0.24), ("neq", 1, 0.3))
     ]
-    t = {"errors": pl.DataFrame(rows), "summary": pl.DataFrame(schema=ils.SUMMARY)}
+    t = {"errors": pl.DataFrame(rows), "summary": pl.DataFrame(schema=SUMMARY)}
     t["survival"] = t["summary"]
     table = report_report.table_transfer(t, {"study": study}, figures.Style(t, {"study": study}))
     assert table["rows"] == [
@@ -745,7 +746,7 @@ def test_what_a_random_split_would_have_said() -> None:
             ("both.8", "near", "packing", 0.2),
         )
     ]  # fmt: skip
-    t = {"errors": pl.DataFrame(rows), "summary": pl.DataFrame(schema=ils.SUMMARY)}
+    t = {"errors": pl.DataFrame(rows), "summary": pl.DataFrame(schema=SUMMARY)}
     t["survival"] = t["summary"]
     t["dataset"] = pl.DataFrame({"recipe": ["equilibrium", "packing"], "kind": ["eq", "neq"]})
     table = report_report.table_leakage(
@@ -905,11 +906,11 @@ def test_a_plan_alone_still_gives_every_run_and_a_page(tmp_path: Path, monkeypat
 def test_an_exploration_that_is_lost_is_named(tmp_path: Path) -> None:
     keys = ["a-430K-r1-mace-al", "b-430K-r1-mace-al"]
     (tmp_path / "explore.csv").write_text("key,liquid\n" + "".join(f"{key},x\n" for key in keys))
-    t = {name: tables.table([], tables.SCHEMAS[name]) for name in tables.SCHEMAS}
-    t["sampling"] = tables.table([pl.DataFrame({"liquid": "a", "kept": 1})], tables.SCHEMAS["sampling"])
-    t["labels"] = tables.table([pl.DataFrame({"frame_id": "f"})], tables.SCHEMAS["labels"])
+    t = {name: tables.table([], tables.TABLES[name]) for name in tables.TABLES}
+    t["sampling"] = tables.table([pl.DataFrame({"liquid": "a", "kept": 1})], tables.TABLES["sampling"])
+    t["labels"] = tables.table([pl.DataFrame({"frame_id": "f"})], tables.TABLES["labels"])
     explored = pl.DataFrame({"key": keys})
-    t["exploration"] = tables.table([explored], tables.SCHEMAS["exploration"])
+    t["exploration"] = tables.table([explored], tables.TABLES["exploration"])
     tables.account(t, tmp_path)
     t["exploration"] = t["exploration"].head(1)
     with pytest.raises(

@@ -9,7 +9,8 @@ import pytest
 from ionmelt.compare import summary as ils
 from ionmelt.compare import verdicts as iv
 from ionmelt.report import figures, report, words
-from ionmelt.study import references as study_references
+from ionmelt.tables.comparison import SUMMARY, VERDICTS
+from ionmelt.tables.references import REFERENCES
 
 T = 430.0
 
@@ -80,7 +81,7 @@ def test_reference_of_a_temperature_and_never_of_another() -> None:
         (None, 4.0, "a", False, False),
     ]
     names = ("temperature_K", "value", "source", "second_hand", "interpolated")
-    frame = pl.DataFrame([base | dict(zip(names, row, strict=True)) for row in rows], schema=study_references.SCHEMA)
+    frame = pl.DataFrame([base | dict(zip(names, row, strict=True)) for row in rows], schema=REFERENCES)
 
     def at(temperature_K: float, rows: pl.DataFrame = frame) -> float | None:
         found = ils.reference_at(rows, "x", "density", None, temperature_K)
@@ -110,7 +111,7 @@ def judged(rows: list[ils.Row], low: float | None = None, high: float | None = N
     references = pl.DataFrame(
         [] if low is None else [{"liquid": "x", "temperature_K": T, "property": "density", "species": None, "unit": "kg/m3",
          "value": (low + high) / 2, "standard_uncertainty": (high - low) / (2 * iv.Z95), "source": "s", "second_hand": False}],
-        schema=study_references.SCHEMA,
+        schema=REFERENCES,
     )  # fmt: skip
     _, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "density", references)
     return {(v["model_a"], v["model_b"]): v for v in ils.judge(items, "density")}
@@ -150,7 +151,7 @@ def test_the_correction_for_the_box_decides_who_is_closer() -> None:
     references = pl.DataFrame(
         [{"liquid": "x", "temperature_K": T, "property": "diffusion", "species": None, "value": 10.02,
           "standard_uncertainty": 0.005, "unit": "m2/s", "source": "s", "second_hand": False}],
-        schema=study_references.SCHEMA,
+        schema=REFERENCES,
     )  # fmt: skip
     _, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "diffusion", references)
     found = {(v["model_a"], v["model_b"]): v for v in ils.judge(items, "diffusion")}["a-d", "b-d"]
@@ -192,7 +193,7 @@ def test_what_the_correction_takes_back_is_not_said_to_agree() -> None:
     ]
     said = [*words.against_reference(state, {"far-d": far}), words.verdict_words(far)]
     assert not [line for line in said if "agree" in line] and "off by 150 [−" in said[0]
-    verdicts = pl.DataFrame([{c: r[c] for c in ils.VERDICTS} for r in rows], schema=ils.VERDICTS)
+    verdicts = pl.DataFrame([{c: r[c] for c in VERDICTS} for r in rows], schema=VERDICTS)
     figure = figures.figure_verdicts({"verdicts": verdicts}, "density")
     drawn = {
         label: (x - minus, x + plus, trace.marker.color)
@@ -273,7 +274,7 @@ def test_a_model_that_fails_on_the_hard_half_does_not_win() -> None:
     assert row["verdict"] == "a" and (row["points"], row["points_missing_a"], row["points_missing_b"]) == (12, 0, 12)
     on_shared = [math.sqrt(np.mean([np.square(line[:12]).mean() for line in m.values()])) for m in (brave, coward)]
     assert row["difference"] == pytest.approx(on_shared[0] - on_shared[1], rel=1e-9)
-    verdicts = pl.DataFrame([{c: row[c] for c in ils.VERDICTS}], schema=ils.VERDICTS)
+    verdicts = pl.DataFrame([{c: row[c] for c in VERDICTS}], schema=VERDICTS)
     (said,) = words.error_sentence(sorted(summary.values(), key=lambda r: r["value"]), verdicts, "force_rmse")
     assert said.startswith("brave-d has the lowest error on x of those that answered everything")
     assert "coward-d gave no answer on 12 of 24 test frames" in said
@@ -357,12 +358,12 @@ def test_the_lowest_number_is_no_verdict_without_an_interval_and_one_seed_is_sai
     summary, found = force_verdicts(few)
     assert {v["verdict"] for v in found.values()} == {"not converged"}
     rows = sorted((r | {"converged": False, "ci95_low": None} for r in summary.values()), key=lambda r: r["value"])
-    verdicts = pl.DataFrame([{c: v[c] for c in ils.VERDICTS} for v in found.values()], schema=ils.VERDICTS)
+    verdicts = pl.DataFrame([{c: v[c] for c in VERDICTS} for v in found.values()], schema=VERDICTS)
     assert words.error_sentence(rows, verdicts, "force_rmse") == [
         "No verdict on x: no error of a model that answered everything has an interval."
     ]
     summary, found = force_verdicts({m: {1: around(rng, level, 24)} for m, level in (("a", 0.1), ("b", 0.2))})
-    verdicts = pl.DataFrame([{c: v[c] for c in ils.VERDICTS} for v in found.values()], schema=ils.VERDICTS)
+    verdicts = pl.DataFrame([{c: v[c] for c in VERDICTS} for v in found.values()], schema=VERDICTS)
     (said,) = words.error_sentence(sorted(summary.values(), key=lambda r: r["value"]), verdicts, "force_rmse")
     assert "it is better than b-d" in said and "with one training seed" in said
 
@@ -373,14 +374,14 @@ def test_against_experiment_the_figure_and_the_words_have_the_corrected_value() 
     references = pl.DataFrame(
         [{"liquid": "x", "temperature_K": T, "property": "diffusion", "species": None, "value": 1.2e-10,
           "standard_uncertainty": 1e-13, "unit": "m2/s", "source": "s", "second_hand": False, "interpolated": False}],
-        schema=study_references.SCHEMA,
+        schema=REFERENCES,
     )  # fmt: skip
     summary, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "diffusion", references)
     (verdict,) = ils.judge(items, "diffusion")
     assert abs(verdict["difference"]) < 1e-13
     said = " ".join(words.against_reference(summary, {"a-d": verdict}))
     assert "once corrected for the size of the box" in said and "not told from the reference" in said
-    t = {"summary": pl.DataFrame(summary, schema=ils.SUMMARY), "references": references}
+    t = {"summary": pl.DataFrame(summary, schema=SUMMARY), "references": references}
     t |= {name: pl.DataFrame(schema={"model": pl.String, "dataset": pl.String}) for name in ("survival", "errors")}
     t["diffusion"] = pl.DataFrame(rows).rename({"value": "diffusion_m2_s"})
     style = figures.Style(t, {"study": {"models": [{"id": "a"}], "datasets": {"d": ["eq"]}}})

@@ -71,7 +71,7 @@ def study(
          "end": "completed"}
         for m, d in offsets for s in seeds
     ]  # fmt: skip
-    empty = {name: pl.DataFrame(schema=tables_module.SCHEMAS[name]) for name in ("errors", "scan", "cost")}
+    empty = {name: pl.DataFrame(schema=tables_module.TABLES[name]) for name in ("errors", "scan", "cost")}
     tables = {"dataset": pl.DataFrame(rows), "survival": pl.DataFrame(survival), **empty}
     return tables, {"density": [*models, truth]}
 

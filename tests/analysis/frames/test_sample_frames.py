@@ -164,7 +164,7 @@ def test_the_same_input_gives_the_same_bytes_and_the_contract_holds(folder, samp
 
 def test_every_recipe_gives_what_was_asked_for(sampled):
     frames, rows = sampled
-    table = pl.DataFrame(rows, schema=sampling_module.SCHEMA)
+    table = pl.DataFrame(rows, schema=SAMPLING)
     assert table["recipe"].to_list() == [
         recipe for recipe in sampling_module.RECIPES if recipe not in ("clusters", "ions")
     ]
@@ -179,7 +179,7 @@ def test_every_recipe_gives_what_was_asked_for(sampled):
 def test_a_pool_gives_the_same_number_of_frames_that_differ_more(folder, sampled):
     settings = SETTINGS | {"sampling": SAMPLING | {"pool": 4}}
     frames, rows = sample(settings, [State(folder, seed=7)])
-    table = pl.DataFrame(rows, schema=sampling_module.SCHEMA)
+    table = pl.DataFrame(rows, schema=SAMPLING)
     assert table["kept"].to_list() == [12, 8, 6, 4, 6, 4]
     assert table["offered"].to_list() == [48, 32, 24, 16, 24, 4]
     assert len({frame.info["frame_id"] for frame in frames}) == len(frames)

@@ -13,6 +13,7 @@ from ase.calculators.lj import LennardJones
 
 from ionmelt import frame as frame_file
 from ionmelt.models import evaluation as em
+from ionmelt.tables.evaluation import ERRORS
 
 MASSES = np.array([12.0, 1.0, 1.0, 16.0, 19.0, 7.0, 7.0])
 MOLECULE = np.array([0, 0, 0, 0, 1, 2, 2])  # bent, single atom, linear
@@ -250,7 +251,7 @@ def test_near_frames_are_judged_apart_from_the_test(
 
 def test_errors_table(evaluated: dict[str, pl.DataFrame]) -> None:
     errors = evaluated["errors"].filter(pl.col("split") == "test")
-    assert dict(errors.schema) == em.ERRORS_SCHEMA
+    assert dict(errors.schema) == ERRORS
     frames = [f for i, f in enumerate(make_frames()) if i not in (7, 8)]
     reference = np.concatenate([f.arrays["REF_forces"] for f in frames])
     force = errors.filter(pl.col("quantity") == "force")

@@ -10,7 +10,8 @@ from ionmelt.compare import pareto
 from ionmelt.compare import summary as ils
 from ionmelt.compare import tables as tables_module
 from ionmelt.report import recommendation as rec
-from ionmelt.study import references as study_references
+from ionmelt.tables.comparison import PARETO, SUMMARY, VERDICTS
+from ionmelt.tables.references import REFERENCES
 
 T = 430.0
 LIQUID = "pyr14bf4"
@@ -58,7 +59,7 @@ def tables(
         {"liquid": LIQUID, "temperature_K": T, "property": "density", "species": None, "value": reference, "unit": "kg/m3",
          "standard_uncertainty": 4 / 1.96, "source": "s", "second_hand": second_hand}
     ]  # fmt: skip
-    references = pl.DataFrame(of_reference, schema=study_references.SCHEMA)
+    references = pl.DataFrame(of_reference, schema=REFERENCES)
     density = pl.DataFrame(runs, infer_schema_length=None)
     if needed_ps is None and runs:
         density = density.drop("needed_ps")
@@ -71,19 +72,19 @@ def tables(
          "unit": "eV/A"}
         for m in trained if forces
     ]  # fmt: skip
-    t = {"errors": tables_module.conform(pl.DataFrame(errors), tables_module.SCHEMAS["errors"])}
+    t = {"errors": tables_module.conform(pl.DataFrame(errors), tables_module.TABLES["errors"])}
     rows, items = ils.summarise_forces(t["errors"], LIQUID)
     summary, verdicts = summary + rows, verdicts + ils.judge(items, "force_rmse")
     frames = [{"frame_id": f"f{i}", "dataset": "both" if i < 80 else None, "split": "train" if i < 80 else "test"} for i in range(100)]  # fmt: skip
     t |= {
-        "summary": pl.DataFrame(summary, schema=ils.SUMMARY),
-        "verdicts": pl.DataFrame([{c: v[c] for c in ils.VERDICTS} for v in verdicts], schema=ils.VERDICTS),
-        "survival": tables_module.conform(pl.DataFrame(survival), tables_module.SCHEMAS["survival"]),
-        "cost": tables_module.conform(pl.DataFrame(cost), tables_module.SCHEMAS["cost"]),
-        "dataset": tables_module.conform(pl.DataFrame(frames), tables_module.SCHEMAS["dataset"]),
+        "summary": pl.DataFrame(summary, schema=SUMMARY),
+        "verdicts": pl.DataFrame([{c: v[c] for c in VERDICTS} for v in verdicts], schema=VERDICTS),
+        "survival": tables_module.conform(pl.DataFrame(survival), tables_module.TABLES["survival"]),
+        "cost": tables_module.conform(pl.DataFrame(cost), tables_module.TABLES["cost"]),
+        "dataset": tables_module.conform(pl.DataFrame(frames), tables_module.TABLES["dataset"]),
     }
     cards = [{"id": f"{m}-both-s1", "model": m, "dataset": "both", "cost": {"device": "cuda" if m in gpu else "cpu"}} for m in trained]  # fmt: skip
-    t["pareto"] = pl.DataFrame(pareto.table(t, cards), schema=pareto.PARETO)
+    t["pareto"] = pl.DataFrame(pareto.table(t, cards), schema=PARETO)
     return t
 
 
@@ -233,14 +234,14 @@ def test_replicas_that_ran_at_once_share_the_time_of_their_task() -> None:
     together = t["cost"].filter(pl.col("process") == "RUN_MD").group_by(pl.col("id").str.replace("-r[123]-", "-r1-"))
     joined = together.agg(pl.col("wall_s", "cpu_s").sum()).with_columns(process=pl.lit("RUN_MD"))
     t["cost"] = pl.concat([t["cost"].filter(pl.col("process") != "RUN_MD"), joined], how="diagonal")
-    found = pl.DataFrame(pareto.table(t, []), schema=pareto.PARETO).filter(property="density")
+    found = pl.DataFrame(pareto.table(t, []), schema=PARETO).filter(property="density")
     assert found["md_core_h_per_ns"].to_list() == pytest.approx(apart)
 
 
 def test_an_unknown_cost_is_said() -> None:
     t = tables(GOOD)
     t["cost"] = t["cost"].filter(pl.col("process") != "RUN_MD")
-    t["pareto"] = pl.DataFrame(pareto.table(t, []), schema=pareto.PARETO)
+    t["pareto"] = pl.DataFrame(pareto.table(t, []), schema=PARETO)
     assert set(t["pareto"].filter(property="density")["front"]) == {"cost unknown"}
     assert "core-hours" not in rec.recommend(t)[0]
 
@@ -253,10 +254,8 @@ def test_a_classical_force_field_that_comes_closer_is_named_beside_the_best_trai
     errors = errors.with_columns(rmse_ci95_low=0.95 * pl.col("rmse"), rmse_ci95_high=1.05 * pl.col("rmse"))
     summary, items = ils.summarise_forces(errors, LIQUID)
     density = t["summary"].filter(pl.col("property") == "density")
-    t["summary"] = pl.concat([density, pl.DataFrame(summary, schema=ils.SUMMARY)])
-    t["verdicts"] = pl.DataFrame(
-        [{c: v[c] for c in ils.VERDICTS} for v in ils.judge(items, "force_rmse")], schema=ils.VERDICTS
-    )
+    t["summary"] = pl.concat([density, pl.DataFrame(summary, schema=SUMMARY)])
+    t["verdicts"] = pl.DataFrame([{c: v[c] for c in VERDICTS} for v in ils.judge(items, "force_rmse")], schema=VERDICTS)
     said = rec.recommend(t)[0]
     assert "of the trained models mace-both follows the labels' forces best" in said
     assert "though clp without training comes closer" in said and "one training seed" in said

@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 
-from ionmelt.compare import summary
-from ionmelt.frames import exploration
 from ionmelt.report import figures
 from ionmelt.report import rounds as report_rounds
+from ionmelt.tables.comparison import ROUNDS, SUMMARY
+from ionmelt.tables.frames import EXPLORATION
 
 BEFORE = {
     "round": 1, "liquid": "x", "temperature_K": 430.0, "model": "mace", "dataset": "al", "survived_share": 1.0,
@@ -61,7 +61,7 @@ def rounds(*verdicts: tuple[int, str, str]) -> pl.DataFrame:
         {"round": number, "model": model, "dataset": "al", "verdict": verdict, "reason": "why"}
         for number, model, verdict in verdicts
     ]
-    return pl.DataFrame(rows, schema=report_rounds.ROUNDS)
+    return pl.DataFrame(rows, schema=ROUNDS)
 
 
 def test_one_committee_that_changes_asks_for_another_round() -> None:
@@ -94,9 +94,9 @@ def tables() -> dict[str, pl.DataFrame]:
     return {
         "survival": pl.DataFrame(runs),
         "dataset": pl.DataFrame(train + valid),
-        "summary": pl.DataFrame([key | density], schema=summary.SUMMARY),
+        "summary": pl.DataFrame([key | density], schema=SUMMARY),
         "errors": pl.DataFrame(schema={"model": pl.String, "dataset": pl.String}),
-        "exploration": pl.DataFrame(walks, schema=exploration.SCHEMA),
+        "exploration": pl.DataFrame(walks, schema=EXPLORATION),
     }
 
 
@@ -109,9 +109,7 @@ STUDY = {
 
 def test_a_round_is_told_by_its_tables() -> None:
     t = tables()
-    first = report_rounds.table(
-        t | {"exploration": t["exploration"].clear()}, STUDY, 0, pl.DataFrame(schema=report_rounds.ROUNDS)
-    )
+    first = report_rounds.table(t | {"exploration": t["exploration"].clear()}, STUDY, 0, pl.DataFrame(schema=ROUNDS))
     both = report_rounds.table(t, STUDY, 1, first)
     assert both["round"].to_list() == [0, 1]
     now = both.row(1, named=True)

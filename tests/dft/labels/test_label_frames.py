@@ -20,6 +20,7 @@ from ionmelt import errors
 from ionmelt.frame import Label, frame_id, make_frame, read_frames, theory_id, theory_settings, write_frames
 from ionmelt.labels import labelling
 from ionmelt.labels.store import Answer
+from ionmelt.tables.labels import LABELLED
 
 SETTINGS = {"engine": "xtb", "method": "GFN1-xTB", "accuracy": 0.1, "max_iterations": 250, "chunk": 20}
 
@@ -180,7 +181,7 @@ def test_every_fault_costs_one_row(faulty):
     assert table["n_atoms"].to_list() == [6] * 14
     assert not table["from_store"].any()
     assert table["engine_version"].unique().to_list() == ["faulty 1"]
-    assert table.schema == pl.Schema(labelling.SCHEMA)
+    assert table.schema == pl.Schema(LABELLED)
     kept = read_frames(f"{faulty}.labelled.extxyz", labelled=True)
     assert [atoms.info["frame_id"] for atoms in kept] == [given[i].info["frame_id"] for i in (0, 8, 9, 13)]
     assert kept[0].info["scf_steps"] == 3

@@ -1,0 +1,22 @@
+"""The kinds of columns, and the groups of columns that several tables have."""
+
+from typing import TypeAlias
+
+import polars as pl
+
+Schema: TypeAlias = dict[str, type[pl.DataType]]
+
+TEXT, REAL, WHOLE, FLAG = pl.String, pl.Float64, pl.Int64, pl.Boolean
+
+# Which model: its name in the study, what it was trained on, and the seed of its training.
+MODEL: Schema = {"model": TEXT, "dataset": TEXT, "seed": WHOLE}
+# Which run, and with which model
+RUN: Schema = {"run_id": TEXT, "liquid": TEXT, **MODEL, "temperature_K": REAL, "replica": WHOLE}
+RUN_MODEL: Schema = {"framework": TEXT, "model_key": TEXT}
+# Whether a number may be trusted, and why not
+CHECK: Schema = {"converged": FLAG, "reason": TEXT}
+# A number with its 95 % interval, or the reason for having none
+NUMBER: Schema = {
+    "value": REAL, "unit": TEXT, "standard_error": REAL, "ci95_low": REAL, "ci95_high": REAL, "n_effective": REAL,
+    **CHECK, "frames": WHOLE, "interval_ps": REAL,
+}  # fmt: skip

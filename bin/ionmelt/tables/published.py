@@ -1,0 +1,36 @@
+"""Every table of the results by its name, with its columns in their order; columns beyond these follow them."""
+
+from ionmelt.tables import comparison, evaluation, runs
+from ionmelt.tables.columns import Schema
+from ionmelt.tables.frames import EXPLORATION, SAMPLING
+from ionmelt.tables.labels import LABELS
+from ionmelt.tables.liquid import EQUILIBRATION
+from ionmelt.tables.references import REFERENCES
+from ionmelt.tables.training import CURVES
+
+TABLES: dict[str, Schema] = {
+    "equilibration": EQUILIBRATION,
+    "labels": LABELS,
+    "dataset": comparison.DATASET,
+    "errors": evaluation.ERRORS,
+    **runs.MEASURED,
+    "scan": evaluation.named(evaluation.SCAN),
+    "curves": CURVES,
+    "trainings": comparison.TRAININGS,
+    "sampling": SAMPLING,
+    "cost": comparison.COST,
+    "versions": comparison.VERSIONS,
+    "dimers": evaluation.named(evaluation.DIMERS),
+    "committee": comparison.COMMITTEE,
+    "exploration": EXPLORATION,
+    "rounds": comparison.ROUNDS,
+    "forgetting": comparison.FORGETTING,
+    "summary": comparison.SUMMARY,
+    "verdicts": comparison.VERDICTS,
+    "pareto": comparison.PARETO,
+    "learning": comparison.LEARNING,
+    "worth": comparison.WORTH,
+    "uncertainty": comparison.UNCERTAINTY,
+    "references": REFERENCES,
+    "failures": comparison.FAILURES,
+}
