@@ -10,12 +10,14 @@ def imported(paths) {
     more.size() == paths.size() ? paths.sort { path -> path.toString() } : imported(more)
 }
 
-// The files that a file names: `from ionmelt.measure import paths, stats`, `from ionmelt.task import run`, "ionmelt.labels.engines.xtb"
+// The files that a file names: `from ionmelt.measure import paths, stats`, `from ionmelt.task import run`, "ionmelt.labels.engines.xtb",
+// and beside it "page.html"
 def imports(path) {
     def lines = path.text.findAll(/(?m)^ *from ionmelt[\w.]* import (?:\([^)]*\)|.*)/).collect { line -> line.findAll(/[\w.]+/) }
     def named = lines.collectMany { words -> [words[1]] + words.drop(3).collect { word -> "${words[1]}.${word}".toString() } }
     def quoted = path.text.findAll(/"ionmelt[\w.]*"/).collect { word -> word.replace('"', '') }
-    (named + quoted).collectMany { name -> files_of(name) }
+    def beside = path.text.findAll(/"[\w-]+\.(?:html|css|js)"/).collect { word -> file("${path.parent}/${word.replace('"', '')}") }
+    (named + quoted).collectMany { name -> files_of(name) } + beside.findAll { found -> found.exists() }
 }
 
 // The files that Python reads for a module: its own, and what its packages begin with

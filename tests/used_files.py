@@ -15,8 +15,10 @@ def files_of(name: str) -> set[Path]:
 
 
 def imports(path: Path) -> set[Path]:
-    """Return the files of the package that a file imports, or names for an import."""
-    names = set()
+    """Return the files of the package that a file imports, or names for an import, and those beside it that it reads by name."""
+    if path.suffix != ".py":
+        return set()
+    names, beside = set(), set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
@@ -25,7 +27,10 @@ def imports(path: Path) -> set[Path]:
             names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Constant) and re.fullmatch(r"ionmelt[\w.]*", str(node.value)):
             names.add(str(node.value))
-    return {file for name in names if name.split(".")[0] == "ionmelt" for file in files_of(name)}
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"[\w-]+\.\w+", str(node.value)):
+            beside.add(path.with_name(str(node.value)))
+    used = {file for name in names if name.split(".")[0] == "ionmelt" for file in files_of(name)}
+    return used | {file for file in beside if file.is_file()}
 
 
 def all_imports(script: Path) -> set[Path]:

@@ -9,7 +9,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
-from used_files import files_of, imports
+from used_files import all_imports, files_of, imports
 
 TOP = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for path in (TOP / "modules").glob("*.nf") if re.search(r"^process ", path.read_text(), re.M))
@@ -58,15 +58,19 @@ def by_lines(path: Path) -> set[Path]:
     for line in re.findall(lines, text):
         _, module, _, *words = re.findall(r"[\w.]+", line)
         names += [module, *(f"{module}.{word}" for word in words)]
-    quoted = next(pattern for pattern in patterns if pattern.startswith('"'))
+    quoted = next(pattern for pattern in patterns if pattern.startswith('"ionmelt'))
     names += [word.strip('"') for word in re.findall(quoted, text)]
-    return {file for name in names for file in files_of(name)}
+    named = next(pattern for pattern in patterns if "html" in pattern)
+    beside = {path.with_name(word.strip('"')) for word in re.findall(named, text)}
+    return {file for name in names for file in files_of(name)} | {file for file in beside if file.exists()}
 
 
 def test_the_digest_of_code_sees_every_import() -> None:
     """modules/code.nf reads lines where Python reads syntax: what it missed, an edit would not repeat."""
     for path in [*(TOP / "bin").glob("*.py"), *(TOP / "bin" / "ionmelt").rglob("*.py")]:
         assert by_lines(path) == imports(path), path
+    read = {path.name for path in all_imports(TOP / "bin" / "compare_models.py")}
+    assert {"page.html", "style.css", "page.js", "liquid.js"} <= read, "the page of the report is code too"
 
 
 @each_module
