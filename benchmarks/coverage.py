@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from scipy import signal
 
-from ionmelt.compare import verdicts
+from ionmelt.compare import statistics
 from ionmelt.measure import stats, transport
 
 Rng = np.random.Generator
@@ -111,8 +111,8 @@ def diffusion(rng: Rng, cases: int) -> list[Found]:
             for seed, box in labels:
                 own = max(1 + boxes[box] + seeds[seed], 0.2)
                 runs.append(stats.diffusion(walk(rng, 500, 16) * math.sqrt(own), 1.0))
-            errors = [(d.ci95_high - d.ci95_low) / (2 * verdicts.Z95) for d in runs]
-            both = verdicts.combine([d.D for d in runs], errors, list(zip(*labels, strict=True)))
+            errors = [(d.ci95_high - d.ci95_low) / (2 * statistics.Z95) for d in runs]
+            both = statistics.combine([d.D for d in runs], errors, list(zip(*labels, strict=True)))
             rows.append(found("replicas", walk.__name__, both.interval(), 0.5, all(d.converged for d in runs)))
     return rows
 
@@ -138,12 +138,12 @@ def density(rng: Rng, cases: int) -> list[Found]:
         for _ in range(cases):
             runs = study(rng, box_spread, seed_spread)
             factors = [runs.seeds, runs.replicas]
-            both = verdicts.combine(runs.values, runs.standard_errors, factors, runs.dofs)
+            both = statistics.combine(runs.values, runs.standard_errors, factors, runs.dofs)
             rows.append(found("replicas", f"boxes {box_spread:g}, seeds {seed_spread:g}", both.interval(), 0.0, True))
     return rows
 
 
-def study(rng: Rng, box_spread: float, seed_spread: float, n: int = 400) -> verdicts.Runs:
+def study(rng: Rng, box_spread: float, seed_spread: float, n: int = 400) -> statistics.Runs:
     """Return the densities of 4 boxes x 3 training seeds around 0; spreads in standard errors of one run."""
     error = math.sqrt((1 + math.exp(-0.5)) / (1 - math.exp(-0.5)) / n)
     boxes = rng.normal(size=4)
@@ -156,7 +156,7 @@ def study(rng: Rng, box_spread: float, seed_spread: float, n: int = 400) -> verd
     ]
     seed_of, box_of = zip(*labels, strict=True)
     dofs = [e.n_effective - 1 for e in means]
-    return verdicts.Runs([e.mean for e in means], [e.standard_error for e in means], seed_of, box_of, dofs)
+    return statistics.Runs([e.mean for e in means], [e.standard_error for e in means], seed_of, box_of, dofs)
 
 
 SHAPES = ((2, 1, 1), (2, 2, 2), (2, 3, 1), (3, 1, 1), (3, 2, 2), (3, 3, 1), (3, 3, 3))  # boxes, seeds of a, of b
@@ -171,21 +171,21 @@ def paired(rng: Rng, cases: int) -> list[Found]:
             for _ in range(cases):
                 shared = rng.normal(0, box, shape[0])
                 a, b = (model_runs(rng, shared, seeds, own, of_seed) for seeds in shape[1:])
-                both = verdicts.paired(a, b)
+                both = statistics.paired(a, b)
                 assert both is not None  # there are two boxes or more
                 what = f"{shape[0]} boxes, {shape[1]} and {shape[2]} seeds, {'apart' if own else 'alike'}"
                 rows.append(found("replicas", what, both[0].interval(), 0.0, True, differ=own > 0))
     return rows
 
 
-def model_runs(rng: Rng, shared: np.ndarray, seeds: int, own: float, of_seed: float) -> verdicts.Runs:
+def model_runs(rng: Rng, shared: np.ndarray, seeds: int, own: float, of_seed: float) -> statistics.Runs:
     """Return the runs of a model whose true value is 0, one for each seed and box."""
     boxes = len(shared)
     training = rng.normal(0, of_seed, (seeds, 1)) if seeds > 1 else 0.0  # one seed: the truth is that of this seed
     values = shared + rng.normal(0, own, boxes) + training + rng.normal(size=(seeds, boxes))
     errors = np.sqrt(rng.chisquare(30, values.shape) / 30)
     places = [(s, r) for s in range(seeds) for r in range(boxes)]
-    return verdicts.Runs(
+    return statistics.Runs(
         [float(values[p]) for p in places], [float(errors[p]) for p in places],
         [s for s, _ in places], [r for _, r in places], [30.0] * len(places),
     )  # fmt: skip
@@ -197,11 +197,11 @@ def difference(rng: Rng, rows: list[Found], cases: int) -> list[Found]:
     for kind in SERIES:
         some = [row for row in rows if row["class"] == kind]
         for first, second in zip(some, rng.permutation(np.array(some, dtype=object)), strict=True):
-            a, b = (verdicts.Estimate(r["estimate"].mean, r["estimate"].standard_error, r["estimate"].n_effective - 1)
+            a, b = (statistics.Estimate(r["estimate"].mean, r["estimate"].standard_error, r["estimate"].n_effective - 1)
                     for r in (first, second))  # fmt: skip
             if first is second or math.isnan(a.standard_error) or math.isnan(b.standard_error):
                 continue
-            interval = verdicts.difference(a, b).interval()
+            interval = statistics.difference(a, b).interval()
             result.append(found(kind, "one run each", interval, 0.0, first["converged"] and second["converged"]))
     result += paired(rng, max(cases // 4, 1))
     return result

@@ -3,7 +3,7 @@
 
 import sys
 
-from ionmelt.compare.tables import main
+from ionmelt.compare.run import main
 
 if __name__ == "__main__":
     sys.exit(main())

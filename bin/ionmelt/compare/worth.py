@@ -18,57 +18,24 @@ seed is no claim: such a row is ``not converged``, as every row of which a side 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy import stats
 
-from ionmelt.compare import pareto
-from ionmelt.compare import summary as ils
-from ionmelt.compare import verdicts as iv
+from ionmelt.compare import groups as compare_groups
+from ionmelt.compare import points as compare_points
+from ionmelt.compare import statistics, verdicts
+from ionmelt.compare.cost import Tables
+from ionmelt.compare.groups import Row
+from ionmelt.compare.learning import OF_LIQUID, PROPERTIES, offset, points
 from ionmelt.frame import kinds_of
 from ionmelt.tables.comparison import LEARNING, STATE, WORTH
 
-Row = dict[str, Any]
-Tables = dict[str, pl.DataFrame]
-# Errors that are judged, in the order of the report. Of the liquid: the table's property.
-OF_LIQUID = {"density_error": "density", "diffusion_error": "diffusion"}
-PROPERTIES = ("scan_energy_rmse", "density_error", "diffusion_error", "survival", "force_rmse")
-COMPLETED = "completed"
 
-
-# --- The points -----------------------------------------------------------------------------------------------------
-
-
-def cells(t: Tables) -> dict[str, tuple[int, float | None]]:
-    """Return of each dataset that was trained on its number of training frames, and the core-hours of its labels."""
-    train = t["dataset"].filter((pl.col("split") == "train") & pl.col("dataset").is_not_null())
-    hours = pareto.label_hours(t)
-    return {name: (n, hours.get(name)) for name, n in train.group_by("dataset").len().sort("dataset").iter_rows()}
-
-
-def truth_of(items: Iterable[Row], truth: str | None, state: tuple) -> Row | None:
-    """Return the item of the truth in a state, None where it was not run."""
-    return next((x for x in items if x["model"] == truth and key_of(x) == state), None)
-
-
-def key_of(item: Row) -> tuple:
-    """Return the state of an item: liquid, temperature, species."""
-    return item["liquid"], item["temperature_K"], item["species"]
-
-
-def offset(item: Row, truth: Row | None) -> iv.Estimate | None:
-    """Return how far an item lies above the truth, box by box where they share two; None where there is nothing to compare."""
-    if item["estimate"] is None:
-        return None
-    if truth is not None:
-        return None if truth["estimate"] is None else ils.weighted(item, truth, (1.0, -1.0))[0]
-    return None if item.get("reference") is None else iv.difference(ils.shifted(item), ils.reference_estimate(item))
-
-
-def closer(a: Row, b: Row, truth: Row | None) -> tuple[iv.Estimate, float] | None:
+def closer(a: Row, b: Row, truth: Row | None) -> tuple[statistics.Estimate, float] | None:
     """Return the error of a less that of b, and the p-value of "neither is closer"; None where it is not known.
 
     |a - t| - |b - t| is linear once it is known on which sides of t the two lie; the p-value is the larger of those of a = b
@@ -83,86 +50,28 @@ def closer(a: Row, b: Row, truth: Row | None) -> tuple[iv.Estimate, float] | Non
     return found, max(apart.p_value(), middle.p_value())
 
 
-def combined(a: Row, b: Row, truth: Row | None, weights: tuple[float, float]) -> iv.Estimate:
+def combined(a: Row, b: Row, truth: Row | None, weights: tuple[float, float]) -> statistics.Estimate:
     """Return w_a a + w_b b - (w_a + w_b) t, box by box where all three share two."""
     rest = sum(weights)
     if truth is not None and rest:
         same = a["model"] == b["model"]
-        found = iv.paired(a["of_runs"], b["of_runs"], weights, same, others=[(-rest, truth["of_runs"])])
+        found = statistics.paired(a["of_runs"], b["of_runs"], weights, same, others=[(-rest, truth["of_runs"])])
         if found is not None and math.isfinite(found[0].standard_error):
             return found[0]
-    both, _ = ils.weighted(a, b, weights)
+    both, _ = verdicts.weighted(a, b, weights)
     if truth is None:
         both = shift(both, weights[0] * a["shift"] + weights[1] * b["shift"])
     if not rest:
         return both
-    other = truth["estimate"] if truth is not None else ils.reference_estimate(a)
-    return iv.difference(both, iv.Estimate(rest * other.value, abs(rest) * other.standard_error, other.dof))
+    other = truth["estimate"] if truth is not None else verdicts.reference_estimate(a)
+    return statistics.difference(
+        both, statistics.Estimate(rest * other.value, abs(rest) * other.standard_error, other.dof)
+    )
 
 
-def shift(estimate: iv.Estimate, by: float) -> iv.Estimate:
+def shift(estimate: statistics.Estimate, by: float) -> statistics.Estimate:
     """Return an estimate with a number added."""
-    return iv.Estimate(estimate.value + by, estimate.standard_error, estimate.dof)
-
-
-def seeds_of(item: Row) -> int:
-    """Return the number of training seeds behind an item."""
-    runs = item.get("of_runs")
-    return int(item["runs"]) if runs is None else len(set(runs.seeds))
-
-
-def survivals(survival: pl.DataFrame) -> list[Row]:
-    """Return an item for each group of runs: how many of them were planned, and how many reached their end."""
-    items = []
-    trained = survival.filter(pl.col("dataset").is_not_null())
-    for key, runs in ils.groups(trained, ["liquid", "temperature_K", "model", "dataset", "framework"]):
-        done = sum(run["end"] == COMPLETED for run in runs)
-        missing = sum(run["end"] == "missing" for run in runs)
-        ends = stats.binomtest(done, len(runs)).proportion_ci(method="exact")
-        items.append(
-            key
-            | {"property": "survival", "species": None, "unit": "1", "value": 1 - done / len(runs), "done": done}
-            | {"planned": len(runs), "ci95_low": 1 - ends.high, "ci95_high": 1 - ends.low, "converged": not missing}
-            | {"runs": len({run["seed"] for run in runs})}
-            | {"reason": f"{missing} of {len(runs)} runs are missing" if missing else None}
-        )
-    return items
-
-
-def points(t: Tables, items: dict[str, list[Row]], truth: str | None, mixtures: Mapping[str, str]) -> list[Row]:
-    """Return the items that were trained, each with its error and what belongs to its dataset: rows of LEARNING and more."""
-    known = cells(t)
-    frameworks = dict(t["survival"].select("model", "framework").unique().sort("model").iter_rows())
-    found = []
-    for name in PROPERTIES:
-        own = survivals(t["survival"]) if name == "survival" else items.get(OF_LIQUID.get(name, name), [])
-        for item in own:
-            if item["dataset"] not in known:
-                continue
-            frames, hours = known[item["dataset"]]
-            row = item | {"property": name, "mixture": mixtures.get(item["dataset"], item["dataset"]), "frames": frames}
-            row |= {"labels_core_h": hours, "seeds": seeds_of(item), "against": "the labels", "truth": None}
-            row |= {"framework": item["framework"] or frameworks.get(item["model"])}
-            if name in OF_LIQUID:
-                true = truth_of(own, truth, key_of(item))
-                off = offset(item, true)
-                if off is None:
-                    continue
-                low, high = off.interval()
-                half = (high - low) / 2
-                row |= {"error": abs(off.value), "ci95_low": max(0.0, abs(off.value) - half), "truth": true}
-                row |= {"ci95_high": abs(off.value) + half, "against": truth if true else "experiment"}
-                if not math.isfinite(half):
-                    row |= {"ci95_low": None, "ci95_high": None}
-                if true and not true["converged"]:
-                    row["converged"] = False
-                    row["reason"] = "; ".join(x for x in (row["reason"], f"{truth}: {true['reason']}") if x)
-            else:
-                row["error"] = item["value"]
-            if name == "survival":
-                row["against"] = "share of the runs that broke"
-            found.append(row)
-    return found
+    return statistics.Estimate(estimate.value + by, estimate.standard_error, estimate.dof)
 
 
 # --- Two points against each other ----------------------------------------------------------------------------------
@@ -170,7 +79,7 @@ def points(t: Tables, items: dict[str, list[Row]], truth: str | None, mixtures: 
 
 def name_of(point: Row) -> str:
     """Return the name of the model of a point."""
-    return ils.label(point["model"], point["dataset"])
+    return compare_groups.label(point["model"], point["dataset"])
 
 
 def against(question: str, a: Row, b: Row) -> Row:
@@ -203,21 +112,21 @@ def because(notes: Sequence[str]) -> Row:
     return {"reason": "; ".join(notes) or None, "first_reason": notes[0] if notes else None, "reasons": len(notes)}
 
 
-def difference(a: Row, b: Row, level: float = iv.LEVEL) -> tuple[float, float, float, float] | None:
+def difference(a: Row, b: Row, level: float = statistics.LEVEL) -> tuple[float, float, float, float] | None:
     """Return the error of a less that of b, the ends of its interval at a level, and its p-value."""
     if a["property"] in OF_LIQUID:
         found = closer(a, b, a["truth"])
         return None if found is None else (found[0].value, *found[0].interval(level), found[1])
     if a["property"] == "survival":
         return of_shares(a["planned"] - a["done"], a["planned"], b["planned"] - b["done"], b["planned"], level)
-    row = ils.compare(a, b, a["property"])
+    row = verdicts.compare(a, b, a["property"])
     if row["difference"] is None or row["ci95_low"] is None:
         return None
     p = row["p_value"] if row["p_value"] is not None else math.nan
-    return row["difference"], *ils.ends(row["delta"], row["scale"], level), p
+    return row["difference"], *verdicts.ends(row["delta"], row["scale"], level), p
 
 
-def of_shares(x: int, n: int, y: int, m: int, level: float = iv.LEVEL) -> tuple[float, float, float, float]:
+def of_shares(x: int, n: int, y: int, m: int, level: float = statistics.LEVEL) -> tuple[float, float, float, float]:
     """Return x / n - y / m, its interval (Newcombe, Stat. Med. 17 (1998) 873, method 10) and Fisher's exact p-value."""
     p, q = x / n, y / m
     (l1, u1), (l2, u2) = (
@@ -241,9 +150,9 @@ def decide(rows: list[Row]) -> list[Row]:
                 r for r in rows if (r["question"], r["property"]) == (question, name) and r.get("p_value") is not None
             ]
             p_values = [r["p_value"] for r in tested]
-            for row, p, level in zip(tested, iv.holm(p_values), iv.holm_levels(p_values), strict=True):
+            for row, p, level in zip(tested, statistics.holm(p_values), statistics.holm_levels(p_values), strict=True):
                 row["p_holm"] = p
-                told = p < iv.LEVEL
+                told = p < statistics.LEVEL
                 if question == "framework":
                     row["frames_ratio_holm_low"], row["frames_ratio_holm_high"] = row["ends"](level)
                 else:
@@ -252,7 +161,7 @@ def decide(rows: list[Row]) -> list[Row]:
                     row["holm_low"], row["holm_high"] = (low, high) if told else (min(low, 0.0), max(high, 0.0))
                 if told:
                     row["verdict"] = "better" if row["difference"] < 0 else "worse"
-                elif row["p_value"] < iv.LEVEL:
+                elif row["p_value"] < statistics.LEVEL:
                     row["reason"] = f"the interval excludes 0, but not after Holm's correction over {len(tested)} tests"
     return rows
 
@@ -312,10 +221,10 @@ def by_seed(t: Tables, point: Row) -> dict[Any, float]:
         )
         return dict(whole.select("seed", "rmse").drop_nulls().sort("seed").iter_rows())
     if name == "scan_energy_rmse":
-        own = ils.scan_points(t["scan"].filter(*mine), point["liquid"])
+        own = compare_points.scan_points(t["scan"].filter(*mine), point["liquid"])
         (squares,) = own.values()
         seeds = dict(t["scan"].filter(*mine).select("model_key", "seed").unique().iter_rows())
-        return {seeds[key]: math.sqrt(float(squares[key].mean())) for key in ils.seeds_in(squares)}  # type: ignore[arg-type]
+        return {seeds[key]: math.sqrt(float(squares[key].mean())) for key in compare_points.seeds_in(squares)}  # type: ignore[arg-type]
     if name not in OF_LIQUID:
         return {}
     runs, true = point["of_runs"], point["truth"]
@@ -343,7 +252,7 @@ def assay(t: Tables, a: list[Row], b: list[Row]) -> Row:
     row: Row = {"question": "framework"} | {c: a[0][c] for c in STATE}
     for side, curve in (("a", a), ("b", b)):
         row |= {f"model_id_{side}": curve[0]["model"], f"mixture_{side}": curve[0]["mixture"]}
-        row[f"model_{side}"] = ils.label(curve[0]["model"], curve[0]["mixture"])
+        row[f"model_{side}"] = compare_groups.label(curve[0]["model"], curve[0]["mixture"])
     row |= {
         "frames_a": max(p["frames"] for p in a),
         "frames_b": max(p["frames"] for p in b),
@@ -380,7 +289,7 @@ class Ratio:
         self.reason: str | None = None
 
 
-def parallel_lines(x: np.ndarray, y: np.ndarray, second: np.ndarray, level_of_test: float = iv.LEVEL) -> Ratio:
+def parallel_lines(x: np.ndarray, y: np.ndarray, second: np.ndarray, level_of_test: float = statistics.LEVEL) -> Ratio:
     """Fit y = a + c second + b x and return exp(c / b): first's frames over second's for the same error.
 
     ``x`` (n,) ln frames, ``y`` (n,) ln errors of single seeds, ``second`` (n,) 0 or 1: whose they are. The p-value is that of
@@ -402,7 +311,7 @@ def parallel_lines(x: np.ndarray, y: np.ndarray, second: np.ndarray, level_of_te
     g = wide**2 * covariance[2, 2] / slope**2
     if slope >= 0 or g >= 1:
         found.reason = "the errors do not fall with the frames beyond their spread: no ratio of frames"
-    elif stats.f.sf(fall, 1, dof - 1) < iv.LEVEL:
+    elif stats.f.sf(fall, 1, dof - 1) < statistics.LEVEL:
         found.reason = "the two curves are not parallel: the ratio of frames depends on the error asked for"
     else:
         r = level / slope

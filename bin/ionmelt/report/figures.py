@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 import polars as pl
 from plotly.subplots import make_subplots
 
+from ionmelt.compare import groups as compare_groups
 from ionmelt.compare import summary as ils
-from ionmelt.compare.worth import PROPERTIES as LEARNED
+from ionmelt.compare.learning import PROPERTIES as LEARNED
 from ionmelt.report.words import NAMES, UNITS, Row, Tables, measured, seen_ends, state_name, verdict_words
 
 # Okabe and Ito's colours, told apart by colour-blind readers; grey is kept for references and labels.
@@ -63,7 +64,7 @@ class Style:
         parts = []
         for (model, data), part in frame.group_by(["model", "dataset"], maintain_order=True):
             key = {"model": model, "dataset": data}
-            parts.append((key, ils.label(model, data), part))
+            parts.append((key, compare_groups.label(model, data), part))
         return sorted(parts, key=lambda p: self.order(p[0]))
 
 
@@ -430,7 +431,7 @@ def figure_calibration(extra: Row, style: Style) -> go.Figure | None:
         ):
             if of != quantity:
                 continue
-            key, name = {"model": model, "dataset": dataset}, ils.label(model, dataset)
+            key, name = {"model": model, "dataset": dataset}, compare_groups.label(model, dataset)
             for which, opacity in (("raw", 0.35), ("coverage", 0.95)):
                 figure.add_scatter(
                     x=curve["level"],
@@ -571,7 +572,7 @@ def figure_sizes(t: Tables, style: Style) -> go.Figure | None:
         factor, unit = (100.0, "%") if view[0] == "survival" else UNITS[here[0]["unit"]]
         for key in dict.fromkeys((row["model"], row["mixture"]) for row in here):
             line = [row for row in here if (row["model"], row["mixture"]) == key]
-            name, look = ils.label(*key), {"model": key[0], "dataset": key[1]}
+            name, look = compare_groups.label(*key), {"model": key[0], "dataset": key[1]}
             figure.add_scatter(
                 x=[row[x] for row in line],
                 y=[row["error"] * factor for row in line],
@@ -604,7 +605,7 @@ def figure_dimers(t: Tables, style: Style) -> go.Figure | None:
             first = part.filter(pl.col("model_key") == part["model_key"][0]).sort("distance_A")
             look = {"model": model, "dataset": data}
             own = model in style.models
-            name = ils.label(model, data)
+            name = compare_groups.label(model, data)
             figure.add_scatter(
                 x=first["distance_A"],
                 y=first["energy_ev"],

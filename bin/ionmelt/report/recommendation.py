@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from ionmelt.compare import summary as ils
+from ionmelt.compare import errors, groups
 from ionmelt.report.words import UNITS, at_time, listed, measured, number, off_by, rounded, sentence
 
 Row = dict[str, Any]
@@ -100,7 +100,7 @@ def shortened(parts: list[str]) -> str:
 
 def name(row: Row) -> str:
     """Return the model's name with its dataset."""
-    return ils.label(row["model"], row["dataset"])
+    return groups.label(row["model"], row["dataset"])
 
 
 def place(row: Row) -> str:
@@ -213,7 +213,7 @@ def best_forces(t: Tables) -> str | None:
     rows = every.filter(pl.col("converged"))
     if not rows.height:
         return None
-    poor = [name(r) for r in every.sort("model", "dataset").to_dicts() if ils.lacks(r)]
+    poor = [name(r) for r in every.sort("model", "dataset").to_dicts() if errors.lacks(r)]
     lacking = f", not counting {listed(poor)}, which did not answer the whole test" if poor else ""
     ranked = rows.sort("value", "model", "dataset").to_dicts()
     best = ranked[0]

@@ -7,10 +7,10 @@ import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
-from ionmelt.compare import curves
+from ionmelt.compare import groups as compare_groups
 from ionmelt.compare import summary as ils
 from ionmelt.frame import TEST_LEAST, kinds_of
-from ionmelt.report import bill, picture, recommendation, worth_words
+from ionmelt.report import bill, picture, recommendation, trainings, worth_words
 from ionmelt.report import figures as ilf
 from ionmelt.report import page as report_page
 from ionmelt.report import rounds as report_rounds
@@ -52,7 +52,7 @@ def table_liquid(t: Tables, quantity: str, style: ilf.Style) -> Row:
         body.append(
             [
                 state_name(r),
-                ils.label(r["model"], r["dataset"]),
+                compare_groups.label(r["model"], r["dataset"]),
                 measured(r),
                 reference,
                 f"{r['runs']} of {r['planned_runs']}",
@@ -145,7 +145,7 @@ def table_transfer(t: Tables, extra: Row, style: ilf.Style) -> Row:
                 with_it = here.filter(pl.col("model") == key["model"], pl.col("dataset") == (base or ""))
                 cells = [rmse_words(rows) for rows in (part, with_it)]
                 ratio = f"{mean_rmse(part) / mean_rmse(with_it):.2f}" if with_it.height else "–"
-                body.append([ils.label(key["model"], name), liquid, *cells, ratio])
+                body.append([compare_groups.label(key["model"], name), liquid, *cells, ratio])
     return {"head": ["model", "liquid left out", "force error without it", "trained on it too", "ratio"], "rows": body}
 
 
@@ -239,9 +239,9 @@ def table_numbers(t: Tables, name: str, style: ilf.Style) -> Row | None:
     lines: dict[tuple, Row] = {}
     models: dict[str, Row] = {}
     for r in rows:
-        models.setdefault(ils.label(r["model"], r["dataset"]), r)
+        models.setdefault(compare_groups.label(r["model"], r["dataset"]), r)
         place = tuple(r[c] for c in ("liquid", "temperature_K", *keys, "unit"))
-        lines.setdefault(place, {})[ils.label(r["model"], r["dataset"])] = r
+        lines.setdefault(place, {})[compare_groups.label(r["model"], r["dataset"])] = r
     order = sorted(models, key=lambda m: style.order(models[m]))
     body = []
     for place, cells in lines.items():
@@ -336,7 +336,7 @@ def table_pareto(t: Tables, style: ilf.Style) -> Row | None:
         [
             NAMES[r["property"]],
             "all liquids" if r["liquid"] == "all" else state_name(r),
-            ils.label(r["model"], r["dataset"]),
+            compare_groups.label(r["model"], r["dataset"]),
             interval(r, "error", "ci95_low", "ci95_high"),
             r["front"],
             hours(r, "total_{}_h"),
@@ -365,7 +365,7 @@ def table_committee(t: Tables) -> Row | None:
             [
                 state_name({"liquid": r["liquid"], "temperature_K": r["temperature_K"]}),
                 " · ".join(x for x in (r["species"], r["property"].replace("_", " ")) if x),
-                ils.label(r["model"], r["dataset"]),
+                compare_groups.label(r["model"], r["dataset"]),
                 str(r["seeds"]),
                 number(ends[4], 4),
                 number(ends[0]) + low_high,
@@ -544,7 +544,7 @@ def table_models(extra: Row) -> Row | None:
         wall = (c.get("cost") or {}).get("wall_s")
         body.append(
             [
-                ils.label(c["model"], c.get("dataset")),
+                compare_groups.label(c["model"], c.get("dataset")),
                 c.get("framework"),
                 c.get("seed"),
                 c.get("theory") or c.get("theory_id"),
@@ -653,7 +653,9 @@ def page(t: Tables, extra: Row) -> str:
         "title": extra["study"].get("name", "study"),
         "description": extra["study"].get("description"),
         "asked": asked(extra),
-        "in_short": in_short(t, extra) + curves.in_short(t["trainings"]) + worth_words.in_short(t["worth"], datasets),
+        "in_short": in_short(t, extra)
+        + trainings.in_short(t["trainings"])
+        + worth_words.in_short(t["worth"], datasets),
         "verdicts": verdicts,
         "density": (
             figure("density", ilf.figure_liquid(t, style, "density")),
@@ -709,7 +711,7 @@ def page(t: Tables, extra: Row) -> str:
         ),
         "domain": (table_domain(t, style), domain_sentences(t["domain"])),
         "curves": figure("curves", ilf.figure_curves(t, style)),
-        "trainings": (curves.sentences(t["trainings"]), curves.table_trainings(t["trainings"])),
+        "trainings": (trainings.sentences(t["trainings"]), trainings.table_trainings(t["trainings"])),
         "survival": figure("survival", ilf.figure_survival(t, style)),
         "cost": (figure("cost", ilf.figure_cost(t)), costs, sums),
         "liquid": extra["view"],

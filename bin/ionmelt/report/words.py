@@ -6,6 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from ionmelt.compare import errors
+from ionmelt.compare import groups as compare_groups
 from ionmelt.compare import summary as ils
 from ionmelt.frame import kinds_of
 from ionmelt.theory import ENGINES, two_levels
@@ -292,7 +294,11 @@ def liquid_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> l
             v["model_a"]: v for v in verdicts.to_dicts() if v["model_b"] == "reference" and state_name(v) == state
         }
         parts = against_reference(here, against) if against else [range_of(here)]
-        poor = [ils.label(r["model"], r["dataset"]) for r in rows if state_name(r) == state and not r["converged"]]
+        poor = [
+            compare_groups.label(r["model"], r["dataset"])
+            for r in rows
+            if state_name(r) == state and not r["converged"]
+        ]
         parts += [f"not converged: {listed(poor)}"] if poor else []
         texts.append(f"{state}: {'; '.join(parts)}.")
     shown = texts[:4] + ([f"{len(texts) - 4} more states are in the tables."] if len(texts) > 4 else [])
@@ -317,7 +323,7 @@ def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
     """
     level, off, undecided = [], [], []
     for r in rows:
-        name = ils.label(r["model"], r["dataset"])
+        name = compare_groups.label(r["model"], r["dataset"])
         v = against[name]
         if v["verdict"] == "differs":
             off.append(f"{name} is {off_by(v, r)}")
@@ -338,7 +344,7 @@ def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
 def range_of(rows: list[Row]) -> str:
     """Say from where to where the models' values go, when there is no reference."""
     low, high = min(rows, key=lambda r: r["value"]), max(rows, key=lambda r: r["value"])
-    names = [ils.label(r["model"], r["dataset"]) for r in (low, high)]
+    names = [compare_groups.label(r["model"], r["dataset"]) for r in (low, high)]
     if low is high:
         return f"{names[0]} gives {measured(low)}; there is no reference"
     return f"from {measured(low)} ({names[0]}) to {measured(high)} ({names[1]}); there is no reference"
@@ -353,12 +359,12 @@ def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> li
     texts = []
     for liquid in dict.fromkeys(r["liquid"] for r in rows):
         here = [r for r in rows if r["liquid"] == liquid]
-        lacking = [r for r in here if ils.lacks(r)]
+        lacking = [r for r in here if errors.lacks(r)]
         ranked = [r for r in here if r["converged"]]
         on = "" if liquid == "all" else f" on {liquid}"
         text = f"No verdict{on}: no error of a model that answered everything has an interval"
         if ranked:
-            best = ils.label(ranked[0]["model"], ranked[0]["dataset"])
+            best = compare_groups.label(ranked[0]["model"], ranked[0]["dataset"])
             mine = verdicts.filter((pl.col("property") == quantity) & (pl.col("liquid") == liquid)).to_dicts()
             beaten = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "a"]
             beaten += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "b"]
@@ -373,9 +379,9 @@ def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> li
             if any(r["dataset"] is not None and r["runs"] == 1 for r in ranked):
                 text += "; with one training seed this is said of these models, not of their kind"
         for r in lacking:
-            name = ils.label(r["model"], r["dataset"])
+            name = compare_groups.label(r["model"], r["dataset"])
             rest = "" if r["value"] is None else f", and {measured(r)} on the rest, which is no comparison"
-            text += f"; {name} gave {listed(ils.lacks(r))}{rest}"
+            text += f"; {name} gave {listed(errors.lacks(r))}{rest}"
         texts.append(text + ".")
     return texts[:4]
 

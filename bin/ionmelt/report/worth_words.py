@@ -8,7 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from ionmelt.compare.worth import PROPERTIES, added_kinds
+from ionmelt.compare.learning import PROPERTIES
+from ionmelt.compare.worth import added_kinds
 from ionmelt.report.words import NAMES, UNITS, Row, difference, listed, number, p_value, rounded, seen_ends, state_name
 from ionmelt.tables.comparison import STATE
 

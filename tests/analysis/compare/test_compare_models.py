@@ -14,13 +14,15 @@ import polars as pl
 import pytest
 
 from ionmelt import errors as errors_module
+from ionmelt.compare import completion, groups, reading
+from ionmelt.compare import run as compare_run
 from ionmelt.compare import summary as ils
-from ionmelt.compare import tables
 from ionmelt.dynamics import trajectory
 from ionmelt.report import figures, picture
 from ionmelt.report import report as report_report
 from ionmelt.report import words as report_words
 from ionmelt.tables.comparison import SUMMARY
+from ionmelt.tables.published import TABLES
 from ionmelt.topology import Topology
 
 T = 430.0
@@ -525,7 +527,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = write_study(root / "in")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        assert tables.main([*arguments, "--outdir", str(root / "out")]) == 0
+        assert compare_run.main([*arguments, "--outdir", str(root / "out")]) == 0
     return root / "out"
 
 
@@ -624,17 +626,17 @@ def test_a_study_of_which_every_model_failed_is_an_error() -> None:
         "errors": pl.DataFrame(schema={"model_key": pl.String}),
     }
     with pytest.raises(errors_module.UserError) as refused:
-        tables.refuse_without_models(of_models("a", "b"), failures, t)
+        completion.refuse_without_models(of_models("a", "b"), failures, t)
     assert refused.value.errors == [
         "models: a: import: its sha256 is another",
         "models: b: dynamics: crashed: SIGSEGV",
     ]
     # a run that broke is a result, as errors are; and so is a third model, of which nothing failed
     broke = t | {"survival": pl.DataFrame([("b", "bond_broken")], schema=["model_key", "end"], orient="row")}
-    tables.refuse_without_models(of_models("a", "b"), failures, broke)
+    completion.refuse_without_models(of_models("a", "b"), failures, broke)
     judged = t | {"errors": pl.DataFrame({"model_key": ["b"]})}
-    tables.refuse_without_models(of_models("a", "b"), failures, judged)
-    tables.refuse_without_models(of_models("a", "b", "c"), failures, t)
+    completion.refuse_without_models(of_models("a", "b"), failures, judged)
+    completion.refuse_without_models(of_models("a", "b", "c"), failures, t)
 
 
 def test_verdicts_of_the_known_study(result: Path) -> None:
@@ -681,7 +683,7 @@ def test_verdicts_name_models_and_datasets_in_columns(result: Path) -> None:
     rows = read(result, "verdicts").filter(pl.col("model_b") != "reference").to_dicts()
     for r in rows:
         for side in "ab":
-            assert r[f"model_{side}"] == ils.label(r[f"model_id_{side}"], r[f"dataset_{side}"])
+            assert r[f"model_{side}"] == groups.label(r[f"model_id_{side}"], r[f"dataset_{side}"])
     assert {(r["model_id_a"], r["dataset_a"]) for r in rows} >= {("mace", "eq"), ("dpmd", "both")}
     summary = read(result, "summary").filter(model="mace")
     assert set(summary.select("dataset", "mixture").iter_rows()) == {("eq", "eq"), ("both", "both")}
@@ -764,11 +766,11 @@ def test_sizes_differ_in_one_thing_and_are_drawn_over_frames(result: Path) -> No
         {"model": "m", "dataset": name, "mixture": mixture, "size": size}
         for name, mixture, size in (("both", "both", None), ("b8", "both", 8), ("eq", "eq", None), ("e8", "eq", 8))
     )
-    assert ils.cut_of({"dataset": "v.2"}) == ("v.2", None)  # a name is a name
+    assert groups.cut_of({"dataset": "v.2"}) == ("v.2", None)  # a name is a name
     alike = [(both, small), (small, eq_small), (both, eq)]
-    assert all(ils.one_factor_apart(a, b) for a, b in alike)
-    assert not ils.one_factor_apart(both, eq_small)
-    assert not ils.one_factor_apart(small, small | {"model": "n", "dataset": "both"})
+    assert all(groups.one_factor_apart(a, b) for a, b in alike)
+    assert not groups.one_factor_apart(both, eq_small)
+    assert not groups.one_factor_apart(small, small | {"model": "n", "dataset": "both"})
     t = {path.stem: pl.read_parquet(path) for path in (result / "tables").glob("*.parquet")}
     style = figures.Style(t, {"study": {"models": [{"id": "mace"}], "datasets": {"both": [], "eq": []}}})
     assert figures.figure_sizes(t, style) is None
@@ -885,7 +887,7 @@ def test_same_input_same_bytes_even_when_staged_by_links(
             (staged / folder.name).symlink_to(folder)
         arguments[arguments.index(f"--{name}") + 1] = str(staged)
     monkeypatch.chdir(tmp_path)
-    assert tables.main([*arguments, "--outdir", str(tmp_path / "out")]) == 0
+    assert compare_run.main([*arguments, "--outdir", str(tmp_path / "out")]) == 0
     names = sorted(p.relative_to(result) for p in result.rglob("*") if p.is_file())
     assert names == sorted(p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*") if p.is_file())
     for name in names:
@@ -896,7 +898,7 @@ def test_a_plan_alone_still_gives_every_run_and_a_page(tmp_path: Path, monkeypat
     """All tasks failed: each planned run is there as missing, and the page says that there is no verdict."""
     write_study(tmp_path / "in")
     monkeypatch.chdir(tmp_path)
-    assert tables.main(["--plan", str(tmp_path / "in" / "plan"), "--runs", "nowhere"]) == 0
+    assert compare_run.main(["--plan", str(tmp_path / "in" / "plan"), "--runs", "nowhere"]) == 0
     survival = pl.read_parquet(tmp_path / "tables" / "survival.parquet")
     assert survival.height == 52 and set(survival["end"]) == {"missing"}
     assert "0 of 52 planned runs" in (tmp_path / "report.html").read_text()
@@ -906,24 +908,24 @@ def test_a_plan_alone_still_gives_every_run_and_a_page(tmp_path: Path, monkeypat
 def test_an_exploration_that_is_lost_is_named(tmp_path: Path) -> None:
     keys = ["a-430K-r1-mace-al", "b-430K-r1-mace-al"]
     (tmp_path / "explore.csv").write_text("key,liquid\n" + "".join(f"{key},x\n" for key in keys))
-    t = {name: tables.table([], tables.TABLES[name]) for name in tables.TABLES}
-    t["sampling"] = tables.table([pl.DataFrame({"liquid": "a", "kept": 1})], tables.TABLES["sampling"])
-    t["labels"] = tables.table([pl.DataFrame({"frame_id": "f"})], tables.TABLES["labels"])
+    t = {name: reading.table([], TABLES[name]) for name in TABLES}
+    t["sampling"] = reading.table([pl.DataFrame({"liquid": "a", "kept": 1})], TABLES["sampling"])
+    t["labels"] = reading.table([pl.DataFrame({"frame_id": "f"})], TABLES["labels"])
     explored = pl.DataFrame({"key": keys})
-    t["exploration"] = tables.table([explored], tables.TABLES["exploration"])
-    tables.account(t, tmp_path)
+    t["exploration"] = reading.table([explored], TABLES["exploration"])
+    completion.account(t, tmp_path)
     t["exploration"] = t["exploration"].head(1)
     with pytest.raises(
         errors_module.UserError, match=f"explored: {keys[1]}: has no table: a file of --explored is lost"
     ):
-        tables.account(t, tmp_path)
+        completion.account(t, tmp_path)
 
 
 def test_no_plan_is_one_clear_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert tables.main(["--plan", "nothing"]) == 2
+    assert compare_run.main(["--plan", "nothing"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         "error: --plan nothing: study.json is not there; give the folder that PLAN_STUDY wrote"
     ]
@@ -994,7 +996,7 @@ def test_page_says_semi_empirical_and_short(tmp_path: Path, monkeypatch: pytest.
     study["name"] = "<b>&"
     (plan / "study.json").write_text(json.dumps(study))
     monkeypatch.chdir(tmp_path)
-    assert tables.main(["--plan", str(plan)]) == 0
+    assert compare_run.main(["--plan", str(plan)]) == 0
     page = (tmp_path / "report.html").read_text()
     assert "semi-empirical tight binding, not DFT" in page and "the runs are short (2 ps each)" in page.lower()
     assert "<title>&lt;b&gt;&amp;" in page

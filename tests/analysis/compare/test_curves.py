@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from ionmelt.compare import curves
+from ionmelt.report import trainings as report_trainings
 from ionmelt.tables.comparison import TRAININGS
 
 
@@ -39,7 +40,7 @@ def test_an_energy_error_that_rises_while_the_loss_falls_is_a_finding() -> None:
     assert row["valid_best"] == pytest.approx(0.026)
     assert row["best_step"] == 0
     assert row["valid_end"] == pytest.approx(0.72)
-    (sentence,) = curves.sentences(pl.DataFrame([row], schema=TRAININGS))
+    (sentence,) = report_trainings.sentences(pl.DataFrame([row], schema=TRAININGS))
     assert "energy grew again" in sentence
     assert "from 26.0 meV/atom at step 0 to 720 meV/atom at the end of 1200" in sentence
 
@@ -84,7 +85,7 @@ def test_shares_of_the_card_stand_beside_the_errors() -> None:
     rows = curves.table(table(points, []), [{"id": "m-both-s1", "loss": loss}])
     assert rows[0]["gradient_share_start"] == 0.00075
     trainings = pl.DataFrame(rows, schema=TRAININGS)
-    assert curves.sentences(trainings) == []
-    shown = curves.table_trainings(trainings)
+    assert report_trainings.sentences(trainings) == []
+    shown = report_trainings.table_trainings(trainings)
     assert shown is not None
     assert "0.1 %" in shown["rows"][0]

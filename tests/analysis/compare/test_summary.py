@@ -6,8 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ionmelt.compare import errors as compare_errors
+from ionmelt.compare import groups, points, statistics
 from ionmelt.compare import summary as ils
-from ionmelt.compare import verdicts as iv
+from ionmelt.compare import verdicts as compare_verdicts
 from ionmelt.report import figures, report, words
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
 from ionmelt.tables.references import REFERENCES
@@ -15,7 +17,7 @@ from ionmelt.tables.references import REFERENCES
 T = 430.0
 
 
-def item(model: str, value: float, error: float, converged: bool = True, reference: float | None = None) -> ils.Row:
+def item(model: str, value: float, error: float, converged: bool = True, reference: float | None = None) -> groups.Row:
     row = {
         "liquid": "x",
         "temperature_K": T,
@@ -26,7 +28,7 @@ def item(model: str, value: float, error: float, converged: bool = True, referen
         "dataset": "d",
         "converged": converged,
         "reason": None if converged else "drift",
-        "estimate": iv.Estimate(value, error),
+        "estimate": statistics.Estimate(value, error),
         "shift": 0.0,
     }
     if reference is not None:
@@ -40,7 +42,7 @@ def item(model: str, value: float, error: float, converged: bool = True, referen
     return row
 
 
-def verdict(rows: list[ils.Row], a: str, b: str) -> str:
+def verdict(rows: list[groups.Row], a: str, b: str) -> str:
     return next(r["verdict"] for r in rows if (r["model_a"], r["model_b"]) == (a, b))
 
 
@@ -55,12 +57,14 @@ def verdict(rows: list[ils.Row], a: str, b: str) -> str:
     ],
 )
 def test_known_differences(a: float, b: float, reference: float | None, expected: str) -> None:
-    rows = ils.judge([item("a", a, 3.0, reference=reference), item("b", b, 3.0, reference=reference)], "density")
+    rows = compare_verdicts.judge(
+        [item("a", a, 3.0, reference=reference), item("b", b, 3.0, reference=reference)], "density"
+    )
     assert verdict(rows, "a-d", "b-d") == expected
 
 
 def test_an_unconverged_side_gives_no_verdict_but_keeps_the_difference() -> None:
-    rows = ils.judge([item("a", 1000.0, 1.0), item("b", 1500.0, 1.0, converged=False)], "density")
+    rows = compare_verdicts.judge([item("a", 1000.0, 1.0), item("b", 1500.0, 1.0, converged=False)], "density")
     assert [r["verdict"] for r in rows] == ["not converged"]
     assert rows[0]["difference"] == -500 and rows[0]["p_value"] is None and "drift" in rows[0]["reason"]
 
@@ -68,7 +72,7 @@ def test_an_unconverged_side_gives_no_verdict_but_keeps_the_difference() -> None
 def test_holm_takes_back_a_lucky_interval() -> None:
     """One interval of many just misses 0: after the correction that is no difference, as the reason says."""
     items = [item("a", 6.3, 2.0), item("b", 0.0, 2.0)] + [item(f"n{i}", 3.0, 2.0) for i in range(6)]
-    row = next(r for r in ils.judge(items, "density") if (r["model_a"], r["model_b"]) == ("a-d", "b-d"))
+    row = next(r for r in compare_verdicts.judge(items, "density") if (r["model_a"], r["model_b"]) == ("a-d", "b-d"))
     assert row["ci95_low"] > 0 and row["verdict"] == "not distinguishable" and "Holm" in row["reason"]
 
 
@@ -96,7 +100,7 @@ def test_reference_of_a_temperature_and_never_of_another() -> None:
 # --- Pairs ---
 
 
-def runs_of(model: str, values: list[list[float]], error: float = 0.5, dataset: str | None = "d") -> list[ils.Row]:
+def runs_of(model: str, values: list[list[float]], error: float = 0.5, dataset: str | None = "d") -> list[groups.Row]:
     """Return the run rows of one model: values (seeds, boxes)."""
     return [
         {"liquid": "x", "temperature_K": T, "species": None, "model": model, "dataset": dataset, "framework": "mace",
@@ -106,15 +110,17 @@ def runs_of(model: str, values: list[list[float]], error: float = 0.5, dataset: 
     ]  # fmt: skip
 
 
-def judged(rows: list[ils.Row], low: float | None = None, high: float | None = None) -> dict[tuple[str, str], ils.Row]:
+def judged(
+    rows: list[groups.Row], low: float | None = None, high: float | None = None
+) -> dict[tuple[str, str], groups.Row]:
     """Return the verdicts on density by pair, with a reference where a range is given."""
     references = pl.DataFrame(
         [] if low is None else [{"liquid": "x", "temperature_K": T, "property": "density", "species": None, "unit": "kg/m3",
-         "value": (low + high) / 2, "standard_uncertainty": (high - low) / (2 * iv.Z95), "source": "s", "second_hand": False}],
+         "value": (low + high) / 2, "standard_uncertainty": (high - low) / (2 * statistics.Z95), "source": "s", "second_hand": False}],
         schema=REFERENCES,
     )  # fmt: skip
     _, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "density", references)
-    return {(v["model_a"], v["model_b"]): v for v in ils.judge(items, "density")}
+    return {(v["model_a"], v["model_b"]): v for v in compare_verdicts.judge(items, "density")}
 
 
 def test_shared_boxes_decide_what_independent_ones_could_not() -> None:
@@ -154,7 +160,7 @@ def test_the_correction_for_the_box_decides_who_is_closer() -> None:
         schema=REFERENCES,
     )  # fmt: skip
     _, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "diffusion", references)
-    found = {(v["model_a"], v["model_b"]): v for v in ils.judge(items, "diffusion")}["a-d", "b-d"]
+    found = {(v["model_a"], v["model_b"]): v for v in compare_verdicts.judge(items, "diffusion")}["a-d", "b-d"]
     assert found["difference"] == pytest.approx(2.0) and found["verdict"] == "differs"  # corrected: no difference
 
 
@@ -163,7 +169,7 @@ def test_times_longer_than_the_runs_keep_their_lowest_bound() -> None:
            "seed": 1, "value": None, "standard_error": None, "ci95_high": None, "converged": False,
            "reason": "longer than the run can show"}  # fmt: skip
 
-    def combined(*lows: float | None) -> ils.Row:
+    def combined(*lows: float | None) -> groups.Row:
         rows = [run | {"replica": i, "ci95_low": low} for i, low in enumerate(lows)]
         frame = pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"value": pl.Float64})
         return ils.summarise_numbers(frame, ["quantity"])[0]
@@ -173,12 +179,12 @@ def test_times_longer_than_the_runs_keep_their_lowest_bound() -> None:
     assert combined(80.0, None)["ci95_low"] is None
 
 
-def off_by_150() -> list[ils.Row]:
+def off_by_150() -> list[groups.Row]:
     """Return verdicts on 150 [119, 182] kg/m3 from two degrees of freedom, taken back by the number of tests."""
     items = [item("far", 1150.0, 1.0, reference=1000.0)]
-    items[0]["estimate"] = iv.Estimate(1150.0, 7.2, 2.0)  # three boxes
+    items[0]["estimate"] = statistics.Estimate(1150.0, 7.2, 2.0)  # three boxes
     items += [item(f"n{i}", 1000.0 + i, 900.0, reference=1000.0) for i in range(11)]
-    return ils.judge(items, "density")
+    return compare_verdicts.judge(items, "density")
 
 
 def test_what_the_correction_takes_back_is_not_said_to_agree() -> None:
@@ -210,16 +216,16 @@ def test_every_verdict_says_what_its_corrected_interval_says() -> None:
     rng = np.random.default_rng(6)
     for _ in range(40):
         items = [item(f"m{i}", float(rng.normal(1000, 20)), float(rng.uniform(1, 9)), reference=1000.0) for i in range(4)]  # fmt: skip
-        for row in ils.judge(items, "density"):
+        for row in compare_verdicts.judge(items, "density"):
             assert (row["verdict"] == "not distinguishable") == (row["holm_low"] <= 0 <= row["holm_high"])
 
 
 def test_an_interval_of_a_ratio_is_finite_however_many_tests_there_are() -> None:
-    assert all(math.isfinite(x) for x in ils.ends(iv.Estimate(0.0, 1e4, 1.0), 1.0, 1e-6))
+    assert all(math.isfinite(x) for x in compare_verdicts.ends(statistics.Estimate(0.0, 1e4, 1.0), 1.0, 1e-6))
 
 
 def test_no_verdict_is_no_agreement() -> None:
-    row = ils.judge([item("a", 1000.0, 1.0, converged=False, reference=1000.0)], "density")[0]
+    row = compare_verdicts.judge([item("a", 1000.0, 1.0, converged=False, reference=1000.0)], "density")[0]
     state = [item("a", 1000.0, 1.0, reference=1000.0) | {"value": 1000.0, "ci95_low": 998.0, "ci95_high": 1002.0}]
     said = words.against_reference(state, {"a-d": row})
     assert said == ["against the second-hand reference (1000 kg/m³)", "a-d: no verdict"]
@@ -235,7 +241,7 @@ def frames_of(errors: dict[str, dict[int, list[float | None]]]) -> dict:
          "force_square": None if x is None else 3 * x**2}
         for m, seeds in errors.items() for s, line in seeds.items() for i, x in enumerate(line)
     ]  # fmt: skip
-    return ils.frame_points(pl.DataFrame(rows, infer_schema_length=None))
+    return points.frame_points(pl.DataFrame(rows, infer_schema_length=None))
 
 
 def force_verdicts(errors: dict[str, dict[int, list[float | None]]], planned: int = 0) -> tuple[dict, dict]:
@@ -252,8 +258,8 @@ def force_verdicts(errors: dict[str, dict[int, list[float | None]]], planned: in
                 rows.append(base | {"quantity": "failed", "scope": "recipe", "name": "x", "n": len(line) - len(known)})
     frame = pl.DataFrame(rows, infer_schema_length=None)
     number = {(m, "d"): planned for m in errors} if planned else {}
-    summary, items = ils.summarise_forces(frame, "x", frames_of(errors), number)
-    found = {(v["model_a"], v["model_b"]): v for v in ils.judge(items, "force_rmse")}
+    summary, items = compare_errors.summarise_forces(frame, "x", frames_of(errors), number)
+    found = {(v["model_a"], v["model_b"]): v for v in compare_verdicts.judge(items, "force_rmse")}
     return {r["model"]: r for r in summary}, found
 
 
@@ -288,10 +294,10 @@ def test_better_on_what_it_answered_is_no_win_and_as_good_is_not_said() -> None:
         row = force_verdicts({"whole": whole, "part": part})[1]["part-d", "whole-d"]
         assert row["verdict"] == "not converged" and "part-d: no answer on 4 that the other answered" in row["reason"]
     nan = {s: around(rng, 0.02, 20) + [math.nan] * 4 for s in (1, 2)}
-    row = ils.judge(
+    row = compare_verdicts.judge(
         [
             {"model": m, "dataset": "d", "liquid": "x", "temperature_K": None, "species": None, "property": "force_rmse",
-             "unit": "eV/A", "estimate": iv.Estimate(0.1, 0.01), "of_points": p, "reason": None, "converged": True,
+             "unit": "eV/A", "estimate": statistics.Estimate(0.1, 0.01), "of_points": p, "reason": None, "converged": True,
              "runs": 2, "planned_runs": 2}
             for (m, _), p in frames_of({"nan": nan, "whole": whole}).items()
         ], "force_rmse")[0]  # fmt: skip
@@ -345,10 +351,10 @@ def test_a_scan_that_one_model_cannot_finish_is_compared_where_both_could() -> N
          "energy_model_ev_per_atom": None if m == "half" and c < 0.95 else (c - 1) ** 2 + off * (1 + 0.1 * s)}
         for m, off in (("whole", 0.02), ("half", 0.01)) for s in (1, 2) for c in scales
     ]  # fmt: skip
-    _, items = ils.summarise_scans(pl.DataFrame(rows, infer_schema_length=None), {})
+    _, items = compare_errors.summarise_scans(pl.DataFrame(rows, infer_schema_length=None), {})
     by_model = {x["model"]: x for x in items}
     assert (by_model["half"]["points"], by_model["half"]["points_missing"]) == (4, 2)
-    row = ils.judge(items, "scan_energy_rmse")[0]
+    row = compare_verdicts.judge(items, "scan_energy_rmse")[0]
     assert row["points"] == 4 and row["verdict"] == "not converged" and "half-d: no answer on 2" in row["reason"]
 
 
@@ -377,7 +383,7 @@ def test_against_experiment_the_figure_and_the_words_have_the_corrected_value() 
         schema=REFERENCES,
     )  # fmt: skip
     summary, items = ils.summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "diffusion", references)
-    (verdict,) = ils.judge(items, "diffusion")
+    (verdict,) = compare_verdicts.judge(items, "diffusion")
     assert abs(verdict["difference"]) < 1e-13
     said = " ".join(words.against_reference(summary, {"a-d": verdict}))
     assert "once corrected for the size of the box" in said and "not told from the reference" in said

@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ionmelt.compare import tables as tables_module
-from ionmelt.compare import verdicts as iv
+from ionmelt.compare import errors as compare_errors
+from ionmelt.compare import statistics
 from ionmelt.compare import worth as compare_worth
 from ionmelt.report import worth_words
+from ionmelt.tables.published import TABLES
 
 DATASETS = {"eq": ["eq"], "both": ["eq", "neq"], "neq": ["neq"]}
 FRAMES = {"eq": 40, "eq.10": 10, "eq.20": 20, "both": 80, "both.10": 10, "both.20": 20}
@@ -23,14 +24,14 @@ def item(
     model: str, dataset: str | None, values: dict[tuple[int, int], float], converged: bool = True
 ) -> dict[str, Any]:
     """Return what verdicts are made from, of the densities of runs by seed and box."""
-    runs = iv.Runs(
+    runs = statistics.Runs(
         list(values.values()),
         [1.0] * len(values),
         [s for s, _ in values],
         [b for _, b in values],
         [math.inf] * len(values),
     )
-    estimate = iv.combine(runs.values, runs.standard_errors, [runs.seeds, runs.replicas])
+    estimate = statistics.combine(runs.values, runs.standard_errors, [runs.seeds, runs.replicas])
     return {
         "liquid": "x", "temperature_K": 430.0, "species": None, "property": "density", "unit": "kg/m3", "model": model,
         "dataset": dataset, "framework": model, "estimate": estimate, "of_runs": runs, "shift": 0.0, "runs": len(values),
@@ -71,7 +72,7 @@ def study(
          "end": "completed"}
         for m, d in offsets for s in seeds
     ]  # fmt: skip
-    empty = {name: pl.DataFrame(schema=tables_module.TABLES[name]) for name in ("errors", "scan", "cost")}
+    empty = {name: pl.DataFrame(schema=TABLES[name]) for name in ("errors", "scan", "cost")}
     tables = {"dataset": pl.DataFrame(rows), "survival": pl.DataFrame(survival), **empty}
     return tables, {"density": [*models, truth]}
 
@@ -247,7 +248,7 @@ def test_two_frameworks_through_the_tables() -> None:
                      "rmse_ci95_high": 1.03 * rmse, "unit": "eV/A"}
                 )  # fmt: skip
     tables["errors"] = pl.DataFrame(rows)
-    _, forces = tables_module.ils.summarise_forces(tables["errors"], "x")
+    _, forces = compare_errors.summarise_forces(tables["errors"], "x")
     _, found = compare_worth.tables(tables, items | {"force_rmse": forces}, DATASETS, "gfn1", MIXTURES)
     (row,) = of(found, "framework", "force_rmse").values()
     assert (row["model_a"], row["model_b"], row["verdict"]) == ("dpmd-eq", "mace-eq", "worse")

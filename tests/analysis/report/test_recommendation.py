@@ -6,11 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ionmelt.compare import pareto
+from ionmelt.compare import errors as compare_errors
+from ionmelt.compare import pareto, reading
 from ionmelt.compare import summary as ils
-from ionmelt.compare import tables as tables_module
+from ionmelt.compare import verdicts as compare_verdicts
 from ionmelt.report import recommendation as rec
 from ionmelt.tables.comparison import PARETO, SUMMARY, VERDICTS
+from ionmelt.tables.published import TABLES
 from ionmelt.tables.references import REFERENCES
 
 T = 430.0
@@ -64,7 +66,7 @@ def tables(
     if needed_ps is None and runs:
         density = density.drop("needed_ps")
     summary, items = ils.summarise_runs(density, "density", references) if runs else ([], [])
-    verdicts = ils.judge(items, "density")
+    verdicts = compare_verdicts.judge(items, "density")
     trained = [m for m in values if m != "clp"]
     errors = [
         {"model_key": f"{m}-both-s1", "model": m, "dataset": "both", "seed": 1, "split": "test", "quantity": "force",
@@ -72,16 +74,16 @@ def tables(
          "unit": "eV/A"}
         for m in trained if forces
     ]  # fmt: skip
-    t = {"errors": tables_module.conform(pl.DataFrame(errors), tables_module.TABLES["errors"])}
-    rows, items = ils.summarise_forces(t["errors"], LIQUID)
-    summary, verdicts = summary + rows, verdicts + ils.judge(items, "force_rmse")
+    t = {"errors": reading.conform(pl.DataFrame(errors), TABLES["errors"])}
+    rows, items = compare_errors.summarise_forces(t["errors"], LIQUID)
+    summary, verdicts = summary + rows, verdicts + compare_verdicts.judge(items, "force_rmse")
     frames = [{"frame_id": f"f{i}", "dataset": "both" if i < 80 else None, "split": "train" if i < 80 else "test"} for i in range(100)]  # fmt: skip
     t |= {
         "summary": pl.DataFrame(summary, schema=SUMMARY),
         "verdicts": pl.DataFrame([{c: v[c] for c in VERDICTS} for v in verdicts], schema=VERDICTS),
-        "survival": tables_module.conform(pl.DataFrame(survival), tables_module.TABLES["survival"]),
-        "cost": tables_module.conform(pl.DataFrame(cost), tables_module.TABLES["cost"]),
-        "dataset": tables_module.conform(pl.DataFrame(frames), tables_module.TABLES["dataset"]),
+        "survival": reading.conform(pl.DataFrame(survival), TABLES["survival"]),
+        "cost": reading.conform(pl.DataFrame(cost), TABLES["cost"]),
+        "dataset": reading.conform(pl.DataFrame(frames), TABLES["dataset"]),
     }
     cards = [{"id": f"{m}-both-s1", "model": m, "dataset": "both", "cost": {"device": "cuda" if m in gpu else "cpu"}} for m in trained]  # fmt: skip
     t["pareto"] = pl.DataFrame(pareto.table(t, cards), schema=PARETO)
@@ -252,10 +254,12 @@ def test_a_classical_force_field_that_comes_closer_is_named_beside_the_best_trai
     clp = t["errors"].head(1).with_columns(pl.lit(x).cast(t["errors"].schema[c]).alias(c) for c, x in clp.items())
     errors = pl.concat([t["errors"], clp])
     errors = errors.with_columns(rmse_ci95_low=0.95 * pl.col("rmse"), rmse_ci95_high=1.05 * pl.col("rmse"))
-    summary, items = ils.summarise_forces(errors, LIQUID)
+    summary, items = compare_errors.summarise_forces(errors, LIQUID)
     density = t["summary"].filter(pl.col("property") == "density")
     t["summary"] = pl.concat([density, pl.DataFrame(summary, schema=SUMMARY)])
-    t["verdicts"] = pl.DataFrame([{c: v[c] for c in VERDICTS} for v in ils.judge(items, "force_rmse")], schema=VERDICTS)
+    t["verdicts"] = pl.DataFrame(
+        [{c: v[c] for c in VERDICTS} for v in compare_verdicts.judge(items, "force_rmse")], schema=VERDICTS
+    )
     said = rec.recommend(t)[0]
     assert "of the trained models mace-both follows the labels' forces best" in said
     assert "though clp without training comes closer" in said and "one training seed" in said

@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from ionmelt.compare import rounds as compare_rounds
 from ionmelt.report import figures
 from ionmelt.report import rounds as report_rounds
 from ionmelt.tables.comparison import ROUNDS, SUMMARY
@@ -41,19 +42,19 @@ def shifted(by: float, half: float = 6.0) -> dict:
     ],
 )
 def test_a_round_is_over_where_nothing_changes(now: dict, verdict: str) -> None:
-    found = report_rounds.judged(now, BEFORE)
+    found = compare_rounds.judged(now, BEFORE)
     assert found["verdict"] == verdict
     assert found["reason"]
 
 
 def test_the_interval_of_a_change_is_that_of_two_independent_densities() -> None:
-    found = report_rounds.judged(shifted(3, half=8.0), BEFORE)
+    found = compare_rounds.judged(shifted(3, half=8.0), BEFORE)
     assert found["density_change_kg_m3"] == pytest.approx(3)
     assert found["density_change_ci95_high_kg_m3"] == pytest.approx(3 + 10)  # 6 and 8 in quadrature
 
 
 def test_the_first_round_is_compared_with_nothing() -> None:
-    assert report_rounds.judged(row(), {})["verdict"] == "not judged"
+    assert compare_rounds.judged(row(), {})["verdict"] == "not judged"
 
 
 def rounds(*verdicts: tuple[int, str, str]) -> pl.DataFrame:
@@ -74,9 +75,9 @@ def test_one_committee_that_changes_asks_for_another_round() -> None:
 
 
 def test_a_study_without_active_learning_has_no_rounds() -> None:
-    assert not report_rounds.table({}, {"datasets": {"eq": ["eq"]}}, None, pl.DataFrame()).height
-    assert report_rounds.number_of([{"settings": {}}, {"settings": None}]) is None
-    assert report_rounds.number_of([{"settings": {"round": 0}}, {"settings": {"round": 2}}]) == 2
+    assert not compare_rounds.table({}, {"datasets": {"eq": ["eq"]}}, None, pl.DataFrame()).height
+    assert compare_rounds.number_of([{"settings": {}}, {"settings": None}]) is None
+    assert compare_rounds.number_of([{"settings": {"round": 0}}, {"settings": {"round": 2}}]) == 2
 
 
 def tables() -> dict[str, pl.DataFrame]:
@@ -109,8 +110,8 @@ STUDY = {
 
 def test_a_round_is_told_by_its_tables() -> None:
     t = tables()
-    first = report_rounds.table(t | {"exploration": t["exploration"].clear()}, STUDY, 0, pl.DataFrame(schema=ROUNDS))
-    both = report_rounds.table(t, STUDY, 1, first)
+    first = compare_rounds.table(t | {"exploration": t["exploration"].clear()}, STUDY, 0, pl.DataFrame(schema=ROUNDS))
+    both = compare_rounds.table(t, STUDY, 1, first)
     assert both["round"].to_list() == [0, 1]
     now = both.row(1, named=True)
     assert (now["train_frames"], now["active_frames"], now["runs"]) == (12, 4, 2)

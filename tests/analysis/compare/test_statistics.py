@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ionmelt.compare import verdicts as iv
+from ionmelt.compare import statistics
 
 
 def test_holm_by_hand() -> None:
-    assert iv.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert iv.holm([]) == []
-    assert iv.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([]) == []
+    assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 def test_one_run_keeps_its_own_error_and_its_degrees_of_freedom() -> None:
-    low, high = iv.combine([1000.0], [2.0], [[1], [1]], [4.0]).interval()
+    low, high = statistics.combine([1000.0], [2.0], [[1], [1]], [4.0]).interval()
     assert (high - low) / 2 == pytest.approx(2.0 * 2.7764451, rel=1e-6)
 
 
 def test_agreeing_runs_do_not_shrink_below_their_own_error() -> None:
-    estimate = iv.combine([10.0, 10.0, 10.0], [1.0, 1.0, 1.0], [[1, 2, 3], [1, 1, 1]])
+    estimate = statistics.combine([10.0, 10.0, 10.0], [1.0, 1.0, 1.0], [[1, 2, 3], [1, 1, 1]])
     assert estimate.standard_error == pytest.approx(1 / math.sqrt(3))
 
 
@@ -48,7 +48,7 @@ def test_combined_interval_covers(seeds: int, replicas: int, spread_seed: float,
     for _ in range(600):
         of_seed, of_box = rng.normal(0, spread_seed, seeds), rng.normal(0, spread_box, replicas)
         values = [of_seed[s] + of_box[r] + rng.normal(0, error) for s, r in labels]
-        low, high = iv.combine(
+        low, high = statistics.combine(
             values, [error] * len(values), [[s for s, _ in labels], [r for _, r in labels]]
         ).interval()
         hits += low <= 0 <= high
@@ -59,12 +59,14 @@ def test_difference_covers_and_holds_its_level() -> None:
     rng = np.random.default_rng(5)
     hits = 0
     for _ in range(800):
-        a = iv.combine(list(rng.normal(5, 3, 3)), [1.0] * 3, [[1, 2, 3]])
-        b = iv.combine(list(rng.normal(2, 1, 4)), [0.5] * 4, [[1, 2, 3, 4]])
-        delta = iv.difference(a, b)
+        a = statistics.combine(list(rng.normal(5, 3, 3)), [1.0] * 3, [[1, 2, 3]])
+        b = statistics.combine(list(rng.normal(2, 1, 4)), [0.5] * 4, [[1, 2, 3, 4]])
+        delta = statistics.difference(a, b)
         low, high = delta.interval()
         hits += low <= 3 <= high
-        assert (iv.Estimate(delta.value - 3, delta.standard_error, delta.dof).p_value() >= 0.05) == (low <= 3 <= high)
+        assert (statistics.Estimate(delta.value - 3, delta.standard_error, delta.dof).p_value() >= 0.05) == (
+            low <= 3 <= high
+        )
     assert 0.92 < hits / 800 < 0.995
 
 
@@ -74,20 +76,20 @@ def test_jackknife_covers() -> None:
     hits = 0
     for _ in range(500):
         squares = rng.normal(0, 1, (2, 30)) ** 2
-        low, high = iv.rmse_over_points(squares, [str(i) for i in range(30)]).interval()
+        low, high = statistics.rmse_over_points(squares, [str(i) for i in range(30)]).interval()
         hits += low <= 0 <= high
     assert 0.91 < hits / 500 < 0.985
-    assert math.isnan(iv.rmse_over_points(np.ones((1, 2)), ["a", "b"]).standard_error)
+    assert math.isnan(statistics.rmse_over_points(np.ones((1, 2)), ["a", "b"]).standard_error)
 
 
 # --- Paired differences ---
 
 
-def crossed(x: np.ndarray, error: float | np.ndarray) -> iv.Runs:
+def crossed(x: np.ndarray, error: float | np.ndarray) -> statistics.Runs:
     """Return the runs (seeds, boxes) of one model."""
     places = [(s, r) for s in range(x.shape[0]) for r in range(x.shape[1])]
     errors = np.broadcast_to(error, x.shape)
-    return iv.Runs(
+    return statistics.Runs(
         [float(x[p]) for p in places],
         [float(errors[p]) for p in places],
         [s for s, _ in places],
@@ -99,7 +101,7 @@ def crossed(x: np.ndarray, error: float | np.ndarray) -> iv.Runs:
 def test_one_seed_is_the_textbook_paired_t_test() -> None:
     rng = np.random.default_rng(3)
     a, b = rng.normal(0, 1, (2, 1, 5))
-    estimate, boxes = iv.paired(crossed(a, 1e-9), crossed(b, 1e-9))
+    estimate, boxes = statistics.paired(crossed(a, 1e-9), crossed(b, 1e-9))
     wanted = stats.ttest_rel(a[0], b[0])
     assert boxes == 5
     assert estimate.p_value() == pytest.approx(wanted.pvalue, rel=1e-9)
@@ -110,9 +112,9 @@ def test_what_a_box_adds_to_both_cancels_in_a_difference_and_counts_in_a_sum() -
     rng = np.random.default_rng(4)
     box = rng.normal(0, 50, 4)
     a, b = box + rng.normal(0, 1, (2, 3, 4))
-    narrow, _ = iv.paired(crossed(a, 1.0), crossed(b, 1.0))
-    wide, _ = iv.paired(crossed(a, 1.0), crossed(b, 1.0), (0.5, 0.5))
-    independent = iv.difference(*(iv.combine(r.values, r.standard_errors, [r.seeds, r.replicas]) for r in (crossed(a, 1.0), crossed(b, 1.0))))  # fmt: skip
+    narrow, _ = statistics.paired(crossed(a, 1.0), crossed(b, 1.0))
+    wide, _ = statistics.paired(crossed(a, 1.0), crossed(b, 1.0), (0.5, 0.5))
+    independent = statistics.difference(*(statistics.combine(r.values, r.standard_errors, [r.seeds, r.replicas]) for r in (crossed(a, 1.0), crossed(b, 1.0))))  # fmt: skip
     assert narrow.standard_error < 1.5 < 20 < independent.standard_error
     assert wide.standard_error == pytest.approx(box.std(ddof=1) / 2, rel=0.1)
 
@@ -121,25 +123,25 @@ def test_a_model_without_seeds_is_paired_with_all_seeds_of_the_other() -> None:
     """One classical run a box: its error does not shrink with the number of seeds of the other model."""
     a = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
     b = np.array([[0.0, 1.0, 2.0]])
-    estimate, boxes = iv.paired(crossed(a, 1.0), crossed(b, 3.0))
+    estimate, boxes = statistics.paired(crossed(a, 1.0), crossed(b, 3.0))
     assert (estimate.value, boxes) == (1.0, 3)
     assert estimate.standard_error == pytest.approx(math.sqrt(1 / 9 + 9 / 3))
 
 
 def test_fewer_than_two_shared_boxes_are_no_pairs() -> None:
     a, b = crossed(np.ones((2, 3)), 1.0), crossed(np.ones((1, 3)), 1.0)
-    far = iv.Runs(b.values, b.standard_errors, b.seeds, [2, 7, 8], b.dofs)
-    assert iv.paired(a, far) is None
-    assert iv.paired(a, iv.Runs([], [], [], [], [])) is None
-    near = iv.Runs(b.values, b.standard_errors, b.seeds, [1, 2, 8], b.dofs)
-    assert iv.paired(a, near)[1] == 2
+    far = statistics.Runs(b.values, b.standard_errors, b.seeds, [2, 7, 8], b.dofs)
+    assert statistics.paired(a, far) is None
+    assert statistics.paired(a, statistics.Runs([], [], [], [], [])) is None
+    near = statistics.Runs(b.values, b.standard_errors, b.seeds, [1, 2, 8], b.dofs)
+    assert statistics.paired(a, near)[1] == 2
 
 
 def test_seeds_of_one_model_on_two_datasets_are_set_against_each_other() -> None:
     seed = np.array([[-30.0], [0.0], [30.0]])
     a, b = seed + np.zeros((3, 3)), seed + np.ones((3, 3))
-    apart, _ = iv.paired(crossed(a, 0.1), crossed(b, 0.1))
-    together, _ = iv.paired(crossed(a, 0.1), crossed(b, 0.1), same_seeds=True)
+    apart, _ = statistics.paired(crossed(a, 0.1), crossed(b, 0.1))
+    together, _ = statistics.paired(crossed(a, 0.1), crossed(b, 0.1), same_seeds=True)
     assert apart.standard_error == pytest.approx(math.sqrt(2 * 900 / 3), rel=1e-4)
     assert together.standard_error == pytest.approx(0.1 * math.sqrt(2) / 3)
 
@@ -148,7 +150,7 @@ def test_midpoint_tells_the_closer_one() -> None:
     rng = np.random.default_rng(2)
     for a, b, r in rng.normal(0, 1, (200, 3)):
         runs = [crossed(np.full((1, 2), x), 0.1) for x in (a, b)]
-        apart, middle = iv.paired(*runs)[0].value, iv.paired(*runs, (0.5, 0.5))[0].value - r
+        apart, middle = statistics.paired(*runs)[0].value, statistics.paired(*runs, (0.5, 0.5))[0].value - r
         assert (apart * middle < 0) == (abs(a - r) < abs(b - r))
 
 
@@ -174,7 +176,7 @@ def paired_coverage(boxes: int, seeds: tuple[int, int], spreads: tuple[float, fl
             )
             for n in seeds
         ]
-        low, high = iv.paired(*models)[0].interval()
+        low, high = statistics.paired(*models)[0].interval()
         hits += low <= 0 <= high
     return hits / cases
 
@@ -193,17 +195,17 @@ def test_paired_differences_cover() -> None:
 
 def test_an_interval_at_holms_level_holds_0_exactly_where_the_corrected_test_finds_nothing() -> None:
     """Whatever the numbers and their degrees of freedom; the steps are those of the textbook."""
-    assert iv.holm_levels([0.001, 0.04, 0.03, 0.2]) == pytest.approx([0.05 / 4, 0.05 / 3, 0.05 / 3, 0.05 / 3])
-    assert iv.holm_levels([]) == []
+    assert statistics.holm_levels([0.001, 0.04, 0.03, 0.2]) == pytest.approx([0.05 / 4, 0.05 / 3, 0.05 / 3, 0.05 / 3])
+    assert statistics.holm_levels([]) == []
     rng = np.random.default_rng(8)
     told = 0
     for _ in range(300):
         found = [
-            iv.Estimate(float(v), 1.0, float(dof))
+            statistics.Estimate(float(v), 1.0, float(dof))
             for v, dof in zip(rng.normal(0, 4, 7), rng.integers(1, 30, 7), strict=True)
         ]
         p_values = [e.p_value() for e in found]
-        for e, p, level in zip(found, iv.holm(p_values), iv.holm_levels(p_values), strict=True):
+        for e, p, level in zip(found, statistics.holm(p_values), statistics.holm_levels(p_values), strict=True):
             low, high = e.interval(level)
             assert (low <= 0 <= high) == (p >= 0.05)
             assert low <= e.interval()[0] and high >= e.interval()[1]

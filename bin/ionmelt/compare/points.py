@@ -1,0 +1,137 @@
+"""Errors of models point by point: of test frames, and of the places of a volume scan."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ionmelt.compare import statistics
+
+Points = dict[tuple[str, str | None], pl.DataFrame]  # by (model, dataset); columns: `INDEX`, and one for each seed
+INDEX = ("block", "point", "n")  # what leaves together, what was asked, and for how many numbers it stands
+
+
+# --- Errors point by point ---
+
+
+def pivoted(rows: pl.DataFrame) -> Points:
+    """Return per (model, dataset) a row for each point that any model was asked: `INDEX`, and a column per seed.
+
+    ``rows``: `INDEX`, model, dataset, model_key and ``square``, the mean squared error; null: no answer.
+    """
+    asked = rows.select(INDEX).unique().sort("block", "point")
+    found: Points = {}
+    for (model, dataset), part in rows.sort("model_key").group_by(["model", "dataset"], maintain_order=True):
+        wide = part.pivot("model_key", index=list(INDEX), values="square", aggregate_function="mean", sort_columns=True)
+        found[str(model), dataset] = asked.join(wide, on=list(INDEX), how="left").sort("block", "point")
+    return found
+
+
+def scan_points(scan: pl.DataFrame, liquid: str) -> Points:
+    """Return the squared energy errors of the volume scan of a liquid, eV^2 per atom^2, as `pivoted` says.
+
+    Energies are relative to scale 1, which therefore is no test and is left out. The jackknife block of a point is
+    the scan it belongs to, or with fewer than 4 scans its scale.
+    """
+    rows = scan.filter(
+        (pl.col("liquid") == liquid)
+        & ((pl.col("scale") - 1).abs() > 1e-9)
+        & pl.col("energy_ref_ev_per_atom").is_not_null()
+    )
+    block = "group" if rows["group"].n_unique() >= 4 else "scale"
+    return pivoted(
+        rows.with_columns(
+            block=pl.col(block).cast(pl.String),
+            point=pl.concat_str("group", pl.col("scale").cast(pl.String), separator=" "),
+            n=pl.lit(1),
+            square=((pl.col("energy_model_ev_per_atom") - pl.col("energy_ref_ev_per_atom")) ** 2).fill_nan(None),
+        )
+    )
+
+
+def frame_points(frames: pl.DataFrame) -> Points:
+    """Return the mean squared force errors of each test frame, (eV/A)^2, as `pivoted` says; blocks are trajectories.
+
+    ``frames``: model_key, model, dataset, frame_id, group, n and force_square, the sum over n components.
+    """
+    return pivoted(
+        frames.with_columns(
+            block=pl.col("group"),
+            point=pl.col("frame_id"),
+            square=(pl.col("force_square") / pl.col("n")).fill_nan(None),
+        )
+    )
+
+
+def seeds_in(points: pl.DataFrame) -> list[str]:
+    """Return the columns of points that hold the errors of a seed each."""
+    return [c for c in points.columns if c not in INDEX]
+
+
+def complete(points: pl.DataFrame) -> pl.DataFrame:
+    """Return the points that every seed answered."""
+    return points.drop_nulls(seeds_in(points))
+
+
+def unanswered(points: pl.DataFrame) -> int:
+    """Return how many of the points that were asked some seed did not answer."""
+    return points.height - complete(points).height
+
+
+def squares_of(points: pl.DataFrame) -> np.ndarray:
+    """Return the mean squared errors (seeds, points); errors below 1e-9 count as that."""
+    return np.maximum(points.select(seeds_in(points)).to_numpy().T, 1e-18)
+
+
+def of_points(squares: list[np.ndarray], points: pl.DataFrame) -> statistics.Estimate:
+    """Return the RMSE of one model over points, or the paired ln(RMSE / RMSE) of two.
+
+    The jackknife over blocks and the spread between seeds add. Neighbouring points of one block are correlated, so
+    that with few blocks the error is a lower bound.
+    """
+    weights = points["n"].to_numpy()
+    estimate = statistics.rmse_over_points(
+        np.array([s.mean(axis=0) for s in squares]), points["block"].to_list(), weights
+    )
+    parts = [(estimate.standard_error**2, estimate.dof)]
+    for s in squares:
+        if len(s) > 1:
+            roots = np.sqrt(np.average(s, axis=1, weights=weights))
+            spread = float(np.var(np.log(roots) if len(squares) == 2 else roots, ddof=1))
+            parts.append((spread / len(s), len(s) - 1))
+    variance = sum(v for v, _ in parts)
+    return statistics.Estimate(estimate.value, math.sqrt(variance), statistics.satterthwaite(variance, parts))
+
+
+def own_estimate(points: pl.DataFrame) -> statistics.Estimate | None:
+    """Return the RMSE of a model over the points that all its seeds answered; None: there are none."""
+    whole = complete(points)
+    return of_points([squares_of(whole)], whole) if whole.height else None
+
+
+@dataclass
+class Apart:
+    """Two models on the points that both answered: ``ratio`` is ln(RMSE / RMSE), ``scale`` the geometric mean of the two.
+
+    ``missing`` counts the points that the other of the two answered and the first or the second did not.
+    """
+
+    ratio: statistics.Estimate | None
+    scale: float
+    points: int
+    missing: tuple[int, int]
+
+
+def apart(a: pl.DataFrame, b: pl.DataFrame) -> Apart:
+    """Set two models against each other on the points that both answered."""
+    first, second = complete(a), complete(b)
+    shared = first.join(second.select(INDEX), on=list(INDEX), how="inner").sort("block", "point")
+    other = second.join(first.select(INDEX), on=list(INDEX), how="inner").sort("block", "point")
+    missing = second.height - shared.height, first.height - shared.height
+    if not shared.height:
+        return Apart(None, 1.0, 0, missing)
+    squares = [squares_of(shared), squares_of(other)]
+    weights = shared["n"].to_numpy()
+    means = [float(np.average(s.mean(axis=0), weights=weights)) for s in squares]
+    return Apart(of_points(squares, shared), (means[0] * means[1]) ** 0.25, shared.height, missing)

@@ -1,0 +1,101 @@
+"""Read what the tasks of a study left: their tables, model cards, costs and failures."""
+
+import json
+import os
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ionmelt import errors as errors_module
+from ionmelt import files
+from ionmelt.tables.columns import TEXT
+
+# --- Read ---
+
+
+def find(folder: Path | None, pattern: str) -> list[Path]:
+    """Return the files below a folder whose name fits, sorted; symbolic links to folders are entered."""
+    if folder is None or not folder.exists():
+        return []
+    walked = os.walk(folder, followlinks=True)
+    return sorted(Path(top, name) for top, _, names in walked for name in names if fnmatch(name, pattern))
+
+
+def conform(frame: pl.DataFrame, schema: dict[str, Any], sort: bool = True) -> pl.DataFrame:
+    """Return the table with the schema's columns first, missing ones null, and rows sorted by all columns."""
+    frame = frame.with_columns(pl.lit(None, kind).alias(c) for c, kind in schema.items() if c not in frame.columns)
+    frame = frame.with_columns(pl.col(c).cast(kind) for c, kind in schema.items())
+    frame = frame.select(*schema, *sorted(set(frame.columns) - set(schema)))
+    flat = [c for c, kind in frame.schema.items() if not kind.is_nested()]
+    return frame.sort(flat, nulls_last=False) if sort and frame.height else frame
+
+
+def table(parts: list[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
+    """Stack tables whose columns may differ into one that fits the schema."""
+    parts = [p for p in parts if p.width]
+    return conform(pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame(), schema)
+
+
+def read_parquets(folder: Path | None, pattern: str, schema: dict[str, Any]) -> pl.DataFrame:
+    """Read and stack every parquet file below a folder whose name fits."""
+    return table([files.read_tables([path]) for path in find(folder, pattern)], schema)
+
+
+def read_jsons(paths: list[Path]) -> list[dict[str, Any]]:
+    """Read JSON objects."""
+    return [files.read_json(path) for path in paths]
+
+
+def read_tasks(path: Path | None) -> list[dict[str, Any]]:
+    """Read what tasks wrote of themselves: a folder of JSON files, or a file with one on each line."""
+    if path is None or not path.is_file():
+        return read_jsons(find(path, "*.json"))
+    with errors_module.reading(path, "lines of JSON"):
+        content = path.read_text()
+        if not content.endswith("\n"):
+            raise ValueError("its last line has no end")
+        return [json.loads(line) for line in content.splitlines()]
+
+
+# The end of the name of a file that says why a task could do nothing with its model: PROCESS.KEY and this.
+FAILED = ".failed.txt"
+STAGES = {"IMPORT_MODEL": "import", "TRAIN_MACE": "training", "TRAIN_DEEPMD": "training",
+          "EVALUATE_MODEL": "evaluation", "RUN_MD": "dynamics"}  # fmt: skip
+
+
+def read_failures(folder: Path | None, planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Read why models could not be had, evaluated or run: stage, model_key, run_id (of a run) and reason.
+
+    The reason is the first line, with the last of several: what a program said at its end.
+    """
+    model_of = {run["run_id"]: run["model_key"] for run in planned}
+    rows = []
+    for path in find(folder, f"*{FAILED}"):
+        process, key = path.name.removesuffix(FAILED).split(".", 1)
+        lines = path.read_text().removeprefix(f"models: {key}: ").splitlines() or ["no reason was given"]
+        is_run = STAGES[process] == "dynamics"
+        rows.append({
+            "stage": STAGES[process], "model_key": model_of.get(key, key), "run_id": key if is_run else None,
+            "reason": lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}",
+        })  # fmt: skip
+    return rows
+
+
+def read_plan_csv(plan: Path, name: str) -> pl.DataFrame:
+    """Read one of the plan's CSV files, every column as text; empty where the plan has none."""
+    path = plan / name
+    if not path.is_file() or not path.read_text().strip():
+        return pl.DataFrame()
+    return files.read_csv(path)
+
+
+def write_table(frame: pl.DataFrame, name: str, folder: Path) -> None:
+    """Write a table as parquet and as csv; nested values become JSON in the csv."""
+    files.write_table(frame, folder / f"{name}.parquet")
+    nested = [c for c, kind in frame.schema.items() if kind.is_nested()]
+    flat = frame.with_columns(
+        pl.Series(c, [None if x is None else json.dumps(x) for x in frame[c].to_list()], TEXT) for c in nested
+    )
+    (folder / f"{name}.csv").write_text(flat.write_csv(), encoding="utf-8")

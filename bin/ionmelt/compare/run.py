@@ -1,0 +1,62 @@
+"""Gather everything a study produced into tables and a report: which model may be trusted, at what cost.
+
+Reads the plan and the results of every task; writes tables/*.parquet and tables/*.csv, and report.html, one
+file that opens offline, with the liquid of one run in it, which liquid.svg shows too. Nothing is dropped: failed labels, broken runs and missing measurements are rows with
+their reason, and a planned run without results is a survival row with end "missing".
+
+A folder that is not there counts as empty, since a stage may have had nothing to do. The same input gives the
+same bytes. How numbers are combined and judged: ionmelt/compare/summary.py."""
+
+import argparse
+from pathlib import Path
+
+from ionmelt import files
+from ionmelt import task as task_run
+from ionmelt.compare.gathering import gather
+from ionmelt.compare.reading import FAILED, find, write_table
+from ionmelt.report import picture as report_picture
+from ionmelt.report import report
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Read, judge and write."""
+    tables, extra = gather(args)
+    folder = args.outdir / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in tables.items():
+        write_table(frame, name, folder)
+    (args.outdir / "report.html").write_text(report.page(tables, extra), encoding="utf-8")
+    if extra["view"]:
+        (args.outdir / "liquid.svg").write_text(report_picture.still(extra["view"]), encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--id", default="study", help="key of this task")
+    parser.add_argument("--plan", type=Path, required=True, help="folder that PLAN_STUDY wrote")
+    parser.add_argument("--states", type=Path, help="folder with *.equilibration.parquet")
+    parser.add_argument("--labels", type=Path, help="folder with *.labels.parquet")
+    parser.add_argument("--sampling", type=Path, help="folder with the sampling tables")
+    parser.add_argument("--explored", type=Path, help="folder with *.explored.parquet, in active learning")
+    parser.add_argument("--rounds", type=Path, nargs="?", help="rounds.parquet of the round before")
+    parser.add_argument("--dataset", type=Path, nargs="?", help="dataset.parquet, if there is one")
+    parser.add_argument("--models", type=Path, help="folder of model folders (model.json, curve.parquet)")
+    parser.add_argument("--evaluations", type=Path, help="folder with errors, scan and parity parquet files")
+    parser.add_argument("--runs", type=Path, help="folder of run folders (run.json)")
+    parser.add_argument("--measures", type=Path, help="folder with the measured parquet files")
+    parser.add_argument("--failures", type=Path, help=f"folder with *{FAILED}: why models could not be used")
+    parser.add_argument(
+        "--tasks", type=Path, nargs="?", help="folder with *.json, or file with a line of JSON for each task"
+    )
+    parser.add_argument("--outdir", type=Path, default=Path(), help="where to write tables/ and report.html")
+    args = parser.parse_args(argv)
+    folders = (args.models, args.evaluations, args.runs, args.measures)
+    reads = [
+        args.plan if args.plan.exists() else None,  # which `gather` says better
+        args.dataset,
+        args.rounds,
+        args.tasks,
+        *(path.parent for folder in folders for path in find(folder, files.SUMS)),
+    ]
+    return task_run.run("COMPARE_MODELS", lambda: compare(args), task_id=args.id, reads=reads)
