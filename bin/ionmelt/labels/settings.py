@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -181,11 +182,25 @@ class OwnLabels(Section):
         return (self.frames,) if isinstance(self.frames, str) else self.frames
 
 
+ENGINE_CLASSES: dict[str, type[LabelTasks]] = {"xtb": XtbLabels, "cp2k": Cp2kLabels, "pyscf": PyscfLabels}
+
+
 def labels_form(value: Any) -> Any:
     """Return which kind of labels section this is."""
     if isinstance(value, dict):
         return "frames" if "frames" in value else value.get("engine")
     return "frames" if isinstance(value, OwnLabels) else getattr(value, "engine", None)
+
+
+def refuse_no_form(value: Any) -> Any:
+    """Refuse a section that is of no kind."""
+    form, engines = labels_form(value), list(ENGINE_CLASSES)
+    names = f"{', '.join(engines[:-1])} or {engines[-1]}"
+    if form is None:
+        raise ValueError(f"engine is missing: give {names}; or frames, the path of your own labels")
+    if form not in ("frames", *engines):
+        raise ValueError(f"engine is {str(form)!r}: give {names}")
+    return value
 
 
 Labels = Annotated[
@@ -194,4 +209,5 @@ Labels = Annotated[
     | Annotated[PyscfLabels, Tag("pyscf")]
     | Annotated[OwnLabels, Tag("frames")],
     Discriminator(labels_form),
+    BeforeValidator(refuse_no_form),
 ]

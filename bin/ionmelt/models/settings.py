@@ -10,6 +10,7 @@ from pydantic import (
     Tag,
 )
 
+from ionmelt.mistakes import CLASS, FOLDER, IMAGE
 from ionmelt.settings import Count, Key, Path_, Real, Section, Sha256, Text, auto_or_number, count, finite, number
 from ionmelt.theory import FITTED
 
@@ -159,9 +160,6 @@ class XtbModel(AnyModel):
     accuracy: Real = number(0.1, 1e-4, 10, "tblite's accuracy factor: smaller is tighter")
 
 
-IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
-FOLDER = r"^[A-Za-z0-9._/+-]+$"
-CLASS = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
 PLAIN_DATA = "true, false, numbers, texts, and lists and sections of them"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from ionmelt import theory as theory_level
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.settings import Md
-from ionmelt.settings import path_text
+from ionmelt.mistakes import path_text
 from ionmelt.study import cost as study_cost
 from ionmelt.study.boxes import Box
 from ionmelt.study.estimate import melt_core_s, melt_steps

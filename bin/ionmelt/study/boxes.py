@@ -9,7 +9,7 @@ from ase.units import kg
 
 from ionmelt.errors import UserError
 from ionmelt.liquid.ions import resolve
-from ionmelt.settings import brief
+from ionmelt.mistakes import brief
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ionmelt import theory as theory_level
 from ionmelt.frame import KINDS, kinds_of
-from ionmelt.settings import brief
+from ionmelt.mistakes import brief
 from ionmelt.study.boxes import repeated
 from ionmelt.study.check_models import cutoff_of
 from ionmelt.study.keys import is_trained

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ionmelt.errors import UserError
-from ionmelt.settings import brief
+from ionmelt.mistakes import brief
 from ionmelt.study.boxes import Box, equilibration_step_fs
 from ionmelt.study.check_data import SAVED_FRAMES_LEAST, is_multiple
 from ionmelt.study.places import Places, missing_file

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ionmelt import theory as theory_level
-from ionmelt.settings import brief
+from ionmelt.mistakes import brief
 from ionmelt.study.boxes import Box, repeated
 from ionmelt.study.keys import is_imported, is_trained
 from ionmelt.study.places import Places, missing_file

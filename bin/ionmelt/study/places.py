@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ionmelt import errors as errors_module
-from ionmelt.settings import brief
+from ionmelt.mistakes import brief
 
 STORES = ("s3", "gs", "az")  # whose addresses stand for files
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ionmelt import errors as errors_module
 from ionmelt import task
 from ionmelt.errors import UserError
 from ionmelt.liquid.ions import library
@@ -25,34 +24,13 @@ from ionmelt.study.check_models import check_ids, check_models
 from ionmelt.study.estimate import check_budget, estimate
 from ionmelt.study.keys import committees
 from ionmelt.study.places import Places, check_outdir
-from ionmelt.study.reading import Problems, parse_yaml, read_draft
+from ionmelt.study.reading import Problems, read_draft
 from ionmelt.study.rounds import Before, check_before, read_before
 from ionmelt.study.schema import Study, schema
+from ionmelt.study.text import parse_yaml, read_text
 from ionmelt.study.writing import make_plan, write_plan
 
-MAX_STUDY_BYTES = 1_000_000
-
-
 # --- The task ------------------------------------------------------------------------------------------
-
-
-def read_text(path: Path) -> str:
-    """Return the text of the study file; raises `UserError` where it cannot be read."""
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
-        raise UserError(f"study: {path}: is no regular file")
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_STUDY_BYTES + 1)
-    except OSError as error:
-        if errors_module.is_resource(error):
-            raise
-        raise UserError(f"study: {path}: cannot be read: {error.strerror}") from error
-    if len(content) > MAX_STUDY_BYTES:
-        raise UserError(f"study: {path}: is larger than {MAX_STUDY_BYTES // 1000} kB; is it a study?")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"study: {path}: is not UTF-8 text (byte {error.start})") from error
 
 
 def read_study(

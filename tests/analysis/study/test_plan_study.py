@@ -335,7 +335,7 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
     ("unprintable_path", study(references=["\x1f"]), [
         "references[0]: '\\x1f': give a path without quotes, brackets, commas or any of $ ; & | < > * ? ! # \\"]),
     ("path_with_a_command", lambda s: (s.pop("sampling"), s.update(labels={"frames": "a$(touch pwned).xyz", "theory": "PBE"})), [
-        "labels: 'a$(touch pwned).xyz': give a path without quotes, brackets, commas or any of $ ; & | < > * ? ! # \\"]),
+        "labels.frames: 'a$(touch pwned).xyz': give a path without quotes, brackets, commas or any of $ ; & | < > * ? ! # \\"]),
     ("arguments_that_are_no_numbers", own_class(arguments={"a": float("nan"), "b": [1, {"c": float("-inf")}], "d": 2.0}), [
         "models[0].arguments.a: nan is not a number", "models[0].arguments.b: -inf is not a number"]),
     ("force_field_on_the_web", liquid(force_field="http://example.org/ff.xml"), [

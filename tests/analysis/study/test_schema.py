@@ -2,17 +2,22 @@
 
 import itertools
 import json
-import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from ionmelt.errors import UserError
-from ionmelt.settings import Section, path_text
-from ionmelt.study.reading import Problems, class_at, parse_yaml, read_draft, sections_of
+from ionmelt.frames.settings import VolumeScan
+from ionmelt.labels.settings import Cp2kLabels
+from ionmelt.liquid.settings import IonSmiles
+from ionmelt.mistakes import branches, is_section, path_text, place_of
+from ionmelt.models.settings import MaceModel
+from ionmelt.settings import Section
+from ionmelt.study.reading import Problems, read_draft
 from ionmelt.study.schema import Study, schema
+from ionmelt.study.text import parse_yaml
 
 STUDIES = Path(__file__).resolve().parents[3] / "studies"
 FILES = sorted(STUDIES.glob("*.yaml"))
@@ -39,6 +44,14 @@ def changed(*path: Any, value: Any) -> dict[str, Any]:
         place = place.setdefault(item, {}) if isinstance(place, dict) else place[item]
     place[path[-1]] = value
     return study
+
+
+def sections_of(annotation: Any) -> list[type[Section]]:
+    kinds = [kind for _, kind in branches(annotation)]
+    inner = [
+        section for kind in kinds if not is_section(kind) for arg in get_args(kind) for section in sections_of(arg)
+    ]
+    return [kind for kind in kinds if is_section(kind)] + inner
 
 
 def all_sections(cls: type[Section] = Study) -> set[type[Section]]:
@@ -133,6 +146,12 @@ def test_a_section_cannot_be_changed() -> None:
             {"smiles": "[Li+]", "count": 1, "charge": 1},
             ["liquids[0].ions.li.charge: unknown field; known: count, smiles"],
         ),
+        # Names that are those of forms of a section.
+        (("liquids", 0, "ions", "frames"), "x", ["liquids[0].ions.frames: 'x' is not a whole number"]),
+        (("sampling",), {"neq": {"frames": 3}}, [
+            "sampling.neq.frames: unknown field; known: clusters, ions, oscillation, packing, rattle, volume_scan"
+        ]),
+        (("labels",), {"frames": True, "theory": None}, ["labels.frames: true is not a text", "labels.theory: nothing is not a text"]),
         (("liquids", 0, "ions"), {}, ["liquids[0].ions: empty: give at least 1"]),
         (("liquids", 0, "ions"), None, ["liquids[0].ions: nothing is not a section: give name: value lines"]),
         (
@@ -317,8 +336,15 @@ def test_schema_knows_every_field_of_every_section() -> None:
         assert definitions[cls.__name__]["additionalProperties"] is False
 
 
-def test_class_at_follows_union_branches() -> None:
-    found = class_at(Study, ("labels", "cp2k"))
-    assert found is not None
-    assert found.__name__ == "Cp2kLabels"
-    assert re.match("Volume", class_at(Study, ("sampling", "neq", "volume_scan")).__name__)  # type: ignore[union-attr]
+def test_a_place_is_what_the_user_wrote_and_the_section_that_it_is_in() -> None:
+    """Pydantic puts the tags of unions into the places of its errors."""
+    place = place_of(Study, ("labels", "cp2k", "cutof_Ry"))
+    assert (place.loc, place.section) == (("labels", "cutof_Ry"), Cp2kLabels)
+    place = place_of(Study, ("sampling", "neq", "volume_scan", "frames"))
+    assert (place.loc, place.section) == (("sampling", "neq", "volume_scan", "frames"), VolumeScan)
+    place = place_of(Study, ("liquids", 0, "ions", "count", "smiles", "count"))
+    assert (place.loc, place.section) == (("liquids", 0, "ions", "count", "count"), IonSmiles)
+    place = place_of(Study, ("labels", "frames", "frames", "paths", 0))
+    assert (place.loc, place.field, place.section) == (("labels", "frames", 0), "frames", None)
+    place = place_of(Study, ("models", 1, "mace", "energy_weight", "number"))
+    assert (place.loc, place.section) == (("models", 1, "energy_weight"), MaceModel)
