@@ -144,16 +144,17 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
     from ase import units
     from ase.md.verlet import VelocityVerlet
 
-    from ionmelt.dynamics import engines, md
+    from ionmelt.dynamics import integrators, thermo
+    from ionmelt.dynamics.engines.choice import load_engine
+    from ionmelt.dynamics.engines.forces import EngineCalculator
+    from ionmelt.models import calculators
 
     model = work / KEYS[framework]
     documented = wanted == "documented"
 
     def calculator(atoms: Any, exact: bool = False) -> Any:
         if not documented:
-            return engines.EngineCalculator(
-                engines.load_engine(model, work / STATE["liquid"], threads, atoms, wanted)[0]
-            )
+            return EngineCalculator(load_engine(model, work / STATE["liquid"], threads, atoms, wanted)[0])
         if framework == "mace":
             from mace.calculators import MACECalculator
 
@@ -166,9 +167,9 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
     atoms, pair = (ase.io.read(work / STATE[name] / "start.extxyz") for name in ("liquid", "pair"))
     atoms.calc = calculator(atoms)
     rng = np.random.default_rng(1)
-    md.draw_velocities(atoms, 430, rng)
+    integrators.draw_velocities(atoms, 430, rng)
     common = {"temperature_K": 430, "thermostat_fs": 100, "rng": rng}
-    dynamics = md.npt(atoms, timestep_fs=0.5, pressure_bar=1.0, barostat_fs=500, **common)
+    dynamics = integrators.npt(atoms, timestep_fs=0.5, pressure_bar=1.0, barostat_fs=500, **common)
     dynamics.run(3)
     start, steps = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
@@ -184,10 +185,10 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
         frames.set_cell(cell * scale)
         frames.positions = start_positions * scale
         forces.append(frames.get_forces())
-        pressures.append(-frames.get_stress()[:3].mean() / md.BAR)
+        pressures.append(-frames.get_stress()[:3].mean() / thermo.BAR)
 
     pair.calc = calculator(pair, exact=True)
-    md.draw_velocities(pair, 430, np.random.default_rng(2))
+    integrators.draw_velocities(pair, 430, np.random.default_rng(2))
     nve, energies = VelocityVerlet(pair, 0.25 * units.fs), []
     for _ in range(100):
         nve.run(2)
@@ -198,8 +199,8 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
         "forces": np.array(forces).tolist(),
         "pressures": pressures,
         "drift": drift,
-        "density": float(atoms.get_masses().sum() / atoms.get_volume() * md.DENSITY_KG_M3),
-        "device": engines.calculators.device_name(atoms.calc),
+        "density": float(atoms.get_masses().sum() / atoms.get_volume() * thermo.DENSITY_KG_M3),
+        "device": calculators.device_name(atoms.calc),
         "engine": getattr(getattr(atoms.calc, "engine", None), "name", "plain"),
     }
 
@@ -234,7 +235,7 @@ def main() -> None:
         pressure_bar = abs(float(np.mean(np.subtract(plain["pressures"], fast["pressures"]))))
         shift = max(
             shift, pressure_bar / 2e4 * fast["density"]
-        )  # the bulk modulus of ionmelt.dynamics.md, 2 GPa, is 2e4 bar
+        )  # the bulk modulus of ionmelt.dynamics.integrators, 2 GPa, is 2e4 bar
         figures |= {
             "device": fast["device"],
             f"{framework}_engine": fast["engine"],

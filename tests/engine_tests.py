@@ -12,7 +12,8 @@ import pytest
 import restart
 import tiny_training as tiny
 
-from ionmelt.dynamics import engines, run
+from ionmelt.dynamics import run
+from ionmelt.dynamics.engines import choice
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +24,10 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_engine_gives_the_plain_calculators_numbers(model: Path, state: Path, names: tuple[str, ...]) -> None:
     atoms = ase.io.read(state / "start.extxyz")
     for name in names:
-        engine, _ = engines.load_engine(model, state, 1, atoms, name)
+        engine, _ = choice.load_engine(model, state, 1, atoms, name)
         assert engine.name == name
         rng = np.random.default_rng(2)
-        plain, _ = engines.load_engine(model, state, 1, atoms, "plain")
+        plain, _ = choice.load_engine(model, state, 1, atoms, "plain")
         for scale in (0.95, 1.0, 1.3):
             positions = atoms.positions * scale + rng.normal(scale=0.1, size=atoms.positions.shape)
             frame = (positions + 40.0, atoms.cell.array * scale)  # boxes away, as unwrapped atoms are
@@ -39,7 +40,7 @@ def test_the_engine_gives_the_plain_calculators_numbers(model: Path, state: Path
 
 def test_replicas_together_are_what_they_are_alone(model: Path, state: Path) -> None:
     atoms = ase.io.read(state / "start.extxyz")
-    engine, _ = engines.load_engine(model, state, 1, atoms)
+    engine, _ = choice.load_engine(model, state, 1, atoms)
     rng = np.random.default_rng(4)
     frames = [(atoms.positions + rng.normal(scale=0.1, size=(16, 3)), atoms.cell.array * s) for s in (1.0, 1.1, 0.97)]
     together = engine.compute(frames, [0, 1, 2])

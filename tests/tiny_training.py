@@ -103,7 +103,8 @@ def make_state(folder: Path) -> Path:
 
 
 RUN = {
-    "id": "run", "seed": 3, "temperature_K": 1200, "pressure_bar": 1.0, "timestep_fs": 1.0, "npt_ps": 0.06, "nvt_ps": 0.06,
+    "id": "run", "liquid": "libf4", "replica": 1, "model": "tiny", "model_key": "tiny", "dataset": None, "model_seed": None,
+    "framework": "any", "seed": 3, "temperature_K": 1200, "pressure_bar": 1.0, "timestep_fs": 1.0, "npt_ps": 0.06, "nvt_ps": 0.06,
     "thermostat_fs": 20, "barostat_fs": 200, "save_every_fs": 5, "max_trajectory_mb": 10, "segment_ps": 0.02, "engine": "auto",
     "batch": 1,
 }  # fmt: skip

@@ -43,7 +43,7 @@ class Topology:
         data = files.read_json(Path(path))
         return cls(data["liquid"], data["ions"])
 
-    def part(self, molecules: np.ndarray) -> "Topology":
+    def subset(self, molecules: np.ndarray) -> "Topology":
         """Return the topology of some of the ions, given by their sorted indices."""
         names = self.molecule_ion[molecules].tolist()
         ions = [ion | {"count": names.count(ion["name"])} for ion in self.ions if ion["name"] in names]

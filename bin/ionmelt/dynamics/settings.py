@@ -1,14 +1,16 @@
 """What a study says of the molecular dynamics that every model runs."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
-from ionmelt.settings import Count, Real, Section, count, number
+from ionmelt.dynamics.engines import NAMES, PLAIN
+from ionmelt.settings import Count, Real, Section, TaskSettings, count, number
 
-# --- The study -----------------------------------------------------------------------------------------
+if TYPE_CHECKING:
+    EngineName = str
+else:
+    EngineName = Literal["auto", PLAIN, *NAMES]
 
 
 class Md(Section):
@@ -27,7 +29,7 @@ class Md(Section):
         1e7,
         "most that a run's trajectories may take (MB): frames are saved less often where they would take more",
     )
-    engine: Literal["auto", "plain", "direct", "fused", "cueq", "symmetrix", "openmm"] = Field(
+    engine: EngineName = Field(
         default="auto",
         description="what computes a learned model's forces: auto tries what is there for a few steps and takes the fastest "
         "whose forces are those of the plain calculator. A name holds for the models whose framework has it. openmm: a "
@@ -44,3 +46,36 @@ class Md(Section):
         "length of the segments that a run goes in (ps), made up to whole intervals between saved frames: what a kill may cost; "
         "a checkpoint follows each",
     )
+
+
+class RunSettings(TaskSettings):
+    """The settings of RUN_MD for one model in one state: what the study says in `Md`, and which model and state these are."""
+
+    liquid: str
+    replica: Count
+    temperature_K: Real
+    pressure_bar: Real
+    seed: Count
+    model: str
+    model_key: str
+    dataset: str | None
+    model_seed: Count | None
+    framework: str
+    timestep_fs: Real
+    npt_ps: Real
+    nvt_ps: Real
+    thermostat_fs: Real
+    barostat_fs: Real
+    save_every_fs: Real
+    max_trajectory_mb: Real
+    engine: EngineName
+    batch: Count
+    segment_ps: Real
+
+    def length_ps(self, phase: str) -> float:
+        """Return how long a phase (``npt`` or ``nvt``) is (ps)."""
+        return {"npt": self.npt_ps, "nvt": self.nvt_ps}[phase]
+
+    def steps(self, time_fs: float) -> int:
+        """Return a time in steps, at least one."""
+        return max(1, round(time_fs / self.timestep_fs))

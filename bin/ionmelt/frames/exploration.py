@@ -13,6 +13,7 @@ Writes, under --out: KEY.extxyz (the frames worth a label, not labelled; none wh
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from ase.calculators.calculator import Calculator
 
 from ionmelt import errors, files, task
 from ionmelt.checkpoint import say
-from ionmelt.dynamics import engines, md
-from ionmelt.dynamics.md import Ended
+from ionmelt.dynamics import integrators
+from ionmelt.dynamics.engines.choice import load_engine
+from ionmelt.dynamics.engines.forces import EngineCalculator
+from ionmelt.dynamics.watch import MODEL_ERRORS, Ended, Watch, failed, strides
 from ionmelt.frame import density_kg_m3, evenly, make_frame, read_frames, write_frames
+from ionmelt.frames.settings import ExploreSettings
 from ionmelt.models import calculators
 from ionmelt.tables.frames import EXPLORATION
 from ionmelt.topology import Topology
@@ -52,8 +56,8 @@ class Committee:
             copy = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True, calculator=member)
             try:
                 forces.append(copy.get_forces())
-            except md.MODEL_ERRORS as error:
-                md.failed(error)  # a lack of memory is raised
+            except MODEL_ERRORS as error:
+                failed(error)  # a lack of memory is raised
                 return float("nan")
         return spread(np.array(forces))
 
@@ -71,12 +75,12 @@ def thresholds(committee: Committee, frames: Sequence[Atoms], quantile: float, f
     Raises `UserError` where the committee gives no number on them, or its members are one and the same.
     """
     chosen = evenly(frames, VALID_MOST)
-    found = np.array([committee.disagreement(frame) for frame in chosen])
-    found = found[np.isfinite(found)]
-    if not len(found) or found.max() == 0:
-        what = "gives no number" if not len(found) else "does not disagree at all: are its members the same model?"
+    disagreements = np.array([committee.disagreement(frame) for frame in chosen])
+    disagreements = disagreements[np.isfinite(disagreements)]
+    if not len(disagreements) or disagreements.max() == 0:
+        what = "does not disagree at all: are its members the same model?" if len(disagreements) else "gives no number"
         raise errors.UserError(f"active: the committee {what} (on {len(chosen)} validation frames of the round before)")
-    low = float(np.quantile(found, quantile))
+    low = float(np.quantile(disagreements, quantile))
     return low, factor * low
 
 
@@ -89,25 +93,20 @@ def set_edges(atoms: Atoms, topology: Topology, edges: np.ndarray) -> None:
 
 
 def walk(
-    kind: str,
-    atoms: Atoms,
-    topology: Topology,
-    watch: md.Watch,
-    settings: dict[str, Any],
-    rng: np.random.Generator,
+    kind: str, atoms: Atoms, topology: Topology, watch: Watch, settings: ExploreSettings, rng: np.random.Generator
 ) -> Iterator[tuple[float, float, Ended | None]]:
     """Yield time (ps), temperature of the bath (K) and how the walk ended, if it did, at each stop of a walk."""
-    every = max(1, round(settings["every_fs"] / settings["timestep_fs"]))
-    steps = round(settings[f"{kind}_ps"] * 1000 / settings["timestep_fs"])
-    start_K = settings["temperature_K"]
-    md.draw_velocities(atoms, start_K, rng)
-    common = {"timestep_fs": settings["timestep_fs"], "temperature_K": start_K, "rng": rng}
+    every = max(1, round(settings.every_fs / settings.timestep_fs))
+    steps = round(settings.length_ps(kind) * 1000 / settings.timestep_fs)
+    start_K = settings.temperature_K
+    integrators.draw_velocities(atoms, start_K, rng)
+    common = {"timestep_fs": settings.timestep_fs, "temperature_K": start_K, "thermostat_fs": settings.thermostat_fs}
     dynamics: Any
     if kind == "npt":
-        more = {name: settings[name] for name in ("pressure_bar", "thermostat_fs", "barostat_fs")}
-        dynamics = md.npt(atoms, **common, **more)
+        pressure = {"pressure_bar": settings.pressure_bar, "barostat_fs": settings.barostat_fs}
+        dynamics = integrators.npt(atoms, **common, **pressure, rng=rng)
     else:
-        dynamics = md.nvt(atoms, **common, thermostat_fs=settings["thermostat_fs"])
+        dynamics = integrators.nvt(atoms, **common, rng=rng)
     bath_K = start_K
     start_edges = atoms.cell.lengths()
     stride = SWING_STRIDE if kind == "swing" else every
@@ -119,64 +118,116 @@ def walk(
             length = min(stride, stop - done)
             done += length
             if kind == "ramp":
-                bath_K = start_K + settings["ramp_K"] * done / steps
+                bath_K = start_K + settings.ramp_K * done / steps
                 dynamics.temp = bath_K * units.kB
                 dynamics.target_kinetic_energy = 0.5 * dynamics.temp * dynamics.ndof
             if kind == "swing":
-                swung = 1 + settings["swing_amplitude"] * np.sin(2 * np.pi * done / steps)
+                swung = 1 + settings.swing_amplitude * np.sin(2 * np.pi * done / steps)
                 set_edges(atoms, topology, swung * start_edges)
             # One stride, watched at its end.
-            (ended,) = [ended for _, ended in md.strides(dynamics, length, length, lambda _: None, watch)]
-        yield done * settings["timestep_fs"] / 1000, bath_K, ended
+            (ended,) = [ended for _, ended in strides(dynamics, length, length, lambda _: None, watch)]
+        yield done * settings.timestep_fs / 1000, bath_K, ended
+
+
+@dataclass
+class Explored:
+    """A row of the table: a frame that the committee was asked about."""
+
+    key: str
+    round: int
+    liquid: str
+    temperature_K: float
+    model: str
+    dataset: str
+    members: int
+    walk: str
+    time_ps: float
+    bath_K: float
+    density_kg_m3: float
+    disagreement_ev_a: float | None
+    worth_above_ev_a: float
+    stop_above_ev_a: float
+    offered: bool
+    end: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """A committee that walks through a liquid: the first member drives, all are asked; thresholds in eV/A."""
+
+    settings: ExploreSettings
+    topology: Topology
+    start: Atoms
+    committee: Committee
+    driver: Calculator
+    worth_above: float
+    stop_above: float
+
+    def stops(self, kind: str) -> Iterator[tuple[Explored, Atoms]]:
+        """Yield the row of each stop of a walk, and the box then."""
+        settings, atoms = self.settings, self.start.copy()
+        atoms.calc = self.driver
+        self.driver.reset()
+        hottest = settings.temperature_K + (settings.ramp_K if kind == "ramp" else 0)
+        watch = Watch(atoms, self.topology.bonds, self.topology.molecule, hottest)
+        rng = np.random.default_rng([settings.seed, settings.round, WALKS.index(kind)])
+        for time_ps, bath_K, ended in walk(kind, atoms, self.topology, watch, settings, rng):
+            disagreement = float("nan") if ended else self.committee.disagreement(atoms)
+            if ended is None and not disagreement <= self.stop_above:  # not a number either
+                ended = Ended("disagreement", f"{disagreement:.3f} eV/A, the limit is {self.stop_above:.3f} eV/A")
+            row = Explored(
+                key=settings.id, round=settings.round, liquid=settings.liquid, temperature_K=settings.temperature_K,
+                model=settings.model, dataset=settings.dataset, members=len(self.committee.members), walk=kind,
+                time_ps=time_ps, bath_K=bath_K, density_kg_m3=density_kg_m3(atoms),
+                disagreement_ev_a=disagreement if np.isfinite(disagreement) else None,
+                worth_above_ev_a=self.worth_above, stop_above_ev_a=self.stop_above,
+                offered=ended is None and disagreement > self.worth_above,
+                end=ended.end if ended else None, detail=ended.detail if ended else None,
+            )  # fmt: skip
+            yield row, atoms
+            if ended:
+                return
+
+    def frame(self, row: Explored, atoms: Atoms) -> Atoms:
+        """Return the frame of a stop, to be labelled."""
+        topology, cell, settings = self.topology, atoms.cell.array, self.settings
+        return make_frame(
+            atoms.numbers, topology.wrapped(atoms.positions, cell), cell, topology.molecule, topology.ion,
+            liquid=settings.liquid, kind="active", recipe=f"active_{row.walk}",
+            group=f"{settings.id}-round{settings.round}-{row.walk}",
+            disagreement_ev_a=round(row.disagreement_ev_a or 0.0, 6), temperature_K=round(row.bath_K, 3),
+        )  # fmt: skip
 
 
 def explore(
-    settings: dict[str, Any], state: Path, committee: Committee, driver: Calculator, valid: Sequence[Atoms]
+    settings: ExploreSettings, state: Path, committee: Committee, driver: Calculator, valid: Sequence[Atoms]
 ) -> tuple[list[Atoms], pl.DataFrame]:
     """Return the frames worth a label and the table of all that the committee was asked about."""
-    topology = Topology.load(state / "topology.json")
+    start = read_start(state)
+    low, high = thresholds(committee, valid, settings.quantile, settings.stop_factor)
+    say(f"{settings.id}: worth a label above {low:.3f} eV/A, stop above {high:.3f}")
+    exploration = Exploration(settings, Topology.load(state / "topology.json"), start, committee, driver, low, high)
+    frames: list[Atoms] = []
+    rows: list[Explored] = []
+    for kind in WALKS:
+        stops = 0
+        for row, atoms in exploration.stops(kind) if settings.length_ps(kind) else ():
+            stops += 1
+            rows.append(row)
+            if row.offered:
+                frames.append(exploration.frame(row, atoms))
+        if stops:
+            rows[-1].end = rows[-1].end or "completed"
+            say(f"{settings.id} {kind}: {rows[-1].time_ps:g} ps, {rows[-1].end}, {len(frames)} frames so far")
+    return frames, pl.DataFrame([asdict(row) for row in rows], schema=EXPLORATION)
+
+
+def read_start(state: Path) -> Atoms:
+    """Return the frame of a state folder that runs start from."""
     start = ase.io.read(state / "start.extxyz")
     assert isinstance(start, Atoms)  # one frame
-    low, high = thresholds(committee, valid, settings["quantile"], settings["stop_factor"])
-    say(f"{settings['id']}: worth a label above {low:.3f} eV/A, stop above {high:.3f}")
-    frames, rows = [], []
-    about = {name: settings[name] for name in ("round", "liquid", "temperature_K", "model", "dataset")}
-    about |= {"key": settings["id"], "members": len(committee.members)}
-    about |= {"worth_above_ev_a": low, "stop_above_ev_a": high}
-    for place, kind in enumerate(WALKS):
-        if not settings[f"{kind}_ps"]:
-            continue
-        atoms = start.copy()
-        atoms.calc = driver
-        driver.reset()
-        hottest = settings["temperature_K"] + (settings["ramp_K"] if kind == "ramp" else 0)
-        watch = md.Watch(atoms, topology.bonds, topology.molecule, hottest)
-        rng = np.random.default_rng([settings["seed"], settings["round"], place])
-        group = f"{settings['id']}-round{settings['round']}-{kind}"
-        for time_ps, bath_K, ended in walk(kind, atoms, topology, watch, settings, rng):
-            disagreement = float("nan") if ended else committee.disagreement(atoms)
-            if ended is None and not disagreement <= high:  # not a number either
-                ended = Ended("disagreement", f"{disagreement:.3f} eV/A, the limit is {high:.3f} eV/A")
-            offered = ended is None and disagreement > low
-            density = density_kg_m3(atoms)
-            if offered:
-                frames.append(
-                    make_frame(
-                        atoms.numbers, topology.wrapped(atoms.positions, atoms.cell.array), atoms.cell.array,
-                        topology.molecule, topology.ion, liquid=settings["liquid"], kind="active",
-                        recipe=f"active_{kind}", group=group, disagreement_ev_a=round(disagreement, 6),
-                        temperature_K=round(bath_K, 3),
-                    )
-                )  # fmt: skip
-            row = {"walk": kind, "time_ps": time_ps, "bath_K": bath_K, "density_kg_m3": density, "offered": offered}
-            row |= {"disagreement_ev_a": disagreement if np.isfinite(disagreement) else None}
-            rows.append(about | row | {"end": ended and ended.end, "detail": ended and ended.detail})
-            if ended:
-                break
-        if rows and rows[-1]["walk"] == kind:
-            rows[-1]["end"] = rows[-1]["end"] or "completed"
-            say(f"{settings['id']} {kind}: {rows[-1]['time_ps']:g} ps, {rows[-1]['end']}, {len(frames)} frames so far")
-    return frames, pl.DataFrame(rows, schema=EXPLORATION)
+    return start
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -196,16 +247,13 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> None:
         task.check_device(args.device)
-        settings = files.read_json(args.settings)
+        settings = ExploreSettings.read(args.settings)
         read = read_frames(args.valid, labelled=True)
-        valid = [frame for frame in read if frame.info["liquid"] == settings["liquid"]] or read
+        valid = [frame for frame in read if frame.info["liquid"] == settings.liquid] or read
         models = sorted(args.models, key=lambda folder: folder.name)
         committee = Committee([calculators.load_calculator(m, args.state, args.threads) for m in models])
-        start = ase.io.read(args.state / "start.extxyz")
-        assert isinstance(start, Atoms)  # one frame
-        wanted = settings.get("engine", "auto")
-        engine, _ = engines.load_engine(models[0], args.state, args.threads, start, wanted)
-        driver = engine if isinstance(engine, Calculator) else engines.EngineCalculator(engine)
+        engine, _ = load_engine(models[0], args.state, args.threads, read_start(args.state), settings.engine)
+        driver = engine if isinstance(engine, Calculator) else EngineCalculator(engine)
         frames, table = explore(settings, args.state, committee, driver, valid)
         args.out.mkdir(parents=True, exist_ok=True)
         if frames:

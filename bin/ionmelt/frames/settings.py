@@ -2,11 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
-from ionmelt.settings import Count, Real, Section, between, count, number
+from ionmelt.settings import Count, Real, Section, TaskSettings, between, count, number
 
 
 class EqFrames(Section):
@@ -75,6 +73,13 @@ class NeqRecipes(Section):
     ions: Ions | None = Field(default=None, description="single ions in empty space")
 
 
+NEQ_RECIPES = tuple(NeqRecipes.model_fields)
+NEED_FORCE_FIELD = ("oscillation", "packing")  # they run dynamics, which xtb is too slow for
+
+
+FramesSection = EqFrames | VolumeScan | Oscillation | Packing | Rattle | Clusters | Ions
+
+
 class TestScan(Section):
     """A volume scan with frozen ions that is kept out of all training, of a liquid at its lowest temperature: the density's own test."""
 
@@ -98,6 +103,14 @@ class Sampling(Section):
         1, 1, 100, "frames made for each one that is taken: those are taken that differ most (1: all that are made)"
     )
     seed: Count = count(1, 0, 2**31 - 1, "seed of every random choice of the sampling")
+
+    def recipe(self, name: str) -> "FramesSection | TestScan | None":
+        """Return what the section says of a recipe, None where it is left out."""
+        section: FramesSection | TestScan | None
+        section = (
+            self.eq if name == "equilibrium" else self.test_scan if name == "test_scan" else getattr(self.neq, name)
+        )
+        return section
 
 
 class Active(Section):
@@ -125,3 +138,52 @@ class Active(Section):
     def lengths_ps(self) -> dict[str, float]:
         """The length of each walk (ps), by the name of its field."""
         return {"npt_ps": self.npt_ps, "ramp_ps": self.ramp_ps, "swing_ps": self.swing_ps}
+
+
+# --- The tasks -----------------------------------------------------------------------------------------
+
+
+class SampleSettings(TaskSettings):
+    """The settings of SAMPLE_FRAMES for one liquid; the seed is beside the section that the study gives it in."""
+
+    liquid: str
+    seed: Count
+    temperatures_K: tuple[Real, ...]
+    sampling: Sampling
+    chunk: Count
+
+
+class ExploreSettings(TaskSettings):
+    """The settings of EXPLORE_LIQUID for one committee in one state: what the study says in `Active`, and which these are."""
+
+    round: Count
+    liquid: str
+    temperature_K: Real
+    pressure_bar: Real
+    model: str
+    dataset: str
+    seed: Count
+    frames: Count
+    npt_ps: Real
+    ramp_ps: Real
+    ramp_K: Real
+    swing_ps: Real
+    swing_amplitude: Real
+    every_fs: Real
+    quantile: Real
+    stop_factor: Real
+    timestep_fs: Real
+    thermostat_fs: Real
+    barostat_fs: Real
+    engine: str  # a name of ionmelt/dynamics/engines, or auto: not looked up here, or an edit of an engine would repeat SAMPLE_FRAMES
+
+    def length_ps(self, walk: str) -> float:
+        """Return how long a walk (``npt``, ``ramp`` or ``swing``) is (ps)."""
+        return {"npt": self.npt_ps, "ramp": self.ramp_ps, "swing": self.swing_ps}[walk]
+
+
+class ChooseSettings(TaskSettings):
+    """The settings of CHOOSE_FRAMES for one liquid."""
+
+    liquid: str
+    frames: Count

@@ -31,8 +31,8 @@ from mdtraj.formats import DCDTrajectoryFile
 from openmm import unit
 
 from ionmelt import errors, files, task
-from ionmelt.dynamics import md
-from ionmelt.dynamics.classical import BAROSTAT_STEPS
+from ionmelt.dynamics import integrators, thermo
+from ionmelt.dynamics.integrators import BAROSTAT_STEPS
 from ionmelt.liquid.forcefield import constrain_hydrogens
 from ionmelt.tables.liquid import EQUILIBRATION
 from ionmelt.topology import Topology
@@ -176,7 +176,7 @@ class XtbEngine:
         self.atoms.calc = TBLite(method="GFN1-xTB", verbosity=0)
         self.rng = np.random.default_rng(seed)
         FIRE(self.atoms, logfile=None).run(fmax=0.5, steps=XTB_MINIMISE_STEPS)
-        md.draw_velocities(self.atoms, hot_K, self.rng)
+        integrators.draw_velocities(self.atoms, hot_K, self.rng)
 
     def begin(self, phase: Phase) -> None:
         """Start the dynamics of a phase, with the momenta that the last one left."""
@@ -185,9 +185,11 @@ class XtbEngine:
             "rng": self.rng,
         }  # fmt: skip
         if phase.pressure_bar is None:
-            self.dynamics: md.LangevinBAOAB | md.Bussi = md.nvt(self.atoms, **common)
+            self.dynamics: integrators.LangevinBAOAB | integrators.Bussi = integrators.nvt(self.atoms, **common)
         else:
-            self.dynamics = md.npt(self.atoms, barostat_fs=XTB_BAROSTAT_FS, pressure_bar=phase.pressure_bar, **common)
+            self.dynamics = integrators.npt(
+                self.atoms, barostat_fs=XTB_BAROSTAT_FS, pressure_bar=phase.pressure_bar, **common
+            )
         self.fixed_volume = phase.pressure_bar is None
 
     def advance(self, steps: int, temperature_K: float) -> Sample:
@@ -200,7 +202,7 @@ class XtbEngine:
             cell=np.array(self.atoms.cell),
             potential_energy_ev=float(self.atoms.get_potential_energy()),
             kinetic_energy_ev=float(self.atoms.get_kinetic_energy()),
-            temperature_K=md.mean_kinetic_temperature(self.atoms, 3 * len(self.atoms) - 3 * self.fixed_volume),
+            temperature_K=thermo.mean_kinetic_temperature(self.atoms, 3 * len(self.atoms) - 3 * self.fixed_volume),
         )
 
 
@@ -211,7 +213,7 @@ def _seed(seed: int, stream: int) -> int:
 
 def density_kg_m3(topology: Topology, volume_A3: float) -> float:
     """Return the density of a box."""
-    return float(topology.masses_u.sum() * md.DENSITY_KG_M3 / volume_A3)
+    return float(topology.masses_u.sum() * thermo.DENSITY_KG_M3 / volume_A3)
 
 
 def parts(steps: int, most: int) -> list[int]:
@@ -336,7 +338,7 @@ def write_state(out: Path, box: Path, topology: Topology, rows: list[dict[str, A
     for name in ("topology.json", "system.xml"):
         if (box / name).exists():
             shutil.copyfile(box / name, out / name)
-    files.write_table(pl.DataFrame(rows, schema=md.THERMO), out / "thermo.parquet")
+    files.write_table(pl.DataFrame(rows, schema=thermo.THERMO), out / "thermo.parquet")
     cells = np.array([frame.cell for frame in frames])
     positions = topology.wrapped(np.array([frame.positions for frame in frames]), cells)
     lengths = np.linalg.norm(cells, axis=2)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ionmelt import theory as theory_level
 from ionmelt.frame import KINDS, kinds_of
+from ionmelt.frames.settings import NEED_FORCE_FIELD, NEQ_RECIPES
 from ionmelt.mistakes import brief
 from ionmelt.study.boxes import repeated
 from ionmelt.study.check_models import cutoff_of
@@ -15,8 +16,6 @@ from ionmelt.study.keys import is_trained
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
 
-NEQ_RECIPES = ("volume_scan", "oscillation", "packing", "rattle", "clusters", "ions")
-NEED_FORCE_FIELD = ("oscillation", "packing")
 SWING_STRIDE_PS, SWING_STOPS_LEAST = 0.01, 10  # how often sample_frames.py moves a swinging box; a period has so many
 TRAJECTORY_GROUPS = 3  # that sample_frames.py cuts a trajectory into, at least
 SAVED_FRAMES_LEAST = 10

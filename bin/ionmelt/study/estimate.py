@@ -5,9 +5,9 @@ from math import ceil
 from typing import Any
 
 from ionmelt.frame import kinds_of
+from ionmelt.frames.settings import NEQ_RECIPES
 from ionmelt.study import cost as study_cost
 from ionmelt.study.boxes import Box, equilibration_step_fs
-from ionmelt.study.check_data import NEQ_RECIPES
 from ionmelt.study.keys import is_trained, mixtures, times
 from ionmelt.study.places import Places
 from ionmelt.study.reading import Problems

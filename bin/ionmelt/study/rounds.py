@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ionmelt import files as files_module
+from ionmelt.frames.settings import ChooseSettings, ExploreSettings
 from ionmelt.study.files import Plan
 from ionmelt.study.keys import committees, seed_of
 from ionmelt.study.reading import Problems
@@ -64,7 +65,8 @@ def plan_rounds(plan: "Plan", study: Study, rows: list[dict[str, Any]], before: 
     md = {name: getattr(study.md, name) for name in ("timestep_fs", "thermostat_fs", "barostat_fs", "engine")}
     for liquid in study.liquids if own else ():
         name = f"{liquid.id}-active{before.round}"
-        plan.json(f"choose/{name}.json", {"id": name, "liquid": liquid.id, "frames": own["frames"]})
+        choice = ChooseSettings(id=name, liquid=liquid.id, frames=own["frames"])
+        plan.json(f"choose/{name}.json", choice.model_dump(mode="json"))
         for kelvin in liquid.temperatures_K:
             state = f"{liquid.id}-{kelvin:g}K-r1"
             where = {"liquid": liquid.id, "temperature_K": kelvin, "pressure_bar": liquid.pressure_bar}
@@ -75,8 +77,9 @@ def plan_rounds(plan: "Plan", study: Study, rows: list[dict[str, Any]], before: 
                 )
                 row = {"key": key, "liquid": liquid.id, "state": state, "dataset": dataset, **place}
                 explored.append(row | {"members": " ".join(members)})
-                settings = {**own, **md, **where, "id": key, "model": model.id, "dataset": dataset}
-                settings["seed"] = (own["seed"] + seed_of(key)) % 2**31
-                plan.json(f"explore/{key}.json", settings | {"round": before.round})
+                seed = (own["seed"] + seed_of(key)) % 2**31
+                names = {"id": key, "model": model.id, "dataset": dataset, "round": before.round}
+                settings = ExploreSettings.model_validate({**own, **md, **where, **names, "seed": seed})
+                plan.json(f"explore/{key}.json", settings.model_dump(mode="json"))
     columns = ("key", "liquid", "state", "dataset", "members", "image", "environment")
     plan.csv("explore.csv", columns, explored)

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ionmelt.dynamics.settings import RunSettings
 from ionmelt.errors import UserError
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, theory_id, theory_settings
+from ionmelt.frames.settings import SampleSettings
 from ionmelt.labels.settings import OwnLabels
 from ionmelt.liquid.settings import Liquid
 from ionmelt.study.boxes import Box, chosen_cutoff_A, equilibration_step_fs
@@ -55,34 +57,36 @@ def state_settings(study: Study, liquid: Liquid, where: Row) -> Row:
 
 def run_settings(study: Study, liquid: Liquid, state: Row, model: Row, key: str) -> Row:
     """Return the settings of RUN_MD for one model in one state."""
-    return {
-        **study.md.model_dump(mode="json", exclude={"replicas"}),
-        "liquid": state["liquid"],
-        "replica": state["replica"],
-        "temperature_K": state["temperature_K"],
-        "seed": seed_of(state["key"]),
-        "id": key,
-        "pressure_bar": liquid.pressure_bar,
-        "model": model["model"],
-        "model_key": model["key"],
-        "dataset": model["dataset"],
-        "model_seed": model["seed"],
-        "framework": model["framework"],
-    }
+    settings = RunSettings(
+        **study.md.model_dump(exclude={"replicas"}),
+        liquid=state["liquid"],
+        replica=state["replica"],
+        temperature_K=state["temperature_K"],
+        seed=seed_of(state["key"]),
+        id=key,
+        pressure_bar=liquid.pressure_bar,
+        model=model["model"],
+        model_key=model["key"],
+        dataset=model["dataset"],
+        model_seed=model["seed"],
+        framework=model["framework"],
+    )
+    return settings.model_dump(mode="json")
 
 
 def sample_settings(study: Study, boxes: dict[int, Box], index: int) -> Row:
     """Return the settings of SAMPLE_FRAMES for one liquid of a study that samples."""
     assert study.sampling is not None
     liquid = study.liquids[index]
-    return {
-        "id": liquid.id,
-        "liquid": liquid.id,
-        "seed": study.sampling.seed,
-        "temperatures_K": liquid.temperatures_K,
-        "sampling": study.sampling.model_dump(mode="json", exclude={"seed"}),
-        "chunk": chunk_size(study, boxes, index),
-    }
+    settings = SampleSettings(
+        id=liquid.id,
+        liquid=liquid.id,
+        seed=study.sampling.seed,
+        temperatures_K=liquid.temperatures_K,
+        sampling=study.sampling,
+        chunk=chunk_size(study, boxes, index),
+    )
+    return settings.model_dump(mode="json", exclude={"sampling": {"seed"}})
 
 
 def label_settings(study: Study, boxes: dict[int, Box], theory: str | None) -> Row:

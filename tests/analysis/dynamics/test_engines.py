@@ -1,12 +1,21 @@
 """The neighbour list with a skin, and replicas that are computed together, without any learned model."""
 
+import ast
+import importlib.util
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 
-from ionmelt.dynamics import engines
-from ionmelt.dynamics.engines import EngineCalculator, Neighbours, Result, Together
+from ionmelt.dynamics.engines import ENGINES, PLAIN, DynamicsEngine, forces
+from ionmelt.dynamics.engines.choice import choose
+from ionmelt.dynamics.engines.forces import EngineCalculator, Result
+from ionmelt.dynamics.engines.neighbours import Neighbours
+from ionmelt.dynamics.engines.together import Together
+from ionmelt.dynamics.settings import Md
 
 
 def by_hand(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> list[tuple]:
@@ -46,7 +55,7 @@ def test_forces_and_stress_from_pairs_are_derivatives() -> None:
         return float((Neighbours(3.0)(x, h)[2] ** 2).sum() / 2)
 
     i, j, vectors = Neighbours(3.0)(positions, cell)
-    result = engines.result_of(0.0, vectors, i, j, vectors, 10, 343.0)
+    result = forces.result_of(0.0, vectors, i, j, vectors, 10, 343.0)
     step = 1e-6
     for atom, axis in ((0, 0), (4, 2)):
         moved = [positions.copy(), positions.copy()]
@@ -54,7 +63,7 @@ def test_forces_and_stress_from_pairs_are_derivatives() -> None:
             x[atom, axis] += sign * step
         slope = (energy(moved[0], cell) - energy(moved[1], cell)) / (2 * step)
         assert result.forces[atom, axis] == pytest.approx(-slope, abs=1e-5)
-    for place, (a, b) in enumerate(zip(*engines.VOIGT, strict=True)):
+    for place, (a, b) in enumerate(zip(*forces.VOIGT, strict=True)):
         strains = [np.eye(3), np.eye(3)]
         for sign, strain in zip((1, -1), strains, strict=True):
             strain[a, b] += sign * step / 2
@@ -88,7 +97,7 @@ def test_replicas_share_calls_and_one_that_breaks_leaves_the_others() -> None:
 
     def replica(slot: int) -> None:
         calculator: EngineCalculator = together.calculator(slot)
-        atoms = engines.Atoms("Ar", positions=[[slot, 0, 0]], cell=[9] * 3, pbc=True)
+        atoms = Atoms("Ar", positions=[[slot, 0, 0]], cell=[9] * 3, pbc=True)
         atoms.calc = calculator
         try:
             for step in range(4):
@@ -107,3 +116,58 @@ def test_replicas_share_calls_and_one_that_breaks_leaves_the_others() -> None:
     assert results == {0: [0, 1, 2, 3], 1: [1, 2, "too far"], 2: [2, 3, 4, 5]}
     # three together, then each alone after the failure of the three, then two together
     assert engine.calls == [3, 3, 3, 1, 1, 1, 2]
+
+
+def test_each_row_of_the_table_names_a_file_that_makes_the_engine() -> None:
+    for row in ENGINES:
+        spec = importlib.util.find_spec(row.module)
+        assert spec is not None and spec.origin is not None, row
+        tree = ast.parse(Path(spec.origin).read_text())
+        makes = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "make"]
+        arguments = (
+            ["system", "topology", "timestep_fs", "threads"]
+            if row.own_integrators
+            else ["name", "calculator", "weights", "atoms"]
+        )
+        assert [[argument.arg for argument in function.args.args] for function in makes] == [arguments], row.module
+    assert len({(row.framework, row.name) for row in ENGINES}) == len(ENGINES)
+
+
+def test_a_study_may_ask_for_every_engine_of_the_table() -> None:
+    for name in ("auto", PLAIN, *(row.name for row in ENGINES)):
+        assert Md(engine=name).engine == name
+    with pytest.raises(ValueError, match="'fused'"):
+        Md(engine="fusd")
+
+
+def test_an_engine_is_here_where_its_package_and_device_are() -> None:
+    needy = DynamicsEngine("a", "f", "m", package="no_such_package")
+    gpu = DynamicsEngine("b", "f", "m", package="numpy", needs_gpu=True)
+    assert [needy.is_here("cuda"), gpu.is_here("cpu"), gpu.is_here("cuda")] == [False, False, True]
+
+
+class Slow(Counting):
+    """An engine that takes a while."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def compute(self, frames, slots):
+        time.sleep(self.seconds)
+        return super().compute(frames, slots)
+
+
+def test_another_engine_is_taken_where_it_is_much_faster_than_the_preferred() -> None:
+    atoms = Atoms("Ar", positions=[[1, 0, 0]], cell=[9] * 3, pbc=True)
+    rows = [
+        DynamicsEngine("first", "f", "m"),
+        DynamicsEngine("second", "f", "m"),
+        DynamicsEngine("spare", "f", "m", fallback=True),
+    ]
+    for seconds, best in (((0.02, 0.001), "second"), ((0.02, 0.02), "first")):
+        made = dict(zip(("first", "second", "spare"), (*map(Slow, seconds), Slow(0)), strict=True))
+        engine, probes = choose(rows, lambda row, made=made: made[row.name], Slow(0.05), atoms)
+        assert engine is made[best]
+        # on a CPU the fallback is not tried, since another can be used
+        assert [probe.engine for probe in probes] == ["first", "second", "plain"]

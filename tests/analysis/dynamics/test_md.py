@@ -5,7 +5,8 @@ import pytest
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 
-from ionmelt.dynamics import md
+from ionmelt.dynamics import integrators, thermo
+from ionmelt.dynamics import watch as dynamics_watch
 
 FS_BAR = {"timestep_fs": 4.0, "temperature_K": 400.0}
 
@@ -33,7 +34,7 @@ def gas(n: int, edge_A: float, stiffness: float, seed: int) -> tuple[Atoms, np.r
     rng = np.random.default_rng(seed)
     atoms = Atoms("Ar" * n, positions=rng.random((n, 3)) * edge_A, cell=[edge_A] * 3, pbc=True)
     atoms.calc = Springs(stiffness, atoms.positions.copy())
-    md.draw_velocities(atoms, 400.0, rng)
+    integrators.draw_velocities(atoms, 400.0, rng)
     return atoms, rng
 
 
@@ -46,13 +47,13 @@ def test_ideal_gas_has_the_volume_of_the_isobaric_ensemble() -> None:
     # <V> = (N + 1) kT/p: with N = 5 the N + 1 is 20 % away from N, far outside the error.
     n, pressure_bar = 5, 2000.0
     atoms, rng = gas(n, 8.0, 0.0, seed=3)
-    dynamics = md.npt(atoms, **FS_BAR, pressure_bar=pressure_bar, thermostat_fs=50, barostat_fs=100, rng=rng)
+    dynamics = integrators.npt(atoms, **FS_BAR, pressure_bar=pressure_bar, thermostat_fs=50, barostat_fs=100, rng=rng)
     volumes = []
     for _ in range(20000):
         dynamics.run(1)
         volumes.append(atoms.get_volume())
     series = np.array(volumes[1000:])
-    expected = (n + 1) * units.kB * 400 / (pressure_bar * md.BAR)
+    expected = (n + 1) * units.kB * 400 / (pressure_bar * thermo.BAR)
     error = block_error(series)
     assert error < 0.05 * expected
     assert abs(series.mean() - expected) < 3 * error
@@ -61,16 +62,16 @@ def test_ideal_gas_has_the_volume_of_the_isobaric_ensemble() -> None:
 
 def restarted(dynamics, edge_A: float):
     """New dynamics made from atoms in a box of another size, with the state of the given ones and nothing else of them."""
-    state = md.get_state(dynamics)
+    state = integrators.get_state(dynamics)
     atoms, rng = gas(len(dynamics.atoms), edge_A, dynamics.atoms.calc.stiffness, seed=99)
     atoms.calc.places = dynamics.atoms.calc.places
-    md.set_atoms(atoms, state)
+    integrators.set_atoms(atoms, state)
     common = {**FS_BAR, "thermostat_fs": 50, "rng": rng}
     if hasattr(dynamics, "p_eps"):
-        new = md.npt(atoms, **common, pressure_bar=2000.0, barostat_fs=100)
+        new = integrators.npt(atoms, **common, pressure_bar=2000.0, barostat_fs=100)
     else:
-        new = md.nvt(atoms, **common)
-    md.set_state(new, state)
+        new = integrators.nvt(atoms, **common)
+    integrators.set_state(new, state)
     return new
 
 
@@ -82,7 +83,7 @@ def test_a_run_in_segments_is_the_unbroken_run_to_the_last_bit(ensemble: str, st
         atoms, rng = gas(5, 8.0, stiffness, seed=3)
         common = {**FS_BAR, "thermostat_fs": 50, "rng": rng}
         more = {"pressure_bar": 2000.0, "barostat_fs": 100} if ensemble == "npt" else {}
-        dynamics = getattr(md, ensemble)(atoms, **common, **more)
+        dynamics = getattr(integrators, ensemble)(atoms, **common, **more)
         dynamics.run(60)
         for _ in range(segments):
             dynamics = restarted(dynamics, 8.0) if segments > 1 else dynamics
@@ -96,7 +97,7 @@ def test_the_isobaric_ensemble_holds_through_many_segments() -> None:
     """V of an ideal gas is a gamma variable: <V> = (N + 1) kT/p, variance (N + 1) (kT/p)^2, in segments of 5 steps."""
     n, pressure_bar = 5, 2000.0
     atoms, rng = gas(n, 8.0, 0.0, seed=4)
-    dynamics = md.npt(atoms, **FS_BAR, pressure_bar=pressure_bar, thermostat_fs=50, barostat_fs=100, rng=rng)
+    dynamics = integrators.npt(atoms, **FS_BAR, pressure_bar=pressure_bar, thermostat_fs=50, barostat_fs=100, rng=rng)
     mass = dynamics.barostat_mass
     volumes, kinetic = [], []
     for _ in range(1000):
@@ -104,7 +105,7 @@ def test_the_isobaric_ensemble_holds_through_many_segments() -> None:
         dynamics.run(5)
         volumes.append(dynamics.atoms.get_volume())
         kinetic.append(dynamics.p_eps**2 / mass)  # of the barostat: kT
-    unit = units.kB * 400 / (pressure_bar * md.BAR)
+    unit = units.kB * 400 / (pressure_bar * thermo.BAR)
     series = np.array(volumes[100:])
     for values, expected in (
         (series, (n + 1) * unit),
@@ -119,11 +120,11 @@ def test_the_isobaric_ensemble_holds_through_many_segments() -> None:
 def test_nvt_keeps_the_temperature_of_3n_minus_3_degrees_of_freedom() -> None:
     # Four free atoms without net momentum have 9 degrees of freedom: 12 would be 33 % off.
     atoms, rng = gas(4, 20.0, 0.0, seed=5)
-    dynamics = md.nvt(atoms, **FS_BAR, thermostat_fs=20, rng=rng)
+    dynamics = integrators.nvt(atoms, **FS_BAR, thermostat_fs=20, rng=rng)
     temperatures = []
     for _ in range(6000):
         dynamics.run(1)
-        temperatures.append(md.mean_kinetic_temperature(atoms, 9))
+        temperatures.append(thermo.mean_kinetic_temperature(atoms, 9))
     series = np.array(temperatures)
     assert abs(series.mean() - 400) < 4 * block_error(series)
     assert np.abs(atoms.get_momenta().sum(0)).max() < 1e-9
@@ -135,7 +136,7 @@ def test_same_seed_same_trajectory() -> None:
     ends = []
     for _ in range(2):
         atoms, rng = gas(6, 10.0, 0.5, seed=7)
-        dynamics = md.npt(atoms, **FS_BAR, pressure_bar=1.0, thermostat_fs=50, barostat_fs=100, rng=rng)
+        dynamics = integrators.npt(atoms, **FS_BAR, pressure_bar=1.0, thermostat_fs=50, barostat_fs=100, rng=rng)
         dynamics.run(50)
         ends.append((atoms.positions.tobytes(), atoms.cell.array.tobytes()))
     assert ends[0] == ends[1]
@@ -146,12 +147,12 @@ def test_barostat_mass_gives_the_period_asked_for() -> None:
     class Elastic(Springs):
         def calculate(self, atoms=None, properties=None, system_changes=all_changes) -> None:
             super().calculate(atoms, properties, system_changes)
-            pressure = -md.BULK_MODULUS * np.log(atoms.get_volume() / 1000)
+            pressure = -integrators.BULK_MODULUS * np.log(atoms.get_volume() / 1000)
             self.results["stress"] = np.array([-pressure] * 3 + [0.0] * 3)
 
     atoms = Atoms("Ar2", positions=[[0, 0, 0], [5, 5, 5]], cell=[10.1] * 3, pbc=True)
     atoms.calc = Elastic(0.0, atoms.positions.copy())
-    dynamics = md.npt(
+    dynamics = integrators.npt(
         atoms,
         timestep_fs=2.0,
         temperature_K=1e-6,
@@ -169,11 +170,11 @@ def test_barostat_mass_gives_the_period_asked_for() -> None:
     assert 2 * np.diff(crossings).mean() * 2.0 == pytest.approx(2000, rel=0.05)
 
 
-def watched() -> tuple[Atoms, md.Watch]:
+def watched() -> tuple[Atoms, dynamics_watch.Watch]:
     """Two hydrogen fluoride molecules, 5 A apart, in a box of 12 A."""
     atoms = Atoms("HFHF", positions=[[1, 1, 1], [1.92, 1, 1], [6, 6, 6], [6.92, 6, 6]], cell=[12] * 3, pbc=True)
     atoms.set_momenta(np.zeros((4, 3)))
-    return atoms, md.Watch(atoms, np.array([[0, 1], [2, 3]]), np.array([0, 0, 1, 1]), 300.0)
+    return atoms, dynamics_watch.Watch(atoms, np.array([[0, 1], [2, 3]]), np.array([0, 0, 1, 1]), 300.0)
 
 
 def test_watch_is_silent_on_a_healthy_run() -> None:
@@ -185,7 +186,7 @@ def test_watch_is_silent_on_a_healthy_run() -> None:
 
 def test_a_contact_of_a_single_atom_ion_is_no_bond() -> None:
     atoms = Atoms("HFLi", positions=[[1, 1, 1], [1.92, 1, 1], [3.7, 1, 1]], cell=[12] * 3, pbc=True)
-    watch = md.Watch(atoms, np.array([[0, 1]]), np.array([0, 0, 1]), 300.0)
+    watch = dynamics_watch.Watch(atoms, np.array([[0, 1]]), np.array([0, 0, 1]), 300.0)
     assert watch.check(atoms) is None  # Li-F at 1.78 A, the sum of the covalent radii is 1.85 A
 
 
@@ -214,7 +215,7 @@ def test_watch_names_each_fault(fault, end: str) -> None:
 def test_the_watch_finds_the_pairs_that_all_pairs_show(edge: float) -> None:
     rng = np.random.default_rng(11)
     atoms = Atoms("CHFN" * 60, positions=rng.random((240, 3)) * 3 * edge - edge, cell=[edge] * 3, pbc=True)
-    watch = md.Watch(atoms, np.array([[0, 1], [2, 3]]), np.arange(240), 300.0)
+    watch = dynamics_watch.Watch(atoms, np.array([[0, 1], [2, 3]]), np.arange(240), 300.0)
     pairs, distance = watch._close_pairs(atoms.positions, atoms.cell.lengths())
     delta = atoms.positions[:, None] - atoms.positions
     delta -= edge * np.round(delta / edge)
@@ -227,11 +228,11 @@ def test_the_watch_finds_the_pairs_that_all_pairs_show(edge: float) -> None:
 
 def test_a_calculator_that_fails_ends_the_run_with_its_message() -> None:
     atoms, rng = gas(4, 20.0, 0.0, seed=1)
-    dynamics = md.nvt(atoms, **FS_BAR, thermostat_fs=20, rng=rng)
-    watch = md.Watch(atoms, np.zeros((0, 2), int), np.arange(4), 400.0)
+    dynamics = integrators.nvt(atoms, **FS_BAR, thermostat_fs=20, rng=rng)
+    watch = dynamics_watch.Watch(atoms, np.zeros((0, 2), int), np.arange(4), 400.0)
     atoms.calc.places = np.zeros((7, 3))  # shapes no longer agree
     sampled: list[int] = []
-    steps = list(md.strides(dynamics, 20, 5, sampled.append, watch))
+    steps = list(dynamics_watch.strides(dynamics, 20, 5, sampled.append, watch))
     assert [step for step, _ in steps] == [5]
     assert steps[0][1].end == "error"
     assert "ValueError" in steps[0][1].detail

@@ -13,11 +13,14 @@ from ase import Atoms, units
 from ase.calculators.lj import LennardJones
 
 from ionmelt import files as files_module
-from ionmelt.dynamics import classical, trajectory
 from ionmelt.dynamics import run as run_module
+from ionmelt.dynamics import thermo as thermo_columns
+from ionmelt.dynamics import trajectory
+from ionmelt.dynamics.engines.openmm import Native, OpenMMDynamics
 from ionmelt.liquid import equilibration, packing
 from ionmelt.measure import stats
 from ionmelt.study import plan
+from ionmelt.topology import Topology
 
 TOP = Path(__file__).resolve().parents[3]
 
@@ -142,7 +145,7 @@ def test_what_is_not_computed_of_the_pressure_is_null(study: Path, tmp_path: Pat
     # Of the classical force field only the trace of the stress, and that only in NPT: it takes further energies.
     run(study, tmp_path / "a", npt_ps=0.02, nvt_ps=0.02, timestep_fs=1.0, save_every_fs=10)
     thermo = pl.read_parquet(tmp_path / "a" / "run" / "thermo.parquet")
-    assert all(thermo[name].is_null().all() for name in run_module.md.PRESSURE)
+    assert all(thermo[name].is_null().all() for name in thermo_columns.PRESSURE)
     assert thermo.filter(pl.col("phase") == "nvt")["pressure_bar"].is_null().all()
 
 
@@ -252,7 +255,7 @@ def ideal_gas(folder: Path, n: int, kelvin: float, bar: float, sizes: int = 1) -
         "elements": ["B"] * sizes,
         "masses_u": [10.0] * sizes,
     }
-    gas.calc = classical.Native(folder / "system.xml", classical.Topology("gas", [ion]), 1.0, 1)
+    gas.calc = Native(folder / "system.xml", Topology("gas", [ion]), 1.0, 1)
     return gas
 
 
@@ -262,11 +265,11 @@ def test_openmm_barostat_on_an_ideal_gas_through_many_segments(tmp_path: Path) -
     unit = units.kB * kelvin / (bar * units.bar)
     gas = ideal_gas(tmp_path, n, kelvin, bar, sizes=3)
     common = {"timestep_fs": 1.0, "temperature_K": kelvin, "pressure_bar": bar, "thermostat_fs": 100.0}
-    dynamics = classical.OpenMMDynamics(gas, **common, seed=3)
+    dynamics = OpenMMDynamics(gas, **common, seed=3)
     volumes = []
     for segment in range(300):
         state = dynamics.save()
-        dynamics = classical.OpenMMDynamics(gas, **common, seed=segment + 1)
+        dynamics = OpenMMDynamics(gas, **common, seed=segment + 1)
         dynamics.load(state)
         for _ in range(10):
             dynamics.run(7)
@@ -288,11 +291,11 @@ def test_openmm_goes_on_as_an_unbroken_run_does(tmp_path: Path, bar: float | Non
     for segments in (1, 8):
         start = gas.copy()
         start.calc = gas.calc
-        dynamics = classical.OpenMMDynamics(start, **common, seed=3)
+        dynamics = OpenMMDynamics(start, **common, seed=3)
         for segment in range(segments):
             if segment:
                 state = dynamics.save()
-                dynamics = classical.OpenMMDynamics(start, **common, seed=50 + segment)
+                dynamics = OpenMMDynamics(start, **common, seed=50 + segment)
                 dynamics.load(state)
             dynamics.run(96 // segments)
         ends.append((start.positions.tobytes(), start.get_velocities().tobytes(), start.cell.array.tobytes()))

@@ -12,13 +12,15 @@ from ase.calculators.lj import LennardJones
 from ionmelt.errors import UserError
 from ionmelt.frame import read_frames, write_frames
 from ionmelt.frames.exploration import Committee, explore, set_edges, spread, thresholds
-from ionmelt.frames.sampling import refusal
+from ionmelt.frames.refusal import refusal
+from ionmelt.frames.settings import ExploreSettings
 from ionmelt.topology import Topology
 
 SETTINGS = {
     "id": "lif-2000K-r1-m-al", "round": 1, "liquid": "lif", "temperature_K": 2000.0, "pressure_bar": 1.0, "model": "m",
     "dataset": "al", "seed": 5, "timestep_fs": 1.0, "thermostat_fs": 50.0, "barostat_fs": 200.0, "every_fs": 5.0,
     "npt_ps": 0.04, "ramp_ps": 0.08, "ramp_K": 2000.0, "swing_ps": 0.04, "swing_amplitude": 0.05, "quantile": 0.5, "stop_factor": 3.0,
+    "frames": 8, "engine": "auto",
 }  # fmt: skip
 
 
@@ -36,7 +38,13 @@ def state(tmp_path: Path) -> Path:
 
 
 def walked(state: Path, people: Committee | None = None, **changes: object):
-    return explore(SETTINGS | changes, state, people or committee(), member(0.30), tiny.make_frames(8))
+    return explore(
+        ExploreSettings.model_validate(SETTINGS | changes),
+        state,
+        people or committee(),
+        member(0.30),
+        tiny.make_frames(8),
+    )
 
 
 def test_spread_is_the_largest_deviation_of_a_force() -> None:

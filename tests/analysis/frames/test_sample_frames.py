@@ -14,9 +14,18 @@ from mdtraj.formats import DCDTrajectoryFile
 from ionmelt.dataset import split
 from ionmelt.errors import UserError
 from ionmelt.frame import make_frame, read_frames
+from ionmelt.frames import candidate
 from ionmelt.frames import sampling as sampling_module
-from ionmelt.frames.sampling import Candidate, State, cluster, collect, refusal, sample
+from ionmelt.frames import state as frames_state
+from ionmelt.frames.candidate import Candidate
+from ionmelt.frames.counts import RecipeCount, table_of
+from ionmelt.frames.recipes import RECIPES, trajectory
+from ionmelt.frames.recipes.clusters import cluster
+from ionmelt.frames.refusal import refusal
+from ionmelt.frames.sampling import collect, sample
 from ionmelt.frames.selection import descriptors
+from ionmelt.frames.settings import NEQ_RECIPES, SampleSettings
+from ionmelt.frames.state import State
 from ionmelt.topology import Topology
 
 BOND_A = 1.40
@@ -105,7 +114,7 @@ def folder(tmp_path_factory) -> Path:
         openmm.Platform.getPlatformByName("CPU"),
         {"Threads": "1", "DeterministicForces": "true"},
     )
-    sampling_module.set_box(context, positions, edges)
+    frames_state.set_box(context, positions, edges)
     openmm.LocalEnergyMinimizer.minimize(context, 10.0, 100)
     context.setVelocitiesToTemperature(TEMPERATURE_K, 1)
     rng = np.random.default_rng(0)
@@ -113,7 +122,7 @@ def folder(tmp_path_factory) -> Path:
         for _ in range(FRAMES):
             integrator.step(100)
             breath = 1 + 0.005 * rng.normal()
-            moved, box = top.scaled(top.whole(sampling_module.get_positions(context), edges), edges, breath)
+            moved, box = top.scaled(top.whole(frames_state.get_positions(context), edges), edges, breath)
             file.write(
                 moved[None].astype(np.float32),
                 cell_lengths=box[None].astype(np.float32),
@@ -129,7 +138,12 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def sampled(folder):
     """All frames of `SETTINGS` and the rows of the table."""
-    return sample(SETTINGS, [State(folder, seed=7)])
+    return sample(asked(), [State(folder, seed=7)])
+
+
+def asked(sampling: dict = SAMPLING, **changes) -> SampleSettings:
+    """The settings with another section of sampling, in which what is not named is left out."""
+    return SampleSettings.model_validate(SETTINGS | {"sampling": {"test_scan": None} | sampling} | changes)
 
 
 def of(frames, recipe):
@@ -164,10 +178,8 @@ def test_the_same_input_gives_the_same_bytes_and_the_contract_holds(folder, samp
 
 def test_every_recipe_gives_what_was_asked_for(sampled):
     frames, rows = sampled
-    table = pl.DataFrame(rows, schema=SAMPLING)
-    assert table["recipe"].to_list() == [
-        recipe for recipe in sampling_module.RECIPES if recipe not in ("clusters", "ions")
-    ]
+    table = table_of(rows)
+    assert table["recipe"].to_list() == [recipe.name for recipe in RECIPES if recipe.name not in ("clusters", "ions")]
     assert table["requested"].to_list() == [12, 8, 6, 4, 6, 4]
     assert table["kept"].to_list() == [12, 8, 6, 4, 6, 4]
     assert [len(of(frames, recipe)) for recipe in table["recipe"]] == table["kept"].to_list()
@@ -177,9 +189,8 @@ def test_every_recipe_gives_what_was_asked_for(sampled):
 
 
 def test_a_pool_gives_the_same_number_of_frames_that_differ_more(folder, sampled):
-    settings = SETTINGS | {"sampling": SAMPLING | {"pool": 4}}
-    frames, rows = sample(settings, [State(folder, seed=7)])
-    table = pl.DataFrame(rows, schema=SAMPLING)
+    frames, rows = sample(asked(SAMPLING | {"pool": 4}), [State(folder, seed=7)])
+    table = table_of(rows)
     assert table["kept"].to_list() == [12, 8, 6, 4, 6, 4]
     assert table["offered"].to_list() == [48, 32, 24, 16, 24, 4]
     assert len({frame.info["frame_id"] for frame in frames}) == len(frames)
@@ -199,8 +210,8 @@ def test_a_pool_gives_the_same_number_of_frames_that_differ_more(folder, sampled
 
 def test_clusters_are_neutral_whole_and_alone(folder):
     given = {"frames": 6, "pairs_max": 2, "vacuum_A": 8.0}
-    frames, rows = sample(SETTINGS | {"sampling": {"neq": {"clusters": given}}}, [State(folder, seed=7)])
-    assert (rows[0]["requested"], rows[0]["kept"], rows[0]["kind"]) == (6, 6, "neq")
+    frames, rows = sample(asked({"neq": {"clusters": given}}), [State(folder, seed=7)])
+    assert (rows[0].requested, rows[0].kept, rows[0].kind) == (6, 6, "neq")
     assert sorted(frame.info["ions"] for frame in frames) == [2, 2, 2, 4, 4, 4]
     state = State(folder, seed=7)
     blocks = {state.group(index) for index in range(state.usable)}
@@ -222,8 +233,8 @@ def test_clusters_are_neutral_whole_and_alone(folder):
 def test_single_ions_are_whole_alone_and_know_their_charge(folder):
     """Each kind in turn; the lithium, of which there is but one structure, once."""
     given = {"frames": 5, "vacuum_A": 10.0}
-    frames, rows = sample(SETTINGS | {"sampling": {"neq": {"ions": given}}}, [State(folder, seed=7)])
-    assert (rows[0]["requested"], rows[0]["kept"], rows[0]["refused_duplicate"]) == (5, 5, 0)
+    frames, rows = sample(asked({"neq": {"ions": given}}), [State(folder, seed=7)])
+    assert (rows[0].requested, rows[0].kept, rows[0].refused_duplicate) == (5, 5, 0)
     found = [(frame.get_chemical_formula(), frame.info["charge"], set(frame.arrays["ion"])) for frame in frames]
     assert found.count(("Li", 1, {"li"})) == 1
     assert found.count(("BF4", -1, {"bf4"})) == 4
@@ -235,7 +246,7 @@ def test_single_ions_are_whole_alone_and_know_their_charge(folder):
         assert (np.abs(frame.get_all_distances() - frame.get_all_distances(mic=True)) < 1e-9).all()
         np.testing.assert_allclose(frame.positions.min(axis=0), 5.0, atol=1e-6)
         np.testing.assert_allclose(frame.cell.lengths() - frame.positions.max(axis=0), 5.0, atol=1e-6)
-    again, _ = sample(SETTINGS | {"sampling": {"neq": {"ions": given}}}, [State(folder, seed=7)])
+    again, _ = sample(asked({"neq": {"ions": given}}), [State(folder, seed=7)])
     assert [frame.info["frame_id"] for frame in again] == [frame.info["frame_id"] for frame in frames]
 
 
@@ -336,9 +347,9 @@ def test_blocks_are_consecutive_and_leave_the_held_out_frame_alone(folder):
     assert groups == sorted(groups, key=lambda group: int(group.rsplit("-", 1)[1]))
     assert len(set(groups)) == state.blocks >= 3
     assert state.usable <= FRAMES - 1
-    assert max(sampling_module.chosen(state, 1000)) == state.usable - 1
-    assert len(sampling_module.chosen(state, 1000)) == state.usable
-    assert np.ptp(np.diff(sampling_module.chosen(state, 12))) <= 1
+    assert max(trajectory.evenly_spaced(state, 1000)) == state.usable - 1
+    assert len(trajectory.evenly_spaced(state, 1000)) == state.usable
+    assert np.ptp(np.diff(trajectory.evenly_spaced(state, 12))) <= 1
 
 
 def test_bonds_that_the_trajectory_holds_fixed_are_set_free(sampled, folder):
@@ -359,9 +370,9 @@ def test_bonds_that_the_trajectory_holds_fixed_are_set_free(sampled, folder):
     moves = top.centres(positions) - top.centres(state.positions[:40])
     edges = state.edges[:40, None]
     moves -= edges * np.round(moves / edges)
-    time_ps = sampling_module.THAW_STEPS * sampling_module.THAW_TIMESTEP_PS
+    time_ps = frames_state.THAW_STEPS * frames_state.THAW_TIMESTEP_PS
     for ion, mass_u in (("li", 6.94), ("bf4", 86.802)):
-        diffusion = 8.314e-3 * TEMPERATURE_K / (mass_u * sampling_module.THAW_FRICTION_PS)
+        diffusion = 8.314e-3 * TEMPERATURE_K / (mass_u * frames_state.THAW_FRICTION_PS)
         rms_A = np.sqrt(np.mean(moves[:, top.molecule_ion == ion] ** 2))
         assert 0 < rms_A < 1.2 * 10 * np.sqrt(2 * diffusion * time_ps)
 
@@ -390,14 +401,13 @@ def test_the_box_oscillates_as_a_sine_and_a_period_is_a_group(sampled, folder):
 @pytest.mark.parametrize("recipe", ["equilibrium", "rattle", "packing"])
 def test_a_recipe_gives_the_same_frames_alone(sampled, folder, recipe):
     alone = {"eq": SAMPLING["eq"]} if recipe == "equilibrium" else {"neq": {recipe: SAMPLING["neq"][recipe]}}
-    frames, _ = sample(SETTINGS | {"sampling": alone}, [State(folder, seed=7)])
+    frames, _ = sample(asked(alone), [State(folder, seed=7)])
     ids = [frame.info["frame_id"] for frame in frames]
     assert ids == [frame.info["frame_id"] for frame in of(sampled[0], recipe)]
 
 
 def test_another_seed_gives_other_frames(sampled, folder):
-    settings = SETTINGS | {"seed": 8, "sampling": {"neq": {"rattle": SAMPLING["neq"]["rattle"]}}}
-    frames, _ = sample(settings, [State(folder, seed=8)])
+    frames, _ = sample(asked({"neq": {"rattle": SAMPLING["neq"]["rattle"]}}, seed=8), [State(folder, seed=8)])
     ids = {frame.info["frame_id"] for frame in of(sampled[0], "rattle")}
     assert not ids & {frame.info["frame_id"] for frame in frames}
 
@@ -430,17 +440,17 @@ def test_refused_candidates_are_counted_and_replaced():
     bond = Candidate(pair(3.0, stretch=1.6)[0].positions, np.full(3, 12.0), "g")
     endless = iter(lambda: contact, None)
     slots = [[good], [good, bond, other], [contact], endless]
-    frames, counts = collect("libf4", "rattle", "neq", slots, top, set())
+    count = RecipeCount("libf4", "rattle", "neq", requested=4)
+    frames = collect(count, slots, top, set())
     assert [frame.cell.lengths()[0] for frame in frames] == [12.0, 13.0]
-    assert counts == {"refused_duplicate": 1, "refused_contact": 1 + sampling_module.TRIES, "refused_bond": 1}
+    assert (count.refused_duplicate, count.refused_contact, count.refused_bond) == (1, 1 + candidate.TRIES, 1)
 
 
 def test_a_shortfall_is_shown(folder):
-    settings = SETTINGS | {"sampling": {"eq": {"frames": 1000}}}
-    frames, rows = sample(settings, [State(folder, seed=7)])
-    assert rows[0]["requested"] == 1000
-    assert rows[0]["kept"] == len(frames) == State(folder, seed=7).usable
-    assert rows[0]["spacing_frames"] == 1.0
+    frames, rows = sample(asked({"eq": {"frames": 1000}}), [State(folder, seed=7)])
+    assert rows[0].requested == 1000
+    assert rows[0].kept == len(frames) == State(folder, seed=7).usable
+    assert rows[0].spacing_frames == 1.0
 
 
 @pytest.fixture
@@ -455,9 +465,9 @@ def without_force_field(folder, tmp_path) -> Path:
 def test_without_a_force_field_frames_are_taken_as_they_are(without_force_field):
     sampling = {"eq": SAMPLING["eq"], "neq": {"rattle": SAMPLING["neq"]["rattle"]}}
     state = State(without_force_field, seed=7)
-    frames, _ = sample(SETTINGS | {"sampling": sampling}, [state])
+    frames, _ = sample(asked(sampling), [state])
     assert len(frames) == 18
-    taken = state.positions[sampling_module.chosen(state, 12)]
+    taken = state.positions[trajectory.evenly_spaced(state, 12)]
     assert np.allclose([frame.positions for frame in of(frames, "equilibrium")], taken, atol=1e-6)
 
 
@@ -471,7 +481,7 @@ def test_equilibrium_frames_say_whether_their_liquid_is_equilibrated(
         record |= {"converged": converged, "reason": None if converged else "3 effective samples, 10 wanted"}
         (without_force_field / "equilibration.json").write_text(json.dumps(record))
     sampling = {"eq": SAMPLING["eq"], "neq": {"rattle": SAMPLING["neq"]["rattle"]}}
-    assert run(without_force_field, tmp_path / "a", SETTINGS | {"sampling": sampling}) == 0
+    assert run(without_force_field, tmp_path / "a", SETTINGS | {"sampling": {"test_scan": None} | sampling}) == 0
     frames = [frame for path in sorted((tmp_path / "a").glob("*.extxyz")) for frame in read_frames(path)]
     assert {frame.info.get("equilibrated") for frame in of(frames, "equilibrium")} == {converged}
     assert {frame.info.get("equilibrated") for frame in of(frames, "rattle")} == {None}
@@ -511,6 +521,10 @@ def test_each_state_gives_its_share_even_where_one_name_begins_another(folder, t
         shutil.copytree(folder, tmp_path / name)
         (tmp_path / name / "equilibration.json").write_text(json.dumps({"temperature_K": 430.0, "replica": i + 1}))
         states.append(State(tmp_path / name, seed=7))
-    given = SETTINGS | {"sampling": {"eq": {"frames": 3}, "pool": 2}}
+    given = asked({"eq": {"frames": 3}, "pool": 2})
     frames, _ = sample(given, states)
     assert [sum(f.info["group"] in s.groups for f in frames) for s in states] == [3, 3]
+
+
+def test_each_recipe_of_the_settings_has_a_row() -> None:
+    assert [recipe.name for recipe in RECIPES] == ["equilibrium", *NEQ_RECIPES, "test_scan"]

@@ -11,7 +11,7 @@ from ase import Atoms
 from mdtraj.formats import DCDTrajectoryFile
 from scipy import signal
 
-from ionmelt.dynamics import md as md_module
+from ionmelt.dynamics import thermo as dynamics_thermo
 from ionmelt.measure import domain as measure_domain
 from ionmelt.measure import paths
 from ionmelt.measure import run as run_module
@@ -90,11 +90,14 @@ def write_run(
     noise = np.random.default_rng(3).normal(size=n_density + 200)
     density = DENSITY + 3 * signal.lfilter([1], [1, -np.exp(-1 / 5)], noise)[200:]
     rows = [
-        dict.fromkeys(md_module.THERMO) | {"phase": "npt", "step": 20 * i, "time_ps": 0.01 * i, "density_kg_m3": rho}
+        dict.fromkeys(dynamics_thermo.THERMO)
+        | {"phase": "npt", "step": 20 * i, "time_ps": 0.01 * i, "density_kg_m3": rho}
         for i, rho in enumerate(density.tolist())
     ]
-    rows += [dict.fromkeys(md_module.THERMO) | {"phase": "nvt", "step": 0, "time_ps": 0.0, "density_kg_m3": 900.0}]
-    pl.DataFrame(rows, schema=md_module.THERMO).write_parquet(folder / "thermo.parquet")
+    rows += [
+        dict.fromkeys(dynamics_thermo.THERMO) | {"phase": "nvt", "step": 0, "time_ps": 0.0, "density_kg_m3": 900.0}
+    ]
+    pl.DataFrame(rows, schema=dynamics_thermo.THERMO).write_parquet(folder / "thermo.parquet")
     for phase, x in (("npt", npt), ("nvt", nvt)):
         if x is not None:
             write_dcd(folder / f"{phase}.dcd", x)
@@ -241,13 +244,13 @@ def with_pressures(folder: Path, n: int = 6000, tau: int = 3) -> float:
     tensor = signal.lfilter([1], [1, -np.exp(-1 / tau)], noise, axis=0)[200:]
     tensor[:, :3] *= np.sqrt(2)  # diagonal components fluctuate twice as much in an isotropic liquid, without its trace
     names = [f"pressure_{name}_bar" for name in ("xx", "yy", "zz", "yz", "xz", "xy")]
-    blank = dict.fromkeys(md_module.THERMO) | {"phase": "nvt", "volume_A3": EDGE**3, "density_kg_m3": 900.0}
+    blank = dict.fromkeys(dynamics_thermo.THERMO) | {"phase": "nvt", "volume_A3": EDGE**3, "density_kg_m3": 900.0}
     rows = [
         blank | {"time_ps": 0.01 * i, "step": 20 * i} | dict(zip(names, row, strict=True))
         for i, row in enumerate(tensor.tolist())
     ]
     thermo = pl.read_parquet(folder / "thermo.parquet").filter(pl.col("phase") == "npt")
-    added = pl.DataFrame(rows, schema=md_module.THERMO)
+    added = pl.DataFrame(rows, schema=dynamics_thermo.THERMO)
     pl.concat([thermo, added]).write_parquet(folder / "thermo.parquet")
     integral_s = 0.5 / np.tanh(0.5 / tau) * 1e-14
     return float(EDGE**3 * 1e-30 / (1.380649e-23 * 400) * (500 * 1e5) ** 2 * integral_s)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from ionmelt.dynamics import md
+from ionmelt.dynamics import watch
 from ionmelt.errors import UserError
 from ionmelt.liquid import packing
 from ionmelt.models import calculators
@@ -97,7 +97,7 @@ def test_what_openmm_refuses_ends_a_run_and_not_the_task(liquid: Path) -> None:
     atoms = ase.io.read(liquid / "box.extxyz")
     atoms.calc = calculators.ClassicalCalculator(liquid / "system.xml")
     atoms.positions[0] = np.nan
-    with pytest.raises(md.MODEL_ERRORS, match="Particle coordinate is NaN"):
+    with pytest.raises(watch.MODEL_ERRORS, match="Particle coordinate is NaN"):
         atoms.get_forces()
 
 

@@ -19,7 +19,7 @@ from ase.calculators.lj import LennardJones
 from ase.stress import voigt_6_to_full_3x3_stress
 from tiny_imports import do_import
 
-from ionmelt.dynamics import md
+from ionmelt.dynamics import watch
 from ionmelt.errors import UserError
 from ionmelt.models import dimers
 from ionmelt.models import trial as models_trial
@@ -175,7 +175,7 @@ def test_an_error_of_a_class_of_its_own_ends_a_run_as_any_other(tmp_path: Path) 
     (tmp_path / "model.json").write_text(json.dumps(card))
     atoms = bulk("Ar", cubic=True, a=4.0)
     atoms.calc = load_calculator(tmp_path)
-    with pytest.raises(md.MODEL_ERRORS, match="DislikeError: not this box"):
+    with pytest.raises(watch.MODEL_ERRORS, match="DislikeError: not this box"):
         atoms.get_forces()
 
 

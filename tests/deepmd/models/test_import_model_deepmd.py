@@ -15,6 +15,7 @@ from ase import Atoms
 from tiny_imports import do_import
 
 from ionmelt.dynamics import run
+from ionmelt.dynamics.settings import RunSettings
 from ionmelt.models import export
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import deepmd
@@ -58,7 +59,7 @@ def test_it_runs_dynamics_with_added_dispersion(trained: Path, tmp_path: Path) -
     code, _, model = do_import(tmp_path / "import", trained / "model" / "model.pth", **DEEPMD, dispersion=added)
     assert code == 0
     state = tiny.make_state(tmp_path / "state")
-    run.run_md([run.Run(tiny.RUN, state, tmp_path / "run")], model, 1)
+    run.run_md([run.Run(RunSettings.model_validate(tiny.RUN), state, tmp_path / "run")], model, 1)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["survived_ps"] > 0
 
 

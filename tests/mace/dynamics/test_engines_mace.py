@@ -7,7 +7,8 @@ import pytest
 import tiny_training as tiny
 from engine_tests import *  # noqa: F403  (its tests and fixtures)
 
-from ionmelt.dynamics import engines
+from ionmelt.dynamics.engines import choice, forces
+from ionmelt.errors import UserError
 from ionmelt.models.frameworks import mace
 
 # torch and mace warn of each other when they are imported.
@@ -29,15 +30,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_probe_refuses_an_engine_whose_forces_are_wrong(
     model: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Wrong(engines.MaceEngine):
+    from ionmelt.dynamics.engines import mace as engines_mace  # it loads torch
+
+    class Wrong(engines_mace.MaceEngine):
         def compute(self, frames, slots):
             found = super().compute(frames, slots)
-            return [engines.Result(r.energy, r.forces * 1.1 + 1e-3, r.stress) for r in found]
+            return [forces.Result(r.energy, r.forces * 1.1 + 1e-3, r.stress) for r in found]
 
-    monkeypatch.setattr(engines, "MaceEngine", Wrong)
+    monkeypatch.setattr(engines_mace, "MaceEngine", Wrong)
     atoms = ase.io.read(state / "start.extxyz")
-    engine, probe = engines.load_engine(model, state, 1, atoms)
+    engine, probe = choice.load_engine(model, state, 1, atoms)
     assert engine.name == "plain"
-    assert "forces differ" in probe[0]["reason"]
-    with pytest.raises(engines.UserError, match=r"md\.engine: 'fused' cannot be used: forces differ"):
-        engines.load_engine(model, state, 1, atoms, "fused")
+    assert "forces differ" in probe[0].reason
+    with pytest.raises(UserError, match=r"md\.engine: 'fused' cannot be used: forces differ"):
+        choice.load_engine(model, state, 1, atoms, "fused")

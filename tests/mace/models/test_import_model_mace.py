@@ -16,7 +16,8 @@ from ase import Atoms
 from tiny_imports import do_import
 
 from ionmelt.dynamics import run as run_module
-from ionmelt.dynamics.engines import load_engine
+from ionmelt.dynamics.engines.choice import load_engine
+from ionmelt.dynamics.settings import RunSettings
 from ionmelt.models import export, trial
 from ionmelt.models import weights as models_weights
 from ionmelt.models.calculators import load_calculator, sha256_of
@@ -61,7 +62,7 @@ def test_an_imported_model_is_the_one_that_was_trained(weights: Path, imported: 
 
 def test_it_runs_dynamics(imported: Path, tmp_path: Path) -> None:
     state = tiny.make_state(tmp_path / "state")
-    run = run_module.Run(tiny.RUN, state, tmp_path / "run")
+    run = run_module.Run(RunSettings.model_validate(tiny.RUN), state, tmp_path / "run")
     run_module.run_md([run], imported, 1)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["survived_ps"] > 0
@@ -170,7 +171,7 @@ def test_added_dispersion_is_a_sum_under_every_engine(weights: Path, imported: P
     card = json.loads((model / "model.json").read_text())
     assert card["theory"] == "PBE-D3(BJ)"
     state = tiny.make_state(tmp_path / "state")
-    atoms = run_module.Run(tiny.RUN, state, tmp_path).atoms()
+    atoms = run_module.Run(RunSettings.model_validate(tiny.RUN), state, tmp_path).atoms()
     atoms.calc = load_calculator(model, dtype="float64")
     stress = atoms.get_stress(voigt=False)
     for i, j in ((0, 0), (1, 2)):

@@ -19,7 +19,7 @@ from ase import Atoms
 
 from ionmelt import frame as frame_file
 from ionmelt.dataset import split as split_module
-from ionmelt.dynamics import engines
+from ionmelt.dynamics.engines import choice
 from ionmelt.models import tuning
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import mace as mace_module
@@ -194,11 +194,11 @@ def test_frozen_parts_stay(foundation: tuple[Path, Path], split: Path, tmp_path:
 def test_two_heads_run_in_every_engine(tuned: dict[str, Path], tmp_path: Path) -> None:
     state = tiny.make_state(tmp_path / "state")
     atoms = ase.io.read(state / "start.extxyz")
-    plain, _ = engines.load_engine(tuned["replay"], state, 1, atoms, "plain")
+    plain, _ = choice.load_engine(tuned["replay"], state, 1, atoms, "plain")
     frame = (atoms.positions, atoms.cell.array)
     expected = plain.compute([frame], [0])[0]
     for name in ("fused", "direct"):
-        engine, probe = engines.load_engine(tuned["replay"], state, 1, atoms, name)
+        engine, probe = choice.load_engine(tuned["replay"], state, 1, atoms, name)
         assert engine.name == name, probe
         found = engine.compute([frame, frame], [0, 1])[1]
         assert found.energy == pytest.approx(expected.energy, abs=1e-3)

@@ -1,41 +1,16 @@
-"""Molecular dynamics that is the same for every model: NPT, then NVT at the mean density, watched.
+"""What ends a run before its time: broken bonds, collisions, a temperature or volume that runs away, a model that fails."""
 
-NPT is BAOAB Langevin with a Langevin-Hoover barostat (Leimkuhler and Matthews, J. Chem. Phys. 138,
-174102, 2013; Quigley and Probert, J. Chem. Phys. 120, 11432, 2004), NVT is velocity Verlet with stochastic
-velocity rescaling (Bussi, Donadio and Parrinello, J. Chem. Phys. 126, 014101, 2007), which hardly
-disturbs diffusion. Both are ASE's.
-"""
-
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
-import polars as pl
-from ase import Atoms, units
+from ase import Atoms
 from ase.data import covalent_radii
-from ase.md.bussi import Bussi
-from ase.md.langevinbaoab import LangevinBAOAB
-from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from scipy.spatial import cKDTree
 
+from ionmelt.dynamics.integrators import Dynamics
+from ionmelt.dynamics.thermo import mean_kinetic_temperature
 from ionmelt.errors import is_resource
-
-BAR = 1e5 * units.Pascal
-DENSITY_KG_M3 = 1.66053906660e3  # u/A^3 in kg/m3 (CODATA 2018)
-# The barostat's mass is chosen for this bulk modulus, typical of ionic liquids (1.5 to 3 GPa); it sets
-# the period of the volume's oscillation and nothing that is measured.
-BULK_MODULUS = 2.0 * units.GPa
-# The components of the pressure tensor, with their place in ASE's stress (Voigt).
-PRESSURE = {f"pressure_{name}_bar": place for place, name in enumerate(("xx", "yy", "zz", "yz", "xz", "xy"))}
-# The columns of thermo.parquet, of the equilibration and of every run. The pressure is null where no stress was
-# computed, its components also where only the isotropic stress was.
-THERMO = {
-    "phase": pl.String, "step": pl.Int64, "time_ps": pl.Float64, "potential_energy_ev": pl.Float64,
-    "kinetic_energy_ev": pl.Float64, "temperature_K": pl.Float64, "pressure_bar": pl.Float64,
-    "volume_A3": pl.Float64, "density_kg_m3": pl.Float64,
-} | dict.fromkeys(PRESSURE, pl.Float64)  # fmt: skip
 
 # What counts as a broken run. A bond is broken when it is longer than this multiple of the sum of the
 # covalent radii, and made when atoms of two
@@ -45,112 +20,6 @@ BOND_MADE = 1.15
 MIN_DISTANCE_A = 0.5
 TEMPERATURE_FACTOR = 2.0
 VOLUME_FACTOR = 2.0
-
-
-def mean_kinetic_temperature(atoms: Atoms, degrees_of_freedom: int) -> float:
-    """Return the kinetic temperature in K for a number of degrees of freedom."""
-    return 2 * atoms.get_kinetic_energy() / (degrees_of_freedom * units.kB)
-
-
-def draw_velocities(atoms: Atoms, temperature_K: float, rng: np.random.Generator) -> None:
-    """Draw Maxwell-Boltzmann momenta with no net momentum, in place."""
-    thermalize_momenta(atoms, temperature_K, rng=rng)
-    Stationary(atoms, preserve_temperature=False)
-
-
-def barostat_mass(volume_A3: float, period_fs: float) -> float:
-    """Return the mass (ASE units) for which the volume oscillates with a period in fs at `BULK_MODULUS`.
-
-    The strain of the cell edge feels the force constant 9 V B, so W = 9 V B (period / 2 pi)^2.
-    """
-    return 9 * volume_A3 * BULK_MODULUS * (period_fs * units.fs / (2 * np.pi)) ** 2
-
-
-def npt(
-    atoms: Atoms,
-    *,
-    timestep_fs: float,
-    temperature_K: float,
-    pressure_bar: float,
-    thermostat_fs: float,
-    barostat_fs: float,
-    rng: np.random.Generator,
-) -> LangevinBAOAB:
-    """Return isotropic constant-pressure dynamics; momenta must have been drawn."""
-    return LangevinBAOAB(
-        atoms,
-        timestep_fs * units.fs,
-        temperature_K=temperature_K,
-        externalstress=-pressure_bar * BAR,
-        hydrostatic=True,
-        T_tau=thermostat_fs * units.fs,
-        P_tau=barostat_fs * units.fs,
-        P_mass=barostat_mass(atoms.get_volume(), barostat_fs),
-        rng=rng,
-    )
-
-
-def nvt(
-    atoms: Atoms, *, timestep_fs: float, temperature_K: float, thermostat_fs: float, rng: np.random.Generator
-) -> Bussi:
-    """Return constant-volume dynamics; momenta must have been drawn and sum to zero.
-
-    The centre of mass stays at rest, so the thermostat acts on 3N - 3 degrees of freedom.
-    """
-    dynamics = Bussi(atoms, timestep_fs * units.fs, temperature_K, thermostat_fs * units.fs, rng=rng)
-    dynamics.ndof = 3 * len(atoms) - 3
-    dynamics.target_kinetic_energy = 0.5 * dynamics.temp * dynamics.ndof
-    return dynamics
-
-
-# What the integrators keep between steps besides positions, momenta and cell. Forces are computed again.
-KEPT = ("p_eps", "gamma_mod", "force_eps", "barostat_mass", "transferred_energy")
-
-
-class Dynamics(Protocol):
-    """What advances atoms: ASE's dynamics, or others, which `save` and `load` a state of their own."""
-
-    atoms: Atoms
-
-    def run(self, steps: int) -> Any:
-        """Advance by a number of steps."""
-
-
-def get_state(dynamics: Any) -> dict[str, np.ndarray]:
-    """Return everything that the next step depends on, as arrays that `set_state` takes."""
-    atoms = dynamics.atoms
-    state = {
-        "positions": atoms.positions.copy(),
-        "momenta": atoms.get_momenta(),
-        "cell": atoms.cell.array.copy(),
-    }
-    if hasattr(dynamics, "save"):
-        return state | dynamics.save()
-    state["rng"] = np.array(json.dumps(dynamics.rng.bit_generator.state))
-    return state | {name: np.array(getattr(dynamics, name)) for name in KEPT if hasattr(dynamics, name)}
-
-
-def set_atoms(atoms: Atoms, state: Mapping[str, np.ndarray]) -> None:
-    """Give atoms the positions, momenta and cell of a state, and forget what was computed of them."""
-    atoms.set_cell(state["cell"], scale_atoms=False)
-    atoms.positions[:] = state["positions"]
-    atoms.set_momenta(state["momenta"])
-    if atoms.calc is not None:
-        atoms.calc.reset()  # neighbours too are found again, so that a run and its second half start alike
-
-
-def set_state(dynamics: Any, state: Mapping[str, np.ndarray]) -> None:
-    """Give new dynamics, made from atoms after `set_atoms`, the rest of a state."""
-    if hasattr(dynamics, "load"):
-        dynamics.load(state)
-        return
-    dynamics.rng.bit_generator.state = json.loads(str(state["rng"]))
-    for name in KEPT:
-        if name in state:
-            setattr(dynamics, name, state[name].item())
-    if "barostat_mass" in state:
-        # The size of the barostat's noise goes with its mass, which is not that of new dynamics made at another volume.
-        dynamics.set_temperature(dynamics.temperature_K)
 
 
 @dataclass(frozen=True)

@@ -16,22 +16,19 @@ from typing import Any
 import numpy as np
 import openmm
 from ase import Atoms, units
-from ase.calculators.calculator import Calculator
 from openmm import unit
 
+from ionmelt.dynamics.integrators import BAROSTAT_STEPS, OwnIntegrators
 from ionmelt.liquid.forcefield import constrain_hydrogens
 from ionmelt.topology import Topology
 
 RIGID_FS = 1.0  # a longer step does not resolve the stretch of a bond to hydrogen, whose period is 11 fs
-# Between two moves of the volume: independent volumes a CPU second with a move every 25, 10, 5 and 2 steps were 1.11, 1.10,
-# 1.81 and 2.31 on 48 atoms of LiBF4 (1200 K, 2 fs), and 1.06, 0.68, 1.58 (not 2) on 140 of PYR14BF4 (480 K, 4 fs).
-BAROSTAT_STEPS = 5
 ADAPTED_EVERY, ADAPTED_MOVES = 10, 500  # their size is adapted after so many moves, until so many were made
 BAROSTAT_KEPT = ("scale_nm3", "moves", "accepted")
 EV_KJ_MOL = units.mol / units.kJ  # eV in kJ/mol
 
 
-class Native(Calculator):
+class Native(OwnIntegrators):
     """A force field that OpenMM runs: it reports what the dynamics found, and computes nothing when asked.
 
     Attributes: `system`; `masses_u` (N,); `constraints`, how many; `device`; `has_stress` is false, since OpenMM
@@ -40,7 +37,6 @@ class Native(Calculator):
 
     implemented_properties = ["energy"]  # noqa: RUF012  (ASE's interface)
     name = "openmm"
-    device = "cpu"
     has_stress = False
 
     def __init__(self, system: Path, topology: Topology, timestep_fs: float, threads: int) -> None:
@@ -53,6 +49,10 @@ class Native(Calculator):
         self.masses_u = np.array(
             [self.system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(self.system.getNumParticles())]
         )
+
+    def dynamics(self, atoms: Atoms, **conditions: Any) -> "OpenMMDynamics":
+        """Return the dynamics of atoms whose calculator this is; conditions as in `OpenMMDynamics`."""
+        return OpenMMDynamics(atoms, **conditions)
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
         """Return what the last step reported."""
@@ -170,9 +170,10 @@ class OpenMMDynamics:
         last = self.steps + steps
         try:
             while self.steps < last:
-                part = min(BAROSTAT_STEPS - self.steps % BAROSTAT_STEPS, last - self.steps) if self.barostat else steps
-                self.integrator.step(part)
-                self.steps += part
+                to_move = BAROSTAT_STEPS - self.steps % BAROSTAT_STEPS
+                stride = min(to_move, last - self.steps) if self.barostat else steps
+                self.integrator.step(stride)
+                self.steps += stride
                 if self.barostat and self.steps % BAROSTAT_STEPS == 0:
                     self.barostat.move()
         except openmm.OpenMMException as error:
@@ -205,3 +206,8 @@ class OpenMMDynamics:
         self.atoms.set_velocities(velocities)
         energy = state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole) / EV_KJ_MOL
         self.native.results = {"energy": energy}
+
+
+def make(system: Path, topology: Topology, timestep_fs: float, threads: int) -> Native:
+    """Return the calculator of a force field in OpenMM's own integrators."""
+    return Native(system, topology, timestep_fs, threads)

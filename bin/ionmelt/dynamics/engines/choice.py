@@ -1,0 +1,134 @@
+"""The choice of a model's engine: each that is here is tried for a few steps, and its forces are compared with the plain calculator's."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from ionmelt.dynamics.engines import PLAIN, DynamicsEngine, engines_of
+from ionmelt.dynamics.engines.forces import DispersedEngine, ForceEngine, Frame, PlainEngine
+from ionmelt.errors import UserError, is_resource
+from ionmelt.models import calculators
+
+# A fast engine whose forces differ by more than this from those of the plain one is not used (eV/A).
+FORCE_TOLERANCE_EV_A = 5e-4
+PROBE_STEPS = 3
+MARGIN = 1.5  # how many times faster than the preferred engine another must be
+
+Maker = Callable[[DynamicsEngine], ForceEngine]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a trial of an engine gave: time of a step (s), forces against the plain engine's, and why it is out, if it is."""
+
+    engine: str
+    s_a_step: float | None = None
+    max_force_difference_ev_a: float | None = None
+    reason: str | None = None
+
+
+def rounded(value: float) -> float:
+    """Return a number with three digits."""
+    return float(f"{value:.3g}")
+
+
+def seconds_a_step(engine: ForceEngine, frame: Frame, steps: int = PROBE_STEPS) -> float:
+    """Return the shortest time of some steps in s, rounded, after one that warms up (the forces were computed before)."""
+    times = []
+    for step in range(steps + 1):
+        start = time.perf_counter()
+        engine.compute([(frame[0] + 1e-4 * step, frame[1])], [0])
+        times.append(time.perf_counter() - start)
+    engine.forget(0)
+    return rounded(min(times[1:]))
+
+
+def probe(
+    name: str, make: Callable[[], ForceEngine], frame: Frame, reference: np.ndarray, asked_for: bool
+) -> tuple[ForceEngine | None, Probe]:
+    """Return an engine, or None where it cannot be used, and what its trial gave; `reference` (N, 3) are the plain forces.
+
+    A lack of memory is raised where the engine was asked for by name.
+    """
+    difference = None
+    try:
+        engine = make()
+        largest = float(np.abs(engine.compute([frame], [0])[0].forces - reference).max())
+        difference = rounded(largest) if np.isfinite(largest) else None
+        if not largest <= FORCE_TOLERANCE_EV_A:
+            return None, Probe(name, None, difference, f"forces differ by more than {FORCE_TOLERANCE_EV_A:g} eV/A")
+        return engine, Probe(name, seconds_a_step(engine, frame), difference)
+    except Exception as error:  # an engine of a user's image may fail in any way: the others are there
+        if asked_for and is_resource(error):
+            raise
+        text = (str(error).strip() or "no message").splitlines()[0][:150]
+        return None, Probe(name, None, difference, f"{type(error).__name__}: {text}")
+
+
+def choose(
+    rows: Sequence[DynamicsEngine], make: Maker, plain: ForceEngine, atoms: Atoms, wanted: str = "auto"
+) -> tuple[ForceEngine, list[Probe]]:
+    """Return the engine to use and what the trial of each gave.
+
+    Engines that fail, or whose forces differ from the plain engine's by more than `FORCE_TOLERANCE_EV_A`, are out. Of the
+    rest ``auto`` takes the first unless another is `MARGIN` times as fast. Raises `UserError` where the engine that is
+    wanted cannot be used.
+    """
+    frame = (atoms.positions.copy(), atoms.cell.array.copy())
+    reference = plain.compute([frame], [0])[0].forces
+    usable: dict[str, ForceEngine] = {}
+    probes: list[Probe] = []
+    for row in rows:
+        superfluous = row.fallback and plain.device == "cpu" and bool(usable)
+        if wanted == row.name or (wanted == "auto" and not superfluous):
+            engine, result = probe(row.name, lambda row=row: make(row), frame, reference, wanted != "auto")  # type: ignore[misc]
+            probes.append(result)
+            if engine is not None:
+                usable[row.name] = engine
+    if wanted not in ("auto", PLAIN, *usable):
+        names = ["auto", PLAIN, *(row.name for row in rows)]
+        why = probes[0].reason if probes else f"it is none of {', '.join(names)}, which are here"
+        raise UserError(f"md.engine: {wanted!r} cannot be used: {why}")
+    if not usable or wanted in ("auto", PLAIN):
+        usable[PLAIN] = plain
+        probes.append(Probe(PLAIN, seconds_a_step(plain, frame, steps=1), 0.0))
+    if wanted in usable:
+        return usable[wanted], probes
+    times = {result.engine: result.s_a_step or 0.0 for result in probes}
+    best = next(iter(usable))
+    for name in usable:
+        if times[name] < times[best] / MARGIN:
+            best = name
+    return usable[best], probes
+
+
+def load_engine(
+    model: Path, state: Path, threads: int, atoms: Atoms, wanted: str = "auto"
+) -> tuple[Calculator | ForceEngine, list[Probe]]:
+    """Return the engine of a model folder, and what the trials gave.
+
+    A model of a framework without engines comes as its calculator. An engine that the framework does not have means auto.
+    """
+    card = calculators.read_card(model)
+    rows = engines_of(card["framework"])
+    if not rows:
+        return calculators.load_calculator(model, state, threads, hydrostatic=True), []
+    if wanted not in (PLAIN, *(row.name for row in rows)):
+        wanted = "auto"
+    import torch
+
+    torch.set_flush_denormal(True)
+    weights = calculators.weights_file(model, card)
+    # Of a framework whose precision can be chosen the plain calculator is the exact one.
+    calculator: Any = calculators.bare_calculator(model, card, state, threads, hydrostatic=False, dtype="float64")
+    plain = PlainEngine(calculator, atoms)
+    here = [row for row in rows if row.is_here(plain.device)]
+    engine, probes = choose(here, lambda row: row.make(row.name, calculator, weights, atoms), plain, atoms, wanted)
+    dispersion = calculators.added_dispersion(card["settings"].get("dispersion"))
+    return (engine if dispersion is None else DispersedEngine(engine, dispersion, atoms)), probes

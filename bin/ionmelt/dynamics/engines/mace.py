@@ -1,0 +1,122 @@
+"""The engines of MACE: its model called directly, with fused convolutions (`ionmelt.dynamics.engines.convolution`) or cuEquivariance."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from mace.calculators import MACECalculator
+
+from ionmelt.dynamics.engines.convolution import FusedConvolution
+from ionmelt.dynamics.engines.forces import Frame, Result, result_of
+from ionmelt.dynamics.engines.neighbours import Neighbours
+
+BUCKETS = 12  # atoms with about as many neighbours are computed together, in arrays without holes
+
+
+class MaceEngine:
+    """A MACE model called directly, in single precision, with its convolutions fused (see `FusedConvolution`)."""
+
+    def __init__(self, plain: Any, atoms: Atoms, fused: bool = True, cueq: bool = False) -> None:
+        """Take the model from a MACECalculator, which is left as it is."""
+        self.device = str(plain.device).split(":")[0]
+        self.name = "cueq" if cueq else "fused" if fused else "direct"
+        own = MACECalculator(
+            models=copy.deepcopy(plain.models[0]),
+            device=self.device,
+            default_dtype="float32",
+            enable_cueq=cueq,
+            head=plain.head,
+        )
+        self.model = own.models[0].eval()
+        self.cutoff = float(own.r_max)
+        self.layout: list[tuple[int, int]] = []
+        self.fused = fused
+        if fused:
+            for block in self.model.interactions:
+                if hasattr(block, "conv_fusion"):
+                    raise ValueError("convolutions that are fused already")
+                block.conv_tp = FusedConvolution(block.conv_tp, self.layout).to(self.device).float()
+                block.conv_fusion = True
+        one = own._atoms_to_batch(atoms).to_dict()
+        self.n = len(atoms)
+        self.attributes, self.head = one["node_attrs"].float(), one["head"]
+        self.lists: dict[int, Neighbours] = {}
+
+    def forget(self, slot: int) -> None:
+        """Forget the neighbour list of a slot."""
+        self.lists.pop(slot, None)
+
+    def compute(self, frames: Sequence[Frame], slots: Sequence[int]) -> list[Result]:
+        """Compute frames of the model's atoms, all in one call of the model."""
+        n, count = self.n, len(frames)
+        parts = []
+        for place, (slot, (positions, cell)) in enumerate(zip(slots, frames, strict=True)):
+            i, j, vectors = self.lists.setdefault(slot, Neighbours(self.cutoff))(positions, cell)
+            parts.append((i + place * n, j + place * n, vectors))
+        i, j, vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
+        # MACE sums over the edges from senders j to receivers i; an edge's vector goes from sender to receiver.
+        if self.fused:
+            order, where, total = self._buckets(np.bincount(i, minlength=n * count))
+            new = np.empty(n * count, np.int64)
+            new[order] = np.arange(n * count)
+            senders, receivers = np.zeros(total, np.int64), np.zeros(total, np.int64)
+            held = np.tile([2 * self.cutoff, 0.0, 0.0], (total, 1))  # holes: beyond the cut-off, where all is zero
+            senders[where], receivers[where], held[where] = new[j], new[i], -vectors
+        else:
+            order, where = np.arange(n * count), np.arange(len(i))
+            senders, receivers, held = j, i, -vectors
+        graph = np.repeat(np.arange(count), n)
+        rows = torch.from_numpy(order % n).to(self.device)
+        shifts = torch.from_numpy(held.astype(np.float32)).to(self.device).requires_grad_(True)
+        data = {
+            "node_attrs": self.attributes.index_select(0, rows),
+            "positions": torch.zeros(n * count, 3, device=self.device),
+            "edge_index": torch.from_numpy(np.stack([senders, receivers])).to(self.device),
+            "shifts": shifts,
+            "unit_shifts": shifts.detach(),
+            "cell": torch.zeros(3 * count, 3, device=self.device),
+            "batch": torch.from_numpy(graph[order]).to(self.device),
+            "ptr": torch.arange(0, n * count + 1, n, device=self.device),
+            "head": self.head.repeat(count),
+        }
+        out = self.model(data, compute_force=False)
+        (gradient,) = torch.autograd.grad(out["interaction_energy"].sum(), shifts)
+        pair = -gradient.cpu().numpy().astype(float)[where]
+        atomic = np.empty(n * count)
+        atomic[order] = out["node_energy"].detach().cpu().numpy()
+        results, start = [], 0
+        for place, (_, cell) in enumerate(frames):
+            i, j, vectors = parts[place]
+            own = pair[start : start + len(i)]
+            start += len(i)
+            energy = float(atomic[place * n : (place + 1) * n].sum())
+            volume = abs(np.linalg.det(cell))
+            results.append(result_of(energy, own, i - place * n, j - place * n, vectors, n, volume))
+        return results
+
+    def _buckets(self, degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Order atoms by their number of neighbours and lay their edges out, some atoms at a time as wide as the widest.
+
+        Returns the order of the atoms, the place of each edge (sorted by atom), and how many places there are.
+        """
+        order = np.argsort(degrees, kind="stable")
+        self.layout.clear()
+        first_edge = np.empty(len(degrees), np.int64)
+        total = 0
+        for bucket in np.array_split(order, min(BUCKETS, len(order))):
+            width = max(1, int(degrees[bucket].max()))
+            first_edge[bucket] = total + width * np.arange(len(bucket))
+            self.layout.append((len(bucket), width))
+            total += len(bucket) * width
+        atoms = np.repeat(np.arange(len(degrees)), degrees)
+        nth = np.arange(len(atoms)) - np.repeat(np.cumsum(degrees) - degrees, degrees)
+        return order, first_edge[atoms] + nth, total
+
+
+def make(name: str, calculator: Any, weights: Path, atoms: Atoms) -> MaceEngine:
+    """Return an engine of a model whose `calculator`, MACE's own, is in double precision."""
+    return MaceEngine(calculator, atoms, fused=name == "fused", cueq=name == "cueq")

@@ -1,0 +1,87 @@
+"""What a run leaves: run.json, thermo.parquet and the trajectories of its phases."""
+
+from pathlib import Path
+
+import polars as pl
+
+from ionmelt import files
+from ionmelt.checkpoint import Chain
+from ionmelt.dynamics import trajectory
+from ionmelt.dynamics.engines.choice import Probe
+from ionmelt.dynamics.phases import PHASES, segments_of
+from ionmelt.dynamics.recorder import COLUMN
+from ionmelt.dynamics.settings import RunSettings
+from ionmelt.dynamics.thermo import THERMO
+
+
+class RunRecord(RunSettings):
+    """run.json: the settings of a run, with the engine that ran it; how far it went and how it ended; its speed."""
+
+    save_every_asked_fs: float  # save_every_fs may be longer, for max_trajectory_mb
+    planned_ps: float
+    survived_ps: float
+    npt_planned_ps: float
+    npt_survived_ps: float
+    nvt_planned_ps: float
+    nvt_survived_ps: float
+    end: str  # completed, or why it ended
+    detail: str | None
+    n_atoms: int
+    segments: int
+    segments_resumed: int
+    atom_steps_per_s: float | None
+    wall_s: float
+    device: str
+    probe: tuple[Probe, ...] = ()
+
+
+def record_of(
+    settings: RunSettings, asked_fs: float, chain: Chain, n_atoms: int, resumed: int, device: str, engine: str,
+    probes: tuple[Probe, ...],
+) -> RunRecord:  # fmt: skip
+    """Return the record of a run that has ended; `asked_fs` is the interval between frames that the study asks for."""
+    segments = segments_of(chain)
+    survived = {}
+    for phase in PHASES:
+        steps = [segment.survived for segment in segments if segment.phase == phase]
+        survived[phase] = (steps[-1] if steps else 0) * settings.timestep_fs / 1000
+    wall_s = sum(segment.wall_s for segment in segments)
+    survived_steps = sum(survived.values()) * 1000 / settings.timestep_fs
+    return RunRecord(
+        **settings.model_dump(exclude={"engine"}),
+        engine=engine,
+        save_every_asked_fs=asked_fs,
+        planned_ps=settings.npt_ps + settings.nvt_ps,
+        survived_ps=round(sum(survived.values()), 6),
+        npt_planned_ps=settings.npt_ps,
+        npt_survived_ps=round(survived["npt"], 6),
+        nvt_planned_ps=settings.nvt_ps,
+        nvt_survived_ps=round(survived["nvt"], 6),
+        end=(segments[-1].end if segments else None) or "completed",
+        detail=segments[-1].detail if segments else None,
+        n_atoms=n_atoms,
+        segments=len(segments),
+        segments_resumed=resumed,
+        atom_steps_per_s=round(survived_steps * n_atoms / wall_s, 1) if wall_s else None,
+        wall_s=round(wall_s, 1),
+        device=device,
+        probe=probes,
+    )
+
+
+def write_results(out: Path, settings: RunSettings, chain: Chain) -> None:
+    """Write the trajectory of each phase and thermo.parquet from the segments, one in memory at a time."""
+    tables, writers = [pl.DataFrame(schema=THERMO)], {}
+    for meta, arrays in chain:
+        phase, thermo, frames = meta["phase"], arrays["thermo"], arrays["frames"]
+        table = pl.DataFrame(thermo, schema=dict.fromkeys(COLUMN, pl.Float64)).fill_nan(None)
+        table = table.with_columns(pl.lit(phase).alias("phase"), pl.col("step").cast(pl.Int64))
+        tables.append(table.select(*THERMO))
+        if len(frames):
+            if phase not in writers:
+                writers[phase] = trajectory.Writer(out / f"{phase}.xtc")
+            steps = thermo[thermo[:, 0] % settings.steps(settings.save_every_fs) == 0, 0]
+            writers[phase].write(frames, arrays["edges"], steps, steps * settings.timestep_fs / 1000)
+    for writer in writers.values():
+        writer.close()
+    files.write_table(pl.concat(tables, rechunk=True), out / "thermo.parquet")

@@ -1,0 +1,155 @@
+"""An equilibrated liquid that frames are taken and made from.
+
+A trajectory is cut into blocks of consecutive frames, and every frame that is taken or made from one, whatever the recipe, is in the
+block's group: no split that keeps groups together can part a frame from its displaced or scaled copy. The last frames of each
+trajectory are left alone, but for test_scan.
+"""
+
+import logging
+import zlib
+from pathlib import Path
+
+import numpy as np
+import openmm
+from ase.data import atomic_numbers
+from mdtraj.formats import DCDTrajectoryFile
+from openmm import unit
+
+from ionmelt.errors import UserError, reading
+from ionmelt.files import read_json
+from ionmelt.topology import Topology
+
+MAX_BLOCKS, MIN_BLOCKS = 10, 3
+HELD_OUT_FRACTION = 0.1  # most of a trajectory that is left alone before test_scan's frame
+
+# Equilibration holds bonds to hydrogen fixed. A model must know how they vibrate, so frames taken from its
+# trajectory run on without constraints, with friction strong enough to heat those bonds within this time.
+THAW_STEPS, THAW_TIMESTEP_PS, THAW_FRICTION_PS = 200, 0.0005, 50.0
+
+
+class State:
+    """An equilibrated liquid: its topology, its trajectory and, with a force field, its OpenMM system.
+
+    Attributes: `key`, `temperature_K`, `replica`, `topology`; `equilibrated`, whether its density has converged (None: not
+    known); `positions` (F, N, 3) and `edges` (F, 3) in A;
+    `inefficiency` of the volume, in frames; `usable`, the number of frames that recipes may use; `blocks`.
+    """
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.key = folder.name
+        self.seed = seed
+        names = ("topology.json", "trajectory.dcd", "equilibration.json")
+        missing = [f"{folder}: {name} is missing" for name in names if not (folder / name).is_file()]
+        if missing:
+            raise UserError(*missing)
+        self.topology = Topology.load(folder / "topology.json")
+        record = read_json(folder / "equilibration.json")
+        self.temperature_K, self.replica = float(record["temperature_K"]), int(record["replica"])
+        self.equilibrated: bool | None = record.get("converged")
+        with reading(folder / "trajectory.dcd", "DCD"), DCDTrajectoryFile(str(folder / "trajectory.dcd")) as file:
+            positions, edges, angles = file.read()
+        if len(positions) < 2:
+            raise UserError(f"{folder}/trajectory.dcd: has {len(positions)} frames; at least 2 are needed")
+        if np.abs(angles - 90).max() > 1e-3:
+            raise UserError(f"{folder}/trajectory.dcd: the cell must be orthorhombic")
+        self.edges = edges.astype(float)
+        self.positions = np.array(
+            [self.topology.wrapped(p, e) for p, e in zip(positions.astype(float), self.edges, strict=True)]
+        )
+        self.inefficiency = statistical_inefficiency(self.edges.prod(axis=1))
+        count = len(positions)
+        self.usable = count - max(1, min(int(np.ceil(self.inefficiency)), int(HELD_OUT_FRACTION * count)))
+        self.blocks = min(MAX_BLOCKS, max(MIN_BLOCKS, int(count / self.inefficiency)), self.usable)
+        path = folder / "system.xml"
+        self.system_xml = path.read_text() if path.is_file() else None
+        self._thaw: openmm.Context | None = None
+        self._thawed: dict[int, np.ndarray] = {}
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Atomic numbers (N,)."""
+        return np.array([atomic_numbers[element] for element in self.topology.elements])
+
+    @property
+    def bath(self) -> dict[str, float]:
+        """What a frame says of the temperature that it was made at (K)."""
+        return {"temperature_K": self.temperature_K}
+
+    def group(self, index: int) -> str:
+        """Return the group of a frame of the trajectory: that of its block."""
+        return f"{self.key}-eq-{index * self.blocks // self.usable}"
+
+    @property
+    def groups(self) -> set[str]:
+        """The groups of the frames of the trajectory."""
+        return {self.group(index) for index in range(self.usable)}
+
+    def frame(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions (N, 3) and edges (3,) of a frame, its bonds to hydrogen set free.
+
+        What comes back depends on the trajectory and the seed alone, and not on which recipe asks, or when.
+        """
+        if self.system_xml is None:
+            return self.positions[index], self.edges[index]
+        if index not in self._thawed:
+            if self._thaw is None:
+                self._thaw = self.context(self.edges.min(), THAW_TIMESTEP_PS, THAW_FRICTION_PS)
+            self._thawed[index] = self.thaw(
+                self._thaw,
+                self.positions[index],
+                self.edges[index],
+                seed_of(self.seed, "thaw", self.key, index),
+            )
+        return self._thawed[index], self.edges[index]
+
+    def context(self, smallest_edge_A: float, timestep_ps: float, friction_ps: float) -> openmm.Context:
+        """Return an OpenMM context whose box may shrink to an edge: if it must, the cut-off is lowered."""
+        assert self.system_xml is not None
+        system = openmm.XmlSerializer.deserialize(self.system_xml)
+        longest = 0.49 * smallest_edge_A / 10
+        for force in system.getForces():
+            if isinstance(force, openmm.NonbondedForce | openmm.CustomNonbondedForce):
+                cutoff = min(force.getCutoffDistance().value_in_unit(unit.nanometer), longest)
+                force.setCutoffDistance(cutoff)
+                if force.getUseSwitchingFunction():
+                    switch = force.getSwitchingDistance().value_in_unit(unit.nanometer)
+                    force.setSwitchingDistance(min(switch, 0.9 * cutoff))
+        integrator = openmm.LangevinMiddleIntegrator(self.temperature_K, friction_ps, timestep_ps)
+        platform = openmm.Platform.getPlatformByName("CPU")
+        return openmm.Context(system, integrator, platform, {"Threads": "1", "DeterministicForces": "true"})
+
+    def thaw(self, context: openmm.Context, positions: np.ndarray, edges: np.ndarray, seed: int) -> np.ndarray:
+        """Run a moment without constraints from new velocities at the state's temperature."""
+        context.getIntegrator().setRandomNumberSeed(seed)
+        context.reinitialize()
+        set_box(context, positions, edges)
+        context.setVelocitiesToTemperature(self.temperature_K, seed)
+        context.getIntegrator().step(THAW_STEPS)
+        return self.topology.wrapped(get_positions(context), edges)
+
+
+def set_box(context: openmm.Context, positions: np.ndarray, edges: np.ndarray) -> None:
+    """Give an OpenMM context a box and positions in A."""
+    context.setPeriodicBoxVectors(*(openmm.Vec3(*row) for row in np.diag(edges) / 10))
+    context.setPositions(positions / 10)
+
+
+def get_positions(context: openmm.Context) -> np.ndarray:
+    """Return the positions (N, 3) of an OpenMM context in A."""
+    return context.getState(positions=True).getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+
+
+def statistical_inefficiency(series: np.ndarray) -> float:
+    """Return how many frames make one independent one (Chodera, J. Chem. Theory Comput. 12, 1799, 2016)."""
+    logging.getLogger("pymbar").setLevel(logging.ERROR)  # it greets at length when loaded
+    from pymbar import timeseries
+
+    if len(series) < 3 or np.ptp(series) < 1e-6 * abs(series.mean()):
+        return 1.0
+    return float(timeseries.statistical_inefficiency(series))
+
+
+def seed_of(*causes: int | str) -> int:
+    """Return a positive 31-bit seed that depends on all causes."""
+    words = [cause if isinstance(cause, int) else zlib.crc32(cause.encode()) for cause in causes]
+    return int(np.random.SeedSequence(words).generate_state(1)[0] % (2**31 - 1)) + 1
