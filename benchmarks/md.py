@@ -147,7 +147,7 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
     from ionmelt.dynamics import integrators, thermo
     from ionmelt.dynamics.engines.choice import load_engine
     from ionmelt.dynamics.engines.forces import EngineCalculator
-    from ionmelt.models import calculators
+    from ionmelt.models import device
 
     model = work / KEYS[framework]
     documented = wanted == "documented"
@@ -200,7 +200,7 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
         "pressures": pressures,
         "drift": drift,
         "density": float(atoms.get_masses().sum() / atoms.get_volume() * thermo.DENSITY_KG_M3),
-        "device": calculators.device_name(atoms.calc),
+        "device": device.device_name(atoms.calc),
         "engine": getattr(getattr(atoms.calc, "engine", None), "name", "plain"),
     }
 

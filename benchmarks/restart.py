@@ -139,7 +139,7 @@ import sys
 from pathlib import Path
 import tiny_training as tiny
 framework = sys.argv[1]
-module = importlib.import_module("ionmelt.models.frameworks." + framework)
+module = importlib.import_module(f"ionmelt.models.frameworks.{framework}_training")
 settings = tiny.MACE if framework == "mace" else tiny.DEEPMD
 tiny.write_settings(Path("settings.json"), settings)
 data = Path("../data/data/split")

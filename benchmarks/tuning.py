@@ -32,7 +32,7 @@ from typing import Any
 import polars as pl
 
 from ionmelt.models import evaluation
-from ionmelt.models.calculators import sha256_of
+from ionmelt.models.card import sha256_of
 
 TOP = Path(__file__).resolve().parents[1]
 # Size of the models and weights of the loss are those of studies/foundation.yaml.

@@ -3,7 +3,7 @@
 
 import sys
 
-from ionmelt.models.frameworks.mace import main
+from ionmelt.models.frameworks.mace_training import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,7 @@ import pytest
 from ionmelt.models import confined as models_confined
 from ionmelt.models import own as own_module
 from ionmelt.models import trial
-from ionmelt.models.calculators import sha256_of
+from ionmelt.models.card import sha256_of
 
 COMMON = {
     "id": "own", "model": "own", "dataset": None, "seed": None, "licence": "MIT", "theory": "PBE", "dispersion": None,

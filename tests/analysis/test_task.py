@@ -19,8 +19,7 @@ from ionmelt import task as task_run
 from ionmelt.errors import DiskFullError, Exit, UserError
 from ionmelt.labels.foreign import files, runs
 from ionmelt.liquid import forcefield, ions
-from ionmelt.models import calculators, tuning
-from ionmelt.models.frameworks import deepmd
+from ionmelt.models.frameworks import ase, deepmd_training, mace_foundation
 from ionmelt.study import references
 from ionmelt.topology import Topology
 
@@ -127,20 +126,20 @@ def own_xml(path: Path) -> object:
 
 
 def checkpoint(_path: Path) -> object:
-    return deepmd.read_foundation(Path("model.pt"), "m", None, ["Li"])
+    return deepmd_training.read_foundation(Path("model.pt"), "m", None, ["Li"])
 
 
 # How each reads, and what of the library is called there.
 READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "frames": (frame.read_frames, "ase.io.iread"),
-    "replayed frames": (lambda path: tuning.read_replay(path, "m"), "ase.io.iread"),
+    "replayed frames": (lambda path: mace_foundation.read_replay(path, "m"), "ase.io.iread"),
     "a program's output": (lambda path: list(runs.read_by_ase(path, "x", "vasp-out")), "ase.io.iread"),
     "own frames": (own_extxyz, "ionmelt.labels.foreign.files.read_extxyz"),
     "names of a frame": (names_of_a_frame, "ionmelt.labels.foreign.files.key_val_str_to_dict"),
     "references": (references.read_references, "csv.reader"),
     "a force field": (own_xml, "xml.etree.ElementTree.parse"),
     "a checkpoint": (checkpoint, "torch.load"),
-    "a calculator's module": (lambda _path: calculators.named_class("own.Model"), "importlib.import_module"),
+    "a calculator's module": (lambda _path: ase.named_class("own.Model"), "importlib.import_module"),
     "a table": (lambda path: files_module.read_tables([path]), "polars.read_parquet"),
 }
 

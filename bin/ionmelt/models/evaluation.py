@@ -28,7 +28,8 @@ from ionmelt import errors as errors_module
 from ionmelt import files, task
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, density_kg_m3, read_frames, shown, virial_stress
 from ionmelt.models import dimers as models_dimers
-from ionmelt.models.calculators import load_calculator, read_card
+from ionmelt.models.calculators import load_calculator
+from ionmelt.models.card import read_card
 from ionmelt.tables.evaluation import DIMERS, ERRORS, FRAME_ERRORS, PARITY, SCAN
 
 BAR = 1e5 * units.Pascal

@@ -8,15 +8,15 @@ Writes, under --out: the files of the model folder, README.md and, of a MACE mod
 
 import argparse
 import shutil
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from ionmelt import errors, files, task
-from ionmelt.models import calculators, training
+from ionmelt.models import card as models_card
+from ionmelt.models import dispersion as models_dispersion
+from ionmelt.models.framework import Export
+from ionmelt.models.frameworks import FRAMEWORKS
 
-LAMMPS_MACE = "model.pt-lammps.pt"
 CONTENT = """\
 # {id}
 
@@ -66,47 +66,23 @@ def dispersion_lines(dispersion: dict[str, Any]) -> list[str]:
         "from ase.calculators.mixing import SumCalculator",
         "from dftd3.ase import DFTD3",
         f"d3 = DFTD3(damping='d3bj', params_tweaks={{'method': '{dispersion['functional'].lower()}', 'atm': False}},",
-        f"           realspace_cutoff={calculators.dispersion_radii(dispersion['cutoff_A'])})",
+        f"           realspace_cutoff={models_dispersion.dispersion_radii(dispersion['cutoff_A'])})",
         "atoms.calc = SumCalculator([model, d3])",
     ]
 
 
-def ase_lines(card: dict[str, Any]) -> list[str]:
+def ase_lines(card: dict[str, Any], export: Export) -> list[str]:
     """Return the lines of Python that give atoms this model."""
-    settings, name = card.get("settings") or {}, calculators.loaded_file(card) if card["files"] else None
-    dispersion = settings.get("dispersion")
-    target = "model" if dispersion else "atoms.calc"
-    if card["framework"] == "mace":
-        head = f", head={card['head']!r}" if len(card.get("heads") or ()) > 1 else ""
-        lines = [
-            "from mace.calculators import MACECalculator",
-            f"{target} = MACECalculator({name!r}, device='cpu', default_dtype={settings.get('dtype', 'float32')!r}{head})",
-        ]
-    elif card["framework"] == "deepmd":
-        lines = ["from deepmd.calculator import DP", f"{target} = DP(model={name!r})"]
-    else:
-        words = settings["calculator"].split(".")
-        start = (
-            next(i for i, word in enumerate(words) if word[:1].isupper()) if any(w[:1].isupper() for w in words) else -1
-        )
-        arguments = [f"{key}={value!r}" for key, value in settings["arguments"].items()]
-        if card["files"]:
-            arguments.append(f"{settings['weights_argument']}={name!r}")
-        lines = [
-            f"from {'.'.join(words[:start])} import {words[start]}",
-            f"{target} = {'.'.join(words[start:])}({', '.join(arguments)})",
-        ]
+    dispersion = (card.get("settings") or {}).get("dispersion")
+    lines = export.python(card, "model" if dispersion else "atoms.calc")
     return [*lines, *(dispersion_lines(dispersion) if dispersion else []), "print(atoms.get_potential_energy())"]
 
 
-def lammps_lines(card: dict[str, Any]) -> list[str]:
-    """Return the lines of a LAMMPS input (units metal) that use this model; none where LAMMPS cannot."""
-    elements = " ".join(card.get("elements") or ())
-    if card["framework"] == "mace":
-        return ["pair_style mace no_domain_decomposition", f"pair_coeff * * {LAMMPS_MACE} {elements}"]
-    if card["framework"] == "deepmd":
-        return [f"pair_style deepmd {calculators.loaded_file(card)}", f"pair_coeff * * {elements}"]
-    return []
+def export_of(card: dict[str, Any]) -> Export:
+    """Return how models of the framework of a card are handed out."""
+    export = FRAMEWORKS[card["framework"]].export
+    assert export is not None, "a model that is no files is not exported"
+    return export
 
 
 def page(card: dict[str, Any], refused: str | None = None) -> str:
@@ -122,14 +98,10 @@ def page(card: dict[str, Any], refused: str | None = None) -> str:
         limits = (
             "\nIts forces or its stress are not the derivative of its energy: do not expect energy to be conserved.\n"
         )
-    lines = [] if refused else lammps_lines(card)
+    export = export_of(card)
+    lines = [] if refused else export.lammps(card)
     lammps = f"\n## LAMMPS\n\nThis model could not be converted for LAMMPS: {refused}\n" if refused else ""
     if lines:
-        needs = {
-            "mace": "LAMMPS built with MACE (pair_style mace). For many GPUs make the ML-IAP form, where cuEquivariance is "
-            "installed: `mace_create_lammps_model model.pt --format=mliap`",
-            "deepmd": "LAMMPS with the DeePMD-kit plugin",
-        }[card["framework"]]
         dispersion = (card.get("settings") or {}).get("dispersion")
         more = (
             f"\nThe D3(BJ) that the runs had is not in this file: add `pair_style hybrid/overlay ... dispersion/d3 bj "
@@ -138,37 +110,27 @@ def page(card: dict[str, Any], refused: str | None = None) -> str:
             else ""
         )
         text = "\n".join(["units metal", "atom_style atomic", *lines])
-        lammps = f"\n## LAMMPS\n\nWith {needs}. The order of elements is that of the atom types of your data file:\n\n```\n{text}\n```\n{more}"
-    libraries = {"mace": "mace-torch", "deepmd": "deepmd-kit[torch]"}.get(
-        card["framework"], "the library of that class"
-    )
+        lammps = f"\n## LAMMPS\n\nWith {export.lammps_needs}. The order of elements is that of the atom types of your data file:\n\n```\n{text}\n```\n{more}"
     return CONTENT.format(
         id=card["id"],
         sentence=sentence,
         rows="\n".join(f"| {what} | {value} |" for what, value in described(card)),
         limits=limits,
-        libraries=libraries,
-        ase="\n".join(ase_lines(card)),
+        libraries=export.library,
+        ase="\n".join(ase_lines(card, export)),
         lammps=lammps,
     )
 
 
 def export_model(model: Path, out: Path, threads: int) -> None:
     """Do the work of the task."""
-    card, refused = calculators.read_card(model), None
+    card, refused = models_card.read_card(model), None
     shutil.copytree(model, out, ignore=shutil.ignore_patterns(files.SUMS), dirs_exist_ok=True)
-    if card["framework"] == "mace":
-        weights = calculators.weights_file(model, card)
-        with tempfile.TemporaryDirectory(dir=".") as folder:
-            shutil.copyfile(weights, Path(folder, "model.pt"))
-            head = card.get("head") or (card.get("heads") or ["Default"])[0]
-            command = [sys.executable, "-m", "mace.cli.create_lammps_model", "model.pt", "--head", head]
-            place, env = Path(folder), training.environment(threads)
-            try:
-                training.run_tool("mace_create_lammps_model", command, env, place, lambda _line: False)
-                shutil.move(place / LAMMPS_MACE, out / LAMMPS_MACE)
-            except errors.ModelError as error:  # the model itself can be used all the same
-                refused = f"{error.errors[0]} {error.errors[-1]}"
+    if convert := export_of(card).convert:
+        try:
+            convert(models_card.weights_file(model, card), card, out, threads)
+        except errors.ModelError as error:  # the model itself can be used all the same
+            refused = f"{error.errors[0]} {error.errors[-1]}"
     (out / "README.md").write_text(page(card, refused))
 
 

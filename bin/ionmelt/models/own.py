@@ -17,7 +17,8 @@ from typing import Any
 
 from ionmelt import errors, files, task, theory
 from ionmelt.errors import UserError
-from ionmelt.models import calculators, trial
+from ionmelt.models import card as models_card
+from ionmelt.models import trial
 from ionmelt.models import weights as models_weights
 
 NAMES = {"mace": "model.pt", "deepmd": "model.pth"}
@@ -25,7 +26,7 @@ NAMES = {"mace": "model.pt", "deepmd": "model.pth"}
 
 def check_hash(weights: Path, expected: str) -> None:
     """Refuse a file with another sha256 than the study says, before anything opens it."""
-    if wrong := calculators.wrong_content(weights, expected):
+    if wrong := models_card.wrong_content(weights, expected):
         raise UserError(f"sha256: {weights.name}: {wrong}, the study says {expected}; it was not opened")
 
 
@@ -66,7 +67,7 @@ def import_model(settings: dict[str, Any], given: list[Path], out: Path, threads
     names = sorted(path.name for path in out.iterdir() if path.name != "model.json")
     card = {name: settings[name] for name in identity} | {
         "versions": task.versions(),
-        "files": {name: calculators.sha256_of(out / name) for name in names},
+        "files": {name: models_card.sha256_of(out / name) for name in names},
         "source": {"file": settings["weights"], "sha256": settings["sha256"]} if weights is not None else None,
         "theory": theory.level_with(settings["theory"], dispersion["functional"] if dispersion else None),
         "theory_id": None,

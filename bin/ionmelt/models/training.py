@@ -1,13 +1,9 @@
 """What both trainings share: the check of settings against data, the run of the tool, curve and model card."""
 
-import collections
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,21 +11,12 @@ from typing import Any
 import polars as pl
 
 from ionmelt import checkpoint
-from ionmelt.errors import ModelError, UserError, check_program, of_model
+from ionmelt.errors import UserError, of_model
 from ionmelt.files import read_json, write_table
-from ionmelt.models.calculators import wrong_content
+from ionmelt.models.card import wrong_content
 from ionmelt.tables.training import CURVE
 from ionmelt.task import versions
 
-# glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
-# faster and changes no number.
-KEEP_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-    "MALLOC_TOP_PAD_": "268435456",
-}
-LAST_LINES = 20
-BIN = str(Path(__file__).resolve().parents[2])
 STRESS_WEIGHTS = ("stress_weight", "start_pref_v", "limit_pref_v")  # of MACE; of DeePMD
 
 
@@ -100,43 +87,6 @@ def kept(folder: Path | None, content: Any, files: Sequence[Path | None]) -> Ite
 def given_weight(value: float | str | None) -> float | None:
     """Return a weight of the loss as a number; None where the study leaves it to the data (auto)."""
     return None if value is None or value == "auto" else float(value)
-
-
-def environment(threads: int) -> dict[str, str]:
-    """Return the environment of a training on a number of CPU threads, in which the package is found."""
-    paths = {"PYTHONPATH": os.pathsep.join(filter(None, (BIN, os.environ.get("PYTHONPATH"))))}
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    return KEEP_MEMORY | dict(os.environ) | limits | paths
-
-
-def run_tool(
-    name: str,
-    command: Sequence[str],
-    env: dict[str, str],
-    cwd: Path,
-    shown: Callable[[str], bool],
-    product: Path | None = None,
-) -> None:
-    """Run a program, called `name` in messages, in a folder; forward the lines of its output for which `shown` is true to standard error.
-
-    Raises `ModelError` with the last lines of the output where it fails, or leaves no `product`; `MemoryError` or
-    `DiskFullError` where that is why.
-    """
-    if product:
-        product.unlink(missing_ok=True)
-    last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
-    with subprocess.Popen(
-        command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as process:
-        for line in process.stdout or ():
-            last.append(line.rstrip())
-            if shown(line):
-                print(line.rstrip(), file=sys.stderr, flush=True)
-    if process.returncode == 0 and (product is None or product.exists()):
-        return
-    how = f"{name} ended with exit code {process.returncode}" if process.returncode else f"{name} left no {product}"
-    check_program(how, process.returncode, "\n".join(last))
-    raise ModelError(f"{how}; its last lines:", *last)
 
 
 def hand_on(dataset: Path, out: Path) -> None:

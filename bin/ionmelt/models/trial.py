@@ -1,6 +1,6 @@
 """Open a model that a user brings, say what it is and compute a small box: the script of a confined process (ionmelt/models/confined.py).
 
-It reads a request on standard input and answers on standard output, both JSON; import_model.py and ionmelt/models/tuning.py ask. Libraries
+It reads a request on standard input and answers on standard output, both JSON; import_model.py and the training of MACE ask. Libraries
 are imported first, then the process is confined, and only then is the file opened.
 """
 
@@ -16,8 +16,11 @@ from ase.data import chemical_symbols
 
 from ionmelt.errors import UserError, reading
 from ionmelt.models import calculators
+from ionmelt.models import card as models_card
 from ionmelt.models import confined as models_confined
 from ionmelt.models import weights as models_weights
+from ionmelt.models.framework import Loading
+from ionmelt.models.frameworks import ase as frameworks_ase
 
 # The trial: atoms this far apart (A), moved at random by this much, and the half-width of its central differences.
 SPACING_A = 2.4
@@ -190,7 +193,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked (`ask`): ``freeze`` a DeePMD checkpoint, ``open`` a MACE model, ``try`` any."""
     settings, card = request["settings"], request["card"]
     framework, model = card["framework"], Path(request["model"])
-    weights = model / calculators.loaded_file(card) if card["files"] else None
+    weights = model / models_card.loaded_file(card) if card["files"] else None
     if framework == "mace":
         assert weights is not None
         models_weights.checked(weights, "MACE", settings["weights"])  # before what takes long
@@ -206,7 +209,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
         import deepmd.pt.cxx_op
         import deepmd.pt.infer.inference  # noqa: F401  (what opens the file later)
     else:
-        calculators.named_class(settings["calculator"])
+        frameworks_ase.named_class(settings["calculator"])
     why_not = models_confined.confine(writes=framework == "ase")
     confined = {"confined": why_not is None, "why_not": why_not}
     if framework == "deepmd":
@@ -230,8 +233,8 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
             f"weights: the model does not know {', '.join(unknown)}, which the liquids hold; it knows {known}"
         )
     # in double precision, so that differences of energies are those of the model
-    precise = "float64" if framework == "mace" else None
-    calculator = calculators.card_calculator(model, card | found, threads=request["threads"], dtype=precise)
+    loading = Loading(model, card | found, threads=request["threads"], double=True)
+    calculator = calculators.whole_calculator(loading)
     return {"found": found, "trial": try_out(calculator, needed), "opened": confined}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ionmelt import theory as theory_level
 from ionmelt.mistakes import brief
+from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.study.boxes import Box, repeated
 from ionmelt.study.keys import is_imported, is_trained
 from ionmelt.study.places import Places, missing_file
@@ -37,10 +38,8 @@ def cutoff_of(model: Mapping[str, Any]) -> tuple[str, float] | None:
     """Return the field and radius (A) of a model's cut-off; None where the weights bring their own."""
     if model.get("mode"):
         return None
-    for name in ("r_max_A", "rcut_A"):
-        if model.get(name) is not None:
-            return name, model[name]
-    return None
+    name = FRAMEWORKS[model["framework"]].cutoff if "framework" in model else None
+    return (name, model[name]) if name and model.get(name) is not None else None
 
 
 WEIGHTS_NEED = {
@@ -53,7 +52,8 @@ WEIGHTS_NEED = {
 def check_weights(index: int, model: Mapping[str, Any], places: Places, problems: Problems) -> None:
     """Judge what a model says about the weights that it starts from."""
     loc = ("models", index)
-    own_class = model.get("framework") == "ase"
+    framework = FRAMEWORKS[model["framework"]]
+    own_class = framework.given
     if model.get("weights") is None:
         without = ("sha256", "weights_argument") if own_class else (*WEIGHTS_NEED, "mode", "head")
         for name in without:
@@ -67,15 +67,15 @@ def check_weights(index: int, model: Mapping[str, Any], places: Places, problems
     if own_class:
         needed["weights_argument"] = "of the calculator: its name for the path of the weights"
     else:
-        more = " or finetune" if model["framework"] == "deepmd" else ", finetune, replay or lora"
-        needed["mode"] = f"of the weights' use: zero-shot{more}"
+        *modes, last = framework.modes
+        needed["mode"] = f"of the weights' use: {', '.join(modes)} or {last}"
     for name, what in needed.items():
         if name in model and model[name] is None:
             problems.add((*loc, name), f"missing: the {name} {what}")
     if model.get("mode") == "zero-shot" and model.get("datasets"):
         problems.add((*loc, "datasets"), "a zero-shot model is not trained: leave datasets out")
-    if model["framework"] == "deepmd" and model.get("mode") == "finetune" and not model["weights"].endswith(".pt"):
-        text = f"{brief(model['weights'])}: a frozen model cannot be fine-tuned: give its checkpoint, a .pt file"
+    if model.get("mode") == "finetune" and not model["weights"].endswith(framework.tuned_from):
+        text = f"{brief(model['weights'])}: a frozen model cannot be fine-tuned: give its checkpoint, a {framework.tuned_from} file"
         problems.add((*loc, "weights"), text)
     if wrong := missing_file(places, model["weights"]):
         problems.add((*loc, "weights"), wrong)
@@ -93,7 +93,7 @@ def check_weights(index: int, model: Mapping[str, Any], places: Places, problems
 def check_theory(index: int, model: Mapping[str, Any], labels: Any, problems: Problems) -> None:
     """Judge the level of theory of a model from elsewhere: against its own dispersion, and the labels it is tuned on."""
     theory, dispersion = model.get("theory"), model.get("dispersion")
-    if model.get("framework") == "ase" and theory is None and "theory" in model:
+    if FRAMEWORKS[model["framework"]].given and theory is None and "theory" in model:
         problems.add(("models", index, "theory"), "missing: the level of theory that the model imitates, such as PBE")
     if dispersion is not None and not is_imported(model):
         text = "is added to a zero-shot model only: what a model is trained on holds its dispersion; leave this out"
@@ -126,11 +126,9 @@ def check_loss(index: int, model: Mapping[str, Any], problems: Problems) -> None
             zero = "start" if start == 0 else "limit"
             text = "0 leaves the term out for the whole training, the other end too: give both 0, or a small number"
             problems.add((*loc, f"{zero}_pref_{letter}"), text)
-    weights = [model.get(f"{name}_weight") for name in ("energy", "forces", "stress")]
-    weights = weights if model.get("framework") == "mace" else [model.get(f"start_pref_{letter}") for letter in "efv"]
-    if all(weight == 0 for weight in weights):
-        problems.add((*loc, "energy_weight" if model.get("framework") == "mace" else "start_pref_e"),
-                     "0, and so are the weights of the other terms: nothing would be trained")  # fmt: skip
+    for fields in FRAMEWORKS[model["framework"]].loss_weights[:1]:
+        if all(model.get(name) == 0 for name in fields):
+            problems.add((*loc, fields[0]), "0, and so are the weights of the other terms: nothing would be trained")
 
 
 def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, problems: Problems) -> None:
@@ -140,10 +138,12 @@ def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, 
     for index, model in draft.models.items():
         loc = ("models", index)
         framework = model.get("framework")
-        if framework in ("mace", "deepmd", "ase"):
+        if framework is None:  # no section at all
+            continue
+        if FRAMEWORKS[framework].given or FRAMEWORKS[framework].is_trained:
             check_weights(index, model, places, problems)
             check_theory(index, model, draft.get("labels"), problems)
-        if framework in ("mace", "deepmd"):
+        if FRAMEWORKS[framework].is_trained:
             for place, name in enumerate(model.get("datasets") or ()):
                 if name not in names:
                     known = f"known: {', '.join(names)}" if names else "the study has no datasets"

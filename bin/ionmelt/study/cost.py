@@ -8,36 +8,14 @@ measures of the study's own labels, on the machine at hand, in the place of what
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import log
 from typing import Any
 
-CORES = 2  # that every figure below was measured on
-
-
-@dataclass(frozen=True)
-class Law:
-    """Wall seconds of one evaluation, seconds * (atoms / at)^power, and what they were measured with."""
-
-    seconds: float
-    at: int
-    power: float
-    source: str = ""
-
-    def core_s(self, atoms: int) -> float:
-        """Return the core-seconds of one evaluation with this many atoms."""
-        return CORES * self.seconds * (atoms / self.at) ** self.power
-
-
-def through(at: int, seconds: float, at_2: int, seconds_2: float, source: str) -> Law:
-    """Return the law through two measured points."""
-    return Law(seconds, at, log(seconds_2 / seconds) / log(at_2 / at), source)
-
+from ionmelt.laws import CORES, XTB, Law, through
 
 # Energy, forces and stress of one frame.
 CP2K = through(35, 60.0, 70, 150.0, "CP2K 2023.1, PBE-D3, DZVP, one and two PYR14BF4 pairs")
 LABELS = {
-    "GFN1-xTB": through(70, 0.4, 280, 7.0, "tblite 0.8.0, 70 and 280 atoms"),
-    "GFN2-xTB": through(70, 1.4, 280, 12.0, "tblite 0.8.0, 70 and 280 atoms"),
+    **XTB,
     "cp2k": CP2K,
     "pyscf": Law(128.0, 35, CP2K.power, "PySCF 2.14, energy and forces of one PYR14BF4 pair; the power is CP2K's"),
 }
@@ -48,46 +26,6 @@ SOURCES = {
     "train": "MACE 32x0e+32x1o, r 4.5 A; DeePMD se_e2_a; 70 atoms",
     "md": "MACE 32x0e+32x1o, r 4.5 A; DeePMD se_e2_a; 560 atoms",
 }
-
-MACE_ATOM_STEPS_S = 1031.0  # MD of 32x0e+32x1o, r 4.5 A, float32
-MACE_TRAIN_ATOM_S = 70.0 / (250 * 70)  # s for one atom in one gradient step of the same model
-MACE_FLOAT64 = 3.0  # float64 is slower by about this
-DEEPMD_ATOM_STEPS_S = 6674.0  # MD of se_e2_a, compressed
-DEEPMD_TRAIN_ATOM_S = 110.0 / (1000 * 70)
-OPENMM_ATOM_STEPS_S = 1800 / 0.028  # CL&P, 12 A
-OPENMM_STEP_S = 1e-3  # no step is faster, however few the atoms
-CLASSICAL_NPT_EVALUATIONS = 3  # energy and forces, and two energies for the pressure
-
-
-def mace_size(model: dict[str, Any]) -> float:
-    """Return about how much slower a MACE model is than the one measured, from its size."""
-    size = model["channels"] / 32 * (model["max_L"] + 1) ** 2 / 4 * (model["r_max_A"] / 4.5) ** 3
-    return max(size * model["interactions"] / 2 * (MACE_FLOAT64 if model["dtype"] == "float64" else 1.0), 0.1)
-
-
-def openmm_core_s(atoms: int, steps: float) -> float:
-    """Return the core-seconds of classical MD."""
-    return CORES * steps * max(atoms / OPENMM_ATOM_STEPS_S, OPENMM_STEP_S)
-
-
-def md_core_s(model: dict[str, Any], atoms: int, steps: float) -> float:
-    """Return the core-seconds of molecular dynamics with a model."""
-    framework = model["framework"]
-    if framework == "xtb":
-        return steps * LABELS[model["method"]].core_s(atoms)
-    if framework == "classical":
-        return CLASSICAL_NPT_EVALUATIONS * openmm_core_s(atoms, steps)
-    if framework == "ase":  # nothing is known of it: as slow as a foundation model of MACE
-        model = {"channels": 128, "max_L": 1, "r_max_A": 6.0, "interactions": 2, "dtype": "float32"}
-    speed = DEEPMD_ATOM_STEPS_S if framework == "deepmd" else MACE_ATOM_STEPS_S / mace_size(model)
-    return CORES * steps * atoms / speed
-
-
-def training_core_s(model: dict[str, Any], frames: float, atoms: float) -> float:
-    """Return the core-seconds of one training on `frames` frames of `atoms` atoms each."""
-    if model["framework"] == "deepmd":
-        return CORES * model["steps"] * model["batch_size"] * atoms * DEEPMD_TRAIN_ATOM_S
-    return CORES * model["epochs"] * frames * atoms * MACE_TRAIN_ATOM_S * mace_size(model)
 
 
 @dataclass(frozen=True)

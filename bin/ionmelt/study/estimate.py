@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from ionmelt import laws
 from ionmelt.frame import kinds_of
 from ionmelt.frames.settings import NEQ_RECIPES
+from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.study import cost as study_cost
 from ionmelt.study.boxes import Box, equilibration_step_fs
 from ionmelt.study.keys import is_trained, mixtures, times
@@ -70,12 +72,24 @@ def melt_steps(study: Study, liquid: Any) -> float:
     return 1000 * length_ps / equilibration_step_fs(melt.timestep_fs, liquid.force_field)
 
 
+def md_core_s(model: Any, atoms: int, steps: float) -> float:
+    """Return the core-seconds of molecular dynamics with a model of the study."""
+    return FRAMEWORKS[model.framework].md_core_s(model, atoms, steps)
+
+
+def training_core_s(model: Any, frames: float, atoms: float) -> float:
+    """Return the core-seconds of one training of a model of the study on `frames` frames of `atoms` atoms each."""
+    law = FRAMEWORKS[model.framework].training_core_s
+    assert law is not None, f"{model.framework} is not trained"
+    return law(model, frames, atoms)
+
+
 def melt_core_s(study: Study, liquid: Any, box: Box) -> float:
     """Return the core-seconds of the equilibration of one box of a liquid."""
     steps = melt_steps(study, liquid)
     if liquid.force_field == "xtb":
-        return steps * study_cost.LABELS["GFN1-xTB"].core_s(box.atoms)
-    return study_cost.openmm_core_s(box.atoms, steps)
+        return steps * laws.XTB["GFN1-xTB"].core_s(box.atoms)
+    return laws.openmm_core_s(box.atoms, steps)
 
 
 def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: int = 0) -> dict[str, Any]:
@@ -87,7 +101,6 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: 
     if study.active and explorations:
         for count in counts.values():
             count.active = study.active.frames
-    models = [model.model_dump() for model in study.models]
     md_steps = 1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.timestep_fs
     states = equilibrate_s = md_s = 0.0
     engine = getattr(study.labels, "engine", None)
@@ -101,25 +114,30 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: 
         frames = counts[index].eq + counts[index].neq + counts[index].scan + counts[index].active
         if study.active and explorations:
             steps = 1000 * sum(study.active.lengths_ps.values()) / study.md.timestep_fs
-            walkers = [model for model in models if is_trained(model)]
-            md_s += explorations * max(study_cost.md_core_s(model, box.atoms, steps) for model in walkers)
+            walkers = [model for model in study.models if is_trained(model.model_dump())]
+            md_s += explorations * max(md_core_s(model, box.atoms, steps) for model in walkers)
         if law:
             chunk = chunk_size(study, boxes, index)
             again = study.labels.spot_check_fraction  # type: ignore[union-attr]
             labels.append(study_cost.LabelWork(liquid.id, box.atoms, frames, chunk, again, law.core_s(box.atoms)))
-        md_s += sum(here * times(study, model) * study_cost.md_core_s(model, box.atoms, md_steps) for model in models)
+        md_s += sum(
+            here * times(study, model.model_dump()) * md_core_s(model, box.atoms, md_steps) for model in study.models
+        )
     kept = 1 - study.split.valid - study.split.test
     own = own_frames(study, places)
     mean_atoms = sum(box.atoms for box in boxes.values()) / len(boxes)
     trainings: list[float] = []
-    for model in models:
-        for _, name, size in mixtures(study, model) if is_trained(model) else ():
+    for model in study.models:
+        settings = model.model_dump()
+        if not is_trained(settings):
+            continue
+        for _, name, size in mixtures(study, settings):
             kinds, without = kinds_of(study.datasets[name])
             taken = [count for index, count in counts.items() if study.liquids[index].id not in without]
             frames = own or sum(getattr(count, kind) for count in taken for kind in kinds)
-            cost = study_cost.training_core_s(model, size or kept * frames, mean_atoms)
+            cost = training_core_s(model, size or kept * frames, mean_atoms)
             trainings += [cost] * len(study.seeds)
-    runs = int(states * sum(times(study, model) for model in models))
+    runs = int(states * sum(times(study, model.model_dump()) for model in study.models))
     stages = {
         "equilibrate": (int(states), "boxes", equilibrate_s),
         "label": (sum(w.frames for w in labels), "frames", sum((1 + w.again) * w.frames * w.core_s for w in labels)),

@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ionmelt import theory as theory_level
+from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.study.schema import Study
 
 
 def is_trained(model: Mapping[str, Any]) -> bool:
     """Tell whether a model is trained in this study."""
-    return model["framework"] in ("mace", "deepmd") and model.get("mode") != "zero-shot"
+    return FRAMEWORKS[model["framework"]].is_trained and model.get("mode") != "zero-shot"
 
 
 def is_imported(model: Mapping[str, Any]) -> bool:
     """Tell whether a model comes from elsewhere and is used as it is."""
-    return model["framework"] == "ase" or model.get("mode") == "zero-shot"
+    return FRAMEWORKS[model["framework"]].given or model.get("mode") == "zero-shot"
 
 
 def times(study: Study, model: Mapping[str, Any]) -> int:
@@ -95,7 +96,7 @@ def model_rows(study: Study) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     for model in study.models:
-        own = model.framework if model.framework in ("mace", "deepmd") else "analysis"
+        own = FRAMEWORKS[model.framework].environment
         places = {name: getattr(model, name, None) or own for name in ("image", "environment")}
         start = start_of(study, model)
         entry = {"model": model.id, "framework": model.framework, "role": "model", "start": start, **places}

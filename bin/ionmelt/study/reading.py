@@ -11,17 +11,12 @@ from ionmelt.dataset.settings import Split
 from ionmelt.dynamics.settings import Md
 from ionmelt.liquid.settings import Equilibration, Liquid
 from ionmelt.mistakes import NO_SECTION, Place, Wrong, brief, explained, one_line, path_text
-from ionmelt.models.settings import AnyModel, AseModel, ClassicalModel, DeepmdModel, MaceModel, XtbModel
+from ionmelt.models.frameworks import FRAMEWORKS
+from ionmelt.models.settings import AnyModel
 from ionmelt.settings import Section
 from ionmelt.study.schema import Study
 
-MODELS: dict[str, type[AnyModel]] = {
-    "mace": MaceModel,
-    "deepmd": DeepmdModel,
-    "classical": ClassicalModel,
-    "xtb": XtbModel,
-    "ase": AseModel,
-}
+MODELS: dict[str, type[AnyModel]] = {name: framework.settings for name, framework in FRAMEWORKS.items()}
 
 
 @dataclass

@@ -17,7 +17,7 @@ from ionmelt.dynamics.settings import Md
 from ionmelt.frames.settings import Active, Sampling
 from ionmelt.labels.settings import Labels
 from ionmelt.liquid.settings import Equilibration, Liquid
-from ionmelt.models.settings import Model
+from ionmelt.models.frameworks import Model
 from ionmelt.settings import Count, Key, Path_, Real, Section, number
 
 

@@ -23,7 +23,8 @@ from ionmelt.dynamics import watch
 from ionmelt.errors import UserError
 from ionmelt.models import dimers
 from ionmelt.models import trial as models_trial
-from ionmelt.models.calculators import load_calculator, named_class, runs_programs
+from ionmelt.models.calculators import load_calculator
+from ionmelt.models.frameworks.ase import named_class, runs_programs
 
 ASE = {"framework": "ase", "calculator": "ase.calculators.lj.LennardJones", "weights_argument": None}
 LJ = {"sigma": 1.8, "epsilon": 0.3, "rc": 3.9, "smooth": True}

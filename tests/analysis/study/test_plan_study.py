@@ -18,6 +18,7 @@ from scipy import stats
 
 from ionmelt.errors import UserError
 from ionmelt.files import SUMS
+from ionmelt.models.frameworks import mace
 from ionmelt.study import advice, cost, places, writing
 from ionmelt.study import plan as plan_module
 from ionmelt.study.references import read_references, standard_uncertainty
@@ -924,16 +925,11 @@ def test_estimate_is_what_was_measured() -> None:
         ("GFN1-xTB", 70, 0.4), ("GFN1-xTB", 280, 7), ("GFN2-xTB", 70, 1.4), ("GFN2-xTB", 280, 12),
         ("cp2k", 35, 60), ("cp2k", 70, 150)]:  # fmt: skip
         assert cost.LABELS[name].core_s(atoms) == pytest.approx(2 * seconds)
-    small = {
-        "framework": "mace",
-        "channels": 32,
-        "max_L": 1,
-        "r_max_A": 4.5,
-        "interactions": 2,
-        "dtype": "float32",
-    }
-    assert cost.md_core_s(small, 560, 1000) == pytest.approx(2 * 560_000 / 1031)
-    assert cost.training_core_s(small | {"epochs": 5}, 50, 70) == pytest.approx(2 * 70)
+    small = mace.MaceModel.model_validate(
+        {"id": "m", "framework": "mace", "channels": 32, "max_L": 1, "r_max_A": 4.5, "interactions": 2, "epochs": 5}
+    )
+    assert mace.md_core_s(small, 560, 1000) == pytest.approx(2 * 560_000 / 1031)
+    assert mace.training_core_s(small, 50, 70) == pytest.approx(2 * 70)
 
 
 def test_estimate_counts_what_will_run(planned: Planned, capsys: pytest.CaptureFixture[str]) -> None:

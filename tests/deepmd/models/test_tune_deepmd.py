@@ -18,9 +18,10 @@ import tiny_training as tiny
 from ionmelt import frame as frame_file
 from ionmelt.dataset import split as split_module
 from ionmelt.errors import UserError
-from ionmelt.models import deepmd_tool, training
+from ionmelt.models import deepmd_tool
+from ionmelt.models import tool as models_tool
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import deepmd
+from ionmelt.models.frameworks import deepmd_training
 
 # torch and deepmd warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -68,12 +69,12 @@ def foundation(tmp_path_factory: pytest.TempPathFactory, split: Path) -> Path:
             frame.info["REF_energy"] += 3.0 * len(frame)
         split_module.write_deepmd(work / "deepmd" / part, frames, TYPE_MAP)
     data = {"type_map": TYPE_MAP, "fitted_e0s_ev": dict.fromkeys(TYPE_MAP, -47.0)}
-    model = deepmd.new_model(tiny.DEEPMD | {"seed": 1}, data, work / "deepmd") | {"descriptor": DPA2}
-    tool = deepmd.tool_input(SETTINGS | {"seed": 1}, data, work / "deepmd", work / "dpa2", model)
+    model = deepmd_training.new_model(tiny.DEEPMD | {"seed": 1}, data, work / "deepmd") | {"descriptor": DPA2}
+    tool = deepmd_training.tool_input(SETTINGS | {"seed": 1}, data, work / "deepmd", work / "dpa2", model)
     (work / "input.json").write_text(json.dumps(tool))
     commands = json.dumps([["train", "input.json"]])
-    env = training.environment(1) | {"DEVICE": "cpu", "NUM_WORKERS": "0"}
-    script, weights = deepmd_tool.__name__, json.dumps(deepmd.weights_of_loss(SETTINGS))
+    env = models_tool.environment(1) | {"DEVICE": "cpu", "NUM_WORKERS": "0"}
+    script, weights = deepmd_tool.__name__, json.dumps(deepmd_training.weights_of_loss(SETTINGS))
     subprocess.run(
         [sys.executable, "-P", "-m", script, "loss.json", weights, commands],
         cwd=work,
@@ -92,7 +93,7 @@ def settings_of(foundation: Path, **more: Any) -> dict[str, Any]:
 def test_a_dpa_model_is_tuned_and_keeps_its_elements(foundation: Path, split: Path, tmp_path: Path) -> None:
     tiny.write_settings(tmp_path / "settings.json", settings_of(foundation))
     with contextlib.chdir(tmp_path):
-        assert deepmd.main([*arguments(tmp_path, split), "--weights", str(foundation)]) == 0
+        assert deepmd_training.main([*arguments(tmp_path, split), "--weights", str(foundation)]) == 0
     model = tmp_path / "model"
     card = json.loads((model / "model.json").read_text())
     assert list(card["files"]) == ["model.pt", "model_frozen.pth"]
@@ -101,7 +102,7 @@ def test_a_dpa_model_is_tuned_and_keeps_its_elements(foundation: Path, split: Pa
     assert card["licence"] == "LGPL-3.0"
     assert card["tuned_from"]["sha256"] == split_module.sha256(foundation.read_bytes())
     # The zero of the tuned frames is 3 eV an atom lower: that goes into the reference energies, not into what was learnt.
-    before, after = (deepmd.energies_of(path, TYPE_MAP) for path in (foundation, model / "model.pt"))
+    before, after = (deepmd_training.energies_of(path, TYPE_MAP) for path in (foundation, model / "model.pt"))
     for symbol in ("Li", "F"):
         assert after[symbol] - before[symbol] == pytest.approx(-3.0, abs=0.5)
     assert card["e0s_ev"] == after
@@ -121,7 +122,7 @@ def test_a_killed_tuning_goes_on_from_its_checkpoint(foundation: Path, split: Pa
     kept = tmp_path / "kept"
     kept.mkdir()
     command = [
-        sys.executable, deepmd.__file__, *arguments(tmp_path, split), "--weights", str(foundation), "--checkpoints", str(kept),
+        sys.executable, deepmd_training.__file__, *arguments(tmp_path, split), "--weights", str(foundation), "--checkpoints", str(kept),
     ]  # fmt: skip
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
@@ -148,7 +149,7 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     def refused(line: str, weights: Path, **more: Any) -> None:
         tiny.write_settings(tmp_path / "settings.json", settings_of(weights, **more))
         with contextlib.chdir(tmp_path):
-            assert deepmd.main([*arguments(tmp_path, split), "--weights", str(weights)]) == 2
+            assert deepmd_training.main([*arguments(tmp_path, split), "--weights", str(weights)]) == 2
         (said,) = capsys.readouterr().err.strip().splitlines()
         assert line in said
         assert not (tmp_path / "model").exists()
@@ -163,4 +164,4 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     assert not (tmp_path / "ran").exists()
     refused("head: 'dft': dpa2.pt has one", foundation, head="dft")
     with pytest.raises(UserError, match="does not know K; it knows Na, F, Li"):
-        deepmd.read_foundation(foundation, "m", None, ["F", "K"])
+        deepmd_training.read_foundation(foundation, "m", None, ["F", "K"])

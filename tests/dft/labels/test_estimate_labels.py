@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from ionmelt import laws
 from ionmelt.labels import estimate, labelling
 from ionmelt.study import cost
 from ionmelt.study.cost import LabelWork, Probe
@@ -27,7 +28,7 @@ def write_box(folder: Path, liquid: str = "libf4", gap_A: float = 2.0) -> Path:
     return folder
 
 
-def write_plan(folder: Path, labels: list[LabelWork], law: cost.Law | None = None) -> Path:
+def write_plan(folder: Path, labels: list[LabelWork], law: laws.Law | None = None) -> Path:
     """Write the estimate of a plan."""
     stages = {
         "equilibrate": (1, "boxes", 720.0),

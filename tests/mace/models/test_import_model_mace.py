@@ -20,8 +20,9 @@ from ionmelt.dynamics.engines.choice import load_engine
 from ionmelt.dynamics.settings import RunSettings
 from ionmelt.models import export, trial
 from ionmelt.models import weights as models_weights
-from ionmelt.models.calculators import load_calculator, sha256_of
-from ionmelt.models.frameworks import mace
+from ionmelt.models.calculators import load_calculator
+from ionmelt.models.card import sha256_of
+from ionmelt.models.frameworks import mace_training
 
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -33,7 +34,7 @@ MACE = {"framework": "mace"}
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a MACE model of Li and F."""
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
-    return tiny.trained_once(mace, tiny.MACE, split, tmp_path_factory.mktemp("train")) / "model.pt"
+    return tiny.trained_once(mace_training, tiny.MACE, split, tmp_path_factory.mktemp("train")) / "model.pt"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_an_imported_model_is_the_one_that_was_trained(weights: Path, imported: 
     forces = []
     for model in (imported, weights.parent):
         atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
-        atoms.calc = load_calculator(model, dtype="float64")
+        atoms.calc = load_calculator(model, double=True)
         forces.append(atoms.get_forces())
     assert np.array_equal(*forces)
 
@@ -172,12 +173,12 @@ def test_added_dispersion_is_a_sum_under_every_engine(weights: Path, imported: P
     assert card["theory"] == "PBE-D3(BJ)"
     state = tiny.make_state(tmp_path / "state")
     atoms = run_module.Run(RunSettings.model_validate(tiny.RUN), state, tmp_path).atoms()
-    atoms.calc = load_calculator(model, dtype="float64")
+    atoms.calc = load_calculator(model, double=True)
     stress = atoms.get_stress(voigt=False)
     for i, j in ((0, 0), (1, 2)):
         assert stress[i, j] * atoms.get_volume() == pytest.approx(tiny.strain_derivative(atoms, i, j, 1e-4), abs=2e-5)
     alone = atoms.copy()
-    alone.calc = load_calculator(bare, dtype="float64")
+    alone.calc = load_calculator(bare, double=True)
     dispersion = atoms.get_potential_energy() - alone.get_potential_energy()
     assert dispersion < -0.01
     for wanted in ("plain", "fused", "direct"):
@@ -213,7 +214,7 @@ def test_the_exported_lines_run_and_lammps_has_the_same_model(
     capsys.readouterr()
     exec(lines[1], {"atoms": atoms})
     said = float(capsys.readouterr().out.splitlines()[-1])
-    atoms.calc = load_calculator(model, dtype="float64")
+    atoms.calc = load_calculator(model, double=True)
     assert said == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
     if dispersion is None:
         # as pair_style mace calls it

@@ -20,9 +20,8 @@ from ase import Atoms
 from ionmelt import frame as frame_file
 from ionmelt.dataset import split as split_module
 from ionmelt.dynamics.engines import choice
-from ionmelt.models import tuning
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import mace as mace_module
+from ionmelt.models.frameworks import mace_foundation, mace_training
 
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -51,7 +50,7 @@ def run(work: Path, split: Path, settings: dict[str, Any], *more: str) -> int:
     work.mkdir(exist_ok=True)
     tiny.write_settings(work / "settings.json", settings)
     with contextlib.chdir(work):
-        return mace_module.main([*arguments(work, split), *more])
+        return mace_training.main([*arguments(work, split), *more])
 
 
 def arguments(work: Path, split: Path) -> list[str]:
@@ -69,7 +68,7 @@ def foundation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         patch.setattr(tiny, "make_frames", lambda count: frames)
         split = tiny.make_dataset(tmp_path_factory.mktemp("old"))
     work = tmp_path_factory.mktemp("foundation")
-    tiny.trained_once(mace_module, tiny.MACE | {"epochs": 12}, split, work)
+    tiny.trained_once(mace_training, tiny.MACE | {"epochs": 12}, split, work)
     # Under the plain names that ASE puts into a calculator: MACE itself would give these labels a weight of zero.
     replay = work / "replay.extxyz"
     plain = []
@@ -120,7 +119,7 @@ def weights_of(model: Path) -> dict[str, np.ndarray]:
 def test_every_mode_starts_from_the_foundation_model_with_its_reference_energies_moved(
     foundation: tuple[Path, Path], tuned: dict[str, Path]
 ) -> None:
-    old = tuning.read_foundation(foundation[0], "m", None).e0s_ev
+    old = mace_foundation.read_foundation(foundation[0], "m", None).e0s_ev
     for mode, model in tuned.items():
         card = json.loads((model / "model.json").read_text())
         start = card["tuned_from"]["start"]
@@ -154,7 +153,7 @@ def test_replay_trains_both_heads_and_the_new_one_is_used(
     model = tuned["replay"] / "model.pt"
     loaded = torch.load(model, weights_only=False)
     assert loaded.heads == ["pt_head", "Default"]
-    old = tuning.read_foundation(foundation[0], "m", None).e0s_ev
+    old = mace_foundation.read_foundation(foundation[0], "m", None).e0s_ev
     np.testing.assert_allclose(loaded.atomic_energies_fn.atomic_energies.numpy()[0], [old[z] for z in (3, 9, 11)])
     assert load_calculator(tuned["replay"]).head == "Default"
     card = json.loads((tuned["replay"] / "model.json").read_text())
@@ -222,7 +221,7 @@ def test_a_killed_tuning_ends_with_the_same_numbers(foundation: tuple[Path, Path
     tiny.write_settings(work / "settings.json", settings)
     command = [
         sys.executable,
-        mace_module.__file__,
+        mace_training.__file__,
         *arguments(work, split),
         *files,
         "--checkpoints",
@@ -285,9 +284,9 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     plain = frame_file.read_frames(split / "datasets" / "eq" / "train.extxyz", labelled=True)
     for frame in plain:
         frame.numbers[:1] = 19
-    known = tuning.read_foundation(model, "m", None)
-    with pytest.raises(tuning.UserError, match=r"weights: model\.pt does not know K; it knows Li, F, Na"):
-        tuning.tuned_energies(known, plain, "m")
+    known = mace_foundation.read_foundation(model, "m", None)
+    with pytest.raises(mace_foundation.UserError, match=r"weights: model\.pt does not know K; it knows Li, F, Na"):
+        mace_foundation.tuned_energies(known, plain, "m")
 
     def replayed(name: str, change: Any) -> Path:
         path = tmp_path / f"{name}.extxyz"

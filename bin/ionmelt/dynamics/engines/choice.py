@@ -14,6 +14,9 @@ from ionmelt.dynamics.engines import PLAIN, DynamicsEngine, engines_of
 from ionmelt.dynamics.engines.forces import DispersedEngine, ForceEngine, Frame, PlainEngine
 from ionmelt.errors import UserError, is_resource
 from ionmelt.models import calculators
+from ionmelt.models import card as models_card
+from ionmelt.models import dispersion as models_dispersion
+from ionmelt.models.framework import Loading
 
 # A fast engine whose forces differ by more than this from those of the plain one is not used (eV/A).
 FORCE_TOLERANCE_EV_A = 5e-4
@@ -115,7 +118,7 @@ def load_engine(
 
     A model of a framework without engines comes as its calculator. An engine that the framework does not have means auto.
     """
-    card = calculators.read_card(model)
+    card = models_card.read_card(model)
     rows = engines_of(card["framework"])
     if not rows:
         return calculators.load_calculator(model, state, threads, hydrostatic=True), []
@@ -124,11 +127,11 @@ def load_engine(
     import torch
 
     torch.set_flush_denormal(True)
-    weights = calculators.weights_file(model, card)
+    weights = models_card.weights_file(model, card)
     # Of a framework whose precision can be chosen the plain calculator is the exact one.
-    calculator: Any = calculators.bare_calculator(model, card, state, threads, hydrostatic=False, dtype="float64")
+    calculator: Any = calculators.bare_calculator(Loading(model, card, state, threads, double=True))
     plain = PlainEngine(calculator, atoms)
     here = [row for row in rows if row.is_here(plain.device)]
     engine, probes = choose(here, lambda row: row.make(row.name, calculator, weights, atoms), plain, atoms, wanted)
-    dispersion = calculators.added_dispersion(card["settings"].get("dispersion"))
+    dispersion = models_dispersion.added_dispersion(card["settings"].get("dispersion"))
     return (engine if dispersion is None else DispersedEngine(engine, dispersion, atoms)), probes

@@ -9,7 +9,8 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from ionmelt.dynamics.engines import PLAIN
-from ionmelt.models import calculators
+from ionmelt.models import device as models_device
+from ionmelt.models.frameworks.ase import as_model_error
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 
@@ -73,7 +74,7 @@ class PlainEngine:
 
     def __init__(self, calculator: Calculator, atoms: Atoms, name: str = PLAIN) -> None:
         self.calculator, self.atoms, self.name = calculator, atoms.copy(), name
-        self.device = calculators.device_name(calculator)
+        self.device = models_device.device_name(calculator)
 
     def forget(self, slot: int) -> None:
         """Forget what the calculator holds."""
@@ -114,6 +115,6 @@ class EngineCalculator(Calculator):
     ) -> None:
         """Compute energy (eV), forces (eV/A) and stress (eV/A^3, Voigt)."""
         super().calculate(atoms, properties, system_changes)
-        with calculators.as_model_error():
+        with as_model_error():
             result = self._compute((self.atoms.positions, self.atoms.cell.array))
         self.results = {"energy": result.energy, "forces": result.forces, "stress": result.stress}

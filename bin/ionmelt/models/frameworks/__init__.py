@@ -1,1 +1,69 @@
-"""How each framework trains."""
+"""The frameworks of force fields: one row each. What differs between them is read from here; nothing here imports PyTorch."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ionmelt.models.framework import Framework
+from ionmelt.models.frameworks import ase, classical, deepmd, mace, xtb
+
+Model = Annotated[
+    mace.MaceModel | deepmd.DeepmdModel | classical.ClassicalModel | xtb.XtbModel | ase.AseModel,
+    Field(discriminator="framework"),
+]
+
+FRAMEWORKS: dict[str, Framework] = {
+    row.name: row
+    for row in (
+        Framework(
+            name="mace",
+            settings=mace.MaceModel,
+            environment="mace",
+            training="ionmelt.models.frameworks.mace_training",
+            calculator=mace.calculator,
+            md_core_s=mace.md_core_s,
+            training_core_s=mace.training_core_s,
+            export=mace.EXPORT,
+            weights_name="model.pt",
+            cutoff="r_max_A",
+            loss_weights=(("energy_weight", "forces_weight", "stress_weight"),),
+        ),
+        Framework(
+            name="deepmd",
+            settings=deepmd.DeepmdModel,
+            environment="deepmd",
+            training="ionmelt.models.frameworks.deepmd_training",
+            calculator=deepmd.calculator,
+            md_core_s=deepmd.md_core_s,
+            training_core_s=deepmd.training_core_s,
+            export=deepmd.EXPORT,
+            weights_name="model.pth",
+            tuned_from=".pt",
+            cutoff="rcut_A",
+            loss_weights=(
+                ("start_pref_e", "start_pref_f", "start_pref_v"),
+                ("limit_pref_e", "limit_pref_f", "limit_pref_v"),
+            ),
+        ),
+        Framework(
+            name="classical",
+            settings=classical.ClassicalModel,
+            calculator=classical.calculator,
+            md_core_s=classical.md_core_s,
+        ),
+        Framework(
+            name="xtb",
+            settings=xtb.XtbModel,
+            calculator=xtb.calculator,
+            md_core_s=xtb.md_core_s,
+        ),
+        Framework(
+            name="ase",
+            settings=ase.AseModel,
+            given=True,
+            calculator=ase.calculator,
+            md_core_s=ase.md_core_s,
+            export=ase.EXPORT,
+        ),
+    )
+}

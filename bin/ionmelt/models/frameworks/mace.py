@@ -1,302 +1,127 @@
-"""Train a MACE model with MACE's own tool, mace_run_train: from nothing, or from a foundation model (--weights).
+"""MACE models: what a study says of them, how they are loaded, what they cost, and what is handed out."""
 
-Modes of tuning: finetune (all weights, on the liquid's frames alone), replay (along with frames of the foundation model's
-own data, in a head of their own), lora (low-rank changes of the weights). Writes the model folder --out: model.pt
-(loads on a CPU), curve.parquet (learning curve) and model.json (the model card). On a CPU the same settings, seed, data
-and number of threads give the same model, a training that was killed included: it goes on from --checkpoints.
-"""
-
-import argparse
-import json
-import math
 import shutil
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-from ase.data import atomic_numbers, chemical_symbols
+from ase.calculators.calculator import Calculator
+from pydantic import Field
 
-from ionmelt import errors as errors_module
-from ionmelt import task
-from ionmelt.errors import UserError
-from ionmelt.frame import read_frames
-from ionmelt.models import loss as models_loss
-from ionmelt.models import mace_tool, trial, tuning
-from ionmelt.models.training import (
-    environment,
-    given_weight,
-    hand_on,
-    kept,
-    own_file,
-    read_inputs,
-    run_tool,
-    write_card,
-    write_curve,
+from ionmelt.laws import CORES
+from ionmelt.models.card import loaded_file, weights_file
+from ionmelt.models.framework import Export, Loading
+from ionmelt.models.settings import LearnedModel, LossWeight, weight
+from ionmelt.models.tool import environment, run_tool
+from ionmelt.settings import Count, Path_, Real, count, number
+
+ATOM_STEPS_S = 1031.0  # MD of 32x0e+32x1o, r 4.5 A, float32
+TRAIN_ATOM_S = 70.0 / (250 * 70)  # s for one atom in one gradient step of the same model
+FLOAT64 = 3.0  # float64 is slower by about this
+LAMMPS_FILE = "model.pt-lammps.pt"
+
+
+class MaceModel(LearnedModel):
+    """A MACE model."""
+
+    framework: Literal["mace"] = Field(description="mace")
+    mode: Literal["zero-shot", "finetune", "replay", "lora"] | None = Field(
+        default=None,
+        description="use of the weights: as they are; fine-tuned; fine-tuned along with replay_frames, in a head of their "
+        "own; or changed by matrices of low rank alone",
+    )
+    replay_frames: Path_ | None = Field(
+        default=None, description="extxyz of the foundation model's own data (mode replay)"
+    )
+    replay_per_frame: Real = number(4.0, 0.01, 1e4, "replayed frames for each training frame, at most (mode replay)")
+    freeze: Literal["none", "embedding", "interactions", "products"] = Field(
+        default="none", description="part of weights up to which they stay as they are (modes finetune and replay)"
+    )
+    lora_rank: Count = count(4, 1, 1024, "rank of the changes (mode lora)")
+    channels: Count = count(128, 1, 2048, "feature channels")
+    max_L: Count = count(1, 0, 4, "highest order of the equivariant messages")
+    r_max_A: Real = number(6.0, 2, 15, "cut-off radius (A)")
+    interactions: Count = count(2, 1, 4, "message-passing layers")
+    max_ell: Count = count(3, 1, 6, "highest order of the spherical harmonics of an edge")
+    correlation: Count = count(3, 1, 4, "body order of the messages, less one")
+    epochs: Count = count(200, 1, 1_000_000, "passes over the training frames")
+    batch_size: Count = count(5, 1, 10_000, "frames in a gradient step")
+    learning_rate: Real | None = number(
+        None, 1e-7, 1, "first learning rate; left out, 0.01, or 0.001 (lora: 0.005) where weights are tuned"
+    )
+    final_learning_rate: Real | None = number(
+        None, 1e-10, 1, "last learning rate, reached exponentially; left out, a fiftieth of the first"
+    )
+    energy_weight: LossWeight = weight("weight of the energy (per atom, squared) in the loss", "a sixth")
+    forces_weight: LossWeight = Field(default="auto", description="weight of the forces in the loss; auto is 100")
+    stress_weight: LossWeight = weight("weight of the stress in the loss, on which the density depends", "a third")
+    dtype: Literal["float32", "float64"] = Field("float32", description="precision of training and MD")
+
+
+def calculator(loading: Loading) -> Calculator:
+    """Return MACE's calculator, on a GPU where there is one."""
+    path = weights_file(loading.folder, loading.card)
+    import torch
+    from mace.calculators import MACECalculator
+
+    torch.set_num_threads(loading.threads)
+    return MACECalculator(
+        str(path),
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        default_dtype="float64" if loading.double else loading.card["settings"].get("dtype", "float32"),
+        head=loading.card.get("head"),
+    )
+
+
+def size(model: MaceModel) -> float:
+    """Return about how much slower a model is than the one measured, from its size."""
+    ratio = model.channels / 32 * (model.max_L + 1) ** 2 / 4 * (model.r_max_A / 4.5) ** 3
+    return max(ratio * model.interactions / 2 * (FLOAT64 if model.dtype == "float64" else 1.0), 0.1)
+
+
+def md_core_s(model: MaceModel, atoms: int, steps: float) -> float:
+    """Return the core-seconds of molecular dynamics."""
+    return CORES * steps * atoms / (ATOM_STEPS_S / size(model))
+
+
+def training_core_s(model: MaceModel, frames: float, atoms: float) -> float:
+    """Return the core-seconds of one training on `frames` frames of `atoms` atoms each."""
+    return CORES * model.epochs * frames * atoms * TRAIN_ATOM_S * size(model)
+
+
+def python_lines(card: dict[str, Any], target: str) -> list[str]:
+    """Return the lines of Python that give `target` this model."""
+    dtype = (card.get("settings") or {}).get("dtype", "float32")
+    head = f", head={card['head']!r}" if len(card.get("heads") or ()) > 1 else ""
+    return [
+        "from mace.calculators import MACECalculator",
+        f"{target} = MACECalculator({loaded_file(card)!r}, device='cpu', default_dtype={dtype!r}{head})",
+    ]
+
+
+def lammps_lines(card: dict[str, Any]) -> list[str]:
+    """Return the lines of a LAMMPS input (units metal) that use this model."""
+    elements = " ".join(card.get("elements") or ())
+    return ["pair_style mace no_domain_decomposition", f"pair_coeff * * {LAMMPS_FILE} {elements}"]
+
+
+def convert(weights: Path, card: dict[str, Any], out: Path, threads: int) -> None:
+    """Write the form that LAMMPS loads, with MACE's own tool; raises `ModelError` where it fails."""
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        folder = Path(name)
+        shutil.copyfile(weights, folder / "model.pt")
+        head = card.get("head") or (card.get("heads") or ["Default"])[0]
+        command = [sys.executable, "-m", "mace.cli.create_lammps_model", "model.pt", "--head", head]
+        run_tool("mace_create_lammps_model", command, environment(threads), folder, lambda _line: False)
+        shutil.move(folder / LAMMPS_FILE, out / LAMMPS_FILE)
+
+
+EXPORT = Export(
+    library="mace-torch",
+    python=python_lines,
+    lammps_needs="LAMMPS built with MACE (pair_style mace). For many GPUs make the ML-IAP form, where cuEquivariance is "
+    "installed: `mace_create_lammps_model model.pt --format=mliap`",
+    lammps=lammps_lines,
+    convert=convert,
 )
-
-# What the learning rate falls to, exponentially, as a share of the first, where a study does not say: most of the accuracy of a
-# short training comes late.
-FINAL_LEARNING_RATE = 0.02
-EMA_DECAY = 0.99
-# What a study freezes, and MACE's number for it: all up to there.
-FROZEN = {"embedding": 1, "interactions": 5, "products": 6}
-# What MACE calls the errors, what the curve calls them, and their unit.
-ERRORS = {
-    "loss": ("loss", "1"),
-    "rmse_e_per_atom": ("energy_per_atom_rmse", "eV"),
-    "rmse_f": ("force_rmse", "eV/A"),
-    "rmse_stress": ("stress_rmse", "eV/A^3"),
-}
-
-
-def count_frames(path: Path) -> int:
-    """Return the number of frames of an extended XYZ file."""
-    with path.open() as file:
-        return sum("Properties=" in line for line in file)
-
-
-def weights_of_loss(settings: dict[str, Any]) -> dict[str, float | None]:
-    """Return the weight of each term of the loss, None where it is to be found from the data."""
-    return {name: given_weight(settings[f"{name}_weight"]) for name in models_loss.TERMS}
-
-
-def tool_arguments(
-    settings: dict[str, Any], e0s_ev: dict[int, float], folder: Path, checkpoints: Path, batch: int, device: str
-) -> list[str]:
-    """Return the arguments of mace_run_train for the settings of a study and a number of frames in a batch."""
-    epochs = settings["epochs"]
-    final = settings.get("final_learning_rate")
-    fall = final / settings["learning_rate"] if final else FINAL_LEARNING_RATE
-    # Weights that are to be found begin as one.
-    weights = {f"{name}_weight": 1.0 if value is None else value for name, value in weights_of_loss(settings).items()}
-    values = {
-        "name": "model",
-        "seed": settings["seed"],
-        "device": device,
-        "default_dtype": settings["dtype"],
-        "train_file": folder / "train.extxyz",
-        "valid_file": folder / "valid.extxyz",
-        "energy_key": "REF_energy",
-        "forces_key": "REF_forces",
-        "stress_key": "REF_stress",
-        "E0s": json.dumps(e0s_ev).replace('"', ""),
-        "num_channels": settings["channels"],
-        "max_L": settings["max_L"],
-        "max_ell": settings["max_ell"],
-        "r_max": settings["r_max_A"],
-        "num_interactions": settings["interactions"],
-        "correlation": settings["correlation"],
-        "max_num_epochs": epochs,
-        "patience": epochs,
-        "batch_size": batch,
-        "valid_batch_size": batch,
-        "lr": settings["learning_rate"],
-        "scheduler": "ExponentialLR",
-        "lr_scheduler_gamma": fall ** (1 / max(epochs - 1, 1)),
-        "ema_decay": EMA_DECAY,
-        "loss": "stress",
-        "compute_stress": True,
-        **weights,
-        "error_table": "PerAtomRMSEstressvirials",
-        "plot": False,
-        "num_workers": 0,
-        "checkpoints_dir": checkpoints,
-        "results_dir": checkpoints,
-        "log_dir": "logs",
-        "model_dir": "models",
-    }
-    return [f"--{key}={value}" for key, value in values.items()] + ["--ema", "--save_cpu"]
-
-
-def tuning_arguments(settings: dict[str, Any], weights: Path, replay: Path | None) -> list[str]:
-    """Return the further arguments of mace_run_train that start from a foundation model.
-
-    The learning rate stays the study's, and every element that the foundation model knows stays known.
-    """
-    values: dict[str, Any] = {"foundation_model": weights, "foundation_model_elements": True}
-    if settings.get("head"):
-        values["foundation_head"] = settings["head"]
-    if settings["freeze"] != "none":
-        values["freeze"] = FROZEN[settings["freeze"]]
-    if settings["mode"] == "lora":
-        # With alpha equal to the rank, the rank does not change how fast the weights move.
-        values |= {"lora": True, "lora_rank": settings["lora_rank"], "lora_alpha": settings["lora_rank"]}
-    values["multiheads_finetuning"] = replay is not None
-    if replay is not None:
-        files = {f"pt_{part}_file": replay / f"{part}.extxyz" for part in ("train", "valid")}
-        # How much is replayed is the study's choice: MACE repeats no frame on its own.
-        values |= files | {"force_mh_ft_lr": True, "real_pt_data_ratio_threshold": 0}
-    return [f"--{key}={value}" for key, value in values.items()]
-
-
-@dataclass
-class Start:
-    """What a training starts from: reference energies by atomic number, and what the model card says of it."""
-
-    e0s_ev: dict[int, float]
-    cutoff_A: float
-    arguments: list[str] = field(default_factory=list)
-    replayed: int = 0  # frames of the foundation model's own data
-    heads: dict[str, dict[int, float]] = field(default_factory=dict)  # reference energies that each must have
-    card: dict[str, Any] | None = None
-
-
-@errors_module.of_model(UserError)
-def from_foundation(settings: dict[str, Any], folder: Path, weights: Path, replay: Path | None, scratch: Path) -> Start:
-    """Return how to start from a foundation model; writes the replayed frames into the scratch folder.
-
-    Raises `ModelError` for a foundation model or a replay file that cannot be used.
-    """
-    key = settings["id"]
-    try:
-        card = {"framework": "mace", "files": [weights.name]}
-        opened = trial.ask("open", card, settings, weights.parent, 1)["opened"]
-    except UserError as error:
-        raise UserError(*(f"model {key}: {line}" for line in error.errors)) from error
-    foundation = tuning.read_foundation(weights, key, settings.get("head"))
-    frames = read_frames(folder / "train.extxyz", labelled=True)
-    e0s, found = tuning.tuned_energies(foundation, frames, key)
-    start = Start(e0s, foundation.cutoff_A, heads={tuning.HEAD: e0s})
-    about = {"file": weights.name, "sha256": settings["sha256"], "theory": settings.get("theory")}
-    about |= {"head": foundation.head if len(foundation.heads) > 1 else None, "start": found, "opened": opened}
-    if replay is not None:
-        own = tuning.read_replay(replay, key)
-        about["replay"] = {"file": replay.name, **tuning.check_replay(foundation, own, replay, key)}
-        wanted = math.ceil(settings["replay_per_frame"] * len(frames))
-        train, valid = tuning.choose_replay(own, wanted, settings["seed"])
-        place = scratch / "replay"
-        place.mkdir(exist_ok=True)
-        tuning.write_replay(place / "train.extxyz", train)
-        tuning.write_replay(place / "valid.extxyz", valid)
-        about["replay"] |= {"frames": len(own), "train": len(train), "valid": len(valid)}
-        start.replayed = len(train)
-        start.heads[tuning.REPLAY_HEAD] = foundation.e0s_ev
-    start.arguments = tuning_arguments(settings, weights, scratch / "replay" if replay else None)
-    symbols = [chemical_symbols[number] for number in sorted(foundation.e0s_ev)]
-    start.card = {
-        "head": tuning.HEAD,
-        "e0s_ev": {chemical_symbols[number]: energy for number, energy in sorted(e0s.items())},
-        "elements": symbols,
-        "tuned_from": about,
-    }
-    return start
-
-
-def curve(results: Path, steps_per_epoch: int) -> Iterator[tuple[int, str, str, float, str]]:
-    """Yield the learning curve (step, set, quantity, value, unit) from MACE's results.
-
-    Steps are gradient steps. The training loss is the mean over an epoch's batches; the errors of the
-    validation set, and of the replayed frames' (set ``replay``), are those of the averaged weights at the end of the
-    epoch. Of an epoch that was done twice, since a training was taken up again, the last time counts.
-    """
-    losses: dict[int, list[float]] = defaultdict(list)
-    errors: dict[tuple[int, str], dict[str, Any]] = {}
-    for line in results.read_text().splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:  # cut off by a kill; the epoch was done again
-            continue
-        epoch = -1 if record.get("epoch") is None else record["epoch"]  # none: before the first
-        if record["mode"] == "opt":
-            losses[epoch].append(record["loss"])
-        elif epoch >= 0 or not any(known >= 0 for known, _ in errors):
-            errors[epoch, "replay" if record["head"] == tuning.REPLAY_HEAD else "valid"] = record
-    for (epoch, name), record in sorted(errors.items()):
-        step = (epoch + 1) * steps_per_epoch
-        if epoch >= 0 and name == "valid":
-            yield step, "train", "loss", float(np.mean(losses[epoch][-steps_per_epoch:])), "1"
-        for error, (quantity, unit) in ERRORS.items():
-            if record.get(error) is not None:  # replayed frames may have no stress
-                yield step, name, quantity, float(record[error]), unit
-
-
-def train(args: argparse.Namespace) -> None:
-    """Do the work of the task: train in a scratch folder, then write the model folder."""
-    began = time.perf_counter()
-    task.check_device(args.device)
-    settings, data = read_inputs(args.settings, args.summary)
-    weights = own_file(settings, "weights", args.weights)
-    replay = own_file(settings, "replay_frames", args.replay)
-    scratch = Path("training").resolve()
-    scratch.mkdir(parents=True, exist_ok=True)
-    folder = args.dataset.resolve()
-    if weights is not None:
-        start = from_foundation(settings, folder, weights, replay, scratch)
-    else:
-        e0s = {atomic_numbers[symbol]: energy for symbol, energy in sorted(data["e0s_ev"].items())}
-        start = Start(e0s, settings["r_max_A"], heads={tuning.HEAD: e0s})
-    frames = count_frames(folder / "train.extxyz") + start.replayed
-    # MACE drops an incomplete last batch: a batch larger than the training set would train on nothing.
-    batch = min(settings["batch_size"], frames)
-    with kept(
-        args.checkpoints, [settings, data, args.threads, args.device, args.code], [weights, replay]
-    ) as checkpoints:
-        arguments = tool_arguments(settings, start.e0s_ev, folder, checkpoints, batch, args.device) + start.arguments
-        own = [
-            str(checkpoints / "state"),
-            str(loss := checkpoints / "loss.json"),
-            json.dumps(weights_of_loss(settings)),
-        ]
-        run_tool(
-            "mace_run_train",
-            [sys.executable, "-P", "-m", mace_tool.__name__, *own, *arguments],
-            environment(args.threads),
-            scratch,
-            lambda line: "Epoch" in line or "Initial:" in line,
-            scratch / "models" / "model.model",
-        )
-        model = scratch / "models" / "model.model"
-        with errors_module.of_model(UserError):
-            heads = tuning.check_energies(model, start.heads, settings["id"])
-        if start.card is not None:
-            start.card["heads"] = heads
-        args.out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(model, args.out / "model.pt")
-        results = checkpoints / f"model_run-{settings['seed']}_train.txt"
-        write_curve(args.out / "curve.parquet", settings["id"], curve(results, frames // batch))
-        cost = {"wall_s": round(time.perf_counter() - began, 1), "threads": args.threads, "device": args.device}
-        hand_on(args.dataset, args.out)
-        write_card(
-            args.out,
-            settings,
-            data,
-            ["model.pt"],
-            start.cutoff_A,
-            cost,
-            {"loss": models_loss.read(loss)} | (start.card or {}),
-        )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Read the command line and run the task."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--id", required=True, help="key of the model")
-    parser.add_argument("--settings", type=Path, required=True, metavar="models/KEY.json", help="settings of the plan")
-    parser.add_argument("--dataset", type=Path, required=True, help="folder of the dataset: train.extxyz, valid.extxyz")
-    parser.add_argument("--summary", type=Path, required=True, metavar="dataset.json", help="what the split wrote")
-    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--weights", type=Path, help="foundation model to start from, as the settings name it")
-    parser.add_argument("--replay", type=Path, help="extxyz of the foundation model's own data, to replay")
-    parser.add_argument(
-        "--checkpoints", type=Path, help="folder that keeps checkpoints, or a file in it (default: ./checkpoints)"
-    )
-    parser.add_argument(
-        "--code",
-        default="",
-        help="digest of the code: what another code began is not gone on with (default: whatever it was)",
-    )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
-    parser.add_argument("--errors", type=Path, nargs="*", default=[], help="file for why this model cannot be had")
-    args = parser.parse_args(argv)
-    reads = [args.settings, args.dataset, args.summary]
-    return task.run(
-        "TRAIN_MACE", lambda: train(args), task_id=args.id, reads=reads, writes=[args.out], errors=args.errors
-    )

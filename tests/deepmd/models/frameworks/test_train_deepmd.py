@@ -16,7 +16,7 @@ from ionmelt import frame as frame_file
 from ionmelt.models import deepmd_tool
 from ionmelt.models import loss as models_loss
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import deepmd as deepmd_module
+from ionmelt.models.frameworks import deepmd_training
 
 # torch and deepmd warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -28,7 +28,7 @@ SETTINGS = tiny.DEEPMD
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return the split and the folder of a model that was trained on it."""
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
-    return split, tiny.trained_once(deepmd_module, SETTINGS, split, tmp_path_factory.mktemp("train"))
+    return split, tiny.trained_once(deepmd_training, SETTINGS, split, tmp_path_factory.mktemp("train"))
 
 
 def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, Path]) -> None:
@@ -62,7 +62,7 @@ def scheduled(steps: int, **more: float | str) -> tuple[Any, dict[str, Any]]:
     """Return DeePMD's own schedule of the learning rate, and the settings of its loss, for a number of steps."""
     from deepmd.dpmodel.utils.learning_rate import LearningRateExp
 
-    tool = deepmd_module.tool_input(
+    tool = deepmd_training.tool_input(
         SETTINGS | {"seed": 1, "steps": steps} | more, {}, Path("nowhere"), Path("kept"), {"descriptor": {}}
     )
     settings = {name: value for name, value in tool["learning_rate"].items() if name != "type"}
@@ -85,7 +85,7 @@ def test_forces_keep_their_weight_where_the_study_leaves_it_open() -> None:
     schedule, settings = scheduled(800, **left_open)
     loss = EnergyStdLoss(schedule.start_lr, **{name: value for name, value in settings.items() if name != "type"})
     trainer = SimpleNamespace(loss=loss, lr_schedule=schedule, num_steps=800)
-    weights = deepmd_module.weights_of_loss(SETTINGS | left_open)
+    weights = deepmd_training.weights_of_loss(SETTINGS | left_open)
     assert weights == {end: dict.fromkeys(models_loss.TERMS) for end in ("start", "limit")}
     # DeePMD's own formula: with its prefactors of 1000 and 1, forces would have 21 of 1000 left after 500 of 800 steps.
     for step in (0, 500, 800):
@@ -105,7 +105,7 @@ def test_weights_that_are_found_give_each_term_its_part_of_the_gradient(
     folder = split / "datasets" / "eq" / "deepmd"
     about = json.loads((split / "dataset.json").read_text())["datasets"]["eq"]
     torch.manual_seed(1)
-    model = get_model(deepmd_module.new_model(SETTINGS | {"seed": 1}, about | {"type_map": ["Li", "F"]}, folder))
+    model = get_model(deepmd_training.new_model(SETTINGS | {"seed": 1}, about | {"type_map": ["Li", "F"]}, folder))
     e0s = torch.tensor([about["e0s_ev"][symbol] for symbol in ("Li", "F")])
     model.get_out_bias()[0].copy_(e0s[:, None])  # as a training does when it begins
     system = sorted(path.parent for path in (folder / "train").glob("*/type.raw"))[0]
@@ -170,7 +170,7 @@ def test_weights_that_are_found_give_each_term_its_part_of_the_gradient(
 @pytest.mark.all
 def test_same_seed_same_model(trained: tuple[Path, Path], tmp_path: Path) -> None:
     forces = []
-    for model in (trained[1], tiny.train(deepmd_module, SETTINGS, trained[0], tmp_path)):
+    for model in (trained[1], tiny.train(deepmd_training, SETTINGS, trained[0], tmp_path)):
         atoms = frame_file.read_frames(trained[0] / "test.extxyz")[0]
         atoms.calc = load_calculator(model)
         forces.append(atoms.get_forces())
@@ -214,7 +214,7 @@ def test_reference_energies_are_those_of_the_dataset(trained: tuple[Path, Path])
 
 def test_neighbours_are_counted_like_by_hand(trained: tuple[Path, Path]) -> None:
     folder = trained[0] / "datasets" / "eq" / "deepmd" / "train"
-    found = deepmd_module.most_neighbours(deepmd_module.read_systems(folder), 2, 3.0)
+    found = deepmd_training.most_neighbours(deepmd_training.read_systems(folder), 2, 3.0)
     most = np.zeros(2, dtype=int)
     images = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
     for frame in frame_file.read_frames(folder.parent.parent / "train.extxyz"):

@@ -16,9 +16,9 @@ from ionmelt import frame as frame_file
 from ionmelt.errors import UserError
 from ionmelt.models import loss as models_loss
 from ionmelt.models import mace_tool
-from ionmelt.models import training as models_training
+from ionmelt.models import tool as models_tool
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import mace as mace_module
+from ionmelt.models.frameworks import mace_training
 
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -37,7 +37,7 @@ def arguments(work: Path, split: Path) -> list[str]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return the split and the folder of a model that was trained on it."""
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
-    return split, tiny.trained_once(mace_module, SETTINGS, split, tmp_path_factory.mktemp("train"))
+    return split, tiny.trained_once(mace_training, SETTINGS, split, tmp_path_factory.mktemp("train"))
 
 
 def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, Path]) -> None:
@@ -131,7 +131,7 @@ def test_shares_are_those_of_the_gradients_of_each_term(trained: tuple[Path, Pat
 
 def test_schedule_and_weights_are_those_of_the_study() -> None:
     def tool(**more: float | str) -> dict[str, str]:
-        words = mace_module.tool_arguments(
+        words = mace_training.tool_arguments(
             SETTINGS | {"seed": 1} | more, {3: 0.0}, Path("data"), Path("kept"), 1, "cpu"
         )
         return dict(word.removeprefix("--").split("=", 1) for word in words if "=" in word)
@@ -142,7 +142,7 @@ def test_schedule_and_weights_are_those_of_the_study() -> None:
     assert float(own["lr"]) * float(own["lr_scheduler_gamma"]) ** (epochs - 1) == pytest.approx(0.005)
     assert (own["forces_weight"], own["stress_weight"]) == ("10.0", "100.0")
     given = {"energy": None, "forces": 10.0, "stress": 100.0}
-    assert mace_module.weights_of_loss(SETTINGS | {"energy_weight": "auto"}) == given
+    assert mace_training.weights_of_loss(SETTINGS | {"energy_weight": "auto"}) == given
 
 
 @pytest.mark.all
@@ -150,7 +150,7 @@ def test_same_seed_same_model(trained: tuple[Path, Path], tmp_path: Path) -> Non
     models = [trained[1]]
     for seed in (1, 2):
         (tmp_path / str(seed)).mkdir()
-        models.append(tiny.train(mace_module, SETTINGS | {"seed": seed}, trained[0], tmp_path / str(seed)))
+        models.append(tiny.train(mace_training, SETTINGS | {"seed": seed}, trained[0], tmp_path / str(seed)))
     forces = []
     for model in models:
         atoms = frame_file.read_frames(trained[0] / "test.extxyz")[0]
@@ -207,7 +207,7 @@ def test_other_theory_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     tiny.write_settings(tmp_path / "settings.json", SETTINGS | {"theory_id": "ffffffffffff"})
-    assert mace_module.main(arguments(tmp_path, trained[0])) == 2
+    assert mace_training.main(arguments(tmp_path, trained[0])) == 2
     assert "theory_id: the study says ffffffffffff, the labels are 0123456789ab" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
 
@@ -215,7 +215,7 @@ def test_other_theory_is_refused(
 def test_a_tool_that_fails_shows_its_last_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = "import sys; [print('line', i) for i in range(100)]; sys.exit(3)"
     with pytest.raises(UserError) as caught:
-        models_training.run_tool("tool", [sys.executable, "-c", code], {}, tmp_path, lambda line: line == "line 7\n")
+        models_tool.run_tool("tool", [sys.executable, "-c", code], {}, tmp_path, lambda line: line == "line 7\n")
     assert "exit code 3" in caught.value.errors[0]
     assert caught.value.errors[1:] == [f"line {i}" for i in range(80, 100)]
     assert capsys.readouterr().err == "line 7\n"
@@ -235,11 +235,11 @@ def test_a_tool_that_leaves_no_model_says_what_was_short(tmp_path: Path, code: s
     (tmp_path / "model").touch()  # of an earlier try
     command = [sys.executable, "-c", code]
     with pytest.raises(error):
-        models_training.run_tool("tool", command, {}, tmp_path, lambda line: False, tmp_path / "model")
+        models_tool.run_tool("tool", command, {}, tmp_path, lambda line: False, tmp_path / "model")
 
 
 def test_help_is_the_docstring() -> None:
-    script = Path(mace_module.__file__)
+    script = Path(mace_training.__file__)
     shown = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True).stdout
     assert "mace_run_train" in shown
     assert "--checkpoints" in shown

@@ -1,0 +1,70 @@
+"""What a row of the table of frameworks says (ionmelt/models/frameworks)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from ase.calculators.calculator import Calculator
+
+from ionmelt.models.settings import AnyModel
+
+
+@dataclass(frozen=True)
+class Loading:
+    """A model folder that is to be loaded, with its card, and how."""
+
+    folder: Path
+    card: dict[str, Any]
+    state: Path | None = None  # folder of the equilibrated liquid, for models that need its force field
+    threads: int = 1
+    hydrostatic: bool = False  # stress components that no isotropic barostat reads may be left out
+    double: bool = False  # in double precision, where the framework lets choose
+
+
+@dataclass(frozen=True)
+class Export:
+    """What the page of an exported model says of its use, and the form of it that LAMMPS loads."""
+
+    library: str  # that its lines of Python need
+    python: Callable[
+        [dict[str, Any], str], list[str]
+    ]  # from the card and a name: lines that give the name a calculator
+    lammps_needs: str = ""  # LAMMPS with what; empty: LAMMPS cannot use it
+    lammps: Callable[[dict[str, Any]], list[str]] = lambda _card: []  # lines of an input in units metal
+    convert: Callable[[Path, dict[str, Any], Path, int], None] | None = (
+        None  # (weights, card, out, threads) -> file for LAMMPS
+    )
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A kind of force field, as far as it is known before any model of it is opened."""
+
+    name: str
+    settings: type[AnyModel]  # what a study says of such a model
+    calculator: Callable[[Loading], Calculator]
+    md_core_s: Callable[[Any, int, float], float]  # (settings, atoms, steps): core-seconds of molecular dynamics
+    export: Export | None = None  # None: there are no files to hand out
+    environment: str = "analysis"  # Python environment, or image, that it is trained and run in
+    # The full name of the module of its training, which has `train(Training)`; None: it is not trained here.
+    training: str | None = None
+    training_core_s: Callable[[Any, float, float], float] | None = None  # (settings, frames, mean atoms)
+    given: bool = False  # a model always comes from elsewhere, as a class or a file
+    weights_name: str | None = None  # of the weights in a model folder; None: as the user's file is called
+    tuned_from: str = ""  # how the name of weights ends that can be tuned; empty: any
+    cutoff: str | None = None  # field of the settings with the cut-off radius (A)
+    loss_weights: tuple[
+        tuple[str, ...], ...
+    ] = ()  # fields of the settings: energy, forces, stress; at the start, at the end
+
+    @property
+    def is_trained(self) -> bool:
+        """Tell whether models of it are trained here, unless they are used as they come."""
+        return self.training is not None
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Return the ways in which weights can be used."""
+        (choices,) = (kind for kind in get_args(self.settings.model_fields["mode"].annotation) if get_args(kind))
+        return get_args(choices)

@@ -1,0 +1,57 @@
+"""A framework's own tool, run as a program of its own."""
+
+import collections
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ionmelt.errors import ModelError, check_program
+
+# glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
+# faster and changes no number.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+LAST_LINES = 20
+BIN = str(Path(__file__).resolve().parents[2])
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return the environment of a training on a number of CPU threads, in which the package is found."""
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, (BIN, os.environ.get("PYTHONPATH"))))}
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    return KEEP_MEMORY | dict(os.environ) | limits | paths
+
+
+def run_tool(
+    name: str,
+    command: Sequence[str],
+    env: dict[str, str],
+    cwd: Path,
+    shown: Callable[[str], bool],
+    product: Path | None = None,
+) -> None:
+    """Run a program, called `name` in messages, in a folder; forward the lines of its output for which `shown` is true to standard error.
+
+    Raises `ModelError` with the last lines of the output where it fails, or leaves no `product`; `MemoryError` or
+    `DiskFullError` where that is why.
+    """
+    if product:
+        product.unlink(missing_ok=True)
+    last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+    with subprocess.Popen(
+        command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            last.append(line.rstrip())
+            if shown(line):
+                print(line.rstrip(), file=sys.stderr, flush=True)
+    if process.returncode == 0 and (product is None or product.exists()):
+        return
+    how = f"{name} ended with exit code {process.returncode}" if process.returncode else f"{name} left no {product}"
+    check_program(how, process.returncode, "\n".join(last))
+    raise ModelError(f"{how}; its last lines:", *last)
