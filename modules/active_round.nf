@@ -1,34 +1,33 @@
 // A round of active learning: committees of the round before explore each liquid, and the frames that add most are chosen.
 // Without a round before, and for a study without active learning, nothing runs and nothing comes out.
 include { code } from './code.nf'
+include { environment; joined; rows } from './channels.nf'
 include { EXPLORE_LIQUID } from './explore_liquid.nf'
 include { CHOOSE_FRAMES  } from './choose_frames.nf'
 
 workflow ACTIVE_ROUND {
     take:
-    rows            // explore.csv of the plan: which committee explores which state
-    settings        // [key, settings] of each exploration
-    choices         // [name, settings] of each choice, one a liquid
+    plan            // folder of the plan
     states          // [state key, folder]
     liquids         // [liquid, folders of its states]
     previous        // address of the results of the round before; empty: none
 
     main:
-    explorations = rows.splitCsv(header: true)
-    committees = explorations.map { row -> tuple(row.state, row) }.combine(states, by: 0)
-        .map { _state, row, folder -> tuple(row.key, row, folder) }.join(settings)
-        .map { key, row, folder, own ->
-            def members = row.members.tokenize(' ').collect { member -> file("${previous}/models/${member}") }
-            tuple(key, workflow.containerEngine ? row.image : row.environment, own, folder, members, file("${previous}/dataset/${row.dataset}/valid.extxyz"))
-        }
+    explorations = rows(plan, 'explore')
+    committees = joined(explorations, 'state', states, 'start').map { row ->
+        def members = row.members.tokenize(' ').collect { member -> file("${previous}/models/${member}") }
+        tuple(row.key, environment(row), row.settings, row.start, members, file("${previous}/dataset/${row.dataset}/valid.extxyz"))
+    }
     EXPLORE_LIQUID(committees, code('explore_liquid.py'))
-    found = EXPLORE_LIQUID.out.frames.map { path -> tuple(liquid_of(path), path) }.groupTuple().map { liquid, paths -> tuple(liquid, paths.sort { path -> path.name }) }
-    chosen = choices.map { name, own -> tuple(liquid_of(own), name, own) }.join(liquids).join(found, remainder: true)
-        .map { _liquid, name, own, folders, paths -> tuple(name, own, folders[0], paths ?: []) }
+    worth_a_label = joined(explorations, 'key', EXPLORE_LIQUID.out.frames, 'frames')
+        .map { row -> tuple(row.liquid, row.frames) }.groupTuple(sort: { path -> path.name })
+    choices = joined(rows(plan, 'choose'), 'liquid', liquids, 'states').map { row -> tuple(row.liquid, row) }
+        .join(worth_a_label, remainder: true)
+        .map { _liquid, row, frames -> tuple(row.key, row.settings, row.states[0], frames ?: []) }
     // named one by one, not by a glob: a lost file must stop the round, or what earlier rounds chose would go with it
-    known = explorations.map { row -> row.dataset }.unique().toSortedList()
+    labelled = explorations.map { row -> row.dataset }.unique().toSortedList()
         .map { names -> names.collect { dataset -> file("${previous}/dataset/${dataset}/train.extxyz") } }
-    CHOOSE_FRAMES(chosen, known, code('choose_frames.py'))
+    CHOOSE_FRAMES(choices, labelled, code('choose_frames.py'))
 
     // 25.04's strict parser takes names alone under `emit:`
     chunks = CHOOSE_FRAMES.out.chunk        // with those that earlier rounds chose
@@ -41,9 +40,4 @@ workflow ACTIVE_ROUND {
     frame_ids
     counts
     explored
-}
-
-// The liquid of a file that is named after one: pyr14bf4 of pyr14bf4-430K-r1-mace-al.extxyz
-def liquid_of(path) {
-    path.name.tokenize('-')[0]
 }

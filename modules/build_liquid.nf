@@ -22,6 +22,6 @@ process BUILD_LIQUID {
     stub:
     """
     mkdir ${key}
-    touch ${key}/box.extxyz ${task.process}.${key}.task.json
+    touch ${key}/box.extxyz BUILD_LIQUID.${key}.task.json
     """
 }

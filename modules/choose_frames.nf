@@ -25,6 +25,6 @@ process CHOOSE_FRAMES {
     stub:
     """
     mkdir chosen
-    touch chosen/${name}.extxyz chosen/${name}.txt chosen/${name}.sampling.parquet ${task.process}.${name}.task.json
+    touch chosen/${name}.extxyz chosen/${name}.txt chosen/${name}.sampling.parquet CHOOSE_FRAMES.${name}.task.json
     """
 }

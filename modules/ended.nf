@@ -25,7 +25,7 @@ def say_what_failed(trace) {
         def row = tries.max { entry -> entry.task_id as Integer }
         if (row.status in ['FAILED', 'ABORTED']) {
             def word = file("${row.workdir}/.command.err").exists() ? file("${row.workdir}/.command.err").readLines().findAll { line -> line.startsWith('error: ') } : []
-            println "failed: ${name}: ${meaning(row.exit)}${tries.size() > 1 ? ", tried ${tries.size()} times" : ''}${word ? ": ${word[-1] - 'error: '}" : ''}; see ${row.workdir}/.command.err"
+            println "failed: ${name.tokenize(':')[-1]}: ${meaning(row.exit)}${tries.size() > 1 ? ", tried ${tries.size()} times" : ''}${word ? ": ${word[-1] - 'error: '}" : ''}; see ${row.workdir}/.command.err"
         }
     }
 }

@@ -21,6 +21,6 @@ process EQUILIBRATE {
     stub:
     """
     mkdir ${key}
-    touch ${key}/start.extxyz ${key}.equilibration.parquet ${task.process}.${key}.task.json
+    touch ${key}/start.extxyz ${key}.equilibration.parquet EQUILIBRATE.${key}.task.json
     """
 }

@@ -24,6 +24,6 @@ process ESTIMATE_LABELS {
 
     stub:
     """
-    touch errors.txt estimate.txt estimate.json ${task.process}.estimate.task.json
+    touch errors.txt estimate.txt estimate.json ESTIMATE_LABELS.estimate.task.json
     """
 }

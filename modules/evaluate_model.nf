@@ -22,13 +22,13 @@ process EVALUATE_MODEL {
     """
     evaluate_model.py --id ${key} --model ${model} --test ${test} --heldout ${heldout} --state ${states} \\
         --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out ${key}.evaluation \\
-        --errors ${task.process}.${key}.failed.txt \\
-        || record_failure.py --code \$? --out ${key}.evaluation --errors ${task.process}.${key}.failed.txt
+        --errors EVALUATE_MODEL.${key}.failed.txt \\
+        || record_failure.py --code \$? --out ${key}.evaluation --errors EVALUATE_MODEL.${key}.failed.txt
     """
 
     stub:
     """
     mkdir ${key}.evaluation
-    touch ${task.process}.${key}.task.json
+    touch EVALUATE_MODEL.${key}.task.json
     """
 }

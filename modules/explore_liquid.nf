@@ -10,8 +10,8 @@ process EXPLORE_LIQUID {
     val code        // the digest of the script and of what it imports
 
     output:
-    path "found/${key}.extxyz",           emit: frames, optional: true  // none where the committee agrees everywhere
-    path "found/${key}.explored.parquet", emit: table                   // each frame that it was asked about
+    tuple val(key), path("found/${key}.extxyz"), emit: frames, optional: true   // none where the committee agrees everywhere
+    path "found/${key}.explored.parquet", emit: table   // each frame that it was asked about
     path '*.task.json', topic: tasks
 
     script:
@@ -23,6 +23,6 @@ process EXPLORE_LIQUID {
     stub:
     """
     mkdir found
-    touch found/${key}.extxyz found/${key}.explored.parquet ${task.process}.${key}.task.json
+    touch found/${key}.extxyz found/${key}.explored.parquet EXPLORE_LIQUID.${key}.task.json
     """
 }

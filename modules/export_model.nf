@@ -21,6 +21,6 @@ process EXPORT_MODEL {
     stub:
     """
     mkdir ${key}
-    touch ${key}/README.md ${task.process}.${key}.task.json
+    touch ${key}/README.md EXPORT_MODEL.${key}.task.json
     """
 }

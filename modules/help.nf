@@ -107,11 +107,16 @@ def wrong_path(about, text) {
     path.size() > 1000000 ? "'${text}': is larger than 1 MB; is it a ${about.description.tokenize(' ')[0]}?" : null
 }
 
-// A file that the study names in an object store is looked for before anything is computed, not when a task takes it.
-def there(row) {
-    if (!row.path.contains('://')) {
-        return row
+// The plan, once each file that the study names in an object store has been seen there: before anything is computed, not when a
+// task takes it.
+def with_files_there(plan) {
+    plan.map { folder ->
+        folder.resolve('files.csv').splitCsv(header: true).findAll { row -> row.path.contains('://') }.each { row -> there(row) }
+        folder
     }
+}
+
+def there(row) {
     def why = 'no such file'
     try {
         why = file(row.path, glob: false).exists() ? '' : why
@@ -122,7 +127,6 @@ def there(row) {
     if (why) {
         error("${row.role}: ${row.path}: ${why}")
     }
-    row
 }
 
 // What each place must be told, which nobody else can know. That its work folder must be in its object storage is said

@@ -27,6 +27,6 @@ process IMPORT_LABELS {
 
     stub:
     """
-    touch errors.txt imported.txt imported.labelled.extxyz imported.labels.parquet ${task.process}.imported.task.json
+    touch errors.txt imported.txt imported.labelled.extxyz imported.labels.parquet IMPORT_LABELS.imported.task.json
     """
 }

@@ -17,13 +17,13 @@ process IMPORT_MODEL {
     script:
     """
     import_model.py --id ${key} --settings ${settings} --weights ${weights} --threads ${task.cpus} \\
-        --out ${key} --errors ${task.process}.${key}.failed.txt \\
-        || record_failure.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt
+        --out ${key} --errors IMPORT_MODEL.${key}.failed.txt \\
+        || record_failure.py --code \$? --out ${key} --errors IMPORT_MODEL.${key}.failed.txt
     """
 
     stub:
     """
     mkdir ${key}
-    touch ${key}/model.json ${task.process}.${key}.task.json
+    touch ${key}/model.json IMPORT_MODEL.${key}.task.json
     """
 }

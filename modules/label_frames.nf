@@ -27,6 +27,6 @@ process LABEL_FRAMES {
 
     stub:
     """
-    touch ${frames.baseName}.labelled.extxyz ${frames.baseName}.labels.parquet ${task.process}.${frames.baseName}.task.json
+    touch ${frames.baseName}.labelled.extxyz ${frames.baseName}.labels.parquet LABEL_FRAMES.${frames.baseName}.task.json
     """
 }

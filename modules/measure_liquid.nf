@@ -21,6 +21,6 @@ process MEASURE_LIQUID {
     stub:
     """
     mkdir ${key}.measures
-    touch ${task.process}.${key}.task.json
+    touch MEASURE_LIQUID.${key}.task.json
     """
 }

@@ -17,7 +17,7 @@ process RUN_MD {
 
     script:
     def out = keys.collect { key -> "runs/${key}" }.join(' ')
-    def failed = keys.collect { key -> "${task.process}.${key}.failed.txt" }.join(' ')
+    def failed = keys.collect { key -> "RUN_MD.${key}.failed.txt" }.join(' ')
     """
     run_md.py --id ${keys[0]} --settings ${settings} --state ${states} --model ${model} --threads ${task.cpus} \\
         --device ${task.accelerator ? 'cuda' : 'auto'} --checkpoints checkpoints.txt --code ${code} --out ${out} --errors ${failed} \\
@@ -27,6 +27,6 @@ process RUN_MD {
     stub:
     """
     for key in ${keys.join(' ')}; do mkdir -p runs/\$key; touch runs/\$key/run.json; done
-    touch ${task.process}.${keys[0]}.task.json
+    touch RUN_MD.${keys[0]}.task.json
     """
 }

@@ -23,6 +23,6 @@ process SAMPLE_FRAMES {
     stub:
     """
     mkdir chunks
-    touch chunks/${liquid}-000.extxyz chunks/${liquid}-000.txt ${liquid}.sampling.parquet ${task.process}.${liquid}.task.json
+    touch chunks/${liquid}-000.extxyz chunks/${liquid}-000.txt ${liquid}.sampling.parquet SAMPLE_FRAMES.${liquid}.task.json
     """
 }

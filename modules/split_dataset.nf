@@ -27,6 +27,6 @@ process SPLIT_DATASET {
     """
     mkdir dataset
     python3 -c "import json, os; [os.makedirs('dataset/datasets/' + name) for name in json.load(open('${settings}'))['datasets']]"
-    touch words.txt dataset/test.extxyz dataset/dataset.parquet dataset/dataset.json ${task.process}.dataset.task.json
+    touch words.txt dataset/test.extxyz dataset/dataset.parquet dataset/dataset.json SPLIT_DATASET.dataset.task.json
     """
 }

@@ -19,13 +19,13 @@ process TRAIN_DEEPMD {
     train_deepmd.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         ${weights ? "--weights ${weights}" : ''} \\
         --checkpoints checkpoints.txt --code ${code} --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
-        --errors ${task.process}.${key}.failed.txt \\
-        || record_failure.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt
+        --errors TRAIN_DEEPMD.${key}.failed.txt \\
+        || record_failure.py --code \$? --out ${key} --errors TRAIN_DEEPMD.${key}.failed.txt
     """
 
     stub:
     """
     mkdir ${key}
-    touch ${key}/model.json ${task.process}.${key}.task.json
+    touch ${key}/model.json TRAIN_DEEPMD.${key}.task.json
     """
 }

@@ -19,13 +19,13 @@ process TRAIN_MACE {
     train_mace.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         ${weights ? "--weights ${weights}" : ''} ${replay ? "--replay ${replay}" : ''} \\
         --checkpoints checkpoints.txt --code ${code} --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
-        --errors ${task.process}.${key}.failed.txt \\
-        || record_failure.py --code \$? --out ${key} --errors ${task.process}.${key}.failed.txt
+        --errors TRAIN_MACE.${key}.failed.txt \\
+        || record_failure.py --code \$? --out ${key} --errors TRAIN_MACE.${key}.failed.txt
     """
 
     stub:
     """
     mkdir ${key}
-    touch ${key}/model.json ${task.process}.${key}.task.json
+    touch ${key}/model.json TRAIN_MACE.${key}.task.json
     """
 }

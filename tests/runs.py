@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,7 +69,7 @@ class Pipeline:
         try:
             while time.monotonic() < deadline and running.poll() is None:
                 text = log.read_text(errors="replace") if log.exists() else ""
-                if f"Submitted process > {process_name}" in text:
+                if re.search(rf"Submitted process > ([A-Z]+:)*{process_name}", text):
                     begun = True
                     time.sleep(1.0)  # into the middle of the task
                     break
@@ -83,9 +84,10 @@ class Pipeline:
         return screen
 
     def trace(self, outdir: str = "results") -> list[dict[str, str]]:
-        """Return the rows of the trace file: name, status, exit, ..."""
+        """Return the rows of the trace file: name (without its sub-workflow), status, exit, ..."""
         with (self.folder / outdir / "pipeline_info" / "trace.tsv").open() as lines:
-            return list(csv.DictReader(lines, delimiter="\t"))
+            rows = list(csv.DictReader(lines, delimiter="\t"))
+        return [row | {"name": row["name"].split(":")[-1]} for row in rows]
 
     def executed(self, outdir: str = "results") -> set[str]:
         """Return the processes of which the last run executed a task rather than taking it from the cache."""

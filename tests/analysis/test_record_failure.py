@@ -20,7 +20,7 @@ def script_of(module: str) -> str:
     script = re.search(r'script:.*?"""\n(.*?)"""', text, re.S)
     assert script
     filled = script[1].replace("\\\\", "\\").replace("\\$", "$")
-    values = {"key": "m1", "task.process": module.upper(), "out": "runs/m1", "failed": "RUN_MD.m1.failed.txt"}
+    values = {"key": "m1", "out": "runs/m1", "failed": "RUN_MD.m1.failed.txt"}
     for name, value in values.items():
         filled = filled.replace(f"${{{name}}}", value)
     return re.sub(r"\$\{[^{}]*(\{[^{}]*\})?[^{}]*\}", "x", filled)

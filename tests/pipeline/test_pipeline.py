@@ -459,7 +459,7 @@ def test_models_that_are_tuned_are_given_their_weights(pipeline) -> None:
     pipeline.run("--study", "studies/tuned.yaml", "--outdir", "tuned", "-stub", "-work-dir", "work-tuned")
     staged = {}
     for script in (pipeline.folder / "work-tuned").glob("*/*/.command.run"):
-        task = re.search(r"^### name: '(TRAIN_\w+) \((.*)\)'", script.read_text(), re.M)
+        task = re.search(r"^### name: '(?:\w+:)*(TRAIN_\w+) \((.*)\)'", script.read_text(), re.M)
         if task:
             files = {"own.model", "dpa.pt", "own.extxyz", "checkpoints.txt"}
             staged[task[2]] = {path.name for path in script.parent.iterdir()} & files

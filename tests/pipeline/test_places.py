@@ -37,7 +37,7 @@ process {
     withLabel: '(labelling)' { array = 0 }  // this machine has none
     withName: '.*' {
         afterScript = {
-            def found = NAMES.collectEntries { name -> [name, task[name]?.toString()] } + [process: task.process]
+            def found = NAMES.collectEntries { name -> [name, task[name]?.toString()] } + [process: task.process.tokenize(':')[-1]]
             "echo ${groovy.json.JsonOutput.toJson(found).bytes.encodeBase64()} >> FILE"
         }
     }

@@ -59,8 +59,8 @@ def seed_of(key: str) -> int:
 
 
 MODEL_COLUMNS = (
-    "key", "model", "framework", "dataset", "mixture", "size", "seed", "trained", "image", "environment", "role", "start",
-    "theory", "labels_theory", "same_theory",
+    "key", "model", "framework", "dataset", "mixture", "size", "seed", "trained", "imported", "image", "environment", "role",
+    "start", "theory", "labels_theory", "same_theory",
 )  # fmt: skip
 
 
@@ -103,17 +103,18 @@ def model_rows(study: Study) -> list[dict[str, Any]]:
         entry |= levels(study, model)
         settings = model.model_dump()
         if not is_trained(settings):
-            rows.append({"key": model.id, **entry, "trained": False})
+            rows.append({"key": model.id, **entry, "trained": False, "imported": is_imported(settings)})
             continue
         if start == f"{model.id}-start":
-            rows.append({"key": start, **entry, "trained": False, "model": start, "role": "start", "start": None})
+            tuned = {"model": start, "role": "start", "start": None}
+            rows.append({"key": start, **entry, **tuned, "trained": False, "imported": True})
         for dataset, mixture, size in mixtures(study, settings):
             for seed in study.seeds:
                 key = f"{model.id}-{dataset}-s{seed}"
                 data = {"dataset": dataset, "mixture": mixture, "size": size}
-                rows.append({"key": key, **entry, **data, "seed": seed, "trained": True})
+                rows.append({"key": key, **entry, **data, "seed": seed, "trained": True, "imported": False})
     if getattr(study.labels, "engine", None) == "xtb":
         places = {"image": "analysis", "environment": "analysis"}
         entry = {"model": "labels", "framework": "xtb", "role": "labels", "start": None, **places}
-        rows.append({"key": "labels", **entry, "trained": False})
+        rows.append({"key": "labels", **entry, "trained": False, "imported": False})
     return [dict.fromkeys(MODEL_COLUMNS) | row for row in rows]

@@ -60,11 +60,12 @@ def check_before(study: Study, before: Before, problems: Problems) -> None:
 
 def plan_rounds(plan: "Plan", study: Study, rows: list[dict[str, Any]], before: Before) -> None:
     """Add the explorations of a round, and what is chosen of what they find."""
-    explored = []
+    explored, chosen = [], []
     own = study.active.model_dump() if study.active and before.round else {}
     md = {name: getattr(study.md, name) for name in ("timestep_fs", "thermostat_fs", "barostat_fs", "engine")}
     for liquid in study.liquids if own else ():
         name = f"{liquid.id}-active{before.round}"
+        chosen.append({"key": name, "liquid": liquid.id})
         choice = ChooseSettings(id=name, liquid=liquid.id, frames=own["frames"])
         plan.json(f"choose/{name}.json", choice.model_dump(mode="json"))
         for kelvin in liquid.temperatures_K:
@@ -83,3 +84,4 @@ def plan_rounds(plan: "Plan", study: Study, rows: list[dict[str, Any]], before: 
                 plan.json(f"explore/{key}.json", settings.model_dump(mode="json"))
     columns = ("key", "liquid", "state", "dataset", "members", "image", "environment")
     plan.csv("explore.csv", columns, explored)
+    plan.csv("choose.csv", ("key", "liquid"), chosen)

@@ -171,10 +171,12 @@ def plan_runs(plan: Plan, study: Study, states: list[Row], models: list[Row]) ->
             first = (state["replica"] - 1) // study.md.batch * study.md.batch
             batch = f"{state['liquid']}-{state['temperature_K']:g}K-b{first + 1}-{model['key']}"
             row = {"key": key, "liquid": state["liquid"], "state": state["key"], "model_key": model["key"]}
+            row |= {name: model[name] for name in ("image", "environment")}
             size = min(study.md.batch, study.md.replicas - first)
             rows.append(row | {"framework": model["framework"], "batch": batch, "batch_size": size})
             plan.json(f"runs/{key}.json", run_settings(study, liquids[state["liquid"]], state, model, key))
-    plan.csv("runs.csv", ("key", "liquid", "state", "model_key", "framework", "batch", "batch_size"), rows)
+    columns = ("key", "liquid", "state", "model_key", "framework", "batch", "batch_size", "image", "environment")
+    plan.csv("runs.csv", columns, rows)
 
 
 def plan_samples(plan: Plan, study: Study, boxes: dict[int, Box]) -> None:
@@ -182,9 +184,9 @@ def plan_samples(plan: Plan, study: Study, boxes: dict[int, Box]) -> None:
     sampled = []
     for index, liquid in enumerate(study.liquids):
         if study.sampling and study.labels and not isinstance(study.labels, OwnLabels):
-            sampled.append({"liquid": liquid.id})
+            sampled.append({"key": liquid.id})
             plan.json(f"samples/{liquid.id}.json", sample_settings(study, boxes, index))
-    plan.csv("samples.csv", ("liquid",), sampled)
+    plan.csv("samples.csv", ("key",), sampled)
 
 
 def files_of(study: Study, places: Places, models: list[Row], before: Before) -> list[Row]:

@@ -576,6 +576,7 @@ def test_keys_and_files_belong_together(planned: Planned) -> None:
         "dataset": "",
         "seed": "",
         "trained": "false",
+        "imported": "false",
         "image": "analysis",
         "environment": "analysis",
         "role": "model",
@@ -588,6 +589,7 @@ def test_keys_and_files_belong_together(planned: Planned) -> None:
     }
     assert len(runs) == 2 * 9
     folder = Path("plan")
+    assert {(row["image"], row["environment"]) for row in runs if "-mace-" in row["key"]} == {("mace", "mace")}
     for table, names in (("boxes", boxes), ("states", states), ("runs", runs)):
         assert {path.stem for path in (folder / table).glob("*.json")} == {row["key"] for row in names}
         for row in names:
@@ -596,7 +598,7 @@ def test_keys_and_files_belong_together(planned: Planned) -> None:
         m["key"] for m in models if m["trained"] == "true"
     }
     assert {p.name for p in (folder / "cards").iterdir()} == {"clp", "labels"}
-    assert rows("samples.csv") == [{"liquid": "pyr14bf4"}]
+    assert rows("samples.csv") == [{"key": "pyr14bf4"}]
 
 
 def test_settings_hold_what_a_task_needs(planned: Planned) -> None:
