@@ -3,7 +3,8 @@
 
 include { code } from './modules/code.nf'
 include { file_of; gather; joined; rows } from './modules/channels.nf'
-include { help; refuse_wrong_parameters; refuse_missing_parameters; with_files_there } from './modules/help.nf'
+include { help; refuse_missing_parameters; refuse_wrong_parameters } from './modules/help.nf'
+include { with_files_there } from './modules/help.nf'
 include { say_what_failed; say_what_is_missing; stop_with } from './modules/ended.nf'
 include { laid_in; set_aside } from './modules/earlier_results.nf'
 include { checkpoint_folder } from './modules/label_store.nf'

@@ -50,7 +50,9 @@ def test_main_is_one_screen() -> None:
 def test_a_process_is_named_in_its_files_without_the_workflow_around_it() -> None:
     """`task.process` is LABELLED:LABEL_FRAMES there: no name of a file, nor a label of a cloud, can hold that."""
     for path in [*(TOP / "modules").glob("*.nf"), *(TOP / "conf").glob("*.config")]:
-        names = path.read_text().replace("task.process != 'PLAN_STUDY'", "").replace("task.process.tokenize(':')[-1]", "")
+        names = (
+            path.read_text().replace("task.process != 'PLAN_STUDY'", "").replace("task.process.tokenize(':')[-1]", "")
+        )
         assert "task.process" not in names, path.name
 
 
