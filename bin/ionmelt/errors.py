@@ -7,11 +7,6 @@ import signal
 import traceback
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 class Exit(IntEnum):
     """What the exit code of a task says; conf/resources.config acts on it."""

@@ -1,13 +1,12 @@
-"""Tell whether a task that failed did so for its model alone, and if so, end well: the model is then a row with its reason.
+"""A model that cannot be used ends its task well: what was begun of it is removed, and files say the reason.
 
-The files of --errors are those that the task's script was given for the reason. It has written them where Python could see the
-failure; what ends a process by a signal, as a fault in a library's compiled code does, is written here. Anything else ends with
-the exit code that was given: a mistake, a bug, or a lack of memory or disk.
+In a study of several models such a one is a row of the table of failures. What Python sees is written by the task itself (`run` of
+ionmelt.task); what ends a process by a signal, as a fault in a library's compiled code does, by record_failure.py after it.
 """
 
-import argparse
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from ionmelt.errors import Exit, kind_of
@@ -17,6 +16,18 @@ FAULTS = (signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)
 UNCAUGHT = "terminate called"
 SAID = Path(".command.err")  # what the task has said so far, where Nextflow keeps it
 LAST_BYTES = 4000
+
+
+def write_reason(reason: Sequence[str], errors: Sequence[Path]) -> None:
+    """Write the lines of a reason into each of the files."""
+    for path in errors:
+        path.write_text("".join(f"{line}\n" for line in reason))
+
+
+def remove(folders: Sequence[Path]) -> None:
+    """Remove the folders that a model, or what is made with it, was to be in."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def crash(code: int, said: str) -> str | None:
@@ -31,24 +42,17 @@ def crash(code: int, said: str) -> str | None:
     return None
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Return the exit code of the task."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--code", type=int, required=True, help="exit code of the task's script")
-    parser.add_argument(
-        "--out", type=Path, nargs="+", required=True, help="what it was to write: removed with its model"
-    )
-    parser.add_argument(
-        "--errors", type=Path, nargs="+", required=True, help="files for the reason, one line a mistake"
-    )
-    args = parser.parse_args(argv)
-    if not any(path.is_file() and path.stat().st_size for path in args.errors):
+def judge(code: int, errors: Sequence[Path], folders: Sequence[Path]) -> int:
+    """Return the exit code of a task whose script ended with `code`: 0 where that was for its model alone.
+
+    The script has written the reason into the files of `errors`, or it crashed. Anything else ends with the code that was
+    given: a mistake, a bug, or a lack of memory or disk.
+    """
+    if not any(path.is_file() and path.stat().st_size for path in errors):
         said = SAID.read_bytes()[-LAST_BYTES:].decode(errors="replace") if SAID.is_file() else ""
-        why = crash(args.code, said)
+        why = crash(code, said)
         if why is None:
-            return args.code
-        for path in args.errors:
-            path.write_text(f"{why}\n")
-    for folder in args.out:
-        shutil.rmtree(folder, ignore_errors=True)
+            return code
+        write_reason([why], errors)
+    remove(folders)
     return Exit.DONE

@@ -5,16 +5,13 @@ import importlib.metadata
 import json
 import platform
 import resource
-import shutil
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+from ionmelt import failure
 from ionmelt.errors import Exit, ModelError, UserError, blamed, of_library
 from ionmelt.files import check, seal
 
@@ -83,10 +80,8 @@ def run(
         _record(process, task_id, start)
     except UserError as error:
         if isinstance(error, ModelError) and errors:
-            for path in errors:
-                path.write_text("".join(f"{line}\n" for line in error.errors))
-            for folder in writes:
-                shutil.rmtree(folder, ignore_errors=True)
+            failure.write_reason(error.errors, errors)
+            failure.remove(writes)
         return _say(Exit.USER, *error.errors)
     except BaseException as error:
         if not of_library(error):
