@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from enum import IntEnum
 
+
 class Exit(IntEnum):
     """What the exit code of a task says; conf/resources.config acts on it."""
 

@@ -9,7 +9,6 @@ DeePMD, datasets/NAME/domain.npz (what the training frames span: ionmelt/measure
 reference energies of the elements).
 """
 
-import argparse
 import hashlib
 import json
 from collections import Counter, defaultdict
@@ -25,6 +24,7 @@ from ase.data import chemical_symbols
 
 from ionmelt import errors as errors_module
 from ionmelt import files, task
+from ionmelt.arguments import command_line
 from ionmelt.frame import (
     ENERGY_KEY,
     FORCES_KEY,
@@ -417,15 +417,11 @@ def few_tested(test: list[Atoms]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Read the command line and run the task."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = command_line(__doc__, "--settings", "--out")
     parser.add_argument("--id", default="dataset", help="key of the task (default: %(default)s)")
-    parser.add_argument("--settings", type=Path, required=True, metavar="dataset.json", help="settings of the plan")
     parser.add_argument("--frames", type=Path, required=True, nargs="+", help="*.labelled.extxyz")
     parser.add_argument("--labels", type=Path, required=True, nargs="+", help="*.labels.parquet")
     parser.add_argument("--e0s", type=Path, help="energies of free atoms, JSON (eV, by element)")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     args = parser.parse_args(argv)
 
     def work() -> None:

@@ -10,7 +10,6 @@ same to the last bit (on a CPU, with the same number of threads) as if nothing h
 Writes the run folder: run.json, thermo.parquet, npt.xtc, nvt.xtc (unwrapped), topology.pdb, topology.json.
 """
 
-import argparse
 import contextlib
 import json
 import math
@@ -25,6 +24,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ionmelt import checkpoint, task
+from ionmelt.arguments import command_line
 from ionmelt.checkpoint import Chain, say
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.engines import PLAIN, DynamicsEngine, integrating_engine
@@ -181,8 +181,7 @@ def run_together(runs: list[Run], chains: list[Chain], engine: ForceEngine, used
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--id", required=True, help="key of the run, or of the first of several")
+    parser = command_line(__doc__, "--id", "--model", "--threads", "--device", "--checkpoints", "--code", "--errors")
     parser.add_argument(
         "--settings",
         type=Path,
@@ -193,25 +192,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--state", type=Path, nargs="+", required=True, help="folder of the equilibrated liquid of each"
     )
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
-    parser.add_argument(
-        "--device", choices=("auto", "cuda"), default="auto", help="cuda: refuse the CPU (default: auto)"
-    )
-    parser.add_argument(
-        "--checkpoints",
-        type=Path,
-        help="a file of the folder that keeps checkpoints of runs that were killed, or that folder (default: none is kept)",
-    )
-    parser.add_argument(
-        "--code",
-        default="",
-        help="digest of the code: what another code began is not gone on with (default: whatever it was)",
-    )
     parser.add_argument("--out", type=Path, nargs="+", required=True, help="run folder to write, of each")
-    parser.add_argument(
-        "--errors", type=Path, nargs="*", default=[], help="files for why the model cannot be run, of each"
-    )
     args = parser.parse_args(argv)
     # A link to a file of the folder is how the pipeline passes it: it is mounted into containers, and its content
     # stays the same, so that checkpoints of other runs change no task's hash.

@@ -8,12 +8,12 @@ Writes, under --out: NAME.extxyz (a chunk to label: what earlier rounds chose, w
 ones; none where nothing is there), NAME.txt (its frame ids) and NAME.sampling.parquet (a row of the table of recipes).
 """
 
-import argparse
 from pathlib import Path
 
 from ase import Atoms
 
 from ionmelt import files, task
+from ionmelt.arguments import command_line
 from ionmelt.frame import LABEL_KEYS, read_frames
 from ionmelt.frames import selection
 from ionmelt.frames.counts import RecipeCount, table_of
@@ -81,13 +81,10 @@ def unlabelled(frame: Atoms) -> Atoms:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--id", required=True, help="key of this task")
-    parser.add_argument("--settings", required=True, type=Path, help="choose/NAME.json of the plan")
+    parser = command_line(__doc__, "--id", "--settings", "--out")
     parser.add_argument("--candidates", required=True, nargs="*", type=Path, help="frames that explorations offer")
     parser.add_argument("--known", required=True, nargs="+", type=Path, help="labelled training frames of before")
     parser.add_argument("--state", required=True, type=Path, help="a state folder of the liquid")
-    parser.add_argument("--out", required=True, type=Path, help="folder to write to")
     args = parser.parse_args(argv)
 
     def work() -> None:

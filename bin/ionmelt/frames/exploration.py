@@ -11,7 +11,6 @@ Writes, under --out: KEY.extxyz (the frames worth a label, not labelled; none wh
 (every frame that the committee was asked about, with both thresholds and how its walk ended).
 """
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
 from ionmelt import errors, files, task
+from ionmelt.arguments import command_line
 from ionmelt.checkpoint import say
 from ionmelt.dynamics import integrators
 from ionmelt.dynamics.engines.choice import load_engine
@@ -232,17 +232,10 @@ def read_start(state: Path) -> Atoms:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--id", required=True, help="key of this task")
-    parser.add_argument("--settings", required=True, type=Path, help="explore/KEY.json of the plan")
+    parser = command_line(__doc__, "--id", "--settings", "--out", "--threads", "--device")
     parser.add_argument("--state", required=True, type=Path, help="folder of the equilibrated liquid")
     parser.add_argument("--models", required=True, type=Path, nargs="+", help="model folders of the committee")
     parser.add_argument("--valid", required=True, type=Path, help="validation frames of the committee's dataset")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument(
-        "--device", choices=("auto", "cuda"), default="auto", help="cuda: refuse the CPU (default: auto)"
-    )
-    parser.add_argument("--out", required=True, type=Path, help="folder to write to")
     args = parser.parse_args(argv)
 
     def work() -> None:

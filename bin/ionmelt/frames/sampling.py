@@ -9,7 +9,6 @@ Writes the frames in chunks, OUT/LIQUID-000.extxyz and so on (and their ids, OUT
 next to each other, and a table with a row for each recipe: what was asked for, kept and refused. The same input gives the same bytes.
 """
 
-import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +19,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from ionmelt import files, task
+from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
 from ionmelt.frame import make_frame, write_frames
 from ionmelt.frames import selection
@@ -160,11 +160,8 @@ def write_chunk(folder: Path, name: str, frames: Sequence[Atoms]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--id", required=True, help="key of this task")
-    parser.add_argument("--settings", required=True, type=Path, help="samples/LIQUID.json of the plan")
+    parser = command_line(__doc__, "--id", "--settings", "--out")
     parser.add_argument("--states", required=True, nargs="+", type=Path, help="state folders of the liquid")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the chunks")
     parser.add_argument("--counts", required=True, type=Path, help="table of recipes (Parquet)")
     args = parser.parse_args(argv)
 

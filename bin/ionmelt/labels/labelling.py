@@ -14,7 +14,6 @@ The engine runs in a process of its own: a frame that crashes or hangs it costs 
 guess or the optimiser and never the level of theory.
 """
 
-import argparse
 import ctypes
 import importlib
 import multiprocessing
@@ -38,6 +37,7 @@ from ase import Atoms
 from ase.units import Bohr, Hartree, bar
 
 from ionmelt import errors, files, task
+from ionmelt.arguments import command_line
 from ionmelt.errors import DiskFullError, UserError
 from ionmelt.frame import (
     Label,
@@ -425,12 +425,9 @@ def end(_signal: int, _frame: object) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--id", required=True, help="key of this task")
-    parser.add_argument("--settings", required=True, type=Path, help="labels.json of the plan")
+    parser = command_line(__doc__, "--id", "--settings", "--threads")
     parser.add_argument("--frames", required=True, type=Path, help="the chunk (extended XYZ)")
     parser.add_argument("--out", required=True, help="prefix of the files written")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the engine (default: 1)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="instead of the device of the settings")
     parser.add_argument("--store", type=Path, help="the label store's README.txt, or a link to it (default: no store)")
     parser.add_argument(

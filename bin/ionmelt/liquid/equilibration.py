@@ -9,7 +9,6 @@ thermo.parquet, topology.json, topology.pdb, system.xml (not for xtb) and equili
 its error), and a table of one row that says whether the density has converged. With one thread, the same settings on the same machine give the same bytes.
 """
 
-import argparse
 import json
 import logging
 import os
@@ -31,6 +30,7 @@ from mdtraj.formats import DCDTrajectoryFile
 from openmm import unit
 
 from ionmelt import errors, files, task
+from ionmelt.arguments import command_line
 from ionmelt.dynamics import integrators, thermo
 from ionmelt.dynamics.integrators import BAROSTAT_STEPS
 from ionmelt.liquid.forcefield import constrain_hydrogens
@@ -367,14 +367,8 @@ def write_dcd(path: Path, positions: np.ndarray, edges: np.ndarray) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the task; return its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--id", required=True, help="key of the state")
-    parser.add_argument("--settings", required=True, type=Path, help="states/KEY.json of the plan")
+    parser = command_line(__doc__, "--id", "--settings", "--out", "--threads")
     parser.add_argument("--box", required=True, type=Path, help="folder that BUILD_LIQUID wrote")
-    parser.add_argument(
-        "--threads", type=int, default=1, help="threads (default: 1; more are not bit by bit reproducible)"
-    )
-    parser.add_argument("--out", required=True, type=Path, help="folder to write")
     parser.add_argument(
         "--table", type=Path, help="what equilibration.json says as a table of one row (Parquet) to write"
     )

@@ -4,7 +4,6 @@ Writes OUT/box.extxyz (whole ions), OUT/topology.json and, unless the force fiel
 The box is packed by packmol at a fraction of the guessed density; the same seed gives the same bytes.
 """
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from ase import Atoms, units
 from ase.neighborlist import neighbor_list
 
 from ionmelt import errors, files, task
+from ionmelt.arguments import command_line
 from ionmelt.liquid.forcefield import build_system, load_forcefield
 from ionmelt.liquid.ions import geometry, library, resolve
 from ionmelt.topology import Topology
@@ -151,12 +151,9 @@ def write_box(out: Path, topology: Topology, positions: np.ndarray, edge_A: floa
 
 def main(argv: list[str] | None = None) -> int:
     """Run the task; return its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--id", required=True, help="key of the box")
-    parser.add_argument("--settings", required=True, type=Path, help="boxes/KEY.json of the plan")
+    parser = command_line(__doc__, "--id", "--settings", "--out")
     parser.add_argument("--assets", required=True, type=Path, help="folder with ions/ and forcefields/")
     parser.add_argument("--force-field", type=Path, help="the user's OpenMM XML, where the liquid names one")
-    parser.add_argument("--out", required=True, type=Path, help="folder to write")
     args = parser.parse_args(argv)
 
     def work() -> None:

@@ -7,7 +7,6 @@ Density comes from NPT, diffusion from NVT, structure from NVT or, where there i
 ended early is measured as far as it went and says so: converged is false and the reason is how it ended.
 """
 
-import argparse
 import itertools
 import json
 import math
@@ -21,6 +20,7 @@ import polars as pl
 from ase import Atoms
 
 from ionmelt import errors, files, task
+from ionmelt.arguments import command_line
 from ionmelt.measure import conformers as measure_conformers
 from ionmelt.measure import contacts as measure_contacts
 from ionmelt.measure import domain as domain_module
@@ -360,17 +360,14 @@ def measure(
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--id", required=True, help="the run's key, which the tables are named after")
+    parser = command_line(__doc__, "--id", "--out", "--threads")
     parser.add_argument("--run", type=Path, required=True, help="run folder of RUN_MD")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write the tables to")
     parser.add_argument(
         "--viscosity-pa-s",
         type=float,
         help="viscosity of this model at this temperature, for the finite-size correction (default: that of the run "
         "if converged, else the experimental one)",
     )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads; they change no result (default: 1)")
     parser.add_argument(
         "--model", type=Path, help="model folder: what its training frames span is compared with the run"
     )
