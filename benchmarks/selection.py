@@ -33,7 +33,7 @@ from md import BIN, TOP, call, environment
 from scipy import stats
 
 from ionmelt import files
-from ionmelt.compare.worth import parallel_lines
+from ionmelt.compare.statistics import parallel_lines
 from ionmelt.dataset import split
 from ionmelt.frame import evenly, read_frames, write_frames
 from ionmelt.frames.selection import descriptors, farthest_points

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from ionmelt import errors as errors_module
-from ionmelt.compare import summary as ils
+from ionmelt.compare.groups import reference_at
 from ionmelt.compare.reading import conform, read_plan_csv, table
 from ionmelt.tables.columns import RUN, RUN_MODEL
 from ionmelt.tables.published import TABLES
@@ -125,19 +125,21 @@ def species_of(study: dict[str, Any], diffusion: pl.DataFrame) -> dict[str, list
 
 def with_reference(density: pl.DataFrame, references: pl.DataFrame) -> pl.DataFrame:
     """Fill in the reference density at each row's temperature, where one is known."""
+    states = density.select("liquid", "temperature_K").unique(maintain_order=True)
     rows = []
-    for row in density.to_dicts():
-        ref = ils.reference_at(references, row["liquid"], "density", None, row["temperature_K"]) or {}
-        rows.append(
-            row
-            | {
-                "reference_kg_m3": ref.get("reference"),
-                "reference_low_kg_m3": ref.get("reference_low"),
-                "reference_high_kg_m3": ref.get("reference_high"),
-                **{c: ref.get(c) for c in ("reference_source", "reference_interpolated", "reference_second_hand")},
-            }
-        )
-    return table([pl.DataFrame(rows, infer_schema_length=None)] if rows else [], TABLES["density"])
+    for liquid, kelvin in states.iter_rows():
+        if reference := reference_at(references, liquid, "density", None, kelvin):
+            rows.append({
+                "liquid": liquid, "temperature_K": kelvin, "reference_kg_m3": reference.value,
+                "reference_low_kg_m3": reference.low, "reference_high_kg_m3": reference.high,
+                "reference_source": reference.source, "reference_interpolated": reference.interpolated,
+                "reference_second_hand": reference.second_hand,
+            })  # fmt: skip
+    names = [c for c in TABLES["density"] if c.startswith("reference_")]
+    known = conform(
+        pl.DataFrame(rows, infer_schema_length=None), {c: TABLES["density"][c] for c in (*states.columns, *names)}
+    )
+    return conform(density.drop(names).join(known, on=states.columns, how="left"), TABLES["density"])
 
 
 def name_models(

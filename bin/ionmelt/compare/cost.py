@@ -1,44 +1,68 @@
-"""What a model took: its labels, its training and a nanosecond of its dynamics."""
+"""What a model took: its labels, its training and a nanosecond of its dynamics.
+
+Time on processors counts in core-hours (processor time), time on an accelerator in GPU-hours (wall time); the two are never added up.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import polars as pl
 
 from ionmelt.compare.groups import Row
 
-Tables = dict[str, pl.DataFrame]
-
-Hours = tuple[float, float]  # core-hours, GPU-hours
-TRAINING, LABELLING = ("TRAIN_MACE", "TRAIN_DEEPMD"), ("LABEL_FRAMES",)  # processes
+TRAINING, LABELLING, DYNAMICS = ("TRAIN_MACE", "TRAIN_DEEPMD"), ("LABEL_FRAMES",), ("RUN_MD",)  # processes
+ACCELERATORS = ("cuda", "gpu", "hip", "xpu")  # how the name of a device begins that is no processor
 
 
-def hours(task: Row, device: str | None) -> Hours | None:
-    """Return what a task took, None where it is not known."""
-    if device is not None and device.startswith(("cuda", "gpu", "hip", "xpu")):
-        return None if task["wall_s"] is None else (0.0, task["wall_s"] / 3600)
-    return None if task["cpu_s"] is None else (task["cpu_s"] / 3600, 0.0)
+@dataclass(frozen=True)
+class Hours:
+    """Core-hours and GPU-hours."""
+
+    core: float = 0.0
+    gpu: float = 0.0
+
+    def plus(self, other: "Hours") -> "Hours":
+        """Return the sum."""
+        return Hours(self.core + other.core, self.gpu + other.gpu)
+
+    def over(self, number: float) -> "Hours":
+        """Return the hours divided by a number."""
+        return Hours(self.core / number, self.gpu / number)
 
 
-def training_hours(t: Tables, cards: list[Row]) -> dict[str, Hours]:
+def hours(wall_s: float | None, cpu_s: float | None, device: str | None) -> Hours | None:
+    """Return what a task took on a device (None: processors), None where that is not known."""
+    if device is not None and device.startswith(ACCELERATORS):
+        return None if wall_s is None else Hours(gpu=wall_s / 3600)
+    return None if cpu_s is None else Hours(core=cpu_s / 3600)
+
+
+def training_hours(costs: pl.DataFrame, cards: Iterable[Row]) -> dict[str, Hours]:
     """Return the training of each model key: from its task, else from its card (wall time on its threads)."""
-    found: dict[str, Hours] = {}
+    taken: dict[str, Hours] = {}
     devices = {}
     for card in cards:
         cost = card.get("cost") or {}
         devices[card["id"]] = cost.get("device")
-        wall = cost.get("wall_s")
-        if wall:
-            taken = hours(
-                {"wall_s": wall, "cpu_s": cost.get("cpu_s") or wall * (cost.get("threads") or 1)}, devices[card["id"]]
-            )
-            if taken is not None:
-                found[card["id"]] = taken
-    for row in t["cost"].filter(pl.col("process").is_in(TRAINING)).to_dicts():
-        taken = hours(row, devices.get(row["id"]))
-        if taken is not None:
-            found[row["id"]] = taken
-    return found
+        if wall_s := cost.get("wall_s"):
+            cpu_s = cost.get("cpu_s") or wall_s * (cost.get("threads") or 1)
+            if (training := hours(wall_s, cpu_s, devices[card["id"]])) is not None:
+                taken[card["id"]] = training
+    tasks = costs.filter(pl.col("process").is_in(TRAINING)).select("id", "wall_s", "cpu_s")
+    for key, wall_s, cpu_s in tasks.iter_rows():
+        if (training := hours(wall_s, cpu_s, devices.get(key))) is not None:
+            taken[key] = training
+    return taken
 
 
-def label_hours(t: Tables) -> dict[str, float]:
+def mean(several: list[Hours]) -> Hours | None:
+    """Return the mean of hours, None of none."""
+    if not several:
+        return None
+    return Hours(sum(h.core for h in several) / len(several), sum(h.gpu for h in several) / len(several))
+
+
+def label_hours(t: dict[str, pl.DataFrame]) -> dict[str, float]:
     """Return the core-hours of the labels that each dataset was made of; failed labels are paid for by the rest.
 
     Only where the labels were made here: labels that were brought along cost this study nothing that it knows.
@@ -52,24 +76,25 @@ def label_hours(t: Tables) -> dict[str, float]:
     return {name: spent * n / usable for name, n in sizes.iter_rows()}
 
 
-def dynamics_hours(t: Tables, liquid: str | None, temperature_K: float | None, key: Row) -> Hours | None:
-    """Return the hours that one nanosecond takes a model, over all its runs of a liquid and temperature.
+def dynamics_hours(
+    t: dict[str, pl.DataFrame], model: str, dataset: str | None, liquid: str, temperature_K: float | None
+) -> Hours | None:
+    """Return the hours that one nanosecond takes a model, over all its runs of a liquid ("all": of each) and temperature.
 
     What attempts took that were killed before their task ended is not known and not counted.
     """
-    runs = t["survival"].filter(
-        pl.col("model") == key["model"], pl.col("dataset").eq_missing(pl.lit(key["dataset"], pl.String))
-    )
-    if liquid not in (None, "all"):
+    runs = t["survival"].filter(pl.col("model") == model, pl.col("dataset").eq_missing(pl.lit(dataset, pl.String)))
+    if liquid != "all":
         runs = runs.filter(pl.col("liquid") == liquid)
     if temperature_K is not None:
         runs = runs.filter((pl.col("temperature_K") - temperature_K).abs() < 0.5)
-    tasks = {row["id"]: row for row in t["cost"].filter(pl.col("process") == "RUN_MD").to_dicts()}
+    tasks = {row["id"]: row for row in t["cost"].filter(pl.col("process").is_in(DYNAMICS)).to_dicts()}
     # A task may have run several replicas at once: it is named after the first of them.
-    taken, done, known = [0.0, 0.0], 0.0, False
+    taken, nanoseconds = None, 0.0
     for run in runs.to_dicts():
-        one = hours(tasks[run["run_id"]], run["device"]) if run["run_id"] in tasks else None
-        if one is not None:
-            taken, known = [x + y for x, y in zip(taken, one, strict=True)], True
-        done += (run["survived_ps"] or 0.0) / 1000
-    return (taken[0] / done, taken[1] / done) if done and known else None
+        task = tasks.get(run["run_id"])
+        spent = hours(task["wall_s"], task["cpu_s"], run["device"]) if task else None
+        if spent is not None:
+            taken = (taken or Hours()).plus(spent)
+        nanoseconds += (run["survived_ps"] or 0.0) / 1000
+    return taken.over(nanoseconds) if taken is not None and nanoseconds else None

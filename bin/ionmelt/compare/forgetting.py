@@ -1,74 +1,74 @@
 """What a tuned model lost or gained on other chemistry, against the weights that it started from."""
 
 import math
+from dataclasses import asdict, dataclass, replace
 
-import numpy as np
 import polars as pl
 
-from ionmelt.compare.groups import Row
-from ionmelt.compare.statistics import LEVEL
+from ionmelt.compare.statistics import GROUPS_LEAST, rmse_change
 from ionmelt.tables.comparison import FORGETTING
 
-RESAMPLES = 2000
-GROUPS_LEAST = 3
 
+@dataclass(frozen=True)
+class Change:
+    """What one tuned model lost or gained: the columns of the table `forgetting`."""
 
-def rmse_change(before: np.ndarray, after: np.ndarray, n: np.ndarray, groups: np.ndarray) -> tuple[float, float] | None:
-    """Return the 95 % interval of RMSE after less before, from squared sums (F,) over n (F,) components of the same frames.
-
-    A paired bootstrap over groups of frames; None with fewer than three.
-    """
-    names, place = np.unique(groups, return_inverse=True)
-    if len(names) < GROUPS_LEAST:
-        return None
-    sums = np.zeros((3, len(names)))
-    for row, values in zip(sums, (before, after, n), strict=True):
-        np.add.at(row, place, values)
-    drawn = np.random.default_rng(1).integers(len(names), size=(RESAMPLES, len(names)))
-    total = sums[:, drawn].sum(axis=2)
-    low, high = np.quantile(np.sqrt(total[1] / total[2]) - np.sqrt(total[0] / total[2]), [LEVEL / 2, 1 - LEVEL / 2])
-    return float(low), float(high)
+    model_key: str
+    model: str
+    dataset: str | None
+    seed: int | None
+    start: str
+    verdict: str = "not judged"
+    reason: str | None = None
+    frames: int = 0
+    groups: int | None = None
+    force_rmse_before: float | None = None
+    force_rmse_after: float | None = None
+    difference: float | None = None
+    ci95_low: float | None = None
+    ci95_high: float | None = None
+    unit: str = "eV/A"
 
 
 def forgetting(heldout: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
     """Return what each tuned model lost or gained on frames of other chemistry, against the weights that it started from.
 
-    The errors are those of frames that both answered; a model that fails where its start did not cannot have kept or
-    gained anything, whatever its error on the others.
-
     ``heldout`` has a row for each model and frame; ``models`` the columns key, model, dataset, seed, start.
     """
-    rows = []
-    for model in models.filter(pl.col("start").is_not_null()).sort("key").to_dicts():
-        row: Row = {"model_key": model["key"], "unit": "eV/A"} | {
-            c: model[c] for c in ("model", "dataset", "seed", "start")
-        }
-        mine = heldout.filter(pl.col("model_key") == model["key"])
-        first = heldout.filter(pl.col("model_key") == model["start"])
-        if not heldout.height:
-            continue
-        both = mine.join(first, on="frame_id", how="full", coalesce=True, suffix="_before").sort("frame_id")
-        good = both.filter(pl.col("force_square").is_not_null() & pl.col("force_square_before").is_not_null())
-        if not good.height:
-            why = mine["reason"].drop_nulls().to_list() + first["reason"].drop_nulls().to_list()
-            rows.append(row | {"frames": 0, "verdict": "not judged", "reason": why[0] if why else "not evaluated"})
-            continue
-        before, after, n = (good[c].to_numpy().astype(float) for c in ("force_square_before", "force_square", "n"))
-        ends = (math.sqrt(before.sum() / n.sum()), math.sqrt(after.sum() / n.sum()))
-        row |= {"frames": good.height, "groups": good["group"].n_unique(), "difference": ends[1] - ends[0]}
-        row |= {"force_rmse_before": ends[0], "force_rmse_after": ends[1]}
-        interval = rmse_change(before, after, n, good["group"].to_numpy())
-        # what it failed on that its start answered: what it forgot most, and no error shows it
-        lost = both.filter(pl.col("force_square").is_null() & pl.col("force_square_before").is_not_null()).height
-        left = both.height - good.height - lost
-        lines = [f"no answer on {lost} frames that {model['start']} answered"] if lost else []
-        lines += [f"{left} frames left out: {model['start']} failed on them"] if left else []
-        reason = "; ".join(lines) or None
-        if interval is None:
-            reason = "; ".join([*lines, f"fewer than {GROUPS_LEAST} groups of frames: no interval"])
-            rows.append(row | {"verdict": "not judged", "reason": reason})
-            continue
-        low, high = interval
-        verdict = "lost" if low > 0 else "not judged" if lost else "gained" if high < 0 else "not distinguishable"
-        rows.append(row | {"ci95_low": low, "ci95_high": high, "verdict": verdict, "reason": reason})
-    return pl.DataFrame(rows, schema=FORGETTING)
+    tuned = models.filter(pl.col("start").is_not_null()).sort("key").to_dicts() if heldout.height else []
+    changes = []
+    for row in tuned:
+        model = Change(row["key"], row["model"], row["dataset"], row["seed"], row["start"])
+        own, start = (heldout.filter(pl.col("model_key") == key) for key in (model.model_key, model.start))
+        changes.append(asdict(change(model, own, start)))
+    return pl.DataFrame(changes, schema=FORGETTING)
+
+
+def change(model: Change, own: pl.DataFrame, start: pl.DataFrame) -> Change:
+    """Return the change of a model from its errors and those of its start, on the frames that both answered.
+
+    A model that fails where its start did not cannot have kept or gained anything, whatever its error on the others.
+    """
+    both = own.join(start, on="frame_id", how="full", coalesce=True, suffix="_before").sort("frame_id")
+    answered = both.filter(pl.col("force_square").is_not_null() & pl.col("force_square_before").is_not_null())
+    if not answered.height:
+        reasons = own["reason"].drop_nulls().to_list() + start["reason"].drop_nulls().to_list()
+        return replace(model, reason=reasons[0] if reasons else "not evaluated")
+    before, after, n = (answered[c].to_numpy().astype(float) for c in ("force_square_before", "force_square", "n"))
+    rmse_before, rmse_after = math.sqrt(before.sum() / n.sum()), math.sqrt(after.sum() / n.sum())
+    # what it failed on that its start answered: what it forgot most, and no error shows it
+    lost = both.filter(pl.col("force_square").is_null() & pl.col("force_square_before").is_not_null()).height
+    left_out = both.height - answered.height - lost
+    reasons = [f"no answer on {lost} frames that {model.start} answered"] if lost else []
+    reasons += [f"{left_out} frames left out: {model.start} failed on them"] if left_out else []
+    model = replace(
+        model, frames=answered.height, groups=answered["group"].n_unique(), force_rmse_before=rmse_before,
+        force_rmse_after=rmse_after, difference=rmse_after - rmse_before, reason="; ".join(reasons) or None,
+    )  # fmt: skip
+    interval = rmse_change(before, after, n, answered["group"].to_numpy())
+    if interval is None:
+        reasons.append(f"fewer than {GROUPS_LEAST} groups of frames: no interval")
+        return replace(model, reason="; ".join(reasons))
+    low, high = interval
+    verdict = "lost" if low > 0 else "not judged" if lost else "gained" if high < 0 else "not distinguishable"
+    return replace(model, ci95_low=low, ci95_high=high, verdict=verdict)

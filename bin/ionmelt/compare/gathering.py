@@ -23,7 +23,7 @@ from ionmelt.compare.completion import (
     with_reference,
     with_start,
 )
-from ionmelt.compare.judgement import judge
+from ionmelt.compare.judgement import Models, judge
 from ionmelt.compare.reading import (
     conform,
     find,
@@ -82,10 +82,8 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     t["scan"] = name_models(scan, models, ("model", "dataset", "seed"), TABLES["scan"])
     curves = read_parquets(args.models, "curve.parquet", TABLES["curves"])
     t["curves"] = name_models(curves, models, ("model", "dataset", "seed", "framework"), TABLES["curves"])
-    t["trainings"] = table(
-        [pl.DataFrame(compare_curves.table(t["curves"], cards), schema=comparison.TRAININGS)],
-        comparison.TRAININGS,
-    )
+    losses = {card["id"]: card.get("loss") or {} for card in cards}
+    t["trainings"] = table([compare_curves.table(t["curves"], losses)], TABLES["trainings"])
     measured = read_parquets(args.measures, "*.survival.parquet", TABLES["survival"])
     failures = read_failures(args.failures, planned)
     runs = read_jsons(find(args.runs, "run.json"))
@@ -125,10 +123,13 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     frames = name_models(
         frames, models, ("model", "dataset"), evaluation.FRAME_ERRORS | {"model": TEXT, "dataset": TEXT}
     )
-    t |= judge(t, references, study, frames, models, truths[0] if truths else None)
+    named_models = Models(
+        models, [m["id"] for m in study.get("models", [])], study.get("datasets") or {}, truths[0] if truths else None
+    )
+    t |= judge(t, references, frames, named_models)
     earlier = table([files.read_tables([args.rounds])] if args.rounds else [], TABLES["rounds"])
     t["rounds"] = rounds.table(t, study, rounds.number_of(cards), earlier)
-    t["pareto"] = table([pl.DataFrame(pareto.table(t, cards), schema=comparison.PARETO)], comparison.PARETO)
+    t["pareto"] = table([pareto.table(t, cards)], TABLES["pareto"])
 
     parity = read_parquets(args.evaluations, "parity.parquet", evaluation.PARITY)
     parity = name_models(

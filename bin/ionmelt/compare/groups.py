@@ -1,12 +1,23 @@
-"""Groups of runs: what they are called, how they are sorted, and which two of them may be set against each other."""
+"""Groups: one number of one model in one state of a liquid, with what a verdict on it rests on.
+
+A group is one liquid, temperature, property (and species), model and dataset. Its number is combined from runs (replicas and
+training seeds) or, of an error, from the points of a test that the seeds of the model answered.
+"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from ionmelt.compare.statistics import Z95, Estimate, Runs
+from ionmelt.study import references as study_references
+
 Row = dict[str, Any]
+
+# Properties that are errors of a model, with their units: lower is better, and none is below 0.
+ERROR_UNITS = {"force_rmse": "eV/A", "scan_energy_rmse": "eV/atom"}
 
 
 def label(model: str, dataset: str | None) -> str:
@@ -19,36 +30,167 @@ def finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def groups(rows: pl.DataFrame, keys: list[str]) -> Iterable[tuple[Row, list[Row]]]:
-    """Yield (keys, rows) of every group, in order of the keys."""
-    for values, part in rows.sort(*keys, nulls_last=False).group_by(keys, maintain_order=True):
-        yield dict(zip(keys, values, strict=True)), part.to_dicts()
+@dataclass(frozen=True)
+class Reference:
+    """A measured value; ``low`` and ``high`` are the ends of its 95 % interval, whatever range the source gives (None: not known)."""
+
+    value: float
+    low: float | None
+    high: float | None
+    source: str
+    second_hand: bool
+    interpolated: bool = False
+
+    def estimate(self) -> Estimate:
+        """Return it as an estimate; one without an uncertainty counts as exact, and every reason says so."""
+        low, high = finite(self.low), finite(self.high)
+        return Estimate(self.value, 0.0 if low is None or high is None else (high - low) / (2 * Z95))
+
+    def words(self) -> str:
+        """Return its name for a reason, second-hand ones called so."""
+        kind = "second-hand reference" if self.second_hand else "reference"
+        return f"{kind}: {self.source}" + (
+            "" if self.low is not None else ", taken as exact: its uncertainty is not known"
+        )
 
 
-def count(reasons: Iterable[str]) -> list[str]:
-    """Return each distinct reason once, with how often it came where that is more than once."""
-    found: dict[str, int] = {}
-    for reason in reasons:
-        found[reason] = found.get(reason, 0) + 1
-    return [reason if n == 1 else f"{reason} ({n} times)" for reason, n in found.items()]
+def reference_at(
+    references: pl.DataFrame, liquid: str, quantity: str, species: str | None, temperature_K: float
+) -> Reference | None:
+    """Return the reference of a quantity at a temperature (`references.best`), None where there is none."""
+    row = study_references.best(references, liquid, quantity, species, temperature_K)
+    if row is None:
+        return None
+    half = None if row["standard_uncertainty"] is None else Z95 * row["standard_uncertainty"]
+    low, high = (None, None) if half is None else (row["value"] - half, row["value"] + half)
+    return Reference(row["value"], low, high, row["source"], row["second_hand"], row["interpolated"])
 
 
-def one_factor_apart(a: Row, b: Row) -> bool:
+@dataclass(frozen=True)
+class Group:
+    """A number of a model: ``estimate`` is None where nothing gave one, and ``reason`` says what is to be said of it.
+
+    ``runs`` of ``planned_runs`` gave a number (of an error: trained models). ``mixture`` and ``size``: the mixture of the
+    study that the dataset is cut from, and to how many frames. ``correction`` is that for the size of the box, which the
+    estimate does not hold. ``behind`` are the runs behind the number; ``points`` the errors at each point of the test (`points`),
+    of which ``missing`` have no answer.
+    """
+
+    liquid: str
+    temperature_K: float | None
+    quantity: str
+    species: str | None
+    model: str
+    dataset: str | None
+    unit: str
+    estimate: Estimate | None
+    converged: bool
+    reason: str | None = None
+    framework: str | None = None
+    runs: int = 0
+    planned_runs: int = 0
+    needed_ps: float | None = None
+    reference: Reference | None = None
+    correction: float | None = None
+    behind: Runs | None = None
+    points: pl.DataFrame | None = None
+    answered: int | None = None
+    missing: int | None = None
+    mixture: str | None = None
+    size: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The model with its dataset."""
+        return label(self.model, self.dataset)
+
+    @property
+    def whole(self) -> str | None:
+        """The mixture that it was trained on: a dataset that is no cut is its own."""
+        return self.mixture or self.dataset
+
+    @property
+    def state(self) -> tuple[str, float | None, str | None]:
+        """What groups must share to be compared, beside the property: liquid, temperature and species."""
+        return self.liquid, self.temperature_K, self.species
+
+    @property
+    def shift(self) -> float:
+        """What an experiment would see beyond the estimate: the correction for the size of the box, where it is known."""
+        return self.correction or 0.0
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The ends of the 95 % interval, None where there is none."""
+        if self.estimate is None or not math.isfinite(self.estimate.standard_error):
+            return None
+        low, high = self.estimate.interval()
+        return (max(0.0, low), max(0.0, high)) if self.quantity in ERROR_UNITS else (low, high)
+
+    def corrected(self) -> Estimate | None:
+        """Return the estimate with the correction for the size of the box."""
+        return None if self.estimate is None else self.estimate.plus(self.shift)
+
+    def row(self) -> dict[str, object]:
+        """Return the row of the table `summary`."""
+        low, high = self.interval or (None, None)
+        reference = self.reference
+        return {
+            "liquid": self.liquid,
+            "temperature_K": self.temperature_K,
+            "property": self.quantity,
+            "species": self.species,
+            "model": self.model,
+            "dataset": self.dataset,
+            "framework": self.framework,
+            "value": self.estimate.value if self.estimate else None,
+            "standard_error": self.estimate.standard_error if self.estimate and self.interval else None,
+            "ci95_low": low,
+            "ci95_high": high,
+            "unit": self.unit,
+            "runs": self.runs,
+            "planned_runs": self.planned_runs,
+            "converged": self.converged,
+            "reason": self.reason,
+            "reference": reference.value if reference else None,
+            "reference_low": reference.low if reference else None,
+            "reference_high": reference.high if reference else None,
+            "reference_source": reference.source if reference else None,
+            "reference_second_hand": reference.second_hand if reference else None,
+            "reference_interpolated": reference.interpolated if reference else None,
+            "finite_size_correction": self.correction,
+            "needed_ps": self.needed_ps,
+            "points": self.answered,
+            "points_missing": self.missing,
+            "mixture": self.mixture,
+            "size": self.size,
+        }
+
+
+def one_factor_apart(a: Group, b: Group) -> bool:
     """Tell whether two groups differ in one thing only (of a dataset: its kinds or its size), or one is an untrained model."""
-    if a["dataset"] is None or b["dataset"] is None or a["dataset"] == b["dataset"]:
+    if a.dataset is None or b.dataset is None or a.dataset == b.dataset:
         return True
-    (whole_a, size_a), (whole_b, size_b) = cut_of(a), cut_of(b)
-    return a["model"] == b["model"] and (whole_a == whole_b or size_a == size_b)
+    return a.model == b.model and (a.whole == b.whole or a.size == b.size)
 
 
-def cut_of(item: Row) -> tuple[str, int | None]:
-    """Return the mixture that a group was trained on, and the number of frames it was cut to: a dataset that is no cut is its own."""
-    return item.get("mixture") or item["dataset"], item.get("size")
+def by_state(groups: Iterable[Group]) -> list[list[Group]]:
+    """Sort groups by liquid, temperature and species, keeping their order."""
+    states: dict[tuple[str, float | None, str | None], list[Group]] = {}
+    for group in groups:
+        states.setdefault(group.state, []).append(group)
+    return list(states.values())
 
 
-def by_state(items: list[Row]) -> list[tuple[tuple, list[Row]]]:
-    """Group items by liquid, temperature and species, keeping their order."""
-    found: dict[tuple, list[Row]] = {}
-    for item in items:
-        found.setdefault((item["liquid"], item["temperature_K"], item["species"]), []).append(item)
-    return list(found.items())
+def grouped(rows: pl.DataFrame, keys: list[str]) -> Iterator[tuple[Row, list[Row]]]:
+    """Yield (keys, rows) of every group of rows of a table, in order of the keys."""
+    for values, members in rows.sort(*keys, nulls_last=False).group_by(keys, maintain_order=True):
+        yield dict(zip(keys, values, strict=True)), members.to_dicts()
+
+
+def counted(reasons: Iterable[str]) -> str:
+    """Return the distinct reasons, each once with how often it came where that is more than once."""
+    times: dict[str, int] = {}
+    for reason in reasons:
+        times[reason] = times.get(reason, 0) + 1
+    return "; ".join(reason if n == 1 else f"{reason} ({n} times)" for reason, n in times.items())

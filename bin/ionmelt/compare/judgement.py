@@ -1,20 +1,21 @@
 """Judge the models: one number for each, the verdicts between them, and what the data were worth."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from ionmelt.compare import errors as compare_errors
-from ionmelt.compare import groups, points, statistics
-from ionmelt.compare import summary as ils
-from ionmelt.compare import verdicts as compare_verdicts
-from ionmelt.compare import worth as compare_worth
+from ionmelt.compare import verdicts
+from ionmelt.compare.errors import summarise_forces, summarise_scans
+from ionmelt.compare.groups import Group
+from ionmelt.compare.points import frame_points
 from ionmelt.compare.reading import conform, table
-from ionmelt.tables import comparison
+from ionmelt.compare.statistics import Z95
+from ionmelt.compare.summary import LIQUID_UNITS, summarise_runs
+from ionmelt.compare.worth import learning_and_worth
 from ionmelt.tables.columns import REAL, TEXT
-
-# --- Judge ---
+from ionmelt.tables.comparison import SUMMARY, VERDICTS
 
 
 def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
@@ -32,65 +33,77 @@ def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
         "conductivity": ("conductivity_s_m", "s_m"),
         "viscosity": ("viscosity_pa_s", "pa_s"),
     }[quantity]
-    half = (pl.col(f"ci95_high_{ends}") - pl.col(f"ci95_low_{ends}")) / (2 * statistics.Z95)
+    half = (pl.col(f"ci95_high_{ends}") - pl.col(f"ci95_low_{ends}")) / (2 * Z95)
     frame = frame.with_columns(value=value, standard_error=half, dof=pl.lit(math.inf))
     if quantity == "diffusion":
         return frame.with_columns(correction="finite_size_correction_m2_s")
     return frame.with_columns(correction=pl.lit(None, REAL), species=pl.lit(None, TEXT))
 
 
+@dataclass(frozen=True)
+class Models:
+    """The models that there should be, as the study names and orders them.
+
+    ``frame`` is the table of models (`comparison.MODELS`). ``mixtures`` are the named datasets of the study, with their kinds.
+    ``truth`` is the model that is the method of the labels itself, None where none is.
+    """
+
+    frame: pl.DataFrame
+    names: Sequence[str]
+    mixtures: dict[str, Sequence[str]]
+    truth: str | None = None
+
+    def trained(self) -> dict[tuple[str, str | None], int]:
+        """Return how many models there should be of each (model, dataset) that is trained."""
+        trained = self.frame.filter(pl.col("dataset").is_not_null()).group_by("model", "dataset").len()
+        return {(model, dataset): n for model, dataset, n in trained.sort("model", "dataset").iter_rows()}
+
+    def cuts(self) -> dict[str, tuple[str | None, int | None]]:
+        """Return of each dataset the mixture of the study that it is, and the number of frames it is cut to."""
+        rows = self.frame.select("dataset", "mixture", "size").drop_nulls("dataset").iter_rows()
+        return {dataset: (mixture, size) for dataset, mixture, size in rows}
+
+    def ordered(self, groups: Sequence[Group]) -> list[Group]:
+        """Return groups as the study orders its models and mixtures; others come last, and untrained models first."""
+        mixtures = list(self.mixtures)
+
+        def position(group: Group) -> tuple[int, int]:
+            first = self.names.index(group.model) if group.model in self.names else len(self.names)
+            return first, mixtures.index(group.dataset) if group.dataset in mixtures else -1
+
+        return sorted(groups, key=position)
+
+
 def judge(
-    tables: dict[str, pl.DataFrame],
-    references: pl.DataFrame,
-    study: dict[str, Any],
-    frames: pl.DataFrame,
-    models: pl.DataFrame,
-    truth: str | None = None,
+    tables: dict[str, pl.DataFrame], references: pl.DataFrame, frames: pl.DataFrame, models: Models
 ) -> dict[str, pl.DataFrame]:
     """Return the tables summary (one number per model and property), verdicts, learning and worth.
 
-    In a pair, model_a is the one that the study names first. ``frames`` holds the errors of test frames one by one,
-    ``models`` the models that there should be; ``truth`` is the model that is the method of the labels itself.
+    In a pair, model_a is the one that the study names first. ``frames`` holds the errors of test frames one by one.
     """
-    trained = models.filter(pl.col("dataset").is_not_null()).group_by("model", "dataset").len()
-    planned: dict[tuple[str, str | None], int] = {(m, d): n for m, d, n in trained.sort("model", "dataset").iter_rows()}
-    judged: dict[str, list[groups.Row]] = {}
-    names = [m["id"] for m in study.get("models", [])]
-    data = list(study.get("datasets") or {})
-
-    # of each dataset the mixture of the study that it is, and the number of frames it is cut to
-    cuts = {d: (m, n) for d, m, n in models.select("dataset", "mixture", "size").drop_nulls("dataset").iter_rows()}
-
-    def with_cut(rows: list[groups.Row]) -> list[groups.Row]:
-        for row in rows:
-            row["mixture"], row["size"] = cuts.get(row["dataset"], (None, None))
-        return rows
-
-    def place(item: groups.Row) -> tuple[int, int]:
-        first = names.index(item["model"]) if item["model"] in names else len(names)
-        return first, data.index(item["dataset"]) if item["dataset"] in data else -1
-
-    summary: list[groups.Row] = []
-    verdicts: list[groups.Row] = []
-    for quantity in ils.LIQUID_UNITS:
-        rows, items = ils.summarise_runs(run_rows(tables[quantity], quantity), quantity, references)
-        summary += with_cut(rows)
-        judged[quantity] = sorted(with_cut(items), key=place)
-        verdicts += compare_verdicts.judge(judged[quantity], quantity)
+    groups = {
+        quantity: summarise_runs(run_rows(tables[quantity], quantity), quantity, references)
+        for quantity in LIQUID_UNITS
+    }
     liquids = tables["dataset"]["liquid"].unique().sort().to_list()
-    which = liquids[0] if len(liquids) == 1 else "all"
-    for quantity, (rows, items) in {
-        "force_rmse": compare_errors.summarise_forces(tables["errors"], which, points.frame_points(frames), planned),
-        "scan_energy_rmse": compare_errors.summarise_scans(tables["scan"], planned),
-    }.items():
-        summary += with_cut(rows)
-        judged[quantity] = sorted(with_cut(items), key=place)
-        verdicts += compare_verdicts.judge(judged[quantity], quantity)
-    whole = {d: m for d, (m, _) in cuts.items() if m is not None}
-    learning, worth = compare_worth.tables(tables, judged, study.get("datasets") or {}, truth, whole)
+    of_all = liquids[0] if len(liquids) == 1 else "all"
+    planned = models.trained()
+    groups["force_rmse"] = summarise_forces(tables["errors"], of_all, frame_points(frames), planned)
+    groups["scan_energy_rmse"] = summarise_scans(tables["scan"], planned)
+    cuts = models.cuts()
+
+    def with_cut(group: Group) -> Group:
+        mixture, size = cuts.get(group.dataset, (None, None)) if group.dataset is not None else (None, None)
+        return replace(group, mixture=mixture, size=size)
+
+    groups = {quantity: models.ordered([with_cut(group) for group in of]) for quantity, of in groups.items()}
+    summary = [group.row() for of in groups.values() for group in of]
+    judged = [verdict.row() for of in groups.values() for verdict in verdicts.judge(of)]
+    mixtures = {dataset: mixture for dataset, (mixture, _) in cuts.items() if mixture is not None}
+    learning, worth = learning_and_worth(tables, groups, models.mixtures, models.truth, mixtures)
     return {
-        "summary": table([pl.DataFrame(summary, schema=comparison.SUMMARY)], comparison.SUMMARY),
-        "verdicts": conform(pl.DataFrame(verdicts, schema=comparison.VERDICTS), comparison.VERDICTS, sort=False),
+        "summary": table([pl.DataFrame(summary, schema=SUMMARY)], SUMMARY),
+        "verdicts": conform(pl.DataFrame(judged, schema=VERDICTS), VERDICTS, sort=False),
         "learning": learning,
         "worth": worth,
     }

@@ -1,21 +1,116 @@
 """Error against cost: what a model took to make and to run, and which models are not beaten by a cheaper one.
 
-The cost of a model is that of its labels, of its training and of one nanosecond of dynamics of the box. Time on
-processors counts in core-hours (processor time), time on an accelerator in GPU-hours (wall time); the two are
-never added up: a model is cheaper only where neither is larger.
+The cost of a model is that of its labels, of its training and of one nanosecond of dynamics of the box (`cost`); a model is
+cheaper only where neither its core-hours nor its GPU-hours are larger.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from ionmelt.compare import groups
-from ionmelt.compare import summary as ils
-from ionmelt.compare.cost import Tables, dynamics_hours, label_hours, training_hours
-from ionmelt.compare.groups import Row
+from ionmelt.compare.cost import Hours, dynamics_hours, label_hours, mean, training_hours
+from ionmelt.compare.groups import Row, label
+from ionmelt.compare.summary import LIQUID_UNITS
+from ionmelt.tables.comparison import PARETO
+
+# What stands in `front`; the first two: it is not judged.
+NOT_CONVERGED, COST_UNKNOWN, YES, NO, UNDECIDED = "not converged", "cost unknown", "yes", "no", "undecided"
 
 
-def distance(row: Row) -> tuple[float, float, float] | None:
+@dataclass(frozen=True)
+class Error:
+    """An error with the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model took; None: not known."""
+
+    labels_core_h: float | None
+    training: Hours | None
+    dynamics: Hours | None  # of a nanosecond
+
+    @property
+    def unknown(self) -> list[str]:
+        """The names of the costs that are not known."""
+        costs = {"labels": self.labels_core_h, "training": self.training, "dynamics": self.dynamics}
+        return [name for name, cost in costs.items() if cost is None]
+
+    @property
+    def total_core_h(self) -> float | None:
+        """The sum of the core-hours, None where one of them is not known."""
+        if self.labels_core_h is None or self.training is None or self.dynamics is None:
+            return None
+        return self.labels_core_h + self.training.core + self.dynamics.core
+
+    @property
+    def total_gpu_h(self) -> float | None:
+        """The sum of the GPU-hours, None where one of them is not known; labels take none."""
+        return self.training.gpu + self.dynamics.gpu if self.training and self.dynamics else None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model in a state, with its error in a property and its cost: the columns of the table `pareto`.
+
+    ``state`` is liquid, temperature, property and species. ``front`` is None until it is judged.
+    """
+
+    state: tuple[str, float | None, str, str | None]
+    model: str
+    dataset: str | None
+    unit: str
+    error: Error | None
+    cost: Cost
+    front: str | None = None
+    reason: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The model with its dataset."""
+        return label(self.model, self.dataset)
+
+    def row(self) -> dict[str, object]:
+        """Return the row of the table."""
+        liquid, temperature_K, quantity, species = self.state
+        error, cost = self.error, self.cost
+        return {
+            "liquid": liquid,
+            "temperature_K": temperature_K,
+            "property": quantity,
+            "species": species,
+            "model": self.model,
+            "dataset": self.dataset,
+            "error": error.value if error else None,
+            "ci95_low": error.low if error else None,
+            "ci95_high": error.high if error else None,
+            "unit": self.unit,
+            "labels_core_h": cost.labels_core_h,
+            "training_core_h": cost.training.core if cost.training else None,
+            "training_gpu_h": cost.training.gpu if cost.training else None,
+            "md_core_h_per_ns": cost.dynamics.core if cost.dynamics else None,
+            "md_gpu_h_per_ns": cost.dynamics.gpu if cost.dynamics else None,
+            "total_core_h": cost.total_core_h,
+            "total_gpu_h": cost.total_gpu_h,
+            "front": self.front,
+            "reason": self.reason,
+        }
+
+
+def error_of(row: Row) -> Error | None:
+    """Return the error of a row of the table `summary`: of a property of the liquid its distance from the reference."""
+    if row["property"] in LIQUID_UNITS:
+        return distance(row)
+    return None if row["standard_error"] is None else Error(row["value"], row["ci95_low"], row["ci95_high"])
+
+
+def distance(row: Row) -> Error | None:
     """Return |value - reference| with the ends of its 95 % interval, the reference's own range included."""
     if row["value"] is None or row["standard_error"] is None or row["reference"] is None:
         return None
@@ -23,112 +118,96 @@ def distance(row: Row) -> tuple[float, float, float] | None:
     half = (row["ci95_high"] - row["ci95_low"]) / 2
     if row["reference_low"] is not None and row["reference_high"] is not None:
         half = math.hypot(half, (row["reference_high"] - row["reference_low"]) / 2)
-    off = row["value"] + (row["finite_size_correction"] or 0.0) - row["reference"]
-    low = max(0.0, abs(off) - half)
-    return abs(off), low, abs(off) + half
+    off = abs(row["value"] + (row["finite_size_correction"] or 0.0) - row["reference"])
+    return Error(off, max(0.0, off - half), off + half)
 
 
-def table(t: Tables, cards: list[Row]) -> list[Row]:
-    """Return one row per state, property and model that has an error: those of the liquid, and the forces."""
-    train, labels = training_hours(t, cards), label_hours(t)
-    trained = t["errors"].select("model_key", "model", "dataset").unique().sort("model_key").to_dicts()
-    trained += [{"model_key": c["id"], "model": c["model"], "dataset": c.get("dataset")} for c in cards]
-    keys: dict[tuple, set[str]] = {}
-    for x in trained:
-        keys.setdefault((x["model"], x["dataset"]), set()).add(x["model_key"])
-    rows = []
-    for r in t["summary"].filter(pl.col("property").is_in([*ils.LIQUID_UNITS, "force_rmse"])).to_dicts():
-        if r["property"] == "force_rmse":
-            error = None if r["standard_error"] is None else (r["value"], r["ci95_low"], r["ci95_high"])
-        else:
-            error = distance(r)
-            if r["reference"] is None:
-                continue
-        made = sorted(k for k in keys.get((r["model"], r["dataset"]), ()) if k in train)
-        own = r["dataset"] is not None
-        training = [sum(x) / len(made) for x in zip(*(train[k] for k in made), strict=True)] if made else None
-        dynamics = dynamics_hours(t, r["liquid"], r["temperature_K"], r)
-        label = labels.get(r["dataset"]) if own else 0.0
-        missing = [
-            what
-            for what, x in (("labels", label), ("training", training if own else (0.0, 0.0)), ("dynamics", dynamics))
-            if x is None
-        ]
-        row = {c: r[c] for c in ("liquid", "temperature_K", "property", "species", "model", "dataset", "unit")}
-        row |= {"error": None, "ci95_low": None, "ci95_high": None, "front": None, "reason": None}
-        if error is not None:
-            row |= dict(zip(("error", "ci95_low", "ci95_high"), error, strict=True))
-        row["labels_core_h"] = label
-        row["training_core_h"], row["training_gpu_h"] = training or ((None, None) if own else (0.0, 0.0))
-        row["md_core_h_per_ns"], row["md_gpu_h_per_ns"] = dynamics or (None, None)
-        for unit in ("core", "gpu"):
-            parts = [label if unit == "core" else 0.0, row[f"training_{unit}_h"], row[f"md_{unit}_h_per_ns"]]
-            row[f"total_{unit}_h"] = None if None in parts else sum(parts)
-        if not r["converged"] or error is None:
-            row |= {"front": "not converged", "reason": r["reason"]}
-        elif missing:
-            row |= {"front": "cost unknown", "reason": f"the cost of {' and '.join(missing)} is not known"}
-        rows.append(row)
-    return fronts(rows, t["verdicts"])
-
-
-def fronts(rows: list[Row], verdicts: pl.DataFrame) -> list[Row]:
-    """Say of each model whether it is on the front: ``yes``, ``no`` or ``undecided``.
-
-    Yes: it is better than every cheaper model beyond the error (the cheapest one has none to beat). No: some
-    cheaper model is better beyond the error. Undecided: the data cannot tell. "Beyond the error" is what the
-    verdict on the two says, and where they were not compared (two things differ), that their intervals do not
-    overlap.
-    """
-    decided = {}
-    for v in verdicts.to_dicts():
-        state = tuple(v[c] for c in ("liquid", "temperature_K", "property", "species"))
-        if v["verdict"] in ("a", "b"):
-            decided[*state, frozenset((v["model_a"], v["model_b"]))] = v[
-                "model_a" if v["verdict"] == "a" else "model_b"
-            ]
-        else:
-            decided[*state, frozenset((v["model_a"], v["model_b"]))] = None
-    for row in rows:
-        if row["front"] is not None:
+def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Row]) -> list[Candidate]:
+    """Return the models that have an error, or should have one, with their costs; most are not judged yet."""
+    training, labels = training_hours(t["cost"], cards), label_hours(t)
+    made = t["errors"].select("model_key", "model", "dataset").unique().sort("model_key").rows()
+    keys: dict[tuple[str, str | None], set[str]] = {}
+    for key, model, dataset in [*made, *((c["id"], c["model"], c.get("dataset")) for c in cards)]:
+        keys.setdefault((model, dataset), set()).add(key)
+    models = []
+    for row in t["summary"].filter(pl.col("property").is_in([*LIQUID_UNITS, "force_rmse"])).to_dicts():
+        if row["property"] in LIQUID_UNITS and row["reference"] is None:
             continue
-        state = tuple(row[c] for c in ("liquid", "temperature_K", "property", "species"))
-        name = groups.label(row["model"], row["dataset"])
-        beaten, open_ones = [], []
-        for other in rows:
-            if tuple(other[c] for c in ("liquid", "temperature_K", "property", "species")) != state:
-                continue
-            if other is row or other["front"] in ("not converged", "cost unknown") or not cheaper(other, row):
-                continue
-            against = groups.label(other["model"], other["dataset"])
-            pair = (*state, frozenset((name, against)))
-            better = decided[pair] if pair in decided else apart(row, other)
-            if better == against:
-                beaten.append(against)
-            elif better != name:
-                open_ones.append(against)
-        if beaten:
-            row |= {"front": "no", "reason": f"{' and '.join(sorted(beaten))}: cheaper and better"}
-        elif open_ones:
-            row |= {
-                "front": "undecided",
-                "reason": f"{' and '.join(sorted(open_ones))}: cheaper, and as good as can be told",
-            }
-        else:
-            row |= {"front": "yes", "reason": None}
-    return rows
+        model, dataset = row["model"], row["dataset"]
+        trained = [training[key] for key in sorted(keys.get((model, dataset), ())) if key in training]
+        is_made_here = dataset is not None
+        cost = Cost(
+            labels.get(dataset) if is_made_here else 0.0,
+            mean(trained) or (None if is_made_here else Hours()),
+            dynamics_hours(t, model, dataset, row["liquid"], row["temperature_K"]),
+        )
+        state = row["liquid"], row["temperature_K"], row["property"], row["species"]
+        candidate = Candidate(state, model, dataset, row["unit"], error_of(row), cost)
+        if not row["converged"] or candidate.error is None:
+            candidate = replace(candidate, front=NOT_CONVERGED, reason=row["reason"])
+        elif cost.unknown:
+            why = f"the cost of {' and '.join(cost.unknown)} is not known"
+            candidate = replace(candidate, front=COST_UNKNOWN, reason=why)
+        models.append(candidate)
+    return models
 
 
-def cheaper(a: Row, b: Row) -> bool:
+def table(t: dict[str, pl.DataFrame], cards: Sequence[Row]) -> pl.DataFrame:
+    """Return the table `pareto`: a row per state, property and model that has an error, of the liquid and of the forces.
+
+    ``front`` says whether it is on the front. ``yes``: it is better than every cheaper model beyond the error (the cheapest one
+    has none to beat). ``no``: some cheaper model is better beyond the error. ``undecided``: the data cannot tell. "Beyond the
+    error" is what the verdict on the two says, and where they were not compared (two things differ), that their intervals do
+    not overlap.
+    """
+    models, winners = candidates(t, cards), winners_of(t["verdicts"])
+    judged = [model if model.front is not None else judge(model, models, winners) for model in models]
+    return pl.DataFrame([model.row() for model in judged], schema=PARETO)
+
+
+Winners = dict[tuple[str, float | None, str, str | None, frozenset[str]], str | None]
+
+
+def winners_of(verdicts: pl.DataFrame) -> Winners:
+    """Return the name of the better one of each pair that has a verdict, by state and pair; None: no verdict for either."""
+    winners: Winners = {}
+    for v in verdicts.to_dicts():
+        pair = v["liquid"], v["temperature_K"], v["property"], v["species"], frozenset((v["model_a"], v["model_b"]))
+        winners[pair] = {"a": v["model_a"], "b": v["model_b"]}.get(v["verdict"])
+    return winners
+
+
+def judge(model: Candidate, models: Sequence[Candidate], winners: Winners) -> Candidate:
+    """Return a model with what its cheaper rivals make of it."""
+    beaten_by, open_against = [], []
+    for other in models:
+        if other.state != model.state or other.front in (NOT_CONVERGED, COST_UNKNOWN) or not is_cheaper(other, model):
+            continue
+        pair = (*model.state, frozenset((model.name, other.name)))
+        better = winners[pair] if pair in winners else lower(model, other)
+        if better == other.name:
+            beaten_by.append(other.name)
+        elif better != model.name:
+            open_against.append(other.name)
+    if beaten_by:
+        return replace(model, front=NO, reason=f"{' and '.join(sorted(beaten_by))}: cheaper and better")
+    if open_against:
+        why = f"{' and '.join(sorted(open_against))}: cheaper, and as good as can be told"
+        return replace(model, front=UNDECIDED, reason=why)
+    return replace(model, front=YES)
+
+
+def is_cheaper(a: Candidate, b: Candidate) -> bool:
     """Tell whether a costs less than b: not more of either kind of hour, and less of one."""
-    x, y = ((r["total_core_h"], r["total_gpu_h"]) for r in (a, b))
-    return x != y and all(i <= j for i, j in zip(x, y, strict=True))
+    pairs = ((a.cost.total_core_h, b.cost.total_core_h), (a.cost.total_gpu_h, b.cost.total_gpu_h))
+    known = [(x, y) for x, y in pairs if x is not None and y is not None]
+    return len(known) == len(pairs) and any(x != y for x, y in known) and all(x <= y for x, y in known)
 
 
-def apart(a: Row, b: Row) -> str | None:
+def lower(a: Candidate, b: Candidate) -> str | None:
     """Return the name of the one of lower error where the intervals do not overlap, else None."""
-    if a["ci95_high"] < b["ci95_low"]:
-        return groups.label(a["model"], a["dataset"])
-    if b["ci95_high"] < a["ci95_low"]:
-        return groups.label(b["model"], b["dataset"])
-    return None
+    if a.error is None or b.error is None:
+        return None
+    if a.error.high < b.error.low:
+        return a.name
+    return b.name if b.error.high < a.error.low else None

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ionmelt.compare import statistics
+from ionmelt.compare.statistics import Estimate, rmse_over_points, satterthwaite
 
 Points = dict[tuple[str, str | None], pl.DataFrame]  # by (model, dataset); columns: `INDEX`, and one for each seed
 INDEX = ("block", "point", "n")  # what leaves together, what was asked, and for how many numbers it stands
-
-
-# --- Errors point by point ---
 
 
 def pivoted(rows: pl.DataFrame) -> Points:
@@ -21,11 +18,13 @@ def pivoted(rows: pl.DataFrame) -> Points:
     ``rows``: `INDEX`, model, dataset, model_key and ``square``, the mean squared error; null: no answer.
     """
     asked = rows.select(INDEX).unique().sort("block", "point")
-    found: Points = {}
-    for (model, dataset), part in rows.sort("model_key").group_by(["model", "dataset"], maintain_order=True):
-        wide = part.pivot("model_key", index=list(INDEX), values="square", aggregate_function="mean", sort_columns=True)
-        found[str(model), dataset] = asked.join(wide, on=list(INDEX), how="left").sort("block", "point")
-    return found
+    points: Points = {}
+    for (model, dataset), answers in rows.sort("model_key").group_by(["model", "dataset"], maintain_order=True):
+        wide = answers.pivot(
+            "model_key", index=list(INDEX), values="square", aggregate_function="mean", sort_columns=True
+        )
+        points[str(model), dataset] = asked.join(wide, on=list(INDEX), how="left").sort("block", "point")
+    return points
 
 
 def scan_points(scan: pl.DataFrame, liquid: str) -> Points:
@@ -84,54 +83,54 @@ def squares_of(points: pl.DataFrame) -> np.ndarray:
     return np.maximum(points.select(seeds_in(points)).to_numpy().T, 1e-18)
 
 
-def of_points(squares: list[np.ndarray], points: pl.DataFrame) -> statistics.Estimate:
+def rmse_of(squares: list[np.ndarray], points: pl.DataFrame) -> Estimate:
     """Return the RMSE of one model over points, or the paired ln(RMSE / RMSE) of two.
 
     The jackknife over blocks and the spread between seeds add. Neighbouring points of one block are correlated, so
     that with few blocks the error is a lower bound.
     """
     weights = points["n"].to_numpy()
-    estimate = statistics.rmse_over_points(
-        np.array([s.mean(axis=0) for s in squares]), points["block"].to_list(), weights
-    )
-    parts = [(estimate.standard_error**2, estimate.dof)]
+    estimate = rmse_over_points(np.array([s.mean(axis=0) for s in squares]), points["block"].to_list(), weights)
+    variances = [(estimate.standard_error**2, estimate.dof)]
     for s in squares:
         if len(s) > 1:
             roots = np.sqrt(np.average(s, axis=1, weights=weights))
             spread = float(np.var(np.log(roots) if len(squares) == 2 else roots, ddof=1))
-            parts.append((spread / len(s), len(s) - 1))
-    variance = sum(v for v, _ in parts)
-    return statistics.Estimate(estimate.value, math.sqrt(variance), statistics.satterthwaite(variance, parts))
+            variances.append((spread / len(s), len(s) - 1))
+    variance = sum(v for v, _ in variances)
+    return Estimate(estimate.value, math.sqrt(variance), satterthwaite(variance, variances))
 
 
-def own_estimate(points: pl.DataFrame) -> statistics.Estimate | None:
+def own_estimate(points: pl.DataFrame) -> Estimate | None:
     """Return the RMSE of a model over the points that all its seeds answered; None: there are none."""
     whole = complete(points)
-    return of_points([squares_of(whole)], whole) if whole.height else None
+    return rmse_of([squares_of(whole)], whole) if whole.height else None
 
 
-@dataclass
-class Apart:
-    """Two models on the points that both answered: ``ratio`` is ln(RMSE / RMSE), ``scale`` the geometric mean of the two.
+@dataclass(frozen=True)
+class SharedPoints:
+    """Two models on the ``count`` points that both answered: ``ratio`` is ln(RMSE / RMSE), ``scale`` the geometric mean of the two.
 
-    ``missing`` counts the points that the other of the two answered and the first or the second did not.
+    ``missing_a`` counts the points that b answered and a did not, ``missing_b`` the other way round.
     """
 
-    ratio: statistics.Estimate | None
+    ratio: Estimate | None
     scale: float
-    points: int
-    missing: tuple[int, int]
+    count: int
+    missing_a: int
+    missing_b: int
 
 
-def apart(a: pl.DataFrame, b: pl.DataFrame) -> Apart:
+def on_shared_points(a: pl.DataFrame, b: pl.DataFrame) -> SharedPoints:
     """Set two models against each other on the points that both answered."""
     first, second = complete(a), complete(b)
     shared = first.join(second.select(INDEX), on=list(INDEX), how="inner").sort("block", "point")
     other = second.join(first.select(INDEX), on=list(INDEX), how="inner").sort("block", "point")
-    missing = second.height - shared.height, first.height - shared.height
+    missing_a, missing_b = second.height - shared.height, first.height - shared.height
     if not shared.height:
-        return Apart(None, 1.0, 0, missing)
+        return SharedPoints(None, 1.0, 0, missing_a, missing_b)
     squares = [squares_of(shared), squares_of(other)]
     weights = shared["n"].to_numpy()
     means = [float(np.average(s.mean(axis=0), weights=weights)) for s in squares]
-    return Apart(of_points(squares, shared), (means[0] * means[1]) ** 0.25, shared.height, missing)
+    scale = (means[0] * means[1]) ** 0.25
+    return SharedPoints(rmse_of(squares, shared), scale, shared.height, missing_a, missing_b)

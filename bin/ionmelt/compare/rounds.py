@@ -11,8 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from ionmelt.compare import groups
-from ionmelt.compare.groups import Row
+from ionmelt.compare.groups import Row, grouped
 from ionmelt.tables.comparison import ROUNDS
 
 SAME_DENSITY = 0.02  # of the density: what a further round may still change in a model that has converged
@@ -43,7 +42,7 @@ def this_round(t: dict[str, pl.DataFrame], study: Row, number: int) -> list[Row]
     rows = []
     train = t["dataset"].filter(pl.col("split") == "train")
     survival = t["survival"].filter(pl.col("dataset").is_in(growing(study)))
-    for key, runs in groups.groups(survival, list(KEYS)):
+    for key, runs in grouped(survival, list(KEYS)):
         own = train.filter(pl.col("dataset") == key["dataset"])
         walks = t["exploration"].filter([pl.col(name) == key[name] for name in KEYS])
         density = first(t["summary"], property="density", **{name: key[name] for name in KEYS})

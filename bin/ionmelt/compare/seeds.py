@@ -7,23 +7,71 @@ smaller and the spread would not.
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
-from ionmelt.compare import groups as compare_groups
-from ionmelt.compare.groups import Row
-from ionmelt.compare.statistics import LEVEL
+from ionmelt.compare.groups import Row, finite, grouped
+from ionmelt.compare.statistics import LEVEL, Z95, SeedSpread, seed_spread
 from ionmelt.tables.comparison import COMMITTEE
 
 FILLED = 0.05  # g(r) below this is the empty core of an atom: nothing there to differ
 
 
-def seed_means(runs: Iterable[Row]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean value of each seed (S,) over its runs, and the statistical error of that mean (S,)."""
-    by_seed: dict[Any, list[Row]] = {}
+@dataclass(frozen=True)
+class Committee:
+    """The seeds of one model and one of its numbers: the columns of the table `committee`.
+
+    ``spread`` is None where fewer than two of the ``seeds`` gave a number.
+    """
+
+    liquid: str
+    temperature_K: float
+    quantity: str
+    species: str | None
+    model: str
+    dataset: str | None
+    unit: str | None
+    seeds: int
+    verdict: str
+    reason: str | None = None
+    spread: SeedSpread | None = None
+
+    def row(self) -> dict[str, object]:
+        """Return the row of the table."""
+        spread = self.spread
+        return {
+            "liquid": self.liquid,
+            "temperature_K": self.temperature_K,
+            "property": self.quantity,
+            "species": self.species,
+            "model": self.model,
+            "dataset": self.dataset,
+            "seeds": self.seeds,
+            "mean": spread.mean if spread else None,
+            "unit": self.unit,
+            "between_seeds": spread.between if spread else None,
+            "between_seeds_ci95_low": spread.low if spread else None,
+            "between_seeds_ci95_high": spread.high if spread else None,
+            "within_seed": spread.within if spread else None,
+            "p_value": spread.p_value if spread else None,
+            "verdict": self.verdict,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class SeedMeans:
+    """Mean values of training seeds (seeds,), each over its runs, and the statistical errors of these means (seeds,)."""
+
+    means: np.ndarray
+    errors: np.ndarray
+
+
+def seed_means(runs: Iterable[Row]) -> SeedMeans:
+    """Return the mean of each seed over its runs."""
+    by_seed: dict[object, list[Row]] = {}
     for run in runs:
         by_seed.setdefault(run["seed"], []).append(run)
     means, errors = [], []
@@ -31,108 +79,102 @@ def seed_means(runs: Iterable[Row]) -> tuple[np.ndarray, np.ndarray]:
         means.append(np.mean([run["value"] for run in members]))
         squares = [math.nan if run["standard_error"] is None else run["standard_error"] ** 2 for run in members]
         errors.append(math.sqrt(sum(squares)) / len(members))
-    return np.array(means, float), np.array(errors, float)
+    return SeedMeans(np.array(means, float), np.array(errors, float))
 
 
-def spread(means: np.ndarray, errors: np.ndarray) -> Row:
-    """Return the spread of seeds as columns of the committee table.
-
-    ``between_seeds`` is the standard deviation of the seeds' means (S,), with the interval of a normal population's;
-    ``within_seed`` the statistical error of one seed's mean. The p-value is that of the spread under the hypothesis that
-    there is no other than the statistical error (chi-squared, that error taken as known).
-    """
-    k = len(means)
-    between = float(np.std(means, ddof=1))
-    low, high = (between * math.sqrt((k - 1) / stats.chi2.ppf(q, k - 1)) for q in (1 - LEVEL / 2, LEVEL / 2))
-    within = math.sqrt(float(np.mean(errors**2)))
-    row: Row = {"seeds": k, "mean": float(means.mean()), "between_seeds": between}
-    row |= {"between_seeds_ci95_low": float(low), "between_seeds_ci95_high": float(high)}
-    if not (math.isfinite(within) and within > 0):
-        return row | {"verdict": "not judged", "reason": "a run has no statistical error"}
-    p = float(stats.chi2.sf((k - 1) * (between / within) ** 2, k - 1))
-    return row | {"within_seed": within, "p_value": p, "verdict": "seeds differ" if p < LEVEL else "within the error"}
-
-
-def of_numbers(frame: pl.DataFrame, name: str, unit: str | None = None) -> Iterator[Row]:
-    """Yield the rows of a table of runs: value, standard_error, converged, and what tells its numbers apart.
+def of_numbers(frame: pl.DataFrame, name: str, unit: str | None = None) -> Iterator[Committee]:
+    """Yield the committees of a table of runs: value, standard_error, converged, and what tells its numbers apart.
 
     ``name`` is the property; of a table with quantities and pairs those are the property and the species.
     """
-    apart = [c for c in ("quantity", "state", "pair", "species", "unit") if c in frame.columns]
-    keys = ["liquid", "temperature_K", *apart, "model", "dataset"]
-    for key, runs in compare_groups.groups(frame.filter(pl.col("seed").is_not_null()), keys):
-        used = [run for run in runs if compare_groups.finite(run["value"]) is not None]
+    telling = [c for c in ("quantity", "state", "pair", "species", "unit") if c in frame.columns]
+    keys = ["liquid", "temperature_K", *telling, "model", "dataset"]
+    for key, runs in grouped(frame.filter(pl.col("seed").is_not_null()), keys):
         if len({run["seed"] for run in runs}) < 2:
             continue
-        row = {c: key.get(c) for c in ("liquid", "temperature_K", "model", "dataset")} | {
-            "unit": key.get("unit") or unit
-        }
+        used = [run for run in runs if finite(run["value"]) is not None]
+        seeds = len({run["seed"] for run in used})
+        by_seed = seed_means(used)
+        spread = seed_spread(by_seed.means, by_seed.errors) if seeds > 1 else None
+        verdict, reason = judged(spread, len(used), sum(not run["converged"] for run in used))
         words = [key[c] for c in ("quantity", "state") if key.get(c)]
-        row |= {"property": " ".join(words) or name, "species": key.get("pair") or key.get("species")}
-        if len({run["seed"] for run in used}) < 2:
-            yield (
-                row
-                | {"seeds": len({run["seed"] for run in used}), "verdict": "not judged"}
-                | {"reason": "fewer than two seeds gave a number"}
-            )
-            continue
-        found = spread(*seed_means(used))
-        poor = sum(not run["converged"] for run in used)
-        if poor:
-            found["reason"] = f"{poor} of {len(used)} runs not converged: their statistical errors are too small"
-            found["verdict"] = "not converged"
-        yield row | found
+        yield Committee(
+            key["liquid"], key["temperature_K"], " ".join(words) or name, key.get("pair") or key.get("species"),
+            key["model"], key["dataset"], key.get("unit") or unit, seeds, verdict, reason, spread,
+        )  # fmt: skip
 
 
-def of_curves(structure: pl.DataFrame) -> Iterator[Row]:
-    """Yield the spread of each radial distribution function: root mean squares over the distances where it is not empty."""
+def judged(spread: SeedSpread | None, runs: int, poor: int) -> tuple[str, str | None]:
+    """Return the verdict on a spread and its reason: ``poor`` of the runs behind it are not converged."""
+    if spread is None:
+        return "not judged", "fewer than two seeds gave a number"
+    if poor:
+        return "not converged", f"{poor} of {runs} runs not converged: their statistical errors are too small"
+    if spread.p_value is None:
+        return "not judged", "a run has no statistical error"
+    return "seeds differ" if spread.p_value < LEVEL else "within the error", None
+
+
+def of_curves(structure: pl.DataFrame) -> Iterator[Committee]:
+    """Yield the committees of each radial distribution function: root mean squares over the distances where it is not empty."""
     curves = structure.filter(
         (pl.col("quantity") == "rdf") & pl.col("seed").is_not_null() & pl.col("value").is_not_null()
     )
-    for key, rows in compare_groups.groups(curves, ["liquid", "temperature_K", "pair", "model", "dataset"]):
-        frame = pl.DataFrame(rows, infer_schema_length=None).sort("r_A", "seed", "replica")
-        if frame["seed"].n_unique() < 2:
-            continue
-        by_seed = frame.group_by("r_A", "seed", maintain_order=True).agg(
+    for key, rows in grouped(curves, ["liquid", "temperature_K", "pair", "model", "dataset"]):
+        frame = pl.DataFrame(rows, infer_schema_length=None)
+        spread = spread_over_distances(frame) if frame["seed"].n_unique() > 1 else None
+        if spread is not None:
+            yield Committee(
+                key["liquid"], key["temperature_K"], "rdf", key["pair"], key["model"], key["dataset"], "1", spread.seeds,
+                "not judged", "root mean squares over r; neighbouring r are not independent, so there is no test", spread,
+            )  # fmt: skip
+
+
+def spread_over_distances(frame: pl.DataFrame) -> SeedSpread | None:
+    """Return the spread of a curve over r_A, without an interval or a test; None where the seeds share no distance that is filled."""
+    seeds = frame["seed"].n_unique()
+    by_seed = (
+        frame.sort("r_A", "seed", "replica")
+        .group_by("r_A", "seed", maintain_order=True)
+        .agg(
             pl.col("value").mean(),
             (pl.col("standard_error").cast(pl.Float64) ** 2).sum().sqrt() / pl.len(),
         )
-        each = (
-            by_seed.sort("r_A", "seed")
-            .group_by("r_A", maintain_order=True)
-            .agg(
-                pl.col("value").mean().alias("mean"),
-                pl.col("value").std(ddof=1).alias("between"),
-                (pl.col("standard_error") ** 2).mean().alias("within"),
-                pl.len().alias("seeds"),
-            )
+    )
+    distances = (
+        by_seed.sort("r_A", "seed")
+        .group_by("r_A", maintain_order=True)
+        .agg(
+            pl.col("value").mean().alias("mean"),
+            pl.col("value").std(ddof=1).alias("between"),
+            (pl.col("standard_error") ** 2).mean().alias("within"),
+            pl.len().alias("seeds"),
         )
-        each = each.filter((pl.col("mean") > FILLED) & (pl.col("seeds") == frame["seed"].n_unique()))
-        if not each.height:
-            continue
-        within = each["within"].mean()
-        yield {c: key[c] for c in ("liquid", "temperature_K", "model", "dataset")} | {
-            "property": "rdf",
-            "species": key["pair"],
-            "unit": "1",
-            "seeds": frame["seed"].n_unique(),
-            "mean": each["mean"].mean(),
-            "between_seeds": math.sqrt(float((each["between"] ** 2).mean())),  # type: ignore[arg-type]
-            "within_seed": math.sqrt(within) if isinstance(within, float) and math.isfinite(within) else None,
-            "verdict": "not judged",
-            "reason": "root mean squares over r; neighbouring r are not independent, so there is no test",
-        }
+        .filter((pl.col("mean") > FILLED) & (pl.col("seeds") == seeds))
+    )
+    if not distances.height:
+        return None
+    within = distances["within"].mean()
+    return SeedSpread(
+        seeds,
+        float(distances["mean"].mean()),  # type: ignore[arg-type]
+        math.sqrt(float((distances["between"] ** 2).mean())),  # type: ignore[arg-type]
+        low=None,
+        high=None,
+        within=math.sqrt(within) if isinstance(within, float) and math.isfinite(within) else None,
+        p_value=None,
+    )
 
 
 def committee(t: dict[str, pl.DataFrame]) -> pl.DataFrame:
     """Return the table of the spread between training seeds, for every property of every model with two seeds or more."""
     density = t["density"].with_columns(value="density_kg_m3", standard_error="standard_error_kg_m3")
-    half = (pl.col("ci95_high_m2_s") - pl.col("ci95_low_m2_s")) / (2 * stats.norm.ppf(1 - LEVEL / 2))
+    half = (pl.col("ci95_high_m2_s") - pl.col("ci95_low_m2_s")) / (2 * Z95)
     diffusion = t["diffusion"].with_columns(value="diffusion_m2_s", standard_error=half)
-    rows = [
+    committees = [
         *of_numbers(density, "density", "kg/m3"),
         *of_numbers(diffusion, "diffusion", "m2/s"),
         *of_numbers(t["coordination"], "coordination"),
         *of_curves(t["structure"]),
     ]
-    return pl.DataFrame(rows, schema=COMMITTEE)
+    return pl.DataFrame([committee.row() for committee in committees], schema=COMMITTEE)

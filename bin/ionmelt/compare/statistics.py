@@ -1,6 +1,17 @@
-"""Statistics of the comparison: combine runs, compare two estimates, correct for many comparisons.
+"""Statistics of the comparison: combine runs, compare estimates, correct for many comparisons.
 
-Pure functions on numbers. An interval is always a two-sided 95 % interval from Student's t distribution.
+Pure functions on numbers. An interval is a two-sided 95 % interval, from Student's t distribution unless its function says
+otherwise. What SciPy has is taken from there; the rest is here, each with its source:
+
+- `combine`, `wider`: the error within runs or the spread between them (Knapp and Hartung; Roever, Knapp and Friede 2015)
+- `paired`: differences box by box, with the spread over training seeds
+- `satterthwaite`, `difference`: degrees of freedom of a sum of variances (Satterthwaite 1946; Welch 1947)
+- `holm`, `holm_levels`: many tests (Holm 1979); statsmodels' `multipletests` has the p-values, but not the level of each test
+- `rmse_over_points`: delete-one-block jackknife (Efron and Tibshirani 1993, section 11)
+- `difference_of_shares`: Newcombe 1998, method 10
+- `parallel_lines`: parallel-line assay (Finney 1978) with Fieller's interval (1954)
+- `seed_spread`: interval and chi-squared test of a standard deviation
+- `rmse_change`: paired percentile bootstrap over groups of frames (Efron and Tibshirani 1993, section 13)
 """
 
 import math
@@ -12,6 +23,8 @@ from scipy import stats
 
 LEVEL = 0.05
 Z95 = float(stats.norm.ppf(1 - LEVEL / 2))
+RESAMPLES = 2000  # of a bootstrap
+GROUPS_LEAST = 3  # that a bootstrap may draw from
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,14 @@ class Estimate:
         """Return the ends of the interval that misses the truth with a chance of ``level``; not-a-number: no error."""
         half = float(stats.t.isf(level / 2, self.dof)) * self.standard_error
         return self.value - half, self.value + half
+
+    def plus(self, number: float) -> "Estimate":
+        """Return the estimate with an exact number added."""
+        return Estimate(self.value + number, self.standard_error, self.dof)
+
+    def times(self, factor: float) -> "Estimate":
+        """Return the estimate multiplied by an exact number."""
+        return Estimate(factor * self.value, abs(factor) * self.standard_error, self.dof)
 
     def p_value(self) -> float:
         """Return the two-sided p-value of the hypothesis that the true value is 0."""
@@ -240,3 +261,124 @@ def rmse_over_points(squares: np.ndarray, blocks: Sequence[object], weights: np.
     parts = np.array([(sums[:, names == level].sum(axis=1) / sums.sum(axis=1)).mean() for level in levels])
     dof = max(1.0, 1 / float(np.sum(parts**2)) - 1)
     return Estimate(value, math.sqrt((n - 1) / n * float(np.sum((left - left.mean()) ** 2))), dof)
+
+
+@dataclass(frozen=True)
+class ShareDifference:
+    """A difference of two shares with the ends of its interval, and the p-value of their being alike."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+
+def difference_of_shares(x: int, n: int, y: int, m: int, level: float = LEVEL) -> ShareDifference:
+    """Return x / n - y / m, its interval (Newcombe, Stat. Med. 17 (1998) 873, method 10) and Fisher's exact p-value."""
+    p, q = x / n, y / m
+    first, second = (stats.binomtest(k, of).proportion_ci(1 - level, method="wilson") for k, of in ((x, n), (y, m)))
+    return ShareDifference(
+        p - q,
+        p - q - math.hypot(p - first.low, second.high - q),
+        p - q + math.hypot(first.high - p, q - second.low),
+        float(stats.fisher_exact([[x, n - x], [y, m - y]]).pvalue),
+    )
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Frames that the first of two models needs over those of the second, for the same error; see `parallel_lines`.
+
+    ``level`` is the difference of their ln errors at equal frames (first less second), ``p_value`` that of its being 0. Without a
+    ``value`` there is no ratio, for a ``reason``.
+    """
+
+    level: float
+    p_value: float
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+
+def parallel_lines(x: np.ndarray, y: np.ndarray, second: np.ndarray, level_of_test: float = LEVEL) -> Ratio:
+    """Fit y = a + c second + b x and return exp(c / b): first's frames over second's for the same error.
+
+    A parallel-line assay (Finney, Statistical Method in Biological Assay, 1978), with Fieller's interval of c / b (J. R. Stat.
+    Soc. B 16 (1954) 175), at a level. ``x`` (n,) ln frames, ``y`` (n,) ln errors of single seeds, ``second`` (n,) 0 or 1: whose
+    they are. The p-value is that of c = 0. There is no interval where b cannot be told from 0 (the errors do not fall), nor
+    where lines are not parallel (F test, 5 %).
+    """
+    design = np.column_stack([np.ones_like(x), second, x])
+    dof = len(x) - 3
+    beta, *_ = np.linalg.lstsq(design, y, rcond=None)
+    residual = y - design @ beta
+    variance = float(residual @ residual) / dof
+    covariance = variance * np.linalg.inv(design.T @ design)
+    level, slope = float(beta[1]), float(beta[2])
+    p_value = float(2 * stats.t.sf(abs(level) / math.sqrt(covariance[1, 1]), dof))
+    crossed = np.column_stack([design, second * x])
+    left = y - crossed @ np.linalg.lstsq(crossed, y, rcond=None)[0]
+    fall = (float(residual @ residual) - float(left @ left)) / (float(left @ left) / (dof - 1))
+    wide = float(stats.t.isf(level_of_test / 2, dof))
+    g = wide**2 * covariance[2, 2] / slope**2
+    if slope >= 0 or g >= 1:
+        why = "the errors do not fall with the frames beyond their spread: no ratio of frames"
+        return Ratio(-level, p_value, reason=why)
+    if stats.f.sf(fall, 1, dof - 1) < LEVEL:
+        why = "the two curves are not parallel: the ratio of frames depends on the error asked for"
+        return Ratio(-level, p_value, reason=why)
+    r = level / slope
+    middle = r - g * covariance[1, 2] / covariance[2, 2]
+    spread = covariance[1, 1] - 2 * r * covariance[1, 2] + r**2 * covariance[2, 2]
+    spread -= g * (covariance[1, 1] - covariance[1, 2] ** 2 / covariance[2, 2])
+    half = wide / abs(slope) * math.sqrt(max(spread, 0.0))
+    low, high = (math.exp((middle + sign * half) / (1 - g)) for sign in (-1, 1))
+    return Ratio(-level, p_value, math.exp(r), low, high)
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """The standard deviation of the means of k seeds with its 95 % interval, beside the statistical error of one seed's mean.
+
+    ``within`` is None where a seed has no statistical error, and where something is None there is no such thing. The p-value is that of the spread where there is no
+    other than the statistical error (chi-squared, that error taken as known).
+    """
+
+    seeds: int
+    mean: float
+    between: float
+    low: float | None
+    high: float | None
+    within: float | None
+    p_value: float | None
+
+
+def seed_spread(means: np.ndarray, errors: np.ndarray) -> SeedSpread:
+    """Return the spread of the means (seeds,) of k seeds with statistical errors (seeds,): the interval is a normal population's."""
+    k = len(means)
+    between = float(np.std(means, ddof=1))
+    low, high = (between * math.sqrt((k - 1) / stats.chi2.ppf(q, k - 1)) for q in (1 - LEVEL / 2, LEVEL / 2))
+    within = math.sqrt(float(np.mean(errors**2)))
+    if not (math.isfinite(within) and within > 0):
+        return SeedSpread(k, float(means.mean()), between, float(low), float(high), None, None)
+    p = float(stats.chi2.sf((k - 1) * (between / within) ** 2, k - 1))
+    return SeedSpread(k, float(means.mean()), between, float(low), float(high), within, p)
+
+
+def rmse_change(before: np.ndarray, after: np.ndarray, n: np.ndarray, groups: np.ndarray) -> tuple[float, float] | None:
+    """Return the 95 % interval of RMSE after less before, from squared sums (frames,) over n (frames,) components of the same frames.
+
+    A paired bootstrap over groups of frames (percentiles; Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+    section 13); None with fewer than three.
+    """
+    names, group = np.unique(groups, return_inverse=True)
+    if len(names) < GROUPS_LEAST:
+        return None
+    sums = np.zeros((3, len(names)))
+    for row, values in zip(sums, (before, after, n), strict=True):
+        np.add.at(row, group, values)
+    drawn = np.random.default_rng(1).integers(len(names), size=(RESAMPLES, len(names)))
+    total = sums[:, drawn].sum(axis=2)
+    low, high = np.quantile(np.sqrt(total[1] / total[2]) - np.sqrt(total[0] / total[2]), [LEVEL / 2, 1 - LEVEL / 2])
+    return float(low), float(high)

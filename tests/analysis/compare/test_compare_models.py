@@ -761,16 +761,7 @@ def test_what_a_random_split_would_have_said() -> None:
     ]
 
 
-def test_sizes_differ_in_one_thing_and_are_drawn_over_frames(result: Path) -> None:
-    both, small, eq, eq_small = (
-        {"model": "m", "dataset": name, "mixture": mixture, "size": size}
-        for name, mixture, size in (("both", "both", None), ("b8", "both", 8), ("eq", "eq", None), ("e8", "eq", 8))
-    )
-    assert groups.cut_of({"dataset": "v.2"}) == ("v.2", None)  # a name is a name
-    alike = [(both, small), (small, eq_small), (both, eq)]
-    assert all(groups.one_factor_apart(a, b) for a, b in alike)
-    assert not groups.one_factor_apart(both, eq_small)
-    assert not groups.one_factor_apart(small, small | {"model": "n", "dataset": "both"})
+def test_sizes_are_drawn_over_frames(result: Path) -> None:
     t = {path.stem: pl.read_parquet(path) for path in (result / "tables").glob("*.parquet")}
     style = figures.Style(t, {"study": {"models": [{"id": "mace"}], "datasets": {"both": [], "eq": []}}})
     assert figures.figure_sizes(t, style) is None

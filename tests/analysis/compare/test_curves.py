@@ -8,7 +8,6 @@ import pytest
 
 from ionmelt.compare import curves
 from ionmelt.report import trainings as report_trainings
-from ionmelt.tables.comparison import TRAININGS
 
 
 def falling(
@@ -24,6 +23,12 @@ def falling(
     return found
 
 
+def said(valid: list[tuple[int, float]], train: list[tuple[int, float]]) -> curves.Finding:
+    finding = curves.judge(valid, train)
+    assert finding is not None
+    return finding
+
+
 def table(
     valid: list[tuple[int, float]], train: list[tuple[int, float]], quantity: str = "energy_per_atom_rmse"
 ) -> pl.DataFrame:
@@ -35,12 +40,13 @@ def table(
 def test_an_energy_error_that_rises_while_the_loss_falls_is_a_finding() -> None:
     # As a newcomer's EMIM-BF4 study had it: from 0.026 to 0.72 eV/atom.
     valid = [(100 * i, 0.026 + 0.694 * (i / 12) ** 2) for i in range(13)]
-    (row,) = curves.table(table(valid, []), [])
+    found = curves.table(table(valid, []), {})
+    (row,) = found.to_dicts()
     assert row["grew_again"] is True
     assert row["valid_best"] == pytest.approx(0.026)
     assert row["best_step"] == 0
     assert row["valid_end"] == pytest.approx(0.72)
-    (sentence,) = report_trainings.sentences(pl.DataFrame([row], schema=TRAININGS))
+    (sentence,) = report_trainings.sentences(found)
     assert "energy grew again" in sentence
     assert "from 26.0 meV/atom at step 0 to 720 meV/atom at the end of 1200" in sentence
 
@@ -48,30 +54,30 @@ def test_an_energy_error_that_rises_while_the_loss_falls_is_a_finding() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_is_not_taken_for_an_error_that_grew(seed: int) -> None:
     # Each point of a curve of DeePMD is the error of a few frames.
-    row = curves.judge(falling(8000, 40, 1.0, 0.12, noise=0.15, seed=seed), [])
-    assert row["grew_again"] is False
-    assert row["valid_end"] == pytest.approx(0.12, rel=0.3)
+    finding = said(falling(8000, 40, 1.0, 0.12, noise=0.15, seed=seed), [])
+    assert finding.grew_again is False
+    assert finding.valid_end == pytest.approx(0.12, rel=0.3)
 
 
 def test_what_still_falls_at_its_end_is_told_from_a_plateau() -> None:
     straight = [(200 * i, 1.0 * math.exp(-0.1 * i)) for i in range(20)]
-    assert curves.judge(straight, [])["still_falling"] is True
-    assert curves.judge(falling(4000, 20, 1.0, 0.1), [])["still_falling"] is False
-    assert curves.judge([(0, 1.0), (2, 0.1)], [])["still_falling"] is None
+    assert said(straight, []).still_falling is True
+    assert said(falling(4000, 20, 1.0, 0.1), []).still_falling is False
+    assert said([(0, 1.0), (2, 0.1)], []).still_falling is None
 
 
 def test_a_model_that_hardly_learnt_is_told_from_one_that_lacks_frames() -> None:
     # DeePMD in 800 steps: 467 meV/A on validation frames, 442 on its own; then the same with 8000 steps; then too few frames.
-    assert curves.judge([(0, 0.98), (800, 0.467)], [(0, 0.98), (800, 0.442)])["hardly_learnt"] is True
-    assert curves.judge([(0, 0.98), (8000, 0.122)], [(0, 0.98), (8000, 0.110)])["hardly_learnt"] is False
-    assert curves.judge([(0, 0.98), (800, 0.467)], [(0, 0.98), (800, 0.09)])["hardly_learnt"] is False
-    assert curves.judge([(0, 0.98), (800, 0.467)], [])["hardly_learnt"] is None
+    assert said([(0, 0.98), (800, 0.467)], [(0, 0.98), (800, 0.442)]).hardly_learnt is True
+    assert said([(0, 0.98), (8000, 0.122)], [(0, 0.98), (8000, 0.110)]).hardly_learnt is False
+    assert said([(0, 0.98), (800, 0.467)], [(0, 0.98), (800, 0.09)]).hardly_learnt is False
+    assert said([(0, 0.98), (800, 0.467)], []).hardly_learnt is None
 
 
 def test_a_curve_without_numbers_has_no_verdict() -> None:
-    assert curves.judge([], []) == {}
-    assert curves.judge([(0, math.nan)], []) == {}
-    assert curves.table(table([], []), []) == []
+    assert curves.judge([], []) is None
+    assert curves.judge([(0, math.nan)], []) is None
+    assert not curves.table(table([], []), {}).height
 
 
 def test_shares_of_the_card_stand_beside_the_errors() -> None:
@@ -82,9 +88,8 @@ def test_shares_of_the_card_stand_beside_the_errors() -> None:
         "gradient_shares_end": {"energy": 0.001, "forces": 0.998, "stress": 0.001},
     }
     points = [(0, 0.02), (100, 0.01)]
-    rows = curves.table(table(points, []), [{"id": "m-both-s1", "loss": loss}])
-    assert rows[0]["gradient_share_start"] == 0.00075
-    trainings = pl.DataFrame(rows, schema=TRAININGS)
+    trainings = curves.table(table(points, []), {"m-both-s1": loss})
+    assert trainings["gradient_share_start"][0] == 0.00075
     assert report_trainings.sentences(trainings) == []
     shown = report_trainings.table_trainings(trainings)
     assert shown is not None

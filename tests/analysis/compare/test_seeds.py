@@ -1,6 +1,8 @@
 """The spread between training seeds: made-up runs whose answers are known."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,11 +25,14 @@ def density_rows(seed_sd: float, error: float, seeds: int, replicas: int, rng: n
     return pl.DataFrame(rows)
 
 
+def first(committees: Iterable[compare_seeds.Committee]) -> dict[str, Any]:
+    """Return the row of the first committee."""
+    return next(iter(committees)).row()
+
+
 def test_spread_of_seeds_that_do_not_differ_is_called_so_19_times_of_20() -> None:
     rng = RNG(1)
-    said = [
-        next(iter(compare_seeds.of_numbers(density_rows(0, 2.0, 4, 2, rng), "density", "kg/m3"))) for _ in range(400)
-    ]
+    said = [first(compare_seeds.of_numbers(density_rows(0, 2.0, 4, 2, rng), "density", "kg/m3")) for _ in range(400)]
     share = np.mean([row["verdict"] == "seeds differ" for row in said])
     assert 0.02 < share < 0.08
     assert said[0]["within_seed"] == pytest.approx(2.0 / math.sqrt(2))
@@ -37,7 +42,7 @@ def test_interval_of_the_spread_holds_the_true_one() -> None:
     rng = RNG(2)
     held = []
     for _ in range(400):
-        row = next(iter(compare_seeds.of_numbers(density_rows(5.0, 1e-3, 4, 1, rng), "density", "kg/m3")))
+        row = first(compare_seeds.of_numbers(density_rows(5.0, 1e-3, 4, 1, rng), "density", "kg/m3"))
         assert row["verdict"] == "seeds differ"
         held.append(row["between_seeds_ci95_low"] < 5.0 < row["between_seeds_ci95_high"])
     assert 0.92 < np.mean(held) < 0.98
@@ -46,10 +51,10 @@ def test_interval_of_the_spread_holds_the_true_one() -> None:
 def test_runs_that_are_not_converged_and_seeds_that_are_missing() -> None:
     frame = density_rows(5.0, 1.0, 3, 2, RNG(3))
     poor = frame.with_columns(converged=pl.col("replica") > 0)
-    row = next(iter(compare_seeds.of_numbers(poor, "density", "kg/m3")))
+    row = first(compare_seeds.of_numbers(poor, "density", "kg/m3"))
     assert (row["verdict"], row["reason"][:6]) == ("not converged", "3 of 6")
     lost = frame.with_columns(value=pl.when(pl.col("seed") == 0).then("value"))
-    row = next(iter(compare_seeds.of_numbers(lost, "density", "kg/m3")))
+    row = first(compare_seeds.of_numbers(lost, "density", "kg/m3"))
     assert (row["verdict"], row["seeds"]) == ("not judged", 1)
     assert list(compare_seeds.of_numbers(frame.filter(pl.col("seed") == 1), "density")) == []
     untrained = frame.with_columns(seed=pl.lit(None, pl.Int64))
@@ -64,7 +69,8 @@ def test_radial_distribution_functions_of_seeds() -> None:
          "standard_error": 0.03}
         for r in range(10) for seed in range(2) for replica in range(2)
     ]  # fmt: skip
-    (row,) = compare_seeds.of_curves(pl.DataFrame(rows))
+    (committee,) = compare_seeds.of_curves(pl.DataFrame(rows))
+    row = committee.row()
     assert row["between_seeds"] == pytest.approx(0.2 / math.sqrt(2))
     assert row["within_seed"] == pytest.approx(0.03 / math.sqrt(2))
     assert row["seeds"] == 2

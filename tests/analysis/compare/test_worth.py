@@ -1,6 +1,7 @@
 """What data were worth: known curves give known answers, pairs cancel what they share, and nothing is claimed from one seed."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from ionmelt.compare import errors as compare_errors
 from ionmelt.compare import statistics
-from ionmelt.compare import worth as compare_worth
+from ionmelt.compare.groups import Group, Reference
+from ionmelt.compare.worth import learning_and_worth
 from ionmelt.report import worth_words
 from ionmelt.tables.published import TABLES
 
@@ -20,23 +22,14 @@ SEEDS, BOXES = (1, 2, 3), (1, 2, 3)
 TRUTH = 1000.0
 
 
-def item(
-    model: str, dataset: str | None, values: dict[tuple[int, int], float], converged: bool = True
-) -> dict[str, Any]:
+def group(model: str, dataset: str | None, values: dict[tuple[int, int], float]) -> Group:
     """Return what verdicts are made from, of the densities of runs by seed and box."""
-    runs = statistics.Runs(
-        list(values.values()),
-        [1.0] * len(values),
-        [s for s, _ in values],
-        [b for _, b in values],
-        [math.inf] * len(values),
-    )
+    seeds, boxes = [s for s, _ in values], [b for _, b in values]
+    runs = statistics.Runs(list(values.values()), [1.0] * len(values), seeds, boxes, [math.inf] * len(values))
     estimate = statistics.combine(runs.values, runs.standard_errors, [runs.seeds, runs.replicas])
-    return {
-        "liquid": "x", "temperature_K": 430.0, "species": None, "property": "density", "unit": "kg/m3", "model": model,
-        "dataset": dataset, "framework": model, "estimate": estimate, "of_runs": runs, "shift": 0.0, "runs": len(values),
-        "value": estimate.value, "converged": converged, "reason": None if converged else "drift", "reference": None,
-    }  # fmt: skip
+    return Group(
+        "x", 430.0, "density", None, model, dataset, "kg/m3", estimate, True, None, model, runs=len(values), behind=runs
+    )
 
 
 def study(
@@ -45,13 +38,13 @@ def study(
     box: float = 30.0,
     noise: float = 2.0,
     seed: int = 1,
-) -> tuple[dict[str, pl.DataFrame], dict[str, list[dict[str, Any]]]]:
+) -> tuple[dict[str, pl.DataFrame], dict[str, list[Group]]]:
     """Return tables and items of models whose densities lie off the truth by known amounts; boxes add theirs to all alike."""
     rng = np.random.default_rng(seed)
     boxes = {b: box * rng.normal() for b in BOXES}
-    truth = item("gfn1", None, {(0, b): TRUTH + boxes[b] + noise * rng.normal() for b in BOXES})
+    truth = group("gfn1", None, {(0, b): TRUTH + boxes[b] + noise * rng.normal() for b in BOXES})
     models = [
-        item(
+        group(
             *key,
             {
                 (s, b): TRUTH + off + own + boxes[b] + noise * rng.normal()
@@ -79,7 +72,7 @@ def study(
 
 def worth(offsets: dict[tuple[str, str], float], **changes: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
     tables, items = study(offsets, **changes)
-    return compare_worth.tables(tables, items, DATASETS, "gfn1", MIXTURES)
+    return learning_and_worth(tables, items, DATASETS, "gfn1", MIXTURES)
 
 
 CURVES = {("mace", "eq.10"): 90.0, ("mace", "eq.20"): 80.0, ("mace", "eq"): 70.0} | {
@@ -136,8 +129,8 @@ def test_one_seed_is_no_claim_and_what_is_not_converged_no_verdict() -> None:
     _, rows = worth(CURVES, seeds=(1,))
     assert set(rows["verdict"]) == {"not converged"} and rows["reason"].str.contains("one training seed").any()
     tables, items = study(CURVES)
-    items["density"][-1] |= {"converged": False, "reason": "12 samples: too few"}
-    learning, rows = compare_worth.tables(tables, items, DATASETS, "gfn1", MIXTURES)
+    items["density"][-1] = replace(items["density"][-1], converged=False, reason="12 samples: too few")
+    learning, rows = learning_and_worth(tables, items, DATASETS, "gfn1", MIXTURES)
     density = rows.filter(pl.col("property") == "density_error")
     assert set(density["verdict"]) == {"not converged"} and density["difference"].null_count() == 0
     assert density["reason"].str.contains("gfn1: 12 samples").all()
@@ -155,10 +148,9 @@ def test_no_difference_is_rarely_called_one() -> None:
 
 def test_without_a_truth_the_error_is_against_experiment() -> None:
     tables, items = study(CURVES, box=0.0)
-    reference = {"reference": 1010.0, "reference_low": 1009.0, "reference_high": 1011.0, "reference_source": "s"}
-    for row in items["density"]:
-        row |= reference
-    learning, rows = compare_worth.tables(tables, items, DATASETS, None, MIXTURES)
+    reference = Reference(1010.0, 1009.0, 1011.0, "s", second_hand=False)
+    items["density"] = [replace(group, reference=reference) for group in items["density"]]
+    learning, rows = learning_and_worth(tables, items, DATASETS, None, MIXTURES)
     errors = dict(learning.filter(pl.col("property") == "density_error").select("dataset", "error").iter_rows())
     assert errors["eq.10"] == pytest.approx(80, abs=5) and errors["both"] == pytest.approx(0, abs=5)
     assert set(learning.filter(pl.col("property") == "density_error")["against"]) == {"experiment"}
@@ -170,15 +162,16 @@ def test_survival_is_compared_by_counts() -> None:
     broken = (pl.col("dataset") == "eq.10") & (pl.col("seed") == 1)
     ends = pl.when(broken).then(pl.lit("bond_broken")).otherwise("end").alias("end")
     tables["survival"] = tables["survival"].with_columns(ends)
-    learning, rows = compare_worth.tables(tables, items, DATASETS, "gfn1", MIXTURES)
+    learning, rows = learning_and_worth(tables, items, DATASETS, "gfn1", MIXTURES)
     errors = learning.filter(pl.col("property") == "survival")
     assert dict(errors.select("dataset", "error").iter_rows())["eq.10"] == pytest.approx(1 / 3)
     assert (
         of(rows, "kinds", "survival")["mace-both.10", "mace-eq.10"]["verdict"] == "not distinguishable"
     )  # 0 and 1 of 3
     # Newcombe (1998), Table II, examples (a) and (h), method 10
-    assert compare_worth.of_shares(56, 70, 48, 80)[1:3] == pytest.approx((0.0524, 0.3339), abs=1e-4)
-    assert compare_worth.of_shares(10, 10, 0, 10)[1:3] == pytest.approx((0.6075, 1.0), abs=1e-4)
+    first, second = statistics.difference_of_shares(56, 70, 48, 80), statistics.difference_of_shares(10, 10, 0, 10)
+    assert (first.low, first.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert (second.low, second.high) == pytest.approx((0.6075, 1.0), abs=1e-4)
 
 
 # --- Which needs fewer frames ---
@@ -186,12 +179,12 @@ def test_survival_is_compared_by_counts() -> None:
 
 def lines(
     rng: np.random.Generator, level: float, slope: float = -0.8, noise: float = 0.1, sizes: int = 3
-) -> compare_worth.Ratio:
+) -> statistics.Ratio:
     x = np.log(np.repeat([10.0 * 2**i for i in range(sizes)], 3))
     second = np.repeat([0.0, 1.0], len(x))
     x = np.tile(x, 2)
     y = 1.0 + slope * x + level * second + noise * rng.normal(size=len(x))
-    return compare_worth.parallel_lines(x, y, second)
+    return statistics.parallel_lines(x, y, second)
 
 
 def test_the_ratio_of_frames_is_that_of_the_lines() -> None:
@@ -217,7 +210,7 @@ def test_the_other_way_round_the_ratio_is_inverted() -> None:
     x = np.log(np.tile(np.repeat([10.0, 20.0, 40.0], 3), 2))
     second = np.repeat([0.0, 1.0], 9)
     y = -0.8 * x + 0.4 * second + 0.1 * rng.normal(size=18)
-    one, other = compare_worth.parallel_lines(x, y, second), compare_worth.parallel_lines(x, y, 1 - second)
+    one, other = statistics.parallel_lines(x, y, second), statistics.parallel_lines(x, y, 1 - second)
     assert one.value == pytest.approx(1 / other.value) and one.p_value == pytest.approx(other.p_value)  # type: ignore[operator]
     assert (one.low, one.high) == pytest.approx((1 / other.high, 1 / other.low))  # type: ignore[operator]
 
@@ -229,7 +222,7 @@ def test_errors_that_do_not_fall_or_cross_give_no_ratio() -> None:
     x = np.log(np.tile(np.repeat([10.0, 20.0, 40.0], 3), 2))
     second = np.repeat([0.0, 1.0], 9)
     y = np.where(second > 0, -1.2, -0.4) * x + 0.05 * rng.normal(size=18)
-    crossed = compare_worth.parallel_lines(x, y, second)
+    crossed = statistics.parallel_lines(x, y, second)
     assert crossed.value is None and "not parallel" in str(crossed.reason)
 
 
@@ -248,8 +241,8 @@ def test_two_frameworks_through_the_tables() -> None:
                      "rmse_ci95_high": 1.03 * rmse, "unit": "eV/A"}
                 )  # fmt: skip
     tables["errors"] = pl.DataFrame(rows)
-    _, forces = compare_errors.summarise_forces(tables["errors"], "x")
-    _, found = compare_worth.tables(tables, items | {"force_rmse": forces}, DATASETS, "gfn1", MIXTURES)
+    forces = compare_errors.summarise_forces(tables["errors"], "x")
+    _, found = learning_and_worth(tables, items | {"force_rmse": forces}, DATASETS, "gfn1", MIXTURES)
     (row,) = of(found, "framework", "force_rmse").values()
     assert (row["model_a"], row["model_b"], row["verdict"]) == ("dpmd-eq", "mace-eq", "worse")
     assert row["frames_ratio_ci95_low"] < 2 ** (1 / 0.8) < row["frames_ratio_ci95_high"]
@@ -275,9 +268,9 @@ def test_words_on_data_rest_on_the_corrected_interval() -> None:
 
 def test_many_reasons_are_counted_and_the_first_is_said() -> None:
     tables, items = study({(m, d): 10.0 for m in ("mace", "dpmd") for d in ("eq.10", "eq.20", "eq")})
-    for row in items["density"][:4]:
-        row |= {"converged": False, "reason": "halves differ; too few samples"}
-    _, rows = compare_worth.tables(tables, items, DATASETS, "gfn1", MIXTURES)
+    poor = [replace(group, converged=False, reason="halves differ; too few samples") for group in items["density"][:4]]
+    items["density"][:4] = poor
+    _, rows = learning_and_worth(tables, items, DATASETS, "gfn1", MIXTURES)
     (row,) = of(rows, "framework").values()
     assert row["reasons"] == 4 and row["first_reason"] == "mace-eq.10: halves differ; too few samples"
     assert "(mace-eq.10: halves differ; too few samples, and 3 more reasons)" in " ".join(worth_words.about_frameworks([row]))  # fmt: skip

@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ionmelt.compare import errors as compare_errors
 from ionmelt.compare import pareto, reading
-from ionmelt.compare import summary as ils
-from ionmelt.compare import verdicts as compare_verdicts
+from ionmelt.compare.errors import summarise_forces
+from ionmelt.compare.summary import summarise_runs
+from ionmelt.compare.verdicts import judge
 from ionmelt.report import recommendation as rec
-from ionmelt.tables.comparison import PARETO, SUMMARY, VERDICTS
+from ionmelt.tables.comparison import SUMMARY, VERDICTS
 from ionmelt.tables.published import TABLES
 from ionmelt.tables.references import REFERENCES
 
@@ -65,8 +65,7 @@ def tables(
     density = pl.DataFrame(runs, infer_schema_length=None)
     if needed_ps is None and runs:
         density = density.drop("needed_ps")
-    summary, items = ils.summarise_runs(density, "density", references) if runs else ([], [])
-    verdicts = compare_verdicts.judge(items, "density")
+    groups = summarise_runs(density, "density", references) if runs else []
     trained = [m for m in values if m != "clp"]
     errors = [
         {"model_key": f"{m}-both-s1", "model": m, "dataset": "both", "seed": 1, "split": "test", "quantity": "force",
@@ -75,18 +74,19 @@ def tables(
         for m in trained if forces
     ]  # fmt: skip
     t = {"errors": reading.conform(pl.DataFrame(errors), TABLES["errors"])}
-    rows, items = compare_errors.summarise_forces(t["errors"], LIQUID)
-    summary, verdicts = summary + rows, verdicts + compare_verdicts.judge(items, "force_rmse")
+    forces_of = summarise_forces(t["errors"], LIQUID)
+    summary = [group.row() for group in (*groups, *forces_of)]
+    verdicts = [verdict.row() for verdict in (*judge(groups), *judge(forces_of))]
     frames = [{"frame_id": f"f{i}", "dataset": "both" if i < 80 else None, "split": "train" if i < 80 else "test"} for i in range(100)]  # fmt: skip
     t |= {
         "summary": pl.DataFrame(summary, schema=SUMMARY),
-        "verdicts": pl.DataFrame([{c: v[c] for c in VERDICTS} for v in verdicts], schema=VERDICTS),
+        "verdicts": pl.DataFrame(verdicts, schema=VERDICTS),
         "survival": reading.conform(pl.DataFrame(survival), TABLES["survival"]),
         "cost": reading.conform(pl.DataFrame(cost), TABLES["cost"]),
         "dataset": reading.conform(pl.DataFrame(frames), TABLES["dataset"]),
     }
     cards = [{"id": f"{m}-both-s1", "model": m, "dataset": "both", "cost": {"device": "cuda" if m in gpu else "cpu"}} for m in trained]  # fmt: skip
-    t["pareto"] = pl.DataFrame(pareto.table(t, cards), schema=PARETO)
+    t["pareto"] = pareto.table(t, cards)
     return t
 
 
@@ -236,14 +236,14 @@ def test_replicas_that_ran_at_once_share_the_time_of_their_task() -> None:
     together = t["cost"].filter(pl.col("process") == "RUN_MD").group_by(pl.col("id").str.replace("-r[123]-", "-r1-"))
     joined = together.agg(pl.col("wall_s", "cpu_s").sum()).with_columns(process=pl.lit("RUN_MD"))
     t["cost"] = pl.concat([t["cost"].filter(pl.col("process") != "RUN_MD"), joined], how="diagonal")
-    found = pl.DataFrame(pareto.table(t, []), schema=PARETO).filter(property="density")
+    found = pareto.table(t, []).filter(property="density")
     assert found["md_core_h_per_ns"].to_list() == pytest.approx(apart)
 
 
 def test_an_unknown_cost_is_said() -> None:
     t = tables(GOOD)
     t["cost"] = t["cost"].filter(pl.col("process") != "RUN_MD")
-    t["pareto"] = pl.DataFrame(pareto.table(t, []), schema=PARETO)
+    t["pareto"] = pareto.table(t, [])
     assert set(t["pareto"].filter(property="density")["front"]) == {"cost unknown"}
     assert "core-hours" not in rec.recommend(t)[0]
 
@@ -254,12 +254,10 @@ def test_a_classical_force_field_that_comes_closer_is_named_beside_the_best_trai
     clp = t["errors"].head(1).with_columns(pl.lit(x).cast(t["errors"].schema[c]).alias(c) for c, x in clp.items())
     errors = pl.concat([t["errors"], clp])
     errors = errors.with_columns(rmse_ci95_low=0.95 * pl.col("rmse"), rmse_ci95_high=1.05 * pl.col("rmse"))
-    summary, items = compare_errors.summarise_forces(errors, LIQUID)
+    groups = summarise_forces(errors, LIQUID)
     density = t["summary"].filter(pl.col("property") == "density")
-    t["summary"] = pl.concat([density, pl.DataFrame(summary, schema=SUMMARY)])
-    t["verdicts"] = pl.DataFrame(
-        [{c: v[c] for c in VERDICTS} for v in compare_verdicts.judge(items, "force_rmse")], schema=VERDICTS
-    )
+    t["summary"] = pl.concat([density, pl.DataFrame([group.row() for group in groups], schema=SUMMARY)])
+    t["verdicts"] = pl.DataFrame([verdict.row() for verdict in judge(groups)], schema=VERDICTS)
     said = rec.recommend(t)[0]
     assert "of the trained models mace-both follows the labels' forces best" in said
     assert "though clp without training comes closer" in said and "one training seed" in said
