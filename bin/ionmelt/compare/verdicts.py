@@ -205,9 +205,9 @@ def compare_errors(a: Group, b: Group) -> Comparison:
         delta = weighted(a, b, (1.0, -1.0))[0] if a.estimate and b.estimate else None
         lacking = a.missing or 0, b.missing or 0
     notes, barred = [], ""
-    for side, group, missing in (("a", a, lacking[0]), ("b", b, lacking[1])):
+    for letter, group, missing in (("a", a, lacking[0]), ("b", b, lacking[1])):
         if lacks := why_barred(group, missing):
-            barred += side
+            barred += letter
             notes.append(f"{group.name}: {', '.join(lacks)}: it may not win")
     if barred and points is not None:
         notes.append(f"compared on the {points} points that both answered")
