@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Honest errors: how often 95 % intervals cover a known truth, and how often "converged" is wrong.
 
-Synthetic data with a known answer, as the pipeline measures them (ionmelt/measure/stats.py, ionmelt/measure/transport.py, ionmelt/compare/verdicts.py).
+Synthetic data with a known answer, as the pipeline measures them (ionmelt/measure/series.py, ionmelt/measure/slope.py, ionmelt/compare/verdicts.py).
   diffusion          share of intervals that cover: plain, short-time ballistic, caged and hopping walks, 4 to 64 ions,
                      200 to 5000 frames. Of the converged; diffusion_all counts the others as well
   density            the same for the mean of correlated (first-order autoregressive) series, with and without a transient
@@ -26,9 +26,12 @@ from typing import Any
 
 import numpy as np
 from scipy import signal
+from scipy.constants import Boltzmann
 
 from ionmelt.compare import statistics
-from ionmelt.measure import stats, transport
+from ionmelt.measure import series as measure_series
+from ionmelt.measure import slope
+from ionmelt.measure.observables import viscosity as observables_viscosity
 
 Rng = np.random.Generator
 Walk = Callable[[Rng, int, int], np.ndarray]
@@ -101,7 +104,7 @@ def diffusion(rng: Rng, cases: int) -> list[Found]:
         for kind, shapes in (("correlated", LONG), ("short", SHORT)):
             for i in range(cases if kind == "correlated" else 2 * cases):  # half of the short ones say "not converged"
                 shape = shapes[i % len(shapes)]
-                d = stats.diffusion(walk(rng, *shape), 1.0)
+                d = slope.diffusion(walk(rng, *shape), 1.0)
                 what = f"{walk.__name__} {shape[0]} x {shape[1]}"
                 rows.append(found(kind, what, (d.ci95_low, d.ci95_high), 0.5, d.converged, plain=walk is plain))
         for _ in range(2 * cases if walk in (plain, hopping) else 0):  # two boxes, two seeds, each with a D of its own
@@ -110,7 +113,7 @@ def diffusion(rng: Rng, cases: int) -> list[Found]:
             runs, labels = [], [(seed, box) for seed in range(2) for box in range(2)]
             for seed, box in labels:
                 own = max(1 + boxes[box] + seeds[seed], 0.2)
-                runs.append(stats.diffusion(walk(rng, 500, 16) * math.sqrt(own), 1.0))
+                runs.append(slope.diffusion(walk(rng, 500, 16) * math.sqrt(own), 1.0))
             errors = [(d.ci95_high - d.ci95_low) / (2 * statistics.Z95) for d in runs]
             both = statistics.combine([d.D for d in runs], errors, list(zip(*labels, strict=True)))
             rows.append(found("replicas", walk.__name__, both.interval(), 0.5, all(d.converged for d in runs)))
@@ -119,7 +122,7 @@ def diffusion(rng: Rng, cases: int) -> list[Found]:
 
 def trapped(rng: Rng, cases: int) -> list[bool]:
     """Return which subdiffusive walks are called converged."""
-    return [stats.diffusion(walk(rng, *shape), 1.0).converged for walk, shape in TRAPPED for _ in range(cases)]
+    return [slope.diffusion(walk(rng, *shape), 1.0).converged for walk, shape in TRAPPED for _ in range(cases)]
 
 
 def density(rng: Rng, cases: int) -> list[Found]:
@@ -130,7 +133,7 @@ def density(rng: Rng, cases: int) -> list[Found]:
             for transient in (0.0, 5.0):
                 decay = transient * np.exp(-np.arange(n) / (0.03 * n))
                 for x in relaxing(rng, tau, n, cases).T:
-                    e = stats.series_mean(x + decay)
+                    e = measure_series.series_mean(x + decay)
                     what = f"{n} samples, {n / tau:.0f} times, transient {transient:g}"
                     more = {"estimate": e, "transient": transient, "times": n / tau}
                     rows.append(found(kind, what, e.interval, 0.0, e.converged, **more))
@@ -151,7 +154,7 @@ def study(rng: Rng, box_spread: float, seed_spread: float, n: int = 400) -> stat
     labels = [(seed, box) for seed in range(3) for box in range(4)]
     noise = relaxing(rng, 2.0, n, len(labels)).T
     means = [
-        stats.series_mean(x + seeds[seed] + boxes[box] * box_spread * error)
+        measure_series.series_mean(x + seeds[seed] + boxes[box] * box_spread * error)
         for x, (seed, box) in zip(noise, labels, strict=True)
     ]
     seed_of, box_of = zip(*labels, strict=True)
@@ -214,7 +217,7 @@ def conductivity(rng: Rng, cases: int) -> list[Found]:
         for walk in (plain, ballistic, caged):
             for i in range(cases):
                 frames = lengths[i % 2]
-                d = stats.diffusion(walk(rng, frames, 1), 1.0)
+                d = slope.diffusion(walk(rng, frames, 1), 1.0)
                 interval = (d.ci95_low, d.ci95_high)
                 rows.append(found(kind, f"{walk.__name__} {frames}", interval, 0.5, d.converged))
     return rows
@@ -234,14 +237,17 @@ def stress(rng: Rng, n: int, times: tuple[float, ...]) -> tuple[np.ndarray, floa
 def viscosity(rng: Rng, cases: int) -> list[Found]:
     """Return what was found of stresses with a known integral."""
     rows = []
-    kelvin, volume = 1 / stats.BOLTZMANN_J_K, 1 / transport.BAR_PA**2  # so that the viscosity is the integral
+    kelvin, volume = (
+        1 / Boltzmann,
+        1 / observables_viscosity.BAR_PA**2,
+    )  # so that the viscosity is the integral
     for kind, times, n in (
         ("correlated", (5.0,), 10_000), ("correlated", (20.0,), 20_000), ("correlated", (2.0, 15.0), 20_000),
         ("short", (5.0,), 1500), ("short", (20.0,), 4000),
     ):  # fmt: skip
         for _ in range(cases):
             pressure, true = stress(rng, n, times)
-            d = transport.viscosity(pressure, 1.0, volume, kelvin)
+            d = observables_viscosity.viscosity(pressure, 1.0, volume, kelvin)
             rows.append(found(kind, f"{n} samples, times {times}", (d.ci95_low, d.ci95_high), true, d.converged))
     return rows
 
@@ -249,7 +255,7 @@ def viscosity(rng: Rng, cases: int) -> list[Found]:
 def bad_series(rng: Rng, cases: int) -> list[bool]:
     """Return which series that drift, or hold fewer than 10 correlation times, are called converged."""
     drifting = [x + np.linspace(0, 3, 500) for x in relaxing(rng, 2.0, 500, cases).T]
-    return [stats.series_mean(x).converged for x in [*drifting, *relaxing(rng, 60.0, 500, cases).T]]
+    return [measure_series.series_mean(x).converged for x in [*drifting, *relaxing(rng, 60.0, 500, cases).T]]
 
 
 def length_that_converges(make: Callable[[int], Any], measure: Callable[[Any], Any], first: int, cases: int) -> int:
@@ -264,10 +270,10 @@ def needed(rng: Rng, cases: int) -> dict[str, float]:
     """Return which share of "needs about N" is right within a factor of 3, for runs of a third and a sixth of it."""
     result = {}
     for name, makers, measure in (
-        ("density", [(lambda n, tau=tau: relaxing(rng, tau, n), 100) for tau in (3.0, 20.0)], stats.series_mean),
+        ("density", [(lambda n, tau=tau: relaxing(rng, tau, n), 100) for tau in (3.0, 20.0)], measure_series.series_mean),
         ("diffusion", [(lambda n: ballistic(rng, n, 16), 60), (lambda n: caged(rng, n, 8), 80)],
-         lambda x: stats.diffusion(x, 1.0)),
-        ("conductivity", [(lambda n: ballistic(rng, n, 1), 200)], lambda x: stats.diffusion(x, 1.0)),
+         lambda x: slope.diffusion(x, 1.0)),
+        ("conductivity", [(lambda n: ballistic(rng, n, 1), 200)], lambda x: slope.diffusion(x, 1.0)),
     ):  # fmt: skip
         right = []
         for make, first in makers:

@@ -2,7 +2,7 @@
 """Mean squared displacements of ions: speed against tidynamics and MDAnalysis, and memory on a long trajectory.
 
 One synthetic liquid of 128 ion pairs (3968 atoms). The same question for all: the MSD of the ions at every lag.
-  ratio_tidynamics         time of a loop of tidynamics.msd over the ions' centres / time of ionmelt.measure.stats on the same centres
+  ratio_tidynamics         time of a loop of tidynamics.msd over the ions' centres / time of ionmelt.measure.displacement on the same centres
   ratio_mdanalysis         time of EinsteinMSD(fft=True) over all atoms, which is what its manual shows / time from the same
                            atoms to the ions' MSD here (are ions whole, centres, MSD)
   max_relative_difference  to tidynamics, over all lags up to half of the trajectory
@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 
+from ionmelt.measure import displacement
 from ionmelt.measure import paths as measure_paths
-from ionmelt.measure import stats
 from ionmelt.topology import Topology
 
 EDGE_A = 40.0
@@ -88,10 +88,10 @@ def speed(frames: int, threads: int) -> dict[str, Any]:
     liquid, missing = topology(), []
     atoms = atoms_of(liquid, frames, seed=1)
     ions_s, centres = best(lambda: ion_centres(liquid, atoms, threads))
-    own_s, own = best(lambda: stats.mean_squared_displacement(centres, threads))
+    own_s, own = best(lambda: displacement.mean_squared_displacement(centres, threads))
     result: dict[str, Any] = {"frames": frames, "ions": centres.shape[1], "atoms": len(liquid)}
     result |= {"threads": threads, "centres_s": ions_s, "msd_s": own_s}
-    result["threads_identical"] = bool(np.array_equal(own, stats.mean_squared_displacement(centres)))
+    result["threads_identical"] = bool(np.array_equal(own, displacement.mean_squared_displacement(centres)))
     result |= {"ratio_tidynamics": None, "ratio_mdanalysis": None, "max_relative_difference": None}
     try:
         import tidynamics
@@ -124,7 +124,7 @@ def measure_file(path: Path, threads: int) -> dict[str, float]:
     paths = measure_paths.Paths(len(liquid.molecule_ion))
     for chunk in measure_paths.chunks(path, liquid, threads):
         paths.append(chunk.unwrapped)
-    found = stats.mean_squared_displacement(paths, threads)
+    found = displacement.mean_squared_displacement(paths, threads)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     lags = np.array([1, 10, 100])

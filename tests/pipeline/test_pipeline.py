@@ -140,10 +140,10 @@ def test_a_change_of_md_keeps_labels_and_models(pipeline, results: Path) -> None
 
 @pytest.mark.all
 def test_an_edited_shared_file_reruns_exactly_its_users(pipeline, results: Path) -> None:
-    shared = pipeline.folder / "bin" / "ionmelt/measure/stats.py"
+    shared = pipeline.folder / "bin" / "ionmelt/measure/series.py"
     text = shared.read_text()
     scripts = (pipeline.folder / "bin").glob("*.py")
-    users = {path.stem.upper() for path in scripts if BIN / "ionmelt/measure/stats.py" in all_imports(BIN / path.name)}
+    users = {path.stem.upper() for path in scripts if BIN / "ionmelt/measure/series.py" in all_imports(BIN / path.name)}
     assert users
     try:
         shared.write_text(text + "\n# an edit that changes no result\n")

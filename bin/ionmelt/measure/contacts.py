@@ -15,9 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ionmelt.measure import kinetics as ilk
-from ionmelt.measure import structure as ils
-from ionmelt.measure.structure import Array, FirstShell, Row
+from ionmelt.measure import numbers, radial, rates
+from ionmelt.measure import survival as measure_survival
+from ionmelt.measure.arrays import Array
+from ionmelt.measure.clusters import clusters
+from ionmelt.measure.numbers import Row
+from ionmelt.measure.radial import FirstShell
+from ionmelt.measure.structure import ANION_ELEMENTS
 from ionmelt.topology import Topology
 
 TOLERANCE_PS = 1.0  # shorter contacts and breaks are vibrations across the cut
@@ -52,7 +56,8 @@ class Contacts:
         """Add one frame: positions of atoms or of ions' centres of mass, edges (3,)."""
         if not self.reason:
             here, there = (
-                cKDTree(ils.in_cell(places[x].astype(float), edges), boxsize=edges) for x in (self.cations, self.donors)
+                cKDTree(radial.in_cell(places[x].astype(float), edges), boxsize=edges)
+                for x in (self.cations, self.donors)
             )
             near = here.sparse_distance_matrix(there, float(self.cuts_A.max()), output_type="ndarray")
             near = near[near["v"] <= self.cuts_A[near["j"]]]
@@ -92,13 +97,13 @@ def _by_donors(topology: Topology, first: dict[str, FirstShell], cation: str, an
     atoms = np.flatnonzero(topology.ion == cation)
     element = str(topology.elements[atoms[0]])
     cuts, reasons = {}, []
-    for donor in ils.ANION_ELEMENTS:
+    for donor in ANION_ELEMENTS:
         shell = first.get(f"{element}-{donor}")
         if shell is None or not np.any((topology.elements == donor) & np.isin(topology.ion, anions)):
             continue
         if math.isnan(shell.cut_A):
             reasons.append(f"{element}-{donor}: {shell.reason}")
-        elif ils.is_contact(element, donor, shell.peak_A):
+        elif radial.is_contact(element, donor, shell.peak_A):
             cuts[donor] = shell.cut_A
         else:
             reasons.append(f"{element}-{donor}: the first peak, {shell.peak_A:.2f} A, is no contact")
@@ -143,8 +148,8 @@ def rows(found: Contacts, interval_ps: float) -> tuple[list[Row], list[Row], lis
         key = {"pair": found.pair, **spaced}
         return (
             [],
-            [key | {"quantity": "anions_per_cation"} | ils.number(None, "1", why)],
-            [key | {"quantity": name} | ils.number(None, "ps", why) for name in ("contact_lifetime", *TIMES[:2])],
+            [key | {"quantity": "anions_per_cation"} | numbers.number(None, "1", why)],
+            [key | {"quantity": name} | numbers.number(None, "ps", why) for name in ("contact_lifetime", *TIMES[:2])],
         )
     donor = np.concatenate(found.donor)
     anions = int(found.anion.max()) + 1
@@ -157,10 +162,10 @@ def rows(found: Contacts, interval_ps: float) -> tuple[list[Row], list[Row], lis
     structure, kinetics = [], []
     one = ("one cluster holds every cation",) if (sizes == len(found.cations)).all() else ()
     survivals = [
-        *ilk.contact_survival(by_anion[0], by_anion[1], tolerance, anions),
-        *ilk.label_survival(labels, tolerance),
+        *measure_survival.contact_survival(by_anion[0], by_anion[1], tolerance, anions),
+        *measure_survival.label_survival(labels, tolerance),
     ]
-    lifetime = ilk.contact_lifetime(by_anion[0], tolerance, by_anion[1])
+    lifetime = measure_survival.contact_lifetime(by_anion[0], tolerance, by_anion[1])
     kinetics.append(given | {"quantity": "contact_lifetime"} | lifetime_row(*lifetime, interval_ps))
     for name, survival in zip(TIMES, survivals, strict=True):
         row = survival_row(survival, interval_ps)
@@ -168,7 +173,7 @@ def rows(found: Contacts, interval_ps: float) -> tuple[list[Row], list[Row], lis
             row |= {"converged": False, "reason": "; ".join((*one, row["reason"] or ""))}
         kinetics.append(given | {"quantity": name} | row)
         seen = np.isfinite(survival.c)
-        structure += ils.curve(
+        structure += numbers.curve(
             f"survival_{name}", found.pair, "lag_ps",
             survival.lags[seen] * interval_ps, survival.c[seen], survival.c_error[seen],
         )  # fmt: skip
@@ -191,14 +196,14 @@ def per_cation(h: Array, cation: Array, cations: int) -> Array:
 
 def shares(quantity: str, states: Array, most: int | None = None) -> Iterator[Row]:
     """Yield the mean of a number (frames, ions), and the share of each value it takes (from ``most`` on as one)."""
-    yield {"quantity": quantity} | ils.mean_row(states)
+    yield {"quantity": quantity} | numbers.mean_row(states)
     top = int(states.max()) if states.size else -1
     for n in range(top + 1):
         last = most is not None and n >= most
         here = states >= n if last else states == n
         if here.any():
             name = f"{n}+" if last and top > n else str(n)
-            yield {"quantity": f"{quantity}_fraction", "state": name} | ils.mean_row(here, fraction=True)
+            yield {"quantity": f"{quantity}_fraction", "state": name} | numbers.mean_row(here, fraction=True)
         if last:
             return
 
@@ -217,20 +222,20 @@ def coordination_rows(found: Contacts, by_anion: tuple[Array, Array, Array], ani
         places, teeth = np.unique(key, return_counts=True)
         for k in range(1, int(teeth.max(initial=0)) + 1):
             part = np.bincount(places[teeth == k] // anions, minlength=found.frames * cations)
-            samples = ils.ratio_samples(part.reshape(found.frames, cations), bound)
+            samples = numbers.ratio_samples(part.reshape(found.frames, cations), bound)
             if samples is not None and part.any():
                 row = share_row(samples)
                 yield {"quantity": "denticity_fraction", "state": DENTICITY.get(k, f"{k}-dentate")} | row
     order = np.argsort(anion, kind="stable")
     shared = per_cation(h[:, order], anion[order], anions)
-    samples = ils.ratio_samples(shared > 1, shared > 0)
+    samples = numbers.ratio_samples(shared > 1, shared > 0)
     if samples is not None:
         yield {"quantity": "bridging_anion_fraction"} | share_row(samples)
 
 
 def share_row(samples: Array) -> Row:
     """Return the row of a share whose samples come from `ratio_samples`: they may leave [0, 1], it may not."""
-    row = ils.mean_row(samples)
+    row = numbers.mean_row(samples)
     if row["value"] in (0.0, 1.0) and row["standard_error"] is None and len(samples) >= 16:
         row["reason"] = "never seen in this run" if row["value"] == 0 else "nothing else seen in this run"
     if row["ci95_low"] is not None:
@@ -242,7 +247,7 @@ def cluster_series(found: Contacts, by_anion: tuple[Array, Array, Array], anions
     """Return (cations in the cluster of each cation, label of that cluster), both (frames, cations)."""
     h, cation, anion = by_anion
     cations = len(found.cations)
-    pairs = [ilk.clusters(cation[row], anion[row], cations, anions) for row in h]
+    pairs = [clusters(cation[row], anion[row], cations, anions) for row in h]
     return np.array([sizes for sizes, _ in pairs]), np.array([labels for _, labels in pairs])
 
 
@@ -251,7 +256,7 @@ def cluster_rows(sizes: Array) -> Iterator[Row]:
     yield from shares("cations_per_cluster", sizes, LARGEST + 1)
     if sizes.shape[1] > 1:
         largest = sizes.max(axis=1, keepdims=True) / sizes.shape[1]
-        yield {"quantity": "largest_cluster_fraction"} | ils.mean_row(largest)
+        yield {"quantity": "largest_cluster_fraction"} | numbers.mean_row(largest)
 
 
 def lifetime_row(
@@ -259,11 +264,11 @@ def lifetime_row(
 ) -> Row:
     """Return the columns of a time given in frames; NaN where unknown."""
     value, error, low, high = (x * interval_ps if math.isfinite(x) else None for x in (time, error, low, high))  # type: ignore[assignment]
-    row = ils.number(value, "ps", reason, events=events if events >= 0 else None)
+    row = numbers.number(value, "ps", reason, events=events if events >= 0 else None)
     return row | {"standard_error": error, "ci95_low": low, "ci95_high": high}
 
 
-def survival_row(s: ilk.Survival, interval_ps: float) -> Row:
+def survival_row(s: measure_survival.Survival, interval_ps: float) -> Row:
     """Return the columns of the time that a survival correlation integrates to."""
     return lifetime_row(s.time, s.error, s.low, s.high, -1, s.reason, interval_ps)
 
@@ -277,13 +282,16 @@ def rate_rows(
         kinds["donors"] = found.columns(donor, len(found.donors))
     per_ns = 1000 / interval_ps
     for name, (h, cation, _) in kinds.items():
-        series = [per_cation(ilk.without_blips(h, n), cation, len(found.cations)) for n in (tolerance, 2 * tolerance)]
-        for r in ilk.rate_matrix(series[0], series[1] if tolerance else None):
+        series = [
+            per_cation(measure_survival.without_blips(h, n), cation, len(found.cations))
+            for n in (tolerance, 2 * tolerance)
+        ]
+        for r in rates.rate_matrix(series[0], series[1] if tolerance else None):
             yield {
                 "quantity": "transition_rate",
                 "state_from": f"{r.start} {name if r.start != 1 else name[:-1]}",
                 "state_to": f"{r.stop} {name if r.stop != 1 else name[:-1]}",
-                **ils.number(r.rate * per_ns, "1/ns", r.reason, events=r.events),
+                **numbers.number(r.rate * per_ns, "1/ns", r.reason, events=r.events),
                 "standard_error": r.error * per_ns,
                 "ci95_low": r.low * per_ns,
                 "ci95_high": r.high * per_ns,

@@ -205,8 +205,8 @@ def composition(found: Envelope, here: dict[str, float]) -> Row:
     return row | {"reason": f"share of {name} among the ions" if outside else None}
 
 
-def why_unknown(run: Row) -> str:
-    """Return why there is no envelope of a run's model."""
-    if run["framework"] in ("classical", "xtb"):
+def why_unknown(framework: str) -> str:
+    """Return why there is no envelope of the training frames of a model of this framework."""
+    if framework in ("classical", "xtb"):
         return "the model was not trained on frames"
     return "the model was trained elsewhere: what it saw is not known here"

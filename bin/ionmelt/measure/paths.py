@@ -17,13 +17,12 @@ import numpy as np
 
 from ionmelt import errors
 from ionmelt.dynamics import trajectory
-from ionmelt.measure import stats
+from ionmelt.measure import displacement
+from ionmelt.measure.arrays import Array
 from ionmelt.topology import Topology
 
 CHUNK_BYTES = 8e6  # of single-precision coordinates read at once: as much as a processor's cache holds
 MEMORY_BYTES = 64e6  # of centres kept in memory: more of them lie in a scratch file
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _read(path: Path, topology: Topology) -> Iterator[tuple[Array, Array]]:
 def jumps(xyz: Array, edges: Array) -> bool:
     """Return whether any coordinate (T, N, 3) changes by half of the shortest edge (T, 3) from frame to frame."""
     flat, limit = xyz.reshape(len(xyz), -1), edges.min() / 2
-    some = max(1, int(stats.COPY_BYTES / (4 * flat.shape[1])))
+    some = max(1, int(displacement.COPY_BYTES / (4 * flat.shape[1])))
     step = np.empty((some, flat.shape[1]), xyz.dtype)
     for t in range(0, len(flat) - 1, some):
         part = step[: len(flat) - 1 - t]
@@ -89,11 +88,11 @@ def jumps(xyz: Array, edges: Array) -> bool:
 def whole_ions(xyz: Array, edges: Array, topology: Topology) -> tuple[Array, Array]:
     """Return positions (T, N, 3) in single precision with each ion in one piece, and centres of mass (T, M, 3)."""
     # Ions whole in the first frame stay so as long as no atom jumps to another image: far cheaper to see than bonds.
-    continuous = stats.bonds_are_short(xyz[:1], topology.bonds, edges[:1]) and not jumps(xyz, edges)
-    if not continuous and not stats.bonds_are_short(xyz, topology.bonds, edges):
+    continuous = displacement.bonds_are_short(xyz[:1], topology.bonds, edges[:1]) and not jumps(xyz, edges)
+    if not continuous and not displacement.bonds_are_short(xyz, topology.bonds, edges):
         xyz = topology.whole(xyz, edges[:, :, None] * np.eye(3))
     kinds = [(ion["count"], len(ion["elements"])) for ion in topology.ions]
-    return xyz.astype(np.float32, copy=False), stats.centres_of_mass(xyz, topology.masses_u, kinds)
+    return xyz.astype(np.float32, copy=False), displacement.centres_of_mass(xyz, topology.masses_u, kinds)
 
 
 def chunks(path: Path, topology: Topology, threads: int = 1) -> Iterator[Chunk]:
@@ -111,10 +110,10 @@ def chunks(path: Path, topology: Topology, threads: int = 1) -> Iterator[Chunk]:
         edges, future = pending.popleft()
         positions, centres = future.result()
         if last is None:
-            unwrapped = stats.unwrap(centres, edges)
+            unwrapped = displacement.unwrap(centres, edges)
         else:
             joined, cells = (np.concatenate(pair) for pair in zip(last[:2], (centres, edges), strict=True))
-            unwrapped = stats.unwrap(joined, cells, start=last[2])[1:]
+            unwrapped = displacement.unwrap(joined, cells, start=last[2])[1:]
         last = centres[-1:], edges[-1:], unwrapped[-1]
         chunk = Chunk(first, positions, edges, centres, unwrapped)
         first += len(chunk)

@@ -1,11 +1,13 @@
 """Every table of the results by its name, with its columns in their order; columns beyond these follow them."""
 
-from ionmelt.tables import comparison, evaluation, runs
+from ionmelt.measure.observables import MEASUREMENTS
+from ionmelt.tables import comparison, evaluation
 from ionmelt.tables.columns import Schema
 from ionmelt.tables.frames import EXPLORATION, SAMPLING
 from ionmelt.tables.labels import LABELS
 from ionmelt.tables.liquid import EQUILIBRATION
 from ionmelt.tables.references import REFERENCES
+from ionmelt.tables.runs import SURVIVAL
 from ionmelt.tables.training import CURVES
 
 TABLES: dict[str, Schema] = {
@@ -13,7 +15,8 @@ TABLES: dict[str, Schema] = {
     "labels": LABELS,
     "dataset": comparison.DATASET,
     "errors": evaluation.ERRORS,
-    **runs.MEASURED,
+    "survival": SURVIVAL,
+    **{measurement.name: measurement.table for measurement in MEASUREMENTS},
     "scan": evaluation.named(evaluation.SCAN),
     "curves": CURVES,
     "trainings": comparison.TRAININGS,

@@ -6,6 +6,7 @@ have in common is said once, in `PATTERNS`.
 
 import re
 
+from ionmelt.measure.observables import MEASUREMENTS
 from ionmelt.tables.labels import IMPORTED, LABELLED
 from ionmelt.tables.published import TABLES
 
@@ -15,16 +16,6 @@ ROWS = {
     "dataset": "a labelled frame in a dataset",
     "errors": "an error of a model on a set of frames",
     "survival": "a run of a model, how far it came and how it ended",
-    "density": "a run: its density at constant pressure",
-    "diffusion": "a run and a kind of ion: its self-diffusion coefficient at constant volume",
-    "conductivity": "a run: its ionic conductivity",
-    "onsager": "a run and a pair of kinds of ions: what their correlation adds to the conductivity",
-    "viscosity": "a run: its shear viscosity",
-    "structure": "a point of a curve: radial distribution, structure factor, distribution of angles, survival of contacts",
-    "coordination": "a number of the surroundings of an ion in a run",
-    "conformers": "a number of the shape of an ion in a run",
-    "kinetics": "a lifetime or a rate in a run",
-    "domain": "a quantity of a run, held against what the model's training frames span",
     "scan": "a test frame with its ions moved apart or together as rigid bodies",
     "curves": "a point of the learning curve of a training",
     "trainings": "a term of the loss of a training",
@@ -44,7 +35,7 @@ ROWS = {
     "uncertainty": "a quantity and a level: how far the spread of a committee tells its error",
     "references": "a measured value, at the temperature of a state of the study",
     "failures": "a model that could not be had, evaluated or run",
-}
+} | {measurement.name: measurement.row for measurement in MEASUREMENTS}
 
 COLUMNS = {
     # what a row is about
@@ -298,12 +289,15 @@ PATTERNS = (
 ALIASES = {"model_id": "model"}
 
 
+MEANINGS = {column: text for measurement in MEASUREMENTS for column, text in measurement.meanings.items()}
+
+
 def words(table: str, column: str) -> str:
     """Return what a column of a table says; raises `KeyError` for one that nothing is said of."""
     if (table, column) in EXCEPTIONS:
         return EXCEPTIONS[table, column]
-    if column in COLUMNS:
-        return COLUMNS[column]
+    if text := COLUMNS.get(column) or MEANINGS.get(column):
+        return text
     for pattern, text in PATTERNS:
         if match := re.fullmatch(pattern, column):
             rest = match.groups()[0] if match.groups() else ""

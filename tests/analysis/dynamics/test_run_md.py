@@ -18,7 +18,7 @@ from ionmelt.dynamics import thermo as thermo_columns
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.engines.openmm import Native, OpenMMDynamics
 from ionmelt.liquid import equilibration, packing
-from ionmelt.measure import stats
+from ionmelt.measure import series as measure_series
 from ionmelt.study import plan
 from ionmelt.topology import Topology
 
@@ -205,7 +205,7 @@ def test_our_barostat_gives_the_density_of_another_one(study: Path, tmp_path: Pa
     run(study, tmp_path / "a", npt_ps=25.0, nvt_ps=0.0, timestep_fs=1.0, save_every_fs=1000, barostat_fs=200)
     ours = pl.read_parquet(tmp_path / "a" / "run" / "thermo.parquet")["density_kg_m3"].to_numpy()
     other = pl.read_parquet(study / "state" / "thermo.parquet").filter(pl.col("phase") == "production")
-    estimates = [stats.series_mean(ours), stats.series_mean(other["density_kg_m3"].to_numpy())]
+    estimates = [measure_series.series_mean(ours), measure_series.series_mean(other["density_kg_m3"].to_numpy())]
     error = float(np.hypot(*(estimate.standard_error for estimate in estimates)))
     assert error < 0.03 * estimates[0].mean
     assert abs(estimates[0].mean - estimates[1].mean) < 3 * error
@@ -221,7 +221,7 @@ def test_openmm_keeps_the_ensembles(study: Path, tmp_path: Path) -> None:
     assert thermo["pressure_bar"].null_count() == len(thermo), "OpenMM has no virial"
     for table in (npt, nvt):
         kinetic = table["temperature_K"].to_numpy()
-        assert abs(kinetic.mean() - 1200) < 5 * stats.error_of_mean(kinetic)[0]
+        assert abs(kinetic.mean() - 1200) < 5 * measure_series.error_of_mean(kinetic)[0]
     first, second = (npt["temperature_K"].to_numpy()[k * 400 : (k + 1) * 400] for k in (1, 2))
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.3
     assert nvt["volume_A3"].n_unique() == 1
@@ -277,7 +277,7 @@ def test_openmm_barostat_on_an_ideal_gas_through_many_segments(tmp_path: Path) -
     series = np.array(volumes[1000:])
     assert dynamics.barostat.scale_nm3 > 0.1 * gas.get_volume() / 1000, "what it learned of its moves is kept"
     for values, expected in ((series, (n + 1) * unit), ((series - (n + 1) * unit) ** 2, (n + 1) * unit**2)):
-        mean = stats.series_mean(values)
+        mean = measure_series.series_mean(values)
         assert mean.standard_error < 0.25 * expected
         assert abs(mean.mean - expected) < 3 * mean.standard_error
 

@@ -12,6 +12,7 @@ from rdkit.Chem import rdDistGeom, rdMolDescriptors, rdMolTransforms
 
 from ionmelt.liquid import ions
 from ionmelt.measure import conformers as ilc
+from ionmelt.measure import flexibility, shape
 from ionmelt.topology import Topology
 
 ASSETS = Path(__file__).parents[3] / "assets"
@@ -25,7 +26,7 @@ def resolved(name: str, smiles: str, count: int) -> dict:
 
 def mol_of(smiles: str) -> Chem.Mol:
     whole = ions.parse(smiles)
-    mol = ilc.molecule(smiles, [atom.GetSymbol() for atom in whole.GetAtoms()])
+    mol = flexibility.molecule(smiles, [atom.GetSymbol() for atom in whole.GetAtoms()])
     assert mol is not None
     return mol
 
@@ -38,27 +39,27 @@ def embedded(smiles: str, n: int) -> tuple[Chem.Mol, np.ndarray]:
 
 
 def test_torsions_are_those_that_chemists_name() -> None:
-    found = {t.name: t for t in ilc.torsions(mol_of(PYR14))}
+    found = {t.name: t for t in flexibility.torsions(mol_of(PYR14))}
     assert set(found) == {"C-C-C-C", "C-C-C-N", "C-C-N-C"}
     assert all([name for name, _, _ in t.classes] == ["gauche", "anti"] for t in found.values())
     # round the bond to nitrogen from the methyl group, not from one of the ring's two equal carbons
     mol = mol_of(PYR14)
     ends = found["C-C-N-C"].atoms[0]
     assert not mol.GetAtomWithIdx(int(ends[-1])).IsInRing() and mol.GetAtomWithIdx(int(ends[-1])).GetDegree() == 1
-    tfsi = {t.name: t for t in ilc.torsions(mol_of(TFSI))}
+    tfsi = {t.name: t for t in flexibility.torsions(mol_of(TFSI))}
     assert set(tfsi) == {"C-S...S-C", "S-N-S-C"}  # CF3 tops turn onto themselves
     assert len(tfsi["S-N-S-C"].atoms) == 2 and [c[0] for c in tfsi["C-S...S-C"].classes] == ["cis", "trans"]
-    fsi = {t.name for t in ilc.torsions(mol_of("FS(=O)(=O)[N-]S(=O)(=O)F"))}
+    fsi = {t.name for t in flexibility.torsions(mol_of("FS(=O)(=O)[N-]S(=O)(=O)F"))}
     assert fsi == {"F-S...S-F", "S-N-S-F"}
-    assert {t.name for t in ilc.torsions(mol_of("CCCCn1cc[n+](C)c1"))} == {"C-C-C-C", "C-C-C-N", "C-C-N-C"}
-    twice = [t.name for t in ilc.torsions(mol_of("CCC(C)CC(=O)[O-]"))]
+    assert {t.name for t in flexibility.torsions(mol_of("CCCCn1cc[n+](C)c1"))} == {"C-C-C-C", "C-C-C-N", "C-C-N-C"}
+    twice = [t.name for t in flexibility.torsions(mol_of("CCC(C)CC(=O)[O-]"))]
     assert len(twice) == len(set(twice))
     for rigid in ("[Li+]", "F[B-](F)(F)F", "CCn1cc[n+](C)c1"):
-        assert not ilc.rings(mol_of(rigid))
+        assert not flexibility.rings(mol_of(rigid))
 
 
 def test_every_class_has_its_place() -> None:
-    for classes in (ilc.TETRAHEDRAL, ilc.IUPAC, ilc.CIS_TRANS):
+    for classes in (flexibility.TETRAHEDRAL, flexibility.IUPAC, flexibility.CIS_TRANS):
         assert classes[0][1] == 0 and classes[-1][2] == 180
         assert all(a[2] == b[1] for a, b in itertools.pairwise(classes))
 
@@ -66,8 +67,8 @@ def test_every_class_has_its_place() -> None:
 @pytest.mark.parametrize("smiles", [PYR14, TFSI, PIPERIDINIUM])
 def test_dihedrals_are_those_of_rdkit(smiles: str) -> None:
     mol, x = embedded(smiles, 6)
-    for torsion in ilc.torsions(mol_of(smiles)):
-        found = ilc.dihedrals(x, torsion.atoms)
+    for torsion in flexibility.torsions(mol_of(smiles)):
+        found = shape.dihedrals(x, torsion.atoms)
         for frame, conformer in zip(found, mol.GetConformers(), strict=True):
             for angle, atoms in zip(frame, torsion.atoms.tolist(), strict=True):
                 if mol.GetBondBetweenAtoms(atoms[1], atoms[2]):
@@ -82,8 +83,8 @@ def test_dihedrals_are_those_of_rdkit(smiles: str) -> None:
 def test_shapes_are_those_of_rdkit() -> None:
     mol, x = embedded(PYR14, 5)
     masses = np.array([atom.GetMass() for atom in mol.GetAtoms()])
-    eigenvalues = ilc.gyration(x, masses)
-    found = ilc.shape(eigenvalues)
+    eigenvalues = shape.gyration(x, masses)
+    found = shape.shape(eigenvalues)
     for i in range(5):
         assert found["radius_of_gyration"][i] == pytest.approx(rdMolDescriptors.CalcRadiusOfGyration(mol, i), rel=1e-4)
         # rdkit's asphericity is the relative shape anisotropy
@@ -97,9 +98,9 @@ def test_shapes_of_a_line_a_disc_and_a_ball() -> None:
     line = np.column_stack([np.arange(12.0), np.zeros((12, 2))])
     disc = np.column_stack([np.cos(turn), np.sin(turn), np.zeros(12)])
     ball = np.vstack([np.eye(3), -np.eye(3), np.eye(3), -np.eye(3)])
-    eigenvalues = ilc.gyration(np.array([line, disc, ball]), np.ones(12))
-    np.testing.assert_allclose(ilc.shape(eigenvalues)["relative_shape_anisotropy"], [1, 0.25, 0], atol=1e-12)
-    states = ilc.shape_states(eigenvalues)
+    eigenvalues = shape.gyration(np.array([line, disc, ball]), np.ones(12))
+    np.testing.assert_allclose(shape.shape(eigenvalues)["relative_shape_anisotropy"], [1, 0.25, 0], atol=1e-12)
+    states = shape.shape_states(eigenvalues)
     assert {name: where.tolist() for name, where in states.items()} == {
         "sphere": [False, False, True], "rod": [True, False, False], "disc": [False, True, False],
     }  # fmt: skip
@@ -123,11 +124,11 @@ def ring(n: int, amplitude: float, phase: float, polar: float = 90.0) -> np.ndar
 
 @pytest.mark.parametrize("phase", [0.0, 18.0, 100.0, 234.0, 359.0])
 def test_puckers_come_back_from_their_own_definition(phase: float) -> None:
-    q, phi, theta = ilc.puckering(ring(5, 0.4, phase))
+    q, phi, theta = shape.puckering(ring(5, 0.4, phase))
     assert q == pytest.approx(0.4) and theta == pytest.approx(90)
     assert (phi - phase + 180) % 360 == pytest.approx(180, abs=1e-6)
     for polar in (5.0, 60.0, 175.0):
-        q, phi, theta = ilc.puckering(ring(6, 0.55, phase, polar))
+        q, phi, theta = shape.puckering(ring(6, 0.55, phase, polar))
         assert q == pytest.approx(0.55) and theta == pytest.approx(polar)
         assert (phi - phase + 180) % 360 == pytest.approx(180, abs=1e-6)
 
@@ -136,8 +137,8 @@ def test_envelope_twist_and_chair_are_what_the_words_mean() -> None:
     """An envelope has four atoms in a plane; a twist has its axis through one atom; a chair alternates."""
 
     def state(x: np.ndarray) -> str:
-        coordinates = ilc.puckering(x)
-        return next(name for name, where in ilc.pucker_states(len(x), *coordinates).items() if where)
+        coordinates = shape.puckering(x)
+        return next(name for name, where in shape.pucker_states(len(x), *coordinates).items() if where)
 
     envelope = ring(5, 0.4, 0.0)
     rest = envelope[1:] - envelope[1:].mean(axis=0)
@@ -146,7 +147,7 @@ def test_envelope_twist_and_chair_are_what_the_words_mean() -> None:
     assert state(ring(5, 0.05, 40.0)) == "planar"
     assert state(ring(6, 0.55, 40.0, 3.0)) == "chair" and state(ring(6, 0.55, 0.0, 90.0)) == "boat"
     mol, x = embedded(PIPERIDINIUM, 10)
-    atoms = list(ilc.rings(mol_of(PIPERIDINIUM))[0].atoms)
+    atoms = list(flexibility.rings(mol_of(PIPERIDINIUM))[0].atoms)
     assert mol.GetAtomWithIdx(atoms[0]).GetSymbol() == "N"
     chairs = 0
     for frame, conformer in zip(x, mol.GetConformers(), strict=True):
@@ -166,7 +167,7 @@ def test_envelope_twist_and_chair_are_what_the_words_mean() -> None:
 def test_populations_are_what_was_put_in_with_an_interval_that_holds_it() -> None:
     """Ions that hop between an anti and a gauche butyl conformer, three quarters of the time anti."""
     mol, _ = embedded(PYR14, 1)
-    names = {t.name: t.atoms[0].tolist() for t in ilc.torsions(mol_of(PYR14))}
+    names = {t.name: t.atoms[0].tolist() for t in flexibility.torsions(mol_of(PYR14))}
     shapes = {}
     for angle in (180.0, 65.0):
         copy = Chem.Mol(mol)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ionmelt.measure import contacts as ilc
-from ionmelt.measure.structure import FirstShell
-from ionmelt.tables.runs import MEASURED
+from ionmelt.measure.radial import FirstShell
+from ionmelt.tables.published import TABLES
 from ionmelt.topology import Topology
 
 EDGE = np.full(3, 40.0)
@@ -74,8 +74,8 @@ def test_coordination_is_that_of_the_picture() -> None:
     for row in coordination:
         assert row["frames"] == 80 and row["interval_ps"] == 0.5 and row["pair"] == "li-so2f"
         assert row["converged"] or row["reason"]
-        assert set(row) <= set(MEASURED["coordination"])
-    assert all(set(r) <= set(MEASURED["structure"]) for r in structure)
+        assert set(row) <= set(TABLES["coordination"])
+    assert all(set(r) <= set(TABLES["structure"]) for r in structure)
 
 
 def test_kinetics_are_those_of_the_picture() -> None:
@@ -99,7 +99,7 @@ def test_kinetics_are_those_of_the_picture() -> None:
     assert rows["transition_rate", "1 donor", "2 donors"]["value"] == pytest.approx(1000 / 20 / 2, rel=0.05)
     for row in kinetics:
         assert row["tolerance_ps"] == 1.0 and row["interval_ps"] == 0.5
-        assert set(row) <= set(MEASURED["kinetics"])
+        assert set(row) <= set(TABLES["kinetics"])
     kept = [r for r in structure if r["quantity"] == "survival_residence_time_continuous"]
     assert kept[0]["lag_ps"] == 0 and kept[0]["value"] == 1
     assert kept[-1]["value"] == pytest.approx(0, abs=1e-9)

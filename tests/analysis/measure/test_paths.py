@@ -9,7 +9,7 @@ from mdtraj.formats import DCDTrajectoryFile
 
 from ionmelt import errors
 from ionmelt.measure import paths as measure_paths
-from ionmelt.measure import stats
+from ionmelt.measure import slope
 from ionmelt.topology import Topology
 
 EDGE = 12.0
@@ -73,7 +73,7 @@ def test_paths_come_back_from_memory_and_from_a_file(tmp_path: Path, monkeypatch
         np.testing.assert_array_equal(paths[:, 3:6], x[:, 3:6])
         np.testing.assert_array_equal(paths[:, :], x)
         assert paths[:, 8:].shape == (60, 0, 3)
-        found, expected = stats.diffusion(paths, 1.0, threads=3), stats.diffusion(x, 1.0)
+        found, expected = slope.diffusion(paths, 1.0, threads=3), slope.diffusion(x, 1.0)
         assert found == expected  # not a bit differs
 
 

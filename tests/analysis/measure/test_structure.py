@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from ionmelt.measure import structure as ils
+from ionmelt.measure import numbers, scattering
+from ionmelt.measure import radial as measure_radial
 from ionmelt.topology import Topology
 
 SHELLS = np.arange(95) * 0.05
@@ -17,8 +18,8 @@ def gas(rng: np.random.Generator, frames: int, n: int, edges: np.ndarray) -> np.
     return rng.uniform(size=(frames, n, 3)) * edges[:, None, :]
 
 
-def radial(a: np.ndarray, b: np.ndarray, edges: np.ndarray, shells: np.ndarray, pairs: int) -> ils.Radial:
-    out = ils.Radial(shells, a.shape[1], pairs)
+def radial(a: np.ndarray, b: np.ndarray, edges: np.ndarray, shells: np.ndarray, pairs: int) -> measure_radial.Radial:
+    out = measure_radial.Radial(shells, a.shape[1], pairs)
     for x, y, cell in zip(a, b, edges, strict=True):
         out.add(x, y, cell)
     return out
@@ -56,9 +57,9 @@ def test_ideal_gas_has_g_of_one_at_any_size_and_pressure_and_no_shell() -> None:
         ideal = pairs / 6 * np.mean(4 / 3 * np.pi * SHELLS[-1] ** 3 / edges.prod(axis=1))
         assert number[-1] == pytest.approx(ideal, rel=0.05)
         assert found.within(float(SHELLS[-1])).mean() == pytest.approx(number[-1])
-        shell = ils.first_shell(found)
+        shell = measure_radial.first_shell(found)
         assert math.isnan(shell.cut_A) and shell.reason == "no first peak of g(r) within 4.7 A"
-        row = ils.coordination_rows("a-b", found, shell)[-1]
+        row = measure_radial.coordination_rows("a-b", found, shell)[-1]
         assert row["value"] is None and not row["converged"] and row["reason"] == shell.reason
 
 
@@ -68,7 +69,7 @@ def test_a_gas_seldom_has_a_first_shell() -> None:
         rng = np.random.default_rng(seed)
         edges = np.full((16, 3), 10.0)
         x = gas(rng, 16, 20, edges)
-        found += math.isfinite(ils.first_shell(radial(x, x, edges, SHELLS, 380)).cut_A)
+        found += math.isfinite(measure_radial.first_shell(radial(x, x, edges, SHELLS, 380)).cut_A)
     assert found <= 2
 
 
@@ -93,9 +94,9 @@ def test_rock_salt_has_its_neighbours_whatever_the_images() -> None:
     a, b, edge = rock_salt(4, 2.8)
     rng = np.random.default_rng(18)
     a, b = (x + edge * rng.integers(-2, 3, x.shape) for x in (a, b))
-    counter = ils.shell_counts(a, b, np.full(3, edge), np.array([0, 2.7, 2.9, 4.8, 4.9])) / len(a)
+    counter = measure_radial.shell_counts(a, b, np.full(3, edge), np.array([0, 2.7, 2.9, 4.8, 4.9])) / len(a)
     assert counter.tolist() == [0, 6, 0, 8]
-    like = ils.shell_counts(a, a, np.full(3, edge), np.array([0, 3.9, 4.0, 5.5])) / len(a)
+    like = measure_radial.shell_counts(a, a, np.full(3, edge), np.array([0, 3.9, 4.0, 5.5])) / len(a)
     assert like.tolist() == [0, 12, 0]
 
 
@@ -105,11 +106,11 @@ def test_a_warm_crystal_has_its_first_shell_with_an_error() -> None:
     edges = np.full((64, 3), edge)
     noise = rng.normal(0, 0.15, (2, 64, len(a), 3))
     found = radial(a + noise[0], b + noise[1], edges, np.arange(160) * 0.05, len(a) ** 2)
-    shell = ils.first_shell(found)
+    shell = measure_radial.first_shell(found)
     assert shell.reason is None
     assert shell.peak_A == pytest.approx(2.8, abs=0.1) and 3.4 < shell.cut_A < 4.4
     assert 0 < shell.cut_error_A < 0.3
-    rows = {row["quantity"]: row for row in ils.coordination_rows("a-b", found, shell)}
+    rows = {row["quantity"]: row for row in measure_radial.coordination_rows("a-b", found, shell)}
     assert rows["first_minimum"]["converged"] and rows["first_peak"]["ci95_low"] < 2.83
     number = rows["coordination_number"]
     assert number["value"] == pytest.approx(6, abs=0.02)
@@ -121,16 +122,20 @@ def test_few_frames_give_a_reason(frames: int) -> None:
     a, b, edge = rock_salt(6, 2.8)
     noise = np.random.default_rng(20).normal(0, 0.15, (2, frames, len(a), 3))
     found = radial(a + noise[0], b + noise[1], np.full((frames, 3), edge), np.arange(160) * 0.05, len(a) ** 2)
-    shell = ils.first_shell(found)
+    shell = measure_radial.first_shell(found)
     assert math.isfinite(shell.cut_A) and shell.reason == f"{frames} frames: too few for an error"
-    for row in ils.coordination_rows("a-b", found, shell):
+    for row in measure_radial.coordination_rows("a-b", found, shell):
         assert not row["converged"] and "too few" in row["reason"] and row["ci95_low"] is None
-    assert ils.curve("rdf", "a-b", "r_A", found.middle, *found.g())[0]["reason"] == "too few frames for an error"
+    assert numbers.curve("rdf", "a-b", "r_A", found.middle, *found.g())[0]["reason"] == "too few frames for an error"
 
 
 def test_a_peak_of_touching_atoms_is_told_from_a_second_shell() -> None:
-    assert ils.is_contact("Li", "O", 1.95) and ils.is_contact("Na", "O", 2.4) and ils.is_contact("Li", "F", 1.85)
-    assert not ils.is_contact("Li", "F", 3.2) and not ils.is_contact("Li", "O", 3.9)
+    assert (
+        measure_radial.is_contact("Li", "O", 1.95)
+        and measure_radial.is_contact("Na", "O", 2.4)
+        and measure_radial.is_contact("Li", "F", 1.85)
+    )
+    assert not measure_radial.is_contact("Li", "F", 3.2) and not measure_radial.is_contact("Li", "O", 3.9)
 
 
 # --- structure factor ---------------------------------------------------------------------------------------
@@ -140,9 +145,11 @@ def test_modes_are_the_plain_sum() -> None:
     rng = np.random.default_rng(21)
     edges = np.array([8.0, 9.0, 11.0])
     x, members = rng.uniform(-10, 20, (25, 3)), rng.integers(0, 2, (25, 3)).astype(float)
-    indices = ils.reciprocal_vectors(edges, 4.0, 0.5, 10**6)
+    indices = scattering.reciprocal_vectors(edges, 4.0, 0.5, 10**6)
     q = 2 * np.pi * indices / edges
-    np.testing.assert_allclose(ils.density_modes(x, edges, indices, members), np.exp(1j * q @ x.T) @ members, atol=1e-9)
+    np.testing.assert_allclose(
+        scattering.density_modes(x, edges, indices, members), np.exp(1j * q @ x.T) @ members, atol=1e-9
+    )
     # half of all vectors but the origin, none twice, none with its opposite
     top = np.floor(4.0 * edges / (2 * np.pi)).astype(int)
     grid = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in top], indexing="ij"), -1).reshape(-1, 3)
@@ -150,7 +157,7 @@ def test_modes_are_the_plain_sum() -> None:
     assert 2 * len(indices) + 1 == inside.sum()
     both = {tuple(v) for v in indices.tolist()} | {tuple(v) for v in (-indices).tolist()}
     assert len(both) == 2 * len(indices)
-    thin = ils.reciprocal_vectors(edges, 4.0, 0.5, 7)
+    thin = scattering.reciprocal_vectors(edges, 4.0, 0.5, 7)
     binned = np.bincount((np.linalg.norm(2 * np.pi * thin / edges, axis=1) / 0.5).astype(int))
     assert binned.max() <= 8 and {tuple(v) for v in thin.tolist()} <= both
 
@@ -158,7 +165,7 @@ def test_modes_are_the_plain_sum() -> None:
 def factors(
     topology: Topology, frames: np.ndarray, edges: np.ndarray, q_max: float
 ) -> dict[tuple[str, str], np.ndarray]:
-    found = ils.StructureFactor(topology, edges[0], q_max)
+    found = scattering.StructureFactor(topology, edges[0], q_max)
     for x, cell in zip(frames, edges, strict=True):
         found.add(x, cell)
     out: dict[tuple[str, str], list[list[float]]] = {}
@@ -184,11 +191,11 @@ def test_a_crystal_has_its_bragg_peaks_and_partials_add_up() -> None:
     a, b, edge = rock_salt(4, 2.5)
     topology = salt(len(a))
     edges = np.full((1, 3), edge)
-    found = ils.StructureFactor(topology, edges[0], 5.0)
-    modes = ils.density_modes(np.concatenate([a, b]), edges[0], found.indices, found.members)
+    found = scattering.StructureFactor(topology, edges[0], 5.0)
+    modes = scattering.density_modes(np.concatenate([a, b]), edges[0], found.indices, found.members)
     q = np.linalg.norm(2 * np.pi * found.indices / edge, axis=1)
     frame = found._frame(q, modes)
-    f = np.column_stack([ils.xray_factor(x, q) for x in ("Li", "F")])
+    f = np.column_stack([scattering.xray_factor(x, q) for x in ("Li", "F")])
     mean = f.mean(axis=1)
     n, cell = 2 * len(a), found.indices / 2  # the cell of 4 x 4 x 4 sites holds 2 x 2 x 2 unit cells of 2 d
     whole = (cell == np.rint(cell)).all(axis=1)
@@ -199,7 +206,7 @@ def test_a_crystal_has_its_bragg_peaks_and_partials_add_up() -> None:
     np.testing.assert_allclose(frame["structure_factor_xray", "all"], 1 + expected / mean**2 - own, atol=1e-8)
     parts = [frame["structure_factor_xray_partial", pair] for pair in ("cat-cat", "cat-an", "an-an")]
     np.testing.assert_allclose(1 + sum(parts), frame["structure_factor_xray", "all"], atol=1e-9)
-    lengths = [ils.neutron_length(x) for x in ("Li", "F")]
+    lengths = [scattering.neutron_length(x) for x in ("Li", "F")]
     bragg = np.where(even, (sum(lengths) / 2) ** 2, np.where(odd, ((lengths[0] - lengths[1]) / 2) ** 2, 0))
     np.testing.assert_allclose(
         frame["structure_factor_neutron", "all"], n * bragg / np.mean(np.square(lengths)), atol=1e-8
@@ -233,7 +240,7 @@ def test_structure_factor_is_the_transform_of_g() -> None:
 
 def test_a_cell_too_small_has_no_rows() -> None:
     topology = salt(1)
-    found = ils.StructureFactor(topology, np.full(3, 0.7), 5.0)
+    found = scattering.StructureFactor(topology, np.full(3, 0.7), 5.0)
     found.add(np.zeros((2, 3)), np.full(3, 0.7))
     assert found.rows() == []
 
@@ -258,7 +265,7 @@ def test_intervals_of_shares_cover(time: float, frames: int) -> None:
     covered = converged = 0
     cases = 150
     for _ in range(cases):
-        row = ils.mean_row(telegraph(rng, frames, 8, 0.2, time), fraction=True)
+        row = numbers.mean_row(telegraph(rng, frames, 8, 0.2, time), fraction=True)
         covered += row["ci95_low"] <= 0.2 <= row["ci95_high"]
         converged += row["converged"]
     assert 0.91 <= covered / cases <= 0.995
@@ -268,21 +275,21 @@ def test_intervals_of_shares_cover(time: float, frames: int) -> None:
 def test_ions_that_never_change_are_not_converged_but_their_scatter_is_the_error() -> None:
     rng = np.random.default_rng(25)
     frozen = np.repeat((rng.uniform(size=(1, 50)) < 0.3), 400, axis=0)
-    row = ils.mean_row(frozen, fraction=True)
+    row = numbers.mean_row(frozen, fraction=True)
     assert row["ci95_low"] is None and row["reason"] == "no ion changed in this run"
     few = frozen.astype(float)
     few[:, :5] = telegraph(rng, 400, 5, 0.5, 3.0)
-    row = ils.mean_row(few, fraction=True)
+    row = numbers.mean_row(few, fraction=True)
     assert not row["converged"] and "slower than the run" in row["reason"]
     assert row["standard_error"] == pytest.approx(math.sqrt(0.3 * 0.7 / 50), rel=0.3)
 
 
 def test_what_does_not_vary_says_so() -> None:
-    assert ils.mean_row(np.zeros((100, 3)), fraction=True)["reason"] == "never seen in this run"
-    assert ils.mean_row(np.ones((100, 3)), fraction=True)["reason"] == "nothing else seen in this run"
-    assert ils.mean_row(np.full((100, 1), 2.0))["reason"] == "the same in every frame"
-    assert ils.mean_row(np.ones((3, 1)))["reason"] == "3 samples: too few"
-    assert ils.mean_row(np.ones((0, 1)))["reason"] == "no frames"
+    assert numbers.mean_row(np.zeros((100, 3)), fraction=True)["reason"] == "never seen in this run"
+    assert numbers.mean_row(np.ones((100, 3)), fraction=True)["reason"] == "nothing else seen in this run"
+    assert numbers.mean_row(np.full((100, 1), 2.0))["reason"] == "the same in every frame"
+    assert numbers.mean_row(np.ones((3, 1)))["reason"] == "3 samples: too few"
+    assert numbers.mean_row(np.ones((0, 1)))["reason"] == "no frames"
 
 
 def test_ratio_has_the_mean_and_the_error_of_a_ratio() -> None:
@@ -291,11 +298,11 @@ def test_ratio_has_the_mean_and_the_error_of_a_ratio() -> None:
     for _ in range(200):
         whole = rng.poisson(3, (300, 4)) + signal.lfilter([1], [1, -0.5], rng.normal(size=(300, 4)), axis=0) ** 2
         part = whole * rng.uniform(0.3, 0.5, whole.shape)
-        samples = ils.ratio_samples(part, whole)
+        samples = numbers.ratio_samples(part, whole)
         assert samples is not None
         assert samples.mean() == pytest.approx(part.sum() / whole.sum())
-        row = ils.mean_row(samples)
+        row = numbers.mean_row(samples)
         ratios.append(row["value"])
         errors.append(row["standard_error"])
     assert np.mean(errors) == pytest.approx(np.std(ratios), rel=0.35)
-    assert ils.ratio_samples(np.zeros((5, 1)), np.zeros((5, 1))) is None
+    assert numbers.ratio_samples(np.zeros((5, 1)), np.zeros((5, 1))) is None

@@ -1,30 +1,25 @@
-"""How long ions stay together: contacts, their survival, clusters, and rates between coordination states.
+"""How long contacts and clusters last: survival correlations and lifetimes.
 
-Times inside are frames; whoever makes a row multiplies by the time between frames. What a run is too short to
-show is said: a lower bound and a reason instead of a number.
+Times are frames; whoever makes a row multiplies by the time between frames. What a run is too short to show is said: a
+lower bound and a reason instead of a number.
 
 A *contact* is an anion's donor atom within the first minimum of g(r) of a cation, or, for a cation of several
 atoms, an anion's centre of mass within that of the centres'. Contacts and breaks that last at most a tolerance
 time are vibrations across the cut and do not count (Impey, Madden, McDonald, J. Phys. Chem. 87 (1983) 5071).
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from scipy import sparse, stats
-from scipy.sparse.csgraph import connected_components
 
-from ionmelt.measure import stats as measure_stats
-
-Array: TypeAlias = np.ndarray
+from ionmelt.measure import series
+from ionmelt.measure.arrays import Array
+from ionmelt.measure.events import MIN_EVENTS, dispersion, rate_interval
 
 BLOCKS = 8
 LAGS = 40  # evenly spaced in log time, up to half of the run
-MIN_EVENTS = 20  # of what is counted: with fewer a time or a rate is a hint
 DECAYED = 0.2  # of a survival correlation at the longest lag, for its integral to be known
 
 
@@ -166,12 +161,12 @@ def survival(alive: Callable[[int], Array], frames: int, background: float = 0.0
     error, dof = max((float(jackknife_error(x)), len(x) - 1) for x in times)
     last = float(c[end - 1])
     if last > 1 / math.e:
-        sure = integral_within(lags, np.clip(c - measure_stats.student(dof) * c_error, 0, 1))
+        sure = integral_within(lags, np.clip(c - series.student(dof) * c_error, 0, 1))
         why = f"still {last:.2f} after half of the run: longer than the run can show"
         return Survival(lags, c, c_error, nan, nan, sure, nan, why)
     if not time > 0:
         return Survival(lags, c, c_error, time, error, nan, nan, "decays between two frames: save more often")
-    factor = math.exp(min(measure_stats.student(dof) * error / time, 50.0))
+    factor = math.exp(min(series.student(dof) * error / time, 50.0))
     reason = None
     if last > DECAYED:
         reason = f"still {last:.2f} after half of the run: the rest is extrapolated"
@@ -265,122 +260,3 @@ def contact_lifetime(h: Array, tolerance: int, ion: Array) -> tuple[float, float
     if time < 2:
         reason = "shorter than two frames: save more often"
     return time, time * math.sqrt(excess / breaks), 1 / high, 1 / low, breaks, reason
-
-
-def dispersion(part: list[Array], rate: float) -> float:
-    """Return the variance of counts over Poisson's (at least 1) for [counts, exposures] (groups,) at a rate."""
-    if not part:
-        return 1.0
-    counts, expected = part[0], part[1] * rate
-    used = expected > 0
-    if used.sum() < 3 or counts.sum() < 10:
-        return 1.0
-    return max(1.0, float(((counts - expected)[used] ** 2 / expected[used]).sum()) / (int(used.sum()) - 1))
-
-
-def rate_interval(events: float, exposure: float) -> tuple[float, float]:
-    """Return the 95 % interval of a Poisson rate: Gamma(events + 1/2, exposure); from 0 with no event."""
-    if not events:
-        return 0.0, float(stats.gamma.ppf(0.95, 1.0)) / exposure  # the rule of three: one-sided
-    low, high = stats.gamma.ppf((0.025, 0.975), events + 0.5) / exposure
-    return float(low), float(high)
-
-
-# --- rates between states -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Rate of change per frame from one state to another with its 95 % interval; ``reason`` None: converged."""
-
-    start: int
-    stop: int
-    rate: float
-    error: float
-    low: float
-    high: float
-    events: int
-    reason: str | None
-
-
-def jumps(states: Array) -> tuple[Array, Array]:
-    """Return (jumps (ions, S, S) from state to state, frames (ions, S) spent in each with a frame after it)."""
-    top = int(states.max()) + 1
-    ions = states.shape[1]
-    here, there = states[:-1], states[1:]
-    place = (np.arange(ions) * top + here) * top + there
-    counts = np.bincount(place.ravel(), minlength=ions * top * top).reshape(ions, top, top)
-    spent = counts.sum(axis=2)
-    counts[:, np.arange(top), np.arange(top)] = 0
-    return counts, spent
-
-
-def rate_matrix(states: Array, slower: Array | None = None) -> list[Rate]:
-    """Return the rates between states (frames, ions), as of a continuous-time Markov chain.
-
-    Jumps over time spent, with Jeffreys's Gamma posterior; jumps scatter between ions and blocks of time by more
-    than Poisson's law where the chain is not one, and the posterior is widened by that. ``slower``: the same states
-    with twice the tolerance. A state whose exit rate falls by more than 30 % there is not Markovian: its exits are
-    recrossings. Listed: every pair that was seen, and neighbours.
-    """
-    if len(states) < 2:
-        return []
-    counts, spent = jumps(states)
-    total, time = counts.sum(axis=0), spent.sum(axis=0)
-    cuts = np.linspace(0, len(states) - 1, BLOCKS + 1).astype(int)
-    blocks = (
-        [jumps(np.vstack([states[a : b + 1]])) for a, b in itertools.pairwise(cuts)] if len(states) > BLOCKS else []
-    )
-    out = []
-    for n in np.flatnonzero(time):
-        leaving = int(total[n].sum())
-        rate = leaving / time[n]
-        by_block = [
-            [float(c[:, n].sum()) if n < c.shape[1] else 0.0, float(s[:, n].sum()) if n < s.shape[1] else 0.0]
-            for c, s in blocks
-        ]
-        excess = max(
-            dispersion([counts[:, n].sum(axis=1), spent[:, n]], rate),
-            dispersion(list(np.array(by_block).T), rate) if by_block else 1.0,
-        )
-        why = None
-        if leaving < MIN_EVENTS:
-            why = f"state left {leaving} times: too few"
-        elif rate > 0.1:
-            why = "the state changes within a few frames: save more often"
-        elif slower is not None:
-            again, length = (x.sum(axis=0) for x in jumps(slower))
-            held = n < len(length) and length[n] > 0
-            slow = float(again[n].sum() / length[n]) if held else 0.0
-            if slow < 0.7 * rate:
-                why = f"rate of leaving falls to {100 * slow / rate:.0f} % with twice the tolerance: recrossings"
-        for m in range(len(time)):
-            events = int(total[n, m])
-            if n == m or not time[m] or not (events or abs(n - m) == 1):
-                continue
-            low, high = rate_interval(events / excess, time[n] / excess)
-            reason = why or ("no such change seen: the high end is a 95 % bound" if not events else None)
-            if reason is None and events < MIN_EVENTS / 2:
-                reason = f"{events} events: too few"
-            error = math.sqrt(max(events, 1) * excess) / time[n]
-            out.append(Rate(int(n), m, events / time[n], error, low, high, events, reason))
-    return out
-
-
-# --- clusters -----------------------------------------------------------------------------------------------
-
-
-def clusters(cation: Array, anion: Array, cations: int, anions: int) -> tuple[Array, Array]:
-    """Return (sizes, labels) of one frame for each cation: cations in its cluster, and a hash of all its ions.
-
-    Ions are joined by contacts ``cation[i]``-``anion[i]``; anions without a contact are no cluster.
-    """
-    ones = np.ones(len(cation), dtype=np.int8)
-    graph = sparse.coo_matrix((ones, (cation, cations + np.asarray(anion))), shape=(cations + anions,) * 2)
-    _, part = connected_components(graph, directed=False)
-    sizes = np.bincount(part[:cations], minlength=part.max() + 1)
-    # the sum of one fixed random number for each member is the same for the same members, and for no others
-    keys = np.random.default_rng(12345).integers(1, 2**62, cations + anions, dtype=np.uint64)
-    hashes = np.zeros(part.max() + 1, dtype=np.uint64)
-    np.add.at(hashes, part, keys)
-    return sizes[part[:cations]], hashes[part[:cations]].view(np.int64)

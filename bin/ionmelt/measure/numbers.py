@@ -1,0 +1,104 @@
+"""Numbers and curves of a run, each with its 95 % interval or the reason for having none."""
+
+import itertools
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy import stats
+
+from ionmelt.measure import series
+from ionmelt.measure.arrays import Array
+
+Row: TypeAlias = dict[str, Any]
+BLOCKS = 8
+
+
+# --- numbers with errors ------------------------------------------------------------------------------------
+
+
+def number(value: float | None, unit: str, reason: str | None = None, **more: Any) -> Row:
+    """Return the columns of a number without an interval: not converged, for a reason."""
+    empty = {"standard_error": None, "ci95_low": None, "ci95_high": None, "n_effective": None}
+    return {"value": value, "unit": unit} | empty | {"converged": reason is None, "reason": reason} | more
+
+
+def mean_row(samples: Array, unit: str = "1", fraction: bool = False) -> Row:
+    """Return the mean of ``samples`` (frames, ions) with its 95 % interval, as columns of NUMBER.
+
+    Neither frames nor ions are taken as independent: the error is that of the series of ion averages
+    (`series.series_mean`: equilibration, correlation in time) or, where larger, that of the scatter between
+    ions, which sees what is slower than the run. ``fraction``: each sample lies in [0, 1], and the interval is
+    Jeffreys's for as many independent samples as the standard error amounts to.
+    """
+    samples = np.asarray(samples, dtype=float)
+    if not samples.size:
+        return number(None, unit, "no frames")
+    estimate = series.series_mean(samples.mean(axis=1))
+    ions = samples.shape[1]
+    used = samples[estimate.start :]
+    low, high = float(samples.min()), float(samples.max())
+    if low == high and len(samples) >= 16:
+        why = {0.0: "never seen in this run", 1.0: "nothing else seen in this run"} if fraction else {}
+        return number(estimate.mean, unit, why.get(low, "the same in every frame"))
+    if (samples == samples[0]).all() and len(samples) >= 16:
+        return number(estimate.mean, unit, "no ion changed in this run")
+    if not math.isfinite(estimate.standard_error):
+        return number(estimate.mean, unit, estimate.reason)
+    error, dof, reasons = estimate.standard_error, max(estimate.n_effective - 1, 1.0), []
+    if ions > 1:
+        scatter = float(used.mean(axis=0).std(ddof=1)) / math.sqrt(ions)
+        if scatter > error:
+            excess = scatter / error
+            error, dof = scatter, float(ions - 1)
+            if excess > 1.5 * math.sqrt(stats.chi2.ppf(0.999, ions - 1) / (ions - 1)):
+                reasons.append("ions differ by more than the time series explains: slower than the run")
+    half = series.student(dof) * error
+    ends = estimate.mean - half, estimate.mean + half
+    if fraction and 0 < estimate.mean < 1:
+        n = estimate.mean * (1 - estimate.mean) * (series.student(math.inf) / half) ** 2
+        ends = beta_interval(estimate.mean * n, n)
+    reasons = [text for text in (estimate.reason, *reasons) if text]
+    return {
+        "value": estimate.mean,
+        "unit": unit,
+        "standard_error": error,
+        "ci95_low": ends[0],
+        "ci95_high": ends[1],
+        "n_effective": dof + 1,
+        "converged": not reasons,
+        "reason": "; ".join(reasons) or None,
+    }
+
+
+def beta_interval(successes: float, trials: float) -> tuple[float, float]:
+    """Return Jeffreys's 95 % interval of a proportion: quantiles of Beta(successes + 1/2, failures + 1/2)."""
+    low, high = stats.beta.ppf((0.025, 0.975), successes + 0.5, max(trials - successes, 0.0) + 0.5)
+    return float(low), float(high)
+
+
+def ratio_samples(part: Array, whole: Array) -> Array | None:
+    """Return samples whose mean is sum(part) / sum(whole), to first order with its errors; None where whole is 0."""
+    mean = float(np.mean(whole))
+    if not mean:
+        return None
+    ratio = float(np.mean(part)) / mean
+    return ratio + (np.asarray(part, dtype=float) - ratio * whole) / mean
+
+
+def block_error(samples: Array) -> Array:
+    """Return the standard error (k,) of the mean of samples (frames, k), from BLOCKS blocks; NaN with fewer frames."""
+    if len(samples) < BLOCKS:
+        return np.full(samples.shape[1], math.nan)
+    cuts = np.linspace(0, len(samples), BLOCKS + 1).astype(int)
+    means = [samples[a:b].mean(axis=0) for a, b in itertools.pairwise(cuts)]
+    return np.std(means, axis=0, ddof=1) / math.sqrt(BLOCKS)
+
+
+def curve(quantity: str, pair: str, axis: str, x: Array, values: Array, errors: Array, unit: str = "1") -> list[Row]:
+    """Return the rows of a curve of the table `structure`; ``axis`` is the column that holds ``x``."""
+    return [
+        {"quantity": quantity, "pair": pair, axis: round(a, 6), "value": v, "standard_error": e, "unit": unit}
+        | {"reason": None if math.isfinite(e) else "too few frames for an error"}
+        for a, v, e in zip(x.tolist(), values.tolist(), errors.tolist(), strict=True)
+    ]

@@ -1,0 +1,197 @@
+"""Ionic conductivity, and its ratio to that of independent ions."""
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+from scipy.constants import Boltzmann, elementary_charge
+
+from ionmelt.measure import series, slope
+from ionmelt.measure.arrays import Array
+from ionmelt.measure.measurement import Measurement, Observable
+from ionmelt.measure.numbers import Row
+from ionmelt.measure.observables.diffusion import self_diffusion
+from ionmelt.measure.observables.fits import FIT, fit, fit_verdict, interval
+from ionmelt.measure.simulation import ANGSTROM_M, Run
+from ionmelt.measure.slope import DiffusionEstimate
+from ionmelt.tables.columns import CHECK, FLAG, REAL, RUN_MODEL, TEXT
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A positive number with its 95 % interval, and the degrees of freedom behind it."""
+
+    value: float
+    ci95_low: float
+    ci95_high: float
+    dof: float
+
+
+def einstein_conductivity(
+    moment_e_m: Array, dt_s: float, volume_m3: float, temperature_K: float, threads: int = 1
+) -> DiffusionEstimate:
+    """Return the conductivity in S/m from the charge-weighted displacement of all ions.
+
+    ``moment_e_m`` (frames, 3) is the sum of charge times unwrapped, drift-free position, in e m; its mean squared
+    displacement grows as 6 V kT sigma t / e^2 (Einstein-Helfand; Frenkel and Smit, Understanding Molecular
+    Simulation, 2002, Sec. 4.4.1). One walker has few independent displacements: "not converged" is usual.
+    """
+    factor = elementary_charge**2 / (volume_m3 * Boltzmann * temperature_K)
+    return slope.diffusion(moment_e_m[:, None, :], dt_s, threads).scaled(factor)
+
+
+def onsager(
+    first_m: Array, second_m: Array, charges: tuple[float, float], dt_s: float, volume_m3: float, temperature_K: float
+) -> DiffusionEstimate:
+    """Return what the correlation of two kinds of ions adds to the conductivity, in S/m.
+
+    ``first_m``, ``second_m`` (frames, 3) are sums of the ions' positions; ``charges`` those of one ion of each. The
+    cross term is a quarter of the slope for their sum less that for their difference. The conductivity is the sum
+    over all ordered pairs of kinds (Fong et al., AIChE J. 66 (2020) e17091): this is one of the two orders.
+    """
+    both = [first_m + second_m, first_m - second_m]
+    moved = [float(np.ptp(x, axis=0).max()) for x in both]
+    # one of them rests for a kind with itself, and nearly so where momentum ties two kinds together
+    parts = [slope.diffusion(x[:, None, :], dt_s) for x, m in zip(both, moved, strict=True) if m > 1e-9 * max(moved)]
+    signs = [sign for sign, m in zip((1, -1), moved, strict=True) if m > 1e-9 * max(moved)]
+    if not parts:
+        return slope.diffusion(both[0][:, None, :], dt_s)
+    factor = charges[0] * charges[1] * elementary_charge**2
+    factor /= 4 * volume_m3 * Boltzmann * temperature_K
+    value = factor * sum(sign * part.D for sign, part in zip(signs, parts, strict=True))
+    error = abs(factor) * math.hypot(*(part.standard_error for part in parts))
+    half = series.student(max(min(part.dof for part in parts), 1.0)) * error
+    reasons = [part.reason for part in parts if part.reason]
+    return replace(
+        parts[0], D=value, standard_error=error, ci95_low=value - half, ci95_high=value + half,
+        converged=not reasons, reason=reasons[0] if reasons else None,
+        needed=max(part.needed for part in parts) if reasons else math.nan,
+    )  # fmt: skip
+
+
+def nernst_einstein(
+    diffusion_m2_s: Mapping[str, DiffusionEstimate],
+    ions: Mapping[str, tuple[int, float]],
+    volume_m3: float,
+    temperature_K: float,
+) -> Ratio:
+    """Return the conductivity in S/m that the ions would have if they moved independently.
+
+    ``ions`` gives (count, charge in e) of each species. Errors of the species are taken as independent; the degrees
+    of freedom follow Satterthwaite, the interval is that of a chi^2 variable, as for one diffusion coefficient.
+    """
+    factor = elementary_charge**2 / (volume_m3 * Boltzmann * temperature_K)
+    weights = {name: factor * count * charge**2 for name, (count, charge) in ions.items()}
+    value = sum(weight * diffusion_m2_s[name].D for name, weight in weights.items())
+    parts = [
+        ((weight * diffusion_m2_s[name].standard_error) ** 2, diffusion_m2_s[name].dof)
+        for name, weight in weights.items()
+    ]
+    variance = sum(part for part, _ in parts)
+    if not (value > 0 and math.isfinite(variance)):
+        return Ratio(value, math.nan, math.nan, math.nan)
+    dof = 2 * value**2 / variance  # of the chi^2 variable with this relative error
+    low, high = (value * dof / float(stats.chi2.ppf(p, dof)) for p in (0.975, 0.025))
+    return Ratio(value, low, high, dof)
+
+
+def ionicity(einstein: DiffusionEstimate, independent: Ratio) -> Ratio:
+    """Return the Einstein over the Nernst-Einstein conductivity: 1 for independent ions, 0 for neutral pairs.
+
+    The interval is that of a ratio of two chi^2 variables (F distribution), taken as independent: the error of the
+    collective displacement is far the larger.
+    """
+    value = einstein.D / independent.value if independent.value > 0 else math.nan
+    if not (value > 0 and math.isfinite(einstein.dof) and math.isfinite(independent.dof)):
+        return Ratio(value, math.nan, math.nan, math.nan)
+    low, high = (value / float(stats.f.ppf(p, einstein.dof, independent.dof)) for p in (0.975, 0.025))
+    return Ratio(value, low, high, einstein.dof)
+
+
+@dataclass(frozen=True)
+class Charges:
+    """The ions of a box at constant volume: (count, charge in e) of each kind, the volume, and when frames were saved."""
+
+    ions: dict[str, tuple[int, float]]
+    volume_m3: float
+    step_s: float
+
+
+def charges(run: Run, edges: Array) -> Charges:
+    """Return the charges of a run whose cells are ``edges`` (frames, 3), angstrom."""
+    ions = {ion["name"]: (ion["count"], float(ion["charge"])) for ion in run.topology.ions}
+    volume_m3 = float(edges.prod(axis=1).mean()) * ANGSTROM_M**3
+    return Charges(ions, volume_m3, run.record.save_every_fs * 1e-15)
+
+
+def measure(run: Run) -> list[Row]:
+    """Return the row of the conductivity, that of independent ions and their ratio, from NVT."""
+    if run.nvt is None:
+        return [run.lacking("nvt")]
+    box, kelvin = charges(run, run.nvt.edges), run.record.temperature_K
+    moment = (
+        sum((charge * run.nvt.sums[name] for name, (_, charge) in box.ions.items()), start=np.zeros(3)) * ANGSTROM_M
+    )
+    whole = einstein_conductivity(moment, box.step_s, box.volume_m3, kelvin, run.threads)
+    coefficients = self_diffusion(run)
+    independent = nernst_einstein(coefficients, box.ions, box.volume_m3, kelvin)
+    ratio = ionicity(whole, independent)
+    row = {"conductivity_s_m": whole.D} | interval(whole, "s_m") | fit(whole)
+    row |= {
+        "nernst_einstein_s_m": independent.value,
+        "nernst_einstein_ci95_low_s_m": independent.ci95_low,
+        "nernst_einstein_ci95_high_s_m": independent.ci95_high,
+        "nernst_einstein_converged": run.ended is None and all(d.converged for d in coefficients.values()),
+        "ionicity": ratio.value,
+        "ionicity_ci95_low": ratio.ci95_low,
+        "ionicity_ci95_high": ratio.ci95_high,
+    }
+    return [row | fit_verdict(run, whole)]
+
+
+def measure_pairs(run: Run) -> list[Row]:
+    """Return a row for each pair of kinds of ions: what their correlation adds to the conductivity."""
+    pairs = list(itertools.combinations_with_replacement([ion["name"] for ion in run.topology.ions], 2))
+    if run.nvt is None:
+        return [{"pair": f"{a}-{b}"} | run.lacking("nvt") for a, b in pairs]
+    box, rows = charges(run, run.nvt.edges), []
+    for a, b in pairs:
+        sums = run.nvt.sums[a] * ANGSTROM_M, run.nvt.sums[b] * ANGSTROM_M
+        of_pair = box.ions[a][1], box.ions[b][1]
+        one = onsager(*sums, of_pair, box.step_s, box.volume_m3, run.record.temperature_K)
+        rows.append({"pair": f"{a}-{b}", "onsager_s_m": one.D} | interval(one, "s_m") | fit_verdict(run, one))
+    return rows
+
+
+OBSERVABLE = Observable(
+    name="conductivity",
+    column="conductivity_s_m",
+    unit="S/m",
+    title="Conductivity",
+    words="the conductivity",
+    noun="a conductivity",
+    shown=(1.0, "S/m"),
+    phase="nvt",
+    units={"S/m": 1.0, "mS/cm": 0.1, "S/cm": 100.0},
+    possible=(1e-14, 1e3),
+    measure=measure,
+    row="a run: its ionic conductivity",
+    columns={
+        "conductivity_s_m": REAL, "standard_error_s_m": REAL, "ci95_low_s_m": REAL, "ci95_high_s_m": REAL, **CHECK,
+        "needed_ps": REAL, "nernst_einstein_s_m": REAL, "nernst_einstein_ci95_low_s_m": REAL,
+        "nernst_einstein_ci95_high_s_m": REAL, "nernst_einstein_converged": FLAG, "ionicity": REAL,
+        "ionicity_ci95_low": REAL, "ionicity_ci95_high": REAL, **RUN_MODEL, **FIT,
+    },
+)  # fmt: skip
+ONSAGER = Measurement(
+    name="onsager",
+    measure=measure_pairs,
+    row="a run and a pair of kinds of ions: what their correlation adds to the conductivity",
+    columns={
+        "pair": TEXT, "onsager_s_m": REAL, "standard_error_s_m": REAL, "ci95_low_s_m": REAL, "ci95_high_s_m": REAL,
+        **CHECK, **RUN_MODEL,
+    },
+)  # fmt: skip

@@ -1,0 +1,101 @@
+"""Self-diffusion coefficients of the ions, and their correction for the size of the box."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from scipy.constants import Boltzmann
+
+from ionmelt.measure.measurement import Observable
+from ionmelt.measure.numbers import Row
+from ionmelt.measure.observables import viscosity
+from ionmelt.measure.observables.fits import fit, fit_verdict
+from ionmelt.measure.simulation import ANGSTROM_M, Run, Viscosity
+from ionmelt.measure.slope import DiffusionEstimate, diffusion
+from ionmelt.tables.columns import CHECK, REAL, RUN_MODEL, TEXT
+
+YEH_HUMMER_CUBIC = 2.837297
+
+
+def yeh_hummer(diffusion_m2_s: float, edge_m: float, temperature_K: float, viscosity_pa_s: float) -> float:
+    """Return the diffusion coefficient (m^2/s) of an infinite cubic cell from that of one with this edge.
+
+    Yeh and Hummer, J. Phys. Chem. B 108 (2004) 15873, Eq. 8. The viscosity is that of the same model and
+    temperature.
+    """
+    stokes = 6 * math.pi * viscosity_pa_s * edge_m
+    return diffusion_m2_s + YEH_HUMMER_CUBIC * Boltzmann * temperature_K / stokes
+
+
+@lru_cache(maxsize=1)
+def self_diffusion(run: Run) -> dict[str, DiffusionEstimate]:
+    """Return the self-diffusion coefficient of each kind of ion, m^2/s; none without NVT."""
+    step_s = run.record.save_every_fs * 1e-15
+    paths = run.nvt.paths if run.nvt is not None else {}
+    return {name: diffusion(path, step_s, run.threads).scaled(ANGSTROM_M**2) for name, path in paths.items()}
+
+
+def viscosity_for_correction(run: Run) -> Viscosity:
+    """Choose the viscosity: the one given, that of this run if converged, else the experimental one."""
+    if run.viscosity is not None:
+        return run.viscosity
+    (measured,) = viscosity.measure(run)
+    if measured["converged"]:
+        return Viscosity(measured["viscosity_pa_s"], "this run")
+    return run.measured_viscosity or Viscosity(None, "viscosity unknown")
+
+
+def correction(run: Run, edges: np.ndarray, viscosity: Viscosity, known: bool) -> Row:
+    """Return the columns of the correction for a box of ``edges`` (3,), angstrom; ``known``: there is a coefficient."""
+    if viscosity.pa_s is None:
+        return {"finite_size_reason": viscosity.source}
+    if not known:
+        return {"finite_size_reason": "no diffusion coefficient"}
+    if not np.allclose(edges, edges[0], rtol=1e-4):
+        return {"finite_size_reason": "the cell is not cubic"}
+    edge_m = float(edges[0]) * ANGSTROM_M
+    return {
+        "finite_size_correction_m2_s": yeh_hummer(0.0, edge_m, run.record.temperature_K, viscosity.pa_s),
+        "finite_size_viscosity_pa_s": viscosity.pa_s,
+        "finite_size_viscosity_source": viscosity.source,
+    }
+
+
+def measure(run: Run) -> list[Row]:
+    """Return a row for each kind of ion, from NVT."""
+    names = [ion["name"] for ion in run.topology.ions]
+    if run.nvt is None:
+        reason = {"finite_size_reason": "no diffusion coefficient"} | run.lacking("nvt")
+        return [{"species": name} | reason for name in names]
+    rows, eta = [], viscosity_for_correction(run)
+    for name in names:
+        d = self_diffusion(run)[name]
+        row = {"species": name, "diffusion_m2_s": d.D, "ci95_low_m2_s": d.ci95_low, "ci95_high_m2_s": d.ci95_high}
+        row |= fit(d) | correction(run, run.nvt.edges[0], eta, not math.isnan(d.D))
+        rows.append(row | fit_verdict(run, d))
+    return rows
+
+
+OBSERVABLE = Observable(
+    name="diffusion",
+    column="diffusion_m2_s",
+    unit="m2/s",
+    title="Diffusion",
+    words="diffusion",
+    noun="a diffusion coefficient",
+    shown=(1e12, "10⁻¹² m²/s"),
+    phase="nvt",
+    units={"m2/s": 1.0, "cm2/s": 1e-4},
+    possible=(1e-24, 1e-6),
+    symbol="D",
+    by_species=True,
+    correction="finite_size_correction_m2_s",
+    measure=measure,
+    row="a run and a kind of ion: its self-diffusion coefficient at constant volume",
+    columns={
+        "species": TEXT, "diffusion_m2_s": REAL, "ci95_low_m2_s": REAL, "ci95_high_m2_s": REAL,
+        "finite_size_correction_m2_s": REAL, "log_slope": REAL, "fit_start_ps": REAL, "fit_stop_ps": REAL, **CHECK,
+        "needed_ps": REAL, "finite_size_viscosity_pa_s": REAL, "finite_size_viscosity_source": TEXT, **RUN_MODEL,
+        "finite_size_reason": TEXT, "n_independent": REAL,
+    },
+)  # fmt: skip

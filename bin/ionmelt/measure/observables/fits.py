@@ -1,0 +1,30 @@
+"""The columns of a number that is the slope of a mean squared displacement."""
+
+from ionmelt.measure.numbers import Row
+from ionmelt.measure.simulation import Run, with_needed
+from ionmelt.measure.slope import DiffusionEstimate
+from ionmelt.tables.columns import REAL, Schema
+
+FIT: Schema = {"fit_start_ps": REAL, "fit_stop_ps": REAL, "log_slope": REAL, "n_independent": REAL}
+
+
+def fit(slope: DiffusionEstimate) -> Row:
+    """Return the columns of `FIT`, and how long a run would be enough."""
+    times = {"fit_start_ps": slope.fit_start, "fit_stop_ps": slope.fit_stop, "needed_ps": slope.needed}
+    return {"log_slope": slope.log_slope, "n_independent": slope.n_independent} | {
+        name: round(time_s * 1e12, 9) for name, time_s in times.items()
+    }
+
+
+def fit_verdict(run: Run, slope: DiffusionEstimate) -> Row:
+    """Return the columns converged and reason of a slope."""
+    return run.verdict(slope.converged, with_needed(slope.reason, slope.needed * 1e12))
+
+
+def interval(slope: DiffusionEstimate, unit: str) -> Row:
+    """Return the columns of an error and its interval."""
+    return {
+        f"standard_error_{unit}": slope.standard_error,
+        f"ci95_low_{unit}": slope.ci95_low,
+        f"ci95_high_{unit}": slope.ci95_high,
+    }

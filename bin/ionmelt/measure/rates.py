@@ -1,0 +1,91 @@
+"""Rates between the numbers of neighbours of an ion."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ionmelt.measure.arrays import Array
+from ionmelt.measure.events import MIN_EVENTS, dispersion, rate_interval
+from ionmelt.measure.survival import BLOCKS
+
+# --- rates between states -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Rate of change per frame from one state to another with its 95 % interval; ``reason`` None: converged."""
+
+    start: int
+    stop: int
+    rate: float
+    error: float
+    low: float
+    high: float
+    events: int
+    reason: str | None
+
+
+def jumps(states: Array) -> tuple[Array, Array]:
+    """Return (jumps (ions, S, S) from state to state, frames (ions, S) spent in each with a frame after it)."""
+    top = int(states.max()) + 1
+    ions = states.shape[1]
+    here, there = states[:-1], states[1:]
+    place = (np.arange(ions) * top + here) * top + there
+    counts = np.bincount(place.ravel(), minlength=ions * top * top).reshape(ions, top, top)
+    spent = counts.sum(axis=2)
+    counts[:, np.arange(top), np.arange(top)] = 0
+    return counts, spent
+
+
+def rate_matrix(states: Array, slower: Array | None = None) -> list[Rate]:
+    """Return the rates between states (frames, ions), as of a continuous-time Markov chain.
+
+    Jumps over time spent, with Jeffreys's Gamma posterior; jumps scatter between ions and blocks of time by more
+    than Poisson's law where the chain is not one, and the posterior is widened by that. ``slower``: the same states
+    with twice the tolerance. A state whose exit rate falls by more than 30 % there is not Markovian: its exits are
+    recrossings. Listed: every pair that was seen, and neighbours.
+    """
+    if len(states) < 2:
+        return []
+    counts, spent = jumps(states)
+    total, time = counts.sum(axis=0), spent.sum(axis=0)
+    cuts = np.linspace(0, len(states) - 1, BLOCKS + 1).astype(int)
+    blocks = (
+        [jumps(np.vstack([states[a : b + 1]])) for a, b in itertools.pairwise(cuts)] if len(states) > BLOCKS else []
+    )
+    out = []
+    for n in np.flatnonzero(time):
+        leaving = int(total[n].sum())
+        rate = leaving / time[n]
+        by_block = [
+            [float(c[:, n].sum()) if n < c.shape[1] else 0.0, float(s[:, n].sum()) if n < s.shape[1] else 0.0]
+            for c, s in blocks
+        ]
+        excess = max(
+            dispersion([counts[:, n].sum(axis=1), spent[:, n]], rate),
+            dispersion(list(np.array(by_block).T), rate) if by_block else 1.0,
+        )
+        why = None
+        if leaving < MIN_EVENTS:
+            why = f"state left {leaving} times: too few"
+        elif rate > 0.1:
+            why = "the state changes within a few frames: save more often"
+        elif slower is not None:
+            again, length = (x.sum(axis=0) for x in jumps(slower))
+            held = n < len(length) and length[n] > 0
+            slow = float(again[n].sum() / length[n]) if held else 0.0
+            if slow < 0.7 * rate:
+                why = f"rate of leaving falls to {100 * slow / rate:.0f} % with twice the tolerance: recrossings"
+        for m in range(len(time)):
+            events = int(total[n, m])
+            if n == m or not time[m] or not (events or abs(n - m) == 1):
+                continue
+            low, high = rate_interval(events / excess, time[n] / excess)
+            reason = why or ("no such change seen: the high end is a 95 % bound" if not events else None)
+            if reason is None and events < MIN_EVENTS / 2:
+                reason = f"{events} events: too few"
+            error = math.sqrt(max(events, 1) * excess) / time[n]
+            out.append(Rate(int(n), m, events / time[n], error, low, high, events, reason))
+    return out

@@ -1,0 +1,137 @@
+"""The mean of a correlated series, with an honest error."""
+
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, stats
+
+from ionmelt.measure.arrays import Array
+
+logging.getLogger("pymbar").setLevel(logging.ERROR)  # it warns of an absent JAX at import
+from pymbar import timeseries  # noqa: E402
+
+MIN_EFFECTIVE = 20.0  # effective samples: below, the correlation time itself is not known well enough
+MIN_GAIN = 1.5  # discard a start only for this gain in effective samples: less is a fluctuation
+FALSE_ALARM = 0.02  # of the tests that the halves agree and that there is no drift, in a stationary series
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean of a correlated series: its 95 % interval is ± Student's t of ``n_effective - 1`` standard errors.
+
+    ``start`` is the first sample used. Not-a-number where there is nothing to say; ``reason`` is None if
+    converged; if not, ``needed`` is how long a series is likely to be (in samples, this one included).
+    """
+
+    mean: float
+    standard_error: float
+    n_effective: float
+    start: int
+    converged: bool
+    reason: str | None
+    needed: float = math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return the ends of the 95 % interval."""
+        half = student(max(self.n_effective - 1, 1.0)) * self.standard_error
+        return self.mean - half, self.mean + half
+
+
+def student(dof: float) -> float:
+    """Return the 97.5 % quantile of Student's t distribution."""
+    return float(stats.t.ppf(0.975, dof))
+
+
+# --- the mean of a correlated series ------------------------------------------------------------------------
+
+
+def error_of_mean(x: Array) -> tuple[float, float, float]:
+    """Return (standard error, effective samples, degrees of freedom) of the mean of a stationary series (n,).
+
+    The Gamma method (Wolff, Comput. Phys. Commun. 156 (2004) 143): the autocovariance is summed up to its
+    first zero, corrected for the removal of the sample mean, and known to a relative error that leaves n / (2
+    W + 1) degrees of freedom for a window W.
+    """
+    n = len(x)
+    f = fft.rfft(x - x.mean(), fft.next_fast_len(2 * n, real=True))
+    power = f.real**2 + f.imag**2
+    autocovariance = fft.irfft(power, fft.next_fast_len(2 * n, real=True))[:n] / np.arange(n, 0, -1)
+    crossing = np.flatnonzero(autocovariance <= 0)
+    window = int(min(crossing[0] if len(crossing) else n, n // 2))
+    c = autocovariance[:window]
+    c = c + (2 * c.sum() - c[0]) / n
+    total = max(2 * c.sum() - c[0], c[0])
+    return math.sqrt(total / n), float(n * c[0] / total), n / (2 * window + 1)
+
+
+def equilibration_start(x: Array) -> int:
+    """Return the first sample of the equilibrated part of a series (n,): 0, or a later one in its first half.
+
+    Chodera (J. Chem. Theory Comput. 12 (2016) 1799): the start that leaves most effective samples, with
+    pymbar's statistical inefficiency. Twice that start, since the best one still holds the end of the
+    transient; and only for a gain that is no fluctuation, since the best of many starts looks less correlated
+    than it is.
+    """
+    n = len(x)
+    starts = np.unique(np.linspace(0, n // 2, 26).astype(int))
+    effective = [
+        (n - s) / timeseries.statistical_inefficiency(x[s:], fast=True) if x[s:].std() > 0 else 1.0 for s in starts
+    ]
+    best = int(np.argmax(effective))
+    return min(2 * int(starts[best]), n // 2) if effective[best] > MIN_GAIN * effective[0] else 0
+
+
+def series_mean(x: Array) -> Estimate:
+    """Return the mean of the equilibrated part of a correlated series (n,), evenly sampled.
+
+    The standard error is the larger of the Gamma method's and that of 8 block means; with fewer effective samples
+    than MIN_EFFECTIVE it is widened so that Student's t with ``n_effective - 1`` degrees of freedom covers, though
+    the correlation time is itself poorly known. Converged: at least MIN_EFFECTIVE effective samples, halves that agree, no drift. Relaxation
+    slower than the series cannot be seen in it.
+    """
+    x = np.asarray(x, dtype=float)
+    if not np.isfinite(x).all():
+        raise ValueError("the series holds values that are not finite")
+    nan = math.nan
+    if len(x) < 16:
+        return Estimate(float(x.mean()) if len(x) else nan, nan, nan, 0, False, f"{len(x)} samples: too few")
+    if np.ptp(x) <= 1e-12 * np.abs(x).max():
+        return Estimate(float(x.mean()), nan, nan, 0, False, "the series is constant")
+    start = equilibration_start(x)
+    y = x[start:]
+    n = len(y)
+    if np.ptp(y) <= 1e-12 * np.abs(y).max():
+        return Estimate(float(y.mean()), nan, nan, start, False, "the series becomes constant")
+    error, effective, dof = error_of_mean(y)
+    blocks = y[n % 8 :].reshape(8, -1).mean(axis=1)
+    error = max(error, float(blocks.std(ddof=1)) / math.sqrt(8))
+    if effective < MIN_EFFECTIVE:
+        error *= max(student(max(dof, 1.0)) / student(max(effective - 1, 1.0)), 1.0)
+
+    # Against the error of what is left without the trend, which would hide in its own correlation time;
+    # with less patience where what was left out was heading the same way.
+    half, time = n // 2, np.arange(n) - (n - 1) / 2
+    slope = float(time @ y) / float(time @ time)
+    noise, _, dof = error_of_mean(y - slope * time)
+    relaxing = start > 0 and slope * (y.mean() - x[:start].mean()) > 0
+    limit = float(stats.t.ppf(1 - (0.05 if relaxing else FALSE_ALARM / 2), max(dof, 1.0)))
+    halves = abs(float(y[:half].mean() - y[half:].mean())) / (2 * noise)
+    drift = abs(slope) * n / (math.sqrt(12) * noise)  # end to end, with its error in a stationary series
+    reasons = []
+    if start >= len(x) // 2:
+        reasons.append("not equilibrated within its first half")
+    if effective < MIN_EFFECTIVE:
+        reasons.append(f"n_effective {effective:.1f} < {MIN_EFFECTIVE:g}")
+    if halves > limit:
+        reasons.append(f"halves differ by {halves:.1f} standard errors")
+    elif drift > limit:
+        reasons.append(f"drifts by {drift:.1f} standard errors")
+    needed = math.nan
+    if reasons:  # half again the effective samples, so that a series of this length passes more often than not
+        needed = start + 1.5 * MIN_EFFECTIVE * n / effective
+        if max(halves, drift) > limit or start >= len(x) // 2:
+            needed = max(needed, 2.0 * len(x))  # something relaxes more slowly than can be seen
+    return Estimate(float(y.mean()), error, effective, start, not reasons, "; ".join(reasons) or None, needed)
