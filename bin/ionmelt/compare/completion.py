@@ -8,6 +8,7 @@ import polars as pl
 from ionmelt import errors as errors_module
 from ionmelt.compare.groups import reference_at
 from ionmelt.compare.reading import conform, read_plan_csv, table
+from ionmelt.measure.observables import NAMED
 from ionmelt.tables.columns import RUN, RUN_MODEL
 from ionmelt.tables.published import TABLES
 
@@ -95,7 +96,7 @@ def complete(
 ) -> pl.DataFrame:
     """Add a row, not converged and with its reason, for every run (and species) that a table lacks."""
     schema = TABLES[name]
-    what = "a diffusion coefficient" if name == "diffusion" else f"a {name}"
+    what = NAMED[name].noun
     have = {(r["run_id"], r.get("species")) for r in measured.to_dicts()}
     # A row without species stands for the whole run: it is spread over the liquid's species.
     whole = {r["run_id"]: r for r in measured.to_dicts() if species is not None and r["species"] is None}

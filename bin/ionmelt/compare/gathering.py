@@ -35,6 +35,7 @@ from ionmelt.compare.reading import (
     table,
 )
 from ionmelt.dataset import calibration as dataset_calibration
+from ionmelt.measure.observables import MEASUREMENTS, OBSERVABLES
 from ionmelt.report import picture as report_picture
 from ionmelt.report.words import labellers
 from ionmelt.study import references as study_references
@@ -92,20 +93,14 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     refuse_without_models(models, failures, t)
     failed = table([pl.DataFrame(failures, schema_overrides={"run_id": TEXT})] if failures else [], TABLES["failures"])
     t["failures"] = name_models(failed, models, ("model", "dataset", "seed"), TABLES["failures"])
-    density = read_parquets(args.measures, "*.density.parquet", TABLES["density"])
-    t["density"] = with_reference(complete("density", density, t["survival"]), references)
-    read = {
-        name: read_parquets(args.measures, f"*.{name}.parquet", TABLES[name])
-        for name in ("diffusion", "conductivity", "onsager", "viscosity")
-    }
-    t |= read
-    if (study.get("md") or {}).get("nvt_ps", 1) != 0:
-        species = species_of(study, read["diffusion"])
-        t["diffusion"] = complete("diffusion", read["diffusion"], t["survival"], species)
-        for name in ("conductivity", "viscosity"):
-            t[name] = complete(name, read[name], t["survival"])
-    for name in ("structure", "coordination", "conformers", "kinetics", "domain"):
+    for name in (measurement.name for measurement in MEASUREMENTS):
         t[name] = read_parquets(args.measures, f"*.{name}.parquet", TABLES[name])
+    for observable in OBSERVABLES:
+        name = observable.name
+        if observable.phase == "npt" or (study.get("md") or {}).get("nvt_ps", 1) != 0:
+            species = species_of(study, t[name]) if observable.by_species else None
+            t[name] = complete(name, t[name], t["survival"], species)
+    t["density"] = with_reference(t["density"], references)
     dimers = read_parquets(args.evaluations, "dimers.parquet", TABLES["dimers"])
     t["dimers"] = name_models(dimers, models, ("model", "dataset", "seed"), TABLES["dimers"])
     t["committee"] = table([seeds.committee(t)], TABLES["committee"])

@@ -12,32 +12,28 @@ from ionmelt.compare.groups import Group
 from ionmelt.compare.points import frame_points
 from ionmelt.compare.reading import conform, table
 from ionmelt.compare.statistics import Z95
-from ionmelt.compare.summary import LIQUID_UNITS, summarise_runs
+from ionmelt.compare.summary import summarise_runs
 from ionmelt.compare.worth import learning_and_worth
+from ionmelt.measure.measurement import Observable
+from ionmelt.measure.observables import OBSERVABLES
 from ionmelt.tables.columns import REAL, TEXT
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
 
 
-def run_rows(frame: pl.DataFrame, quantity: str) -> pl.DataFrame:
+def run_rows(frame: pl.DataFrame, observable: Observable) -> pl.DataFrame:
     """Bring the measurements of a property of the liquid into the common form that `summary` combines."""
-    if quantity == "density":
-        return frame.with_columns(
-            value="density_kg_m3",
-            standard_error="standard_error_kg_m3",
-            dof=pl.col("n_effective") - 1,
-            correction=pl.lit(None, REAL),
-            species=pl.lit(None, TEXT),
-        )
-    value, ends = {
-        "diffusion": ("diffusion_m2_s", "m2_s"),
-        "conductivity": ("conductivity_s_m", "s_m"),
-        "viscosity": ("viscosity_pa_s", "pa_s"),
-    }[quantity]
-    half = (pl.col(f"ci95_high_{ends}") - pl.col(f"ci95_low_{ends}")) / (2 * Z95)
-    frame = frame.with_columns(value=value, standard_error=half, dof=pl.lit(math.inf))
-    if quantity == "diffusion":
-        return frame.with_columns(correction="finite_size_correction_m2_s")
-    return frame.with_columns(correction=pl.lit(None, REAL), species=pl.lit(None, TEXT))
+    end = observable.suffix
+    if "n_effective" in observable.columns:
+        error, dof = pl.col(f"standard_error_{end}"), pl.col("n_effective") - 1
+    else:
+        error, dof = (pl.col(f"ci95_high_{end}") - pl.col(f"ci95_low_{end}")) / (2 * Z95), pl.lit(math.inf)
+    return frame.with_columns(
+        value=observable.column,
+        standard_error=error,
+        dof=dof,
+        correction=pl.col(observable.correction) if observable.correction else pl.lit(None, REAL),
+        species=pl.col("species") if observable.by_species else pl.lit(None, TEXT),
+    )
 
 
 @dataclass(frozen=True)
@@ -82,8 +78,8 @@ def judge(
     In a pair, model_a is the one that the study names first. ``frames`` holds the errors of test frames one by one.
     """
     groups = {
-        quantity: summarise_runs(run_rows(tables[quantity], quantity), quantity, references)
-        for quantity in LIQUID_UNITS
+        observable.name: summarise_runs(run_rows(tables[observable.name], observable), observable.name, references)
+        for observable in OBSERVABLES
     }
     liquids = tables["dataset"]["liquid"].unique().sort().to_list()
     of_all = liquids[0] if len(liquids) == 1 else "all"

@@ -12,9 +12,10 @@ import polars as pl
 
 from ionmelt.compare.groups import Group, Row, counted, finite, grouped, reference_at
 from ionmelt.compare.statistics import Estimate, Runs, combine
+from ionmelt.measure.observables import NAMED, OBSERVABLES
 
 # properties of the liquid that have verdicts, with the unit of their tables
-LIQUID_UNITS = {"density": "kg/m3", "diffusion": "m2/s", "conductivity": "S/m", "viscosity": "Pa.s"}
+LIQUID_UNITS = {observable.name: observable.unit for observable in OBSERVABLES}
 
 
 def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) -> list[Group]:
@@ -45,7 +46,7 @@ def group_of(key: Row, runs: list[Row], quantity: str, references: pl.DataFrame)
     corrected = bool(used) and all(finite(c) is not None for c in corrections)
     correction = sum(corrections) / len(used) if corrected else None
     notes = notes_on_runs(runs, poor, is_trained=key["dataset"] is not None, seeds=len({run["seed"] for run in used}))
-    if quantity == "diffusion" and used:
+    if NAMED[quantity].correction and used:
         notes.append(note_on_box(correction))
     return Group(
         liquid=key["liquid"],

@@ -16,6 +16,7 @@ import polars as pl
 
 from ionmelt import files
 from ionmelt.errors import UserError, reading
+from ionmelt.measure.observables import NAMED
 from ionmelt.tables.references import REFERENCES
 
 FILE_COLUMNS = (
@@ -28,23 +29,7 @@ STANDARD, INTERVAL, QUARTILES, EXTREMES = "standard uncertainty", "95 % interval
 RANGES = (STANDARD, INTERVAL, QUARTILES, EXTREMES)
 NORMAL = NormalDist()
 Z95 = NORMAL.inv_cdf(0.975)
-# Unit of each property in the plan, and factors from the others that a file may use.
-UNITS: dict[str, dict[str, float]] = {
-    "density": {"kg/m3": 1.0, "g/cm3": 1000.0},
-    "viscosity": {"Pa.s": 1.0, "mPa.s": 1e-3},
-    "conductivity": {"S/m": 1.0, "mS/cm": 0.1, "S/cm": 100.0},
-    "diffusion": {"m2/s": 1.0, "cm2/s": 1e-4},
-}
-# No liquid of ions is beyond these, in SI units: a value there has a wrong unit.
-POSSIBLE = {
-    "density": (100.0, 20_000.0),
-    "viscosity": (1e-5, 1e12),
-    "conductivity": (1e-14, 1e3),
-    "diffusion": (1e-24, 1e-6),
-}
 TEMPERATURES_K = (100.0, 3000.0)
-# These follow Arrhenius between neighbouring temperatures; a straight line would be wrong by percents.
-ARRHENIUS = ("viscosity", "conductivity", "diffusion")
 
 
 # --- Uncertainty ---
@@ -136,9 +121,9 @@ def _ions(text: str, charges: Mapping[str, int] | None, wrong: list[str]) -> dic
 def _row(line: Mapping[str, str], charges: Mapping[str, int] | None) -> tuple[dict[str, Any], list[str]]:
     """Return one row with numbers and SI units, and what is wrong with it, a text for each mistake."""
     wrong: list[str] = []
-    kind, factors = line["property"], UNITS.get(line["property"], {})
+    kind, factors = line["property"], NAMED[line["property"]].units if line["property"] in NAMED else {}
     if not factors:
-        wrong.append(f"property: {kind!r}: give one of {', '.join(UNITS)}")
+        wrong.append(f"property: {kind!r}: give one of {', '.join(NAMED)}")
     elif line["unit"] not in factors:
         wrong.append(f"unit: {line['unit']!r}: give one of {', '.join(factors)}")
     numbers = {name: _number(line, name, wrong) for name in ("value", "low", "high", "n", "temperature_K")}
@@ -147,7 +132,7 @@ def _row(line: Mapping[str, str], charges: Mapping[str, int] | None) -> tuple[di
     value, low, high = (numbers[name] for name in ("value", "low", "high"))
     factor = factors.get(line["unit"])
     if value is not None and factor is not None:
-        least, most = POSSIBLE[kind]
+        least, most = NAMED[kind].possible
         if not least <= value * factor <= most:
             unit = next(iter(factors))
             wrong.append(
@@ -182,9 +167,10 @@ def _row(line: Mapping[str, str], charges: Mapping[str, int] | None) -> tuple[di
     if flag not in ("true", "false"):
         wrong.append(f"second_hand: {line['second_hand']!r}: give true or false")
     ions = _ions(line["ions"], charges, wrong)
-    if kind == "diffusion" and line["species"] not in ions:
+    by_species = kind in NAMED and NAMED[kind].by_species
+    if by_species and line["species"] not in ions:
         wrong.append(f"species: {line['species']!r}: give the ion that diffuses, one of {', '.join(ions)}")
-    elif kind != "diffusion" and line["species"]:
+    elif not by_species and line["species"]:
         wrong.append(f"species: {line['species']!r}: leave it empty: a {kind} is that of the liquid")
     if not line["source"]:
         wrong.append("source: empty: say where the value is from")
@@ -254,7 +240,7 @@ def interpolate(low: dict[str, Any], high: dict[str, Any], temperature_K: float)
     which do not average out; where one of the two has none, it is that of the other. Of two ranges of different kinds
     none is interpolated.
     """
-    arrhenius = low["property"] in ARRHENIUS
+    arrhenius = NAMED[low["property"]].arrhenius
 
     def position(kelvin: float) -> float:
         return 1 / kelvin if arrhenius else kelvin

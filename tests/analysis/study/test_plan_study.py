@@ -18,6 +18,7 @@ from scipy import stats
 
 from ionmelt.errors import UserError
 from ionmelt.files import SUMS
+from ionmelt.measure.observables import NAMED
 from ionmelt.models.frameworks import mace
 from ionmelt.study import advice, cost, places, writing
 from ionmelt.study import plan as plan_module
@@ -1025,7 +1026,7 @@ def reference_file(folder: Path, *changes: dict[str, str]) -> Path:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"property": "colour"}, "property: 'colour': give one of density, viscosity, conductivity, diffusion"),
+        ({"property": "colour"}, f"property: 'colour': give one of {', '.join(NAMED)}"),
         ({"unit": "lb/ft3"}, "unit: 'lb/ft3': give one of kg/m3, g/cm3"),
         ({"value": "-1"}, "value: '-1' is not a positive number"),
         ({"value": "nan"}, "value: 'nan' is not a positive number"),

@@ -15,6 +15,7 @@ from ionmelt.measure.observables.structure import CONFORMERS, COORDINATION, KINE
 from ionmelt.measure.observables.viscosity import OBSERVABLE as VISCOSITY
 
 OBSERVABLES: tuple[Observable, ...] = (DENSITY, DIFFUSION, CONDUCTIVITY, VISCOSITY)
+NAMED = {observable.name: observable for observable in OBSERVABLES}
 MEASUREMENTS: tuple[Measurement, ...] = (
     *OBSERVABLES,
     ONSAGER,
