@@ -1,6 +1,7 @@
 """The slope of a mean squared displacement: diffusion, and every property that is one, each with an honest error."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -109,7 +110,7 @@ def _fit(msd: Array, shape: tuple[int, ...], lags: Array) -> _Fit:
     line = np.column_stack([np.ones_like(t), t])
     parameters = np.linalg.lstsq(line / t[:, None], y / t, rcond=None)[0]
     for _ in range(2):  # the covariance follows from the line, and the line from the covariance
-        # below the window the process is what was seen, within and beyond it the line
+        # the expected displacements: as observed below the window, the fitted line from there on
         intercept, slope = parameters if parameters[1] > 0.05 * y[-1] / t[-1] else (0.0, y[-1] / t[-1])
         expected = intercept + slope * np.arange(3 * lags[-1] + 2 * first + 2)
         expected[:first] = msd[:first] / dimensions
@@ -155,6 +156,52 @@ def _error_beyond_gaussian(positions: Paths, fit: _Fit, threads: int) -> tuple[f
     return math.sqrt(variance), dof
 
 
+def _window(fit_from: Callable[[int], _Fit], last: int) -> tuple[_Fit, bool, int]:
+    """Return the fit of the window that `diffusion` describes, whether the MSD looks straight, and where it begins.
+
+    ``fit_from`` fits from a lag to ``last``.
+    """
+    first = 1
+    fit = fit_from(first)
+    while not fit.linear and max(first + 1, round(1.5 * first)) * 4 <= last:
+        first = max(first + 1, round(1.5 * first))
+        fit = fit_from(first)
+    beginning = AFTER_STRAIGHT * first
+    if not (fit.linear and 10 * first <= last):
+        return fit, False, beginning
+    first = min(beginning, last // 4)
+    fit = later = fit_from(first)
+    while not later.diffusive and round(1.5 * first) * 4 <= last:
+        first = round(1.5 * first)
+        later = fit_from(first)
+    return later if later.diffusive else fit, True, beginning
+
+
+def _interval(positions: Paths, fit: _Fit, threads: int) -> tuple[float, float, float, float]:
+    """Return (standard error, degrees of freedom, lower end, upper end) of the slope."""
+    slope, particles = fit.slope, positions.shape[1]
+    if slope <= 0:
+        return fit.error, math.nan, slope - 1.96 * fit.error, slope + 1.96 * fit.error
+    error, dof = _error_beyond_gaussian(positions, fit, threads)
+    if dof == particles - 1:
+        factor = math.exp(min(student(dof) * error / slope, 50.0))
+        return error, dof, slope / factor, slope * factor
+    low, high = (slope * dof / float(stats.chi2.ppf(p, dof)) for p in (0.975, 0.025))
+    return error, dof, low, high
+
+
+def _doubt(fit: _Fit, straight: bool) -> str | None:
+    """Return why a slope is not converged, None where it is."""
+    exponent = f"slope {fit.log_slope:.2g}"
+    if not fit.diffusive and fit.log_slope_error > SLOPE_TOLERANCE:
+        return f"{exponent} ± {fit.log_slope_error:.1g}: too few independent displacements"
+    if not fit.diffusive and fit.log_slope != 1:
+        return f"{exponent} ({'sub' if fit.log_slope < 1 else 'super'}diffusive)"
+    if not straight:
+        return "the mean squared displacement is not yet straight"
+    return "the mean squared displacement does not grow" if fit.slope <= 0 else None
+
+
 def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstimate:
     """Return the self-diffusion coefficient of like particles from unwrapped, drift-free centres of mass.
 
@@ -167,67 +214,29 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
     Student's t in log D where ions differ. Displacements of different particles are taken as independent.
     """
     frames, particles = positions.shape[:2]
-    nan = math.nan
     extent = np.concatenate(list(by_particles(positions, lambda block: np.ptp(block, axis=0), threads)))
     if not np.isfinite(extent).all():
         raise ValueError("the positions hold values that are not finite")
     last = min(frames // 3, frames * particles // (MIN_INDEPENDENT + particles))
     if last < 4:
-        why = f"{frames} frames of {particles} particles: too short"
-        return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, why)
+        return nothing(f"{frames} frames of {particles} particles: too short")
     msd = mean_squared_displacement(positions, threads)
     if not msd[1 : last + 1].all() or extent.max() == 0:
-        return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, "the particles do not move")
+        return nothing("the particles do not move")
 
     def fit_from(first: int) -> _Fit:
         lags = np.unique(np.rint(np.geomspace(first, last, LAGS)).astype(int))
         return _fit(msd, positions.shape, lags)
 
-    first = 1
-    fit = fit_from(first)
-    while not fit.linear and max(first + 1, round(1.5 * first)) * 4 <= last:
-        first = max(first + 1, round(1.5 * first))
-        fit = fit_from(first)
-    straight = fit.linear and 10 * first <= last
-    beginning = AFTER_STRAIGHT * first
-    if straight:
-        first = min(beginning, last // 4)
-        fit = later = fit_from(first)
-        while not later.diffusive and round(1.5 * first) * 4 <= last:
-            first = round(1.5 * first)
-            later = fit_from(first)
-        fit = later if later.diffusive else fit
-
-    slope, error, dof = fit.slope, fit.error, nan
-    if slope > 0:
-        error, dof = _error_beyond_gaussian(positions, fit, threads)
-        if dof == particles - 1:
-            factor = math.exp(min(student(dof) * error / slope, 50.0))
-            low, high = slope / factor, slope * factor
-        else:
-            low, high = (slope * dof / float(stats.chi2.ppf(p, dof)) for p in (0.975, 0.025))
-    else:
-        low, high = slope - 1.96 * error, slope + 1.96 * error
-
-    exponent = f"slope {fit.log_slope:.2g}"
-    reason: str | None = None
-    if not fit.diffusive and fit.log_slope_error > SLOPE_TOLERANCE:
-        reason = f"{exponent} ± {fit.log_slope_error:.1g}: too few independent displacements"
-    elif fit.log_slope < 1 and not fit.diffusive:
-        reason = f"{exponent} (subdiffusive)"
-    elif fit.log_slope > 1 and not fit.diffusive:
-        reason = f"{exponent} (superdiffusive)"
-    elif not straight:
-        reason = "the mean squared displacement is not yet straight"
-    elif slope <= 0:
-        reason = "the mean squared displacement does not grow"
-    needed = nan
+    fit, straight, beginning = _window(fit_from, last)
+    error, dof, low, high = _interval(positions, fit, threads)
+    reason, needed = _doubt(fit, straight), math.nan
     if reason is not None:
-        needed = frames_needed(fit.intercept, slope, beginning, positions.shape) * dt_s
+        needed = frames_needed(fit.intercept, fit.slope, beginning, positions.shape) * dt_s
     unit = 1 / (2 * dt_s)
     start, stop = int(fit.lags[0]), int(fit.lags[-1])
     return DiffusionEstimate(
-        D=slope * unit,
+        D=fit.slope * unit,
         ci95_low=low * unit,
         ci95_high=high * unit,
         log_slope=fit.log_slope,
@@ -240,6 +249,12 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
         dof=dof,
         needed=needed,
     )
+
+
+def nothing(reason: str) -> DiffusionEstimate:
+    """Return an estimate without numbers."""
+    nan = math.nan
+    return DiffusionEstimate(nan, nan, nan, nan, nan, nan, nan, False, reason)
 
 
 def frames_needed(intercept: float, slope: float, first: int, shape: tuple[int, ...]) -> float:

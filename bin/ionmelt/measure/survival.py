@@ -121,6 +121,18 @@ def survival(alive: Callable[[int], Array], frames: int, background: float = 0.0
     empty = np.full(len(lags), nan)
     if frames < 2 * BLOCKS:
         return Survival(lags, empty, empty, nan, nan, nan, nan, f"{frames} frames: too few")
+    still, there = counts(alive, frames, lags)
+    if not there[0].sum():
+        return Survival(lags, empty, empty, nan, nan, nan, nan, "no contact in this run")
+    c = correlation(still.sum(axis=(1, 2)), there.sum(axis=(1, 2)), background)
+    left_out = [values for axis in (2, 1) if (values := leaving_out(still, there, axis, c, background)) is not None]
+    if not left_out:
+        return Survival(lags, c, empty, nan, nan, nan, nan, "too few ions and too short a run for an error")
+    return timed(lags, c, left_out)
+
+
+def counts(alive: Callable[[int], Array], frames: int, lags: Array) -> tuple[Array, Array]:
+    """Return how many are alive at each lag, and how many were at its origins, both (lags, BLOCKS, ions)."""
     origin = alive(0)
     ions = origin.shape[1]
     before = np.concatenate([np.zeros((1, ions)), np.cumsum(origin, axis=0)])
@@ -134,24 +146,33 @@ def survival(alive: Callable[[int], Array], frames: int, background: float = 0.0
         still[i, used] = np.add.reduceat(count, edges[used], axis=0)
         stops = np.minimum(np.append(edges[1:], len(count)), len(count))
         there[i] = before[stops] - before[np.minimum(edges, len(count))]
-    if not there[0].sum():
-        return Survival(lags, empty, empty, nan, nan, nan, nan, "no contact in this run")
+    return still, there
 
-    def correlation(a: Array, b: Array) -> Array:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            c = np.where(b > 0, a / b, np.nan)
-        return (c - background) / (1 - background)
 
-    c = correlation(still.sum(axis=(1, 2)), there.sum(axis=(1, 2)))
-    left_out = []
-    for axis, n in ((2, BLOCKS), (1, ions)):
-        less = [x.sum(axis=axis).sum(axis=1, keepdims=True) - x.sum(axis=axis) for x in (still, there)]
-        if n > 1 and (less[1][0] > 0).all():
-            values = np.array([correlation(less[0][:, k], less[1][:, k]) for k in range(n)])
-            # a block holds no origins at long lags: leaving it out changes nothing there
-            left_out.append(np.where(np.isfinite(values), values, c))
-    if not left_out:
-        return Survival(lags, c, empty, nan, nan, nan, nan, "too few ions and too short a run for an error")
+def correlation(still: Array, there: Array, background: float) -> Array:
+    """Return the share that is still alive, less the background and scaled to 1; NaN where none was there."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        c = np.where(there > 0, still / there, np.nan)
+    return (c - background) / (1 - background)
+
+
+def leaving_out(still: Array, there: Array, axis: int, c: Array, background: float) -> Array | None:
+    """Return the correlation (n, lags) with each of n ions (``axis`` 1) or blocks (2) left out; None: too few.
+
+    The counts are those of `counts`, which are summed over ``axis`` first.
+    """
+    less = [x.sum(axis=axis).sum(axis=1, keepdims=True) - x.sum(axis=axis) for x in (still, there)]
+    n = less[0].shape[1]
+    if n < 2 or not (less[1][0] > 0).all():
+        return None
+    values = np.array([correlation(less[0][:, k], less[1][:, k], background) for k in range(n)])
+    # a block holds no origins at long lags: leaving it out changes nothing there
+    return np.where(np.isfinite(values), values, c)
+
+
+def timed(lags: Array, c: Array, left_out: list[Array]) -> Survival:
+    """Return a correlation c (lags,) with the time that it integrates to; ``left_out`` are those of `leaving_out`."""
+    nan = math.nan
     c_error = np.max([jackknife_error(values) for values in left_out], axis=0)
     # beyond the first lag at which nothing significant is left, only noise would be added
     gone = np.flatnonzero(c < np.clip(2 * c_error, 0.02, DECAYED))

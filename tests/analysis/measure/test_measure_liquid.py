@@ -15,6 +15,7 @@ from ionmelt.dynamics import thermo as dynamics_thermo
 from ionmelt.measure import domain as measure_domain
 from ionmelt.measure import paths
 from ionmelt.measure import run as run_module
+from ionmelt.measure.observables import MEASUREMENTS
 from ionmelt.report import picture
 from ionmelt.topology import Topology
 
@@ -122,10 +123,11 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame
 
 
 def test_columns_are_those_of_the_contract(complete: dict[str, pl.DataFrame]) -> None:
-    assert set(complete) == set(CONTRACT)
+    assert set(complete) == {measurement.name for measurement in MEASUREMENTS} | {"survival"}
+    assert set(CONTRACT) <= set(complete)
     for name, table in complete.items():
         assert table.columns[: len(KEYS)] == KEYS
-        assert set(CONTRACT[name].split()) <= set(table.columns)
+        assert set(CONTRACT.get(name, "converged reason").split()) <= set(table.columns)
         if name == "conformers":  # ions without a SMILES have none
             assert not len(table)
             continue
