@@ -41,7 +41,9 @@ def reciprocal_vectors(edges: Array, q_max: float, width: float, most: int) -> A
 def density_modes(positions: Array, edges: Array, indices: Array, groups: Array) -> Array:
     """Return sum over the atoms of each group of exp(i q r), (Q, G) complex, for positions (N, 3).
 
-    ``groups`` (N, G) holds 1 where an atom belongs to a group. Powers of exp(2 pi i x / L) make the exponentials.
+    ``groups`` (N, G) holds 1 where an atom belongs to a group. Powers of exp(2 pi i x / L) make the exponentials. dynasor
+    2.5 gives the same structure factors to 1e-8, but as means without the frames that the error is made of, and what its
+    compiled loop saves on 100 frames goes into importing and compiling it.
     """
     out = np.empty((len(indices), groups.shape[1]), dtype=complex)
     phases = 2j * np.pi * np.asarray(positions, dtype=float) / edges
