@@ -72,6 +72,12 @@ class Stage:
     inputs: dict[str, str]  # name -> STAGE:NAME, or a file that `prepare` makes
     outputs: tuple[str, ...]
     keeps: tuple[str, ...] = ()  # folders that outlive a task: the next try finds them
+    of: str = ""  # what it is done for, where a process has several stages with faults of the same names
+
+    @property
+    def title(self) -> str:
+        """Return what the page calls the stage."""
+        return f"{self.process} ({self.of})" if self.of else self.process
 
 
 STAGES = {
@@ -121,14 +127,14 @@ STAGES = {
         ("dataset",),
     ),
     "mace": Stage(
-        "TRAIN_MACE", "mace",
-        "train_mace.py --id mace-both-s1 --settings model.json --dataset both --summary both/dataset.json --out mace-both-s1",
-        {"model.json": "plan:plan/models/mace-both-s1.json", "both": "split:dataset/datasets/both"}, ("mace-both-s1",),
+        "TRAIN_MODEL", "mace",
+        "train_model.py --id mace-both-s1 --settings model.json --dataset both --summary both/dataset.json --out mace-both-s1",
+        {"model.json": "plan:plan/models/mace-both-s1.json", "both": "split:dataset/datasets/both"}, ("mace-both-s1",), of="mace",
     ),
     "deepmd": Stage(
-        "TRAIN_DEEPMD", "deepmd",
-        "train_deepmd.py --id dpmd-both-s1 --settings model.json --dataset both --summary both/dataset.json --out dpmd-both-s1",
-        {"model.json": "plan:plan/models/dpmd-both-s1.json", "both": "split:dataset/datasets/both"}, ("dpmd-both-s1",),
+        "TRAIN_MODEL", "deepmd",
+        "train_model.py --id dpmd-both-s1 --settings model.json --dataset both --summary both/dataset.json --out dpmd-both-s1",
+        {"model.json": "plan:plan/models/dpmd-both-s1.json", "both": "split:dataset/datasets/both"}, ("dpmd-both-s1",), of="deepmd",
     ),
     "import model": Stage(
         "IMPORT_MODEL", "analysis",
@@ -931,7 +937,7 @@ def page(results: list[Result]) -> str:
     verdicts = ("detected", "recovered", "wrong", "unclear", "skipped")
     lines = []
     for title, key in (
-        ("stage", lambda result: STAGES[result.fault.stage].process),
+        ("stage", lambda result: STAGES[result.fault.stage].title),
         ("fault", lambda result: result.fault.kind),
     ):
         lines += [f"| {title} | faults | " + " | ".join(verdicts) + " |", "|---|---|" + "---|" * len(verdicts)]
@@ -946,13 +952,13 @@ def page(results: list[Result]) -> str:
     for result in results:
         fault = result.fault
         how = re.sub(r"(?<![\w.+-])(/[\w.+-]+){2,}/", "", result.how).replace("|", "/").replace("<", "&lt;")
-        lines.append(f"| {STAGES[fault.stage].process} | {fault.kind} | {fault.target} | {result.verdict} | {how} |")
+        lines.append(f"| {STAGES[fault.stage].title} | {fault.kind} | {fault.target} | {result.verdict} | {how} |")
     return HEAD + "\n".join(lines) + "\n"
 
 
 def written(text: str) -> dict[Fault, Result]:
     """Return the results of a page, by fault."""
-    known = {(STAGES[fault.stage].process, fault.kind, fault.target): fault for fault in FAULTS}
+    known = {(STAGES[fault.stage].title, fault.kind, fault.target): fault for fault in FAULTS}
     found = {}
     for line in text.splitlines():
         row = [cell.strip() for cell in line.strip("| ").split(" | ", 4)]

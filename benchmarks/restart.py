@@ -134,17 +134,16 @@ tiny.make_state(Path("state"))
 Path("run.json").write_text(json.dumps(tiny.RUN | {"npt_ps": 0.05, "nvt_ps": 0.05, "segment_ps": 0.005}))
 """
 TRAIN = """
-import importlib
 import sys
 from pathlib import Path
 import tiny_training as tiny
+from ionmelt.models import train
 framework = sys.argv[1]
-module = importlib.import_module(f"ionmelt.models.frameworks.{framework}_training")
 settings = tiny.MACE if framework == "mace" else tiny.DEEPMD
 tiny.write_settings(Path("settings.json"), settings)
 data = Path("../data/data/split")
 arguments = ["--id", "m-eq-s1", "--settings", "settings.json", "--dataset", str(data / "datasets" / "eq")]
-assert module.main([*arguments, "--summary", str(data / "dataset.json"), "--out", "model"]) == 0
+assert train.main([*arguments, "--summary", str(data / "dataset.json"), "--out", "model"]) == 0
 """
 
 

@@ -115,7 +115,7 @@ def train(work: Path, key: str, frames: list[Atoms], seed: int, steps: int) -> N
     settings |= {"id": key, "seed": seed, "epochs": max(1, round(steps / len(frames)))}
     (folder / "settings.json").write_text(json.dumps(settings))
     options = ["--settings", "settings.json", "--dataset", "data", "--summary", "data/dataset.json", "--out", "model"]
-    call(environment("mace", 1), folder, BIN / "train_mace.py", "--id", key, *options)
+    call(environment("mace", 1), folder, BIN / "train_model.py", "--id", key, *options)
 
 
 def judge(work: Path, key: str) -> dict[str, float]:

@@ -2,8 +2,7 @@
 include { code } from './code.nf'
 include { environment; folders_of; joined; rows } from './channels.nf'
 include { stop_without_models } from './ended.nf'
-include { TRAIN_MACE   } from './train_mace.nf'
-include { TRAIN_DEEPMD } from './train_deepmd.nf'
+include { TRAIN_MODEL  } from './train_model.nf'
 include { IMPORT_MODEL } from './import_model.nf'
 include { EXPORT_MODEL } from './export_model.nf'
 
@@ -16,22 +15,15 @@ workflow MODELS {
     main:
     planned = rows(plan, 'models')
     trainings = joined(planned.filter { row -> row.trained == 'true' }, 'dataset', datasets, 'frames')
-        .map { row -> tuple(row.framework, row.key, row.settings, row.frames, row.own.weights ?: [], row.own.replay ?: []) }
-        .branch { row ->
-            mace: row[0] == 'mace'
-                return row.tail()
-            deepmd: row[0] == 'deepmd'
-                return row.tail()
-        }
-    TRAIN_MACE(trainings.mace, checkpoints, code('train_mace.py'))
-    TRAIN_DEEPMD(trainings.deepmd.map { row -> row.take(4) }, checkpoints, code('train_deepmd.py'))
+        .map { row -> tuple(row.key, environment(row), row.settings, row.frames, row.own.weights ?: [], row.own.replay ?: []) }
+    TRAIN_MODEL(trainings, checkpoints, code('train_model.py'))
     // weights, or a calculator class in an environment of its own
     imports = rows(plan, 'models', 'imports').filter { row -> row.imported == 'true' }
         .map { row -> tuple(row.key, environment(row), row.settings, row.own.own_model ?: []) }
     IMPORT_MODEL(imports, code('import_model.py'))
 
-    made = TRAIN_MACE.out.model.mix(TRAIN_DEEPMD.out.model, IMPORT_MODEL.out.model)
-    failed = TRAIN_MACE.out.failed.mix(TRAIN_DEEPMD.out.failed, IMPORT_MODEL.out.failed)
+    made = TRAIN_MODEL.out.model.mix(IMPORT_MODEL.out.model)
+    failed = TRAIN_MODEL.out.failed.mix(IMPORT_MODEL.out.failed)
     stop_without_models(failed, planned)
     given = joined(planned.filter { row -> row.role != 'start' }, 'key', made, 'folder')
     EXPORT_MODEL(given.map { row -> tuple(row.key, environment(row), row.folder) }, code('export_model.py'))

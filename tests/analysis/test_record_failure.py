@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
-ONE_MODEL = ("import_model", "train_mace", "train_deepmd", "evaluate_model", "run_md")
+ONE_MODEL = ("import_model", "train_model", "evaluate_model", "run_md")
 DIE = "import os, signal, sys; sys.stderr.write({said!r}); sys.stderr.flush(); os.kill(os.getpid(), signal.{signal})"
 
 
@@ -53,8 +53,8 @@ def test_a_crash_in_compiled_code_is_a_row_of_its_model(module: str, tmp_path: P
 
 
 def test_what_the_script_has_said_itself_stays(tmp_path: Path) -> None:
-    body = "import sys\npathlib.Path('TRAIN_MACE.m1.failed.txt').write_text('its sha256 is another\\n')\nsys.exit(2)"
-    assert run("train_mace", tmp_path, body) == (0, {"TRAIN_MACE.m1.failed.txt": "its sha256 is another\n"}, False)
+    body = "import sys\npathlib.Path('TRAIN_MODEL.m1.failed.txt').write_text('its sha256 is another\\n')\nsys.exit(2)"
+    assert run("train_model", tmp_path, body) == (0, {"TRAIN_MODEL.m1.failed.txt": "its sha256 is another\n"}, False)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def runs(images, pipeline) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFr
     (pipeline.folder / "here.config").write_text(HERE)
     pipeline.run("-profile", "podman,test", "--outdir", "here", "-c", "here.config", *arguments)
     executed = pipeline.executed("here")
-    assert {"LABEL_FRAMES", "TRAIN_MACE", "TRAIN_DEEPMD", "RUN_MD", "COMPARE_MODELS"} <= executed
+    assert {"LABEL_FRAMES", "TRAIN_MODEL", "RUN_MD", "COMPARE_MODELS"} <= executed
     assert "EQUILIBRATE" not in executed
     return tables(pipeline.folder / "contained"), tables(pipeline.folder / "here")
 

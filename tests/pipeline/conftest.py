@@ -20,10 +20,10 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 def results(pipeline: Pipeline) -> Path:
     """One real run of the small study, from nothing, killed in the middle and resumed."""
     arguments = ("--study", "studies/test.yaml", "-with-dag")
-    pipeline.kill_in("TRAIN_MACE", *arguments)
+    pipeline.kill_in("TRAIN_MODEL", *arguments)
     pipeline.run(*arguments, "-resume")
     repeated = pipeline.executed()
-    assert "TRAIN_MACE" in repeated
+    assert "TRAIN_MODEL" in repeated
     assert repeated.isdisjoint(
         {"PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET"}
     )

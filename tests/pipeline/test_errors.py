@@ -48,7 +48,8 @@ def faulty(tmp_path_factory):
         "equilibrate": f"{first} kill -9 \\$\\$",
         "sample_frames": f"{first} sleep 60",
         "label_frames": f"{first} exit {Exit.DISK}",
-        "train_mace": f"echo 'error: model x: theory_id: not that of the labels' >&2; exit {Exit.USER}",
+        "train_model": "if [ ${key} = mace-both-s1 ]; then echo 'error: model x: theory_id: not that of the labels' >&2; "
+        f"exit {Exit.USER}; fi",
     }.items():
         path = mine.folder / "modules" / f"{module}.nf"
         start, stub = path.read_text().split("    stub:\n", 1)
@@ -84,7 +85,7 @@ def test_what_the_machine_is_to_blame_for_is_tried_again(faulty, process: str, c
 @pytest.mark.all
 def test_a_mistake_stops_at_once_with_the_last_lines_of_the_task(faulty) -> None:
     pipeline, screen = faulty
-    assert statuses(pipeline.trace(), "TRAIN_MACE") == [("FAILED", "2")]
+    assert statuses(pipeline.trace(), "TRAIN_MODEL") == [("FAILED", "2")]
     assert "error: model x: theory_id: not that of the labels" in screen
     assert "Submitted process > COMPARE_MODELS" not in screen
 
@@ -94,7 +95,7 @@ def test_the_end_is_a_line_for_each_thing_that_failed(faulty) -> None:
     lines = [line for line in faulty[1].splitlines() if line.startswith("failed: ")]
     assert len(lines) == 1, "what was tried again with success has not failed"
     assert re.fullmatch(
-        r"failed: TRAIN_MACE \(mace-both-s1\): a mistake in the study or in a file: model x: theory_id: not that of the "
+        r"failed: TRAIN_MODEL \(mace-both-s1\): a mistake in the study or in a file: model x: theory_id: not that of the "
         r"labels; see /.*/\.command\.err",
         lines[0],
     )

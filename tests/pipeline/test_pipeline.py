@@ -25,8 +25,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 STUDY = ("--study", "studies/test.yaml")
 STAGES = (
-    "PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MACE",
-    "TRAIN_DEEPMD", "EXPORT_MODEL", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
+    "PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MODEL",
+    "EXPORT_MODEL", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
 )  # fmt: skip
 MODELS = {"classical", "mace", "deepmd"}
 
@@ -279,7 +279,7 @@ def test_own_labels_train_the_same_model(pipeline, results: Path, own_labels: Pa
     screen = pipeline.run("--study", "studies/own.yaml", "--outdir", "own", "-resume")
     assert "imported labels: energy: E_dft in Ha" in screen
     assert pipeline.executed("own").isdisjoint({"SAMPLE_FRAMES", "LABEL_FRAMES"})
-    assert {"IMPORT_LABELS", "SPLIT_DATASET", "TRAIN_MACE"} <= pipeline.executed("own")
+    assert {"IMPORT_LABELS", "SPLIT_DATASET", "TRAIN_MODEL"} <= pipeline.executed("own")
     mine, first = tables(pipeline.folder / "own"), tables(results)
     # of frames from elsewhere nobody knows whether their liquid was equilibrated
     assert mine["dataset"]["equilibrated"].is_null().all()
@@ -329,7 +329,7 @@ def test_own_models_are_judged_without_training(pipeline, results: Path) -> None
     pipeline.run("--study", "studies/judge.yaml", "--outdir", "judge", "-resume")
     folder = pipeline.folder / "judge"
     assert {"IMPORT_MODEL", "EXPORT_MODEL", "EVALUATE_MODEL", "RUN_MD"} <= pipeline.executed("judge")
-    assert pipeline.executed("judge").isdisjoint({"SAMPLE_FRAMES", "LABEL_FRAMES", "TRAIN_MACE", "TRAIN_DEEPMD"})
+    assert pipeline.executed("judge").isdisjoint({"SAMPLE_FRAMES", "LABEL_FRAMES", "TRAIN_MODEL"})
     errors, first = tables(folder)["errors"], tables(results)["errors"]
 
     def force(frame: pl.DataFrame, model: str) -> float:
@@ -425,12 +425,12 @@ def test_bundled_studies_plan_and_stub_run(pipeline, study: str) -> None:
     outdir = f"stub-{study}"
     pipeline.run("--study", f"studies/{study}.yaml", "--outdir", outdir, "-stub", "-work-dir", "work-stub")
     names = [row["name"].split(" ")[0] for row in pipeline.trace(outdir)]
-    none_trained = {"SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MACE", "TRAIN_DEEPMD"}
+    none_trained = {"SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MODEL"}
     expected = set(STAGES) - none_trained | {"IMPORT_MODEL"} if study == "evaluate" else set(STAGES)
     assert set(names) == expected
     if study == "factorial":  # a dataset cut to a size is a folder with a point in its name
-        trained = {row["name"] for row in pipeline.trace(outdir) if row["name"].startswith("TRAIN_MACE")}
-        assert {f"TRAIN_MACE (mace-{name}-s1)" for name in ("both", "both.24", "eq", "eq.24")} <= trained
+        trained = {row["name"] for row in pipeline.trace(outdir) if row["name"].startswith("TRAIN_MODEL")}
+        assert {f"TRAIN_MODEL (mace-{name}-s1)" for name in ("both", "both.24", "eq", "eq.24")} <= trained
 
 
 TUNED_MODELS = """\

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 STAGES = {
-    "PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MACE",
-    "TRAIN_DEEPMD", "EXPORT_MODEL", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
+    "PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MODEL",
+    "EXPORT_MODEL", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
 }  # fmt: skip
-GPU_STAGES = {"TRAIN_MACE", "TRAIN_DEEPMD", "EVALUATE_MODEL", "RUN_MD"}
+GPU_STAGES = {"TRAIN_MODEL", "EVALUATE_MODEL", "RUN_MD"}
 PARAMETERS = {
     "awsbatch": {"aws_queue": "cpus", "aws_gpu_queue": "gpus", "aws_region": "eu-central-1", "aws_cli": "/opt/aws/bin/aws"},
     "googlebatch": {"google_project": "mine", "google_location": "europe-west4", "gpu_type": "nvidia-l4", "gpu_machine": "g2-standard-8"},

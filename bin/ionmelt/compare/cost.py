@@ -10,7 +10,7 @@ import polars as pl
 
 from ionmelt.compare.groups import Row
 
-TRAINING, LABELLING, DYNAMICS = ("TRAIN_MACE", "TRAIN_DEEPMD"), ("LABEL_FRAMES",), ("RUN_MD",)  # processes
+TRAINING, LABELLING, DYNAMICS = ("TRAIN_MODEL",), ("LABEL_FRAMES",), ("RUN_MD",)  # processes
 ACCELERATORS = ("cuda", "gpu", "hip", "xpu")  # how the name of a device begins that is no processor
 
 

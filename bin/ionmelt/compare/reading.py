@@ -61,7 +61,7 @@ def read_tasks(path: Path | None) -> list[dict[str, Any]]:
 
 # The end of the name of a file that says why a task could do nothing with its model: PROCESS.KEY and this.
 FAILED = ".failed.txt"
-STAGES = {"IMPORT_MODEL": "import", "TRAIN_MACE": "training", "TRAIN_DEEPMD": "training",
+STAGES = {"IMPORT_MODEL": "import", "TRAIN_MODEL": "training",
           "EVALUATE_MODEL": "evaluation", "RUN_MD": "dynamics"}  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""What both trainings share: the check of settings against data, the run of the tool, curve and model card."""
+"""What trainings share: the check of settings against data, the run of the tool, curve and model card."""
 
 import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,22 @@ from ionmelt.tables.training import CURVE
 from ionmelt.task import versions
 
 STRESS_WEIGHTS = ("stress_weight", "start_pref_v", "limit_pref_v")  # of MACE; of DeePMD
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What a training is given: its settings, the dataset with its summary, and the files that the settings name."""
+
+    settings: Path  # models/KEY.json of the plan
+    dataset: Path  # folder
+    summary: Path  # dataset.json
+    out: Path  # model folder to write
+    weights: Path | None
+    replay: Path | None
+    checkpoints: Path | None  # folder that outlives the task, or a file in it; None: one that does not
+    code: str  # digest of the code: what another code began is not gone on with
+    threads: int
+    device: str  # cpu or cuda
 
 
 def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str, Any]]:

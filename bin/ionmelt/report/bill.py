@@ -8,7 +8,7 @@ import polars as pl
 STAGES = {
     "equilibrate": ("EQUILIBRATE",),
     "label": ("LABEL_FRAMES",),
-    "train": ("TRAIN_MACE", "TRAIN_DEEPMD"),
+    "train": ("TRAIN_MODEL",),
     "md": ("RUN_MD",),
 }
 Table = dict[str, list[Any]]

@@ -62,13 +62,12 @@ def write_study(root: Path, seed: int = 7) -> list[str]:
             write_run(root, rng, run_id, liquid, r, key, model, framework, dataset, s)
     processes = {
         "LABEL_FRAMES": 900.0,
-        "TRAIN_MACE": 4200.0,
-        "TRAIN_DEEPMD": 1900.0,
+        "TRAIN_MODEL": 4200.0,
         "RUN_MD": 2600.0,
         "EVALUATE_MODEL": 60.0,
     }
     (root / "tasks").mkdir()
-    ids = [("TRAIN_MACE" if m[2] == "mace" else "TRAIN_DEEPMD", m[0]) for m in models[:-1]]
+    ids = [("TRAIN_MODEL", m[0]) for m in models[:-1]]
     ids += [("RUN_MD", f"{x[0]}-430K-r{x[1]}-{x[2]}") for x in runs] + [("LABEL_FRAMES", f"c{i}") for i in range(9)]
     ids += [("EVALUATE_MODEL", m[0]) for m in models[:-1]]
     for i, (process, task) in enumerate(ids):
@@ -80,7 +79,7 @@ def write_study(root: Path, seed: int = 7) -> list[str]:
             "max_rss_mb": 800.0,
         }
         cost["versions"] = {"python": "3.11.7", "ase": "3.29.0"} | (
-            {"mace-torch": "0.3.16"} if process == "TRAIN_MACE" else {}
+            {"mace-torch": "0.3.16"} if process == "TRAIN_MODEL" and task.startswith("mace") else {}
         )
         (root / "tasks" / f"task{i}.json").write_text(json.dumps(cost))
     (root / "failures").mkdir()

@@ -14,7 +14,7 @@ def test_spent_against_estimated() -> None:
     plan = study_cost.table(stages, 10.0, work, study_cost.LABELS["cp2k"])
     cost = pl.DataFrame(
         {
-            "process": ["LABEL_FRAMES", "LABEL_FRAMES", "TRAIN_MACE", "TRAIN_DEEPMD", "RUN_MD", "COMPARE_MODELS"],
+            "process": ["LABEL_FRAMES", "LABEL_FRAMES", "TRAIN_MODEL", "TRAIN_MODEL", "RUN_MD", "COMPARE_MODELS"],
             "cpu_s": [1800.0, 3600.0, 3600.0, 3600.0, 36.0, 1e6],
         }
     )

@@ -55,7 +55,7 @@ def tables(
             )  # fmt: skip
             cost.append({"process": "RUN_MD", "id": key, "wall_s": CORE_H[model] * 1800, "cpu_s": CORE_H[model] * 1800})
         if data:
-            cost.append({"process": "TRAIN_MACE", "id": f"{model}-both-s1", "wall_s": 3600.0, "cpu_s": 7200.0})
+            cost.append({"process": "TRAIN_MODEL", "id": f"{model}-both-s1", "wall_s": 3600.0, "cpu_s": 7200.0})
     cost.append({"process": "LABEL_FRAMES", "id": "c1", "wall_s": 3600.0, "cpu_s": 10800.0})
     of_reference = [] if reference is None else [
         {"liquid": LIQUID, "temperature_K": T, "property": "density", "species": None, "value": reference, "unit": "kg/m3",

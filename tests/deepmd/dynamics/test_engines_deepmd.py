@@ -6,7 +6,7 @@ import pytest
 import tiny_training as tiny
 from engine_tests import *  # noqa: F403  (its tests and fixtures)
 
-from ionmelt.models.frameworks import deepmd_training
+from ionmelt.models import train
 
 # torch and deepmd warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -21,4 +21,4 @@ def names() -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
-    return tiny.trained_once(deepmd_training, tiny.DEEPMD, split, tmp_path_factory.mktemp("train"))
+    return tiny.trained_once(train, tiny.DEEPMD, split, tmp_path_factory.mktemp("train"))

@@ -16,9 +16,8 @@ from tiny_imports import do_import
 
 from ionmelt.dynamics import run
 from ionmelt.dynamics.settings import RunSettings
-from ionmelt.models import export
+from ionmelt.models import export, train
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import deepmd_training
 
 # torch warns that TorchScript, which DeePMD freezes models into, is deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
@@ -30,7 +29,7 @@ DEEPMD = {"framework": "deepmd"}
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which a DeePMD model of Li and F was trained."""
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
-    return tiny.trained_once(deepmd_training, tiny.DEEPMD, split, tmp_path_factory.mktemp("train")).parent
+    return tiny.trained_once(train, tiny.DEEPMD, split, tmp_path_factory.mktemp("train")).parent
 
 
 def forces_of(model: Path) -> np.ndarray:

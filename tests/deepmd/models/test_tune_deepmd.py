@@ -1,4 +1,4 @@
-"""TRAIN_DEEPMD from a checkpoint: a small DPA-2 model is fine-tuned, killed and taken up; what cannot be tuned is refused."""
+"""TRAIN_MODEL from a checkpoint: a small DPA-2 model is fine-tuned, killed and taken up; what cannot be tuned is refused."""
 
 import contextlib
 import json
@@ -18,11 +18,12 @@ import tiny_training as tiny
 from ionmelt import frame as frame_file
 from ionmelt.dataset import split as split_module
 from ionmelt.errors import UserError
-from ionmelt.models import deepmd_tool
+from ionmelt.models import deepmd_tool, train
 from ionmelt.models import tool as models_tool
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import deepmd_training
 
+SCRIPT = str(Path(__file__).resolve().parents[3] / "bin" / "train_model.py")
 # torch and deepmd warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -93,7 +94,7 @@ def settings_of(foundation: Path, **more: Any) -> dict[str, Any]:
 def test_a_dpa_model_is_tuned_and_keeps_its_elements(foundation: Path, split: Path, tmp_path: Path) -> None:
     tiny.write_settings(tmp_path / "settings.json", settings_of(foundation))
     with contextlib.chdir(tmp_path):
-        assert deepmd_training.main([*arguments(tmp_path, split), "--weights", str(foundation)]) == 0
+        assert train.main([*arguments(tmp_path, split), "--weights", str(foundation)]) == 0
     model = tmp_path / "model"
     card = json.loads((model / "model.json").read_text())
     assert list(card["files"]) == ["model.pt", "model_frozen.pth"]
@@ -122,7 +123,7 @@ def test_a_killed_tuning_goes_on_from_its_checkpoint(foundation: Path, split: Pa
     kept = tmp_path / "kept"
     kept.mkdir()
     command = [
-        sys.executable, deepmd_training.__file__, *arguments(tmp_path, split), "--weights", str(foundation), "--checkpoints", str(kept),
+        sys.executable, SCRIPT, *arguments(tmp_path, split), "--weights", str(foundation), "--checkpoints", str(kept),
     ]  # fmt: skip
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
@@ -149,7 +150,7 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     def refused(line: str, weights: Path, **more: Any) -> None:
         tiny.write_settings(tmp_path / "settings.json", settings_of(weights, **more))
         with contextlib.chdir(tmp_path):
-            assert deepmd_training.main([*arguments(tmp_path, split), "--weights", str(weights)]) == 2
+            assert train.main([*arguments(tmp_path, split), "--weights", str(weights)]) == 2
         (said,) = capsys.readouterr().err.strip().splitlines()
         assert line in said
         assert not (tmp_path / "model").exists()

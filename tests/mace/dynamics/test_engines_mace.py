@@ -9,7 +9,7 @@ from engine_tests import *  # noqa: F403  (its tests and fixtures)
 
 from ionmelt.dynamics.engines import choice, forces
 from ionmelt.errors import UserError
-from ionmelt.models.frameworks import mace_training
+from ionmelt.models import train
 
 # torch and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -24,7 +24,7 @@ def names() -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
-    return tiny.trained_once(mace_training, tiny.MACE, split, tmp_path_factory.mktemp("train"))
+    return tiny.trained_once(train, tiny.MACE, split, tmp_path_factory.mktemp("train"))
 
 
 def test_the_probe_refuses_an_engine_whose_forces_are_wrong(

@@ -18,11 +18,10 @@ from tiny_imports import do_import
 from ionmelt.dynamics import run as run_module
 from ionmelt.dynamics.engines.choice import load_engine
 from ionmelt.dynamics.settings import RunSettings
-from ionmelt.models import export, trial
+from ionmelt.models import export, train, trial
 from ionmelt.models import weights as models_weights
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.card import sha256_of
-from ionmelt.models.frameworks import mace_training
 
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -34,7 +33,7 @@ MACE = {"framework": "mace"}
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a MACE model of Li and F."""
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
-    return tiny.trained_once(mace_training, tiny.MACE, split, tmp_path_factory.mktemp("train")) / "model.pt"
+    return tiny.trained_once(train, tiny.MACE, split, tmp_path_factory.mktemp("train")) / "model.pt"
 
 
 @pytest.fixture(scope="module")

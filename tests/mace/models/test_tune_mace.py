@@ -1,4 +1,4 @@
-"""TRAIN_MACE from a foundation model: each mode, its reference energies, what is refused, and a training that is killed."""
+"""TRAIN_MODEL from a foundation model: each mode, its reference energies, what is refused, and a training that is killed."""
 
 import contextlib
 import json
@@ -20,9 +20,11 @@ from ase import Atoms
 from ionmelt import frame as frame_file
 from ionmelt.dataset import split as split_module
 from ionmelt.dynamics.engines import choice
+from ionmelt.models import train
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import mace_foundation, mace_training
+from ionmelt.models.frameworks import mace_foundation
 
+SCRIPT = str(Path(__file__).resolve().parents[3] / "bin" / "train_model.py")
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -50,7 +52,7 @@ def run(work: Path, split: Path, settings: dict[str, Any], *more: str) -> int:
     work.mkdir(exist_ok=True)
     tiny.write_settings(work / "settings.json", settings)
     with contextlib.chdir(work):
-        return mace_training.main([*arguments(work, split), *more])
+        return train.main([*arguments(work, split), *more])
 
 
 def arguments(work: Path, split: Path) -> list[str]:
@@ -68,7 +70,7 @@ def foundation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         patch.setattr(tiny, "make_frames", lambda count: frames)
         split = tiny.make_dataset(tmp_path_factory.mktemp("old"))
     work = tmp_path_factory.mktemp("foundation")
-    tiny.trained_once(mace_training, tiny.MACE | {"epochs": 12}, split, work)
+    tiny.trained_once(train, tiny.MACE | {"epochs": 12}, split, work)
     # Under the plain names that ASE puts into a calculator: MACE itself would give these labels a weight of zero.
     replay = work / "replay.extxyz"
     plain = []
@@ -221,7 +223,7 @@ def test_a_killed_tuning_ends_with_the_same_numbers(foundation: tuple[Path, Path
     tiny.write_settings(work / "settings.json", settings)
     command = [
         sys.executable,
-        mace_training.__file__,
+        SCRIPT,
         *arguments(work, split),
         *files,
         "--checkpoints",

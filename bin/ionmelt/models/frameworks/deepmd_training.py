@@ -6,7 +6,6 @@ model.json (the model card). On a CPU the same settings, seed, data and number o
 are kept in --checkpoints; a training that was killed goes on from the last, with batches in another order.
 """
 
-import argparse
 import json
 import math
 import shutil
@@ -21,12 +20,21 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 
 from ionmelt import errors as errors_module
-from ionmelt import task
 from ionmelt.errors import UserError
 from ionmelt.models import deepmd_tool
 from ionmelt.models import loss as models_loss
 from ionmelt.models.tool import environment, run_tool
-from ionmelt.models.training import given_weight, hand_on, kept, own_file, read_inputs, write_card, write_curve
+from ionmelt.models.training import (
+    TrainingTask,
+    given_weight,
+    hand_on,
+    kept,
+    own_file,
+    read_inputs,
+    write_card,
+    write_curve,
+)
+from ionmelt.task import check_device
 
 # What the learning rate falls to, as a share of the first, where a study does not say.
 FINAL_LEARNING_RATE = 0.01
@@ -222,27 +230,27 @@ def curve(lcurve: Path) -> Iterator[tuple[int, str, str, float, str]]:
                 yield step, {"trn": "train", "val": "valid"}[part], quantity, float(value), unit
 
 
-def train(args: argparse.Namespace) -> None:
+def train(task: TrainingTask) -> None:
     """Do the work of the task: train in a scratch folder, then write the model folder."""
     start = time.perf_counter()
-    task.check_device(args.device)
-    settings, data = read_inputs(args.settings, args.summary)
-    weights = own_file(settings, "weights", args.weights)
+    check_device(task.device)
+    settings, data = read_inputs(task.settings, task.summary)
+    weights = own_file(settings, "weights", task.weights)
     scratch = Path("training").resolve()
     scratch.mkdir(parents=True, exist_ok=True)
-    folder = args.dataset.resolve() / "deepmd"
+    folder = task.dataset.resolve() / "deepmd"
     model = None
     if weights is not None:
         model = read_foundation(weights, settings["id"], settings.get("head"), data["elements"])
         check_room(model["descriptor"], model["type_map"], folder, settings["id"])
-    env = environment(args.threads) | {
-        "DP_INTRA_OP_PARALLELISM_THREADS": str(args.threads),
+    env = environment(task.threads) | {
+        "DP_INTRA_OP_PARALLELISM_THREADS": str(task.threads),
         "DP_INTER_OP_PARALLELISM_THREADS": "1",
         "NUM_WORKERS": "0",  # loader processes would share the few cores, and the small data are in memory
     }
-    if args.device == "cpu":
+    if task.device == "cpu":
         env["DEVICE"] = "cpu"
-    with kept(args.checkpoints, [settings, data, args.threads, args.device, args.code], [weights]) as checkpoints:
+    with kept(task.checkpoints, [settings, data, task.threads, task.device, task.code], [weights]) as checkpoints:
         checkpoint = checkpoints / "model.ckpt"
         tool = tool_input(settings, data, folder, checkpoint, model)
         (scratch / "input.json").write_text(json.dumps(tool, indent=2) + "\n")
@@ -278,52 +286,21 @@ def train(args: argparse.Namespace) -> None:
             lambda line: " val: rmse" in line,
             scratch / files[-1],
         )
-        args.out.mkdir(parents=True, exist_ok=True)
+        task.out.mkdir(parents=True, exist_ok=True)
         for name in files:
-            shutil.copyfile(scratch / name, args.out / name)
-        shutil.copyfile(last, args.out / "model.pt")
-        write_curve(args.out / "curve.parquet", settings["id"], curve(checkpoint.with_name("lcurve.out")))
+            shutil.copyfile(scratch / name, task.out / name)
+        shutil.copyfile(last, task.out / "model.pt")
+        write_curve(task.out / "curve.parquet", settings["id"], curve(checkpoint.with_name("lcurve.out")))
         about_loss = models_loss.read(loss)
-    cost = {"wall_s": round(time.perf_counter() - start, 1), "threads": args.threads, "device": args.device}
+    cost = {"wall_s": round(time.perf_counter() - start, 1), "threads": task.threads, "device": task.device}
     tuned = None
     if model is not None and weights is not None:
         about = {"file": weights.name, "sha256": settings["sha256"], "theory": settings.get("theory")}
         tuned = {
-            "e0s_ev": energies_of(args.out / "model.pt", model["type_map"]),
+            "e0s_ev": energies_of(task.out / "model.pt", model["type_map"]),
             "elements": model["type_map"],
             "tuned_from": about | {"head": settings.get("head")},
         }
     cutoff_A = cutoff_of(tool["model"]["descriptor"])
-    hand_on(args.dataset, args.out)
-    write_card(args.out, settings, data, ["model.pt", *files], cutoff_A, cost, {"loss": about_loss} | (tuned or {}))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Read the command line and run the task."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--id", required=True, help="key of the model")
-    parser.add_argument("--settings", type=Path, required=True, metavar="models/KEY.json", help="settings of the plan")
-    parser.add_argument(
-        "--dataset", type=Path, required=True, help="folder of the dataset, with deepmd/train and valid"
-    )
-    parser.add_argument("--summary", type=Path, required=True, metavar="dataset.json", help="what the split wrote")
-    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--weights", type=Path, help="checkpoint to start from, as the settings name it")
-    parser.add_argument(
-        "--checkpoints", type=Path, help="folder that keeps checkpoints, or a file in it (default: ./checkpoints)"
-    )
-    parser.add_argument(
-        "--code",
-        default="",
-        help="digest of the code: what another code began is not gone on with (default: whatever it was)",
-    )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
-    parser.add_argument("--errors", type=Path, nargs="*", default=[], help="file for why this model cannot be had")
-    args = parser.parse_args(argv)
-    reads = [args.settings, args.dataset, args.summary]
-    return task.run(
-        "TRAIN_DEEPMD", lambda: train(args), task_id=args.id, reads=reads, writes=[args.out], errors=args.errors
-    )
+    hand_on(task.dataset, task.out)
+    write_card(task.out, settings, data, ["model.pt", *files], cutoff_A, cost, {"loss": about_loss} | (tuned or {}))

@@ -6,7 +6,6 @@ own data, in a head of their own), lora (low-rank changes of the weights). Write
 and number of threads give the same model, a training that was killed included: it goes on from --checkpoints.
 """
 
-import argparse
 import json
 import math
 import shutil
@@ -22,14 +21,23 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
 from ionmelt import errors as errors_module
-from ionmelt import task
 from ionmelt.errors import UserError
 from ionmelt.frame import read_frames
 from ionmelt.models import loss as models_loss
 from ionmelt.models import mace_tool, trial
 from ionmelt.models.frameworks import mace_foundation
 from ionmelt.models.tool import environment, run_tool
-from ionmelt.models.training import given_weight, hand_on, kept, own_file, read_inputs, write_card, write_curve
+from ionmelt.models.training import (
+    TrainingTask,
+    given_weight,
+    hand_on,
+    kept,
+    own_file,
+    read_inputs,
+    write_card,
+    write_curve,
+)
+from ionmelt.task import check_device
 
 # What the learning rate falls to, exponentially, as a share of the first, where a study does not say: most of the accuracy of a
 # short training comes late.
@@ -207,16 +215,16 @@ def curve(results: Path, steps_per_epoch: int) -> Iterator[tuple[int, str, str, 
                 yield step, name, quantity, float(record[error]), unit
 
 
-def train(args: argparse.Namespace) -> None:
+def train(task: TrainingTask) -> None:
     """Do the work of the task: train in a scratch folder, then write the model folder."""
     began = time.perf_counter()
-    task.check_device(args.device)
-    settings, data = read_inputs(args.settings, args.summary)
-    weights = own_file(settings, "weights", args.weights)
-    replay = own_file(settings, "replay_frames", args.replay)
+    check_device(task.device)
+    settings, data = read_inputs(task.settings, task.summary)
+    weights = own_file(settings, "weights", task.weights)
+    replay = own_file(settings, "replay_frames", task.replay)
     scratch = Path("training").resolve()
     scratch.mkdir(parents=True, exist_ok=True)
-    folder = args.dataset.resolve()
+    folder = task.dataset.resolve()
     if weights is not None:
         start = from_foundation(settings, folder, weights, replay, scratch)
     else:
@@ -226,9 +234,9 @@ def train(args: argparse.Namespace) -> None:
     # MACE drops an incomplete last batch: a batch larger than the training set would train on nothing.
     batch = min(settings["batch_size"], frames)
     with kept(
-        args.checkpoints, [settings, data, args.threads, args.device, args.code], [weights, replay]
+        task.checkpoints, [settings, data, task.threads, task.device, task.code], [weights, replay]
     ) as checkpoints:
-        arguments = tool_arguments(settings, start.e0s_ev, folder, checkpoints, batch, args.device) + start.arguments
+        arguments = tool_arguments(settings, start.e0s_ev, folder, checkpoints, batch, task.device) + start.arguments
         own = [
             str(checkpoints / "state"),
             str(loss := checkpoints / "loss.json"),
@@ -237,7 +245,7 @@ def train(args: argparse.Namespace) -> None:
         run_tool(
             "mace_run_train",
             [sys.executable, "-P", "-m", mace_tool.__name__, *own, *arguments],
-            environment(args.threads),
+            environment(task.threads),
             scratch,
             lambda line: "Epoch" in line or "Initial:" in line,
             scratch / "models" / "model.model",
@@ -247,14 +255,14 @@ def train(args: argparse.Namespace) -> None:
             heads = mace_foundation.check_energies(model, start.heads, settings["id"])
         if start.card is not None:
             start.card["heads"] = heads
-        args.out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(model, args.out / "model.pt")
+        task.out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model, task.out / "model.pt")
         results = checkpoints / f"model_run-{settings['seed']}_train.txt"
-        write_curve(args.out / "curve.parquet", settings["id"], curve(results, frames // batch))
-        cost = {"wall_s": round(time.perf_counter() - began, 1), "threads": args.threads, "device": args.device}
-        hand_on(args.dataset, args.out)
+        write_curve(task.out / "curve.parquet", settings["id"], curve(results, frames // batch))
+        cost = {"wall_s": round(time.perf_counter() - began, 1), "threads": task.threads, "device": task.device}
+        hand_on(task.dataset, task.out)
         write_card(
-            args.out,
+            task.out,
             settings,
             data,
             ["model.pt"],
@@ -262,33 +270,3 @@ def train(args: argparse.Namespace) -> None:
             cost,
             {"loss": models_loss.read(loss)} | (start.card or {}),
         )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Read the command line and run the task."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--id", required=True, help="key of the model")
-    parser.add_argument("--settings", type=Path, required=True, metavar="models/KEY.json", help="settings of the plan")
-    parser.add_argument("--dataset", type=Path, required=True, help="folder of the dataset: train.extxyz, valid.extxyz")
-    parser.add_argument("--summary", type=Path, required=True, metavar="dataset.json", help="what the split wrote")
-    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--weights", type=Path, help="foundation model to start from, as the settings name it")
-    parser.add_argument("--replay", type=Path, help="extxyz of the foundation model's own data, to replay")
-    parser.add_argument(
-        "--checkpoints", type=Path, help="folder that keeps checkpoints, or a file in it (default: ./checkpoints)"
-    )
-    parser.add_argument(
-        "--code",
-        default="",
-        help="digest of the code: what another code began is not gone on with (default: whatever it was)",
-    )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
-    parser.add_argument("--errors", type=Path, nargs="*", default=[], help="file for why this model cannot be had")
-    args = parser.parse_args(argv)
-    reads = [args.settings, args.dataset, args.summary]
-    return task.run(
-        "TRAIN_MACE", lambda: train(args), task_id=args.id, reads=reads, writes=[args.out], errors=args.errors
-    )

@@ -1,4 +1,4 @@
-"""TRAIN_DEEPMD: some steps on tiny data; the model is the same for the same seed, and its stress is a derivative."""
+"""TRAIN_MODEL: some steps on tiny data; the model is the same for the same seed, and its stress is a derivative."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ import tiny_training as tiny
 from ase import Atoms
 
 from ionmelt import frame as frame_file
-from ionmelt.models import deepmd_tool
+from ionmelt.models import deepmd_tool, train
 from ionmelt.models import loss as models_loss
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import deepmd_training
@@ -28,7 +28,7 @@ SETTINGS = tiny.DEEPMD
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return the split and the folder of a model that was trained on it."""
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
-    return split, tiny.trained_once(deepmd_training, SETTINGS, split, tmp_path_factory.mktemp("train"))
+    return split, tiny.trained_once(train, SETTINGS, split, tmp_path_factory.mktemp("train"))
 
 
 def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, Path]) -> None:
@@ -170,7 +170,7 @@ def test_weights_that_are_found_give_each_term_its_part_of_the_gradient(
 @pytest.mark.all
 def test_same_seed_same_model(trained: tuple[Path, Path], tmp_path: Path) -> None:
     forces = []
-    for model in (trained[1], tiny.train(deepmd_training, SETTINGS, trained[0], tmp_path)):
+    for model in (trained[1], tiny.train(train, SETTINGS, trained[0], tmp_path)):
         atoms = frame_file.read_frames(trained[0] / "test.extxyz")[0]
         atoms.calc = load_calculator(model)
         forces.append(atoms.get_forces())

@@ -1,11 +1,12 @@
-// Train one MACE model on one mixture with one seed.
-process TRAIN_MACE {
+// Train one model on one mixture with one seed, in the environment of its framework.
+process TRAIN_MODEL {
     tag "${key}"
     label 'train'
-    label 'env_mace'
+    label 'env_by_engine'
+    ext engine: { engine }
 
     input:
-    tuple val(key), path(settings), path(dataset), path(weights), path(replay)      // weights, replay: [] where none
+    tuple val(key), val(engine), path(settings), path(dataset), path(weights), path(replay)      // weights, replay: [] where none
     path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
     val code        // the digest of the script and of what it imports
 
@@ -16,16 +17,16 @@ process TRAIN_MACE {
 
     script:
     """
-    train_mace.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
+    train_model.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         ${weights ? "--weights ${weights}" : ''} ${replay ? "--replay ${replay}" : ''} \\
         --checkpoints checkpoints.txt --code ${code} --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
-        --errors TRAIN_MACE.${key}.failed.txt \\
-        || record_failure.py --code \$? --out ${key} --errors TRAIN_MACE.${key}.failed.txt
+        --errors TRAIN_MODEL.${key}.failed.txt \\
+        || record_failure.py --code \$? --out ${key} --errors TRAIN_MODEL.${key}.failed.txt
     """
 
     stub:
     """
     mkdir ${key}
-    touch ${key}/model.json TRAIN_MACE.${key}.task.json
+    touch ${key}/model.json TRAIN_MODEL.${key}.task.json
     """
 }

@@ -1,0 +1,56 @@
+"""Train a model with the tool of its framework: from nothing, or from weights (--weights).
+
+The framework is that of the settings; its file in ionmelt/models/frameworks says what it writes besides the model folder --out with
+the weights, curve.parquet (learning curve), model.json (the model card) and domain.npz (what the training frames span). On a CPU the
+same settings, seed, data and number of threads give the same model. A training that was killed goes on from --checkpoints.
+"""
+
+import argparse
+import importlib
+from pathlib import Path
+
+from ionmelt.errors import UserError
+from ionmelt.files import read_json
+from ionmelt.models.frameworks import FRAMEWORKS
+from ionmelt.models.training import TrainingTask
+from ionmelt.task import run
+
+
+def train(task: TrainingTask) -> None:
+    """Do the work of the task; raises `UserError` for a framework that is not trained here."""
+    name = read_json(task.settings)["framework"]
+    framework = FRAMEWORKS.get(name)
+    if framework is None or framework.training is None:
+        trained = ", ".join(row.name for row in FRAMEWORKS.values() if row.is_trained)
+        raise UserError(f"{task.settings}: framework: {name!r} is none of those that are trained: {trained}")
+    importlib.import_module(framework.training).train(task)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the command line and run the task."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--id", required=True, help="key of the model")
+    parser.add_argument("--settings", type=Path, required=True, metavar="models/KEY.json", help="settings of the plan")
+    parser.add_argument("--dataset", type=Path, required=True, help="folder of the dataset, as the split wrote it")
+    parser.add_argument("--summary", type=Path, required=True, metavar="dataset.json", help="what the split wrote")
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--weights", type=Path, help="weights to start from, as the settings name them")
+    parser.add_argument("--replay", type=Path, help="extxyz of a foundation model's own data, to replay (MACE)")
+    parser.add_argument(
+        "--checkpoints", type=Path, help="folder that keeps checkpoints, or a file in it (default: ./checkpoints)"
+    )
+    parser.add_argument(
+        "--code",
+        default="",
+        help="digest of the code: what another code began is not gone on with (default: whatever it was)",
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    parser.add_argument("--errors", type=Path, nargs="*", default=[], help="file for why this model cannot be had")
+    given = vars(parser.parse_args(argv))
+    key, errors = given.pop("id"), given.pop("errors")
+    task = TrainingTask(**given)
+    reads = [task.settings, task.dataset, task.summary]
+    return run("TRAIN_MODEL", lambda: train(task), task_id=key, reads=reads, writes=[task.out], errors=errors)

@@ -1,0 +1,53 @@
+"""The table of frameworks: what others read from it, and what importing it costs."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ionmelt.models.framework import Framework
+from ionmelt.models.frameworks import FRAMEWORKS
+
+BIN = Path(__file__).resolve().parents[4] / "bin"
+CONTAINERS = BIN.parent / "containers"
+
+each_framework = pytest.mark.parametrize("framework", FRAMEWORKS.values(), ids=lambda row: row.name)
+
+
+def test_the_table_imports_no_learning_library() -> None:
+    code = "import sys, ionmelt.models.frameworks; print({'torch', 'mace', 'deepmd', 'openmm', 'tblite'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=BIN, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@each_framework
+def test_a_row_names_what_is_there(framework: Framework) -> None:
+    assert (CONTAINERS / framework.environment / "requirements.txt").is_file()
+    fields = framework.settings.model_fields
+    named = [name for names in framework.loss_weights for name in names] + [framework.cutoff or "id"]
+    assert set(named) <= set(fields)
+    assert (framework.training is None) == (framework.training_core_s is None)
+    if framework.training:
+        spec = importlib.util.find_spec(framework.training)
+        assert spec is not None
+        functions = [
+            node.name
+            for node in ast.parse(Path(spec.origin or "").read_text()).body
+            if isinstance(node, ast.FunctionDef)
+        ]
+        assert "train" in functions
+
+
+@each_framework
+def test_a_thousand_steps_cost_something(framework: Framework) -> None:
+    settings = {"id": "m", "framework": framework.name} | ({"calculator": "a.B"} if framework.given else {})
+    model = framework.settings.model_validate(settings)
+    assert 0 < framework.md_core_s(model, 500, 1000) <= framework.md_core_s(model, 1000, 1000)
+
+
+def test_how_weights_can_be_used_is_said_by_the_settings() -> None:
+    assert FRAMEWORKS["mace"].modes == ("zero-shot", "finetune", "replay", "lora")
+    assert FRAMEWORKS["deepmd"].modes == ("zero-shot", "finetune")

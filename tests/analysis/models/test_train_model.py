@@ -1,0 +1,52 @@
+"""TRAIN_MODEL: the script leaves the work to the file of the framework that the settings name."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ionmelt.models import train
+
+SCRIPT = Path(__file__).resolve().parents[3] / "bin" / "train_model.py"
+
+
+def arguments(folder: Path, framework: str) -> list[str]:
+    (folder / "m.json").write_text(json.dumps({"id": "m-eq-s1", "framework": framework}))
+    (folder / "dataset.json").write_text("{}")
+    (folder / "eq").mkdir()
+    return ["--id", "m-eq-s1", "--settings", "m.json", "--dataset", "eq", "--summary", "dataset.json", "--out", "out"]
+
+
+def test_help_is_the_docstring() -> None:
+    shown = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "tool of its framework" in shown
+    assert "--checkpoints" in shown
+
+
+@pytest.mark.parametrize("framework", ["classical", "xtb", "ase", "gap"])
+def test_what_is_not_trained_is_refused(
+    framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train.main(arguments(tmp_path, framework)) == 2
+    assert f"framework: {framework!r} is none of those that are trained: mace, deepmd" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("framework", ["mace", "deepmd"])
+def test_the_file_of_the_framework_trains(framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: list[tuple[str, train.TrainingTask]] = []
+
+    def load(name: str) -> SimpleNamespace:
+        return SimpleNamespace(train=lambda task: given.append((name, task)))
+
+    monkeypatch.setattr("importlib.import_module", load)
+    assert train.main([*arguments(tmp_path, framework), "--weights", "w.pt", "--threads", "2"]) in (0, 2)
+    ((name, task),) = given
+    assert importlib.util.find_spec(name) is not None
+    assert name == f"ionmelt.models.frameworks.{framework}_training"
+    assert (task.weights, task.replay, task.threads, task.device) == (Path("w.pt"), None, 2, "cpu")
