@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,37 @@ def equilibration_start(x: Array) -> int:
     return min(2 * int(starts[best]), n // 2) if effective[best] > MIN_GAIN * effective[0] else 0
 
 
+@dataclass(frozen=True)
+class Change:
+    """How far the two halves of a series differ, and how far it drifts, in standard errors; `limit`: what is no fluctuation."""
+
+    halves: float
+    drift: float
+    limit: float
+
+    @property
+    def words(self) -> str | None:
+        """Say what changes beyond its fluctuations; None where nothing does."""
+        if self.halves > self.limit:
+            return f"halves differ by {self.halves:.1f} standard errors"
+        return f"drifts by {self.drift:.1f} standard errors" if self.drift > self.limit else None
+
+
+def change_of(y: Array, alarm: Callable[[float], float] = lambda _slope: FALSE_ALARM / 2) -> Change:
+    """Return how a series (n,) changes; ``alarm`` gives the one-sided false-alarm rate for the slope of its trend.
+
+    It is held against the error of what is left without the trend, which would hide in its own correlation time.
+    """
+    n = len(y)
+    half, time = n // 2, np.arange(n) - (n - 1) / 2
+    slope = float(time @ y) / float(time @ time)
+    noise, _, dof = error_of_mean(y - slope * time)
+    limit = float(stats.t.ppf(1 - alarm(slope), max(dof, 1.0)))
+    halves = abs(float(y[:half].mean() - y[half:].mean())) / (2 * noise)
+    drift = abs(slope) * n / (math.sqrt(12) * noise)  # end to end, with its error in a stationary series
+    return Change(halves, drift, limit)
+
+
 def series_mean(x: Array) -> Estimate:
     """Return the mean of the equilibrated part of a correlated series (n,), evenly sampled.
 
@@ -111,27 +143,20 @@ def series_mean(x: Array) -> Estimate:
     if effective < MIN_EFFECTIVE:
         error *= max(student(max(dof, 1.0)) / student(max(effective - 1, 1.0)), 1.0)
 
-    # Against the error of what is left without the trend, which would hide in its own correlation time;
-    # with less patience where what was left out was heading the same way.
-    half, time = n // 2, np.arange(n) - (n - 1) / 2
-    slope = float(time @ y) / float(time @ time)
-    noise, _, dof = error_of_mean(y - slope * time)
-    relaxing = start > 0 and slope * (y.mean() - x[:start].mean()) > 0
-    limit = float(stats.t.ppf(1 - (0.05 if relaxing else FALSE_ALARM / 2), max(dof, 1.0)))
-    halves = abs(float(y[:half].mean() - y[half:].mean())) / (2 * noise)
-    drift = abs(slope) * n / (math.sqrt(12) * noise)  # end to end, with its error in a stationary series
+    # with less patience where what was left out was heading the same way
+    change = change_of(
+        y, lambda slope: 0.05 if start > 0 and slope * (y.mean() - x[:start].mean()) > 0 else FALSE_ALARM / 2
+    )
     reasons = []
     if start >= len(x) // 2:
         reasons.append("not equilibrated within its first half")
     if effective < MIN_EFFECTIVE:
         reasons.append(f"n_effective {effective:.1f} < {MIN_EFFECTIVE:g}")
-    if halves > limit:
-        reasons.append(f"halves differ by {halves:.1f} standard errors")
-    elif drift > limit:
-        reasons.append(f"drifts by {drift:.1f} standard errors")
+    if change.words:
+        reasons.append(change.words)
     needed = math.nan
     if reasons:  # half again the effective samples, so that a series of this length passes more often than not
         needed = start + 1.5 * MIN_EFFECTIVE * n / effective
-        if max(halves, drift) > limit or start >= len(x) // 2:
+        if change.words or start >= len(x) // 2:
             needed = max(needed, 2.0 * len(x))  # something relaxes more slowly than can be seen
     return Estimate(float(y.mean()), error, effective, start, not reasons, "; ".join(reasons) or None, needed)

@@ -9,12 +9,16 @@ from scipy import stats
 
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.displacement import Paths, by_particles, mean_squared_displacement
-from ionmelt.measure.series import student
+from ionmelt.measure.series import Change, change_of, error_of_mean, student
 
 MIN_INDEPENDENT = 20  # independent displacements at the longest lag of a fit
 LAGS = 10  # lags of a fit, evenly spaced in log time: more add cost and no information
 AFTER_STRAIGHT = 3  # a window starts so many times the lag from which the displacements look straight
 SLOPE_TOLERANCE = 0.1  # of the log-log slope around 1, and of its standard error
+BLOCKS = (5, 8)  # of time origins: few see slow changes, more know their own scatter better
+COMMON = (
+    0.2  # false-alarm rate of the test for changes that all particles share: an error is widened, nothing is refused
+)
 
 
 @dataclass(frozen=True)
@@ -126,34 +130,72 @@ def _fit(msd: Array, shape: tuple[int, ...], lags: Array) -> _Fit:
     return _Fit(lags, float(parameters[0]), slope, error, mapping[1], log_slope, log_error, bool(linear))
 
 
-def _error_beyond_gaussian(positions: Paths, fit: _Fit, threads: int) -> tuple[float, float]:
-    """Return (standard error of the slope, degrees of freedom) for ions neither Gaussian nor equal.
+@dataclass(frozen=True)
+class _Scatter:
+    """The slope of a fit by particle (particles,) and by time origin (origins,), and the excess of its variance by rare jumps."""
 
-    Rare jumps: the fourth cumulant of the displacements of the shortest lag adds to the variance. Ions that
-    differ: where the scatter between ions exceeds the expected one (F test, 1 %), it is used instead.
+    by_particle: Array
+    by_origin: Array
+    jumps: float
+
+
+def _scatter(positions: Paths, fit: _Fit, threads: int) -> _Scatter:
+    """Return what the slope of a fit is for each particle, over all origins, and for each origin, over all particles.
+
+    Origins are those that have a displacement of the longest lag. Rare jumps: the fourth cumulant of the displacements of
+    the shortest lag adds to the variance.
     """
     frames, particles, dimensions = positions.shape
+    origins = frames - int(fit.lags[-1])
 
-    def of_each(block: Array) -> Array:
-        """Return (3, n): the slope, the mean squared displacement of the shortest lag, and that of its square."""
-        found = np.zeros((3, block.shape[1]))
+    def of_each(block: Array) -> tuple[Array, Array]:
+        """Return (3, n): the slope, the mean squared displacement of the shortest lag, and that of its square; and (origins,)."""
+        moments, slopes = np.zeros((3, block.shape[1])), np.zeros(origins)
         for weight, lag in zip(fit.mapping, fit.lags, strict=True):
             step = block[lag:] - block[:-lag]
             squared = np.einsum("tni,tni->tn", step, step)
-            found[0] += weight * squared.mean(axis=0) / dimensions
+            moments[0] += weight * squared.mean(axis=0) / dimensions
+            slopes += weight * squared[:origins].sum(axis=1) / dimensions
             if lag == fit.lags[0]:
-                found[1:] = squared.mean(axis=0), (squared * squared).mean(axis=0)
-        return found
+                moments[1:] = squared.mean(axis=0), (squared * squared).mean(axis=0)
+        return moments, slopes
 
-    per_ion, second, fourth = np.concatenate(list(by_particles(positions, of_each, threads)), axis=1)
+    parts = list(by_particles(positions, of_each, threads))
+    by_particle, second, fourth = np.concatenate([moments for moments, _ in parts], axis=1)
+    by_origin = np.sum([slopes for _, slopes in parts], axis=0) / particles
     cumulant = (fourth.mean() - second.mean() ** 2 * (1 + 2 / dimensions)) / (dimensions**2 * fit.lags[0])
-    variance = fit.error**2 + max(float(cumulant), 0.0) / (frames * particles)
+    return _Scatter(by_particle, by_origin, max(float(cumulant), 0.0) / (frames * particles))
+
+
+def _error_of_independent(scatter: _Scatter, fit: _Fit) -> tuple[float, float]:
+    """Return (standard error of the slope, degrees of freedom) for independent particles, neither Gaussian nor equal.
+
+    Where the scatter between particles exceeds the expected one (F test, 1 %), it is used instead.
+    """
+    particles = len(scatter.by_particle)
+    variance = fit.error**2 + scatter.jumps
     dof = 2 * fit.slope**2 / variance
     if particles > 2:
-        scatter = float(per_ion.var(ddof=1)) / particles
-        if scatter > variance * stats.chi2.ppf(0.99, particles - 1) / (particles - 1):
-            return math.sqrt(scatter), min(dof, particles - 1)
+        observed = float(scatter.by_particle.var(ddof=1)) / particles
+        if observed > variance * stats.chi2.ppf(0.99, particles - 1) / (particles - 1):
+            return math.sqrt(observed), min(dof, particles - 1)
     return math.sqrt(variance), dof
+
+
+def _errors_in_common(scatter: _Scatter, fit: _Fit, frames: int) -> list[tuple[float, float]]:
+    """Return (standard error of the slope, degrees of freedom) from its scatter over time: by blocks, and by the Gamma method.
+
+    In a dense liquid the mobility of all particles rises and falls together, so that their number does not tell how well a
+    slope is known. Errors are those of the fit, which has more origins than have a displacement of the longest lag.
+    """
+    x = scatter.by_origin
+    share = math.sqrt(len(x) / (frames - int(fit.lags[0])))
+    errors = []
+    for count in BLOCKS:
+        means = x[len(x) % count :].reshape(count, -1).mean(axis=1)
+        errors.append((share * float(means.std(ddof=1)) / math.sqrt(count), count - 1.0))
+    error, effective, _ = error_of_mean(x)
+    return [*errors, (share * error, max(effective - 1, 2.0))]
 
 
 def _window(fit_from: Callable[[int], _Fit], last: int) -> tuple[_Fit, bool, int]:
@@ -177,20 +219,41 @@ def _window(fit_from: Callable[[int], _Fit], last: int) -> tuple[_Fit, bool, int
     return later if later.diffusive else fit, True, beginning
 
 
-def _interval(positions: Paths, fit: _Fit, threads: int) -> tuple[float, float, float, float]:
-    """Return (standard error, degrees of freedom, lower end, upper end) of the slope."""
-    slope, particles = fit.slope, positions.shape[1]
+@dataclass(frozen=True)
+class _Interval:
+    """The standard error of a slope, its degrees of freedom, and its 95 % interval."""
+
+    error: float
+    dof: float
+    low: float
+    high: float
+
+
+def _interval(scatter: _Scatter, fit: _Fit, frames: int) -> _Interval:
+    """Return what is known of the slope.
+
+    The interval is that of a chi^2 variable, or Student's t in log D where particles differ; where blocks of time origins
+    differ by more than independent particles explain, it is the widest of those and of Student's t by blocks.
+    """
+    slope, particles = fit.slope, len(scatter.by_particle)
     if slope <= 0:
-        return fit.error, math.nan, slope - 1.96 * fit.error, slope + 1.96 * fit.error
-    error, dof = _error_beyond_gaussian(positions, fit, threads)
+        return _Interval(fit.error, math.nan, slope - 1.96 * fit.error, slope + 1.96 * fit.error)
+    error, dof = _error_of_independent(scatter, fit)
     if dof == particles - 1:
         factor = math.exp(min(student(dof) * error / slope, 50.0))
-        return error, dof, slope / factor, slope * factor
-    low, high = (slope * dof / float(stats.chi2.ppf(p, dof)) for p in (0.975, 0.025))
-    return error, dof, low, high
+        low, high = slope / factor, slope * factor
+    else:
+        low, high = (slope * dof / float(stats.chi2.ppf(p, dof)) for p in (0.975, 0.025))
+    common = _errors_in_common(scatter, fit, frames)
+    limits = [math.sqrt(stats.chi2.ppf(1 - COMMON, count - 1) / (count - 1)) * error for count in BLOCKS]
+    if all(e <= limit for (e, _), limit in zip(common, limits, strict=False)):
+        return _Interval(error, dof, low, high)
+    error, dof = max(common, key=lambda known: student(known[1]) * known[0])
+    factor = math.exp(min(student(dof) * error / slope, 50.0))
+    return _Interval(error, dof, min(low, slope / factor), max(high, slope * factor))
 
 
-def _doubt(fit: _Fit, straight: bool) -> str | None:
+def _doubt(fit: _Fit, straight: bool, change: Change) -> str | None:
     """Return why a slope is not converged, None where it is."""
     exponent = f"slope {fit.log_slope:.2g}"
     if not fit.diffusive and fit.log_slope_error > SLOPE_TOLERANCE:
@@ -199,7 +262,9 @@ def _doubt(fit: _Fit, straight: bool) -> str | None:
         return f"{exponent} ({'sub' if fit.log_slope < 1 else 'super'}diffusive)"
     if not straight:
         return "the mean squared displacement is not yet straight"
-    return "the mean squared displacement does not grow" if fit.slope <= 0 else None
+    if fit.slope <= 0:
+        return "the mean squared displacement does not grow"
+    return f"the motion changes during the run: {change.words}" if change.words else None
 
 
 def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstimate:
@@ -210,8 +275,8 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
     holds the ballistic or caged motion at short times. The window starts at three times the shortest lag from
     which the MSD looks straight (chi^2 and curvature tests; the factor is for what they cannot see: it cubes
     what is left of an exponential transient), or later, where the log-log slope is 1 as well; it stops where
-    fewer than MIN_INDEPENDENT displacements do not overlap. The interval is that of a chi^2 variable, or
-    Student's t in log D where ions differ. Displacements of different particles are taken as independent.
+    fewer than MIN_INDEPENDENT displacements do not overlap. For the interval see `_interval`. A slope that differs between the
+    halves of the run, or drifts, is not converged: the liquid ages, or melts.
     """
     frames, particles = positions.shape[:2]
     extent = np.concatenate(list(by_particles(positions, lambda block: np.ptp(block, axis=0), threads)))
@@ -229,24 +294,28 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
         return _fit(msd, positions.shape, lags)
 
     fit, straight, beginning = _window(fit_from, last)
-    error, dof, low, high = _interval(positions, fit, threads)
-    reason, needed = _doubt(fit, straight), math.nan
+    scatter = _scatter(positions, fit, threads)
+    known = _interval(scatter, fit, frames)
+    change = change_of(scatter.by_origin)
+    reason, needed = _doubt(fit, straight, change), math.nan
     if reason is not None:
         needed = frames_needed(fit.intercept, fit.slope, beginning, positions.shape) * dt_s
+        if change.words:  # something relaxes more slowly than can be seen
+            needed = max(needed, 2 * frames * dt_s)
     unit = 1 / (2 * dt_s)
     start, stop = int(fit.lags[0]), int(fit.lags[-1])
     return DiffusionEstimate(
         D=fit.slope * unit,
-        ci95_low=low * unit,
-        ci95_high=high * unit,
+        ci95_low=known.low * unit,
+        ci95_high=known.high * unit,
         log_slope=fit.log_slope,
         fit_start=start * dt_s,
         fit_stop=stop * dt_s,
         n_independent=particles * (frames - start) / start,
         converged=reason is None,
         reason=reason,
-        standard_error=error * unit,
-        dof=dof,
+        standard_error=known.error * unit,
+        dof=known.dof,
         needed=needed,
     )
 
