@@ -14,10 +14,10 @@ def clusters(cation: Array, anion: Array, cations: int, anions: int) -> tuple[Ar
     """
     ones = np.ones(len(cation), dtype=np.int8)
     graph = sparse.coo_matrix((ones, (cation, cations + np.asarray(anion))), shape=(cations + anions,) * 2)
-    _, part = connected_components(graph, directed=False)
-    sizes = np.bincount(part[:cations], minlength=part.max() + 1)
+    _, cluster = connected_components(graph, directed=False)
+    sizes = np.bincount(cluster[:cations], minlength=cluster.max() + 1)
     # the sum of one fixed random number for each member is the same for the same members, and for no others
     keys = np.random.default_rng(12345).integers(1, 2**62, cations + anions, dtype=np.uint64)
-    hashes = np.zeros(part.max() + 1, dtype=np.uint64)
-    np.add.at(hashes, part, keys)
-    return sizes[part[:cations]], hashes[part[:cations]].view(np.int64)
+    hashes = np.zeros(cluster.max() + 1, dtype=np.uint64)
+    np.add.at(hashes, cluster, keys)
+    return sizes[cluster[:cations]], hashes[cluster[:cations]].view(np.int64)

@@ -7,11 +7,10 @@ of five or six atoms without aromatic bonds. Ions that can do none of it have no
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from ionmelt.measure import numbers as measure_numbers
+from ionmelt.measure import numbers
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.flexibility import Ring, Torsion, molecule, rings, torsions
 from ionmelt.measure.numbers import Row
@@ -70,39 +69,39 @@ class Conformers:
     def rows(self, interval_ps: float) -> tuple[list[Row], list[Row]]:
         """Return the rows of `structure` (distributions of angles) and of `conformers`."""
         structure: list[Row] = []
-        numbers: list[Row] = []
+        populations: list[Row] = []
         for species in self.species:
             if not species.eigenvalues:
                 continue
-            spaced: dict[str, Any] = {"frames": sum(map(len, species.eigenvalues)), "interval_ps": interval_ps}
+            spaced: Row = {"frames": sum(map(len, species.eigenvalues)), "interval_ps": interval_ps}
             for row in _rows(species, structure):
-                numbers.append(row | {"species": species.name} | spaced)
-        return structure, numbers
+                populations.append(row | {"species": species.name} | spaced)
+        return structure, populations
 
 
 def _rows(species: Species, structure: list[Row]) -> Iterator[Row]:
     for i, torsion in enumerate(species.torsions):
-        angle = np.abs(np.concatenate([part[i] for part in species.angles]))
+        angle = np.abs(np.concatenate([chunk[i] for chunk in species.angles]))
         for state, low, high in torsion.classes:
             inside = (angle >= low) & (angle < high if high < 180 else angle <= 180.1)
             yield {"feature": torsion.name, "quantity": "population", "state": state} | _share(inside)
         structure += _distribution("torsion", f"{species.name} {torsion.name}", angle, 180.0)
     for i, ring in enumerate(species.rings):
-        amplitude, phase, polar = (np.concatenate([part[i][k] for part in species.puckers]) for k in range(3))
+        amplitude, phase, polar = (np.concatenate([chunk[i][k] for chunk in species.puckers]) for k in range(3))
         for state, where in pucker_states(len(ring.atoms), amplitude, phase, polar).items():
             yield {"feature": ring.name, "quantity": "population", "state": state} | _share(where[:, :, None])
-        yield {"feature": ring.name, "quantity": "puckering_amplitude"} | measure_numbers.mean_row(amplitude, "A")
+        yield {"feature": ring.name, "quantity": "puckering_amplitude"} | numbers.mean_row(amplitude, "A")
         structure += _distribution("pucker_phase", f"{species.name} {ring.name}", phase[:, :, None], 360.0)
     eigenvalues = np.concatenate(species.eigenvalues)
     for quantity, values in shape(eigenvalues).items():
-        yield {"feature": "shape", "quantity": quantity} | measure_numbers.mean_row(values, SHAPE_UNITS[quantity])
+        yield {"feature": "shape", "quantity": quantity} | numbers.mean_row(values, SHAPE_UNITS[quantity])
     for state, where in shape_states(eigenvalues).items():
         yield {"feature": "shape", "quantity": "population", "state": state} | _share(where[:, :, None])
 
 
 def _share(where: Array) -> Row:
     """Return the row of a population from where (frames, ions, copies) it holds."""
-    return measure_numbers.mean_row(where.mean(axis=2), fraction=True)
+    return numbers.mean_row(where.mean(axis=2), fraction=True)
 
 
 def _distribution(quantity: str, pair: str, angle: Array, top: float) -> list[Row]:
@@ -111,6 +110,4 @@ def _distribution(quantity: str, pair: str, angle: Array, top: float) -> list[Ro
     index = np.clip((angle / ANGLE_BIN_DEG).astype(int), 0, bins - 1).reshape(len(angle), -1)
     counts = np.array([np.bincount(row, minlength=bins) for row in index]) / (index.shape[1] * ANGLE_BIN_DEG)
     middle = (np.arange(bins) + 0.5) * ANGLE_BIN_DEG
-    return measure_numbers.curve(
-        quantity, pair, "angle_deg", middle, counts.mean(axis=0), measure_numbers.block_error(counts), "1/deg"
-    )
+    return numbers.curve(quantity, pair, "angle_deg", middle, counts.mean(axis=0), numbers.block_error(counts), "1/deg")

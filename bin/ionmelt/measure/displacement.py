@@ -15,9 +15,6 @@ COPY_BYTES = 1e6  # of what is copied at once
 Result = TypeVar("Result")
 
 
-# --- diffusion ----------------------------------------------------------------------------------------------
-
-
 def bonds_are_short(positions: Array, bonds: Array, edges: Array) -> bool:
     """Return whether no bond (B, 2) of positions (frames, N, 3) spans half a cell edge (frames, 3): ions are whole."""
     if not len(bonds):

@@ -111,10 +111,10 @@ def envelope(frames: Sequence[Atoms], elements: Sequence[int], averages: np.ndar
     )
 
 
-def save(found: Envelope, path: Path) -> None:
+def save(envelope: Envelope, path: Path) -> None:
     """Write an envelope; the same envelope gives the same bytes."""
-    about = {key: value for key, value in asdict(found).items() if key not in ("scale", "landmarks")}
-    np.savez_compressed(path, about=np.array(json.dumps(about)), scale=found.scale, landmarks=found.landmarks)
+    about = {key: value for key, value in asdict(envelope).items() if key not in ("scale", "landmarks")}
+    np.savez_compressed(path, about=np.array(json.dumps(about)), scale=envelope.scale, landmarks=envelope.landmarks)
 
 
 def load(path: Path) -> Envelope:
@@ -123,14 +123,14 @@ def load(path: Path) -> Envelope:
         return Envelope(**json.loads(str(file["about"])), scale=file["scale"], landmarks=file["landmarks"])
 
 
-def distances(frames: Sequence[Atoms], found: Envelope) -> np.ndarray:
+def distances(frames: Sequence[Atoms], envelope: Envelope) -> np.ndarray:
     """Return how far each frame (F,) is from its nearest landmark; infinite where an element was never trained on."""
-    known = np.array([set(frame.numbers.tolist()) <= set(found.elements) for frame in frames], dtype=bool)
+    known = np.array([set(frame.numbers.tolist()) <= set(envelope.elements) for frame in frames], dtype=bool)
     result = np.full(len(frames), np.inf)
     some = [frame for frame, good in zip(frames, known, strict=True) if good]
     if some:
-        x = selection.scaled(selection.averages(some, found.elements), found.scale)
-        marks = selection.scaled(found.landmarks.astype(float), found.scale)
+        x = selection.scaled(selection.averages(some, envelope.elements), envelope.scale)
+        marks = selection.scaled(envelope.landmarks.astype(float), envelope.scale)
         result[known] = [np.linalg.norm(marks - row, axis=1).min() for row in x]
     return result
 
@@ -164,7 +164,7 @@ def not_judged(quantity: str, reason: str) -> Row:
 
 
 def judge(
-    found: Envelope, ions: Sequence[str], temperature_K: float, densities: np.ndarray, frames: Sequence[Atoms]
+    envelope: Envelope, ions: Sequence[str], temperature_K: float, densities: np.ndarray, frames: Sequence[Atoms]
 ) -> list[Row]:
     """Return a row of DOMAIN for each quantity of a run.
 
@@ -172,33 +172,33 @@ def judge(
     ``frames``: some of its trajectory.
     """
     rows = []
-    if found.density_kg_m3 is None or not len(densities):
+    if envelope.density_kg_m3 is None or not len(densities):
         rows.append(not_judged("density", "no density is known"))
     else:
-        rows.append(numbers("density", densities, *found.density_kg_m3, "kg/m3"))
-    if found.temperature_K is None:
+        rows.append(numbers("density", densities, *envelope.density_kg_m3, "kg/m3"))
+    if envelope.temperature_K is None:
         rows.append(not_judged("temperature", "the training frames do not say at which temperature they were made"))
     else:
-        low, high = found.temperature_K
+        low, high = envelope.temperature_K
         row = numbers("temperature", np.array([temperature_K]), low - TOLERANCE_K, high + TOLERANCE_K, "K")
         rows.append(row | {"limit_low": low, "limit_high": high})
-    rows.append(composition(found, shares(ions)))
-    if found.limit is None or not len(frames):
+    rows.append(composition(envelope, shares(ions)))
+    if envelope.limit is None or not len(frames):
         rows.append(not_judged("surroundings", "too few frames" if len(frames) else "no frame was saved"))
     else:
-        rows.append(numbers("surroundings", distances(frames, found), None, found.limit, "1"))
+        rows.append(numbers("surroundings", distances(frames, envelope), None, envelope.limit, "1"))
     return rows
 
 
-def composition(found: Envelope, here: dict[str, float]) -> Row:
+def composition(envelope: Envelope, here: dict[str, float]) -> Row:
     """Return the row of a run's composition: that of the ion which is furthest out, or the first."""
 
     def beyond(name: str) -> float:
-        low, high = found.ions.get(name, (0.0, 0.0))
+        low, high = envelope.ions.get(name, (0.0, 0.0))
         return max(low - here.get(name, 0.0), here.get(name, 0.0) - high)
 
-    name = max(sorted({*here, *found.ions}), key=beyond)
-    low, high = found.ions.get(name, (0.0, 0.0))
+    name = max(sorted({*here, *envelope.ions}), key=beyond)
+    low, high = envelope.ions.get(name, (0.0, 0.0))
     outside = float(beyond(name) > 1e-6)
     row: Row = {"quantity": "composition", "frames": 1, "share_outside": outside, "limit_low": low, "limit_high": high}
     row |= {"seen_low": here.get(name, 0.0), "seen_high": here.get(name, 0.0), "unit": "1", "verdict": verdict(outside)}

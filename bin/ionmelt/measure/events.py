@@ -15,11 +15,11 @@ def rate_interval(events: float, exposure: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def dispersion(part: list[Array], rate: float) -> float:
-    """Return the variance of counts over Poisson's (at least 1) for [counts, exposures] (groups,) at a rate."""
-    if not part:
+def dispersion(observed: list[Array], rate: float) -> float:
+    """Return the variance of counts over Poisson's (at least 1) for ``observed`` [counts, exposures] (groups,) at a rate."""
+    if not observed:
         return 1.0
-    counts, expected = part[0], part[1] * rate
+    counts, expected = observed[0], observed[1] * rate
     used = expected > 0
     if used.sum() < 3 or counts.sum() < 10:
         return 1.0

@@ -60,13 +60,13 @@ def torsions(mol: Chem.Mol) -> list[Torsion]:
         alone = [x for x in near if kinds.count(rank[x]) == 1]
         return min(alone or near)
 
-    found: dict[tuple[int, ...], tuple[str, list[list[int]], tuple[tuple[str, float, float], ...]]] = {}
+    kinds: dict[tuple[int, ...], tuple[str, list[list[int]], tuple[tuple[str, float, float], ...]]] = {}
     for match in mol.GetSubstructMatches(Chem.MolFromSmarts(IMIDE)):
         first, last = match[0], match[8]
         atoms = [first, match[1], match[5], last]
         name = "-".join(mol.GetAtomWithIdx(i).GetSymbol() for i in atoms).replace("S-S", "S...S")
         key = (-1, *sorted((rank[first], rank[last])))
-        found.setdefault(key, (name, [], CIS_TRANS))[1].append(atoms)
+        kinds.setdefault(key, (name, [], CIS_TRANS))[1].append(atoms)
     for b, c in mol.GetSubstructMatches(Chem.MolFromSmarts(ROTATABLE)):
         a, d = beyond(b, c), beyond(c, b)
         if a is None or d is None:
@@ -80,10 +80,10 @@ def torsions(mol: Chem.Mol) -> list[Torsion]:
             for i in (b, c)
         )
         key = tuple(rank[i] for i in atoms)
-        found.setdefault(key, (name, [], TETRAHEDRAL if tetrahedral else IUPAC))[1].append(atoms)
-    names = [name for name, _, _ in found.values()]
+        kinds.setdefault(key, (name, [], TETRAHEDRAL if tetrahedral else IUPAC))[1].append(atoms)
+    names = [name for name, _, _ in kinds.values()]
     out = []
-    for i, (name, atoms, classes) in enumerate(found.values()):
+    for i, (name, atoms, classes) in enumerate(kinds.values()):
         again = names[:i].count(name)
         out.append(Torsion(f"{name} #{again + 1}" if names.count(name) > 1 else name, np.array(atoms), classes))
     return out

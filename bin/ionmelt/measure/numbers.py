@@ -14,9 +14,6 @@ Row: TypeAlias = dict[str, Any]
 BLOCKS = 8
 
 
-# --- numbers with errors ------------------------------------------------------------------------------------
-
-
 def number(value: float | None, unit: str, reason: str | None = None, **more: Any) -> Row:
     """Return the columns of a number without an interval: not converged, for a reason."""
     empty = {"standard_error": None, "ci95_low": None, "ci95_high": None, "n_effective": None}

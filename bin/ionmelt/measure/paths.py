@@ -51,11 +51,11 @@ def edges(path: Path, topology: Topology) -> Array:
 
 def _read(path: Path, topology: Topology) -> Iterator[tuple[Array, Array]]:
     """Yield positions (T, N, 3) and cell edges (T, 3) as they were written, up to the first that is not finite."""
-    found = trajectory.find(path)
-    if found is None:
+    written = trajectory.find(path)
+    if written is None:
         return
     at_once = max(1, int(CHUNK_BYTES / (12 * len(topology))))
-    with trajectory.Reader(found) as file:
+    with trajectory.Reader(written) as file:
         left = len(file)
         while left > 0:
             xyz, lengths = file.read(min(at_once, left))
@@ -63,7 +63,7 @@ def _read(path: Path, topology: Topology) -> Iterator[tuple[Array, Array]]:
                 return
             left -= len(xyz)
             if xyz.shape[1] != len(topology):
-                raise errors.UserError(f"{found.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}")
+                raise errors.UserError(f"{written.name}: {xyz.shape[1]} atoms, topology.json has {len(topology)}")
             good = np.isfinite(xyz).all(axis=(1, 2)) & (lengths > 0).all(axis=1)
             use = len(good) if good.all() else int(np.argmin(good))
             if use:
@@ -78,9 +78,9 @@ def jumps(xyz: Array, edges: Array) -> bool:
     some = max(1, int(displacement.COPY_BYTES / (4 * flat.shape[1])))
     step = np.empty((some, flat.shape[1]), xyz.dtype)
     for t in range(0, len(flat) - 1, some):
-        part = step[: len(flat) - 1 - t]
-        np.subtract(flat[t + 1 : t + 1 + some], flat[t : t + len(part)], out=part)
-        if max(part.max(), -part.min()) >= limit:
+        change = step[: len(flat) - 1 - t]
+        np.subtract(flat[t + 1 : t + 1 + some], flat[t : t + len(change)], out=change)
+        if max(change.max(), -change.min()) >= limit:
             return True
     return False
 

@@ -19,9 +19,6 @@ RESAMPLES = 50
 TOUCH = 1.3  # covalent radii within which the first peak of a pair of elements is a contact
 
 
-# --- radial distributions -----------------------------------------------------------------------------------
-
-
 def in_cell(positions: Array, edges: Array) -> Array:
     """Return positions (n, 3) wrapped into [0, edge): what a periodic tree of neighbours needs."""
     wrapped = np.mod(positions, edges)
@@ -102,13 +99,13 @@ def _first_shell(r: Array, g: Array, noise: Array, width_bins: float) -> tuple[f
     smooth = ndimage.gaussian_filter1d(g, width_bins, mode="nearest")
     limit = SIGNIFICANT * noise / math.sqrt(max(2 * math.sqrt(math.pi) * width_bins, 1.0))
     peak, low = 0, 0  # the highest since the start, and the lowest since that peak
-    found = False
+    peaked = False
     for i in range(1, len(smooth)):
-        if not found:
+        if not peaked:
             peak = i if smooth[i] > smooth[peak] else peak
             # an ordering stands out of the mean density, and falls off again
             if smooth[peak] > 1 + limit[peak] and smooth[peak] - smooth[i] > limit[peak] + limit[i]:
-                found, low = True, i
+                peaked, low = True, i
         elif smooth[i] < smooth[low]:
             low = i
         elif smooth[i] - smooth[low] > max(limit[low] + limit[i], 0.02 * smooth[peak]):
@@ -119,7 +116,7 @@ def _first_shell(r: Array, g: Array, noise: Array, width_bins: float) -> tuple[f
             while smooth[last + 1] <= level:
                 last += 1
             return float(r[peak]), float(r[first] + r[last]) / 2
-    return (float(r[peak]) if found else math.nan), math.nan
+    return (float(r[peak]) if peaked else math.nan), math.nan
 
 
 def first_shell(radial: Radial, seed: int = 0) -> FirstShell:
@@ -149,11 +146,11 @@ def first_shell(radial: Radial, seed: int = 0) -> FirstShell:
         return FirstShell(peak, cut, nan, nan, f"{len(radial.counts)} frames: too few for an error")
     blocks, rng = radial.block_g(), np.random.default_rng(seed)
     drawn = [blocks[rng.integers(0, BLOCKS, BLOCKS)].mean(axis=0) for _ in range(RESAMPLES)]
-    found = np.array([_first_shell(r, x, noise, width) for x in drawn])
-    found = found[np.isfinite(found).all(axis=1)]
-    if len(found) < 0.8 * RESAMPLES:
+    shells = np.array([_first_shell(r, x, noise, width) for x in drawn])
+    shells = shells[np.isfinite(shells).all(axis=1)]
+    if len(shells) < 0.8 * RESAMPLES:
         return FirstShell(peak, cut, nan, nan, "the first minimum is not there in every part of the run")
-    errors = np.maximum(found.std(axis=0, ddof=1), radial.shells[1] / math.sqrt(12))
+    errors = np.maximum(shells.std(axis=0, ddof=1), radial.shells[1] / math.sqrt(12))
     return FirstShell(peak, cut, float(errors[0]), float(errors[1]), None)
 
 

@@ -10,8 +10,6 @@ from ionmelt.measure.arrays import Array
 from ionmelt.measure.events import MIN_EVENTS, dispersion, rate_interval
 from ionmelt.measure.survival import BLOCKS
 
-# --- rates between states -----------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True)
 class Rate:
@@ -32,8 +30,8 @@ def jumps(states: Array) -> tuple[Array, Array]:
     top = int(states.max()) + 1
     ions = states.shape[1]
     here, there = states[:-1], states[1:]
-    place = (np.arange(ions) * top + here) * top + there
-    counts = np.bincount(place.ravel(), minlength=ions * top * top).reshape(ions, top, top)
+    change = (np.arange(ions) * top + here) * top + there
+    counts = np.bincount(change.ravel(), minlength=ions * top * top).reshape(ions, top, top)
     spent = counts.sum(axis=2)
     counts[:, np.arange(top), np.arange(top)] = 0
     return counts, spent

@@ -14,9 +14,6 @@ from ionmelt.topology import Topology
 Q_MAX_PER_A, Q_BIN_PER_A, VECTORS = 8.0, 0.05, 30  # VECTORS: reciprocal vectors of a bin, at most
 
 
-# --- structure factor ---------------------------------------------------------------------------------------
-
-
 def reciprocal_vectors(edges: Array, q_max: float, width: float, most: int) -> Array:
     """Return Miller indices (Q, 3) of half of reciprocal space up to q_max, at most ``most`` in a bin of |q|.
 
@@ -32,9 +29,11 @@ def reciprocal_vectors(edges: Array, q_max: float, width: float, most: int) -> A
     indices, q = indices[q <= q_max], q[q <= q_max]
     order = np.lexsort((*indices.T, np.round(q, 9)))
     chosen = []
-    for part in np.split(order, np.searchsorted(q[order], np.arange(width, q_max, width))):
-        if len(part):
-            chosen.append(part[np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).astype(int))])
+    for bin_order in np.split(order, np.searchsorted(q[order], np.arange(width, q_max, width))):
+        if len(bin_order):
+            chosen.append(
+                bin_order[np.unique(np.linspace(0, len(bin_order) - 1, min(most, len(bin_order))).astype(int))]
+            )
     return indices[np.concatenate(chosen)] if chosen else np.empty((0, 3), dtype=int)
 
 
@@ -51,10 +50,10 @@ def density_modes(positions: Array, edges: Array, indices: Array, groups: Array)
     zero = [len(table) // 2 for table in tables]
     width = max(1, int(4e6 / (16 * len(positions))))
     for first in range(0, len(indices), width):
-        part = indices[first : first + width]
-        wave = tables[0][part[:, 0] + zero[0]]
-        wave *= tables[1][part[:, 1] + zero[1]]
-        wave *= tables[2][part[:, 2] + zero[2]]
+        some = indices[first : first + width]
+        wave = tables[0][some[:, 0] + zero[0]]
+        wave *= tables[1][some[:, 1] + zero[1]]
+        wave *= tables[2][some[:, 2] + zero[2]]
         out[first : first + width] = (wave.real @ groups) + 1j * (wave.imag @ groups)
     return out
 
@@ -111,15 +110,15 @@ class StructureFactor:
         amplitude = {
             kind: (modes * f)[:, [group[0] == kind for group in self.groups]].sum(axis=1) for kind in self.kinds
         }
-        own = {
+        alone = {
             kind: (number_of * f**2)[:, [group[0] == kind for group in self.groups]].sum(axis=1) for kind in self.kinds
         }
         scale = (f @ number_of) ** 2 / total
         out = {}
         for first, second in itertools.combinations_with_replacement(self.kinds, 2):
             cross = (amplitude[first] * amplitude[second].conj()).real
-            part = cross - own[first] if first == second else 2 * cross
-            out["structure_factor_xray_partial", f"{first}-{second}"] = part / scale
+            share = cross - alone[first] if first == second else 2 * cross
+            out["structure_factor_xray_partial", f"{first}-{second}"] = share / scale
         whole = np.sum(list(out.values()), axis=0)
         out["structure_factor_xray", "all"] = 1 + whole
         out["structure_factor_neutron", "all"] = np.abs(modes @ b) ** 2 / (number_of @ b**2)

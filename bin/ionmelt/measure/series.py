@@ -46,9 +46,6 @@ def student(dof: float) -> float:
     return float(stats.t.ppf(0.975, dof))
 
 
-# --- the mean of a correlated series ------------------------------------------------------------------------
-
-
 def error_of_mean(x: Array) -> tuple[float, float, float]:
     """Return (standard error, effective samples, degrees of freedom) of the mean of a stationary series (n,).
 

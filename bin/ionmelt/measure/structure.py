@@ -18,9 +18,6 @@ CATION_ELEMENTS = ("Li", "Na", "K", "N", "H")  # what the anions' electronegativ
 ANION_ELEMENTS = ("N", "O", "F", "Cl")
 
 
-# --- the pairs of a liquid ----------------------------------------------------------------------------------
-
-
 def element_pairs(topology: Topology) -> dict[str, tuple[Array, Array]]:
     """Return {pair: atoms of a, atoms of b} of the element pairs between cations and anions."""
     charge = topology.charges_e[topology.molecule]
@@ -57,9 +54,9 @@ class Distributions:
         """Add frames: whole positions (n, N, 3), edges (n, 3)."""
         for x, cell in zip(positions, np.asarray(edges, dtype=float), strict=True):
             centres = self.topology.centres(x)
-            for places, pairs in ((centres, self.centres), (x, self.atoms)):
+            for positions_A, pairs in ((centres, self.centres), (x, self.atoms)):
                 for a, b, radial in pairs.values():
-                    radial.add(places[a], places[b], cell)
+                    radial.add(positions_A[a], positions_A[b], cell)
             if self.frames % self.factor_every == 0:
                 self.factor.add(x, cell)
             self.frames += 1

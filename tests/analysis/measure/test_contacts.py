@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ionmelt.measure import contacts as ilc
+from ionmelt.measure import surroundings
 from ionmelt.measure.radial import FirstShell
 from ionmelt.tables.published import TABLES
 from ionmelt.topology import Topology
@@ -59,7 +60,7 @@ def test_coordination_is_that_of_the_picture() -> None:
     frames = [alone, bridged] * 40
     found = gathered(topology, frames, {"Li-O": SHELL, "Li-F": FAR})
     assert found.reason is None and len(found.donors) == 6  # fluorine's first peak is no contact
-    structure, coordination, _ = ilc.rows(found, 0.5)
+    structure, coordination, _ = surroundings.rows(found, 0.5)
     rows = {(r["quantity"], r.get("state")): r for r in coordination}
     assert rows["anions_per_cation", None]["value"] == pytest.approx((2 + 2 + 0 + 1) / 4)
     assert rows["donors_per_cation", None]["value"] == pytest.approx((3 + 3 + 0 + 1) / 4)
@@ -85,7 +86,7 @@ def test_kinetics_are_those_of_the_picture() -> None:
         {(0, 0, 0): True, (1, 2, 0): True} if t % 80 < 40 else {(0, 1, 0): True, (0, 2, 0): True} for t in range(1600)
     ]
     found = gathered(topology, frames, {"Li-O": SHELL, "Li-F": FAR})
-    structure, _, kinetics = ilc.rows(found, 0.5)
+    structure, _, kinetics = surroundings.rows(found, 0.5)
     rows = {(r["quantity"], r.get("state_from"), r.get("state_to")): r for r in kinetics}
     lifetime = rows["contact_lifetime", None, None]
     assert lifetime["value"] == pytest.approx(20, rel=0.03) and lifetime["unit"] == "ps"
@@ -109,7 +110,7 @@ def test_breaks_shorter_than_the_tolerance_do_not_count() -> None:
     topology = solution()
     frames = [{(0, 0, 0): True} if t % 10 else {} for t in range(400)]
     found = gathered(topology, frames, {"Li-O": SHELL})
-    rows = {r["quantity"]: r for r in ilc.rows(found, 0.5)[2]}
+    rows = {r["quantity"]: r for r in surroundings.rows(found, 0.5)[2]}
     assert rows["contact_lifetime"]["value"] is None and rows["contact_lifetime"]["events"] == 0
     assert "longer than the run" in rows["contact_lifetime"]["reason"]
     assert rows["contact_lifetime"]["ci95_low"] > 60
@@ -126,7 +127,7 @@ def test_ions_of_several_atoms_meet_by_their_centres() -> None:
     for c in found:
         for _ in range(20):
             c.add(centres, EDGE)
-        _, coordination, _ = ilc.rows(c, 1.0)
+        _, coordination, _ = surroundings.rows(c, 1.0)
         rows = {(r["quantity"], r.get("state")): r for r in coordination}
         mean = {"cat-an": 0.5, "cat-br": 0.5, "cat-anions": 1.0}[c.pair]
         assert rows["anions_per_cation", None]["value"] == pytest.approx(mean)
@@ -143,7 +144,7 @@ def test_without_a_first_minimum_there_is_a_reason() -> None:
         ({}, "no donor atoms"),
     ):
         found = gathered(topology, [{}] * 5, first)
-        structure, coordination, kinetics = ilc.rows(found, 1.0)
+        structure, coordination, kinetics = surroundings.rows(found, 1.0)
         assert structure == [] and [r["reason"] for r in coordination] == [why]
         assert {r["reason"] for r in kinetics} == {why} and len(kinetics) == 3
 
@@ -152,7 +153,7 @@ def test_without_a_first_minimum_there_is_a_reason() -> None:
 @pytest.mark.parametrize("near", [{}, {(0, 0, 0): True, (1, 0, 1): True}])
 def test_few_frames_give_reasons(frames: int, near: dict) -> None:
     found = gathered(solution(), [near] * frames, {"Li-O": SHELL})
-    _, coordination, kinetics = ilc.rows(found, 1.0)
+    _, coordination, kinetics = surroundings.rows(found, 1.0)
     assert coordination and kinetics
     assert all(r["reason"] and not r["converged"] for r in coordination + kinetics)
     if near and frames > 1:

@@ -45,11 +45,11 @@ def viscosity_for_correction(run: Run) -> Viscosity:
     return run.measured_viscosity or Viscosity(None, "viscosity unknown")
 
 
-def correction(run: Run, edges: np.ndarray, viscosity: Viscosity, known: bool) -> Row:
-    """Return the columns of the correction for a box of ``edges`` (3,), angstrom; ``known``: there is a coefficient."""
+def correction(run: Run, edges: np.ndarray, viscosity: Viscosity, moves: bool) -> Row:
+    """Return the columns of the correction for a box of ``edges`` (3,), angstrom; ``moves``: there is a coefficient."""
     if viscosity.pa_s is None:
         return {"finite_size_reason": viscosity.source}
-    if not known:
+    if not moves:
         return {"finite_size_reason": "no diffusion coefficient"}
     if not np.allclose(edges, edges[0], rtol=1e-4):
         return {"finite_size_reason": "the cell is not cubic"}

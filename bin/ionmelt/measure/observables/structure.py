@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ionmelt.measure import contacts, paths
+from ionmelt.measure import contacts, paths, surroundings
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.conformers import Conformers
 from ionmelt.measure.measurement import Measurement
@@ -77,7 +77,7 @@ def gather(run: Run, path: Path, edges: Array, tables: Tables) -> None:
     curves, tables["conformers"] = conformers.rows(every * save_ps)
     tables["structure"] += curves
     for pair in pairs:
-        curves, numbers, times = contacts.rows(pair, pairs_every * save_ps)
+        curves, numbers, times = surroundings.rows(pair, pairs_every * save_ps)
         tables["structure"] += curves
         tables["coordination"] += numbers
         tables["kinetics"] += times
