@@ -1,12 +1,26 @@
 """The ions of a box: which atoms, bonds and charges they have, and whole ions under periodic boundaries."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from ionmelt import files
+
+
+class Ion(TypedDict):
+    """A kind of ion in topology.json; `types` of its atoms are None where no force field names them."""
+
+    name: str
+    smiles: str
+    charge: int
+    count: int
+    elements: list[str]
+    bonds: list[list[int]]
+    masses_u: list[float]
+    types: list[str] | None
 
 
 class Topology:
@@ -18,9 +32,9 @@ class Topology:
     first atom of each ion.
     """
 
-    def __init__(self, liquid: str, ions: list[dict[str, Any]]) -> None:
+    def __init__(self, liquid: str, ions: Sequence[Ion]) -> None:
         self.liquid = liquid
-        self.ions = ions
+        self.ions = list(ions)
         copies = [ion for ion in ions for _ in range(ion["count"])]
         sizes = [len(ion["elements"]) for ion in copies]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
@@ -46,7 +60,7 @@ class Topology:
     def subset(self, molecules: np.ndarray) -> "Topology":
         """Return the topology of some of the ions, given by their sorted indices."""
         names = self.molecule_ion[molecules].tolist()
-        ions = [ion | {"count": names.count(ion["name"])} for ion in self.ions if ion["name"] in names]
+        ions: list[Any] = [{**ion, "count": names.count(ion["name"])} for ion in self.ions if ion["name"] in names]
         return Topology(self.liquid, ions)
 
     def save(self, path: str | Path) -> None:

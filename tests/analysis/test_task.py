@@ -18,7 +18,7 @@ from ionmelt import frame
 from ionmelt import task as task_run
 from ionmelt.errors import DiskFullError, Exit, UserError
 from ionmelt.labels.foreign import files, runs
-from ionmelt.liquid import forcefield, ions
+from ionmelt.liquid import ions, system
 from ionmelt.models.frameworks import ase, deepmd_training, mace_foundation
 from ionmelt.study import references
 from ionmelt.topology import Topology
@@ -122,7 +122,7 @@ def names_of_a_frame(_path: Path) -> dict[str, int]:
 
 def own_xml(path: Path) -> object:
     chloride = ions.resolve({"name": "chloride", "smiles": "[Cl-]", "count": 1}, {})
-    return forcefield.build_system(Topology("t", [chloride]), np.eye(3) * 20, 9.0, path)
+    return system.xml_system(Topology("t", [chloride]), np.eye(3) * 20, 9.0, path)
 
 
 def checkpoint(_path: Path) -> object:

@@ -29,8 +29,8 @@ def descriptors(frames: Sequence[Atoms]) -> np.ndarray:
     The part of each central element is scaled to unit variance over the frames, so that neither the number of atoms of an
     element nor the size of its numbers decides; elements whose surroundings never differ give zeros.
     """
-    found = averages(frames, sorted({int(z) for frame in frames for z in frame.numbers}))
-    return scaled(found, scale(found))
+    spectra = averages(frames, sorted({int(z) for frame in frames for z in frame.numbers}))
+    return scaled(spectra, scale(spectra))
 
 
 def averages(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
@@ -52,7 +52,7 @@ def averages(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
     elements = list(elements)
     pairs = [(a, b) for i, a in enumerate(elements) for b in elements[i:]]
     size = (MAX_ANGULAR + 1) * (MAX_RADIAL + 1) ** 2
-    found = np.zeros((len(frames), len(elements), len(pairs), size))
+    spectra = np.zeros((len(frames), len(elements), len(pairs), size))
     for start in range(0, len(frames), AT_ONCE):
         some = [Atoms(f.numbers, f.positions, cell=f.cell, pbc=f.pbc) for f in frames[start : start + AT_ONCE]]
         for (centre, first, second), block in calculator.compute(some).items():
@@ -60,20 +60,20 @@ def averages(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
             np.add.at(sums, np.asarray(block.samples["system"]), np.asarray(block.values))
             atoms = np.array([np.count_nonzero(frame.numbers == centre) for frame in some])
             where = elements.index(int(centre)), pairs.index((int(first), int(second)))
-            found[start : start + len(some), where[0], where[1]] = sums / np.maximum(atoms, 1)[:, None]
-    return found
+            spectra[start : start + len(some), where[0], where[1]] = sums / np.maximum(atoms, 1)[:, None]
+    return spectra
 
 
-def scale(found: np.ndarray) -> np.ndarray:
+def scale(spectra: np.ndarray) -> np.ndarray:
     """Return the factor (E,) that gives each element's part of averages (F, E, P, S) unit variance, 0 where it has none."""
-    spread = np.sqrt(found.var(axis=0).sum(axis=(1, 2)))
-    floor = 1e-9 * max(1.0, float(np.abs(found).max(initial=0.0)))  # of elements that never differ, rounding is left
+    spread = np.sqrt(spectra.var(axis=0).sum(axis=(1, 2)))
+    floor = 1e-9 * max(1.0, float(np.abs(spectra).max(initial=0.0)))  # of elements that never differ, rounding is left
     return np.where(spread > floor, 1 / np.maximum(spread, floor), 0.0)
 
 
-def scaled(found: np.ndarray, factors: np.ndarray) -> np.ndarray:
+def scaled(spectra: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """Return averages (F, E, P, S) as descriptors (F, D), each element's part times its factor (E,)."""
-    return (found * factors[None, :, None, None]).reshape(len(found), -1)
+    return (spectra * factors[None, :, None, None]).reshape(len(spectra), -1)
 
 
 def farthest_points(x: np.ndarray, groups: Sequence[str], count: int, taken: Sequence[int] = ()) -> list[int]:
@@ -91,19 +91,19 @@ def farthest_points(x: np.ndarray, groups: Sequence[str], count: int, taken: Seq
     offered[list(taken)] = False
     limit = SIMILAR * math.sqrt(max(float(x.var(axis=0).sum()), 1e-30))
     gave: Counter[str] = Counter()
-    found: list[int] = []
-    while len(found) < count:
+    picked: list[int] = []
+    while len(picked) < count:
         rows = np.flatnonzero(offered & (nearest > limit)).tolist()
         if not rows:
             break
         fewest = min(gave[groups[row]] for row in rows)
         candidates = [row for row in rows if gave[groups[row]] == fewest]
-        if found or taken:
+        if picked or taken:
             pick = candidates[int(np.argmax(nearest[candidates]))]
         else:
             pick = candidates[int(np.argmin(np.linalg.norm(x[candidates] - x[offered].mean(axis=0), axis=1)))]
-        found.append(pick)
+        picked.append(pick)
         gave[groups[pick]] += 1
         offered[pick] = False
         nearest = np.minimum(nearest, np.linalg.norm(x - x[pick], axis=1))
-    return found
+    return picked

@@ -16,7 +16,7 @@ from mdtraj.formats import DCDTrajectoryFile
 from openmm import unit
 
 from ionmelt.errors import UserError, reading
-from ionmelt.files import read_json
+from ionmelt.liquid.record import EquilibrationRecord
 from ionmelt.topology import Topology
 
 MAX_BLOCKS, MIN_BLOCKS = 10, 3
@@ -43,9 +43,9 @@ class State:
         if missing:
             raise UserError(*missing)
         self.topology = Topology.load(folder / "topology.json")
-        record = read_json(folder / "equilibration.json")
-        self.temperature_K, self.replica = float(record["temperature_K"]), int(record["replica"])
-        self.equilibrated: bool | None = record.get("converged")
+        record = EquilibrationRecord.read(folder / "equilibration.json")
+        self.temperature_K, self.replica = record.temperature_K, record.replica
+        self.equilibrated = record.converged
         with reading(folder / "trajectory.dcd", "DCD"), DCDTrajectoryFile(str(folder / "trajectory.dcd")) as file:
             positions, edges, angles = file.read()
         if len(positions) < 2:

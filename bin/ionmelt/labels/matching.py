@@ -1,9 +1,8 @@
 """Which atoms of a foreign frame form which ion: by its bonds, matched to the graphs of known ions."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -12,6 +11,8 @@ from ase.neighborlist import neighbor_list
 from rdkit import Chem
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+
+from ionmelt.topology import Ion
 
 # Two atoms are bonded within this much of the sum of their covalent radii (Cordero et al., Dalton Trans. 2832,
 # 2008). The second and third are tried where the first leaves a part that is no known ion: atoms that are
@@ -37,7 +38,7 @@ class Matched:
         return Counter(self.names)
 
 
-def graph(elements: list[str], bonds: list[tuple[int, int]]) -> Chem.Mol:
+def graph(elements: list[str], bonds: Sequence[Sequence[int]]) -> Chem.Mol:
     """Return a molecule of atoms and bonds alone, without charges or bond orders."""
     molecule = Chem.RWMol()
     for element in elements:
@@ -57,7 +58,7 @@ class Matcher:
     ions : as in topology.json: name, elements, bonds, by name in the order that frames should have them.
     """
 
-    def __init__(self, ions: Mapping[str, dict[str, Any]]) -> None:
+    def __init__(self, ions: Mapping[str, Ion]) -> None:
         self.ions = ions
         self.graphs = {name: graph(ion["elements"], ion["bonds"]) for name, ion in ions.items()}
         self.by_elements: dict[tuple[str, ...], list[str]] = {}

@@ -55,7 +55,7 @@ from ionmelt.labels.foreign.files import Found
 from ionmelt.labels.matching import Matched, Matcher, NoMatch
 from ionmelt.liquid.ions import library, resolve
 from ionmelt.tables.labels import IMPORTED
-from ionmelt.topology import Topology
+from ionmelt.topology import Ion, Topology
 
 OTHER = "other"  # liquid of compositions that the study has none of; plan_study.py refuses a liquid of that name
 RECIPE = "imported"
@@ -82,7 +82,7 @@ class Liquid:
     """A composition to look for: its ions in the order of its frames, and how many of each a box has."""
 
     name: str
-    ions: dict[str, dict[str, Any]]
+    ions: dict[str, Ion]
     counts: dict[str, int]
     matcher: Matcher
 
@@ -100,7 +100,7 @@ def proportions(counts: dict[str, int] | Counter[str]) -> dict[str, int]:
 def liquids_of(settings: dict[str, Any], assets: Path) -> list[Liquid]:
     """Return the liquids of the study, and last the composition ``other`` with every ion known."""
     known = library(assets)
-    every: dict[str, dict[str, Any]] = {}
+    every: dict[str, Ion] = {}
     liquids = []
     for liquid in settings["liquids"]:
         ions = {ion["name"]: resolve(ion, known) for ion in liquid["ions"]}
@@ -140,7 +140,7 @@ def contract_frame(found: Found, liquid: Liquid, matched: Matched, **info: Any) 
     assert found.atoms is not None
     names = list(dict.fromkeys(matched.names))
     counts = matched.counts()
-    topology = Topology(liquid.name, [liquid.ions[name] | {"count": counts[name]} for name in names])
+    topology = Topology(liquid.name, [{**liquid.ions[name], "count": counts[name]} for name in names])
     positions = topology.whole(found.atoms.positions[matched.order], found.atoms.cell.array)
     numbers = found.atoms.numbers[matched.order]
     return make_frame(

@@ -1,7 +1,8 @@
 """Ions from SMILES: those of assets/ions, their atoms, bonds, force-field types and a start geometry."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
@@ -10,13 +11,23 @@ from rdkit.Chem import rdDistGeom
 
 from ionmelt.errors import UserError
 from ionmelt.files import read_yaml
+from ionmelt.topology import Ion
 
 CONFORMER_SEED = 7  # the geometry of an ion is part of the recipe, not of a study's randomness
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=float)
 
 
-def library(assets: str | Path) -> dict[str, dict[str, Any]]:
-    """Return the ions of assets/ions by name."""
+class LibraryIon(TypedDict):
+    """An ion of assets/ions: `types` of its heavy atoms in the order of its SMILES, and of hydrogens by their neighbour's type."""
+
+    smiles: str
+    charge: int
+    types: list[str]
+    hydrogen_types: dict[str, str]
+
+
+def library(assets: str | Path) -> dict[str, Any]:
+    """Return the ions of assets/ions, each a `LibraryIon`, by name."""
     paths = sorted(Path(assets).glob("ions/*.yaml"))
     return {path.stem: read_yaml(path, "smiles", "charge", "types", "hydrogen_types") for path in paths}
 
@@ -37,16 +48,17 @@ def canonical(smiles: str) -> str:
     return str(Chem.MolToSmiles(Chem.RemoveHs(parse(smiles))))
 
 
-def resolve(ion: dict[str, Any], ions: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def resolve(ion: Mapping[str, Any], ions: Mapping[str, LibraryIon]) -> Ion:
     """Return an ion of topology.json from one of a study: {name, smiles, count, types, hydrogen_types}.
 
     An ion without types whose SMILES equals that of an ion in the library `ions` takes that ion's SMILES,
     hence its atom order, and types; its name stays. `types` in the result is of every atom, or None.
     """
     if not ion.get("types"):
-        same = [known for known in ions.values() if canonical(known["smiles"]) == canonical(ion["smiles"])]
+        same = [typed for typed in ions.values() if canonical(typed["smiles"]) == canonical(ion["smiles"])]
         if same:
-            ion = {**ion, **{key: same[0][key] for key in ("smiles", "types", "hydrogen_types")}}
+            typed = same[0]
+            ion = {**ion, **{key: typed[key] for key in ("smiles", "types", "hydrogen_types")}}
     molecule = parse(ion["smiles"])
     elements = [atom.GetSymbol() for atom in molecule.GetAtoms()]
     return {
@@ -55,7 +67,7 @@ def resolve(ion: dict[str, Any], ions: dict[str, dict[str, Any]]) -> dict[str, A
         "charge": Chem.GetFormalCharge(molecule),
         "count": ion["count"],
         "elements": elements,
-        "bonds": sorted(sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())) for b in molecule.GetBonds()),
+        "bonds": sorted(sorted([bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()]) for bond in molecule.GetBonds()),
         "masses_u": [float(atomic_masses[atomic_numbers[element]]) for element in elements],
         "types": _types(molecule, ion["types"], ion["hydrogen_types"] or {}) if ion.get("types") else None,
     }

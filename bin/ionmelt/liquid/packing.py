@@ -4,12 +4,7 @@ Writes OUT/box.extxyz (whole ions), OUT/topology.json and, unless the force fiel
 The box is packed by packmol at a fraction of the guessed density; the same seed gives the same bytes.
 """
 
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import ase.io
 import numpy as np
@@ -17,16 +12,19 @@ import openmm
 from ase import Atoms, units
 from ase.neighborlist import neighbor_list
 
-from ionmelt import errors, files, task
+from ionmelt import task
 from ionmelt.arguments import command_line
-from ionmelt.liquid.forcefield import build_system, load_forcefield
+from ionmelt.errors import UserError
+from ionmelt.liquid.forcefield import load_forcefield
 from ionmelt.liquid.ions import geometry, library, resolve
+from ionmelt.liquid.packmol import run_packmol
+from ionmelt.liquid.settings import BoxSettings
+from ionmelt.liquid.system import opls_system, xml_system
 from ionmelt.topology import Topology
 
 PACK_FRACTIONS = (0.8, 0.7, 0.6, 0.5)  # of the guessed density, tried in turn
 CONTACT_A = 2.0  # packed ions keep this distance, images included
 PACKMOL_PRECISION_A = 0.02  # packmol stops when no contact is closer than its tolerance by more than this
-PACKMOL_TIME_S = 600
 CUTOFF_MAX_A = 9.0
 CUTOFF_FRACTION = 0.42  # of the edge at the guessed density: room for the barostat below half the box
 CUTOFF_LIMIT = 0.48  # of that edge, for a cut-off that the user chose: a liquid 13 % denser still fits
@@ -44,7 +42,7 @@ def choose_cutoff_A(topology: Topology, density_kg_m3: float, cutoff: float | st
     if cutoff is None or cutoff == "auto":
         return round(min(CUTOFF_MAX_A, CUTOFF_FRACTION * edge), 3)
     if float(cutoff) > CUTOFF_LIMIT * edge:
-        raise errors.UserError(
+        raise UserError(
             f"equilibration.cutoff_A {cutoff}: too near half the box edge, which is about {edge:.1f} A at "
             f"density_guess_kg_m3 {density_kg_m3:g}; give at most {CUTOFF_LIMIT * edge:.1f}, "
             "auto, or more ions"
@@ -52,53 +50,15 @@ def choose_cutoff_A(topology: Topology, density_kg_m3: float, cutoff: float | st
     return float(cutoff)
 
 
-def packmol_binary() -> str:
-    """Return the path of packmol: beside this Python, or on PATH."""
-    found = shutil.which("packmol", path=str(Path(sys.executable).parent)) or shutil.which("packmol")
-    if found is None:
-        raise errors.UserError("packmol: not found in this environment; install the PyPI package packmol")
-    return found
-
-
 def pack(geometries: list[np.ndarray], counts: list[int], edge_A: float, seed: int) -> np.ndarray | None:
     """Return packed positions (atoms, 3) in a periodic cube, or None where packmol finds no packing.
 
     The atoms are ordered as the ions are: every copy of the first, then of the second.
     """
-    text = [
-        f"tolerance {CONTACT_A}",
-        "filetype xyz",
-        "output packed.xyz",
-        f"seed {seed % 2**31 or 1}",
-        f"pbc {edge_A:.6f} {edge_A:.6f} {edge_A:.6f}",
-        "movebadrandom",
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        for i, (positions, count) in enumerate(zip(geometries, counts, strict=True)):
-            ase.io.write(Path(folder, f"{i}.xyz"), Atoms(f"X{len(positions)}", positions=positions))
-            text += [f"structure {i}.xyz", f"number {count}", "end structure"]
-        script = Path(folder, "pack.inp")
-        script.write_text("\n".join(text) + "\n")
-        try:
-            with script.open() as stdin:  # packmol rewinds its input: a pipe fails
-                done = subprocess.run(
-                    [packmol_binary()],
-                    stdin=stdin,
-                    cwd=folder,
-                    capture_output=True,
-                    text=True,
-                    timeout=PACKMOL_TIME_S,
-                    check=False,
-                )
-        except subprocess.TimeoutExpired:
-            return None
-        errors.check_program(
-            f"packmol ended with exit code {done.returncode}", done.returncode, done.stdout + done.stderr
-        )
-        output = Path(folder, "packed.xyz")
-        if "Success!" not in done.stdout or not output.exists():
-            return None
-        return np.loadtxt(output, skiprows=2, usecols=(1, 2, 3), ndmin=2)
+    shapes = [Atoms(f"X{len(positions)}", positions=positions) for positions in geometries]
+    structures = list(zip(shapes, counts, strict=True))
+    positions, apart = run_packmol(structures, np.full(3, edge_A), CONTACT_A, seed % 2**31 or 1)
+    return positions if apart else None
 
 
 def closest_contact_A(positions: np.ndarray, edge_A: float, molecule: np.ndarray) -> float:
@@ -113,27 +73,27 @@ def closest_contact_A(positions: np.ndarray, edge_A: float, molecule: np.ndarray
     return float(d[foreign].min()) if foreign.any() else np.inf
 
 
-def build(settings: dict[str, Any], assets: Path) -> tuple[Topology, np.ndarray, float]:
+def build(settings: BoxSettings, assets: Path) -> tuple[Topology, np.ndarray, float]:
     """Return the topology of a box, its packed positions (atoms, 3) and its edge, in angstrom."""
-    known = library(assets)
-    topology = Topology(settings["liquid"], [resolve(ion, known) for ion in settings["ions"]])
+    typed = library(assets)
+    topology = Topology(settings.liquid, [resolve(ion.model_dump(), typed) for ion in settings.ions])
     charge = topology.charges_e.sum()
     if charge != 0:
-        raise errors.UserError(
+        raise UserError(
             f"liquids.{topology.liquid}.ions: the net charge is {charge:+g} e; change the counts to make it 0"
         )
     geometries = [geometry(ion["smiles"]) for ion in topology.ions]
     counts = [ion["count"] for ion in topology.ions]
-    density = settings["density_guess_kg_m3"]
+    density = settings.density_guess_kg_m3
     for fraction in PACK_FRACTIONS:
         edge = box_edge_A(topology, fraction * density)
-        positions = pack(geometries, counts, edge, settings["seed"])
+        positions = pack(geometries, counts, edge, settings.seed)
         if positions is None:
             continue
         positions = topology.wrapped(positions, np.full(3, edge))
         if closest_contact_A(positions, edge, topology.molecule) > CONTACT_A - PACKMOL_PRECISION_A:
             return topology, positions, edge
-    raise errors.UserError(
+    raise UserError(
         f"liquids.{topology.liquid}: packmol found no packing of {len(topology.molecule_ion)} ions at "
         f"{PACK_FRACTIONS[-1]:g} of density_guess_kg_m3 {density:g}; lower it"
     )
@@ -157,17 +117,17 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = files.read_json(args.settings)
+        settings = BoxSettings.read(args.settings)
         topology, positions, edge = build(settings, args.assets)
         system = None
-        if settings["force_field"] != "xtb":
-            density = settings["density_guess_kg_m3"]
-            cutoff = choose_cutoff_A(topology, density, settings.get("cutoff_A"))
-            shipped = args.assets / "forcefields" / f"{settings['force_field']}.yaml"
-            field: Any = args.force_field or Path(settings["force_field"])
+        if settings.force_field != "xtb":
+            cutoff = choose_cutoff_A(topology, settings.density_guess_kg_m3, settings.cutoff_A)
+            shipped = args.assets / "forcefields" / f"{settings.force_field}.yaml"
             if shipped.exists():
-                field = load_forcefield(shipped)
-            system = build_system(topology, np.eye(3) * edge, cutoff, field)
+                system = opls_system(topology, np.eye(3) * edge, cutoff, load_forcefield(shipped))
+            else:
+                path = args.force_field or Path(settings.force_field)
+                system = xml_system(topology, np.eye(3) * edge, cutoff, path)
         args.out.mkdir(parents=True, exist_ok=True)
         write_box(args.out, topology, positions, edge)
         if system is not None:

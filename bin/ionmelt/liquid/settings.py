@@ -8,7 +8,19 @@ from pydantic import (
     Tag,
 )
 
-from ionmelt.settings import Count, Key, Path_, Real, Section, Text, auto_or_number, between, count, number
+from ionmelt.settings import (
+    Count,
+    Key,
+    Path_,
+    Real,
+    Section,
+    TaskSettings,
+    Text,
+    auto_or_number,
+    between,
+    count,
+    number,
+)
 
 # --- The liquid ----------------------------------------------------------------------------------------
 
@@ -84,3 +96,48 @@ class Equilibration(Section):
     settle_ps: Real = number(50.0, 0, 1e6, "time at the liquid's temperature that is discarded (ps)")
     production_ps: Real = number(200.0, 0.01, 1e7, "time that EQ frames and the classical density are taken from (ps)")
     save_every_ps: Real = number(0.5, 0.001, 1e4, "time between saved frames (ps)")
+
+
+# --- The tasks -----------------------------------------------------------------------------------------
+
+
+class BoxIon(Section):
+    """An ion of a box: types of its heavy atoms and, by the type of the neighbour, of hydrogens; None of one without them."""
+
+    name: str
+    smiles: str
+    charge: int
+    count: Count
+    types: tuple[str, ...] | None
+    hydrogen_types: dict[str, str] | None
+
+
+class BoxSettings(TaskSettings):
+    """The settings of BUILD_LIQUID for one box of a liquid."""
+
+    liquid: str
+    replica: Count
+    seed: Count
+    ions: tuple[BoxIon, ...]
+    density_guess_kg_m3: Real
+    force_field: str
+    cutoff_A: Real | Literal["auto"]
+
+
+class StateSettings(TaskSettings):
+    """The settings of EQUILIBRATE for one box at one temperature: what the study says in `Equilibration`, and which these are."""
+
+    liquid: str
+    replica: Count
+    temperature_K: Real
+    pressure_bar: Real
+    force_field: str
+    seed: Count
+    timestep_fs: Real
+    cutoff_A: Real | Literal["auto"]
+    anneal_K: Real
+    anneal_ps: Real
+    cool_ps: Real
+    settle_ps: Real
+    production_ps: Real
+    save_every_ps: Real

@@ -10,7 +10,7 @@ from ionmelt.errors import UserError
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, theory_id, theory_settings
 from ionmelt.frames.settings import SampleSettings
 from ionmelt.labels.settings import OwnLabels
-from ionmelt.liquid.settings import Liquid
+from ionmelt.liquid.settings import BoxIon, BoxSettings, Liquid, StateSettings
 from ionmelt.study.boxes import Box, chosen_cutoff_A, equilibration_step_fs
 from ionmelt.study.estimate import chunk_size
 from ionmelt.study.files import Plan
@@ -28,31 +28,33 @@ Row = dict[str, Any]
 def box_settings(study: Study, liquid: Liquid, box: Box, where: Row) -> Row:
     """Return the settings of BUILD_LIQUID for one box of a liquid; `where` is its key, liquid and replica."""
     assert box.edge_A is not None
-    return {
-        "id": where["key"],
-        "liquid": where["liquid"],
-        "replica": where["replica"],
-        "seed": seed_of(where["key"]),
-        "ions": box.ions,
-        "density_guess_kg_m3": liquid.density_guess_kg_m3,
-        "force_field": liquid.force_field,
-        "cutoff_A": chosen_cutoff_A(study.equilibration.cutoff_A, box.edge_A),
-    }
+    settings = BoxSettings(
+        id=where["key"],
+        liquid=where["liquid"],
+        replica=where["replica"],
+        seed=seed_of(where["key"]),
+        ions=tuple(BoxIon.model_validate(ion) for ion in box.ions),
+        density_guess_kg_m3=liquid.density_guess_kg_m3,
+        force_field=liquid.force_field,
+        cutoff_A=chosen_cutoff_A(study.equilibration.cutoff_A, box.edge_A),
+    )
+    return settings.model_dump(mode="json")
 
 
 def state_settings(study: Study, liquid: Liquid, where: Row) -> Row:
     """Return the settings of EQUILIBRATE for one box at one temperature; `where` is its row of states.csv."""
-    return {
-        **study.equilibration.model_dump(mode="json"),
-        "timestep_fs": equilibration_step_fs(study.equilibration.timestep_fs, liquid.force_field),
-        "pressure_bar": liquid.pressure_bar,
-        "force_field": liquid.force_field,
-        "liquid": where["liquid"],
-        "replica": where["replica"],
-        "temperature_K": where["temperature_K"],
-        "seed": seed_of(where["key"]),
-        "id": where["key"],
-    }
+    settings = StateSettings(
+        **study.equilibration.model_dump(exclude={"timestep_fs"}),
+        timestep_fs=equilibration_step_fs(study.equilibration.timestep_fs, liquid.force_field),
+        pressure_bar=liquid.pressure_bar,
+        force_field=liquid.force_field,
+        liquid=where["liquid"],
+        replica=where["replica"],
+        temperature_K=where["temperature_K"],
+        seed=seed_of(where["key"]),
+        id=where["key"],
+    )
+    return settings.model_dump(mode="json")
 
 
 def run_settings(study: Study, liquid: Liquid, state: Row, model: Row, key: str) -> Row:

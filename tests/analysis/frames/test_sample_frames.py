@@ -92,6 +92,17 @@ def force_field(top: Topology, edges: np.ndarray) -> openmm.System:
     return system
 
 
+def state_record(**changes) -> str:
+    """equilibration.json of a state of which it is not known whether it has converged."""
+    record = {
+        "id": "libf4-430K-r1", "liquid": "libf4", "replica": 1, "temperature_K": TEMPERATURE_K, "pressure_bar": 1.0,
+        "force_field": "springs", "engine": "OpenMM", "cutoff_A": 4.0, "n_atoms": 24, "phases_ps": {"production": 1.0},
+        "density_kg_m3": 700.0, "samples": 1, "converged": None, "reason": None,
+    }  # fmt: skip
+    unknown = dict.fromkeys(("standard_error_kg_m3", "n_effective", "correlation_time_ps", "drift_kg_m3"))
+    return json.dumps(record | unknown | changes)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A state folder: LiBF4 with its bonds held at 1.40 A, whose box breathes a little."""
@@ -129,7 +140,7 @@ def folder(tmp_path_factory) -> Path:
                 cell_angles=np.full((1, 3), 90, np.float32),
             )
     top.save(path / "topology.json")
-    (path / "equilibration.json").write_text(json.dumps({"temperature_K": TEMPERATURE_K, "replica": 1}))
+    (path / "equilibration.json").write_text(state_record())
     free = openmm.XmlSerializer.serialize(force_field(top, edges))
     (path / "system.xml").write_text(free)
     return path
@@ -505,7 +516,7 @@ def test_mistakes_are_lines(without_force_field, tmp_path, capsys, monkeypatch):
 def test_what_a_state_is_stands_in_its_record_and_not_in_its_name(folder, tmp_path):
     named = tmp_path / "box"
     shutil.copytree(folder, named)
-    (named / "equilibration.json").write_text(json.dumps({"temperature_K": 351.5, "replica": 12}))
+    (named / "equilibration.json").write_text(state_record(temperature_K=351.5, replica=12))
     state = State(named, seed=7)
     assert (state.temperature_K, state.replica, state.bath) == (351.5, 12, {"temperature_K": 351.5})
     assert state.groups == {state.group(i) for i in range(state.usable)}
@@ -519,7 +530,7 @@ def test_each_state_gives_its_share_even_where_one_name_begins_another(folder, t
     states = []
     for i, name in enumerate(("libf4-430K-r1", "libf4-430K-r1-b")):
         shutil.copytree(folder, tmp_path / name)
-        (tmp_path / name / "equilibration.json").write_text(json.dumps({"temperature_K": 430.0, "replica": i + 1}))
+        (tmp_path / name / "equilibration.json").write_text(state_record(replica=i + 1))
         states.append(State(tmp_path / name, seed=7))
     given = asked({"eq": {"frames": 3}, "pool": 2})
     frames, _ = sample(given, states)

@@ -11,6 +11,7 @@ import pytest
 
 from ionmelt.errors import UserError
 from ionmelt.liquid import packing
+from ionmelt.liquid.settings import BoxSettings
 from ionmelt.topology import Topology
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
@@ -115,10 +116,10 @@ def test_xtb_needs_no_parameters(tmp_path: Path) -> None:
     [
         ({"ions": settings()["ions"][1:]}, "net charge is -1 e; change the counts"),
         (
-            {"ions": [*settings()["ions"], {"name": "tri", "smiles": "N#N", "count": 1}]},
+            {"ions": [*settings()["ions"], {**settings()["ions"][0], "name": "tri", "smiles": "N#N", "charge": 0}]},
             "ion tri (N#N): clandp has no",
         ),
-        ({"ions": [{"name": "bad", "smiles": "C1CC", "count": 1}]}, "smiles 'C1CC' is not a valid SMILES"),
+        ({"ions": [{**settings()["ions"][0], "name": "bad", "smiles": "C1CC"}]}, "smiles 'C1CC' is not a valid SMILES"),
         ({"cutoff_A": 9.0}, "equilibration.cutoff_A 9.0: too near half the box edge"),
         ({"force_field": "nosuch.xml"}, "force_field nosuch.xml: OpenMM cannot use it"),
     ],
@@ -140,7 +141,7 @@ def test_a_box_too_dense_is_loosened_then_refused(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(packing, "pack", never)
     with pytest.raises(UserError, match=r"packmol found no packing of 8 ions at 0\.5 of density_guess"):
-        packing.build(settings(), ASSETS)
+        packing.build(BoxSettings.model_validate(settings()), ASSETS)
     volumes = np.array(edges) ** 3
     np.testing.assert_allclose(volumes[0] / volumes, np.array(packing.PACK_FRACTIONS) / 0.8)
 
@@ -157,12 +158,12 @@ def test_a_packing_with_a_contact_is_not_taken(monkeypatch: pytest.MonkeyPatch) 
         return positions
 
     monkeypatch.setattr(packing, "pack", flawed)
-    _, _, edge = packing.build(settings(), ASSETS)
+    _, _, edge = packing.build(BoxSettings.model_validate(settings()), ASSETS)
     assert len(calls) == 2 and edge > calls[0]
 
 
 def test_cutoff_leaves_room_for_the_barostat() -> None:
-    topology, _, _ = packing.build(settings(), ASSETS)
+    topology, _, _ = packing.build(BoxSettings.model_validate(settings()), ASSETS)
     edge = packing.box_edge_A(topology, 1300)
     assert packing.choose_cutoff_A(topology, 1300, "auto") == pytest.approx(0.42 * edge, abs=1e-3)
     assert packing.choose_cutoff_A(topology, 1300, 4.5) == 4.5

@@ -12,11 +12,17 @@ import polars as pl
 import pytest
 from openmm import unit
 
+from ionmelt.dynamics.thermo import THERMO
 from ionmelt.errors import UserError
-from ionmelt.liquid import equilibration, forcefield, packing
-from ionmelt.liquid.equilibration import Phase, Sample, run_phases, schedule, summarise
-from ionmelt.liquid.forcefield import build_system, load_forcefield
+from ionmelt.liquid import equilibration, packing
+from ionmelt.liquid.density import estimate_density
+from ionmelt.liquid.equilibration import run_phases
+from ionmelt.liquid.forcefield import load_forcefield
 from ionmelt.liquid.ions import library, resolve
+from ionmelt.liquid.moving_box import Sample
+from ionmelt.liquid.schedule import Phase, schedule
+from ionmelt.liquid.settings import StateSettings
+from ionmelt.liquid.system import constrain_hydrogens, opls_system
 from ionmelt.topology import Topology
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
@@ -44,7 +50,16 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"name": "pyr14", "smiles": PYR14, "charge": 1, "count": 4, "types": None, "hydrogen_types": None},
         {"name": "bf4", "smiles": BF4, "charge": -1, "count": 4, "types": None, "hydrogen_types": None},
     ]
-    plan = {"liquid": "x", "seed": 3, "ions": ions, "density_guess_kg_m3": 1050.0, "force_field": "clandp"}
+    plan = {
+        "id": "x-r1",
+        "liquid": "x",
+        "replica": 1,
+        "cutoff_A": "auto",
+        "seed": 3,
+        "ions": ions,
+        "density_guess_kg_m3": 1050.0,
+        "force_field": "clandp",
+    }
     (folder / "box.json").write_text(json.dumps(plan))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -98,7 +113,7 @@ def test_the_state_fits_together(state: Path, box: Path) -> None:
     assert list(start.arrays["ion"]) == list(topology.ion) and start.info["liquid"] == "x" and start.pbc.all()
     trajectory = mdtraj.load_dcd(str(state / "trajectory.dcd"), top=str(state / "topology.pdb"))
     thermo = pl.read_parquet(state / "thermo.parquet")
-    assert list(thermo.schema.items()) == list(equilibration.md.THERMO.items())
+    assert list(thermo.schema.items()) == list(THERMO.items())
     production = thermo.filter(pl.col("phase") == "production")
     assert len(trajectory) == len(production) == 12
     np.testing.assert_allclose(trajectory.xyz[-1] * 10, start.positions, atol=1e-4)
@@ -145,14 +160,16 @@ def test_the_potential_energy_is_that_of_the_frame(state: Path) -> None:
 
 
 def test_schedule() -> None:
-    phases = schedule(settings(anneal_ps=60.0, cool_ps=100.0, timestep_fs=2.0))
+    phases = schedule(StateSettings.model_validate(settings(anneal_ps=60.0, cool_ps=100.0, timestep_fs=2.0)))
     assert [phase.name for phase in phases][:3] == ["heat", "compress", "anneal"]
     heat, compress, anneal, cool = phases[:4]
     assert (heat.ps, heat.pressure_bar, heat.timestep_fs) == (2.0, None, 1.0)
     assert (compress.ps, compress.pressure_bar, compress.timestep_fs) == (10.0, 500.0, 2.0)
     assert anneal.ps == pytest.approx(48.0) and anneal.pressure_bar == 1.0
     assert (cool.start_K, cool.stop_K) == (600.0, 430.0)
-    assert schedule(settings(force_field="xtb")) == schedule(settings()), "xtb runs what is asked for, and nothing less"
+    assert schedule(StateSettings.model_validate(settings(force_field="xtb"))) == schedule(
+        StateSettings.model_validate(settings())
+    ), "xtb runs what is asked for, and nothing less"
 
 
 def test_a_ramp_does_not_depend_on_how_seldom_frames_are_saved() -> None:
@@ -169,7 +186,7 @@ def test_frames_are_evenly_spaced_up_to_the_end() -> None:
     fake, topology = Fake([5.0] * 1000), Topology("t", [LITHIUM])
     packed = equilibration.density_kg_m3(topology, 125.0)
     phases = [Phase("production", 2.3, 400, 400, 1.0, 1.0)]
-    times = [row["time_ps"] for row, _ in run_phases(fake, phases, topology, packed, 0.5)]
+    times = [row.time_ps for row, _ in run_phases(fake, phases, topology, packed, 0.5)]
     assert times == pytest.approx([0.3, 0.8, 1.3, 1.8, 2.3])
 
 
@@ -178,8 +195,8 @@ def test_hydrogens_are_constrained_and_mass_is_kept() -> None:
     ions = [resolve({**known[name], "count": 1}, known) for name in ("emim", "bf4")]
     topology = Topology("t", ions)
     field = load_forcefield(ASSETS / "forcefields/clandp.yaml")
-    system = build_system(topology, np.eye(3) * 20, 9.0, field)
-    forcefield.constrain_hydrogens(system, topology)
+    system = opls_system(topology, np.eye(3) * 20, 9.0, field)
+    constrain_hydrogens(system, topology)
     assert system.getNumConstraints() == 11
     masses = np.array([system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(len(topology))])
     assert masses.sum() == pytest.approx(topology.masses_u.sum())
@@ -254,7 +271,7 @@ def test_a_box_below_twice_the_cutoff_says_so(box: Path, tmp_path: Path, capfd: 
         (tight / name).write_bytes((box / name).read_bytes())
     edge = ase.io.read(box / "box.extxyz").cell.lengths()[0]
     field = load_forcefield(ASSETS / "forcefields/clandp.yaml")
-    system = build_system(Topology.load(box / "topology.json"), np.eye(3) * edge, 0.499 * edge, field)
+    system = opls_system(Topology.load(box / "topology.json"), np.eye(3) * edge, 0.499 * edge, field)
     (tight / "system.xml").write_text(openmm.XmlSerializer.serialize(system))
     assert run(tmp_path, tight, "state", pressure_bar=5000.0, production_ps=4.0) == 2
     assert "the box shrank to twice the cut-off; lower equilibration.cutoff_A" in capfd.readouterr().err
@@ -270,20 +287,20 @@ def test_density_error_covers_a_correlated_series() -> None:
         x[0] = rng.normal()
         for i in range(1, n):
             x[i] = a * x[i - 1] + np.sqrt(1 - a**2) * rng.normal()
-        result = summarise(1000 + 10 * x, 0.5)
-        ratios.append(result["standard_error_kg_m3"] / (10 * np.sqrt((1 + a) / (1 - a) / n)))
+        result = estimate_density(1000 + 10 * x, 0.5)
+        ratios.append(result.standard_error_kg_m3 / (10 * np.sqrt((1 + a) / (1 - a) / n)))
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.1)
 
 
 def test_convergence_flags() -> None:
     rng = np.random.default_rng(0)
-    flat = summarise(1000 + rng.normal(size=400), 1.0)
-    assert flat["converged"] and flat["reason"] is None and flat["n_effective"] > 200
-    drifting = summarise(1000 + np.linspace(0, 50, 400) + rng.normal(size=400), 1.0)
-    assert not drifting["converged"] and "effective samples" in drifting["reason"]
-    assert drifting["drift_kg_m3"] == pytest.approx(25, abs=1)
-    few = summarise(np.array([1000.0, 1001.0, 1002.0]), 1.0)
-    assert few["standard_error_kg_m3"] is None and not few["converged"] and "fewer than 10" in few["reason"]
+    flat = estimate_density(1000 + rng.normal(size=400), 1.0)
+    assert flat.converged and flat.reason is None and flat.n_effective > 200
+    drifting = estimate_density(1000 + np.linspace(0, 50, 400) + rng.normal(size=400), 1.0)
+    assert not drifting.converged and "effective samples" in drifting.reason
+    assert drifting.drift_kg_m3 == pytest.approx(25, abs=1)
+    few = estimate_density(np.array([1000.0, 1001.0, 1002.0]), 1.0)
+    assert few.standard_error_kg_m3 is None and not few.converged and "fewer than 10" in few.reason
 
 
 def test_xtb_runs_the_same_phases(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -291,7 +308,16 @@ def test_xtb_runs_the_same_phases(tmp_path: Path, capfd: pytest.CaptureFixture[s
         {"name": "li", "smiles": "[Li+]", "charge": 1, "count": 1, "types": None, "hydrogen_types": None},
         {"name": "bf4", "smiles": BF4, "charge": -1, "count": 1, "types": None, "hydrogen_types": None},
     ]
-    plan = {"liquid": "x", "seed": 3, "ions": ions, "density_guess_kg_m3": 1000.0, "force_field": "xtb"}
+    plan = {
+        "id": "x-r1",
+        "liquid": "x",
+        "replica": 1,
+        "cutoff_A": "auto",
+        "seed": 3,
+        "ions": ions,
+        "density_guess_kg_m3": 1000.0,
+        "force_field": "xtb",
+    }
     (tmp_path / "box.json").write_text(json.dumps(plan))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
@@ -320,8 +346,18 @@ def test_xtb_runs_the_same_phases(tmp_path: Path, capfd: pytest.CaptureFixture[s
 def test_density_of_pyr14tfsi_is_near_experiment(tmp_path: Path) -> None:
     """40 pairs at 353.15 K: 1346.8 kg/m3 by experiment (ILThermo median); CL&P within 4 %."""
     known = library(ASSETS)
-    ions = [{**known[name], "count": 40} for name in ("pyr14", "tfsi")]
-    plan = {"liquid": "x", "seed": 3, "ions": ions, "density_guess_kg_m3": 1350.0, "force_field": "clandp"}
+    given = ("name", "smiles", "charge", "types", "hydrogen_types")
+    ions = [{key: known[name][key] for key in given} | {"count": 40} for name in ("pyr14", "tfsi")]
+    plan = {
+        "id": "x-r1",
+        "liquid": "x",
+        "replica": 1,
+        "cutoff_A": "auto",
+        "seed": 3,
+        "ions": ions,
+        "density_guess_kg_m3": 1350.0,
+        "force_field": "clandp",
+    }
     (tmp_path / "box.json").write_text(json.dumps(plan))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)

@@ -1,6 +1,7 @@
 """The force field against a slow reference that enumerates and sums every term on its own."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from rdkit import Chem
 from scipy.special import erfc
 
 from ionmelt.errors import UserError
-from ionmelt.liquid.forcefield import build_system, ion_terms, load_forcefield, rb_coefficients
+from ionmelt.liquid.forcefield import AtomType, ForceField, ion_terms, load_forcefield
 from ionmelt.liquid.ions import canonical, geometry, library, resolve
+from ionmelt.liquid.system import opls_system, rb_coefficients, xml_system
 from ionmelt.topology import Topology
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
@@ -68,7 +70,7 @@ def slow_bonded(kind: dict[str, Any], x: np.ndarray) -> dict[str, float]:
     """Enumerate all pairs, triples and quadruples of atoms and look each term up in the list, both ways."""
     terms = raw_terms()
     bonded = {frozenset(b) for b in kind["bonds"]}
-    cls = [FIELD["types"][t]["class"] for t in kind["types"]]
+    cls = [FIELD.types[t].bonded_class for t in kind["types"]]
 
     def find(table: str, atoms: tuple[int, ...]) -> dict[str, Any]:
         classes = [cls[i] for i in atoms]
@@ -112,8 +114,8 @@ def slow_bonded(kind: dict[str, Any], x: np.ndarray) -> dict[str, float]:
 def test_counts_and_charges(name: str) -> None:
     kind = ion(name)
     terms = ion_terms(kind, FIELD)
-    assert tuple(len(terms[key]) for key in ("bonds", "angles", "torsions", "impropers")) == COUNTS[name]
-    charge = sum(FIELD["types"][t]["charge_e"] for t in kind["types"])
+    assert tuple(map(len, (terms.bonds, terms.angles, terms.torsions, terms.impropers))) == COUNTS[name]
+    charge = sum(FIELD.types[t].charge_e for t in kind["types"])
     assert charge == pytest.approx(kind["charge"], abs=1e-9)
     assert kind["charge"] == IONS[name]["charge"]
 
@@ -121,18 +123,18 @@ def test_counts_and_charges(name: str) -> None:
 def test_five_membered_ring_keeps_torsions_and_excludes_pairs() -> None:
     kind = ion("pyr14")
     terms = ion_terms(kind, FIELD)
-    ends = [(min(a, d), max(a, d)) for a, _, _, d, _ in terms["torsions"]]
-    excluded = set(terms["excluded"])
+    ends = [(min(a, d), max(a, d)) for (a, _, _, d), _ in terms.torsions]
+    excluded = set(terms.excluded)
     assert sum(pair in excluded for pair in ends) == 5
-    assert set(terms["pairs_14"]) == set(ends) - excluded
-    assert len(terms["pairs_14"]) == len(set(terms["pairs_14"]))
+    assert set(terms.pairs_14) == set(ends) - excluded
+    assert len(terms.pairs_14) == len(set(terms.pairs_14))
 
 
 @pytest.mark.parametrize("name", sorted(COUNTS))
 def test_bonded_energies_equal_the_slow_reference(name: str) -> None:
     kind = ion(name)
     x = geometry(kind["smiles"]) + np.random.default_rng(3).normal(0, 0.05, (len(kind["elements"]), 3)) + 15
-    system = build_system(Topology("t", [kind]), np.eye(3) * 30, 9.0, FIELD)
+    system = opls_system(Topology("t", [kind]), np.eye(3) * 30, 9.0, FIELD)
     found = energies(system, x)
     for key, value in slow_bonded(kind, x).items():
         assert found[key] == pytest.approx(value, rel=1e-6, abs=1e-6), key
@@ -154,7 +156,7 @@ def test_stretched_bf4_by_hand() -> None:
     b = np.array([15.0, 15, 15])
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
     x = np.concatenate([b + 1.494 * corners[:1], [b], b + 1.394 * corners[1:]])
-    found = energies(build_system(Topology("t", [ion("bf4")]), np.eye(3) * 30, 9.0, FIELD), x)
+    found = energies(opls_system(Topology("t", [ion("bf4")]), np.eye(3) * 30, 9.0, FIELD), x)
     assert found["bonds"] == pytest.approx(0.5 * 3235.0 * 0.1**2, rel=1e-6)
     tetrahedral = np.degrees(np.arccos(-1 / 3))
     assert found["angles"] == pytest.approx(6 * 0.5 * 669.5 * np.radians(tetrahedral - 109.5) ** 2, rel=1e-4)
@@ -162,8 +164,8 @@ def test_stretched_bf4_by_hand() -> None:
 
 def slow_nonbonded(topology: Topology, x: np.ndarray, edge: float, cutoff: float) -> tuple[float, float, float]:
     """Return LJ within the cut-off, LJ of 1-4 pairs and the Ewald energy (kJ/mol) by loops over pairs."""
-    types = [FIELD["types"][t] for k in topology.ions for _ in range(k["count"]) for t in k["types"]]
-    q = np.array([t["charge_e"] for t in types])
+    types = [FIELD.types[t] for k in topology.ions for _ in range(k["count"]) for t in k["types"]]
+    q = np.array([t.charge_e for t in types])
     scale = np.ones((len(q), len(q)))
     np.fill_diagonal(scale, 0)
     start = 0
@@ -185,8 +187,8 @@ def slow_nonbonded(topology: Topology, x: np.ndarray, edge: float, cutoff: float
         d = x[i] - x[j]
         nearest = d - edge * np.round(d / edge)
         r = np.linalg.norm(nearest)
-        sigma = np.sqrt(types[i]["sigma_A"] * types[j]["sigma_A"])
-        eps = np.sqrt(types[i]["epsilon_kJ_mol"] * types[j]["epsilon_kJ_mol"])
+        sigma = np.sqrt(types[i].sigma_A * types[j].sigma_A)
+        eps = np.sqrt(types[i].epsilon_kJ_mol * types[j].epsilon_kJ_mol)
         if scale[i, j] == 1 and r < cutoff:
             lj += 4 * eps * ((sigma / r) ** 12 - (sigma / r) ** 6)
         if scale[i, j] == 0.5:
@@ -213,7 +215,7 @@ def test_nonbonded_energies_equal_the_double_loop(cation: str, anion: str) -> No
     # near enough to interact, and across the boundary
     x[topology.molecule == 1] += [0.5, 5.5, 1.0]
     x += [1.0, 11.0, 13.0]
-    system = build_system(topology, np.eye(3) * edge, cutoff, FIELD)
+    system = opls_system(topology, np.eye(3) * edge, cutoff, FIELD)
     dispersion = next(f for f in system.getForces() if f.getName() == "dispersion")
     dispersion.setUseLongRangeCorrection(False)
     found = energies(system, x)
@@ -222,7 +224,7 @@ def test_nonbonded_energies_equal_the_double_loop(cation: str, anion: str) -> No
     assert found["coulomb"] == pytest.approx(ewald + lj14, rel=2e-5)
 
 
-def rock_salt(n: int, spacing: float) -> tuple[Topology, np.ndarray, dict[str, Any]]:
+def rock_salt(n: int, spacing: float) -> tuple[Topology, np.ndarray, ForceField]:
     grid = np.array(list(itertools.product(range(n), repeat=3)))
     odd = grid.sum(1) % 2
     x = np.concatenate([grid[odd == 0], grid[odd == 1]]) * spacing
@@ -234,17 +236,17 @@ def rock_salt(n: int, spacing: float) -> tuple[Topology, np.ndarray, dict[str, A
             "elements": ["Na" if charge > 0 else "Cl"], "bonds": [], "masses_u": [20.0],
         }  # fmt: skip
 
-    field = {**FIELD, "types": {"na": site(1.0), "cl": site(-1.0)}}
+    field = replace(FIELD, types={"na": site(1.0), "cl": site(-1.0)})
     return Topology("salt", [salt("na", 1), salt("cl", -1)]), x, field
 
 
-def site(charge: float) -> dict[str, Any]:
-    return {"class": "X", "charge_e": charge, "sigma_A": 1.0, "epsilon_kJ_mol": 0.0}
+def site(charge: float) -> AtomType:
+    return AtomType("X", charge, sigma_A=1.0, epsilon_kJ_mol=0.0)
 
 
 def test_madelung_constant_of_rock_salt() -> None:
     topology, x, field = rock_salt(4, 2.82)
-    found = energies(build_system(topology, np.eye(3) * 4 * 2.82, 5.0, field), x)
+    found = energies(opls_system(topology, np.eye(3) * 4 * 2.82, 5.0, field), x)
     assert found["coulomb"] / 32 == pytest.approx(-1.747564595 * KE / 2.82, rel=1e-5)
     assert found["dispersion"] == 0
 
@@ -253,13 +255,13 @@ def test_tail_correction_is_the_integral() -> None:
     topology = Topology("t", [ion("pyr14", 3), ion("bf4", 3)])
     edge, cutoff = 20.0, 6.0
     x = np.random.default_rng(5).random((len(topology), 3)) * edge
-    system = build_system(topology, np.eye(3) * edge, cutoff, FIELD)
+    system = opls_system(topology, np.eye(3) * edge, cutoff, FIELD)
     dispersion = next(f for f in system.getForces() if f.getName() == "dispersion")
     with_tail = energies(system, x)["dispersion"]
     dispersion.setUseLongRangeCorrection(False)
     tail = with_tail - energies(system, x)["dispersion"]
-    types = [FIELD["types"][t] for k in topology.ions for _ in range(k["count"]) for t in k["types"]]
-    sigma, eps = (np.array([t[key] for t in types]) for key in ("sigma_A", "epsilon_kJ_mol"))
+    types = [FIELD.types[t] for k in topology.ions for _ in range(k["count"]) for t in k["types"]]
+    sigma, eps = (np.array([getattr(t, key) for t in types]) for key in ("sigma_A", "epsilon_kJ_mol"))
     s6 = np.outer(sigma, sigma) ** 3
     # 4 eps s^12 / (9 rc^9) - 4 eps s^6 / (3 rc^3)
     integral = 4 * np.sqrt(np.outer(eps, eps)) * (s6**2 / 9 / cutoff**9 - s6 / 3 / cutoff**3)
@@ -271,7 +273,7 @@ def test_forces_are_the_gradient() -> None:
     topology = Topology("t", [ion("emim"), ion("tfsi")])
     x = np.concatenate([geometry(k["smiles"]) for k in topology.ions])
     x[topology.molecule == 1] += [0.0, 6.0, 1.0]
-    system = build_system(topology, np.eye(3) * 20, 9.0, FIELD)
+    system = opls_system(topology, np.eye(3) * 20, 9.0, FIELD)
     context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
 
     def energy(positions: np.ndarray) -> float:
@@ -296,8 +298,8 @@ def test_energy_does_not_depend_on_the_order_of_copies() -> None:
     rng = np.random.default_rng(8)
     lithium, anions = rng.random((2, 3)) * 12, geometry(IONS["bf4"]["smiles"])
     anions = np.concatenate([anions + 3, anions + 9])
-    a = energies(build_system(one, np.eye(3) * 12, 5, FIELD), np.concatenate([lithium, anions]))
-    b = energies(build_system(two, np.eye(3) * 12, 5, FIELD), np.concatenate([anions, lithium]))
+    a = energies(opls_system(one, np.eye(3) * 12, 5, FIELD), np.concatenate([lithium, anions]))
+    b = energies(opls_system(two, np.eye(3) * 12, 5, FIELD), np.concatenate([anions, lithium]))
     assert a == pytest.approx(b, rel=1e-9)
 
 
@@ -317,29 +319,29 @@ def test_start_geometries_have_sound_bonds() -> None:
         kind = ion(name)
         x = geometry(kind["smiles"])
         np.testing.assert_array_equal(x, geometry(kind["smiles"]))
-        for i, j, term in ion_terms(kind, FIELD)["bonds"]:
-            assert np.linalg.norm(x[i] - x[j]) == pytest.approx(term["length_A"], abs=0.2), name
+        for (i, j), term in ion_terms(kind, FIELD).bonds:
+            assert np.linalg.norm(x[i] - x[j]) == pytest.approx(term.length_A, abs=0.2), name
 
 
 def test_pf6_starts_octahedral_with_the_trans_pairs_left_out() -> None:
     kind = ion("pf6")
-    found = energies(build_system(Topology("t", [kind]), np.eye(3) * 30, 9.0, FIELD), geometry(kind["smiles"]) + 15)
+    found = energies(opls_system(Topology("t", [kind]), np.eye(3) * 30, 9.0, FIELD), geometry(kind["smiles"]) + 15)
     assert found["angles"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_missing_types_and_terms_are_named() -> None:
     dca = resolve({"name": "dca", "smiles": "N#C[N-]C#N", "count": 1}, IONS)
     assert dca["types"] is None and dca["charge"] == -1 and len(dca["elements"]) == 5
-    broken = {**FIELD, "angles": {k: v for k, v in FIELD["angles"].items() if k != ("F", "B", "F")}}
+    broken = replace(FIELD, angles={k: v for k, v in FIELD.angles.items() if k != ("F", "B", "F")})
     with pytest.raises(UserError) as error:
-        build_system(Topology("t", [dca, ion("bf4")]), np.eye(3) * 30, 9.0, broken)
+        opls_system(Topology("t", [dca, ion("bf4")]), np.eye(3) * 30, 9.0, broken)
     assert len(error.value.errors) == 2
     assert "ion dca (N#C[N-]C#N)" in error.value.errors[0] and "force_field: xtb" in error.value.errors[0]
     assert "ion bf4: clandp lacks angle F-B-F" in error.value.errors[1]
     with pytest.raises(UserError, match="lacks types ZZ"):
-        build_system(Topology("t", [{**ion("li"), "types": ["ZZ"]}]), np.eye(3) * 30, 9.0, FIELD)
+        opls_system(Topology("t", [{**ion("li"), "types": ["ZZ"]}]), np.eye(3) * 30, 9.0, FIELD)
     with pytest.raises(UserError, match=r"carry -0\.4900 e, the ion \+1 e"):
-        build_system(Topology("t", [{**ion("li"), "types": ["FB"]}]), np.eye(3) * 30, 9.0, FIELD)
+        opls_system(Topology("t", [{**ion("li"), "types": ["FB"]}]), np.eye(3) * 30, 9.0, FIELD)
 
 
 @pytest.mark.parametrize("smiles", ["C1CC", "[Li+].[F-]", ""])
@@ -357,7 +359,7 @@ def test_types_must_fit_the_smiles() -> None:
 
 def test_cutoff_above_half_the_box_is_refused() -> None:
     with pytest.raises(UserError, match="cutoff_A 6: must be below half"):
-        build_system(Topology("t", [ion("li")]), np.eye(3) * 12, 6.0, FIELD)
+        opls_system(Topology("t", [ion("li")]), np.eye(3) * 12, 6.0, FIELD)
 
 
 XML = """<ForceField>
@@ -379,14 +381,14 @@ def test_a_users_openmm_xml(tmp_path: Path) -> None:
     path.write_text(XML)
     chloride = resolve({"name": "chloride", "smiles": "[Cl-]", "count": 1}, IONS)
     topology = Topology("t", [ion("li"), chloride])
-    system = build_system(topology, np.eye(3) * 20, 9.0, path)
+    system = xml_system(topology, np.eye(3) * 20, 9.0, path)
     assert system.getNumConstraints() == 0
     assert system.getDefaultPeriodicBoxVectors()[0][0].value_in_unit(unit.angstrom) == pytest.approx(20)
     assert not any(isinstance(force, openmm.CMMotionRemover) for force in system.getForces())
     for content, ions in ((XML, [ion("bf4")]), ("<ForceField", [ion("li")])):
         path.write_text(content)
         with pytest.raises(UserError) as error:
-            build_system(Topology("t", ions), np.eye(3) * 20, 9.0, path)
+            xml_system(Topology("t", ions), np.eye(3) * 20, 9.0, path)
         assert len(error.value.errors) == 1 and "\n" not in error.value.errors[0]
         assert error.value.errors[0].startswith("force_field own.xml: OpenMM cannot use it")
 
@@ -394,7 +396,7 @@ def test_a_users_openmm_xml(tmp_path: Path) -> None:
 def test_ions_hold_apart_in_a_minimised_pair() -> None:
     """Minimised, the bonds are those of the force field: S-N of TFSI is 1.57 A whatever the start."""
     topology = Topology("t", [ion("tfsi")])
-    system = build_system(topology, np.eye(3) * 30, 9.0, FIELD)
+    system = opls_system(topology, np.eye(3) * 30, 9.0, FIELD)
     context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
     context.setPositions((geometry(IONS["tfsi"]["smiles"]) + 15) / 10)
     openmm.LocalEnergyMinimizer.minimize(context, 1.0)

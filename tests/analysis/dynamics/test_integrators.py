@@ -1,4 +1,4 @@
-"""The integrators against the laws of the ensembles, and the watch against faults put in on purpose."""
+"""The integrators against the laws of the ensembles."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 
 from ionmelt.dynamics import integrators, thermo
-from ionmelt.dynamics import watch as dynamics_watch
+from ionmelt.dynamics.watch import Watch, strides
 
 FS_BAR = {"timestep_fs": 4.0, "temperature_K": 400.0}
 
@@ -39,7 +39,7 @@ def gas(n: int, edge_A: float, stiffness: float, seed: int) -> tuple[Atoms, np.r
 
 
 def block_error(series: np.ndarray, blocks: int = 20) -> float:
-    means = [part.mean() for part in np.array_split(series, blocks)]
+    means = [block.mean() for block in np.array_split(series, blocks)]
     return float(np.std(means, ddof=1) / np.sqrt(blocks))
 
 
@@ -170,69 +170,13 @@ def test_barostat_mass_gives_the_period_asked_for() -> None:
     assert 2 * np.diff(crossings).mean() * 2.0 == pytest.approx(2000, rel=0.05)
 
 
-def watched() -> tuple[Atoms, dynamics_watch.Watch]:
-    """Two hydrogen fluoride molecules, 5 A apart, in a box of 12 A."""
-    atoms = Atoms("HFHF", positions=[[1, 1, 1], [1.92, 1, 1], [6, 6, 6], [6.92, 6, 6]], cell=[12] * 3, pbc=True)
-    atoms.set_momenta(np.zeros((4, 3)))
-    return atoms, dynamics_watch.Watch(atoms, np.array([[0, 1], [2, 3]]), np.array([0, 0, 1, 1]), 300.0)
-
-
-def test_watch_is_silent_on_a_healthy_run() -> None:
-    atoms, watch = watched()
-    assert watch.check(atoms) is None
-    atoms.positions += 100 * 12  # whole boxes away: the same structure
-    assert watch.check(atoms) is None
-
-
-def test_a_contact_of_a_single_atom_ion_is_no_bond() -> None:
-    atoms = Atoms("HFLi", positions=[[1, 1, 1], [1.92, 1, 1], [3.7, 1, 1]], cell=[12] * 3, pbc=True)
-    watch = dynamics_watch.Watch(atoms, np.array([[0, 1]]), np.array([0, 0, 1]), 300.0)
-    assert watch.check(atoms) is None  # Li-F at 1.78 A, the sum of the covalent radii is 1.85 A
-
-
-@pytest.mark.parametrize(
-    ("fault", "end"),
-    [
-        (lambda a: a.positions.__setitem__((1, 0), 3.6), "bond_broken"),
-        (lambda a: a.positions.__setitem__(3, [2.5, 1, 1]), "bond_broken"),
-        (lambda a: a.positions.__setitem__(slice(2, 4), [[1.0, 1, 1.7], [1.0, 1.0, 2.62]]), "bond_made"),
-        (lambda a: a.positions.__setitem__(2, [1.0, 1, 1.2]), "min_distance"),
-        (lambda a: a.positions.__setitem__((0, 0), np.nan), "nan"),
-        (lambda a: a.set_momenta(np.full((4, 3), 9.0)), "temperature"),
-        (lambda a: a.set_cell([16, 16, 16]), "volume"),
-        (lambda a: a.set_cell([9, 9, 9]), "volume"),
-    ],
-)
-def test_watch_names_each_fault(fault, end: str) -> None:
-    atoms, watch = watched()
-    fault(atoms)
-    found = watch.check(atoms)
-    assert found is not None
-    assert found.end == end
-
-
-@pytest.mark.parametrize("edge", [30.0, 3.0])  # the second: smaller than twice the reach, searched pair by pair
-def test_the_watch_finds_the_pairs_that_all_pairs_show(edge: float) -> None:
-    rng = np.random.default_rng(11)
-    atoms = Atoms("CHFN" * 60, positions=rng.random((240, 3)) * 3 * edge - edge, cell=[edge] * 3, pbc=True)
-    watch = dynamics_watch.Watch(atoms, np.array([[0, 1], [2, 3]]), np.arange(240), 300.0)
-    pairs, distance = watch._close_pairs(atoms.positions, atoms.cell.lengths())
-    delta = atoms.positions[:, None] - atoms.positions
-    delta -= edge * np.round(delta / edge)
-    expected = np.sqrt((delta**2).sum(-1))
-    near = np.argwhere(np.triu(expected < watch.reach, 1))
-    kept = distance < watch.reach
-    np.testing.assert_array_equal(pairs[kept], near)
-    np.testing.assert_allclose(distance[kept], expected[tuple(near.T)])
-
-
 def test_a_calculator_that_fails_ends_the_run_with_its_message() -> None:
     atoms, rng = gas(4, 20.0, 0.0, seed=1)
     dynamics = integrators.nvt(atoms, **FS_BAR, thermostat_fs=20, rng=rng)
-    watch = dynamics_watch.Watch(atoms, np.zeros((0, 2), int), np.arange(4), 400.0)
+    watch = Watch(atoms, np.zeros((0, 2), int), np.arange(4), 400.0)
     atoms.calc.places = np.zeros((7, 3))  # shapes no longer agree
     sampled: list[int] = []
-    steps = list(dynamics_watch.strides(dynamics, 20, 5, sampled.append, watch))
+    steps = list(strides(dynamics, 20, 5, sampled.append, watch))
     assert [step for step, _ in steps] == [5]
     assert steps[0][1].end == "error"
     assert "ValueError" in steps[0][1].detail

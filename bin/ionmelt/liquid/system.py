@@ -1,0 +1,193 @@
+"""The OpenMM System of a box of ions: CL&P (OPLS form, geometric mixing) or a user's OpenMM XML."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import openmm
+from openmm import app, unit
+
+from ionmelt.errors import UserError, reading
+from ionmelt.liquid.forcefield import AtomType, ForceField, IonTerms, ion_terms
+from ionmelt.topology import Topology
+
+EWALD_TOLERANCE = 5e-4
+# Geometric means make the pair terms products of atom terms, which is also the cheapest form to evaluate.
+LJ_GEOMETRIC = "ri6*(a1*a2*ri6 - b1*b2); ri6 = r^(-6)"
+HYDROGEN_MASS_U = 3.0
+# Elements of a force field that OpenMM runs as Python, or reads another file for.
+CODE_TAGS = {"Script", "InitializationScript", "Include"}
+
+
+def rb_coefficients(v_kj_mol: tuple[float, float, float, float]) -> list[float]:
+    """Return the six Ryckaert-Bellemans coefficients of an OPLS torsion V1..V4 (trans at 180 degrees)."""
+    v1, v2, v3, v4 = v_kj_mol
+    return [v2 + (v1 + v3) / 2, (3 * v3 - v1) / 2, 4 * v4 - v2, -2 * v3, -4 * v4, 0.0]
+
+
+def constrain_hydrogens(system: openmm.System, topology: Topology) -> None:
+    """Constrain the bonds to hydrogen at their force-field length and move mass onto hydrogens, in place.
+
+    Each hydrogen becomes 3 u at its heavy atom's expense: density and structure do not depend on it, and
+    4 fs steps become stable.
+    """
+    lengths = {}
+    for force in system.getForces():
+        if isinstance(force, openmm.HarmonicBondForce):
+            for k in range(force.getNumBonds()):
+                i, j, length, _ = force.getBondParameters(k)
+                lengths[frozenset((i, j))] = length
+    for bond in topology.bonds:
+        heavy, hydrogen = (int(i) for i in bond)
+        if topology.elements[heavy] == "H":
+            heavy, hydrogen = hydrogen, heavy
+        if topology.elements[hydrogen] != "H":
+            continue
+        if frozenset((heavy, hydrogen)) not in lengths:
+            raise UserError("force_field: a bond to hydrogen lacks a harmonic term: it cannot be fixed")
+        system.addConstraint(heavy, hydrogen, lengths[frozenset((heavy, hydrogen))])
+        moved = HYDROGEN_MASS_U - topology.masses_u[hydrogen]
+        system.setParticleMass(hydrogen, HYDROGEN_MASS_U)
+        system.setParticleMass(heavy, system.getParticleMass(heavy) - moved * unit.dalton)
+
+
+def check_cutoff(cutoff_A: float, cell: np.ndarray) -> None:
+    """Raise `UserError` for a cut-off above half the shortest edge of a cell (3, 3) in A."""
+    edge = np.diag(cell).min()
+    if 2 * cutoff_A >= edge:
+        raise UserError(f"cutoff_A {cutoff_A:g}: must be below half the box edge of {edge:.2f} A")
+
+
+def set_box(system: openmm.System, cell: np.ndarray) -> None:
+    """Give a System the periodic box of a cell (3, 3) in A."""
+    system.setDefaultPeriodicBoxVectors(*(openmm.Vec3(*row) for row in np.asarray(cell, dtype=float) / 10))
+
+
+def opls_system(topology: Topology, cell: np.ndarray, cutoff_A: float, forcefield: ForceField) -> openmm.System:
+    """Return the System of a box in an OPLS-form force field: no constraints, no barostat, no centre-of-mass remover.
+
+    `cell` (3, 3) in A. Electrostatics by particle-mesh Ewald, Lennard-Jones cut at `cutoff_A` with the tail correction.
+    Raises UserError for missing parameters, a charge that is not the ion's, or a cut-off above half the cell.
+    """
+    check_cutoff(cutoff_A, cell)
+    terms = all_terms(topology, forcefield)
+    forces = OplsForces(cutoff_A / 10, forcefield)
+    for ion, own_terms in zip(topology.ions, terms, strict=True):
+        types = [forcefield.types[kind] for kind in ion["types"] or ()]
+        for _ in range(ion["count"]):
+            forces.add_ion(ion["masses_u"], types, own_terms)
+    system = forces.system()
+    set_box(system, cell)
+    return system
+
+
+def all_terms(topology: Topology, forcefield: ForceField) -> list[IonTerms]:
+    """Return the terms of each kind of ion; raises `UserError` for all that the force field lacks, and for a wrong charge."""
+    errors, terms = [], []
+    for ion in topology.ions:
+        try:
+            terms.append(ion_terms(ion, forcefield))
+        except UserError as error:
+            errors += error.errors
+            continue
+        charge = sum(forcefield.types[kind].charge_e for kind in ion["types"] or ())
+        if abs(charge - ion["charge"]) > 1e-6:
+            errors.append(f"ion {ion['name']}: its types carry {charge:+.4f} e, the ion {ion['charge']:+d} e")
+    if errors:
+        raise UserError(*errors)
+    return terms
+
+
+class OplsForces:
+    """The forces of an OPLS-form force field, to which ions are added one after another."""
+
+    def __init__(self, cutoff_nm: float, forcefield: ForceField) -> None:
+        self.forcefield = forcefield
+        self.masses_u: list[float] = []
+        self.bonds, self.angles = openmm.HarmonicBondForce(), openmm.HarmonicAngleForce()
+        self.torsions, self.impropers = openmm.RBTorsionForce(), openmm.RBTorsionForce()
+        self.coulomb = openmm.NonbondedForce()
+        self.coulomb.setNonbondedMethod(openmm.NonbondedForce.PME)
+        self.coulomb.setCutoffDistance(cutoff_nm)
+        self.coulomb.setEwaldErrorTolerance(EWALD_TOLERANCE)
+        self.coulomb.setUseDispersionCorrection(False)  # it holds no Lennard-Jones but that of the 1-4 pairs
+        self.dispersion = openmm.CustomNonbondedForce(LJ_GEOMETRIC)
+        self.dispersion.addPerParticleParameter("a")
+        self.dispersion.addPerParticleParameter("b")
+        self.dispersion.setNonbondedMethod(openmm.CustomNonbondedForce.CutoffPeriodic)
+        self.dispersion.setCutoffDistance(cutoff_nm)
+        self.dispersion.setUseLongRangeCorrection(True)
+
+    def add_ion(self, masses_u: list[float], types: list[AtomType], terms: IonTerms) -> None:
+        """Add the atoms of one ion and its terms."""
+        start = len(self.masses_u)
+        self.masses_u += masses_u
+        for kind in types:
+            sigma3 = (kind.sigma_A / 10) ** 3
+            root = 2 * kind.epsilon_kJ_mol**0.5
+            self.coulomb.addParticle(kind.charge_e, 0.1, 0.0)
+            self.dispersion.addParticle([root * sigma3**2, root * sigma3])
+        for (i, j), bond in terms.bonds:
+            self.bonds.addBond(start + i, start + j, bond.length_A / 10, bond.k_kJ_mol_A2 * 100)
+        for (i, j, k), angle in terms.angles:
+            theta = np.radians(angle.angle_deg)
+            self.angles.addAngle(start + i, start + j, start + k, theta, angle.k_kJ_mol_rad2)
+        for force, chains in ((self.torsions, terms.torsions), (self.impropers, terms.impropers)):
+            for atoms, torsion in chains:
+                force.addTorsion(*(start + i for i in atoms), *rb_coefficients(torsion.V_kJ_mol))
+        self._add_exceptions(start, types, terms)
+
+    def _add_exceptions(self, start: int, types: list[AtomType], terms: IonTerms) -> None:
+        """Leave out the pairs one or two bonds apart, and scale those three bonds apart."""
+        for i, j in terms.excluded:
+            self.coulomb.addException(start + i, start + j, 0.0, 0.1, 0.0)
+            self.dispersion.addExclusion(start + i, start + j)
+        for i, j in terms.pairs_14:
+            one, two = types[i], types[j]
+            self.coulomb.addException(
+                start + i,
+                start + j,
+                self.forcefield.coulomb_14 * one.charge_e * two.charge_e,
+                (one.sigma_A * two.sigma_A) ** 0.5 / 10,
+                self.forcefield.lennard_jones_14 * (one.epsilon_kJ_mol * two.epsilon_kJ_mol) ** 0.5,
+            )
+            self.dispersion.addExclusion(start + i, start + j)
+
+    def system(self) -> openmm.System:
+        """Return the System of all ions that were added."""
+        system = openmm.System()
+        for mass in self.masses_u:
+            system.addParticle(mass)
+        named = {
+            "bonds": self.bonds, "angles": self.angles, "torsions": self.torsions, "impropers": self.impropers,
+            "coulomb": self.coulomb, "dispersion": self.dispersion,
+        }  # fmt: skip
+        for name, force in named.items():
+            force.setName(name)
+            system.addForce(force)
+        return system
+
+
+def xml_system(topology: Topology, cell: np.ndarray, cutoff_A: float, path: Path) -> openmm.System:
+    """Return the System in a user's OpenMM force field, its templates matched by elements and bonds; otherwise as `opls_system`."""
+    check_cutoff(cutoff_A, cell)
+    atoms = app.Topology()
+    chain = atoms.addChain()
+    for molecule, name in enumerate(topology.molecule_ion):
+        residue = atoms.addResidue(str(name), chain)
+        for i in np.flatnonzero(topology.molecule == molecule):
+            element = str(topology.elements[i])
+            atoms.addAtom(f"{element}{i - topology.starts[molecule] + 1}", app.Element.getBySymbol(element), residue)
+    members = list(atoms.atoms())
+    for i, j in topology.bonds:
+        atoms.addBond(members[i], members[j])
+    atoms.setPeriodicBoxVectors([openmm.Vec3(*row) for row in np.asarray(cell, dtype=float) / 10] * unit.nanometer)
+    with reading(f"force_field {path.name}: OpenMM cannot use it for this liquid"):
+        if forbidden := sorted({element.tag for element in ElementTree.parse(path).iter()} & CODE_TAGS):
+            raise ValueError(f"<{forbidden[0]}>: a force field may not bring a program or other files; leave it out")
+        system = app.ForceField(str(path)).createSystem(
+            atoms, nonbondedMethod=app.PME, nonbondedCutoff=cutoff_A / 10, ewaldErrorTolerance=EWALD_TOLERANCE,
+            constraints=None, rigidWater=False, removeCMMotion=False,
+        )  # fmt: skip
+    set_box(system, cell)
+    return system
