@@ -8,10 +8,11 @@ from ionmelt import files
 from ionmelt.checkpoint import Chain
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.engines.choice import Probe
-from ionmelt.dynamics.phases import PHASES, segments_of
+from ionmelt.dynamics.phases import PHASES, Simulation, segments_of
 from ionmelt.dynamics.recorder import COLUMN
 from ionmelt.dynamics.settings import RunSettings
 from ionmelt.dynamics.thermo import THERMO
+from ionmelt.models.device import device_name
 
 
 class RunRecord(RunSettings):
@@ -35,12 +36,13 @@ class RunRecord(RunSettings):
     probe: tuple[Probe, ...] = ()
 
 
-def record_of(
-    settings: RunSettings, asked_fs: float, chain: Chain, n_atoms: int, resumed: int, device: str, engine: str,
-    probes: tuple[Probe, ...],
-) -> RunRecord:  # fmt: skip
-    """Return the record of a run that has ended; `asked_fs` is the interval between frames that the study asks for."""
-    segments = segments_of(chain)
+def record_of(simulation: Simulation, asked_fs: float, resumed: int) -> RunRecord:
+    """Return the record of a run that has ended.
+
+    `asked_fs` is the interval between frames that the study asks for; `resumed` segments were there when it was taken up.
+    """
+    settings, n_atoms = simulation.settings, len(simulation.atoms)
+    segments = segments_of(simulation.chain)
     survived = {}
     for phase in PHASES:
         steps = [segment.survived for segment in segments if segment.phase == phase]
@@ -49,7 +51,7 @@ def record_of(
     survived_steps = sum(survived.values()) * 1000 / settings.timestep_fs
     return RunRecord(
         **settings.model_dump(exclude={"engine"}),
-        engine=engine,
+        engine=simulation.engine.engine,
         save_every_asked_fs=asked_fs,
         planned_ps=settings.npt_ps + settings.nvt_ps,
         survived_ps=round(sum(survived.values()), 6),
@@ -64,8 +66,8 @@ def record_of(
         segments_resumed=resumed,
         atom_steps_per_s=round(survived_steps * n_atoms / wall_s, 1) if wall_s else None,
         wall_s=round(wall_s, 1),
-        device=device,
-        probe=probes,
+        device=device_name(simulation.atoms.calc),
+        probe=simulation.engine.probe,
     )
 
 

@@ -36,8 +36,8 @@ from ionmelt.dynamics.record import record_of, write_results
 from ionmelt.dynamics.settings import RunSettings
 from ionmelt.dynamics.watch import Watch
 from ionmelt.errors import of_model, reading
-from ionmelt.models import card as models_card
-from ionmelt.models import device as models_device
+from ionmelt.models.card import read_card
+from ionmelt.models.device import device
 from ionmelt.topology import Topology
 
 
@@ -86,14 +86,14 @@ class Run:
 
     def key(self, model: Path, threads: int, code: str) -> str:
         """Return the hash of what determines the run: settings, model, start, code, libraries and threads."""
-        card = models_card.read_card(model)
+        card = read_card(model)
         content = {
             "settings": self.settings.model_dump(mode="json"),
             "model": [card["framework"], card["files"], card.get("load"), card.get("settings"), card.get("head")],
             "versions": task.versions(),
             "threads": threads,
             "code": code,
-            "device": models_device.device(),
+            "device": device(),
         }
         starts = [self.state / name for name in ("start.extxyz", "topology.json", "system.xml")]
         return checkpoint.key_of(content, [path for path in starts if path.is_file()])
@@ -115,9 +115,7 @@ def simulate(run: Run, chain: Chain, calculator: Calculator, engine: UsedEngine)
     for name in ("topology.json", "topology.pdb"):
         shutil.copyfile(run.state / name, run.out / name)
     write_results(run.out, settings, chain)
-    device = models_device.device_name(calculator)
-    asked_fs = run.planned.save_every_fs
-    record = record_of(settings, asked_fs, chain, len(atoms), resumed, device, engine.engine, engine.probe)
+    record = record_of(simulation, run.planned.save_every_fs, resumed)
     (run.out / "run.json").write_text(json.dumps(record.model_dump(mode="json"), indent=2) + "\n")
     chain.remove()
     shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
@@ -138,7 +136,7 @@ def run_md(runs: list[Run], model: Path, threads: int, checkpoints: Path | None 
         # A run that goes on has the engine that it began with: the trials might choose another this time.
         before = next((segment.engine for chain in chains for segment in segments_of(chain)), None)
         wanted = before.engine if before else runs[0].settings.engine
-        integrating = integrating_engine(models_card.read_card(model)["framework"], wanted)
+        integrating = integrating_engine(read_card(model)["framework"], wanted)
         if integrating is not None:
             run_by_own_integrators(runs, chains, integrating, threads)
             return

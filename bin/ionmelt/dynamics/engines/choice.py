@@ -13,9 +13,9 @@ from ase.calculators.calculator import Calculator
 from ionmelt.dynamics.engines import PLAIN, DynamicsEngine, engines_of
 from ionmelt.dynamics.engines.forces import DispersedEngine, ForceEngine, Frame, PlainEngine
 from ionmelt.errors import UserError, is_resource
-from ionmelt.models import calculators
-from ionmelt.models import card as models_card
-from ionmelt.models import dispersion as models_dispersion
+from ionmelt.models.calculators import bare_calculator, load_calculator
+from ionmelt.models.card import read_card, weights_file
+from ionmelt.models.dispersion import added_dispersion
 from ionmelt.models.framework import Loading
 
 # A fast engine whose forces differ by more than this from those of the plain one is not used (eV/A).
@@ -118,20 +118,20 @@ def load_engine(
 
     A model of a framework without engines comes as its calculator. An engine that the framework does not have means auto.
     """
-    card = models_card.read_card(model)
+    card = read_card(model)
     rows = engines_of(card["framework"])
     if not rows:
-        return calculators.load_calculator(model, state, threads, hydrostatic=True), []
+        return load_calculator(model, state, threads, hydrostatic=True), []
     if wanted not in (PLAIN, *(row.name for row in rows)):
         wanted = "auto"
     import torch
 
     torch.set_flush_denormal(True)
-    weights = models_card.weights_file(model, card)
+    weights = weights_file(model, card)
     # Of a framework whose precision can be chosen the plain calculator is the exact one.
-    calculator: Any = calculators.bare_calculator(Loading(model, card, state, threads, double=True))
+    calculator: Any = bare_calculator(Loading(model, card, state, threads, double=True))
     plain = PlainEngine(calculator, atoms)
     here = [row for row in rows if row.is_here(plain.device)]
     engine, probes = choose(here, lambda row: row.make(row.name, calculator, weights, atoms), plain, atoms, wanted)
-    dispersion = models_dispersion.added_dispersion(card["settings"].get("dispersion"))
+    dispersion = added_dispersion(card["settings"].get("dispersion"))
     return (engine if dispersion is None else DispersedEngine(engine, dispersion, atoms)), probes

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from ionmelt.dynamics.engines import PLAIN
-from ionmelt.models import device as models_device
+from ionmelt.models.device import device_name
 from ionmelt.models.frameworks.ase import as_model_error
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
@@ -74,7 +74,7 @@ class PlainEngine:
 
     def __init__(self, calculator: Calculator, atoms: Atoms, name: str = PLAIN) -> None:
         self.calculator, self.atoms, self.name = calculator, atoms.copy(), name
-        self.device = models_device.device_name(calculator)
+        self.device = device_name(calculator)
 
     def forget(self, slot: int) -> None:
         """Forget what the calculator holds."""
