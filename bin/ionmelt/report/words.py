@@ -10,6 +10,7 @@ from ionmelt.compare import errors
 from ionmelt.compare import groups as compare_groups
 from ionmelt.compare import summary as ils
 from ionmelt.frame import kinds_of
+from ionmelt.measure.observables import OBSERVABLES
 from ionmelt.theory import ENGINES, two_levels
 
 Tables = dict[str, pl.DataFrame]
@@ -17,20 +18,18 @@ Row = dict[str, Any]
 
 # factor and unit in which a quantity is shown
 UNITS = {
-    "kg/m3": (1.0, "kg/m³"), "m2/s": (1e12, "10⁻¹² m²/s"), "eV/A": (1e3, "meV/Å"),
+    "eV/A": (1e3, "meV/Å"),
     "eV/atom": (1e3, "meV/atom"), "eV": (1e3, "meV"),
-    "S/m": (1.0, "S/m"), "Pa.s": (1e3, "mPa·s"),
     "eV/A^3": (1e3, "meV/Å³"), "eV/A3": (1e3, "meV/Å³"),
-}  # fmt: skip
+} | {observable.unit: observable.shown for observable in OBSERVABLES}  # fmt: skip
 NAMES = {
-    "density": "Density", "diffusion": "Diffusion",
-    "conductivity": "Conductivity", "viscosity": "Viscosity", "force_rmse": "Force error",
+    "force_rmse": "Force error",
     "scan_energy_rmse": "Volume-scan energy error", "density_error": "Density error", "diffusion_error": "Diffusion error",
     "survival": "Share of runs that broke", "energy_per_atom": "energy per atom", "force": "force",
     "force_translation": "force, translation of whole ions (inter)",
     "force_rotation": "force, rotation of whole ions (inter)", "force_vibration": "force, vibration (intra)",
     "molecular_pressure": "molecular pressure (inter)", "stress": "stress",
-}  # fmt: skip
+} | {observable.name: observable.title for observable in OBSERVABLES}  # fmt: skip
 
 
 def number(value: float | None, digits: int = 3) -> str:
