@@ -20,7 +20,7 @@ from ionmelt.errors import DiskFullError, Exit, UserError
 from ionmelt.labels.foreign import files, runs
 from ionmelt.liquid import ions, system
 from ionmelt.models.frameworks import ase, deepmd_training, mace_foundation
-from ionmelt.study import references
+from ionmelt.study import reference_files
 from ionmelt.topology import Topology
 
 
@@ -136,7 +136,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a program's output": (lambda path: list(runs.read_by_ase(path, "x", "vasp-out")), "ase.io.iread"),
     "own frames": (own_extxyz, "ionmelt.labels.foreign.files.read_extxyz"),
     "names of a frame": (names_of_a_frame, "ionmelt.labels.foreign.files.key_val_str_to_dict"),
-    "references": (references.read_references, "csv.reader"),
+    "references": (reference_files.read_references, "csv.reader"),
     "a force field": (own_xml, "xml.etree.ElementTree.parse"),
     "a checkpoint": (checkpoint, "torch.load"),
     "a calculator's module": (lambda _path: ase.named_class("own.Model"), "importlib.import_module"),

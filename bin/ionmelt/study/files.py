@@ -3,10 +3,19 @@
 import csv
 import io
 import json
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
-from ionmelt import files as files_module
+from ionmelt.errors import UserError
+from ionmelt.files import sealed
+
+
+def cell(value: Any) -> Any:
+    """Return a value as a CSV file holds it: nothing for None, and true and false in small letters."""
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else value
 
 
 @dataclass
@@ -17,14 +26,26 @@ class Plan:
 
     def json(self, path: str, content: Any) -> None:
         """Add a JSON file."""
-        self.files[path] = json.dumps(files_module.sealed(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
+        self.files[path] = json.dumps(sealed(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
 
-    def csv(self, path: str, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-        """Add a CSV file; what is None is left empty, and true and false are written small."""
+    def csv(self, path: str, kind: Any, rows: Sequence[Any], columns: Sequence[str] = ()) -> None:
+        """Add a CSV file of rows of one dataclass; its fields are the columns, where none are given."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
+        names = columns or [entry.name for entry in fields(kind)]
+        writer.writerow(names)
         for row in rows:
-            values = (row[name] for name in columns)
-            writer.writerow([str(v).lower() if isinstance(v, bool) else "" if v is None else v for v in values])
+            values = asdict(row)
+            writer.writerow([cell(values[name]) for name in names])
         self.files[path] = text.getvalue()
+
+    def write(self, out: Path) -> None:
+        """Write the files into a folder of their own; an earlier plan there is replaced."""
+        if out.exists():
+            if not (out / "study.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+                raise UserError(f"out: {out}: exists and is not a plan: give another folder")
+            shutil.rmtree(out)
+        for name, text in sorted(self.files.items()):
+            path = out / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)

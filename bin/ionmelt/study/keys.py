@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ionmelt import theory as theory_level
 from ionmelt.models.frameworks import FRAMEWORKS
+from ionmelt.study.rows import ModelRow
 from ionmelt.study.schema import Study
 
 
@@ -58,12 +60,6 @@ def seed_of(key: str) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % (2**31 - 1) + 1
 
 
-MODEL_COLUMNS = (
-    "key", "model", "framework", "dataset", "mixture", "size", "seed", "trained", "imported", "image", "environment", "role",
-    "start", "theory", "labels_theory", "same_theory",
-)  # fmt: skip
-
-
 def start_of(study: Study, model: Any) -> str | None:
     """Return the key of the model that a tuned one started from: a zero-shot row of the study, or one that is only evaluated."""
     if getattr(model, "weights", None) is None or is_imported(model.model_dump()):
@@ -85,36 +81,31 @@ def levels(study: Study, model: Any) -> dict[str, Any]:
     return {"theory": theory, "labels_theory": level, "same_theory": theory_level.same_level(theory, level)}
 
 
-def model_rows(study: Study) -> list[dict[str, Any]]:
-    """Return the rows of models.csv: one for each model.
-
-    ``image`` and ``environment`` say what it runs in, with containers and without. ``role`` is ``model``, ``start`` (the
-    weights that a tuned model starts from, evaluated but not run) or ``labels`` (the labels' engine where it is cheap, of
-    which only atoms and pairs are computed); ``start`` names the row of the weights that a tuned model starts from.
-    ``dataset`` is the ``mixture`` of the study, cut to ``size`` frames where there is one. ``theory`` is the level that a
-    model from elsewhere imitates, ``same_theory`` whether it is that of the labels.
-    """
-    rows: list[dict[str, Any]] = []
+def model_rows(study: Study) -> list[ModelRow]:
+    """Return the rows of models.csv: one for each model."""
+    rows: list[ModelRow] = []
     for model in study.models:
-        own = FRAMEWORKS[model.framework].environment
-        places = {name: getattr(model, name, None) or own for name in ("image", "environment")}
+        trained_in = FRAMEWORKS[model.framework].environment
         start = start_of(study, model)
-        entry = {"model": model.id, "framework": model.framework, "role": "model", "start": start, **places}
-        entry |= levels(study, model)
+        row = ModelRow(
+            key=model.id,
+            model=model.id,
+            framework=model.framework,
+            start=start,
+            image=getattr(model, "image", None) or trained_in,
+            environment=getattr(model, "environment", None) or trained_in,
+            **levels(study, model),
+        )
         settings = model.model_dump()
         if not is_trained(settings):
-            rows.append({"key": model.id, **entry, "trained": False, "imported": is_imported(settings)})
+            rows.append(replace(row, imported=is_imported(settings)))
             continue
         if start == f"{model.id}-start":
-            tuned = {"model": start, "role": "start", "start": None}
-            rows.append({"key": start, **entry, **tuned, "trained": False, "imported": True})
+            rows.append(replace(row, key=start, model=start, role="start", start=None, imported=True))
         for dataset, mixture, size in mixtures(study, settings):
             for seed in study.seeds:
                 key = f"{model.id}-{dataset}-s{seed}"
-                data = {"dataset": dataset, "mixture": mixture, "size": size}
-                rows.append({"key": key, **entry, **data, "seed": seed, "trained": True, "imported": False})
+                rows.append(replace(row, key=key, dataset=dataset, mixture=mixture, size=size, seed=seed, trained=True))
     if getattr(study.labels, "engine", None) == "xtb":
-        places = {"image": "analysis", "environment": "analysis"}
-        entry = {"model": "labels", "framework": "xtb", "role": "labels", "start": None, **places}
-        rows.append({"key": "labels", **entry, "trained": False, "imported": False})
-    return [dict.fromkeys(MODEL_COLUMNS) | row for row in rows]
+        rows.append(ModelRow(key="labels", model="labels", framework="xtb", role="labels"))
+    return rows

@@ -19,23 +19,25 @@ from ionmelt.study import cost as study_cost
 from ionmelt.study.advice import warn
 from ionmelt.study.boxes import Box, check_liquids
 from ionmelt.study.check_data import check_data
-from ionmelt.study.check_dynamics import check_md, check_references
+from ionmelt.study.check_dynamics import check_md
 from ionmelt.study.check_models import check_ids, check_models
+from ionmelt.study.check_references import check_references
 from ionmelt.study.estimate import check_budget, estimate
 from ionmelt.study.keys import committees
 from ionmelt.study.places import Places, check_outdir
 from ionmelt.study.reading import Problems, read_draft
+from ionmelt.study.references import Reference
 from ionmelt.study.rounds import Before, check_before, read_before
 from ionmelt.study.schema import Study, schema
 from ionmelt.study.text import parse_yaml, read_text
-from ionmelt.study.writing import make_plan, write_plan
+from ionmelt.study.writing import make_plan
 
 # --- The task ------------------------------------------------------------------------------------------
 
 
 def read_study(
     text: str, name: str, places: Places, outdir: str | None = None, before: Before | None = None
-) -> tuple[Study, dict[int, Box], list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[Study, dict[int, Box], list[Reference], dict[str, Any]]:
     """Return a study that is right in every way, its boxes, references and estimate.
 
     Raises `UserError` with one line for each mistake.
@@ -50,7 +52,7 @@ def read_study(
     except UserError as error:
         raise UserError(*error.errors, *outdir_line) from error
     draft = read_draft(raw, problems)
-    references: list[dict[str, Any]] = []
+    references: list[Reference] = []
     boxes: dict[int, Box] = {}
     if isinstance(raw, dict):
         check_ids(draft, problems)
@@ -83,7 +85,7 @@ def plan_study(args: argparse.Namespace) -> None:
     warnings = warn(study, boxes)
     plan.json("estimate.json", found)
     plan.files["warnings.txt"] = "".join(f"{line}\n" for line in warnings)
-    write_plan(plan, args.out)
+    plan.write(args.out)
     print(study_cost.text(found))
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ionmelt import files as files_module
+from ionmelt.files import read_json
 from ionmelt.frames.settings import ChooseSettings, ExploreSettings
+from ionmelt.liquid.settings import Liquid
 from ionmelt.study.files import Plan
 from ionmelt.study.keys import committees, seed_of
 from ionmelt.study.reading import Problems
+from ionmelt.study.rows import ChooseRow, ExploreRow, ModelRow
 from ionmelt.study.schema import Study
 
 
@@ -32,7 +34,7 @@ class Before:
 
 def read_before(place: str | None, cards: Iterable[Path]) -> Before:
     """Return the round before; only models that were trained have weights to go on from."""
-    read = [files_module.read_json(path) for path in sorted(cards)]
+    read = [read_json(path) for path in sorted(cards)]
     return Before(place or "", {card["id"]: card for card in read if "model.pt" in card["files"]})
 
 
@@ -58,30 +60,54 @@ def check_before(study: Study, before: Before, problems: Problems) -> None:
             problems.add(("active",), f"--previous {before.place}: has no model {key}: is it of another study?")
 
 
-def plan_rounds(plan: "Plan", study: Study, rows: list[dict[str, Any]], before: Before) -> None:
+def plan_rounds(plan: Plan, study: Study, models: list[ModelRow], before: Before) -> None:
     """Add the explorations of a round, and what is chosen of what they find."""
-    explored, chosen = [], []
-    own = study.active.model_dump() if study.active and before.round else {}
-    md = {name: getattr(study.md, name) for name in ("timestep_fs", "thermostat_fs", "barostat_fs", "engine")}
-    for liquid in study.liquids if own else ():
+    rows: list[ExploreRow] = []
+    choices: list[ChooseRow] = []
+    by_key = {model.key: model for model in models}
+    for liquid in study.liquids if study.active and before.round else ():
+        assert study.active is not None
         name = f"{liquid.id}-active{before.round}"
-        chosen.append({"key": name, "liquid": liquid.id})
-        choice = ChooseSettings(id=name, liquid=liquid.id, frames=own["frames"])
+        choices.append(ChooseRow(name, liquid.id))
+        choice = ChooseSettings(id=name, liquid=liquid.id, frames=study.active.frames)
         plan.json(f"choose/{name}.json", choice.model_dump(mode="json"))
         for kelvin in liquid.temperatures_K:
             state = f"{liquid.id}-{kelvin:g}K-r1"
-            where = {"liquid": liquid.id, "temperature_K": kelvin, "pressure_bar": liquid.pressure_bar}
             for model, dataset, members in committees(study):
-                key = f"{state}-{model.id}-{dataset}"
-                place = next(
-                    {name: row[name] for name in ("image", "environment")} for row in rows if row["key"] == members[0]
+                member = by_key[members[0]]
+                row = ExploreRow(
+                    key=f"{state}-{model.id}-{dataset}",
+                    liquid=liquid.id,
+                    state=state,
+                    dataset=dataset,
+                    members=" ".join(members),
+                    image=member.image,
+                    environment=member.environment,
                 )
-                row = {"key": key, "liquid": liquid.id, "state": state, "dataset": dataset, **place}
-                explored.append(row | {"members": " ".join(members)})
-                seed = (own["seed"] + seed_of(key)) % 2**31
-                names = {"id": key, "model": model.id, "dataset": dataset, "round": before.round}
-                settings = ExploreSettings.model_validate({**own, **md, **where, **names, "seed": seed})
-                plan.json(f"explore/{key}.json", settings.model_dump(mode="json"))
-    columns = ("key", "liquid", "state", "dataset", "members", "image", "environment")
-    plan.csv("explore.csv", columns, explored)
-    plan.csv("choose.csv", ("key", "liquid"), chosen)
+                rows.append(row)
+                settings = explore_settings(study, liquid, kelvin, row, model.id, before.round)
+                plan.json(f"explore/{row.key}.json", settings.model_dump(mode="json"))
+    plan.csv("explore.csv", ExploreRow, rows)
+    plan.csv("choose.csv", ChooseRow, choices)
+
+
+def explore_settings(
+    study: Study, liquid: Liquid, kelvin: float, row: ExploreRow, model: str, number: int
+) -> ExploreSettings:
+    """Return the settings of EXPLORE_LIQUID for one committee of a model at one temperature; `number` is that of the round."""
+    assert study.active is not None
+    return ExploreSettings(
+        **study.active.model_dump(exclude={"seed"}),
+        timestep_fs=study.md.timestep_fs,
+        thermostat_fs=study.md.thermostat_fs,
+        barostat_fs=study.md.barostat_fs,
+        engine=study.md.engine,
+        liquid=liquid.id,
+        temperature_K=kelvin,
+        pressure_bar=liquid.pressure_bar,
+        id=row.key,
+        model=model,
+        dataset=row.dataset,
+        seed=(study.active.seed + seed_of(row.key)) % 2**31,
+        round=number,
+    )

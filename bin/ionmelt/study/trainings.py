@@ -1,13 +1,13 @@
 """The settings of every training and of every import, and the cards of models that are neither trained nor imported."""
 
 from pathlib import Path
-from typing import Any
 
 from ionmelt.study.boxes import Box
 from ionmelt.study.check_models import LEARNING_RATES
 from ionmelt.study.files import Plan
 from ionmelt.study.keys import committees, is_imported
 from ionmelt.study.rounds import Before, retrained
+from ionmelt.study.rows import ModelRow
 from ionmelt.study.schema import Study
 
 # What the import of a model needs to know of it.
@@ -17,7 +17,7 @@ IMPORTED = (
 
 
 def plan_models(
-    plan: Plan, study: Study, boxes: dict[int, Box], rows: list[dict[str, Any]], theory: str | None, before: Before
+    plan: Plan, study: Study, boxes: dict[int, Box], rows: list[ModelRow], theory: str | None, before: Before
 ) -> None:
     """Add the settings of every training and of every import, and the card of every other model."""
     settings = {model.id: model.model_dump(mode="json") for model in study.models}
@@ -26,30 +26,33 @@ def plan_models(
     elements = sorted({symbol for box in boxes.values() for symbol in box.elements})
     growing, going_on = {key for _, _, members in committees(study) for key in members}, retrained(study, before)
     for row in rows:
-        own = settings[row["model"]]
+        own = settings[row.model]
         hidden = {"id", "framework", "datasets", "weights", "replay_frames"}
         given = {name: value for name, value in own.items() if name not in hidden}
         weights = own.get("weights")
         names = {"weights": Path(weights).name if weights else None}
         identity = {
-            "id": row["key"],
-            **{name: row[name] for name in ("model", "framework", "dataset", "seed")},
+            "id": row.key,
+            "model": row.model,
+            "framework": row.framework,
+            "dataset": row.dataset,
+            "seed": row.seed,
         }
-        if row["trained"]:
+        if row.trained:
             if "replay_frames" in own:
                 names["replay_frames"] = Path(own["replay_frames"]).name if own["replay_frames"] else None
             if given["learning_rate"] is None:
                 given["learning_rate"] = LEARNING_RATES.get(own["mode"], 0.01)
-            if row["key"] in growing:
+            if row.key in growing:
                 given["round"] = before.round
-                if row["key"] in going_on:
+                if row.key in going_on:
                     names["weights"] = "model.pt"
-                    given |= {"mode": "finetune", "sha256": before.cards[row["key"]]["files"]["model.pt"]}
-            plan.json(f"models/{row['key']}.json", {**identity, "theory_id": theory, **given, **names})
+                    given |= {"mode": "finetune", "sha256": before.cards[row.key]["files"]["model.pt"]}
+            plan.json(f"models/{row.key}.json", {**identity, "theory_id": theory, **given, **names})
             continue
-        if is_imported(own) or row["role"] == "start":
+        if is_imported(own) or row.role == "start":
             kept = {name: own[name] for name in IMPORTED if name in own}
-            plan.json(f"imports/{row['key']}.json", {**identity, **kept, **names, "liquid_elements": elements})
+            plan.json(f"imports/{row.key}.json", {**identity, **kept, **names, "liquid_elements": elements})
             continue
         card = {
             **identity,
@@ -65,6 +68,6 @@ def plan_models(
             "settings": {name: own[name] for name in ("method", "accuracy") if name in own},
             "cost": {"wall_s": 0.0},
         }
-        if row["role"] != "model":
-            card["role"] = row["role"]
-        plan.json(f"cards/{row['key']}/model.json", card)
+        if row.role != "model":
+            card["role"] = row.role
+        plan.json(f"cards/{row.key}/model.json", card)

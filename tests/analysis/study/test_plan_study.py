@@ -22,8 +22,10 @@ from ionmelt.measure.observables import NAMED
 from ionmelt.models.frameworks import mace
 from ionmelt.study import advice, cost, places, writing
 from ionmelt.study import plan as plan_module
-from ionmelt.study.references import read_references, standard_uncertainty
-from ionmelt.study.references import references_of as known_of
+from ionmelt.study.interpolation import references_of
+from ionmelt.study.reference_files import read_references
+from ionmelt.study.references import Reference
+from ionmelt.study.uncertainty import standard_uncertainty
 
 ROOT = Path(__file__).resolve().parents[3]
 ASSETS = ROOT / "assets"
@@ -984,29 +986,29 @@ def test_reference_table_is_the_published_one() -> None:
     table = read_references(ASSETS / "references" / "ilthermo.csv")
     assert len(table) == 146
     at_298 = {
-        (dict(row["composition"]).keys() - {"tfsi", "bf4"}).pop() + "-" + row["property"]: row["value"]
-        for row in table if row["temperature_K"] == 298.15 and "tfsi" in dict(row["composition"])
+        (dict(row.composition).keys() - {"tfsi", "bf4"}).pop() + "-" + row.property: row.value
+        for row in table if row.temperature_K == 298.15 and "tfsi" in dict(row.composition)
     }  # fmt: skip
     assert at_298["pyr14-density"] == 1394.6
     assert at_298["pyr14-viscosity"] == pytest.approx(0.0769)
     assert at_298["pyr14-conductivity"] == 0.2765
     for row in table:
-        assert row["low"] <= row["value"] <= row["high"]
+        assert row.low <= row.value <= row.high
 
 
 def test_viscosity_is_interpolated_as_arrhenius() -> None:
     """An exact Arrhenius law comes back exactly; a straight line would be 4 % off."""
     import math
 
-    def row(kelvin: float) -> dict[str, Any]:
-        return {
-            "composition": (("a", 1),), "property": "viscosity", "species": None, "temperature_K": kelvin,
-            "value": 1e-5 * math.exp(3000 / kelvin), "low": None, "high": None, "range": None, "unit": "Pa.s", "n": 3,
-            "standard_uncertainty": 1e-7 * math.exp(3000 / kelvin), "source": "s", "second_hand": False, "interpolated": False}  # fmt: skip
+    def row(kelvin: float) -> Reference:
+        return Reference(
+            composition=(("a", 1),), property="viscosity", species=None, temperature_K=kelvin,
+            value=1e-5 * math.exp(3000 / kelvin), low=None, high=None, range=None, unit="Pa.s", n=3,
+            standard_uncertainty=1e-7 * math.exp(3000 / kelvin), source="s", second_hand=False)  # fmt: skip
 
-    (middle,) = [r for r in known_of("a", {"a": 2}, [310], [row(300), row(330)]) if r["temperature_K"] == 310]
-    assert middle["value"] == pytest.approx(row(310)["value"], rel=1e-5)
-    assert middle["standard_uncertainty"] == pytest.approx(row(310)["standard_uncertainty"], rel=1e-5)  # 1 % there too
+    (middle,) = [r for r in references_of("a", {"a": 2}, [310], [row(300), row(330)]) if r.temperature_K == 310]
+    assert middle.value == pytest.approx(row(310).value, rel=1e-5)
+    assert middle.standard_uncertainty == pytest.approx(row(310).standard_uncertainty, rel=1e-5)  # 1 % there too
 
 
 GOOD_LINE = {"ions": "pyr14:1 tfsi:1", "property": "density", "species": "", "temperature_K": "300", "value": "1392", "unit": "kg/m3",
@@ -1098,9 +1100,9 @@ def test_units_of_a_reference_file_become_si(tmp_path: Path) -> None:
     change = {"ions": "a:2 b:4", "property": "viscosity", "value": "77", "unit": "mPa.s", "low": "70", "high": "80",
               "range": "min-max", "n": ""}  # fmt: skip
     (row,) = read_references(reference_file(tmp_path, change))
-    assert (row["value"], row["low"], row["unit"], row["n"]) == (0.077, 0.07, "Pa.s", None)
-    assert row["standard_uncertainty"] == pytest.approx(0.01 / 12**0.5, rel=1e-5)
-    assert row["composition"] == (("a", 1), ("b", 2))
+    assert (row.value, row.low, row.unit, row.n) == (0.077, 0.07, "Pa.s", None)
+    assert row.standard_uncertainty == pytest.approx(0.01 / 12**0.5, rel=1e-5)
+    assert row.composition == (("a", 1), ("b", 2))
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 12, 40, None])

@@ -13,7 +13,7 @@ from ionmelt.frames.settings import VolumeScan
 from ionmelt.labels.settings import Cp2kLabels
 from ionmelt.liquid.settings import IonSmiles
 from ionmelt.mistakes import branches, is_section, path_text, place_of
-from ionmelt.models.settings import MaceModel
+from ionmelt.models.frameworks.mace import MaceModel
 from ionmelt.settings import Section
 from ionmelt.study.reading import Problems, read_draft
 from ionmelt.study.schema import Study, schema
