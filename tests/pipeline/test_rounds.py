@@ -1,5 +1,6 @@
 """Active learning by ./rounds, as a user would: a round goes on from the one before, and a kill changes nothing."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from runs import PROJECT, TIMINGS, Pipeline
+from runs import PROJECT, TIMINGS, Pipeline, copy_project
 
 STUDY = """\
 name: rounds
@@ -55,6 +56,39 @@ def project(pipeline: Pipeline) -> Pipeline:
 def test_mistakes_are_one_line(arguments: tuple[str, ...], line: str) -> None:
     process = subprocess.run([PROJECT / "rounds", *arguments], capture_output=True, text=True)
     assert (process.returncode, process.stderr) == (2, line + "\n")
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("parser", ["v1", "v2"])
+def test_a_round_explores_with_its_committees_and_chooses(
+    parser: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With stubs, after a round whose results are only named: which tasks there are, and what they are given."""
+    monkeypatch.setenv("NXF_SYNTAX_PARSER", parser)
+    project = Pipeline(copy_project(tmp_path / "project"))
+    (project.folder / "studies" / "rounds.yaml").write_text(STUDY)
+    before = project.folder / "before"
+    for key in ("mace-al-s1", "mace-al-s2"):
+        (before / "models" / key).mkdir(parents=True, exist_ok=True)
+        card = {"id": key, "files": {"model.pt": "0" * 64}, "settings": {"round": 0}}
+        (before / "models" / key / "model.json").write_text(json.dumps(card))
+        (before / "models" / key / "model.pt").touch()
+    (before / "dataset" / "al").mkdir(parents=True, exist_ok=True)
+    for name in ("train", "valid"):
+        (before / "dataset" / "al" / f"{name}.extxyz").touch()
+    project.run("-stub", "--study", "studies/rounds.yaml", "--previous", str(before))
+    tasks = {row["name"]: Path(row["workdir"]) for row in project.trace()}
+    explored = tasks["EXPLORE_LIQUID (libf4-900K-r1-mace-al)"]
+    names = {"libf4-900K-r1-mace-al.json", "libf4-900K-r1", "mace-al-s1", "mace-al-s2", "valid.extxyz"}
+    assert names <= {path.name for path in explored.iterdir()}
+    chosen = tasks["CHOOSE_FRAMES (libf4-active1)"]
+    assert {"libf4-active1.json", "libf4-900K-r1", "libf4-900K-r1-mace-al.extxyz"} <= {
+        path.name for path in chosen.iterdir()
+    }
+    assert [path.name for path in (chosen / "known").glob("*/*")] == ["train.extxyz"]
+    assert {"LABEL_FRAMES (libf4-000)", "LABEL_FRAMES (libf4-active1)"} <= set(tasks)
+    (trained,) = (folder for name, folder in tasks.items() if name.startswith("TRAIN_") and "mace-al-s1" in name)
+    assert (trained / "model.pt").exists()
 
 
 @pytest.mark.long

@@ -95,10 +95,12 @@ def kept(folder: Path | None, content: Any, files: Sequence[Path | None]) -> Ite
     place = here if folder is None else folder.resolve()
     key = checkpoint.key_of([content, versions()], [*filter(None, files)])
     own, lock = checkpoint.claim(place.parent if place.is_file() else place, key, here)
-    yield own
-    shutil.rmtree(own, ignore_errors=True)
-    if lock:
-        lock.close()
+    try:
+        yield own
+        shutil.rmtree(own, ignore_errors=True)
+    finally:
+        if lock:
+            lock.close()
 
 
 def given_weight(value: float | str | None) -> float | None:

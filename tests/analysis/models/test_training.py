@@ -1,5 +1,6 @@
 """What trainings refuse before they begin."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,3 +41,18 @@ def test_a_stress_that_no_frame_has_is_not_weighed(model: dict[str, Any], remedy
 )
 def test_what_the_study_says_is_done(model: dict[str, Any], with_stress: int) -> None:
     training.check_stress(model, DATASET | {"frames_with_stress": {"train": with_stress, "valid": 0}})
+
+
+def test_a_training_that_other_code_began_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def killed_after(code: str) -> list[str]:
+        with pytest.raises(KeyboardInterrupt), training.kept(tmp_path / "kept", ["settings", code], []) as folder:
+            there = sorted(path.name for path in folder.iterdir() if path.suffix == ".pt")
+            (folder / f"{code}.pt").touch()
+            raise KeyboardInterrupt
+        return there
+
+    assert killed_after("one") == []
+    assert killed_after("one") == ["one.pt"]
+    assert killed_after("other") == []
