@@ -34,7 +34,7 @@ from scipy import stats
 
 from ionmelt import files
 from ionmelt.compare.statistics import parallel_lines
-from ionmelt.dataset import split
+from ionmelt.dataset import energies
 from ionmelt.frame import evenly, read_frames, write_frames
 from ionmelt.frames.selection import descriptors, farthest_points
 
@@ -109,7 +109,7 @@ def train(work: Path, key: str, frames: list[Atoms], seed: int, steps: int) -> N
     valid = read_frames(whole / "valid.extxyz", labelled=True)
     write_frames(folder / "data" / "valid.extxyz", evenly(valid, VALID_MOST))
     summary = json.loads((whole / "dataset.json").read_text())
-    summary["datasets"]["both"] |= dict.fromkeys(("e0s_ev", "fitted_e0s_ev"), split.fit_e0s(frames))
+    summary["datasets"]["both"] |= dict.fromkeys(("e0s_ev", "fitted_e0s_ev"), energies.fit_e0s(frames))
     (folder / "data" / "dataset.json").write_text(json.dumps(summary))
     settings = files.read_json(work / "plan" / "models" / "mace-both-s1.json")
     settings |= {"id": key, "seed": seed, "epochs": max(1, round(steps / len(frames)))}

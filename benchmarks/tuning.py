@@ -31,8 +31,8 @@ from typing import Any
 
 import polars as pl
 
+from ionmelt.files import sha256
 from ionmelt.models import evaluation
-from ionmelt.models.card import sha256_of
 
 TOP = Path(__file__).resolve().parents[1]
 # Size of the models and weights of the loss are those of studies/foundation.yaml.
@@ -79,7 +79,7 @@ def tune(foundation: Path, seeds: int, epochs: int, work: Path) -> Path:
     shutil.copyfile(foundation / "models" / "mace-both-s1" / "model.pt", work / "foundation.pt")
     shutil.copyfile(foundation / "dataset" / "both" / "train.extxyz", work / "replay.extxyz")
     shutil.copyfile(foundation / "dataset" / "test.extxyz", work / "old.extxyz")
-    weights = f"weights: foundation.pt, sha256: {sha256_of(work / 'foundation.pt')}, licence: MIT, theory: GFN1-xTB"
+    weights = f"weights: foundation.pt, sha256: {sha256(work / 'foundation.pt')}, licence: MIT, theory: GFN1-xTB"
     words = {
         "foundation": weights,
         "loss": LOSS,

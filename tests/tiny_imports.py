@@ -8,10 +8,10 @@ from unittest import mock
 
 import pytest
 
+from ionmelt.files import sha256
 from ionmelt.models import confined as models_confined
 from ionmelt.models import own as own_module
 from ionmelt.models import trial
-from ionmelt.models.card import sha256_of
 
 COMMON = {
     "id": "own", "model": "own", "dataset": None, "seed": None, "licence": "MIT", "theory": "PBE", "dispersion": None,
@@ -36,7 +36,7 @@ def do_import(
     It is opened in a confined process where the test is about that; it takes seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    own = {"weights": weights.name, "sha256": sha256_of(weights)} if weights else {"weights": None, "sha256": None}
+    own = {"weights": weights.name, "sha256": sha256(weights)} if weights else {"weights": None, "sha256": None}
     (folder / "own.json").write_text(json.dumps(COMMON | own | settings))
     given = ["--weights", str(weights)] if weights else []
     errors = folder / "errors.txt"

@@ -23,7 +23,8 @@ from used_files import all_imports
 
 from ionmelt import frame as frame_file
 from ionmelt.dataset import split as split_module
-from ionmelt.models import evaluation
+from ionmelt.files import sha256
+from ionmelt.models import prediction as models_prediction
 from ionmelt.topology import Topology
 
 THEORY = "0123456789ab"
@@ -217,7 +218,7 @@ def check_card(model: Path, split: Path, files: list[str]) -> dict[str, Any]:
     data = json.loads((split / "dataset.json").read_text())
     assert list(card["files"]) == files
     for name, digest in card["files"].items():
-        assert split_module.sha256((model / name).read_bytes()) == digest
+        assert sha256(model / name) == digest
     assert card["theory_id"] == data["theory_id"] == THEORY
     assert card["dataset_hash"] == data["datasets"]["eq"]["dataset_hash"]
     assert card["split_hash"] == data["datasets"]["eq"]["split_hash"]
@@ -231,7 +232,7 @@ def check_card(model: Path, split: Path, files: list[str]) -> dict[str, Any]:
 def check_single_ions(calculator: Calculator) -> None:
     """Check what a model that was trained on them says of `single_ions`: an atom sees nothing, with images out of sight or none."""
     for frame in single_ions():
-        (prediction,) = evaluation.predict([frame], calculator)
+        (prediction,) = models_prediction.predict([frame], calculator)
         assert prediction.model is not None, prediction.reason
         np.testing.assert_allclose(prediction.model.forces, 0, atol=1e-6)
         np.testing.assert_allclose(prediction.model.energy, -50, rtol=0.1)

@@ -6,7 +6,6 @@ written under another name, flushed to the disk and renamed: a kill leaves the w
 
 import contextlib
 import fcntl
-import hashlib
 import io
 import json
 import os
@@ -20,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from ionmelt.errors import is_resource
+from ionmelt.files import sha256
 
 
 def say(text: str) -> None:
@@ -30,10 +30,8 @@ def say(text: str) -> None:
 
 def key_of(content: Any, files: list[Path]) -> str:
     """Return the hash of what determines a run: anything that JSON can hold, and files by name and content."""
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    for path in sorted(files, key=lambda path: path.name):
-        digest.update(f"\n{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
-    return digest.hexdigest()[:32]
+    named = (f"\n{path.name} {sha256(path)}".encode() for path in sorted(files, key=lambda path: path.name))
+    return sha256(json.dumps(content, sort_keys=True).encode(), *named)[:32]
 
 
 def claim(folder: Path, key: str, fallback: Path) -> tuple[Path, IO[str] | None]:
@@ -99,7 +97,7 @@ class Chain:
             raise ValueError("its first line cannot be read") from error
         if not isinstance(says, dict) or (says.get("key"), says.get("index")) != (self.key, index):
             raise ValueError("it belongs to another run")
-        if says.get("sha256") != hashlib.sha256(body).hexdigest():
+        if says.get("sha256") != sha256(body):
             raise ValueError("its checksum does not fit its content")
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             return dict(archive)
@@ -111,7 +109,7 @@ class Chain:
         content: dict[str, Any] = {name: np.asarray(values) for name, values in arrays.items()}
         np.savez(buffer, meta=np.array(json.dumps(meta)), **content)
         body = buffer.getvalue()
-        head = {"key": self.key, "index": index, "sha256": hashlib.sha256(body).hexdigest()}
+        head = {"key": self.key, "index": index, "sha256": sha256(body)}
         path = self._path(index)
         part = path.with_name("." + path.name)
         with part.open("wb") as file:

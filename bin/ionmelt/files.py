@@ -18,10 +18,23 @@ SUMS = "SHA256SUMS"
 SEAL = "content_sha256"
 
 
+def sha256(*parts: bytes | Path) -> str:
+    """Return the sha256 (hex) of bytes and of the content of files, one after another; files are read in pieces."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, bytes):
+            digest.update(part)
+            continue
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
 def digest(content: Mapping[str, Any]) -> str:
     """Return the sha256 (hex) of a JSON object whose numbers are finite; the order of its keys does not count."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text.encode())
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,13 +115,8 @@ def seal(folder: Path) -> None:
     lines = []
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != SUMS:
-            lines.append(f"{_sha256(path)}  {path.relative_to(folder)}\n")
+            lines.append(f"{sha256(path)}  {path.relative_to(folder)}\n")
     (folder / SUMS).write_text("".join(lines))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check(*paths: Path | None) -> None:
@@ -132,7 +140,7 @@ def check(*paths: Path | None) -> None:
         for expected, name in listed:
             if not (path / name).is_file():
                 errors.append(f"{path / name}: no such file, though {SUMS} lists it")
-            elif _sha256(path / name) != expected:
+            elif sha256(path / name) != expected:
                 errors.append(f"{path / name}: not as it was written: its sha256 differs from {SUMS}")
     if errors:
         raise UserError(*errors)

@@ -9,11 +9,8 @@ DeePMD, datasets/NAME/domain.npz (what the training frames span: ionmelt/measure
 reference energies of the elements).
 """
 
-import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,194 +22,19 @@ from ase.data import chemical_symbols
 from ionmelt import errors as errors_module
 from ionmelt import files, task
 from ionmelt.arguments import command_line
+from ionmelt.dataset.deepmd import write_deepmd
+from ionmelt.dataset.energies import fit_e0s, method_of
+from ionmelt.dataset.groups import TRAINED_KIND, groups_of, split_groups
+from ionmelt.dataset.reading import check_labels, check_pairs, read_labelled, unique_frames
+from ionmelt.files import sha256
 from ionmelt.frame import (
-    ENERGY_KEY,
-    FORCES_KEY,
     STRESS_KEY,
     TEST_LEAST,
-    element_energies,
     kinds_of,
-    read_frames,
     write_frames,
 )
 from ionmelt.frames import selection
 from ionmelt.measure import domain
-
-TEST_RECIPE = "test_scan"
-TRAINED_KIND = (
-    "active"  # what active learning adds is trained on: validation and test stay the same from round to round
-)
-ATOMS_METHOD = "energies of free atoms, given with the labels"
-E0S_METHOD = (
-    "least squares of the training energies over the element counts, of minimum norm around the mean energy per "
-    "atom: what the compositions do not determine is shared equally by all atoms"
-)
-
-
-@dataclass
-class Group:
-    """The frames that stay together: their indices, and the cell of the design that they stand for."""
-
-    name: str
-    frames: list[int] = field(default_factory=list)
-    cells: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    test_only: bool = False
-
-    @property
-    def cell(self) -> tuple[str, str, str]:
-        """Return the (kind, liquid, recipe) of most of its frames."""
-        return min(self.cells, key=lambda cell: (-self.cells[cell], cell))
-
-
-def groups_of(frames: list[Atoms]) -> list[Group]:
-    """Return the groups of the frames, sorted by name."""
-    groups: dict[str, Group] = {}
-    for index, frame in enumerate(frames):
-        info = frame.info
-        group = groups.setdefault(info["group"], Group(info["group"]))
-        group.frames.append(index)
-        group.cells[info["kind"], info["liquid"], info["recipe"]] += 1
-        group.test_only |= info["recipe"] == TEST_RECIPE
-    return [groups[name] for name in sorted(groups)]
-
-
-def take_groups(groups: list[Group], target: float, total: int) -> list[Group]:
-    """Take whole groups until about `target` frames are taken, spread over the cells as evenly as they allow.
-
-    The next group comes from the cell that is furthest behind its share. A cell's last group is taken
-    only when every cell is down to one, and the last group of all never is. One group at least is taken
-    (where two or more are there); after it, a group is taken only if that brings the count closer to the target.
-    """
-    if target <= 0:
-        return []
-    left: dict[tuple[str, str, str], list[Group]] = defaultdict(list)
-    for group in groups:
-        left[group.cell].append(group)
-    behind = {cell: sum(len(g.frames) for g in members) * target / total for cell, members in left.items()}
-    taken: list[Group] = []
-    count = 0
-    while sum(map(len, left.values())) > 1:
-        open_cells = [cell for cell in left if len(left[cell]) > 1] or [cell for cell in left if left[cell]]
-        cell = min(open_cells, key=lambda cell: (-behind[cell], cell))
-        size = len(left[cell][0].frames)
-        if taken and abs(count + size - target) >= abs(count - target):
-            break
-        taken.append(left[cell].pop(0))
-        behind[cell] -= size
-        count += size
-    return taken
-
-
-def split_groups(groups: list[Group], valid: float, test: float, seed: int) -> dict[str, str]:
-    """Return the split (train, valid or test) of every group.
-
-    Each kind (eq, neq) but that of active learning is divided by itself, so that every dataset has frames of its own kinds to be
-    validated on. The order of the groups is a hash of seed and name: groups that come
-    later leave the order of the others as it is. Validation comes first where groups are few: without it there is no model.
-    """
-
-    def order(group: Group) -> str:
-        return hashlib.sha256(f"{seed}:{group.name}".encode()).hexdigest()
-
-    split = {group.name: "test" if group.test_only else "train" for group in groups}
-    by_kind: dict[str, list[Group]] = defaultdict(list)
-    for group in sorted((g for g in groups if not g.test_only and g.cell[0] != TRAINED_KIND), key=order):
-        by_kind[group.cell[0]].append(group)
-    for members in by_kind.values():
-        total = sum(len(group.frames) for group in members)
-        for name, fraction in (("valid", valid), ("test", test)):
-            rest = [group for group in members if split[group.name] == "train"]
-            for group in take_groups(rest, fraction * total, total):
-                split[group.name] = name
-    return split
-
-
-def fit_e0s(frames: list[Atoms]) -> dict[str, float]:
-    """Return a reference energy (eV) for every element of the frames, as `E0S_METHOD` says.
-
-    In liquids of one composition only the sum over the formula is determined; any choice that keeps it
-    gives the same interaction energy of every frame, so models learn the same thing. Such energies are
-    no free-atom energies: binding energies read from them mean nothing.
-    """
-    numbers = sorted({int(number) for frame in frames for number in frame.numbers})
-    energies = element_energies(frames, numbers, np.array([frame.info[ENERGY_KEY] for frame in frames]))
-    return {chemical_symbols[number]: float(e) for number, e in zip(numbers, energies, strict=True)}
-
-
-def method_of(free_atoms: dict[str, float], elements: list[str]) -> str:
-    """Return where the reference energies are from: free atoms, where one of every element was given."""
-    left = [element for element in elements if element not in free_atoms]
-    if not left:
-        return ATOMS_METHOD
-    return f"{E0S_METHOD} (no free atom was given of {', '.join(left)})" if free_atoms else E0S_METHOD
-
-
-def write_deepmd(folder: Path, frames: list[Atoms], type_map: list[str]) -> None:
-    """Write frames as DeePMD systems, one folder for each sequence of elements, in float64.
-
-    DeePMD's virial is minus stress times volume (eV); its other units are those of the frames. Frames without a stress are a
-    system of their own, without a virial.
-    """
-    systems: dict[tuple[bool, tuple[int, ...]], list[Atoms]] = defaultdict(list)
-    for frame in frames:
-        systems[STRESS_KEY in frame.info, tuple(frame.numbers)].append(frame)
-    same_formula: Counter[str] = Counter()
-    for (has_stress, _), members in systems.items():
-        formula = members[0].get_chemical_formula()
-        same_formula[formula] += 1
-        system = folder / (formula if same_formula[formula] == 1 else f"{formula}.{same_formula[formula]}")
-        (system / "set.000").mkdir(parents=True)
-        (system / "type_map.raw").write_text("".join(f"{symbol}\n" for symbol in type_map))
-        types = [type_map.index(symbol) for symbol in members[0].get_chemical_symbols()]
-        (system / "type.raw").write_text("".join(f"{index}\n" for index in types))
-        values: dict[str, Callable[[Atoms], Any]] = {
-            "coord": lambda frame: frame.positions,
-            "box": lambda frame: frame.cell.array,
-            "energy": lambda frame: frame.info[ENERGY_KEY],
-            "force": lambda frame: frame.arrays[FORCES_KEY],
-        }
-        if has_stress:
-            values["virial"] = lambda frame: -frame.info[STRESS_KEY] * frame.get_volume()
-        for name, value in values.items():
-            array = np.array([np.ravel(value(frame)) for frame in members], dtype=np.float64)
-            np.save(system / "set.000" / f"{name}.npy", array[:, 0] if name == "energy" else array)
-
-
-def check_labels(labels: pl.DataFrame, max_failed_fraction: float) -> int:
-    """Return how many labels failed; raises `UserError` for too many, or for more than one level of theory."""
-    theories = sorted(labels["theory_id"].drop_nulls().unique())
-    errors = []
-    if len(theories) > 1:
-        errors.append(
-            f"labels: {len(theories)} levels of theory ({', '.join(theories)}); one dataset can hold only one"
-        )
-    bad = labels.filter(~pl.col("converged") | pl.col("reason").is_not_null())
-    if len(bad) > max_failed_fraction * len(labels):
-        reasons = (
-            bad.group_by(pl.col("reason").fill_null("not_converged"))
-            .len()
-            .sort("len", "reason", descending=[True, False])
-        )
-        listed = ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows())
-        errors.append(
-            f"labels.max_failed_fraction: {len(bad)} of {len(labels)} labels failed ({len(bad) / len(labels):.1%}; {listed}), "
-            f"more than the allowed {max_failed_fraction:.1%}; see tables/labels, mend the labels or raise the limit"
-        )
-    if errors:
-        raise errors_module.UserError(*errors)
-    return len(bad)
-
-
-def unique_frames(frames: list[Atoms]) -> list[Atoms]:
-    """Return each structure once, in an order that does not depend on the order of the files.
-
-    Of equal structures the one of the test scan is kept, so that none of it is trained on.
-    """
-    ordered = sorted(frames, key=lambda f: (f.info["recipe"] != TEST_RECIPE, f.info["group"], f.info["frame_id"]))
-    first: dict[str, Atoms] = {}
-    for frame in ordered:
-        first.setdefault(frame.info["frame_id"], frame)
-    return list(first.values())
 
 
 def table_row(frame: Atoms, dataset: str | None, split: str) -> dict[str, Any]:
@@ -265,28 +87,6 @@ def write_domains(folder: Path, sets: dict[str, list[Atoms]], numbers: list[int]
     for name, some in chosen.items():
         averages = np.array([rows[frame.info["frame_id"]] for frame in some])
         domain.save(domain.envelope(sets[name], numbers, averages), folder / name / domain.FILE)
-
-
-def sha256(*parts: bytes) -> str:
-    """Return the sha256 (hex) of the parts, one after another."""
-    return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
-def read_labelled(paths: list[Path]) -> list[Atoms]:
-    """Read the frames of all chunks; a chunk whose labels all failed is an empty file."""
-    return [frame for path in sorted(paths) for frame in read_frames(path, labelled=True, may_be_empty=True)]
-
-
-def check_pairs(frames: list[Atoms], labels: pl.DataFrame) -> None:
-    """Refuse frames that are not those of the rows: a chunk that is lost, or a table of another."""
-    rows = Counter(labels.filter("converged").select("frame_id", "energy_ev").iter_rows())
-    found = Counter((frame.info["frame_id"], float(frame.info[ENERGY_KEY])) for frame in frames)
-    wrong = sorted({frame_id for frame_id, _ in (rows - found) + (found - rows)})
-    if wrong:
-        raise errors_module.UserError(
-            f"frames: {wrong[0]} and {len(wrong) - 1} more: frames (REF_energy) and rows of labels (energy_ev) differ: one of "
-            "the files is lost or of another run"
-        )
 
 
 def split_dataset(
@@ -371,7 +171,7 @@ def split_dataset(
             "kinds": settings["datasets"][name],
             "frames": {part: len(members) for part, members in parts.items()},
             "frames_with_stress": {part: sum(STRESS_KEY in f.info for f in members) for part, members in parts.items()},
-            "dataset_hash": sha256(*((folder / f"{part}.extxyz").read_bytes() for part in parts)),
+            "dataset_hash": sha256(*(folder / f"{part}.extxyz" for part in parts)),
             "split_hash": sha256(*(f"{f.info['frame_id']} {part}\n".encode() for f, part in assigned)),
             "fitted_e0s_ev": fit_e0s(parts["train"]),
         }
@@ -393,7 +193,7 @@ def split_dataset(
         "groups": dict(sorted(Counter(split.values()).items())),
         "labels": {"tried": len(labels), "failed": failed},
         "duplicates": len(read) - len(frames),
-        "test": {"frames": len(test), "hash": sha256((out / "test.extxyz").read_bytes())},
+        "test": {"frames": len(test), "hash": sha256(out / "test.extxyz")},
         "datasets": datasets,
     }
     (out / "dataset.json").write_text(json.dumps(summary, indent=2) + "\n")

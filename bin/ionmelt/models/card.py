@@ -1,11 +1,10 @@
 """The card of a model folder, and its weights: checked before anything opens them."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from ionmelt.errors import UserError
-from ionmelt.files import read_json
+from ionmelt.files import read_json, sha256
 
 
 def read_card(model: Path) -> dict[str, Any]:
@@ -13,16 +12,10 @@ def read_card(model: Path) -> dict[str, Any]:
     return read_json(model / "model.json")
 
 
-def sha256_of(path: Path) -> str:
-    """Return the sha256 (hex) of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def wrong_content(path: Path, sha256: str) -> str | None:
+def wrong_content(path: Path, expected: str) -> str | None:
     """Return what is wrong with a file that should have a sha256, or None. To be asked before anything opens the file."""
-    found = sha256_of(path) if path.is_file() else "no such file"
-    return None if found == sha256 else f"sha256 is {found}"
+    found = sha256(path) if path.is_file() else "no such file"
+    return None if found == expected else f"sha256 is {found}"
 
 
 def weights_file(model: Path, card: dict[str, Any]) -> Path:

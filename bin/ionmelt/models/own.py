@@ -67,7 +67,7 @@ def import_model(settings: dict[str, Any], given: list[Path], out: Path, threads
     names = sorted(path.name for path in out.iterdir() if path.name != "model.json")
     card = {name: settings[name] for name in identity} | {
         "versions": task.versions(),
-        "files": {name: models_card.sha256_of(out / name) for name in names},
+        "files": {name: files.sha256(out / name) for name in names},
         "source": {"file": settings["weights"], "sha256": settings["sha256"]} if weights is not None else None,
         "theory": theory.level_with(settings["theory"], dispersion["functional"] if dispersion else None),
         "theory_id": None,

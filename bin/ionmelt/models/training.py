@@ -1,6 +1,5 @@
 """What trainings share: the check of settings against data, the run of the tool, curve and model card."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ import polars as pl
 
 from ionmelt import checkpoint
 from ionmelt.errors import UserError, of_model
-from ionmelt.files import read_json, write_table
+from ionmelt.files import read_json, sha256, write_table
 from ionmelt.models.card import wrong_content
 from ionmelt.tables.training import CURVE
 from ionmelt.task import versions
@@ -136,7 +135,7 @@ def write_card(
         {key: settings[key] for key in identity}
         | {
             "versions": versions(),
-            "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
+            "files": {name: sha256(out / name) for name in files},
             "load": files[-1],
             "theory_id": data["theory_id"],
             "dataset_hash": data["dataset_hash"],

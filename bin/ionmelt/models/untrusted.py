@@ -18,270 +18,35 @@ from pathlib import Path
 from typing import Any
 
 from ionmelt.errors import is_resource
+from ionmelt.models.allowed import (
+    CLASSES,
+    DEEPMD,
+    OPERATORS,
+    PRIM,
+    SCRIPT,
+    SCRIPT_GLOBALS,
+    SCRIPT_NAMES,
+    TUPLES,
+    VALUES,
+    words,
+)
+from ionmelt.models.expressions import EXPRESSIONS, is_plain, parsed, stored
+from ionmelt.models.refusals import CallsError, NotThisKindError, RefusedError
+from ionmelt.models.traced import check_traced
 
 # Sizes that no model comes near: of what a file unpacks to, and of its pickle or its source.
 LARGEST_PICKLE = 2 * 10**8
 LARGEST_SOURCE = 10**8
-
-
-class RefusedError(Exception):
-    """A file would run, or is, what no model needs; the text says what it holds."""
-
-
-class CallsError(RefusedError):
-    """A pickle names or calls what no model needs; the text is their names."""
-
-
-class NotThisKindError(Exception):
-    """A file is not of the kind that was looked for."""
-
-
-def _words(text: str) -> set[str]:
-    return set(text.split())
-
-
-# --- Operators -----------------------------------------------------------------------------------------
-
-# Operators of torch that compute with tensors and numbers: as functions (torch.add), as methods (x.add), in source of either kind.
-# None reads or writes a file, takes the name of one, or calls what it is given.
-OPERATORS = _words(
-    """
-    abs acos acosh add addcdiv addcmul addmm all amax amin aminmax any arange argmax argmin argsort asin asinh atan atan2 atanh
-    atleast_1d atleast_2d baddbmm bernoulli bincount bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift
-    bitwise_xor bmm bool broadcast_tensors broadcast_to bucketize cat cdist ceil celu chunk clamp clamp_max clamp_min clip clone
-    concat contiguous copysign cos cosh count_nonzero cpu cross cummax cumprod cumsum deg2rad det detach diag diag_embed diagonal
-    diff dim div divide dot double dropout dsplit einsum elu embedding empty empty_like eq equal erf erfc exp exp2 expand expand_as
-    expm1 eye flatten flip float floor floor_divide fmax fmin fmod frac full full_like gather ge gelu glu gt half hardswish
-    hardtanh heaviside hsplit hstack hypot index index_add index_copy index_fill index_put index_select int inverse is_complex
-    is_contiguous is_floating_point isclose isfinite isinf isnan item kron l1_loss layer_norm le leaky_relu lerp less lgamma
-    linalg_cross linalg_det linalg_eigh linalg_inv linalg_inv_ex linalg_matrix_norm linalg_norm linalg_solve linalg_vector_norm
-    linear linspace log log10 log1p log2 log_sigmoid log_softmax logaddexp logical_and logical_not logical_or logical_xor logit
-    logsumexp long lt masked_fill masked_scatter masked_select matmul max maximum mean median min minimum mish mm movedim mse_loss
-    mul multinomial multiply mv nan_to_num narrow native_layer_norm ne neg negative new_empty new_full new_ones new_zeros nonzero
-    norm normal normalize numel numpy_T one_hot ones ones_like outer pad permute polar pow prelu prod rad2deg rand rand_like randn
-    randn_like randperm ravel reciprocal relu relu6 remainder repeat repeat_interleave requires_grad_ reshape reshape_as rms_norm
-    roll round rsqrt rsub scatter scatter_add scatter_reduce searchsorted select select_scatter selu sgn sigmoid sign silu sin
-    sinc sinh size slice slice_scatter softmax softmin softplus softsign sort special_erf special_expit special_i0 special_log1p
-    split split_with_sizes sqrt square squeeze stack std std_mean sub subtract sum swapaxes swapdims t take take_along_dim tan
-    tanh tensor tensor_split tensordot threshold tile to topk trace transpose tril triu true_divide trunc type_as unbind unflatten
-    unfold unique unique_consecutive unique_dim unsqueeze unsqueeze_ var var_mean vdot view view_as vstack where xlogy zeros
-    zeros_like
-    """
-)
 # The same, done in place.
 OPERATORS |= {
     f"{name}_"
-    for name in _words(
+    for name in words(
         """abs add addcdiv addcmul baddbmm ceil clamp clamp_max clamp_min clip copy cos detach div elu exp fill floor
     gelu hardtanh index_add index_copy index_fill index_put leaky_relu log masked_fill masked_scatter mul neg normal pow
     reciprocal relu relu6 round rsqrt scatter scatter_add sigmoid sign silu sin sqrt square squeeze sub tanh transpose
     uniform unsqueeze zero"""
     )
 }
-# What TorchScript writes besides: numbers, lists, texts, gradients.
-SCRIPT = _words(
-    """
-    __and__ __contains__ __derive_index __getitem__ __is__ __isnot__ __not__ __or__ __range_length __xor__ _set_item append
-    autograd autograd.grad clear copy device dict endswith extend find floordiv format get grad index insert is_grad_enabled items
-    join keys len list lower pop remove replace reverse set_grad_enabled setdefault sorted startswith strip update upper values
-    warn Int Float Bool ScalarImplicit FloatImplicit IntImplicit IntTensor mathremainder sym_size sym_numel sym_stride stride
-    storage_offset is_nonzero __round_to_zero_floordiv ceil.Scalar
-    """
-)
-PRIM = _words(
-    "RaiseException device dtype layout requires_grad max min abs NumToTensor shape data is_cuda is_cpu name type"
-)
-DEEPMD = {"border_op"} | {
-    f"tabulate_fusion_{name}" for name in ("se_a", "se_atten", "se_r", "se_t", "se_t_tebd", "se_a_grad", "se_t_grad")
-}
-# What else a tensor or a module is asked for in traced source.
-PROPERTIES = {"T", "device", "dtype", "layout", "mT", "ndim", "requires_grad", "shape"}
-DTYPES = _words(
-    "bfloat16 bool complex128 complex64 float float16 float32 float64 half double int int16 int32 int64 int8 long uint8"
-)
-EXPRESSIONS = (
-    ast.Attribute, ast.BinOp, ast.BoolOp, ast.Call, ast.Compare, ast.Constant, ast.Dict, ast.IfExp, ast.List, ast.Name, ast.Slice,
-    ast.Starred, ast.Subscript, ast.Tuple, ast.UnaryOp, ast.expr_context, ast.keyword, ast.operator, ast.unaryop, ast.boolop,
-    ast.cmpop,
-)  # fmt: skip
-
-
-def parsed(source: str) -> ast.Module:
-    """Return source as a tree; raises `RefusedError` for text that two parsers may read in two ways, or none reads."""
-    if not all(char == "\n" or " " <= char <= "~" for char in source) or "\\\n" in source:
-        raise RefusedError("source code with characters that no model's has")
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise RefusedError("source code that cannot be parsed") from error
-
-
-def is_plain(value: ast.expr) -> bool:
-    """Tell whether an expression is a number, text, None, or a list or tuple of them."""
-    if isinstance(value, ast.UnaryOp):
-        return isinstance(value.op, ast.USub) and isinstance(value.operand, ast.Constant)
-    if isinstance(value, ast.List | ast.Tuple):
-        return all(map(is_plain, value.elts))
-    return isinstance(value, ast.Constant)
-
-
-def stored(tree: ast.AST) -> set[str]:
-    """Return the names that a piece of source gives values to."""
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return names | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-
-
-def dotted(node: ast.expr) -> str | None:
-    """Return a chain of attributes of a name as text, None for any other expression."""
-    words = []
-    while isinstance(node, ast.Attribute):
-        words.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(words)]) if isinstance(node, ast.Name) else None
-
-
-# --- Traced functions (torch.fx) -----------------------------------------------------------------------
-
-TRACED_LINES = {
-    "NoneType = type(None)",
-    "import torch",
-    "import math",
-    "import torch.fx._pytree as fx_pytree",
-    "import torch.utils._pytree as pytree",
-    "from math import inf",
-    "from math import nan",
-    "from torch import device",
-}
-TRACED_NAMES = {"torch", "device", "inf", "nan", "slice", "getattr", "self"}
-TRACED_FUNCTIONS = re.compile(r"torch\.(?:functional\.|nn\.functional\.|_C\._nn\.|_C\._special\.|_C\._linalg\.)?(\w+)")
-ANNOTATIONS = {"torch.Tensor", "int", "float", "bool", "str"}
-
-
-def check_traced(source: str, own: set[str]) -> None:
-    """Check Python source that PyTorch runs as a traced function; `own` are the modules and tensors that it holds.
-
-    It is what tracing writes: known imports and one function, without defaults, that assigns operations on tensors. Raises
-    `RefusedError` for anything else.
-    """
-    functions = []
-    for node in parsed(source).body:
-        if isinstance(node, ast.FunctionDef):
-            functions.append(node)
-        elif ast.unparse(node) not in TRACED_LINES:
-            raise RefusedError(f"a traced function with the line {ast.unparse(node)[:60]!r}")
-    if len(functions) != 1 or functions[0].name != "forward":
-        raise RefusedError("a traced function that is not one forward")
-    function = functions[0]
-    arguments = function.args
-    if function.decorator_list or arguments.defaults or arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
-        raise RefusedError("a traced function with decorators, defaults or open arguments")
-    for kind in (*(argument.annotation for argument in arguments.args), function.returns):
-        if kind is not None and ast.unparse(kind) not in ANNOTATIONS:
-            raise RefusedError(f"a traced function with the annotation {ast.unparse(kind)[:60]!r}")
-    known = TRACED_NAMES | stored(function)
-    if hidden := stored(ast.Module(body=list(function.body), type_ignores=[])) & TRACED_NAMES:
-        raise RefusedError(f"a traced function that gives {sorted(hidden)[0]} a value")
-    for statement in function.body:
-        if not isinstance(statement, ast.Assign | ast.Return | ast.Pass):
-            raise RefusedError(f"a traced function with the statement {ast.unparse(statement)[:60]!r}")
-        if isinstance(statement, ast.Assign) and not all(
-            isinstance(t, ast.Name | ast.Tuple) for t in statement.targets
-        ):
-            raise RefusedError(f"a traced function with the statement {ast.unparse(statement)[:60]!r}")
-        if not isinstance(statement, ast.Pass) and statement.value is not None:
-            _check_traced_expression(statement.value, known, own)
-
-
-def _check_traced_expression(node: ast.expr, known: set[str], own: set[str]) -> None:
-    """Check one expression of a traced function, and those in it."""
-    text = ast.unparse(node)[:60]
-    if isinstance(node, ast.Attribute):
-        name = dotted(node)
-        if name and name.startswith("self."):
-            if name.removeprefix("self.") not in own:
-                raise RefusedError(f"a traced function that uses {name[:60]}")
-        elif name and name.startswith("torch."):
-            if name.removeprefix("torch.") not in DTYPES | {"strided"}:
-                raise RefusedError(f"a traced function that uses {name[:60]}")
-        else:
-            if node.attr not in PROPERTIES:
-                raise RefusedError(f"a traced function that uses .{node.attr[:60]}")
-            _check_traced_expression(node.value, known, own)
-        return
-    if isinstance(node, ast.Call):
-        _check_traced_call(node, known, own)
-        return
-    if not isinstance(node, EXPRESSIONS) or (
-        isinstance(node, ast.Constant) and not isinstance(node.value, str | int | float | complex | None)
-    ):
-        raise RefusedError(f"a traced function with {text!r}")
-    if isinstance(node, ast.Name) and (node.id not in known or node.id in ("torch", "self", "getattr")):
-        raise RefusedError(f"a traced function that uses {node.id[:60]}")
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr):
-            _check_traced_expression(child, known, own)
-
-
-def _check_traced_call(node: ast.Call, known: set[str], own: set[str]) -> None:
-    """Check a call of a traced function: an operator, a method of a tensor that is one, a module of its own."""
-    name, text = dotted(node.func), ast.unparse(node)[:60]
-    arguments = [*node.args, *(word.value for word in node.keywords)]
-    if name == "getattr":
-        plain = len(arguments) == 2 and isinstance(arguments[1], ast.Constant) and arguments[1].value in PROPERTIES
-        if not plain or node.keywords:
-            raise RefusedError(f"a traced function that calls {text!r}")
-    elif name is not None and name.startswith("torch."):
-        operator = TRACED_FUNCTIONS.fullmatch(name)
-        if not operator or operator[1] not in OPERATORS:
-            raise RefusedError(f"a traced function that calls {name[:60]}")
-    elif name is not None and name.startswith("self."):
-        if name.removeprefix("self.") not in own:
-            raise RefusedError(f"a traced function that calls {name[:60]}")
-    elif isinstance(node.func, ast.Attribute):
-        if node.func.attr not in OPERATORS:
-            raise RefusedError(f"a traced function that calls .{node.func.attr[:60]}")
-        _check_traced_expression(node.func.value, known, own)
-    elif name not in ("slice", "device"):
-        raise RefusedError(f"a traced function that calls {text!r}")
-    for argument in arguments:
-        _check_traced_expression(argument, known, own)
-
-
-# --- Pickles -------------------------------------------------------------------------------------------
-
-# Modules whose classes may be made, empty, and given their state.
-CLASSES = {
-    *(f"mace.modules.{name}" for name in (
-        "blocks", "embeddings", "extensions", "field_blocks", "gate", "irreps_tools", "lora", "models", "radial",
-        "symmetric_contraction", "wrapper_ops",
-    )),
-    *(f"e3nn.nn._{name}" for name in ("activation", "batchnorm", "dropout", "extract", "fc", "gate", "identity", "normact")),
-    *(f"e3nn.o3._{name}" for name in ("angular_spherical_harmonics", "linear", "norm", "spherical_harmonics")),
-    *(f"e3nn.o3._tensor_product._{name}" for name in ("sub", "tensor_product")),
-    "e3nn.math._normalize_activation",
-    *(f"torch.nn.modules.{name}" for name in ("activation", "container", "dropout", "linear", "normalization", "sparse")),
-}  # fmt: skip
-# Tuples by a name of their own: made of what they hold.
-TUPLES = {
-    "e3nn.o3._irreps.Irrep", "e3nn.o3._irreps.Irreps", "e3nn.o3._irreps._MulIr", "e3nn.o3._linear.Instruction",
-    "e3nn.o3._tensor_product._instruction.Instruction", "torch.Size",
-}  # fmt: skip
-# What may stand as a value: functions that modules apply to tensors, kinds of numbers.
-VALUES = {
-    *(f"torch.nn.functional.{name}" for name in (
-        "elu", "gelu", "leaky_relu", "mish", "relu", "selu", "sigmoid", "silu", "softplus", "tanh",
-    )),
-    *(f"torch.{name}" for name in ("abs", "cos", "exp", "relu", "sigmoid", "sin", "tanh")),
-    "torch.fx._symbolic_trace.Tracer",
-    "torch.Tensor",
-    "torch.nn.parameter.Parameter",
-    "torch.storage.UntypedStorage",
-    "numpy.ndarray",
-    *(f"torch.{name}" for name in DTYPES),
-    *(f"torch.{name}Storage" for name in (
-        "BFloat16", "Bool", "Byte", "Char", "ComplexDouble", "ComplexFloat", "Double", "Float", "Half", "Int", "Long", "Short",
-    )),
-}  # fmt: skip
 TRACED = "torch.fx.graph_module.reduce_graph_module"
 BODY_OWN = ("_modules", "_parameters", "_buffers")
 PARTS_OF_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -504,22 +269,6 @@ def _device(kind: Any, index: Any = None) -> str:
 SCRIPT_RECORDS = re.compile(
     r"(data|constants)\.pkl|version|byteorder|\.format_version|\.storage_alignment|\.data/(serialization_id|version)"
     r"|(data|constants)/\d+|code/[\w./]+\.py(\.debug_pkl)?|extra/[\w.]+"
-)
-SCRIPT_GLOBALS = {
-    "collections OrderedDict",
-    "torch device",
-    "torch._utils _rebuild_tensor_v2",
-    *(f"torch.jit._pickle {name}" for name in (
-        "restore_type_tag", "build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "build_tensor_from_id",
-    )),
-    *(f"torch {name.removeprefix('torch.')}" for name in VALUES if name.endswith("Storage")),
-}  # fmt: skip
-SCRIPT_NAMES = _words(
-    """
-    CONSTANTS Any Device Dict Enum Final List Module NamedTuple NoneType Optional Tensor Tuple Union abs annotate bool complex dict
-    enumerate float getattr hasattr inf infj int isinstance len list max min nan nanj number ops range round self sorted str torch
-    tuple unchecked_cast uninitialized zip __annotations__ __torch__
-    """
 )
 SCRIPT_NODES = (
     *EXPRESSIONS, ast.AnnAssign, ast.Assign, ast.AugAssign, ast.Break, ast.ClassDef, ast.Continue, ast.Expr, ast.For, ast.FunctionDef,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ionmelt.errors import UserError, reading
-from ionmelt.models import untrusted
+from ionmelt.models import allowed, refusals, untrusted
 from ionmelt.models.untrusted import Checked
 
 
@@ -24,17 +24,17 @@ def checked(path: Path, framework: str, name: str | None = None) -> Checked:
     name = name or path.name
     try:
         return untrusted.check(path)
-    except untrusted.NotThisKindError as error:
+    except refusals.NotThisKindError as error:
         hint = {
             "MACE": "MACE model: it is not a file that torch.save wrote",
             "DeePMD": "DeePMD model of PyTorch: give one that dp --pt freeze or compress wrote (.pth), or a checkpoint of "
             "dp --pt train (.pt); it was not opened",
         }[framework]
         raise UserError(f"weights: {name} is no {hint}") from error
-    except untrusted.CallsError as error:
+    except refusals.CallsError as error:
         what = f"it would call {error}"
         raise UserError(f"weights: {name} was not opened: {what}, which no {framework} model needs") from error
-    except untrusted.RefusedError as error:
+    except refusals.RefusedError as error:
         what = f"it holds {error}"
         raise UserError(f"weights: {name} was not opened: {what}, which no {framework} model needs") from error
 
@@ -55,7 +55,7 @@ def check_attributes(names: set[str], where: str) -> None:
     """
     import torch
 
-    for name in sorted(names - untrusted.OPERATORS - untrusted.SCRIPT):
+    for name in sorted(names - allowed.OPERATORS - allowed.SCRIPT):
         for space in ("aten", "prim"):
             for schema in torch._C._jit_get_schemas_for_operator(f"{space}::{name}"):
                 if any("str" in str(argument.type) and argument.name not in TEXTS for argument in schema.arguments):
@@ -71,7 +71,7 @@ def resolved(name: str) -> Any:
         found = getattr(import_module(module.replace("numpy.core.", "numpy._core.")), attribute)
     except AttributeError as error:
         raise ImportError(f"{module} has no {attribute}") from error
-    if module in untrusted.CLASSES and not (
+    if module in allowed.CLASSES and not (
         inspect.isclass(found) and issubclass(found, torch.nn.Module | tuple) and found.__module__ == module
     ):
         plain = inspect.isclass(found) and hasattr(found, "__dataclass_fields__")

@@ -1,10 +1,10 @@
 """What a study says about its models, judged against its datasets, its boxes and their own weights."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from ionmelt import theory as theory_level
+from ionmelt.files import sha256
 from ionmelt.mistakes import brief
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.study.boxes import Box, repeated
@@ -82,12 +82,9 @@ def check_weights(index: int, model: Mapping[str, Any], places: Places, problems
         return
     path = places.path(model["weights"])
     if path is not None and model.get("sha256"):
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        if digest.hexdigest() != model["sha256"]:
-            problems.add((*loc, "sha256"), f"{model['weights']} has sha256 {digest.hexdigest()}, not this one")
+        content = sha256(path)
+        if content != model["sha256"]:
+            problems.add((*loc, "sha256"), f"{model['weights']} has sha256 {content}, not this one")
 
 
 def check_theory(index: int, model: Mapping[str, Any], labels: Any, problems: Problems) -> None:

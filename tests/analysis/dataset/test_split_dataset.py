@@ -10,6 +10,8 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 
 from ionmelt import frame as frame_file
+from ionmelt.dataset import deepmd, energies
+from ionmelt.dataset import groups as dataset_groups
 from ionmelt.dataset import split as split_module
 from ionmelt.measure import domain
 
@@ -131,13 +133,13 @@ def test_no_group_is_cut_and_every_kind_is_in_every_set(seed: int) -> None:
     rng = np.random.default_rng(seed)
     recipes = ["eq", "packing", "rattle", "volume_scan"]
     groups = [
-        split_module.Group(f"g{i}", list(range(int(rng.integers(1, 9)))), test_only=False)
+        dataset_groups.Group(f"g{i}", list(range(int(rng.integers(1, 9)))), test_only=False)
         for i in range(int(rng.integers(8, 40)))
     ]
     for i, group in enumerate(groups):
         recipe = recipes[i % 4] if i < 8 else recipes[int(rng.integers(4))]
         group.cells["eq" if recipe == "eq" else "neq", "salt", recipe] += len(group.frames)
-    result = split_module.split_groups(groups, 0.15, 0.2, seed)
+    result = dataset_groups.split_groups(groups, 0.15, 0.2, seed)
     assert set(result) == {group.name for group in groups}
     for kind in ("eq", "neq"):
         members = [group for group in groups if group.cell[0] == kind]
@@ -152,10 +154,10 @@ def test_no_group_is_cut_and_every_kind_is_in_every_set(seed: int) -> None:
 
 
 def test_recipes_are_balanced() -> None:
-    groups = split_module.groups_of(
+    groups = dataset_groups.groups_of(
         dataset({f"{r}{i}": r for r in ("packing", "rattle", "oscillation") for i in range(10)})
     )
-    result = split_module.split_groups(groups, 0.1, 0.2, 1)
+    result = dataset_groups.split_groups(groups, 0.1, 0.2, 1)
     tested = [g.cell[2] for g in groups if result[g.name] == "test"]
     assert {recipe: tested.count(recipe) for recipe in set(tested)} == {"packing": 2, "rattle": 2, "oscillation": 2}
 
@@ -184,14 +186,14 @@ def test_a_dataset_cut_to_a_size_is_part_of_the_larger_one(tmp_path: Path) -> No
 
 
 def test_what_active_learning_adds_is_trained_on_and_moves_nothing_else(tmp_path: Path) -> None:
-    groups = [split_module.Group(f"g{i}", [2 * i, 2 * i + 1]) for i in range(9)]
+    groups = [dataset_groups.Group(f"g{i}", [2 * i, 2 * i + 1]) for i in range(9)]
     for group in groups:
         group.cells["eq", "salt", "eq"] += 2
-    before = split_module.split_groups(groups, 0.2, 0.2, 1)
-    more = [split_module.Group(f"a{i}", [100 + i]) for i in range(30)]
+    before = dataset_groups.split_groups(groups, 0.2, 0.2, 1)
+    more = [dataset_groups.Group(f"a{i}", [100 + i]) for i in range(30)]
     for group in more:
         group.cells["active", "salt", "active_npt"] += 1
-    after = split_module.split_groups(groups + more, 0.2, 0.2, 1)
+    after = dataset_groups.split_groups(groups + more, 0.2, 0.2, 1)
     assert {name: after[name] for name in before} == before
     assert {after[group.name] for group in more} == {"train"}
 
@@ -312,7 +314,7 @@ def test_deepmd_view_holds_the_same_numbers(tmp_path: Path) -> None:
 
 def test_virial_is_minus_the_derivative_over_strain(tmp_path: Path) -> None:
     made = frame(np.random.default_rng(5), "a")
-    split_module.write_deepmd(tmp_path, [made], ["Li", "F"])
+    deepmd.write_deepmd(tmp_path, [made], ["Li", "F"])
     virial = np.load(next(tmp_path.glob("*/set.000/virial.npy"))).reshape(3, 3)
     atoms = Atoms(made.numbers, made.positions, cell=made.cell, pbc=True)
     atoms.calc = LennardJones(sigma=2.0, epsilon=0.05, rc=6.0, smooth=True)
@@ -338,9 +340,9 @@ def test_e0s_find_what_compositions_determine_and_share_the_rest() -> None:
         f.info["REF_energy"] = sum(true[s] for s in f.get_chemical_symbols())
         return f
 
-    several = split_module.fit_e0s([labelled(s) for s in ("LiF", "Li2F2", "LiF3", "Li4F2")])
+    several = energies.fit_e0s([labelled(s) for s in ("LiF", "Li2F2", "LiF3", "Li4F2")])
     assert several == pytest.approx(true, abs=1e-9)
-    one = split_module.fit_e0s([labelled("LiF") for _ in range(3)])
+    one = energies.fit_e0s([labelled("LiF") for _ in range(3)])
     assert one == pytest.approx({"Li": -15.5, "F": -15.5}, abs=1e-9)
 
 

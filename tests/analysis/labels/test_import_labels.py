@@ -28,7 +28,7 @@ from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ionmelt.dataset import split
+from ionmelt.dataset import deepmd
 from ionmelt.errors import UserError
 from ionmelt.frame import FORCES_KEY, frame_id, make_frame, read_frames, set_label
 from ionmelt.labels import checks, own
@@ -984,7 +984,7 @@ def test_systems_of_deepmd(run: Run, frames: list[Atoms], mixed: bool, tmp_path:
 
 
 def test_the_data_that_we_write_for_deepmd_come_back(run: Run, frames: list[Atoms], tmp_path: Path) -> None:
-    split.write_deepmd(tmp_path / "view", frames, ["Li", "B", "F"])
+    deepmd.write_deepmd(tmp_path / "view", frames, ["Li", "B", "F"])
     code, lines, _, got = run([Path("view")])
     assert code == 0, lines
     for mine, frame in zip(got, frames, strict=True):

@@ -12,7 +12,11 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.lj import LennardJones
 
 from ionmelt import frame as frame_file
+from ionmelt.models import accuracy, motions
 from ionmelt.models import evaluation as em
+from ionmelt.models import parity as models_parity
+from ionmelt.models import prediction as models_prediction
+from ionmelt.models import scan as models_scan
 from ionmelt.tables.evaluation import ERRORS
 
 MASSES = np.array([12.0, 1.0, 1.0, 16.0, 19.0, 7.0, 7.0])
@@ -28,10 +32,10 @@ def test_parts_add_up_and_depend_on_nothing_but_shape() -> None:
     rng = np.random.default_rng(1)
     forces = rng.normal(size=(7, 3))
     positions, *rest = geometry()
-    parts = em.by_motion(forces, positions, *rest)
+    parts = motions.by_motion(forces, positions, *rest)
     np.testing.assert_allclose(sum(parts.values()), forces, atol=1e-14)
     # Moving a whole molecule by a lattice vector changes nothing.
-    moved = em.by_motion(forces, positions + np.array([7.0, -3.0, 11.0]) * (MOLECULE == 0)[:, None], *rest)
+    moved = motions.by_motion(forces, positions + np.array([7.0, -3.0, 11.0]) * (MOLECULE == 0)[:, None], *rest)
     for name, part in parts.items():
         np.testing.assert_allclose(moved[name], part, atol=1e-10)
 
@@ -39,7 +43,7 @@ def test_parts_add_up_and_depend_on_nothing_but_shape() -> None:
 def test_rigid_translation_is_all_translation() -> None:
     positions, *rest = geometry()
     acceleration = np.array([[0.3, -0.2, 0.5], [1.0, 0.0, 0.0], [0.0, 2.0, -1.0]])
-    parts = em.by_motion(MASSES[:, None] * acceleration[MOLECULE], positions, *rest)
+    parts = motions.by_motion(MASSES[:, None] * acceleration[MOLECULE], positions, *rest)
     np.testing.assert_allclose(parts["translation"], MASSES[:, None] * acceleration[MOLECULE], atol=1e-13)
     np.testing.assert_allclose(parts["rotation"], 0, atol=1e-12)
     np.testing.assert_allclose(parts["vibration"], 0, atol=1e-12)
@@ -48,8 +52,8 @@ def test_rigid_translation_is_all_translation() -> None:
 def test_rigid_rotation_is_all_rotation() -> None:
     positions, *rest = geometry()
     turn = np.array([[0.3, -0.2, 0.5], [1.0, 0.0, 0.0], [0.0, 2.0, -1.0]])
-    forces = MASSES[:, None] * np.cross(turn[MOLECULE], em.arms(positions, MASSES, MOLECULE))
-    parts = em.by_motion(forces, positions, *rest)
+    forces = MASSES[:, None] * np.cross(turn[MOLECULE], motions.arms(positions, MASSES, MOLECULE))
+    parts = motions.by_motion(forces, positions, *rest)
     np.testing.assert_allclose(parts["rotation"], forces, atol=1e-10)
     np.testing.assert_allclose(parts["vibration"], 0, atol=1e-10)
 
@@ -59,17 +63,17 @@ def test_stretch_is_all_vibration() -> None:
     bond = positions[1] - positions[0]
     forces = np.zeros((7, 3))
     forces[0], forces[1] = bond, -bond
-    parts = em.by_motion(forces, positions, *rest)
+    parts = motions.by_motion(forces, positions, *rest)
     np.testing.assert_allclose(parts["vibration"], forces, atol=1e-12)
 
 
 def test_single_atoms_only_translate_and_vibration_is_inert() -> None:
     forces = np.random.default_rng(2).normal(size=(7, 3))
     positions, *rest = geometry()
-    parts = em.by_motion(forces, positions, *rest)
+    parts = motions.by_motion(forces, positions, *rest)
     np.testing.assert_allclose(parts["translation"][4], forces[4])
-    np.testing.assert_allclose(em.sum_by(parts["vibration"], MOLECULE), 0, atol=1e-13)
-    torque = em.sum_by(np.cross(em.arms(positions, MASSES, MOLECULE), parts["vibration"]), MOLECULE)
+    np.testing.assert_allclose(motions.sum_by(parts["vibration"], MOLECULE), 0, atol=1e-13)
+    torque = motions.sum_by(np.cross(motions.arms(positions, MASSES, MOLECULE), parts["vibration"]), MOLECULE)
     np.testing.assert_allclose(torque, 0, atol=1e-10)
 
 
@@ -88,8 +92,8 @@ def pair_fluid(seed: int = 3) -> Atoms:
     return atoms
 
 
-def label_of(atoms: Atoms) -> em.Label:
-    return em.Label(atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress(voigt=False))
+def label_of(atoms: Atoms) -> motions.Label:
+    return motions.Label(atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress(voigt=False))
 
 
 def test_molecular_pressure_is_minus_de_dv_at_rigid_molecules() -> None:
@@ -100,42 +104,42 @@ def test_molecular_pressure_is_minus_de_dv_at_rigid_molecules() -> None:
     for scale in (1 + h, 1 - h):
         moved = atoms.copy()
         moved.calc = atoms.calc
-        arm = em.arms(atoms.positions, masses, molecule)
+        arm = motions.arms(atoms.positions, masses, molecule)
         moved.set_cell(atoms.cell.array * scale)
         moved.positions = (atoms.positions - arm) * scale + arm
         ends.append((moved.get_potential_energy(), moved.get_volume()))
-    slope = -(ends[0][0] - ends[1][0]) / (ends[0][1] - ends[1][1]) / em.BAR
-    found = em.molecular_pressure(label_of(atoms), atoms.positions, masses, molecule, atoms.get_volume())
+    slope = -(ends[0][0] - ends[1][0]) / (ends[0][1] - ends[1][1]) / motions.BAR
+    found = motions.molecular_pressure(label_of(atoms), atoms.positions, masses, molecule, atoms.get_volume())
     assert found == pytest.approx(slope, rel=1e-5)
-    atomic = -np.trace(atoms.get_stress(voigt=False)) / 3 / em.BAR
+    atomic = -np.trace(atoms.get_stress(voigt=False)) / 3 / motions.BAR
     assert abs(found - atomic) > 100  # the two differ, so the test can fail
 
 
 def test_molecular_pressure_of_single_atoms_is_the_pressure() -> None:
     atoms = pair_fluid()
-    found = em.molecular_pressure(
+    found = motions.molecular_pressure(
         label_of(atoms), atoms.positions, atoms.get_masses(), np.arange(len(atoms)), atoms.get_volume()
     )
-    assert found == pytest.approx(-np.trace(atoms.get_stress(voigt=False)) / 3 / em.BAR, rel=1e-12)
+    assert found == pytest.approx(-np.trace(atoms.get_stress(voigt=False)) / 3 / motions.BAR, rel=1e-12)
 
 
 def test_one_molecule_alone_has_no_molecular_pressure() -> None:
     atoms = Atoms("FC", [[5, 5, 5], [5, 5, 6.1]], cell=[20, 20, 20], pbc=True)
     atoms.calc = LennardJones(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True)
     assert np.abs(atoms.get_forces()).max() > 0.1
-    found = em.molecular_pressure(
+    found = motions.molecular_pressure(
         label_of(atoms), atoms.positions, atoms.get_masses(), np.array([0, 0]), atoms.get_volume()
     )
     assert found == pytest.approx(0, abs=1e-6)
 
 
 def test_interval_covers_and_needs_two_groups() -> None:
-    assert em.interval(np.array([3.0]), np.array([4])) == (None, None)
+    assert accuracy.interval(np.array([3.0]), np.array([4])) == (None, None)
     rng = np.random.default_rng(4)
     covered = 0
     for _ in range(200):
         square, n = rng.chisquare(30, size=25), np.full(25, 30)
-        low, high = em.interval(square, n)
+        low, high = accuracy.interval(square, n)
         covered += low <= 1.0 <= high
     assert covered >= 176  # 95 % nominal; the bootstrap of 25 groups is a little narrow
 
@@ -156,7 +160,7 @@ def test_an_ion_alone_is_shown_without_images_and_with_its_charge() -> None:
             shown.append(atoms.copy())
             super().calculate(atoms, *args, **kwargs)
 
-    (prediction,) = em.predict([frame], Seen(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True))
+    (prediction,) = models_prediction.predict([frame], Seen(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True))
     assert not shown[0].pbc.any() and shown[0].get_initial_charges().sum() == -1
     assert prediction.model is not None and prediction.reason is None
     assert prediction.model.energy == pytest.approx(label.energy, abs=1e-12)
@@ -197,7 +201,7 @@ def make_frames() -> list[Atoms]:
         if i == 8:
             scale = 1.2  # the model raises
         base = pair_fluid(20) if recipe == "test_scan" else atoms
-        arm = em.arms(base.positions, base.get_masses(), base.arrays["molecule"])
+        arm = motions.arms(base.positions, base.get_masses(), base.arrays["molecule"])
         made = frame_file.make_frame(
             base.numbers, (base.positions - arm) * scale + arm, base.cell.array * scale, base.arrays["molecule"],
             ["ab"] * len(base), liquid="fluid", kind="eq" if recipe == "eq" else "neq", recipe=recipe,
@@ -272,7 +276,7 @@ def test_errors_table(evaluated: dict[str, pl.DataFrame]) -> None:
         ("eq", 1, "RuntimeError: box too large"),
         ("eq", 1, "not a finite number"),
     ]
-    assert set(errors["quantity"]) == {*em.UNITS, "failed"}
+    assert set(errors["quantity"]) == {*accuracy.UNITS, "failed"}
 
 
 def test_frames_without_an_answer_are_counted_and_named(evaluated: dict[str, pl.DataFrame]) -> None:
@@ -295,11 +299,14 @@ def test_frames_without_an_answer_are_counted_and_named(evaluated: dict[str, pl.
 def test_labels_without_stress_judge_energies_and_forces(every: int) -> None:
     frames = make_frames()
     model = LennardJones(sigma=2.5, epsilon=0.06, rc=5.9, smooth=True)
-    whole = {(r["quantity"], r["scope"], r["name"]): r for r in em.errors_of(list(em.predict(frames, model)))}
+    whole = {
+        (r["quantity"], r["scope"], r["name"]): r
+        for r in accuracy.errors_of(list(models_prediction.predict(frames, model)))
+    }
     for frame in frames[::every]:
         del frame.info["REF_stress"]
-    predictions = list(em.predict(frames, model))
-    rows = {(r["quantity"], r["scope"], r["name"]): r for r in em.errors_of(predictions)}
+    predictions = list(models_prediction.predict(frames, model))
+    rows = {(r["quantity"], r["scope"], r["name"]): r for r in accuracy.errors_of(predictions)}
     left = len(frames) - len(frames[::every])
     for key, row in whole.items():
         if key[0] not in ("stress", "molecular_pressure"):
@@ -311,14 +318,17 @@ def test_labels_without_stress_judge_energies_and_forces(every: int) -> None:
         assert rows["stress", "all", "all"]["frames"] == left
         assert rows["molecular_pressure", "all", "all"]["n"] == left
         assert rows["force", "all", "all"]["frames"] == len(frames)
-    scan = em.scan_of(predictions)
+    scan = models_scan.scan_of(predictions)
     assert all(row["pressure_model_bar"] is not None and row["energy_model_ev_per_atom"] is not None for row in scan)
     assert any(row["pressure_ref_bar"] is None for row in scan)
 
 
 def test_a_model_that_answers_nothing_is_a_row() -> None:
-    lost = [em.Prediction(f, em.Label(0.0, f.arrays["REF_forces"], np.eye(3)), None, "boom") for f in make_frames()]
-    rows = {r["quantity"]: r for r in em.errors_of(lost)}
+    lost = [
+        models_prediction.Prediction(f, motions.Label(0.0, f.arrays["REF_forces"], np.eye(3)), None, "boom")
+        for f in make_frames()
+    ]
+    rows = {r["quantity"]: r for r in accuracy.errors_of(lost)}
     assert (rows["force"]["frames"], rows["force"]["frames_missing"], rows["force"].get("rmse")) == (0, 12, None)
     assert rows["failed"]["reason"] == "boom"
 
@@ -334,7 +344,7 @@ def test_scan_table(evaluated: dict[str, pl.DataFrame]) -> None:
     # The pressure is minus the slope of the energy over the volume of the same scan.
     volume = 12.0 * 12.2 * 12.4 * scan["scale"].to_numpy() ** 3
     energy = 16 * scan["energy_ref_ev_per_atom"].to_numpy()
-    slope = -np.gradient(energy, volume)[1] / em.BAR
+    slope = -np.gradient(energy, volume)[1] / motions.BAR
     assert scan["pressure_ref_bar"][1] == pytest.approx(slope, rel=0.15, abs=60)
     assert scan["density_kg_m3"][1] == pytest.approx(8 * (18.998 + 12.011) / (12 * 12.2 * 12.4) * 1660.539, rel=1e-4)
 
@@ -342,7 +352,7 @@ def test_scan_table(evaluated: dict[str, pl.DataFrame]) -> None:
 def test_parity_is_bounded_and_centred(evaluated: dict[str, pl.DataFrame]) -> None:
     parity = evaluated["parity"]
     force = parity.filter(pl.col("quantity") == "force")
-    assert 0 < len(force) <= em.MAX_PARITY_POINTS
+    assert 0 < len(force) <= models_parity.MAX_PARITY_POINTS
     np.testing.assert_allclose(force["predicted"], 1.1 * force["reference"].to_numpy(), atol=1e-7)
     assert abs(parity.filter(pl.col("quantity") == "energy_per_atom")["predicted"].mean()) < 1
 

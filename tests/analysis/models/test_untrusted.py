@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from ionmelt.models import traced as models_traced
 from ionmelt.models import untrusted
-from ionmelt.models.untrusted import CallsError, NotThisKindError, RefusedError
+from ionmelt.models.refusals import CallsError, NotThisKindError, RefusedError
 
 MODEL = "mace.modules.models.ScaleShiftMACE"
 IMPORTS = "from math import inf\nimport torch\n\n\n"
@@ -231,7 +232,7 @@ def test_source_that_tracing_does_not_write_is_refused(name: str, tmp_path: Path
 )  # fmt: skip
 def test_source_that_tracing_writes_gets_through(source: str) -> None:
     imports = "NoneType = type(None)\nfrom math import inf\nfrom torch import device\nimport torch\nimport torch.fx._pytree as fx_pytree\n"
-    untrusted.check_traced(imports + source, {"lin", "_tensor_constant0"})
+    models_traced.check_traced(imports + source, {"lin", "_tensor_constant0"})
 
 
 def test_the_text_that_runs_is_the_text_that_is_checked(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ import pytest
 import tiny_training as tiny
 
 from ionmelt import frame as frame_file
-from ionmelt.dataset import split as split_module
+from ionmelt.dataset import deepmd
 from ionmelt.errors import UserError
+from ionmelt.files import sha256
 from ionmelt.models import deepmd_tool, train
 from ionmelt.models import tool as models_tool
 from ionmelt.models.calculators import load_calculator
@@ -68,7 +69,7 @@ def foundation(tmp_path_factory: pytest.TempPathFactory, split: Path) -> Path:
         for index, frame in enumerate(frames):
             frame.numbers[np.flatnonzero(frame.numbers == 3)[: index % 3]] = 11
             frame.info["REF_energy"] += 3.0 * len(frame)
-        split_module.write_deepmd(work / "deepmd" / part, frames, TYPE_MAP)
+        deepmd.write_deepmd(work / "deepmd" / part, frames, TYPE_MAP)
     data = {"type_map": TYPE_MAP, "fitted_e0s_ev": dict.fromkeys(TYPE_MAP, -47.0)}
     model = deepmd_training.new_model(tiny.DEEPMD | {"seed": 1}, data, work / "deepmd") | {"descriptor": DPA2}
     tool = deepmd_training.tool_input(SETTINGS | {"seed": 1}, data, work / "deepmd", work / "dpa2", model)
@@ -87,7 +88,7 @@ def foundation(tmp_path_factory: pytest.TempPathFactory, split: Path) -> Path:
 
 
 def settings_of(foundation: Path, **more: Any) -> dict[str, Any]:
-    return SETTINGS | {"sha256": split_module.sha256(foundation.read_bytes())} | more
+    return SETTINGS | {"sha256": sha256(foundation)} | more
 
 
 @pytest.mark.all
@@ -101,7 +102,7 @@ def test_a_dpa_model_is_tuned_and_keeps_its_elements(foundation: Path, split: Pa
     assert card["elements"] == TYPE_MAP
     assert card["cutoff_A"] == 3.2
     assert card["licence"] == "LGPL-3.0"
-    assert card["tuned_from"]["sha256"] == split_module.sha256(foundation.read_bytes())
+    assert card["tuned_from"]["sha256"] == sha256(foundation)
     # The zero of the tuned frames is 3 eV an atom lower: that goes into the reference energies, not into what was learnt.
     before, after = (deepmd_training.energies_of(path, TYPE_MAP) for path in (foundation, model / "model.pt"))
     for symbol in ("Li", "F"):

@@ -18,10 +18,10 @@ from tiny_imports import do_import
 from ionmelt.dynamics import run as run_module
 from ionmelt.dynamics.engines.choice import load_engine
 from ionmelt.dynamics.settings import RunSettings
+from ionmelt.files import sha256
 from ionmelt.models import export, train, trial
 from ionmelt.models import weights as models_weights
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.card import sha256_of
 
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -45,7 +45,7 @@ def imported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_imported_model_is_the_one_that_was_trained(weights: Path, imported: Path) -> None:
     card = json.loads((imported / "model.json").read_text())
-    assert card["files"] == {"model.pt": sha256_of(weights)}
+    assert card["files"] == {"model.pt": sha256(weights)}
     assert (card["elements"], card["cutoff_A"], card["heads"]) == (["Li", "F"], 3.0, ["Default"])
     assert card["theory"] == "PBE"
     assert card["trial"]["conservative"]

@@ -18,8 +18,8 @@ import tiny_training as tiny
 from ase import Atoms
 
 from ionmelt import frame as frame_file
-from ionmelt.dataset import split as split_module
 from ionmelt.dynamics.engines import choice
+from ionmelt.files import sha256
 from ionmelt.models import train
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import mace_foundation
@@ -89,7 +89,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_of(foundation: tuple[Path, Path], mode: str, **more: Any) -> dict[str, Any]:
-    digest = split_module.sha256(foundation[0].read_bytes())
+    digest = sha256(foundation[0])
     replay = {"replay_frames": foundation[1].name} if mode == "replay" else {}
     return TUNE | {"mode": mode, "weights": foundation[0].name, "sha256": digest} | replay | more
 
@@ -141,7 +141,7 @@ def test_every_mode_starts_from_the_foundation_model_with_its_reference_energies
         first = curve.filter(pl.col("quantity") == "energy_per_atom_rmse")["value"][0]
         assert first == pytest.approx(start["energy_rmse_ev_per_atom_after_offset"], abs=0.05)
         assert card["licence"] == "MIT"
-        assert card["tuned_from"]["sha256"] == split_module.sha256(foundation[0].read_bytes())
+        assert card["tuned_from"]["sha256"] == sha256(foundation[0])
         assert mode == card["settings"]["mode"]
 
 
@@ -278,7 +278,7 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     assert not (tmp_path / "ran").exists()  # a pickle with a side effect was not opened
     text = tmp_path / "text.model"
     text.write_text("no model")
-    digest = split_module.sha256(text.read_bytes())
+    digest = sha256(text)
     named = settings_of(foundation, "finetune", sha256=digest, weights="text.model")
     refused("weights: text.model is no MACE model", named, text)
     refused("head: 'dft': model.pt has Default", settings_of(foundation, "finetune", head="dft"))

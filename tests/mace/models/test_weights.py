@@ -14,7 +14,7 @@ import torch
 from ase import Atoms
 
 from ionmelt.errors import UserError
-from ionmelt.models import untrusted, weights
+from ionmelt.models import allowed, weights
 
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -222,7 +222,7 @@ TEXTS = {
 def test_operators_that_are_allowed_take_no_names_of_files_and_no_functions() -> None:
     """As torch itself describes them."""
     known = 0
-    for name in untrusted.OPERATORS:
+    for name in allowed.OPERATORS:
         for schema in torch._C._jit_get_schemas_for_operator(f"aten::{name}"):
             known += 1
             for argument in schema.arguments:
@@ -232,4 +232,4 @@ def test_operators_that_are_allowed_take_no_names_of_files_and_no_functions() ->
                     f"{name}: {argument.name}"
                 )
     assert known > 500
-    assert not untrusted.OPERATORS & {"save", "from_file", "load", "set_", "apply_", "map_"}
+    assert not allowed.OPERATORS & {"save", "from_file", "load", "set_", "apply_", "map_"}

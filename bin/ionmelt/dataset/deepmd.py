@@ -1,0 +1,46 @@
+"""Frames as DeePMD reads them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ionmelt.frame import (
+    ENERGY_KEY,
+    FORCES_KEY,
+    STRESS_KEY,
+)
+
+
+def write_deepmd(folder: Path, frames: list[Atoms], type_map: list[str]) -> None:
+    """Write frames as DeePMD systems, one folder for each sequence of elements, in float64.
+
+    DeePMD's virial is minus stress times volume (eV); its other units are those of the frames. Frames without a stress are a
+    system of their own, without a virial.
+    """
+    systems: dict[tuple[bool, tuple[int, ...]], list[Atoms]] = defaultdict(list)
+    for frame in frames:
+        systems[STRESS_KEY in frame.info, tuple(frame.numbers)].append(frame)
+    same_formula: Counter[str] = Counter()
+    for (has_stress, _), members in systems.items():
+        formula = members[0].get_chemical_formula()
+        same_formula[formula] += 1
+        system = folder / (formula if same_formula[formula] == 1 else f"{formula}.{same_formula[formula]}")
+        (system / "set.000").mkdir(parents=True)
+        (system / "type_map.raw").write_text("".join(f"{symbol}\n" for symbol in type_map))
+        types = [type_map.index(symbol) for symbol in members[0].get_chemical_symbols()]
+        (system / "type.raw").write_text("".join(f"{index}\n" for index in types))
+        values: dict[str, Callable[[Atoms], Any]] = {
+            "coord": lambda frame: frame.positions,
+            "box": lambda frame: frame.cell.array,
+            "energy": lambda frame: frame.info[ENERGY_KEY],
+            "force": lambda frame: frame.arrays[FORCES_KEY],
+        }
+        if has_stress:
+            values["virial"] = lambda frame: -frame.info[STRESS_KEY] * frame.get_volume()
+        for name, value in values.items():
+            array = np.array([np.ravel(value(frame)) for frame in members], dtype=np.float64)
+            np.save(system / "set.000" / f"{name}.npy", array[:, 0] if name == "energy" else array)

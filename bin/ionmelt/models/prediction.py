@@ -1,0 +1,61 @@
+"""What a model says of labelled frames."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from ionmelt import errors as errors_module
+from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, shown, virial_stress
+from ionmelt.models.motions import Label
+
+
+@dataclass
+class Prediction:
+    """What a model says of a frame, beside its label; or the reason why it says nothing."""
+
+    frame: Atoms
+    reference: Label
+    model: Label | None
+    reason: str | None = None
+
+
+def predict(frames: list[Atoms], calculators: dict[str, Calculator] | Calculator) -> Iterator[Prediction]:
+    """Yield the prediction of each frame; what goes wrong in one frame is its reason and stops nothing."""
+    for frame in frames:
+        reference = Label(float(frame.info[ENERGY_KEY]), frame.arrays[FORCES_KEY], frame.info.get(STRESS_KEY))
+        atoms = shown(frame)
+        try:
+            atoms.calc = calculators[frame.info["liquid"]] if isinstance(calculators, dict) else calculators
+            energy, forces = float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=float)
+            stress = atoms.get_stress(voigt=False) if atoms.pbc.all() else virial_stress(atoms, forces)
+            stress = np.array(stress, dtype=float)
+            model = Label(energy, forces, stress)
+        except Exception as error:  # a model can fail in any way that its libraries know
+            if errors_module.is_resource(error):
+                raise
+            first = (str(error).splitlines() or [""])[0]
+            yield Prediction(frame, reference, None, f"{type(error).__name__}: {first}"[:200])
+            continue
+        if all(np.isfinite(value).all() for value in (energy, forces, stress)):
+            yield Prediction(frame, reference, model)
+        else:
+            yield Prediction(frame, reference, None, "not a finite number")
+
+
+def remove_offset(predictions: Iterable[Prediction]) -> None:
+    """Shift the model's energies so that their mean error is zero for each composition, in place.
+
+    For models whose energies have another zero than the labels: a force field's, another level of theory's.
+    """
+    by_formula: dict[str, list[Prediction]] = defaultdict(list)
+    for prediction in predictions:
+        by_formula[prediction.frame.get_chemical_formula()].append(prediction)
+    for members in by_formula.values():
+        done = [(p.model, p.reference) for p in members if p.model is not None]
+        offset = float(np.mean([model.energy - reference.energy for model, reference in done])) if done else 0.0
+        for model, _ in done:
+            model.energy -= offset
