@@ -34,10 +34,10 @@ from ionmelt.compare.reading import (
     read_tasks,
     table,
 )
+from ionmelt.compare.truth import labellers
 from ionmelt.dataset import calibration as dataset_calibration
 from ionmelt.measure.observables import MEASUREMENTS, OBSERVABLES
 from ionmelt.report import picture as report_picture
-from ionmelt.report.words import labellers
 from ionmelt.study import references as study_references
 from ionmelt.tables import comparison, evaluation
 from ionmelt.tables.columns import FLAG, TEXT, WHOLE
@@ -110,10 +110,9 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     t["exploration"] = read_parquets(args.explored, "*.explored.parquet", TABLES["exploration"])
     account(t, plan)
     optional = {
-        name: files.read_json(p) if (p := plan / f"{name}.json").is_file() else {}
-        for name in ("labels", "dataset", "estimate")
+        name: files.read_json(p) if (p := plan / f"{name}.json").is_file() else {} for name in ("labels", "estimate")
     }
-    truths = labellers({"labels": optional["labels"], "study": study})
+    truths = labellers(study, optional["labels"])
     frames = read_parquets(args.evaluations, "frame_errors.parquet", evaluation.FRAME_ERRORS)
     frames = name_models(
         frames, models, ("model", "dataset"), evaluation.FRAME_ERRORS | {"model": TEXT, "dataset": TEXT}
@@ -139,7 +138,6 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     extra = {
         "study": study,
         "labels": optional["labels"],
-        "split": optional["dataset"],
         "estimate": optional["estimate"],
         "cards": cards,
         "warnings": [w for w in warnings if w.strip()],
@@ -153,7 +151,7 @@ def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str,
     return t, extra
 
 
-def picture(t: dict[str, pl.DataFrame], runs: Path | None) -> dict[str, Any] | None:
+def picture(t: dict[str, pl.DataFrame], runs: Path | None) -> report_picture.View | None:
     """Return the frames of the run that is shown in the report, None where no run left any."""
     folders = {files.read_json(path)["id"]: path.parent for path in find(runs, "run.json")}
     chosen = [folders[key] for key in report_picture.choose(t["survival"], t["summary"]) if key in folders]

@@ -14,8 +14,9 @@ from ionmelt import files
 from ionmelt import task as task_run
 from ionmelt.compare.gathering import gather
 from ionmelt.compare.reading import FAILED, find, write_table
-from ionmelt.report import picture as report_picture
-from ionmelt.report import report
+from ionmelt.report.page import page
+from ionmelt.report.picture import still
+from ionmelt.report.results import Results
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -25,9 +26,10 @@ def compare(args: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():
         write_table(frame, name, folder)
-    (args.outdir / "report.html").write_text(report.page(tables, extra), encoding="utf-8")
-    if extra["view"]:
-        (args.outdir / "liquid.svg").write_text(report_picture.still(extra["view"]), encoding="utf-8")
+    results = Results(tables, **extra)
+    (args.outdir / "report.html").write_text(page(results), encoding="utf-8")
+    if results.view:
+        (args.outdir / "liquid.svg").write_text(still(results.view), encoding="utf-8")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,7 +7,6 @@ Density comes from NPT, diffusion from NVT, structure from NVT or, where there i
 ended early is measured as far as it went and says so: converged is false and the reason is how it ended.
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -95,6 +94,6 @@ def main(argv: list[str] | None = None) -> int:
             files.write_table(table, args.out / f"{args.id}.{name}.parquet")
         shutil.copyfile(args.run / "run.json", args.out / "run.json")
         if view := picture.read(args.run):
-            (args.out / picture.VIEW).write_text(json.dumps(view) + "\n")
+            view.save(args.out / picture.VIEW)
 
     return task.run("MEASURE_LIQUID", work, task_id=args.id, reads=[args.run, args.model], writes=[args.out])

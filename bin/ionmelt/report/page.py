@@ -1,6 +1,8 @@
-"""The page of report.html: one file with plotly.js inside, which needs no network and prints well."""
+"""The page of report.html: the sections, and one file with plotly.js inside, which needs no network and prints well."""
 
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,30 +10,49 @@ import jinja2
 import plotly.offline
 from plotly.utils import PlotlyJSONEncoder
 
-MAX_ROWS = 400  # rows of one table shown in the page; all are in tables/
+from ionmelt.report.blocks import Block, Folded, Plot
+from ionmelt.report.results import Results
+from ionmelt.report.sections import SECTIONS
+from ionmelt.report.sections.asked import asked
 
-SECTIONS = (
-    ("verdicts", "Verdicts"), ("liquid", "The liquid"), ("density", "Density"), ("diffusion", "Diffusion"), ("transport", "Conductivity, viscosity"),
-    ("structure", "Structure, kinetics"),
-    ("errors", "Errors"), ("committee", "Training seeds"), ("scan", "Volume scan"), ("worth", "What data were worth"),
-    ("curves", "Learning curves"), ("rounds", "Rounds"), ("survival", "Survival"), ("domain", "Beyond training"),
-    ("cost", "Cost"), ("failures", "Failures"), ("dataset", "Training data"), ("references", "References"),
-    ("methods", "Models and settings"),
-)  # fmt: skip
+MOST_ROWS = 400  # of one table shown in the page; all are in tables/
 
 
-def render(content: dict[str, Any], figures: dict[str, Any]) -> str:
-    """Return the page: ``content`` fills the template, ``figures`` are plotly's data and layout by element
-    id."""
-    specs = json.dumps(figures, cls=PlotlyJSONEncoder, sort_keys=True, separators=(",", ":"))
-    liquid = json.dumps(content["liquid"], sort_keys=True, separators=(",", ":"))
-    folder = Path(__file__).parent
-    template, style, script, viewer = (
-        (folder / name).read_text(encoding="utf-8") for name in ("page.html", "style.css", "page.js", "liquid.js")
-    )
-    environment = jinja2.Environment(autoescape=True, trim_blocks=False, undefined=jinja2.StrictUndefined)
+def page(results: Results) -> str:
+    """Return report.html."""
+    sections = [(section, blocks) for section in SECTIONS if (blocks := section.blocks(results))]
+    figures = {plot.name: plot.figure for _, blocks in sections for plot in plots(blocks) if plot.figure is not None}
+    template, style, script, viewer = map(text, ("page.html", "style.css", "page.js", "liquid.js"))
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(template).render(
-        **content, sections=SECTIONS, style=style, script=script, max_rows=MAX_ROWS, viewer=viewer,
-        plotly=plotly.offline.get_plotlyjs(), figures=specs.replace("<", "\\u003c"),
-        liquid_data=liquid.replace("<", "\\u003c"),
-    )  # fmt: skip
+        title=results.study.get("name", "study"),
+        description=results.study.get("description"),
+        asked=asked(results),
+        sections=sections,
+        most_rows=MOST_ROWS,
+        style=style,
+        plotly=plotly.offline.get_plotlyjs(),
+        script=script,
+        viewer=viewer,
+        figures=data({name: figure.to_plotly_json() for name, figure in figures.items()}),
+        view=data(asdict(results.view) if results.view else None),
+    )
+
+
+def plots(blocks: Sequence[Block]) -> Iterator[Plot]:
+    """Give the plots among blocks, those in folded ones too."""
+    for block in blocks:
+        if isinstance(block, Plot):
+            yield block
+        elif isinstance(block, Folded):
+            yield from plots(block.blocks)
+
+
+def text(name: str) -> str:
+    """Return what is in a file beside this one."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def data(value: Any) -> str:
+    """Return JSON that may stand within a script element."""
+    return json.dumps(value, cls=PlotlyJSONEncoder, sort_keys=True, separators=(",", ":")).replace("<", "\\u003c")

@@ -6,10 +6,11 @@ covalent ones, both as in ASE.
 
 import base64
 import html
+import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,8 +20,6 @@ from ase.data.colors import jmol_colors
 from ionmelt import files
 from ionmelt.dynamics import trajectory
 from ionmelt.topology import Topology
-
-Row = dict[str, Any]
 
 VIEW = "view.json"  # what `read` returned for a run, so that whoever shows it needs no trajectory
 MOST_VALUES = 60_000  # atoms times frames: 0.5 MB of the page
@@ -51,16 +50,60 @@ def choose(survival: pl.DataFrame, summary: pl.DataFrame) -> list[str]:
     return [r["run_id"] for r in rows]
 
 
-def read(folder: Path) -> Row | None:
+@dataclass(frozen=True)
+class Look:
+    """Colour and radius of the atoms of an element."""
+
+    colour: str
+    radius_A: float
+
+
+@dataclass(frozen=True)
+class View:
+    """Frames of a run, as the viewer of the report draws them.
+
+    ``positions`` are 1/100 A as base64 of little-endian int16 (frames, atoms, 3).
+    """
+
+    run_id: str
+    title: str
+    elements: list[str]  # of each atom
+    ions: list[str]  # of each atom, the name of its ion
+    bonds: list[list[int]]  # pairs of atoms
+    edges_A: list[list[float]]  # of the box in each frame
+    time_ps: list[float]  # of each frame
+    positions: str
+    left_out: str | None  # which atoms are not drawn, in words
+    looks: dict[str, Look]  # by element
+    tilt: tuple[float, float] = TILT
+    distance: float = DISTANCE
+    ion_colours: tuple[str, ...] = ION_COLOURS
+
+    @property
+    def atoms_A(self) -> np.ndarray:
+        """The positions (frames, atoms, 3) in A."""
+        flat = np.frombuffer(base64.b64decode(self.positions), dtype="<i2") / 100
+        return flat.reshape(len(self.time_ps), len(self.elements), 3)
+
+    def save(self, path: Path) -> None:
+        """Write the view as JSON."""
+        path.write_text(json.dumps(asdict(self)) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "View":
+        """Read what `save` wrote."""
+        stored = files.read_json(path)
+        return cls(**stored | {"looks": {element: Look(**look) for element, look in stored["looks"].items()}})
+
+
+def read(folder: Path) -> View | None:
     """Return the frames of a run for the viewer, None where there is nothing to draw.
 
-    ``elements`` (N,), ``ions`` (N,) names, ``bonds`` [[i, j], ...], ``edges_A`` (frames, 3), ``time_ps``
-    (frames,), ``positions``: 1/100 A as base64 of little-endian int16 (frames, N, 3). In a big box hydrogen
-    atoms are left out, and if that is not enough only the ions nearest to the centre are kept: ``left_out``
+    In a big box hydrogen atoms are left out, and if that is not enough only the ions nearest to the centre are kept: ``left_out``
     says so.
     """
     if (folder / VIEW).is_file():
-        return files.read_json(folder / VIEW)
+        return View.load(folder / VIEW)
     if not (folder / "topology.json").is_file() or not (folder / "run.json").is_file():
         return None
     run = files.read_json(folder / "run.json")
@@ -68,15 +111,40 @@ def read(folder: Path) -> Row | None:
     if path is None:
         return None
     topology = Topology.load(folder / "topology.json")
+    kept, positions, edges = some_frames(path, topology)
+    if not kept:
+        return None
+    chosen, left_out = some_atoms(topology, positions[0], edges[0])
+    number = {int(old): new for new, old in enumerate(chosen)}
+    bonds = [[number[i], number[j]] for i, j in topology.bonds.tolist() if i in number and j in number]
+    packed = np.rint(np.array(positions)[:, chosen] * 100).clip(-32768, 32767).astype("<i2")
+    model = run["model"] + (f"-{run['dataset']}" if run.get("dataset") else "")
+    ions = ", ".join(f"{ion['count']} {ion['name']}" for ion in topology.ions)
+    return View(
+        run_id=run["id"],
+        title=f"{run['liquid']} ({ions}) at {run['temperature_K']:g} K, model {model}",
+        elements=topology.elements[chosen].tolist(),
+        ions=topology.ion[chosen].tolist(),
+        bonds=bonds,
+        edges_A=np.round(edges, 3).tolist(),
+        time_ps=[round(i * run["save_every_fs"] / 1000, 6) for i in kept],
+        positions=base64.b64encode(packed.tobytes()).decode(),
+        left_out=left_out,
+        looks=looks(topology.elements[chosen].tolist()),
+    )
+
+
+def some_frames(path: Path, topology: Topology) -> tuple[list[int], list[np.ndarray], list[np.ndarray]]:
+    """Return frames spread over a trajectory: their numbers, positions (atoms, 3) of whole ions in the box, and box edges (3,), in A."""
+    kept: list[int] = []
+    positions, edges = [], []
     with trajectory.Reader(path) as reader:
         total = len(reader)
-        if not total:
-            return None
-        heavy = topology.elements != "H"
-        drawn = min(len(topology) if len(topology) <= MOST_ATOMS else int(heavy.sum()), MOST_ATOMS)
+        heavy = int((topology.elements != "H").sum())
+        drawn = min(len(topology) if len(topology) <= MOST_ATOMS else heavy, MOST_ATOMS)
         count = min(total, MOST_FRAMES, max(2, MOST_VALUES // drawn))
-        wanted = set(np.unique(np.rint(np.linspace(0, total - 1, count)).astype(int)).tolist())
-        positions, edges, kept, first = [], [], [], 0
+        wanted = set(np.unique(np.rint(np.linspace(0, total - 1, count)).astype(int)).tolist()) if total else set()
+        first = 0
         while first < total:
             xyz, cell = reader.read(200)
             if not len(xyz):
@@ -88,29 +156,7 @@ def read(folder: Path) -> Row | None:
                     edges.append(box)
                     kept.append(i)
             first += len(xyz)
-    if not positions:
-        return None
-    chosen, left_out = some_atoms(topology, positions[0], edges[0])
-    number = {int(old): new for new, old in enumerate(chosen)}
-    bonds = [[number[i], number[j]] for i, j in topology.bonds.tolist() if i in number and j in number]
-    packed = np.rint(np.array(positions)[:, chosen] * 100).clip(-32768, 32767).astype("<i2")
-    model = run["model"] + (f"-{run['dataset']}" if run.get("dataset") else "")
-    ions = ", ".join(f"{ion['count']} {ion['name']}" for ion in topology.ions)
-    return {
-        "run_id": run["id"],
-        "title": f"{run['liquid']} ({ions}) at {run['temperature_K']:g} K, model {model}",
-        "elements": topology.elements[chosen].tolist(),
-        "ions": topology.ion[chosen].tolist(),
-        "bonds": bonds,
-        "edges_A": np.round(edges, 3).tolist(),
-        "time_ps": [round(i * run["save_every_fs"] / 1000, 6) for i in kept],
-        "positions": base64.b64encode(packed.tobytes()).decode(),
-        "left_out": left_out,
-        "looks": looks(topology.elements[chosen].tolist()),
-        "tilt": TILT,
-        "distance": DISTANCE,
-        "ion_colours": ION_COLOURS,
-    }
+    return kept, positions, edges
 
 
 def some_atoms(topology: Topology, positions: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, str | None]:
@@ -130,23 +176,14 @@ def some_atoms(topology: Topology, positions: np.ndarray, edges: np.ndarray) -> 
     ], "only the ions nearest to the centre are drawn, without hydrogen"
 
 
-def positions_of(view: Row) -> np.ndarray:
-    """Return the positions (frames, N, 3) in A of what `read` gave."""
-    flat = np.frombuffer(base64.b64decode(view["positions"]), dtype="<i2") / 100
-    return flat.reshape(len(view["time_ps"]), len(view["elements"]), 3)
-
-
-def looks(elements: Sequence[str]) -> dict[str, Row]:
-    """Return colour and radius (A) of each element."""
-    found = {}
+def looks(elements: Sequence[str]) -> dict[str, Look]:
+    """Return the look of each element."""
+    looks = {}
     for element in sorted(set(elements)):
         z = atomic_numbers[element]
         rgb = [round(255 * float(x)) for x in jmol_colors[z]]
-        found[element] = {
-            "colour": "#{:02x}{:02x}{:02x}".format(*rgb),
-            "radius_A": round(float(covalent_radii[z]) * 0.55, 3),
-        }
-    return found
+        looks[element] = Look("#{:02x}{:02x}{:02x}".format(*rgb), round(float(covalent_radii[z]) * 0.55, 3))
+    return looks
 
 
 def shade(colour: str, factor: float) -> str:
@@ -156,55 +193,88 @@ def shade(colour: str, factor: float) -> str:
     return "#{:02x}{:02x}{:02x}".format(*(round(x) for x in mixed))
 
 
-def still(view: Row) -> str:
-    """Return the first frame as SVG, seen in perspective, the nearer atoms over the farther ones."""
+@dataclass(frozen=True)
+class Projected:
+    """Points seen in perspective: x and y on the picture, distance from the eye (A), and pixels per A there."""
+
+    x: np.ndarray
+    y: np.ndarray
+    depth: np.ndarray
+    scale: np.ndarray
+
+
+def project(points: np.ndarray, box: np.ndarray) -> Projected:
+    """Return points (n, 3) of a box with edges (3,), in A, as the first view shows them."""
     width, height = SIZE
-    box = np.array(view["edges_A"][0])
     diagonal = float(np.linalg.norm(box))
     cx, sx, cy, sy = math.cos(TILT[0]), math.sin(TILT[0]), math.cos(TILT[1]), math.sin(TILT[1])
     turn = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]]) @ np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float) * box
-    points = np.concatenate([positions_of(view)[0], corners])
     turned = (points - box / 2) @ turn.T
-    depth = DISTANCE * diagonal - turned[:, 2]  # distance from the eye
-    scale = 0.98 * height * DISTANCE / depth  # pixels per A: the box's diagonal fills the height
-    x = width / 2 + turned[:, 0] * scale
-    y = height / 2 - turned[:, 1] * scale
-    n = len(view["elements"])
-    kinds = looks(view["elements"])
-    defs = "".join(
-        f'<radialGradient id="a{e}" cx=".35" cy=".3" r=".75"><stop offset="0" stop-color="{shade(k["colour"], 0.75)}"/>'
-        f'<stop offset=".45" stop-color="{k["colour"]}"/><stop offset="1" stop-color="{shade(k["colour"], -0.55)}"/>'
-        "</radialGradient>"
-        for e, k in kinds.items()
-    )
-    things: list[tuple[float, str]] = []
-    for i, j in view["bonds"]:
-        wide = 0.22 * (scale[i] + scale[j]) / 2
+    depth = DISTANCE * diagonal - turned[:, 2]
+    scale = 0.98 * height * DISTANCE / depth  # the box's diagonal fills the height
+    return Projected(width / 2 + turned[:, 0] * scale, height / 2 - turned[:, 1] * scale, depth, scale)
+
+
+Shape = tuple[float, str]  # how far it is from the eye, and its SVG
+
+
+def atom_shapes(view: View, seen: Projected) -> list[Shape]:
+    """Return a disc for each atom."""
+    shapes = []
+    for i, element in enumerate(view.elements):
+        radius = view.looks[element].radius_A * seen.scale[i]
+        disc = f'<circle cx="{seen.x[i]:.1f}" cy="{seen.y[i]:.1f}" r="{radius:.1f}" fill="url(#a{element})"/>'
+        shapes.append((float(seen.depth[i]), disc))
+    return shapes
+
+
+def bond_shapes(view: View, seen: Projected) -> list[Shape]:
+    """Return two lines for each bond, each half in the colour of its atom."""
+    x, y, depth = seen.x, seen.y, seen.depth
+    shapes = []
+    for i, j in view.bonds:
+        width = 0.22 * (seen.scale[i] + seen.scale[j]) / 2
         for a, b in ((i, j), (j, i)):
-            colour = shade(kinds[view["elements"][a]]["colour"], -0.25)
-            things.append((
-                max(depth[a], (depth[a] + depth[b]) / 2) + 0.01,
+            colour = shade(view.looks[view.elements[a]].colour, -0.25)
+            half = (
                 f'<line x1="{x[a]:.1f}" y1="{y[a]:.1f}" x2="{(x[a] + x[b]) / 2:.1f}" y2="{(y[a] + y[b]) / 2:.1f}" '
-                f'stroke="{colour}" stroke-width="{wide:.1f}"/>',
-            ))  # fmt: skip
-    for i, element in enumerate(view["elements"]):
-        radius = kinds[element]["radius_A"] * scale[i]
-        things.append(
-            (float(depth[i]), f'<circle cx="{x[i]:.1f}" cy="{y[i]:.1f}" r="{radius:.1f}" fill="url(#a{element})"/>')
-        )
+                f'stroke="{colour}" stroke-width="{width:.1f}"/>'
+            )
+            shapes.append((max(depth[a], (depth[a] + depth[b]) / 2) + 0.01, half))
+    return shapes
+
+
+def box_shapes(box: np.ndarray) -> list[Shape]:
+    """Return a line for each edge of the box; those at the back are behind everything."""
+    corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float) * box
+    seen = project(corners, box)
+    x, y, depth = seen.x, seen.y, seen.depth
+    far = (DISTANCE + 0.3) * float(np.linalg.norm(box))
+    shapes = []
     for a in range(8):
         for b in (a ^ 1, a ^ 2, a ^ 4):
             if a < b:
-                p, q = n + a, n + b
-                far = max(depth[p], depth[q]) > DISTANCE * diagonal + 0.3 * diagonal
-                line = f'<line class="box" x1="{x[p]:.1f}" y1="{y[p]:.1f}" x2="{x[q]:.1f}" y2="{y[q]:.1f}" stroke="#7a7a7a"/>'
-                things.append((math.inf if far else (depth[p] + depth[q]) / 2, line))
-    things.sort(key=lambda thing: -thing[0])
-    body = "\n".join(text for _, text in things)
-    title = html.escape(view["title"])
+                line = f'<line class="box" x1="{x[a]:.1f}" y1="{y[a]:.1f}" x2="{x[b]:.1f}" y2="{y[b]:.1f}" stroke="#7a7a7a"/>'
+                shapes.append((math.inf if max(depth[a], depth[b]) > far else (depth[a] + depth[b]) / 2, line))
+    return shapes
+
+
+def still(view: View) -> str:
+    """Return the first frame as SVG, seen in perspective, the nearer atoms over the farther ones."""
+    width, height = SIZE
+    box = np.array(view.edges_A[0])
+    seen = project(view.atoms_A[0], box)
+    balls = "".join(
+        f'<radialGradient id="a{element}" cx=".35" cy=".3" r=".75"><stop offset="0" stop-color="{shade(look.colour, 0.75)}"/>'
+        f'<stop offset=".45" stop-color="{look.colour}"/><stop offset="1" stop-color="{shade(look.colour, -0.55)}"/>'
+        "</radialGradient>"
+        for element, look in sorted(view.looks.items())
+    )
+    shapes = bond_shapes(view, seen) + atom_shapes(view, seen) + box_shapes(box)
+    body = "\n".join(text for _, text in sorted(shapes, key=lambda shape: -shape[0]))
+    title = html.escape(view.title)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{title}"><title>{title}</title><defs>{defs}</defs>\n'
+        f'aria-label="{title}"><title>{title}</title><defs>{balls}</defs>\n'
         f'<g stroke-linecap="round">\n{body}\n</g></svg>\n'
     )

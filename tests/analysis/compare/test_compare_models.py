@@ -18,10 +18,9 @@ from ionmelt.compare import completion, groups, reading
 from ionmelt.compare import run as compare_run
 from ionmelt.compare import summary as ils
 from ionmelt.dynamics import trajectory
-from ionmelt.report import figures, picture
-from ionmelt.report import report as report_report
-from ionmelt.report import words as report_words
-from ionmelt.tables.comparison import SUMMARY
+from ionmelt.report import picture
+from ionmelt.report.figures import Style
+from ionmelt.report.sections import worth as report_worth
 from ionmelt.tables.published import TABLES
 from ionmelt.topology import Topology
 
@@ -720,53 +719,13 @@ def test_the_spread_between_seeds_is_stretched_to_the_error(result: Path) -> Non
     assert "What the spread between seeds is worth" in (result / "report.html").read_text()
 
 
-def test_a_liquid_left_out_stands_beside_one_trained_on() -> None:
-    study = {"models": [{"id": "m"}], "datasets": {"all": ["eq"], "less": ["eq", "-li10"], "neq": ["neq", "-li10"]}}
-    base = {"model": "m", "split": "test", "quantity": "force", "scope": "liquid", "name": "li10", "unit": "eV/A"}
-    rows = [
-        base | {"dataset": d, "seed": s, "rmse": e, "rmse_ci95_low": e - 0.01, "rmse_ci95_high": e + 0.01}
-        for d, s, e in (("all", 1, 0.1), ("all", 2, 0.12), ("less", 1, 0.2), ("less", 2, 0.24), ("neq", 1, 0.3))
-    ]
-    t = {"errors": pl.DataFrame(rows), "summary": pl.DataFrame(schema=SUMMARY)}
-    t["survival"] = t["summary"]
-    table = report_report.table_transfer(t, {"study": study}, figures.Style(t, {"study": study}))
-    assert table["rows"] == [
-        ["m-less", "li10", "220 [190, 250] meV/Å", "110 [90.0, 130] meV/Å", "2.00"],
-        ["m-neq", "li10", "300 [290, 310] meV/Å", "no such model", "–"],
-    ]
-    assert report_words.mixture_words(study["datasets"]["less"]) == "eq without li10"
-
-
-def test_what_a_random_split_would_have_said() -> None:
-    study = {"models": [{"id": "m"}], "datasets": {"eq": ["eq"], "both": ["eq", "neq"]}}
-    base = {"model": "m", "seed": 1, "quantity": "force", "scope": "recipe", "unit": "eV/A"}
-    rows = [
-        base | {"dataset": d, "split": s, "name": r, "rmse": e, "rmse_ci95_low": e / 2, "rmse_ci95_high": e * 2}
-        for d, s, r, e in (
-            ("eq", "near", "equilibrium", 0.1), ("eq", "test", "equilibrium", 0.15), ("eq", "near", "packing", 0.9),
-            ("both.8", "near", "packing", 0.2),
-        )
-    ]  # fmt: skip
-    t = {"errors": pl.DataFrame(rows), "summary": pl.DataFrame(schema=SUMMARY)}
-    t["survival"] = t["summary"]
-    t["dataset"] = pl.DataFrame({"recipe": ["equilibrium", "packing"], "kind": ["eq", "neq"]})
-    table = report_report.table_leakage(
-        t, {"study": study, "cuts": {"both.8": "both"}}, figures.Style(t, {"study": study})
-    )
-    # packings are not of the trajectories that eq was trained on, and no packing was tested
-    assert table["rows"] == [
-        ["m-eq", "equilibrium", "100 [50.0, 200] meV/Å", "150 [75.0, 300] meV/Å", "1.50"],
-        ["m-both.8", "packing", "200 [100, 400] meV/Å", "none tested", "–"],
-    ]
-
-
 def test_sizes_are_drawn_over_frames(result: Path) -> None:
     t = {path.stem: pl.read_parquet(path) for path in (result / "tables").glob("*.parquet")}
-    style = figures.Style(t, {"study": {"models": [{"id": "mace"}], "datasets": {"both": [], "eq": []}}})
-    assert figures.figure_sizes(t, style) is None
+    style = Style(t, {"models": [{"id": "mace"}], "datasets": {"both": [], "eq": []}})
+    assert report_worth.figure_sizes(t, style) is None
     mixture = pl.col("mixture").replace({"eq": "both"})
     t["learning"] = t["learning"].with_columns(mixture, dataset=pl.col("dataset").replace({"eq": "both.8"}))
-    figure = figures.figure_sizes(t, style)
+    figure = report_worth.figure_sizes(t, style)
     assert figure is not None
     lines = [line for line in figure.data if line.name == "mace-both"]
     count = t["dataset"].filter(pl.col("split") == "train").group_by("dataset").len().sort("len")["len"].to_list()
@@ -938,9 +897,9 @@ def test_the_picture_has_whole_ions_in_the_box(result: Path, tmp_path: Path) -> 
     }
     (root / "run.json").write_text(json.dumps(run))
     view = picture.read(root)
-    places = picture.positions_of(view)
-    assert places.shape == (20, 18, 3) and view["time_ps"][:3] == [0.0, 0.5, 1.0] and len(view["bonds"]) == 12
-    for i, j in view["bonds"]:
+    places = view.atoms_A
+    assert places.shape == (20, 18, 3) and view.time_ps[:3] == [0.0, 0.5, 1.0] and len(view.bonds) == 12
+    for i, j in view.bonds:
         lengths = np.linalg.norm(places[:, i] - places[:, j], axis=1)
         assert np.allclose(lengths, 0.8 * math.sqrt(3), atol=0.05)
     centres = [places[:, [i]].mean(axis=1) for i in range(3)] + [places[:, 3 + 5 * i] for i in range(3)]
@@ -948,24 +907,6 @@ def test_the_picture_has_whole_ions_in_the_box(result: Path, tmp_path: Path) -> 
     still = ElementTree.fromstring(picture.still(view))
     assert len(still.findall(".//{*}circle")) == 18 and len(still.findall(".//{*}line")) == 2 * 12 + 12
     assert (result / "liquid.svg").read_text() in (result / "report.html").read_text()
-
-
-def test_a_big_box_is_drawn_in_part_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    methane = {"name": "ch4", "count": 40, "charge": 0, "elements": ["C", "H", "H", "H", "H"], "masses_u": [12.0] + [1.0] * 4,
-               "bonds": [[0, 1], [0, 2], [0, 3], [0, 4]]}  # fmt: skip
-    topology = Topology("x", [methane])
-    places = np.repeat(np.random.default_rng(1).uniform(0, 20, (40, 1, 3)), 5, axis=1).reshape(200, 3)
-    edges = np.full(3, 20.0)
-    for most, count, words in (
-        (200, 200, None),
-        (100, 40, "hydrogen atoms are not drawn"),
-        (30, 30, "nearest to the centre"),
-    ):
-        monkeypatch.setattr(picture, "MOST_ATOMS", most)
-        chosen, left_out = picture.some_atoms(topology, places, edges)
-        assert len(chosen) == count and (left_out is None if words is None else words in left_out)
-    away = np.linalg.norm(places - 10, axis=1)[::5]
-    assert set(topology.molecule[chosen]) == set(np.argsort(away)[:30])
 
 
 # --- The page ---

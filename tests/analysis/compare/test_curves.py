@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from ionmelt.compare import curves
-from ionmelt.report import trainings as report_trainings
+from ionmelt.report.sections import learning as report_learning
 
 
 def falling(
@@ -46,7 +46,7 @@ def test_an_energy_error_that_rises_while_the_loss_falls_is_a_finding() -> None:
     assert row["valid_best"] == pytest.approx(0.026)
     assert row["best_step"] == 0
     assert row["valid_end"] == pytest.approx(0.72)
-    (sentence,) = report_trainings.sentences(found)
+    (sentence,) = report_learning.sentences(found)
     assert "energy grew again" in sentence
     assert "from 26.0 meV/atom at step 0 to 720 meV/atom at the end of 1200" in sentence
 
@@ -90,7 +90,6 @@ def test_shares_of_the_card_stand_beside_the_errors() -> None:
     points = [(0, 0.02), (100, 0.01)]
     trainings = curves.table(table(points, []), {"m-both-s1": loss})
     assert trainings["gradient_share_start"][0] == 0.00075
-    assert report_trainings.sentences(trainings) == []
-    shown = report_trainings.table_trainings(trainings)
-    assert shown is not None
-    assert "0.1 %" in shown["rows"][0]
+    assert report_learning.sentences(trainings) == []
+    shown = report_learning.table_trainings(trainings)
+    assert "0.1 %" in shown.rows[0]

@@ -11,7 +11,7 @@ from ionmelt.compare.errors import summarise_forces, summarise_scans
 from ionmelt.compare.groups import Group, Row
 from ionmelt.compare.points import frame_points
 from ionmelt.compare.statistics import Estimate
-from ionmelt.report import words
+from ionmelt.report.sections.errors import error_sentence
 from ionmelt.tables.comparison import VERDICTS
 
 T = 430.0
@@ -69,7 +69,7 @@ def test_a_model_that_fails_on_the_hard_half_does_not_win() -> None:
     on_shared = [math.sqrt(np.mean([np.square(line[:12]).mean() for line in m.values()])) for m in (brave, coward)]
     assert row["difference"] == pytest.approx(on_shared[0] - on_shared[1], rel=1e-9)
     verdicts = pl.DataFrame([{c: row[c] for c in VERDICTS}], schema=VERDICTS)
-    (said,) = words.error_sentence(sorted(summary.values(), key=lambda r: r["value"]), verdicts, "force_rmse")
+    (said,) = error_sentence(sorted(summary.values(), key=lambda r: r["value"]), verdicts, "force_rmse")
     assert said.startswith("brave-d has the lowest error on x of those that answered everything")
     assert "coward-d gave no answer on 12 of 24 test frames" in said
 
@@ -164,10 +164,10 @@ def test_the_lowest_number_is_no_verdict_without_an_interval_and_one_seed_is_sai
     assert {v["verdict"] for v in found.values()} == {"not converged"}
     rows = sorted((r | {"converged": False, "ci95_low": None} for r in summary.values()), key=lambda r: r["value"])
     verdicts = pl.DataFrame([{c: v[c] for c in VERDICTS} for v in found.values()], schema=VERDICTS)
-    assert words.error_sentence(rows, verdicts, "force_rmse") == [
+    assert error_sentence(rows, verdicts, "force_rmse") == [
         "No verdict on x: no error of a model that answered everything has an interval."
     ]
     summary, found = force_verdicts({m: {1: around(rng, level, 24)} for m, level in (("a", 0.1), ("b", 0.2))})
     verdicts = pl.DataFrame([{c: v[c] for c in VERDICTS} for v in found.values()], schema=VERDICTS)
-    (said,) = words.error_sentence(sorted(summary.values(), key=lambda r: r["value"]), verdicts, "force_rmse")
+    (said,) = error_sentence(sorted(summary.values(), key=lambda r: r["value"]), verdicts, "force_rmse")
     assert "it is better than b-d" in said and "with one training seed" in said

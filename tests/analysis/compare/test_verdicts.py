@@ -11,7 +11,10 @@ from ionmelt.compare import verdicts
 from ionmelt.compare.groups import Group, Reference, Row
 from ionmelt.compare.statistics import Z95, Estimate
 from ionmelt.compare.summary import summarise_runs
-from ionmelt.report import figures, report, words
+from ionmelt.report.figures import REFERENCE, Style
+from ionmelt.report.sections import properties
+from ionmelt.report.sections import verdicts as report_verdicts
+from ionmelt.report.words import difference
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
 from ionmelt.tables.references import REFERENCES
 
@@ -143,19 +146,19 @@ def test_what_the_correction_takes_back_is_not_said_to_agree() -> None:
         group(m, 1000.0, 1.0, reference=1000.0).row() | {"value": 1000.0, "ci95_low": 998.0, "ci95_high": 1002.0}
         for m in ("far",)
     ]
-    said = [*words.against_reference(state, {"far-d": far}), words.verdict_words(far)]
+    said = [*properties.against_reference(state, {"far-d": far}), report_verdicts.verdict_words(far)]
     assert not [line for line in said if "agree" in line] and "off by 150 [−" in said[0]
     verdicts = pl.DataFrame([{c: r[c] for c in VERDICTS} for r in rows], schema=VERDICTS)
-    figure = figures.figure_verdicts({"verdicts": verdicts}, "density")
+    figure = report_verdicts.figure_verdicts({"verdicts": verdicts}, "density")
     drawn = {
         label: (x - minus, x + plus, trace.marker.color)
         for trace in figure.data
         for label, x, minus, plus in zip(trace.y, trace.x, trace.error_x.arrayminus, trace.error_x.array, strict=True)
     }
     low, high, colour = drawn["far-d − reference"]
-    assert (low, high) == pytest.approx((far["holm_low"], far["holm_high"])) and colour == figures.REFERENCE
-    table = report.table_verdicts({"verdicts": verdicts}, "density")["rows"]
-    assert any(words.difference(far) in cell for line in table for cell in line)
+    assert (low, high) == pytest.approx((far["holm_low"], far["holm_high"])) and colour == REFERENCE
+    table = report_verdicts.table_verdicts({"verdicts": verdicts}, "density").rows
+    assert any(difference(far) in cell for line in table for cell in line)
 
 
 def test_every_verdict_says_what_its_corrected_interval_says() -> None:
@@ -177,7 +180,7 @@ def test_no_verdict_is_no_agreement() -> None:
     state = [
         group("a", 1000.0, 1.0, reference=1000.0).row() | {"value": 1000.0, "ci95_low": 998.0, "ci95_high": 1002.0}
     ]
-    said = words.against_reference(state, {"a-d": row})
+    said = properties.against_reference(state, {"a-d": row})
     assert said == ["against the second-hand reference (1000 kg/m³)", "a-d: no verdict"]
 
 
@@ -193,11 +196,11 @@ def test_against_experiment_the_figure_and_the_words_have_the_corrected_value() 
     summary = [group.row() for group in items]
     (verdict,) = judge(items)
     assert abs(verdict["difference"]) < 1e-13
-    said = " ".join(words.against_reference(summary, {"a-d": verdict}))
+    said = " ".join(properties.against_reference(summary, {"a-d": verdict}))
     assert "once corrected for the size of the box" in said and "not told from the reference" in said
     t = {"summary": pl.DataFrame(summary, schema=SUMMARY), "references": references}
     t |= {name: pl.DataFrame(schema={"model": pl.String, "dataset": pl.String}) for name in ("survival", "errors")}
     t["diffusion"] = pl.DataFrame(rows).rename({"value": "diffusion_m2_s"})
-    style = figures.Style(t, {"study": {"models": [{"id": "a"}], "datasets": {"d": ["eq"]}}})
-    heights = [y for trace in figures.figure_liquid(t, style, "diffusion").data for y in trace.y]
+    style = Style(t, {"models": [{"id": "a"}], "datasets": {"d": ["eq"]}})
+    heights = [y for trace in properties.figure_liquid(t, style, "diffusion").data for y in trace.y]
     assert max(heights) == pytest.approx(120) and min(heights) == pytest.approx(100)

@@ -12,7 +12,7 @@ from ionmelt.compare import errors as compare_errors
 from ionmelt.compare import statistics
 from ionmelt.compare.groups import Group, Reference
 from ionmelt.compare.worth import learning_and_worth
-from ionmelt.report import worth_words
+from ionmelt.report.sections import worth as report_worth
 from ionmelt.tables.published import TABLES
 
 DATASETS = {"eq": ["eq"], "both": ["eq", "neq"], "neq": ["neq"]}
@@ -100,7 +100,7 @@ def test_known_errors_give_known_answers() -> None:
     frames = of(rows, "frames")
     assert frames["mace-both.20", "mace-both"]["verdict"] == "not distinguishable"
     assert frames["mace-both.10", "mace-both"]["verdict"] == "worse"
-    words = dict(worth_words.answers(rows, DATASETS))
+    words = dict(report_worth.answers(rows, DATASETS))
     assert words["Was it worth its cost?"][0].startswith(
         "neq beside eq, at an equal number of frames (10 and 20): better in 2 of"
     )
@@ -246,7 +246,7 @@ def test_two_frameworks_through_the_tables() -> None:
     (row,) = of(found, "framework", "force_rmse").values()
     assert (row["model_a"], row["model_b"], row["verdict"]) == ("dpmd-eq", "mace-eq", "worse")
     assert row["frames_ratio_ci95_low"] < 2 ** (1 / 0.8) < row["frames_ratio_ci95_high"]
-    lines_of = dict(worth_words.answers(found, DATASETS))["Which needs fewer frames?"]
+    lines_of = dict(report_worth.answers(found, DATASETS))["Which needs fewer frames?"]
     assert any(
         "mace-eq has the lower force error of x" in line and "times the frames of mace-eq" in line for line in lines_of
     )
@@ -262,8 +262,8 @@ def test_words_on_data_rest_on_the_corrected_interval() -> None:
         assert row["holm_low"] <= row["ci95_low"] and row["holm_high"] >= row["ci95_high"]
         if row["property"] == "survival":  # written in points
             continue
-        low, high = (worth_words.rounded([row[c]], (row["holm_high"] - row["holm_low"]) / 2)[0] for c in ("holm_low", "holm_high"))  # fmt: skip
-        assert f"[{low}, {high}]" in worth_words.apart(row)
+        low, high = (report_worth.rounded([row[c]], (row["holm_high"] - row["holm_low"]) / 2)[0] for c in ("holm_low", "holm_high"))  # fmt: skip
+        assert f"[{low}, {high}]" in report_worth.apart(row)
 
 
 def test_many_reasons_are_counted_and_the_first_is_said() -> None:
@@ -273,4 +273,4 @@ def test_many_reasons_are_counted_and_the_first_is_said() -> None:
     _, rows = learning_and_worth(tables, items, DATASETS, "gfn1", MIXTURES)
     (row,) = of(rows, "framework").values()
     assert row["reasons"] == 4 and row["first_reason"] == "mace-eq.10: halves differ; too few samples"
-    assert "(mace-eq.10: halves differ; too few samples, and 3 more reasons)" in " ".join(worth_words.about_frameworks([row]))  # fmt: skip
+    assert "(mace-eq.10: halves differ; too few samples, and 3 more reasons)" in " ".join(report_worth.about_frameworks([row]))  # fmt: skip

@@ -10,7 +10,7 @@ from ionmelt.compare import pareto, reading
 from ionmelt.compare.errors import summarise_forces
 from ionmelt.compare.summary import summarise_runs
 from ionmelt.compare.verdicts import judge
-from ionmelt.report import recommendation as rec
+from ionmelt.report.sections import recommendation as rec
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
 from ionmelt.tables.published import TABLES
 from ionmelt.tables.references import REFERENCES

@@ -1,19 +1,88 @@
-"""What the data were worth, in words: sentences and tables of the report, made from the tables `worth` and `learning`.
+"""What the data were worth: errors over kinds and numbers of frames, and over what their labels took.
 
 No sentence says more than its row: what was not told apart is called so, with how much the interval could hide.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
+import plotly.graph_objects as go
 import polars as pl
 
+from ionmelt.compare.groups import label
 from ionmelt.compare.learning import PROPERTIES
 from ionmelt.compare.worth import added_kinds
-from ionmelt.report.words import NAMES, UNITS, Row, difference, listed, number, p_value, rounded, seen_ends, state_name
+from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Quote, Section, Sentences, Table
+from ionmelt.report.figures import Style, error_bar, finish, log_axis, panels
+from ionmelt.report.results import Results
+from ionmelt.report.words import (
+    NAMES,
+    UNITS,
+    Row,
+    Tables,
+    difference,
+    listed,
+    number,
+    p_value,
+    rounded,
+    seen_ends,
+    state_name,
+)
 from ionmelt.tables.comparison import STATE
 
+READING = Note(
+    "Errors of models that differ in their training data alone, and of models on the same data. The error of a density or a "
+    "diffusion coefficient is the distance from the method of the labels itself, run from the same boxes, where the study has it as "
+    "a model; else from experiment. Models of one dataset are paired by box and seed. Tests of one question and error are corrected "
+    "for their number (Holm); one training seed is no claim."
+)
+READING_SIZES = Note(
+    "Each dataset cut to the training frames that differ most, a smaller cut being part of every larger one. A line that still "
+    "falls at its right end asks for more frames. Hollow points are not converged. Labels of validation frames count too; the share "
+    "of runs that broke is that of all seeds and boxes."
+)
+
+
+def figure_sizes(t: Tables, style: Style) -> go.Figure | None:
+    """Errors against the number of training frames and against what their labels took, where a study has several sizes."""
+    rows = t["learning"].filter(pl.col("error").is_not_null()).sort("frames", "dataset").to_dicts()
+    if not any(row["dataset"] != row["mixture"] for row in rows):
+        return None
+    state = ("property", "liquid", "temperature_K", "species")
+    views = list(dict.fromkeys(tuple(row[c] for c in state) for row in rows))
+    views.sort(key=lambda view: (PROPERTIES.index(view[0]), view[1], view[2] or 0.0, view[3] or ""))
+    axes = [("frames", "training frames")]
+    if all(row["labels_core_h"] is not None for row in rows):
+        axes.append(("labels_core_h", "labels (core-hours)"))
+    names = [f"{NAMES[view[0]]}: {state_name(dict(zip(state, view, strict=True)))}" for view in views for _ in axes]
+    figure, at = panels(names, len(axes), 300)
+    seen = set()
+    for i, (view, (x, title)) in enumerate((view, axis) for view in views for axis in axes):
+        here = [row for row in rows if tuple(row[c] for c in state) == view]
+        factor, unit = (100.0, "%") if view[0] == "survival" else UNITS[here[0]["unit"]]
+        for key in dict.fromkeys((row["model"], row["mixture"]) for row in here):
+            line = [row for row in here if (row["model"], row["mixture"]) == key]
+            name, look = label(*key), {"model": key[0], "dataset": key[1]}
+            figure.add_scatter(
+                x=[row[x] for row in line],
+                y=[row["error"] * factor for row in line],
+                error_y=error_bar(line, factor, "error"),
+                mode="lines+markers",
+                name=name,
+                legendgroup=name,
+                showlegend=name not in seen,
+                line={"color": style.colour(look), "dash": style.dash(look)},
+                marker={"symbol": [style.symbol(look, not row["converged"]) for row in line], "size": 8},
+                **at(i),
+            )
+            seen.add(name)
+        figure.update_yaxes(title=unit, rangemode="tozero", **at(i))
+        figure.update_xaxes(title=title, **log_axis([row[x] for row in here]), **at(i))
+    return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
+
+
 MOST = 3  # of one kind, in a sentence; the others are counted
+
+
 ASKED = {"kinds": "Further kinds of frames", "frames": "How many frames", "framework": "Which needs fewer frames"}
 
 
@@ -78,10 +147,10 @@ def answers(worth: pl.DataFrame, datasets: dict[str, Sequence[str]]) -> list[tup
     return [(question, lines) for question, lines in found if lines]
 
 
-def in_short(worth: pl.DataFrame, datasets: dict[str, Sequence[str]]) -> list[tuple[str, list[str]]]:
+def quotes(results: Results) -> list[Quote]:
     """Return (question, the first sentences), and how many more there are."""
     found = []
-    for question, lines in answers(worth, datasets):
+    for question, lines in answers(results.tables["worth"], results.datasets):
         left = len(lines) - MOST
         more = (
             [f"{left} more {'answers are' if left > 1 else 'answer is'} in the section on the data."]
@@ -182,7 +251,7 @@ def ratio(row: Row) -> str:
     return f"for the same error {row['model_a']} needs {value} [{low}, {high}] times the frames of {row['model_b']}"
 
 
-def table_worth(worth: pl.DataFrame) -> dict[str, Any] | None:
+def table_worth(worth: pl.DataFrame) -> Table:
     """Return every comparison, by question and property."""
     order = {name: i for i, name in enumerate(PROPERTIES)}
     asked = list(ASKED)
@@ -214,4 +283,26 @@ def table_worth(worth: pl.DataFrame) -> dict[str, Any] | None:
         "error of the first",
         "why",
     ]
-    return {"head": head, "rows": body} if body else None
+    return Table(head, body, "worth")
+
+
+def blocks(results: Results) -> list[Block]:
+    """Return the answers, the errors over frames and costs, and every comparison."""
+    t = results.tables
+    figure, table = figure_sizes(t, results.style), table_worth(t["worth"])
+    if not table.rows:
+        return [Nothing("Nothing to compare: no dataset holds another one, and there is one size of each.")]
+    made: list[Block] = [READING]
+    for question, lines in answers(t["worth"], results.datasets):
+        made += [Heading(question), Sentences(lines)]
+    if figure is not None:
+        label = "Errors against the number of training frames and the cost of their labels"
+        made += [
+            Heading("Errors over frames and over what their labels took"),
+            READING_SIZES,
+            Plot("sizes", figure, label),
+        ]
+    return [*made, Folded(f"Every comparison ({len(table.rows)})", [table])]
+
+
+SECTION = Section("worth", "What data were worth", "What the data were worth", blocks)

@@ -4,8 +4,6 @@ import polars as pl
 import pytest
 
 from ionmelt.compare import rounds as compare_rounds
-from ionmelt.report import figures
-from ionmelt.report import rounds as report_rounds
 from ionmelt.tables.comparison import ROUNDS, SUMMARY
 from ionmelt.tables.frames import EXPLORATION
 
@@ -57,23 +55,6 @@ def test_the_first_round_is_compared_with_nothing() -> None:
     assert compare_rounds.judged(row(), {})["verdict"] == "not judged"
 
 
-def rounds(*verdicts: tuple[int, str, str]) -> pl.DataFrame:
-    rows = [
-        {"round": number, "model": model, "dataset": "al", "verdict": verdict, "reason": "why"}
-        for number, model, verdict in verdicts
-    ]
-    return pl.DataFrame(rows, schema=ROUNDS)
-
-
-def test_one_committee_that_changes_asks_for_another_round() -> None:
-    on, words = report_rounds.verdict(rounds((1, "mace", "changed"), (2, "mace", "unchanged"), (2, "dpmd", "changed")))
-    assert on
-    assert "dpmd" in words
-    assert "mace" not in words
-    assert report_rounds.verdict(rounds((2, "mace", "unchanged"), (2, "dpmd", "unchanged")))[0] is False
-    assert report_rounds.verdict(rounds((0, "mace", "not judged")))[0]
-
-
 def test_a_study_without_active_learning_has_no_rounds() -> None:
     assert not compare_rounds.table({}, {"datasets": {"eq": ["eq"]}}, None, pl.DataFrame()).height
     assert compare_rounds.number_of([{"settings": {}}, {"settings": None}]) is None
@@ -121,10 +102,3 @@ def test_a_round_is_told_by_its_tables() -> None:
     assert now["median_disagreement_ev_a"] == pytest.approx(0.1)
     assert now["verdict"] == "unchanged"
     assert first["verdict"].to_list() == ["not judged"]
-    style = figures.Style(t, {"study": STUDY})
-    assert len(report_rounds.figure_rounds(both, style).data) == 2
-    assert len(report_rounds.figure_exploration(t["exploration"], style).data) == 6
-    assert report_rounds.figure_rounds(first, style) is None
-    said = report_rounds.table_rounds(both)
-    assert all(len(line) == len(said["head"]) for line in said["rows"])
-    assert said["rows"][1][5] == "1000 [990.0, 1010]"

@@ -1,16 +1,20 @@
-"""Rounds of active learning in the report: whether another is worth it, their table and their figures."""
-
-from typing import Any
+"""Rounds of active learning."""
 
 import plotly.graph_objects as go
 import polars as pl
 
-from ionmelt.compare import groups
+from ionmelt.compare.groups import label
 from ionmelt.compare.rounds import WALKS
-from ionmelt.report import figures as ilf
-from ionmelt.report import words as report_words
+from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Section, Sentences, Table
+from ionmelt.report.figures import Style, error_bar, finish, panels
+from ionmelt.report.results import Results
+from ionmelt.report.words import number
 
-Row = dict[str, Any]
+READING = Note(
+    "Each round, committees of models that differ by their seed walk through the liquid; frames on which they disagree more than on "
+    "their validation frames are worth a label, the most different of them are labelled, and the models go on from their last "
+    "weights. A round counts as unchanged where survival and density stay within a tolerance, whatever the force errors do."
+)
 
 
 def verdict(rounds: pl.DataFrame) -> tuple[bool, str]:
@@ -22,24 +26,24 @@ def verdict(rounds: pl.DataFrame) -> tuple[bool, str]:
     open_ones = last.filter(pl.col("verdict") != "unchanged")
     if not open_ones.height:
         return False, f"Round {number} changed neither survival nor density beyond the tolerance: enough."
-    parts = [f"{groups.label(r['model'], r['dataset'])}: {r['reason']}" for r in open_ones.to_dicts()]
+    parts = [f"{label(r['model'], r['dataset'])}: {r['reason']}" for r in open_ones.to_dicts()]
     return True, f"After round {number} another is worth it. " + "; ".join(dict.fromkeys(parts)) + "."
 
 
-def table_rounds(rounds: pl.DataFrame) -> Row:
-    """Return the report's table of rounds."""
+def table_rounds(rounds: pl.DataFrame) -> Table:
+    """Return a line for each round, liquid and committee."""
     rows = []
     for r in rounds.to_dicts():
         low, high = r["density_ci95_low_kg_m3"], r["density_ci95_high_kg_m3"]
-        density = "none" if r["density_kg_m3"] is None else report_words.number(r["density_kg_m3"], 4)
+        density = "none" if r["density_kg_m3"] is None else number(r["density_kg_m3"], 4)
         if low is not None and high is not None:
-            density += f" [{report_words.number(low, 4)}, {report_words.number(high, 4)}]"
+            density += f" [{number(low, 4)}, {number(high, 4)}]"
         share = r["survived_share"]
         rows.append([
-            str(r["round"]), groups.label(r["model"], r["dataset"]), f"{r['liquid']}, {r['temperature_K']:g} K",
+            str(r["round"]), label(r["model"], r["dataset"]), f"{r['liquid']}, {r['temperature_K']:g} K",
             f"{r['train_frames']} ({r['active_frames']})", "none" if share is None else f"{share:.0%}",
             density, "yes" if r["density_converged"] else "no",
-            *("none" if r[name] is None else report_words.number(1000 * r[name])
+            *("none" if r[name] is None else number(1000 * r[name])
               for name in ("scan_energy_rmse_ev_per_atom", "force_rmse_ev_a", "worth_above_ev_a")),
             "none" if r["offered_share"] is None else f"{r['offered_share']:.0%}", r["verdict"], r["reason"],
         ])  # fmt: skip
@@ -47,16 +51,16 @@ def table_rounds(rounds: pl.DataFrame) -> Row:
         "round", "model", "liquid", "training frames (active)", "survived", "density (kg/m3) [95 %]", "converged",
         "scan error (meV/atom)", "force error (meV/A)", "worth a label above (meV/A)", "of the walk above", "verdict", "why",
     ]  # fmt: skip
-    return {"head": head, "rows": rows}
+    return Table(head, rows, "rounds")
 
 
-def figure_rounds(rounds: pl.DataFrame, style: ilf.Style) -> go.Figure | None:
+def figure_rounds(rounds: pl.DataFrame, style: Style) -> go.Figure | None:
     """Survival and density from round to round."""
     if rounds["round"].n_unique() < 2:
         return None
     states = rounds.select("liquid", "temperature_K").unique(maintain_order=True).rows()
     titles = [f"{what}: {liquid}, {kelvin:g} K" for liquid, kelvin in states for what in ("Survival", "Density")]
-    figure, at = ilf.panels(titles, 2, 320)
+    figure, at = panels(titles, 2, 320)
     for i, (liquid, kelvin) in enumerate(states):
         here = rounds.filter((pl.col("liquid") == liquid) & (pl.col("temperature_K") == kelvin)).sort("round")
         for key, name, part in style.groups(here):
@@ -64,24 +68,22 @@ def figure_rounds(rounds: pl.DataFrame, style: ilf.Style) -> go.Figure | None:
             look |= {"mode": "lines+markers", "x": part["round"].to_list()}
             shares = [None if x is None else 100 * x for x in part["survived_share"].to_list()]
             figure.add_scatter(y=shares, showlegend=i == 0, **look, **at(2 * i))
-            bars = ilf.error_bar(
-                part.to_dicts(), 1.0, "density_kg_m3", "density_ci95_low_kg_m3", "density_ci95_high_kg_m3"
-            )
+            bars = error_bar(part.to_dicts(), 1.0, "density_kg_m3", "density_ci95_low_kg_m3", "density_ci95_high_kg_m3")
             figure.add_scatter(
                 y=part["density_kg_m3"].to_list(), error_y=bars, showlegend=False, **look, **at(2 * i + 1)
             )
         for k, title in ((2 * i, "% of the planned time"), (2 * i + 1, "kg/m3")):
             figure.update_yaxes(title=title, **at(k))
             figure.update_xaxes(title="round", dtick=1, **at(k))
-    return ilf.finish(figure)
+    return finish(figure)
 
 
-def figure_exploration(exploration: pl.DataFrame, style: ilf.Style) -> go.Figure | None:
+def figure_exploration(exploration: pl.DataFrame, style: Style) -> go.Figure | None:
     """How much the committees disagree along their walks, with the thresholds."""
     if not exploration.height:
         return None
     walks = exploration.select("liquid", "temperature_K", "walk").unique(maintain_order=True).rows()
-    figure, at = ilf.panels([f"{liquid}, {kelvin:g} K: {WALKS[kind]}" for liquid, kelvin, kind in walks], 2, 320)
+    figure, at = panels([f"{liquid}, {kelvin:g} K: {WALKS[kind]}" for liquid, kelvin, kind in walks], 2, 320)
     seen = set()
     for i, (liquid, kelvin, kind) in enumerate(walks):
         here = exploration.filter(
@@ -106,4 +108,25 @@ def figure_exploration(exploration: pl.DataFrame, style: ilf.Style) -> go.Figure
             seen.add(name)
         figure.update_xaxes(title="ps", **at(i))
         figure.update_yaxes(title="eV/A", **at(i))
-    return ilf.finish(figure)
+    return finish(figure)
+
+
+def blocks(results: Results) -> list[Block]:
+    """Return the rounds so far, where the study learns actively."""
+    rounds, style = results.tables["rounds"], results.style
+    if not rounds.height:
+        return []
+    made: list[Block] = [Sentences([verdict(rounds)[1]]), READING]
+    if (figure := figure_rounds(rounds, style)) is not None:
+        made.append(Plot("rounds", figure, "Survival and density of every round"))
+    if (figure := figure_exploration(results.tables["exploration"], style)) is not None:
+        words = (
+            "Largest standard deviation over the committee of the force on an atom. Dotted: above it a frame is worth a label. "
+            "Dashed: there the walk stops."
+        )
+        label = "Disagreement of each committee along its walks"
+        made += [Heading("Walks of this round"), Note(words), Plot("exploration", figure, label)]
+    return [*made, Folded("Values", [table_rounds(rounds)])]
+
+
+SECTION = Section("rounds", "Rounds", "Rounds of active learning", blocks)

@@ -9,22 +9,19 @@ for many tests makes agreement easier; what holds 0 only with it is said to be u
 beyond the error, and none of its runs broke in another liquid. The interval that is written is the corrected one. Of those that remain the cheapest is named, the others are said to be as good.
 """
 
-from typing import Any
-
 import polars as pl
 
-from ionmelt.compare import errors, groups
-from ionmelt.report.words import UNITS, at_time, listed, measured, number, off_by, rounded, sentence
+from ionmelt.compare.errors import lacks
+from ionmelt.compare.groups import label
+from ionmelt.measure.observables import OBSERVABLES
+from ionmelt.report.words import UNITS, Row, Tables, at_time, listed, measured, number, off_by, rounded, sentence
 
-Row = dict[str, Any]
-Tables = dict[str, pl.DataFrame]
 Verdicts = dict[frozenset[str], Row]  # of one state, by the names of the two
 
 EXACT = 1e-6  # eV/A: an error below it is that of the method of the labels itself
 MOST = 3  # parts of one sentence; the others are counted
 STATE = ("liquid", "temperature_K", "property", "species")
-PROPERTIES = {"density": "the density", "diffusion": "diffusion", "conductivity": "the conductivity",
-              "viscosity": "the viscosity"}  # fmt: skip
+PROPERTIES = {observable.name: observable.words for observable in OBSERVABLES}
 BROKE = ("missing", "completed")  # how a run may end without having broken
 
 
@@ -100,7 +97,7 @@ def shortened(parts: list[str]) -> str:
 
 def name(row: Row) -> str:
     """Return the model's name with its dataset."""
-    return groups.label(row["model"], row["dataset"])
+    return label(row["model"], row["dataset"])
 
 
 def place(row: Row) -> str:
@@ -128,7 +125,7 @@ def verdicts_of(t: Tables, state: tuple) -> Verdicts:
 
 def breakages(survival: pl.DataFrame) -> dict[str, tuple[str, str]]:
     """Return, for each model with a run that broke, how many of how many did, and how the first one ended."""
-    found: dict[str, tuple[str, str]] = {}
+    broken: dict[str, tuple[str, str]] = {}
     runs: dict[str, list[Row]] = {}
     for run in survival.sort("run_id").to_dicts():
         runs.setdefault(name(run), []).append(run)
@@ -136,8 +133,8 @@ def breakages(survival: pl.DataFrame) -> dict[str, tuple[str, str]]:
         bad = [r for r in part if r["end"] not in BROKE]
         if bad:
             how = f"{bad[0]['run_id']} by {bad[0]['end']}{at_time(bad[0])}"
-            found[model] = f"{len(bad)} of {len(part)} runs", how
-    return found
+            broken[model] = f"{len(bad)} of {len(part)} runs", how
+    return broken
 
 
 def choice(
@@ -195,8 +192,8 @@ def holds_zero(v: Row | None, which: str = "ci95") -> bool:
 def price(pareto: pl.DataFrame, row: Row) -> tuple[float, float] | None:
     """Return (GPU-hours, core-hours) of a model in one state, None where they are not known."""
     rows = pareto.filter(pl.col(c).eq_missing(pl.lit(row[c], pareto.schema[c])) for c in (*STATE, "model", "dataset"))
-    found = rows.select("total_gpu_h", "total_core_h").row(0) if rows.height else (None, None)
-    return None if None in found else found
+    hours = rows.select("total_gpu_h", "total_core_h").row(0) if rows.height else (None, None)
+    return None if None in hours else hours
 
 
 def spoken(hours: tuple[float, float]) -> str:
@@ -213,13 +210,13 @@ def best_forces(t: Tables) -> str | None:
     rows = every.filter(pl.col("converged"))
     if not rows.height:
         return None
-    poor = [name(r) for r in every.sort("model", "dataset").to_dicts() if errors.lacks(r)]
+    poor = [name(r) for r in every.sort("model", "dataset").to_dicts() if lacks(r)]
     lacking = f", not counting {listed(poor)}, which did not answer the whole test" if poor else ""
     ranked = rows.sort("value", "model", "dataset").to_dicts()
     best = ranked[0]
     rest = [name(r) for r in ranked[1:] if r["liquid"] == best["liquid"]]
     verdicts = t["verdicts"].filter(pl.col("property") == "force_rmse", pl.col("liquid") == best["liquid"]).to_dicts()
-    found = {frozenset((v["model_a"], v["model_b"])): v["verdict"] for v in verdicts}
+    decided = {frozenset((v["model_a"], v["model_b"])): v["verdict"] for v in verdicts}
     # untrained models that are closer still; not the method of the labels itself, whose error is 0 by construction
     others = {
         name(r) for r in models.to_dicts() if r["dataset"] is None and r["value"] is not None and r["value"] > EXACT
@@ -233,7 +230,7 @@ def best_forces(t: Tables) -> str | None:
     lacking += ", one training seed" if best["runs"] == 1 else ""
     if not rest:
         return f"{name(best)} follows the labels' forces to {measured(best)}{lacking}"
-    open_with = [found.get(frozenset((name(best), other))) for other in rest]
+    open_with = [decided.get(frozenset((name(best), other))) for other in rest]
     level = [other for other, verdict in zip(rest, open_with, strict=True) if verdict not in ("a", "b", None)]
     unseen = [other for other, verdict in zip(rest, open_with, strict=True) if verdict is None]
     but = f", not told apart from {listed(level)}" if level else ""

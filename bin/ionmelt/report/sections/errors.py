@@ -1,0 +1,221 @@
+"""Errors against the labels."""
+
+import math
+
+import plotly.graph_objects as go
+import polars as pl
+
+from ionmelt.compare.errors import lacks
+from ionmelt.compare.groups import label
+from ionmelt.compare.truth import labellers
+from ionmelt.report.blocks import (
+    Block,
+    Folded,
+    Heading,
+    Note,
+    Plot,
+    Quote,
+    Section,
+    Table,
+)
+from ionmelt.report.figures import REFERENCE, Style, error_bar, finish, panels
+from ionmelt.report.results import Results
+from ionmelt.report.sections import calibration, dimers, forgetting, generalisation
+from ionmelt.report.words import NAMES, UNITS, Row, Tables, listed, measured, missing_words, number
+
+MOTIONS = {
+    "force": "all",
+    "force_translation": "translation",
+    "force_rotation": "rotation",
+    "force_vibration": "vibration",
+}
+
+
+MAX_POINTS = 600  # points drawn in one panel of the parity plot
+
+
+def figure_parity(parity: pl.DataFrame, style: Style) -> go.Figure | None:
+    """Predicted against reference force components on the test frames, one panel per model and dataset."""
+    parity = parity.filter(pl.col("quantity") == "force")
+    if not parity.height:
+        return None
+    parts = style.groups(parity)
+    figure, at = panels([name for _, name, _ in parts], 4, 300)
+    low, high = (float(f([f(parity["reference"]), f(parity["predicted"])])) for f in (min, max))
+    for i, (key, name, part) in enumerate(parts):
+        first = part.filter(pl.col("model_key") == part["model_key"].min())
+        first = first.gather_every(max(1, math.ceil(first.height / MAX_POINTS)))
+        figure.add_scatter(
+            x=[low, high],
+            y=[low, high],
+            mode="lines",
+            line={"color": REFERENCE, "width": 1},
+            hoverinfo="skip",
+            **at(i),
+        )
+        figure.add_scatter(
+            x=[round(x, 4) for x in first["reference"]],
+            y=[round(y, 4) for y in first["predicted"]],
+            mode="markers",
+            name=name,
+            marker={"color": style.colour(key), "size": 4, "opacity": 0.45},
+            **at(i),
+        )
+    figure.update_xaxes(title="label (eV/Å)", range=[low, high])
+    figure.update_yaxes(title="model (eV/Å)", range=[low, high])
+    return finish(figure, showlegend=False, margin={"l": 70, "r": 20, "t": 40, "b": 50})
+
+
+def error_views(errors: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    """Return (title, rows of the table of errors) for each panel of the figure that has any."""
+    motion = errors.filter((pl.col("scope") == "all") & pl.col("quantity").is_in(list(MOTIONS)))
+    views = [("by motion of the ions", motion.with_columns(name=pl.col("quantity").replace(MOTIONS)))]
+    for scope in ("element", "ion", "recipe"):
+        views.append((f"by {scope}", errors.filter((pl.col("scope") == scope) & (pl.col("quantity") == "force"))))
+    return [(title, rows) for title, rows in views if rows.height]
+
+
+def figure_errors(t: Tables, style: Style) -> go.Figure | None:
+    """Force RMSE with 95 % interval: by motion of the ions, by element, by ion and by recipe; hollow: not all was answered."""
+    views = error_views(t["errors"].filter((pl.col("split") == "test") & pl.col("rmse").is_not_null()))
+    if not views:
+        return None
+    figure, at = panels([title for title, _ in views], 2, 340)
+    seen = set()
+    for i, (_, errors) in enumerate(views):
+        names = errors["name"].unique().sort().to_list()
+        if "vibration" in names:
+            names = [motion for motion in MOTIONS.values() if motion in names]
+        groups = style.groups(errors)
+        means = pl.col("rmse", "rmse_ci95_low", "rmse_ci95_high").mean()
+        for k, (key, name, part) in enumerate(groups):
+            lacking = pl.col("frames_missing").sum() > 0
+            rows = part.group_by("name").agg(means, lacks=lacking).sort("name").to_dicts()
+            shift = 0.7 * ((k + 0.5) / len(groups) - 0.5)
+            figure.add_scatter(
+                x=[names.index(r["name"]) + shift for r in rows],
+                y=[r["rmse"] * 1e3 for r in rows],
+                mode="markers",
+                error_y=error_bar(rows, 1e3, "rmse", "rmse_ci95_low", "rmse_ci95_high"),
+                name=name,
+                legendgroup=name,
+                showlegend=name not in seen,
+                marker={"color": style.colour(key), "symbol": [style.symbol(key, r["lacks"]) for r in rows], "size": 8},
+                hovertemplate=f"{name}<br>%{{y:.1f}} meV/Å<extra></extra>",
+                **at(i),
+            )
+            seen.add(name)
+        ticks = {"tickvals": list(range(len(names))), "ticktext": names, "range": [-0.6, len(names) - 0.4]}
+        figure.update_xaxes(**ticks, showgrid=False, **at(i))
+    figure.update_yaxes(title="force RMSE (meV/Å)", rangemode="tozero")
+    return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
+
+
+def table_errors(t: Tables, style: Style) -> Table:
+    """Return RMSE with interval: quantities down, models across; training frames only as a whole."""
+    known = t["errors"].filter(pl.col("rmse").is_not_null())
+    errors = known.filter((pl.col("split") == "test") | (pl.col("split") == "train") & (pl.col("scope") == "all"))
+    groups = style.groups(errors)
+    quantities, scopes = list(NAMES), ["all", "liquid", "element", "ion", "kind", "recipe"]
+
+    def place(key: Row) -> tuple:
+        first = quantities.index(key["quantity"]) if key["quantity"] in quantities else len(quantities)
+        return (
+            first,
+            scopes.index(key["scope"]) if key["scope"] in scopes else len(scopes),
+            key["name"] or "",
+            key["split"],
+        )
+
+    body = []
+    for key in sorted(errors.select("quantity", "scope", "name", "unit", "split").unique().to_dicts(), key=place):
+        factor, unit = UNITS.get(key["unit"], (1.0, key["unit"]))
+        scope = f"all {key['split']} frames" if key["scope"] == "all" else f"{key['scope']} {key['name']}"
+        line = [NAMES.get(key["quantity"], key["quantity"]), scope, unit]
+        for _, _, part in groups:
+            cell = part.filter(*(pl.col(c).eq_missing(pl.lit(v, pl.String)) for c, v in key.items()))
+            words = "–"
+            if cell.height:
+                rmse, low, high = (cell[c].mean() for c in ("rmse", "rmse_ci95_low", "rmse_ci95_high"))
+                ends = " (no interval)" if low is None else f" [{number(low * factor)}, {number(high * factor)}]"
+                words = number(rmse * factor) + ends + missing_words(cell)
+            line.append(words)
+        body.append(line)
+    return Table(["quantity", "scope", "unit", *(name for _, name, _ in groups)], body, "errors")
+
+
+def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> list[str]:
+    """Say which model has the lowest error per liquid, from which others it can be told apart, and which failed to answer.
+
+    A model that gave no answer on a part of the test is not ranked: the error of the rest is that of what it could do.
+    Nor is one without an interval.
+    """
+    texts = []
+    for liquid in dict.fromkeys(r["liquid"] for r in rows):
+        here = [r for r in rows if r["liquid"] == liquid]
+        lacking = [r for r in here if lacks(r)]
+        ranked = [r for r in here if r["converged"]]
+        on = "" if liquid == "all" else f" on {liquid}"
+        text = f"No verdict{on}: no error of a model that answered everything has an interval"
+        if ranked:
+            best = label(ranked[0]["model"], ranked[0]["dataset"])
+            mine = verdicts.filter((pl.col("property") == quantity) & (pl.col("liquid") == liquid)).to_dicts()
+            beaten = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "a"]
+            beaten += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "b"]
+            level = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "not distinguishable"]
+            level += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "not distinguishable"]
+            whole = " of those that answered everything" if lacking else ""
+            text = f"{best} has the lowest error{on}{whole}, {measured(ranked[0])}"
+            if beaten:
+                text += f"; it is better than {listed(sorted(beaten))}"
+            if level:
+                text += f"; it cannot be told apart from {listed(sorted(level))}"
+            if any(r["dataset"] is not None and r["runs"] == 1 for r in ranked):
+                text += "; with one training seed this is said of these models, not of their kind"
+        for r in lacking:
+            name = label(r["model"], r["dataset"])
+            rest = "" if r["value"] is None else f", and {measured(r)} on the rest, which is no comparison"
+            text += f"; {name} gave {listed(lacks(r))}{rest}"
+        texts.append(text + ".")
+    return texts[:4]
+
+
+def quotes(results: Results) -> list[Quote]:
+    """Say of forces and of the volume scan which model is nearest to the labels; the method of the labels itself is not ranked."""
+    made = []
+    exact = labellers(results.study, results.labels)
+    for quantity in ("force_rmse", "scan_energy_rmse"):
+        rows = results.tables["summary"].filter(pl.col("property") == quantity).sort("value").to_dicts()
+        rows = [r for r in rows if r["model"] not in exact]
+        if rows:
+            made.append((NAMES[quantity], error_sentence(rows, results.tables["verdicts"], quantity)))
+    return made
+
+
+def blocks(results: Results) -> list[Block]:
+    """Return the errors of each model on test frames, and what they hide."""
+    t, style = results.tables, results.style
+    return [
+        Note(
+            "Test frames, from trajectories that no model was trained on. The force on each ion is split: translation and rotation "
+            "of the whole ion come from the forces between ions, vibration from those inside. Density and diffusion depend on the "
+            "former, which a total error hides. Bars are 95 % intervals; seeds are averaged; hollow: the error of the frames that "
+            "the model answered, it failed on others. For models that were not trained on these labels a constant energy is taken "
+            "off first."
+        ),
+        Plot("errors", figure_errors(t, style), "Force errors by motion, element, ion and recipe"),
+        Folded("All errors: RMSE [95 %]", [table_errors(t, style)]),
+        Heading("Parity"),
+        Note(
+            "Force components on the test frames, first seed of each model, thinned for drawing. On the line the model equals the "
+            "label."
+        ),
+        Plot("parity", figure_parity(results.parity, style), "Predicted against reference forces"),
+        *generalisation.blocks(results),
+        *calibration.blocks(results),
+        *forgetting.blocks(results),
+        *dimers.blocks(results),
+    ]
+
+
+SECTION = Section("errors", "Errors", "Errors against the labels", blocks)

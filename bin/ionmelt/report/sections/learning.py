@@ -1,0 +1,149 @@
+"""Learning curves."""
+
+import math
+
+import plotly.graph_objects as go
+import polars as pl
+
+from ionmelt.compare.groups import label
+from ionmelt.report.blocks import (
+    Block,
+    Folded,
+    Heading,
+    Note,
+    Plot,
+    Quote,
+    Section,
+    Sentences,
+    Table,
+)
+from ionmelt.report.figures import Style, finish, log_axis, panels
+from ionmelt.report.results import Results
+from ionmelt.report.words import UNITS, Row, Tables, listed, number
+
+
+def figure_curves(t: Tables, style: Style) -> go.Figure | None:
+    """Learning curves: validation bold, training pale; one panel per framework and quantity."""
+    curves = t["curves"].filter(pl.col("value").is_not_null())
+    if not curves.height:
+        return None
+    views = curves.select("framework", "quantity", "unit").unique().sort("framework", "quantity", "unit").to_dicts()
+    figure, at = panels([f"{v['framework'] or ''}: {v['quantity']}" for v in views], 3, 280)
+    seen = set()
+    for i, view in enumerate(views):
+        here = curves.filter(*(pl.col(c).eq_missing(pl.lit(v, pl.String)) for c, v in view.items()))
+        for key, name, part in style.groups(here):
+            for (_, which), line in part.sort("step").group_by(["model_key", "set"], maintain_order=True):
+                line = line.gather_every(max(1, math.ceil(line.height / 400)))
+                figure.add_scatter(
+                    x=line["step"].to_list(),
+                    y=[float(f"{y:.4g}") for y in line["value"]],
+                    mode="lines",
+                    name=name,
+                    legendgroup=name,
+                    showlegend=name not in seen and which == "valid",
+                    opacity=0.9 if which == "valid" else 0.35,
+                    hovertemplate=f"{which} %{{y:.3g}}<extra>{name}</extra>",
+                    line={
+                        "color": style.colour(key),
+                        "dash": style.dash(key),
+                        "width": 2 if which == "valid" else 1.2,
+                    },
+                    **at(i),
+                )
+                if which == "valid":
+                    seen.add(name)
+        if (here["value"] > 0).all():
+            figure.update_yaxes(**log_axis(here["value"].to_list()), **at(i))
+        figure.update_yaxes(title=(view["unit"] or "").replace("/A", "/Å").replace("A^3", "Å³"), **at(i))
+    figure.update_xaxes(title="step")
+    return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
+
+
+def value(row: Row, column: str) -> str:
+    """Write an error of a row with its unit."""
+    factor, unit = UNITS.get("eV/atom" if row["term"] == "energy" else row["unit"], (1.0, row["unit"]))
+    return f"{number(row[column] * factor)} {unit}"
+
+
+def sentences(trainings: pl.DataFrame) -> list[str]:
+    """Say what is wrong with which training; empty where nothing was found."""
+    found = []
+    names = {"energy": "energy", "forces": "forces", "stress": "stress"}
+    for row in trainings.filter(pl.col("grew_again")).to_dicts():
+        found.append(
+            f"{row['model_key']}: on validation frames the error of the {names[row['term']]} grew again, from "
+            f"{value(row, 'valid_best')} at step {row['best_step']} to {value(row, 'valid_end')} at the end of {row['steps']}: what it says "
+            f"of the {names[row['term']]} got worse with training."
+        )
+    for row in trainings.filter(pl.col("hardly_learnt")).to_dicts():
+        found.append(
+            f"{row['model_key']}: hardly learnt the {names[row['term']]}: it ends with {value(row, 'valid_end')} on validation frames "
+            f"and {value(row, 'train_end')} on those that it was trained on, of {value(row, 'valid_first')} before the first step. A training "
+            "that is too short or a model that is too small does this; it is no measure of the framework."
+        )
+    falling = trainings.filter(pl.col("still_falling"), pl.col("term") == "forces")["model_key"].to_list()
+    if falling:
+        found.append(
+            f"The force error of {listed(falling)} still fell in the last quarter of the training: more steps would make it smaller."
+        )
+    return found
+
+
+def quotes(results: Results) -> list[Quote]:
+    """Say what is wrong with which training, where there is something to say."""
+    lines = sentences(results.tables["trainings"])
+    return [("Trainings", lines)] if lines else []
+
+
+def table_trainings(trainings: pl.DataFrame) -> Table:
+    """Return what share of the gradient each term had, and where its error went."""
+    body = []
+    for row in trainings.to_dicts():
+        shares = [row["gradient_share_start"], row["gradient_share_end"]]
+        said = [words for column, words in (("grew_again", "grew again"), ("still_falling", "still falling"), ("hardly_learnt", "hardly learnt")) if row[column]]  # fmt: skip
+        body.append(
+            [
+                f"{label(row['model'], row['dataset'])}, seed {row['seed']}",
+                row["term"],
+                *(number(row[column]) for column in ("weight_start", "weight_end")),
+                *("–" if share is None else f"{100 * share:.1f} %" for share in shares),
+                *(
+                    "–" if row[column] is None else value(row, column)
+                    for column in ("valid_best", "valid_end", "train_end")
+                ),
+                ", ".join(said) or "–",
+            ]
+        )
+    head = [
+        "model", "term", "weight, start", "weight, end", "share of the gradient, start", "share of the gradient, end",
+        "best error, validation", "last error, validation", "last error, training", "found",
+    ]  # fmt: skip
+    return Table(head, body, "trainings")
+
+
+def blocks(results: Results) -> list[Block]:
+    """Return what the trainings say of themselves."""
+    trainings = results.tables["trainings"]
+    table = table_trainings(trainings)
+    made: list[Block] = [
+        Sentences(sentences(trainings)),
+        Note(
+            "Bold: validation. Pale: training. A gap that widens is overfitting; a bold line still falling could use more steps."
+        ),
+        Plot("curves", figure_curves(results.tables, results.style), "Learning curves"),
+    ]
+    if table.rows:
+        words = (
+            "Energy, forces and stress (DeePMD: virial) share the gradient that each training step follows: with next to none of it "
+            "a quantity is not trained. Errors are medians of neighbouring points of the curves."
+        )
+        made += [
+            Heading("What was trained"),
+            Note(words),
+            Folded(f"Every term of every training ({len(table.rows)})", [table]),
+        ]
+    return made
+
+
+SECTION = Section("curves", "Learning curves", "Learning curves", blocks)

@@ -1,0 +1,101 @@
+"""Models, versions and settings."""
+
+import json
+from collections.abc import Sequence
+
+import polars as pl
+from markupsafe import Markup
+
+from ionmelt.compare.groups import label
+from ionmelt.report.blocks import (
+    Block,
+    Folded,
+    Heading,
+    Note,
+    Section,
+    Source,
+    Table,
+)
+from ionmelt.report.results import Results
+from ionmelt.report.sections.asked import theory
+from ionmelt.report.words import (
+    Row,
+    Tables,
+)
+
+JUDGING = Note(
+    Markup(
+        "Runs of one liquid, temperature, model and dataset are averaged. Their interval is Student's t, from the spread between "
+        "model seeds and between replicas added together, or from the error within the runs where that is wider. A single run has "
+        "only its own error, which knows nothing of the spread between runs. A value is converged when every planned run of it is. "
+        "Two models that differ in one thing are compared. Where both ran from the same boxes (two or more), the difference is "
+        "taken box by box, so that what a box adds to both cancels; its error is the spread of these pairs, with each model's "
+        "spread over its training seeds added, or the error within the runs where that is wider. Else the two count as independent "
+        "(Welch), which errs on the wide side. Every interval is one of 95 %; p-values are corrected by Holm over all tests of one "
+        "property, and intervals of differences are those at the level of that test, so that they hold 0 exactly where the test "
+        "finds nothing (columns <code>holm_low</code> and <code>holm_high</code> of the table; <code>ci95_low</code> and "
+        "<code>ci95_high</code> are not corrected). A winner on a property of the liquid must differ from the other, and the "
+        "reference must lie on its side of their midpoint, both beyond the error. In the recommendation a model is named only where "
+        "the uncorrected interval of its difference from the reference holds 0. The test set is common to all models: its sampling "
+        "error is kept whole in force errors. Volume scans are compared point by point (paired jackknife); neighbouring points are "
+        "correlated, so that interval is a lower bound."
+    )
+)
+
+
+def table_models(cards: Sequence[Row]) -> Table:
+    """Return what the model cards say."""
+    body = []
+    for c in cards:
+        files = ", ".join(f"{name} {digest[:12]}…" for name, digest in sorted((c.get("files") or {}).items()))
+        wall = (c.get("cost") or {}).get("wall_s")
+        body.append(
+            [
+                label(c["model"], c.get("dataset")),
+                c.get("framework"),
+                c.get("seed"),
+                c.get("theory") or c.get("theory_id"),
+                str(c.get("dataset_hash") or "")[:12],
+                str(c.get("split_hash") or "")[:12],
+                c.get("licence") or "–",
+                f"{wall / 3600:.2f} h" if wall else "–",
+                files,
+            ]
+        )
+    head = [
+        "model",
+        "framework",
+        "seed",
+        "theory",
+        "dataset hash",
+        "split hash",
+        "licence",
+        "training",
+        "weights (sha256)",
+    ]
+    return Table(head, [["–" if x is None else str(x) for x in line] for line in body])
+
+
+def table_versions(t: Tables) -> Table:
+    """Return the versions of the libraries, and the processes that ran with them."""
+    processes = pl.col("process").unique().sort().str.join(", ")
+    rows = t["versions"].group_by("library", "version").agg(processes).sort("library", "version")
+    return Table(["library", "version", "processes"], [list(r) for r in rows.iter_rows()], "versions")
+
+
+def blocks(results: Results) -> list[Block]:
+    """Return the models, the level of theory, the versions, how numbers are judged, and the study itself."""
+    models = table_models(results.cards)
+    made: list[Block] = [Heading("Model cards"), models] if models.rows else []
+    if theories := sorted({x for x in results.tables["labels"]["theory_id"] if x}):
+        made.append(Note(f"Level of theory {theory(results.labels)}; theory_id {', '.join(theories)}."))
+    study = json.dumps(results.study, indent=2, ensure_ascii=False)
+    return [
+        *made,
+        Folded("Versions of the libraries", [table_versions(results.tables)]),
+        Folded("How numbers are combined and judged", [JUDGING]),
+        Folded("The study, as it was planned", [Source(study)]),
+    ]
+
+
+SECTION = Section("methods", "Models and settings", "Models, versions and settings", blocks)

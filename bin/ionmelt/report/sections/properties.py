@@ -1,0 +1,310 @@
+"""Properties of the liquid that are judged: a figure, a table and a sentence for each."""
+
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+import polars as pl
+
+from ionmelt.compare.groups import label
+from ionmelt.measure.observables import NAMED
+from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Quote, Section, Table
+from ionmelt.report.figures import REFERENCE, Style, error_bar, finish, log_axis, panels
+from ionmelt.report.results import Results
+from ionmelt.report.words import NAMES, UNITS, Row, Tables, listed, measured, number, off_by, state_name
+
+HAVE_SECTIONS = ("density", "diffusion", "conductivity", "viscosity")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel of a figure, and the factor of the values in it."""
+
+    figure: go.Figure
+    place: Row  # row and column
+    factor: float
+
+    def scaled(self, value: float | None) -> float | None:
+        """Return a value in the unit of the panel."""
+        return None if value is None else value * self.factor
+
+
+def figure_liquid(t: Tables, style: Style, quantity: str) -> go.Figure | None:
+    """A property of the liquid: a panel per liquid, temperature and species, a point per model and dataset."""
+    summary = t["summary"].filter(pl.col("property") == quantity)
+    if not summary["value"].drop_nulls().len():
+        return None
+    observable = NAMED[quantity]
+    column, (factor, unit) = observable.column, observable.shown
+    runs = t[quantity].filter(pl.col(column).is_not_null())
+    states = summary.select("liquid", "temperature_K", "species").unique(maintain_order=True).to_dicts()
+    figure, at = panels([state_name(s) for s in states], 3, 380)
+    names = [name for _, name, _ in style.groups(summary)]
+    drawn: list[float | None] = []  # all that the axis must hold
+    for i, state in enumerate(states):
+        panel = Panel(figure, at(i), factor)
+        same = [pl.col(c).eq_missing(pl.lit(v, summary.schema[c])) for c, v in state.items() if c in runs.columns]
+        here = summary.filter(same)
+        for key, name, part in style.groups(here):
+            of_model = [pl.col(c).eq_missing(pl.lit(v, pl.String)) for c, v in key.items()]
+            drawn += draw_runs(panel, style, key, name, runs.filter(*same, *of_model)[column].to_list())
+            drawn += draw_model(panel, style, name, part.row(0, named=True))
+        drawn += draw_reference(panel, here)
+        undated = t["references"].filter(
+            pl.col("temperature_K").is_null(),
+            pl.col("species").eq_missing(pl.lit(state["species"], pl.String)),
+            property=quantity, liquid=state["liquid"],
+        )  # fmt: skip
+        draw_undated(panel, undated)
+    figure.update_xaxes(categoryorder="array", categoryarray=names, tickangle=-35, range=[-0.6, len(names) - 0.4])
+    title = f"{observable.symbol or quantity} ({unit})"
+    figure.update_yaxes(title=title, **(log_axis(drawn) if observable.logarithmic else {"tickformat": "d"}))
+    return finish(figure, margin={"l": 80, "r": 20, "t": 40, "b": 90})
+
+
+def draw_runs(panel: Panel, style: Style, key: Row, name: str, values: list[float]) -> list[float]:
+    """Draw single runs as small dots, where there are several; return what the axis must hold."""
+    values = [value * panel.factor for value in values]
+    if len(values) > 1:
+        panel.figure.add_scatter(
+            x=[name] * len(values),
+            y=values,
+            mode="markers",
+            hoverinfo="y",
+            showlegend=False,
+            marker={"color": style.colour(key), "size": 5, "opacity": 0.4},
+            **panel.place,
+        )
+    return values
+
+
+def draw_model(panel: Panel, style: Style, name: str, row: Row) -> list[float | None]:
+    """Draw the value of a model with its interval, or say that there is none; return what the axis must hold."""
+    drawn = [panel.scaled(row[c]) for c in ("value", "ci95_low", "ci95_high")]
+    value = drawn[0]
+    if value is None:
+        panel.figure.add_annotation(
+            x=name,
+            y=0.02,
+            yref="y domain",
+            text="no value",
+            showarrow=False,
+            textangle=-90,
+            font={"size": 11},
+            yanchor="bottom",
+            **panel.place,
+        )
+    elif row["reference"] is not None and row["finite_size_correction"]:
+        # what the verdict on model and reference is about
+        corrected = value + row["finite_size_correction"] * panel.factor
+        drawn.append(corrected)
+        panel.figure.add_scatter(
+            x=[name],
+            y=[corrected],
+            error_y=error_bar([row], panel.factor),
+            mode="markers",
+            showlegend=False,
+            opacity=0.45,
+            marker={"symbol": "line-ew-open", "color": style.colour(row), "size": 14, "line": {"width": 3}},
+            hovertemplate=f"{name}<br>%{{y:.4g}}: corrected for the size of the box<extra></extra>",
+            **panel.place,
+        )
+    panel.figure.add_scatter(
+        x=[name],
+        y=[value],
+        error_y=error_bar([row], panel.factor),
+        mode="markers",
+        showlegend=False,
+        marker={
+            "symbol": style.symbol(row, not row["converged"]),
+            "color": style.colour(row),
+            "size": 12,
+            "line": {"width": 2 if not row["converged"] else 0},
+        },
+        hovertemplate=f"{name}<br>{measured(row)}<br>{row['reason'] or 'converged'}<extra></extra>",
+        **panel.place,
+    )
+    return drawn
+
+
+def draw_reference(panel: Panel, summary: pl.DataFrame) -> list[float | None]:
+    """Draw the reference of a state and its range; return what the axis must hold."""
+    row = next((r for r in summary.to_dicts() if r["reference"] is not None), None)
+    if row is None:
+        return []
+    value, low, high = (panel.scaled(row[c]) for c in ("reference", "reference_low", "reference_high"))
+    if low is not None and high is not None:
+        panel.figure.add_hrect(
+            y0=low, y1=high, fillcolor=REFERENCE, opacity=0.25, line_width=0, layer="below", **panel.place
+        )
+    panel.figure.add_hline(
+        y=value,
+        line={"color": REFERENCE, "width": 1.5, "dash": "dash"},
+        annotation_text="reference" + (" (second-hand)" if row["reference_second_hand"] else ""),
+        annotation_font_size=11,
+        annotation_position="top right",
+        **panel.place,
+    )
+    return [value]
+
+
+def draw_undated(panel: Panel, references: pl.DataFrame) -> None:
+    """Draw the references without a temperature, which nothing is compared with."""
+    for row in references.to_dicts():
+        panel.figure.add_hline(
+            y=row["value"] * panel.factor,
+            line={"color": REFERENCE, "width": 1, "dash": "dot"},
+            annotation_text="temperature unknown: not used" + (", second-hand" if row["second_hand"] else ""),
+            annotation_font_size=11,
+            annotation_position="bottom left",
+            **panel.place,
+        )
+
+
+def table_liquid(t: Tables, quantity: str, style: Style) -> Table:
+    """Return the combined values of a property."""
+    rows = t["summary"].filter(pl.col("property") == quantity).to_dicts()
+    rows.sort(key=lambda r: (r["liquid"], r["temperature_K"], r["species"] or "", style.order(r)))
+    body = []
+    for r in rows:
+        factor, unit = UNITS[r["unit"]]
+        reference = "none"
+        if r["reference"] is not None:
+            reference = f"{number(r['reference'] * factor, 4)} {unit}"
+            if r["reference_low"] is not None:
+                reference += f" [{number(r['reference_low'] * factor, 4)}, {number(r['reference_high'] * factor, 4)}]"
+            reference += " (second-hand)" if r["reference_second_hand"] else ""
+        body.append(
+            [
+                state_name(r),
+                label(r["model"], r["dataset"]),
+                measured(r),
+                reference,
+                f"{r['runs']} of {r['planned_runs']}",
+                "yes" if r["converged"] else "no",
+                r["reason"] or "",
+            ]
+        )
+    head = ["state", "model", "value, 95 %", "reference", "runs used", "converged", "note"]
+    return Table(head, body, "summary")
+
+
+def liquid_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> list[str]:
+    """Say which models are off the reference, which are not told from it, and for how many nothing can be said."""
+    verdicts = verdicts.filter(pl.col("property") == quantity)
+    good = [r for r in rows if r["converged"]]
+    if not good:
+        return [
+            f"No verdict: none of the {len(rows)} values is converged. Hollow points below show what was "
+            "measured, for orientation only."
+        ]
+    texts = []
+    for state in dict.fromkeys(state_name(r) for r in good):
+        here = [r for r in good if state_name(r) == state]
+        against = {
+            v["model_a"]: v for v in verdicts.to_dicts() if v["model_b"] == "reference" and state_name(v) == state
+        }
+        parts = against_reference(here, against) if against else [range_of(here)]
+        poor = [label(r["model"], r["dataset"]) for r in rows if state_name(r) == state and not r["converged"]]
+        parts += [f"not converged: {listed(poor)}"] if poor else []
+        texts.append(f"{state}: {'; '.join(parts)}.")
+    shown = texts[:4] + ([f"{len(texts) - 4} more states are in the tables."] if len(texts) > 4 else [])
+    pairs = verdicts.filter(pl.col("model_b") != "reference")
+    counts = {
+        v: pairs.filter(pl.col("verdict").is_in(w)).height
+        for v, w in (
+            ("with a winner", ["a", "b"]),
+            ("different, without a winner", ["differs"]),
+            ("not distinguishable", ["not distinguishable"]),
+            ("not converged", ["not converged"]),
+        )
+    }
+    tail = ", ".join(f"{n} {word}" for word, n in counts.items() if n)
+    return shown + ([f"Model against model, {pairs.height} pairs: {tail}."] if tail else [])
+
+
+def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
+    """Say which of the models are off the reference of one state, and which cannot be told from it, with how far off they may be.
+
+    A difference that the test does not find is no agreement: the interval is said with it.
+    """
+    level, off, undecided = [], [], []
+    for r in rows:
+        name = label(r["model"], r["dataset"])
+        v = against[name]
+        if v["verdict"] == "differs":
+            off.append(f"{name} is {off_by(v, r)}")
+        elif v["verdict"] == "not distinguishable":
+            level.append(f"{name} ({off_by(v, r)})")
+        else:
+            undecided.append(f"{name}: no verdict")
+    factor, unit = UNITS[rows[0]["unit"]]
+    kind = "second-hand reference" if rows[0]["reference_second_hand"] else "reference"
+    reference = f"the {kind} ({number(rows[0]['reference'] * factor, 4)} {unit})"
+    verb = "is" if len(level) == 1 else "are"
+    first = [f"{listed(level)} {verb} not told from {reference}"] if level else []
+    if off and not level and not undecided:
+        first = [f"no model agrees with {reference}"]
+    return [*(first or [f"against {reference}"]), *off, *undecided]
+
+
+def range_of(rows: list[Row]) -> str:
+    """Say from where to where the models' values go, when there is no reference."""
+    low, high = min(rows, key=lambda r: r["value"]), max(rows, key=lambda r: r["value"])
+    names = [label(r["model"], r["dataset"]) for r in (low, high)]
+    if low is high:
+        return f"{names[0]} gives {measured(low)}; there is no reference"
+    return f"from {measured(low)} ({names[0]}) to {measured(high)} ({names[1]}); there is no reference"
+
+
+def quotes(results: Results) -> list[Quote]:
+    """Say of each property what was found."""
+    made = []
+    for quantity in NAMED:
+        rows = results.tables["summary"].filter(pl.col("property") == quantity).to_dicts()
+        if rows:
+            made.append((NAMES[quantity], liquid_sentence(rows, results.tables["verdicts"], quantity)))
+    return made
+
+
+def density(results: Results) -> list[Block]:
+    """Return the density of each model."""
+    t, style = results.tables, results.style
+    return [
+        Note(
+            "Mean density at constant pressure with its 95 % interval. Grey: the reference and its range. Hollow points are not "
+            "converged. Small dots are single runs."
+        ),
+        Plot("density", figure_liquid(t, style, "density"), "Density of each model against the reference"),
+        Folded("Values", [table_liquid(t, "density", style)], opened=True),
+    ]
+
+
+def diffusion(results: Results) -> list[Block]:
+    """Return the diffusion coefficients of each model."""
+    t, style = results.tables, results.style
+    return [
+        Note(
+            "Self-diffusion coefficient of each ion, as simulated in this box, with its 95 % interval, on a logarithmic axis. "
+            "Hollow points are not converged. Where the viscosity is known and there is a reference, the pale bar has the "
+            "correction for the size of the box added: it is what the reference is compared with. The correction is in the table."
+        ),
+        Plot("diffusion", figure_liquid(t, style, "diffusion"), "Diffusion coefficient of each ion and model"),
+        Folded("Values", [table_liquid(t, "diffusion", style)], opened=True),
+    ]
+
+
+def further(results: Results) -> list[Block]:
+    """Return the properties without a section of their own, where they were measured."""
+    t, style = results.tables, results.style
+    made: list[Block] = []
+    measured = set(t["summary"]["property"])
+    for quantity in NAMED:
+        if quantity in measured and quantity not in HAVE_SECTIONS:
+            plot = Plot(quantity, figure_liquid(t, style, quantity), f"{NAMES[quantity]} of each model")
+            made += [Heading(NAMES[quantity]), plot, Folded("Values", [table_liquid(t, quantity, style)])]
+    return made
+
+
+DENSITY = Section("density", "Density", "Density", density)
+DIFFUSION = Section("diffusion", "Diffusion", "Diffusion", diffusion)
+FURTHER = Section("properties", "Further properties", "Further properties", further)

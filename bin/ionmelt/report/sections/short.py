@@ -1,0 +1,70 @@
+"""The study in short: what is recommended, what to be careful with, and what the other sections say in a sentence."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from ionmelt.report.blocks import Quote, Short
+from ionmelt.report.results import Results
+from ionmelt.report.sections import domain, errors, forgetting, learning, properties, survival, worth
+from ionmelt.report.sections.recommendation import recommend
+from ionmelt.report.words import listed, sentence
+from ionmelt.theory import two_levels
+
+
+def short(results: Results) -> Short:
+    """Return what is recommended, and what the tables support and what they do not, in plain words."""
+    return Short(recommend(results.tables), [quote for quotes in QUOTED for quote in quotes(results)])
+
+
+def care(results: Results) -> list[Quote]:
+    """Say what the reader must be careful with."""
+    t = results.tables
+    longest = max(t["survival"]["planned_ps"].drop_nulls().to_list(), default=None)
+    caveats = []
+    if longest is not None and longest < 100:
+        caveats.append(f"the runs are short ({longest:g} ps each), so this shows the method, not the liquid")
+    if results.labels.get("engine") == "xtb":
+        caveats.append("the labels are semi-empirical (xTB): the models imitate that, not DFT")
+    second = t["references"].filter(pl.col("second_hand"))
+    for dated, words in (
+        (True, "is second-hand"),
+        (False, "is second-hand and without a temperature: not used"),
+    ):
+        names = second.filter(pl.col("temperature_K").is_not_null() == dated)["liquid"].unique().sort().to_list()
+        if names:
+            caveats.append(f"a reference of {listed(names)} {words}")
+    other = results.models.filter(~pl.col("same_theory")).unique("model", keep="first", maintain_order=True)
+    levels = [two_levels(m["model"], m["theory"], m["labels_theory"]) for m in other.to_dicts()]
+    lines = [sentence("; ".join(caveats))] * bool(caveats) + [sentence(x) for x in levels]
+    lines += equilibration_sentences(t["equilibration"], t["labels"], t["survival"])
+    return [("Read with care", lines)] if lines else []
+
+
+def equilibration_sentences(states: pl.DataFrame, labels: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
+    """Say which liquids are not equilibrated and what comes from them; nothing where all are."""
+    poor = states.filter(~pl.col("converged").fill_null(False)).sort("key").to_dicts()
+    if not poor:
+        return []
+    named = [f"{r['key']} ({r['reason'] or 'no reason given'})" for r in poor[:3]]
+    more = f" and {len(poor) - 3} more" if len(poor) > 3 else ""
+    frames, started = (table.filter(~pl.col("equilibrated")).height for table in (labels, runs))
+    parts = [f"{n} {what}" for n, what in ((frames, "labelled frames of kind eq"), (started, "runs")) if n]
+    text = f"{len(poor)} of {states.height} liquids are not equilibrated: {', '.join(named)}{more}"
+    come = (
+        f"; {listed(parts)} come from them, and what these say may be of a liquid that still changes" if parts else ""
+    )
+    return [f"{text}{come}."]
+
+
+# What says a sentence at the top of the page, in this order.
+QUOTED: tuple[Callable[[Results], list[Quote]], ...] = (
+    care,
+    properties.quotes,
+    errors.quotes,
+    forgetting.quotes,
+    survival.quotes,
+    domain.quotes,
+    learning.quotes,
+    worth.quotes,
+)

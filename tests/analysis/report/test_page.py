@@ -1,0 +1,78 @@
+"""The page: every kind of block is shown, nothing that a user wrote becomes markup, and scripts are scripts."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import get_args
+
+import plotly.graph_objects as go
+import polars as pl
+import pytest
+
+from ionmelt.report import page as report_page
+from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Section, Sentences, Source, Table
+from ionmelt.report.results import Results
+from ionmelt.report.sections import SECTIONS
+
+FILES = Path(report_page.__file__).parent
+BAD = "<i>&"
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, *sections: Section) -> str:
+    """Return the page of these sections, without plotly.js."""
+    monkeypatch.setattr(report_page, "SECTIONS", sections)
+    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "")
+    nothing = pl.DataFrame(schema={"model": pl.String, "dataset": pl.String})
+    tables = dict.fromkeys(("summary", "survival", "errors"), nothing)
+    return report_page.page(Results(tables, {"name": BAD, "models": [], "liquids": []}, {}))
+
+
+def test_every_kind_of_block_has_a_macro() -> None:
+    macros = set(re.findall(r"macro (\w+)\(block\)", (FILES / "page.html").read_text()))
+    assert {block.kind for block in get_args(Block)} == macros
+
+
+def test_names_of_sections_are_unique() -> None:
+    assert len({section.id for section in SECTIONS}) == len(SECTIONS)
+
+
+def test_what_a_user_wrote_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table([BAD], [[BAD], [BAD * 60]], "x")
+    blocks = [
+        Heading(BAD),
+        Note(BAD),
+        Sentences([BAD]),
+        Nothing(BAD),
+        Source(BAD),
+        Folded(BAD, [table]),
+        Plot("x", None, BAD),
+    ]
+    page = shown(monkeypatch, Section("a", BAD, BAD, lambda results: blocks))
+    assert "<i>" not in page
+    assert page.count("&lt;i&gt;&amp;") > 60
+
+
+def test_figures_in_folded_blocks_are_drawn_and_empty_sections_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = go.Figure(go.Scatter(x=["</script>"], y=[1]))
+    page = shown(
+        monkeypatch,
+        Section("full", "Full", "Full", lambda results: [Folded("more", [Plot("inner", figure, "a figure")])]),
+        Section("empty", "Empty", "Empty", lambda results: []),
+    )
+    assert '<div id="fig-inner"' in page and '"inner":{' in page
+    assert "\\u003c/script>" in page and 'id="full"' in page and '"empty"' not in page and "Empty" not in page
+
+
+def test_long_tables_say_where_the_rest_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(["n"], [[str(i)] for i in range(report_page.MOST_ROWS + 7)], "labels")
+    page = shown(monkeypatch, Section("a", "A", "A", lambda results: [table]))
+    assert "7 more rows in tables/labels.csv." in page and f">{report_page.MOST_ROWS}<" not in page
+
+
+@pytest.mark.parametrize("name", ["page.js", "liquid.js"])
+def test_scripts_can_be_read(name: str) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node on PATH")
+    subprocess.run([node, "--check", str(FILES / name)], check=True)
