@@ -5,22 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openmm
 import polars as pl
 import pytest
 import yaml
-from ase import Atoms, units
 from ase.calculators.lj import LennardJones
 
 from ionmelt import files as files_module
 from ionmelt.dynamics import run as run_module
 from ionmelt.dynamics import thermo as thermo_columns
 from ionmelt.dynamics import trajectory
-from ionmelt.dynamics.engines.openmm import Native, OpenMMDynamics
 from ionmelt.liquid import equilibration, packing
-from ionmelt.measure import series as measure_series
+from ionmelt.measure.series import error_of_mean, series_mean
 from ionmelt.study import plan
-from ionmelt.topology import Topology
 
 TOP = Path(__file__).resolve().parents[3]
 
@@ -44,7 +40,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(study: Path, out: Path, checkpoints: Path | None = None, **changes: Any) -> dict[str, Any]:
+def run(study: Path, out: Path, checkpoints: Path | None = None, code: str = "", **changes: Any) -> dict[str, Any]:
     """Run the classical model with changed settings into `out`; return its run.json."""
     key = "libf4-1200K-r1-clp"
     settings = files_module.read_json(study / "plan" / "runs" / f"{key}.json") | changes
@@ -54,6 +50,7 @@ def run(study: Path, out: Path, checkpoints: Path | None = None, **changes: Any)
         patch.chdir(out)
         arguments = ["--id", key, "--settings", "settings.json", "--state", str(study / "state")]
         arguments += ["--checkpoints", str(checkpoints)] if checkpoints else []
+        arguments += ["--code", code] if code else []
         assert run_module.main([*arguments, "--model", str(study / "plan" / "cards" / "clp"), "--out", "run"]) == 0
     record: dict[str, Any] = json.loads((out / "run" / "run.json").read_text())
     return record
@@ -126,6 +123,7 @@ def test_a_changed_run_goes_on_from_nothing(study: Path, tmp_path: Path, monkeyp
         run(study, tmp_path / "a", checkpoints, **changes)
     monkeypatch.undo()
     assert run(study, tmp_path / "b", checkpoints, **(changes | {"seed": 5}))["segments_resumed"] == 0
+    assert run(study, tmp_path / "d", checkpoints, code="edited", **changes)["segments_resumed"] == 0
     assert run(study, tmp_path / "c", checkpoints, **changes)["segments_resumed"] == 2
 
 
@@ -205,7 +203,7 @@ def test_our_barostat_gives_the_density_of_another_one(study: Path, tmp_path: Pa
     run(study, tmp_path / "a", npt_ps=25.0, nvt_ps=0.0, timestep_fs=1.0, save_every_fs=1000, barostat_fs=200)
     ours = pl.read_parquet(tmp_path / "a" / "run" / "thermo.parquet")["density_kg_m3"].to_numpy()
     other = pl.read_parquet(study / "state" / "thermo.parquet").filter(pl.col("phase") == "production")
-    estimates = [measure_series.series_mean(ours), measure_series.series_mean(other["density_kg_m3"].to_numpy())]
+    estimates = [series_mean(ours), series_mean(other["density_kg_m3"].to_numpy())]
     error = float(np.hypot(*(estimate.standard_error for estimate in estimates)))
     assert error < 0.03 * estimates[0].mean
     assert abs(estimates[0].mean - estimates[1].mean) < 3 * error
@@ -221,85 +219,10 @@ def test_openmm_keeps_the_ensembles(study: Path, tmp_path: Path) -> None:
     assert thermo["pressure_bar"].null_count() == len(thermo), "OpenMM has no virial"
     for table in (npt, nvt):
         kinetic = table["temperature_K"].to_numpy()
-        assert abs(kinetic.mean() - 1200) < 5 * measure_series.error_of_mean(kinetic)[0]
+        assert abs(kinetic.mean() - 1200) < 5 * error_of_mean(kinetic)[0]
     first, second = (npt["temperature_K"].to_numpy()[k * 400 : (k + 1) * 400] for k in (1, 2))
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.3
     assert nvt["volume_A3"].n_unique() == 1
-
-
-def ideal_gas(folder: Path, n: int, kelvin: float, bar: float, sizes: int = 1) -> Atoms:
-    """`n` molecules of some atoms each, without any force between molecules, in a box of the mean volume."""
-    system = openmm.System()
-    nothing = openmm.NonbondedForce()
-    nothing.setNonbondedMethod(openmm.NonbondedForce.CutoffPeriodic)
-    nothing.setCutoffDistance(0.2)
-    bonds = openmm.HarmonicBondForce()
-    for place in range(n * sizes):
-        system.addParticle(10.0)
-        nothing.addParticle(0.0, 1.0, 0.0)
-        if place % sizes:
-            bonds.addBond(place - 1, place, 0.15, 1e5)
-    system.addForce(nothing)
-    system.addForce(bonds)
-    (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(system))
-    edge = ((n + 1) * units.kB * kelvin / (bar * units.bar)) ** (1 / 3)
-    places = np.repeat(np.random.default_rng(1).uniform(0, 20, (n, 3)), sizes, axis=0)
-    places[:, 0] += np.tile(1.5 * np.arange(sizes), n)
-    gas = Atoms(f"B{n * sizes}", places, cell=[edge] * 3, pbc=True)
-    ion = {
-        "name": "b",
-        "smiles": "",
-        "charge": 0,
-        "count": n,
-        "bonds": [[k, k + 1] for k in range(sizes - 1)],
-        "elements": ["B"] * sizes,
-        "masses_u": [10.0] * sizes,
-    }
-    gas.calc = Native(folder / "system.xml", Topology("gas", [ion]), 1.0, 1)
-    return gas
-
-
-def test_openmm_barostat_on_an_ideal_gas_through_many_segments(tmp_path: Path) -> None:
-    """<V> = (N + 1) kT/p and its variance (N + 1) (kT/p)^2 of N molecules, exactly, in segments that cut the moves' interval."""
-    n, kelvin, bar = 10, 300.0, 100.0
-    unit = units.kB * kelvin / (bar * units.bar)
-    gas = ideal_gas(tmp_path, n, kelvin, bar, sizes=3)
-    common = {"timestep_fs": 1.0, "temperature_K": kelvin, "pressure_bar": bar, "thermostat_fs": 100.0}
-    dynamics = OpenMMDynamics(gas, **common, seed=3)
-    volumes = []
-    for segment in range(300):
-        state = dynamics.save()
-        dynamics = OpenMMDynamics(gas, **common, seed=segment + 1)
-        dynamics.load(state)
-        for _ in range(10):
-            dynamics.run(7)
-            volumes.append(gas.get_volume())
-    series = np.array(volumes[1000:])
-    assert dynamics.barostat.scale_nm3 > 0.1 * gas.get_volume() / 1000, "what it learned of its moves is kept"
-    for values, expected in ((series, (n + 1) * unit), ((series - (n + 1) * unit) ** 2, (n + 1) * unit**2)):
-        mean = measure_series.series_mean(values)
-        assert mean.standard_error < 0.25 * expected
-        assert abs(mean.mean - expected) < 3 * mean.standard_error
-
-
-@pytest.mark.parametrize("bar", [100.0, None])
-def test_openmm_goes_on_as_an_unbroken_run_does(tmp_path: Path, bar: float | None) -> None:
-    """Where no pair list can order forces anew, restarts change no bit: noise, thermostat, barostat, all goes on."""
-    gas = ideal_gas(tmp_path, 10, 300.0, 100.0)
-    common = {"timestep_fs": 1.0, "temperature_K": 300.0, "pressure_bar": bar, "thermostat_fs": 100.0}
-    ends = []
-    for segments in (1, 8):
-        start = gas.copy()
-        start.calc = gas.calc
-        dynamics = OpenMMDynamics(start, **common, seed=3)
-        for segment in range(segments):
-            if segment:
-                state = dynamics.save()
-                dynamics = OpenMMDynamics(start, **common, seed=50 + segment)
-                dynamics.load(state)
-            dynamics.run(96 // segments)
-        ends.append((start.positions.tobytes(), start.get_velocities().tobytes(), start.cell.array.tobytes()))
-    assert ends[0] == ends[1]
 
 
 def test_a_segment_shorter_than_the_moves_interval_still_moves_the_volume(study: Path, tmp_path: Path) -> None:
