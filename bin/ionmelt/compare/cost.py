@@ -3,12 +3,12 @@
 Time on processors counts in core-hours (processor time), time on an accelerator in GPU-hours (wall time); the two are never added up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from ionmelt.compare.groups import Row
+from ionmelt.compare.cards import Card
 
 TRAINING, LABELLING, DYNAMICS = ("TRAIN_MODEL",), ("LABEL_FRAMES",), ("RUN_MD",)  # processes
 ACCELERATORS = ("cuda", "gpu", "hip", "xpu")  # how the name of a device begins that is no processor
@@ -37,17 +37,14 @@ def hours(wall_s: float | None, cpu_s: float | None, device: str | None) -> Hour
     return None if cpu_s is None else Hours(core=cpu_s / 3600)
 
 
-def training_hours(costs: pl.DataFrame, cards: Iterable[Row]) -> dict[str, Hours]:
-    """Return the training of each model key: from its task, else from its card (wall time on its threads)."""
+def training_hours(costs: pl.DataFrame, cards: Sequence[Card]) -> dict[str, Hours]:
+    """Return the training of each model key: from its task, else from its card."""
     taken: dict[str, Hours] = {}
-    devices = {}
+    devices = {card.key: card.device for card in cards}
     for card in cards:
-        cost = card.get("cost") or {}
-        devices[card["id"]] = cost.get("device")
-        if wall_s := cost.get("wall_s"):
-            cpu_s = cost.get("cpu_s") or wall_s * (cost.get("threads") or 1)
-            if (training := hours(wall_s, cpu_s, devices[card["id"]])) is not None:
-                taken[card["id"]] = training
+        training = hours(card.wall_s, card.cpu_s, card.device) if card.wall_s else None
+        if training is not None:
+            taken[card.key] = training
     tasks = costs.filter(pl.col("process").is_in(TRAINING)).select("id", "wall_s", "cpu_s")
     for key, wall_s, cpu_s in tasks.iter_rows():
         if (training := hours(wall_s, cpu_s, devices.get(key))) is not None:

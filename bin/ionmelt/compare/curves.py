@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from ionmelt.compare.groups import Row, grouped
+from ionmelt.compare.groups import grouped
 from ionmelt.tables.comparison import TRAININGS
 
 # The error of each term of the loss in a curve: DeePMD prints that of the virial.
@@ -77,7 +77,7 @@ def judge(valid: Sequence[tuple[int, float]], train: Sequence[tuple[int, float]]
     )
 
 
-def table(curves: pl.DataFrame, losses: Mapping[str, Row]) -> pl.DataFrame:
+def table(curves: pl.DataFrame, losses: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pl.DataFrame:
     """Return the table `trainings` from the table `curves` and the loss of each model key, as its card says it (`loss`)."""
     rows = []
     keys = ["model_key", "model", "dataset", "seed", "framework", "quantity", "unit"]

@@ -1,28 +1,19 @@
 """Gather the tables of a study, and what its report shows beside them."""
 
-import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from ionmelt import errors as errors_module
 from ionmelt import files
-from ionmelt.compare import curves as compare_curves
-from ionmelt.compare import forgetting, pareto, rounds, seeds
-from ionmelt.compare.completion import (
-    account,
-    complete,
-    cost_and_versions,
-    name_models,
-    planned_runs,
-    refuse_without_models,
-    species_of,
-    survival_table,
-    with_reference,
-    with_start,
-)
+from ionmelt.compare import curves, pareto, rounds
+from ionmelt.compare.accounts import account, refuse_without_models
+from ionmelt.compare.cards import Card, card_of
+from ionmelt.compare.completion import complete, cost_of, name_models, species_of, versions_of, with_reference
+from ionmelt.compare.forgetting import forgetting
+from ionmelt.compare.groups import Row
 from ionmelt.compare.judgement import Models, judge
 from ionmelt.compare.reading import (
     conform,
@@ -34,125 +25,184 @@ from ionmelt.compare.reading import (
     read_tasks,
     table,
 )
+from ionmelt.compare.request import Request, request_of
+from ionmelt.compare.seeds import committee
+from ionmelt.compare.survival import planned_runs, survival_table, with_start
 from ionmelt.compare.truth import labellers
-from ionmelt.dataset import calibration as dataset_calibration
+from ionmelt.dataset.calibration import calibrate
+from ionmelt.errors import UserError
 from ionmelt.measure.observables import MEASUREMENTS, OBSERVABLES
-from ionmelt.report import picture as report_picture
-from ionmelt.study import references as study_references
-from ionmelt.tables import comparison, evaluation
-from ionmelt.tables.columns import FLAG, TEXT, WHOLE
+from ionmelt.report import picture
+from ionmelt.report.results import Results
+from ionmelt.study import references
+from ionmelt.tables.columns import FLAG, MODEL, TEXT, Schema
+from ionmelt.tables.comparison import MODELS
+from ionmelt.tables.evaluation import FRAME_ERRORS, PARITY
 from ionmelt.tables.published import TABLES
 
-# --- All together ---
+Tables = dict[str, pl.DataFrame]
 
 
-def gather(args: argparse.Namespace) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
+@dataclass(frozen=True)
+class Inputs:
+    """The folders and files that a comparison is given; what is None or not there counts as empty."""
+
+    plan: Path
+    states: Path | None = None
+    labels: Path | None = None
+    sampling: Path | None = None
+    explored: Path | None = None
+    rounds: Path | None = None
+    dataset: Path | None = None
+    models: Path | None = None
+    evaluations: Path | None = None
+    runs: Path | None = None
+    measures: Path | None = None
+    failures: Path | None = None
+    tasks: Path | None = None
+
+
+def gather(inputs: Inputs) -> Results:
     """Return the tables by name, and what the report shows beside them."""
-    plan: Path = args.plan
+    plan = inputs.plan
     if not (plan / "study.json").is_file():
-        raise errors_module.UserError(f"--plan {plan}: study.json is not there; give the folder that PLAN_STUDY wrote")
+        raise UserError(f"--plan {plan}: study.json is not there; give the folder that PLAN_STUDY wrote")
     study = files.read_json(plan / "study.json")
-    cards = sorted(read_jsons(find(args.models, "model.json")), key=lambda c: json.dumps(c, sort_keys=True))
-    planned_models = conform(
-        read_plan_csv(plan, "models.csv").with_columns(
+    asked = request_of(study)
+    labels, estimate = (read_optional(plan / f"{name}.json") for name in ("labels", "estimate"))
+    every = sorted(read_jsons(find(inputs.models, "model.json")), key=lambda card: json.dumps(card, sort_keys=True))
+    models = models_of(plan, every)
+    shown = [card for card in every if card.get("role") != "labels"]  # those of the labels stand for no model
+    cards = [card_of(card) for card in shown]
+    delivered = {card.key for card in cards}
+    t: Tables = {"references": references.read_plan(plan / "references.csv")}
+    t |= of_labels(inputs)
+    t |= of_models(inputs, models, cards)
+    t |= of_runs(inputs, asked, t, models, delivered)
+    t |= of_measures(inputs, asked, t)
+    tasks = read_tasks(inputs.tasks)
+    t |= {"cost": cost_of(tasks), "versions": versions_of(tasks)}
+    account(t, plan)
+    truth = next(iter(labellers(study, labels)), None)
+    t |= judged(inputs, asked, t, Models(models, asked.models, asked.datasets, truth), cards)
+    parity = read_parquets(inputs.evaluations, "parity.parquet", PARITY)
+    parity = name_models(parity, models, tuple(MODEL), PARITY | MODEL)
+    uncertainty, calibration = calibrate(parity)
+    t["uncertainty"] = table([uncertainty], TABLES["uncertainty"])
+    return Results(
+        tables=t,
+        study=study,
+        labels=labels,
+        estimate=estimate,
+        cards=shown,
+        warnings=read_warnings(plan),
+        parity=parity,
+        calibration=calibration,
+        models=models,
+        cuts=dict(models.select("dataset", "mixture").drop_nulls().iter_rows()),
+        delivered=delivered,
+        view=view_of(t, inputs.runs),
+    )
+
+
+def read_optional(path: Path) -> Row:
+    """Read a JSON file of the plan, empty where the plan has none."""
+    return files.read_json(path) if path.is_file() else {}
+
+
+def read_warnings(plan: Path) -> list[str]:
+    """Read the warnings of a plan."""
+    path = plan / "warnings.txt"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return [line for line in lines if line.strip()]
+
+
+def models_of(plan: Path, cards: Sequence[Row]) -> pl.DataFrame:
+    """Return the models that there should be: those of the plan, and others that have a card; none for the labels alone."""
+    rows = read_plan_csv(plan, "models.csv")
+    if rows.width:
+        rows = rows.with_columns(
             pl.col("dataset", "seed", "^(start|mixture|size|theory|labels_theory)$").replace("", None),
             pl.col("^same_theory$").replace_strict({"true": True, "false": False}, default=None, return_dtype=FLAG),
         )
-        if (plan / "models.csv").is_file()
-        else pl.DataFrame(),
-        comparison.MODELS,
-    )
-    carded = [{c: card.get(c) for c in comparison.MODELS} | {"key": card["id"]} for card in cards]
-    carded_models = conform(pl.DataFrame(carded, infer_schema_length=None), comparison.MODELS)
-    named = list(comparison.MODELS)
-    models = pl.concat([planned_models.select(named), carded_models.select(named)])
-    models = models.unique("key", keep="first", maintain_order=True).filter(pl.col("role").ne_missing("labels"))
-    cards = [card for card in cards if card.get("role") != "labels"]  # it stands for no model
-    planned = planned_runs(plan, study)
-    delivered = {card["id"] for card in cards}
-    references = study_references.read_plan(plan / "references.csv")
+    carded = [{c: card.get(c) for c in MODELS} | {"key": card["id"]} for card in cards]
+    tables = [conform(rows, MODELS), conform(pl.DataFrame(carded, infer_schema_length=None), MODELS)]
+    models = pl.concat([frame.select(list(MODELS)) for frame in tables])
+    return models.unique("key", keep="first", maintain_order=True).filter(pl.col("role").ne_missing("labels"))
 
-    t: dict[str, pl.DataFrame] = {"references": references}
-    t["equilibration"] = read_parquets(args.states, "*.equilibration.parquet", TABLES["equilibration"])
-    t["labels"] = read_parquets(args.labels, "*.parquet", TABLES["labels"])
-    t["sampling"] = read_parquets(args.sampling, "*.parquet", TABLES["sampling"])
-    is_dataset = args.dataset is not None and args.dataset.is_file()
-    t["dataset"] = table([files.read_tables([args.dataset])] if is_dataset else [], TABLES["dataset"])
-    t["errors"] = read_parquets(args.evaluations, "errors.parquet", TABLES["errors"])
-    scan = read_parquets(args.evaluations, "scan.parquet", TABLES["scan"])
-    t["scan"] = name_models(scan, models, ("model", "dataset", "seed"), TABLES["scan"])
-    curves = read_parquets(args.models, "curve.parquet", TABLES["curves"])
-    t["curves"] = name_models(curves, models, ("model", "dataset", "seed", "framework"), TABLES["curves"])
-    losses = {card["id"]: card.get("loss") or {} for card in cards}
-    t["trainings"] = table([compare_curves.table(t["curves"], losses)], TABLES["trainings"])
-    measured = read_parquets(args.measures, "*.survival.parquet", TABLES["survival"])
-    failures = read_failures(args.failures, planned)
-    runs = read_jsons(find(args.runs, "run.json"))
-    survival = survival_table(planned, runs, measured, delivered, failures)
-    t["survival"] = with_start(survival, t["equilibration"])
-    refuse_without_models(models, failures, t)
-    failed = table([pl.DataFrame(failures, schema_overrides={"run_id": TEXT})] if failures else [], TABLES["failures"])
-    t["failures"] = name_models(failed, models, ("model", "dataset", "seed"), TABLES["failures"])
-    for name in (measurement.name for measurement in MEASUREMENTS):
-        t[name] = read_parquets(args.measures, f"*.{name}.parquet", TABLES[name])
+
+def of_labels(inputs: Inputs) -> Tables:
+    """Return what everything starts from: liquids, sampled frames, walks of committees, labels and the dataset."""
+    given = [inputs.dataset] if inputs.dataset is not None and inputs.dataset.is_file() else []
+    return {
+        "equilibration": read_parquets(inputs.states, "*.equilibration.parquet", TABLES["equilibration"]),
+        "labels": read_parquets(inputs.labels, "*.parquet", TABLES["labels"]),
+        "sampling": read_parquets(inputs.sampling, "*.parquet", TABLES["sampling"]),
+        "exploration": read_parquets(inputs.explored, "*.explored.parquet", TABLES["exploration"]),
+        "dataset": table([files.read_tables([path]) for path in given], TABLES["dataset"]),
+    }
+
+
+def of_models(inputs: Inputs, models: pl.DataFrame, cards: Sequence[Card]) -> Tables:
+    """Return what trainings and evaluations say of the models."""
+    folder = inputs.evaluations
+    scan = read_parquets(folder, "scan.parquet", TABLES["scan"])
+    dimers = read_parquets(folder, "dimers.parquet", TABLES["dimers"])
+    learnt = read_parquets(inputs.models, "curve.parquet", TABLES["curves"])
+    learnt = name_models(learnt, models, (*MODEL, "framework"), TABLES["curves"])
+    heldout = read_parquets(folder, "heldout.parquet", FRAME_ERRORS)
+    return {
+        "errors": read_parquets(folder, "errors.parquet", TABLES["errors"]),
+        "scan": name_models(scan, models, tuple(MODEL), TABLES["scan"]),
+        "dimers": name_models(dimers, models, tuple(MODEL), TABLES["dimers"]),
+        "curves": learnt,
+        "trainings": table([curves.table(learnt, {card.key: card.loss for card in cards})], TABLES["trainings"]),
+        "forgetting": table([forgetting(heldout, models)], TABLES["forgetting"]),
+    }
+
+
+def of_runs(inputs: Inputs, asked: Request, t: Tables, models: pl.DataFrame, delivered: set[str]) -> Tables:
+    """Return how far the runs went, and which models and runs failed; raises `UserError` where every model did."""
+    planned = planned_runs(inputs.plan, asked.planned_ps)
+    failures = read_failures(inputs.failures, planned)
+    runs = read_jsons(find(inputs.runs, "run.json"))
+    seen = read_parquets(inputs.measures, "*.survival.parquet", TABLES["survival"])
+    survival = with_start(survival_table(planned, runs, seen, delivered, failures), t["equilibration"])
+    refuse_without_models(models, failures, t | {"survival": survival})
+    return {"survival": survival, "failures": name_models(failures, models, tuple(MODEL), TABLES["failures"])}
+
+
+def of_measures(inputs: Inputs, asked: Request, t: Tables) -> Tables:
+    """Return what was measured of the runs; a run that should have a number has a row, with the reason where there is none."""
+    measured = {}
+    for measurement in MEASUREMENTS:
+        name = measurement.name
+        measured[name] = read_parquets(inputs.measures, f"*.{name}.parquet", TABLES[name])
     for observable in OBSERVABLES:
         name = observable.name
-        if observable.phase == "npt" or (study.get("md") or {}).get("nvt_ps", 1) != 0:
-            species = species_of(study, t[name]) if observable.by_species else None
-            t[name] = complete(name, t[name], t["survival"], species)
-    t["density"] = with_reference(t["density"], references)
-    dimers = read_parquets(args.evaluations, "dimers.parquet", TABLES["dimers"])
-    t["dimers"] = name_models(dimers, models, ("model", "dataset", "seed"), TABLES["dimers"])
-    t["committee"] = table([seeds.committee(t)], TABLES["committee"])
-    heldout = read_parquets(args.evaluations, "heldout.parquet", evaluation.FRAME_ERRORS)
-    t["forgetting"] = table([forgetting.forgetting(heldout, models)], TABLES["forgetting"])
-    t["cost"], t["versions"] = cost_and_versions(read_tasks(args.tasks))
-    t["exploration"] = read_parquets(args.explored, "*.explored.parquet", TABLES["exploration"])
-    account(t, plan)
-    optional = {
-        name: files.read_json(p) if (p := plan / f"{name}.json").is_file() else {} for name in ("labels", "estimate")
-    }
-    truths = labellers(study, optional["labels"])
-    frames = read_parquets(args.evaluations, "frame_errors.parquet", evaluation.FRAME_ERRORS)
-    frames = name_models(
-        frames, models, ("model", "dataset"), evaluation.FRAME_ERRORS | {"model": TEXT, "dataset": TEXT}
-    )
-    named_models = Models(
-        models, [m["id"] for m in study.get("models", [])], study.get("datasets") or {}, truths[0] if truths else None
-    )
-    t |= judge(t, references, frames, named_models)
-    earlier = table([files.read_tables([args.rounds])] if args.rounds else [], TABLES["rounds"])
-    t["rounds"] = rounds.table(t, study, rounds.number_of(cards), earlier)
-    t["pareto"] = table([pareto.table(t, cards)], TABLES["pareto"])
-
-    parity = read_parquets(args.evaluations, "parity.parquet", evaluation.PARITY)
-    parity = name_models(
-        parity,
-        models,
-        ("model", "dataset", "seed"),
-        evaluation.PARITY | {"model": TEXT, "dataset": TEXT, "seed": WHOLE},
-    )
-    uncertainty, calibration = dataset_calibration.calibrate(parity)
-    t["uncertainty"] = table([uncertainty], TABLES["uncertainty"])
-    warnings = (plan / "warnings.txt").read_text().splitlines() if (plan / "warnings.txt").is_file() else []
-    extra = {
-        "study": study,
-        "labels": optional["labels"],
-        "estimate": optional["estimate"],
-        "cards": cards,
-        "warnings": [w for w in warnings if w.strip()],
-        "parity": parity,
-        "calibration": calibration,
-        "models": models,
-        "cuts": dict(models.select("dataset", "mixture").drop_nulls().iter_rows()),
-        "delivered": delivered,
-        "view": picture(t, args.runs),
-    }
-    return t, extra
+        if observable.phase == "npt" or asked.has_nvt:
+            species = species_of(asked.ions, measured[name]) if observable.by_species else None
+            measured[name] = complete(name, measured[name], t["survival"], species)
+    measured["density"] = with_reference(measured["density"], t["references"])
+    return measured
 
 
-def picture(t: dict[str, pl.DataFrame], runs: Path | None) -> report_picture.View | None:
+def judged(inputs: Inputs, asked: Request, t: Tables, models: Models, cards: Sequence[Card]) -> Tables:
+    """Return what all of it says of the models: the spread between seeds, verdicts, rounds of active learning, error over cost."""
+    frames = read_parquets(inputs.evaluations, "frame_errors.parquet", FRAME_ERRORS)
+    names: Schema = {"model": TEXT, "dataset": TEXT}
+    frames = name_models(frames, models.frame, tuple(names), FRAME_ERRORS | names)
+    judgement = {"committee": table([committee(t)], TABLES["committee"])}
+    judgement |= judge(t, t["references"], frames, models)
+    earlier = table([files.read_tables([inputs.rounds])] if inputs.rounds else [], TABLES["rounds"])
+    every = t | judgement
+    judgement["rounds"] = rounds.table(every, asked, rounds.number_of(cards), earlier)
+    judgement["pareto"] = table([pareto.table(every, cards)], TABLES["pareto"])
+    return judgement
+
+
+def view_of(t: Tables, runs: Path | None) -> picture.View | None:
     """Return the frames of the run that is shown in the report, None where no run left any."""
     folders = {files.read_json(path)["id"]: path.parent for path in find(runs, "run.json")}
-    chosen = [folders[key] for key in report_picture.choose(t["survival"], t["summary"]) if key in folders]
-    return next((view for folder in chosen if (view := report_picture.read(folder))), None)
+    chosen = [folders[key] for key in picture.choose(t["survival"], t["summary"]) if key in folders]
+    return next((view for folder in chosen if (view := picture.read(folder))), None)

@@ -1,7 +1,7 @@
 """Judge the models: one number for each, the verdicts between them, and what the data were worth."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -46,7 +46,7 @@ class Models:
 
     frame: pl.DataFrame
     names: Sequence[str]
-    mixtures: dict[str, Sequence[str]]
+    mixtures: Mapping[str, Sequence[str]]
     truth: str | None = None
 
     def trained(self) -> dict[tuple[str, str | None], int]:

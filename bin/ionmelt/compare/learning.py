@@ -10,6 +10,7 @@ from scipy import stats
 from ionmelt.compare import cost
 from ionmelt.compare.groups import Group, grouped
 from ionmelt.compare.statistics import Estimate, difference
+from ionmelt.compare.survival import COMPLETED, MISSING
 from ionmelt.compare.verdicts import weighted
 
 Tables = dict[str, pl.DataFrame]
@@ -17,7 +18,6 @@ Tables = dict[str, pl.DataFrame]
 # Errors that are judged, in the order of the report. Of the liquid: the table's property.
 OF_LIQUID = {"density_error": "density", "diffusion_error": "diffusion"}
 PROPERTIES = ("scan_energy_rmse", "density_error", "diffusion_error", "survival", "force_rmse")
-COMPLETED, MISSING = "completed", "missing"  # ends of a run
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,11 @@ def seeds_of(group: Group) -> int:
 
 
 def survival_points(survival: pl.DataFrame, datasets: Mapping[str, Training]) -> list[Point]:
-    """Return the points of survival: of the planned runs of a trained model, the share that did not reach its end."""
+    """Return the points of survival: of the planned runs of a trained model, the share that did not reach its end.
+
+    Runs of a study are planned to one length, so that a share with its exact interval says it all: an estimate of lifetimes
+    from runs that were cut off at different times (lifelines) would say no more.
+    """
     curve = []
     trained = survival.filter(pl.col("dataset").is_not_null())
     for key, runs in grouped(trained, ["liquid", "temperature_K", "model", "dataset", "framework"]):

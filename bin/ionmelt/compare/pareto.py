@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from ionmelt.compare.cards import Card
 from ionmelt.compare.cost import Hours, dynamics_hours, label_hours, mean, training_hours
 from ionmelt.compare.groups import Row, label
 from ionmelt.compare.summary import LIQUID_UNITS
@@ -122,12 +123,12 @@ def distance(row: Row) -> Error | None:
     return Error(off, max(0.0, off - half), off + half)
 
 
-def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Row]) -> list[Candidate]:
+def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Card]) -> list[Candidate]:
     """Return the models that have an error, or should have one, with their costs; most are not judged yet."""
     training, labels = training_hours(t["cost"], cards), label_hours(t)
     made = t["errors"].select("model_key", "model", "dataset").unique().sort("model_key").rows()
     keys: dict[tuple[str, str | None], set[str]] = {}
-    for key, model, dataset in [*made, *((c["id"], c["model"], c.get("dataset")) for c in cards)]:
+    for key, model, dataset in [*made, *((card.key, card.model, card.dataset) for card in cards)]:
         keys.setdefault((model, dataset), set()).add(key)
     models = []
     for row in t["summary"].filter(pl.col("property").is_in([*LIQUID_UNITS, "force_rmse"])).to_dicts():
@@ -152,7 +153,7 @@ def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Row]) -> list[Candida
     return models
 
 
-def table(t: dict[str, pl.DataFrame], cards: Sequence[Row]) -> pl.DataFrame:
+def table(t: dict[str, pl.DataFrame], cards: Sequence[Card]) -> pl.DataFrame:
     """Return the table `pareto`: a row per state, property and model that has an error, of the liquid and of the forces.
 
     ``front`` says whether it is on the front. ``yes``: it is better than every cheaper model beyond the error (the cheapest one

@@ -4,15 +4,13 @@ import json
 import os
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from ionmelt import errors as errors_module
 from ionmelt import files
-from ionmelt.tables.columns import TEXT
-
-# --- Read ---
+from ionmelt.compare.groups import Row
+from ionmelt.tables.columns import TEXT, Schema
 
 
 def find(folder: Path | None, pattern: str) -> list[Path]:
@@ -23,7 +21,7 @@ def find(folder: Path | None, pattern: str) -> list[Path]:
     return sorted(Path(top, name) for top, _, names in walked for name in names if fnmatch(name, pattern))
 
 
-def conform(frame: pl.DataFrame, schema: dict[str, Any], sort: bool = True) -> pl.DataFrame:
+def conform(frame: pl.DataFrame, schema: Schema, sort: bool = True) -> pl.DataFrame:
     """Return the table with the schema's columns first, missing ones null, and rows sorted by all columns."""
     frame = frame.with_columns(pl.lit(None, kind).alias(c) for c, kind in schema.items() if c not in frame.columns)
     frame = frame.with_columns(pl.col(c).cast(kind) for c, kind in schema.items())
@@ -32,23 +30,23 @@ def conform(frame: pl.DataFrame, schema: dict[str, Any], sort: bool = True) -> p
     return frame.sort(flat, nulls_last=False) if sort and frame.height else frame
 
 
-def table(parts: list[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
+def table(frames: list[pl.DataFrame], schema: Schema) -> pl.DataFrame:
     """Stack tables whose columns may differ into one that fits the schema."""
-    parts = [p for p in parts if p.width]
-    return conform(pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame(), schema)
+    frames = [frame for frame in frames if frame.width]
+    return conform(pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame(), schema)
 
 
-def read_parquets(folder: Path | None, pattern: str, schema: dict[str, Any]) -> pl.DataFrame:
+def read_parquets(folder: Path | None, pattern: str, schema: Schema) -> pl.DataFrame:
     """Read and stack every parquet file below a folder whose name fits."""
     return table([files.read_tables([path]) for path in find(folder, pattern)], schema)
 
 
-def read_jsons(paths: list[Path]) -> list[dict[str, Any]]:
+def read_jsons(paths: list[Path]) -> list[Row]:
     """Read JSON objects."""
     return [files.read_json(path) for path in paths]
 
 
-def read_tasks(path: Path | None) -> list[dict[str, Any]]:
+def read_tasks(path: Path | None) -> list[Row]:
     """Read what tasks wrote of themselves: a folder of JSON files, or a file with one on each line."""
     if path is None or not path.is_file():
         return read_jsons(find(path, "*.json"))
@@ -65,22 +63,20 @@ STAGES = {"IMPORT_MODEL": "import", "TRAIN_MODEL": "training",
           "EVALUATE_MODEL": "evaluation", "RUN_MD": "dynamics"}  # fmt: skip
 
 
-def read_failures(folder: Path | None, planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def read_failures(folder: Path | None, planned: pl.DataFrame) -> pl.DataFrame:
     """Read why models could not be had, evaluated or run: stage, model_key, run_id (of a run) and reason.
 
     The reason is the first line, with the last of several: what a program said at its end.
     """
-    model_of = {run["run_id"]: run["model_key"] for run in planned}
+    model_of = dict(planned.select("run_id", "model_key").iter_rows())
     rows = []
     for path in find(folder, f"*{FAILED}"):
         process, key = path.name.removesuffix(FAILED).split(".", 1)
         lines = path.read_text().removeprefix(f"models: {key}: ").splitlines() or ["no reason was given"]
-        is_run = STAGES[process] == "dynamics"
-        rows.append({
-            "stage": STAGES[process], "model_key": model_of.get(key, key), "run_id": key if is_run else None,
-            "reason": lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}",
-        })  # fmt: skip
-    return rows
+        run_id = key if STAGES[process] == "dynamics" else None
+        reason = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
+        rows.append((STAGES[process], model_of.get(key, key), run_id, reason))
+    return pl.DataFrame(rows, dict.fromkeys(("stage", "model_key", "run_id", "reason"), TEXT), orient="row")
 
 
 def read_plan_csv(plan: Path, name: str) -> pl.DataFrame:

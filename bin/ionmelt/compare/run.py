@@ -1,35 +1,36 @@
 """Gather everything a study produced into tables and a report: which model may be trusted, at what cost.
 
 Reads the plan and the results of every task; writes tables/*.parquet and tables/*.csv, and report.html, one
-file that opens offline, with the liquid of one run in it, which liquid.svg shows too. Nothing is dropped: failed labels, broken runs and missing measurements are rows with
-their reason, and a planned run without results is a survival row with end "missing".
+file that opens offline, with the liquid of one run in it, which liquid.svg shows too. Nothing is dropped: failed
+labels, broken runs and missing measurements are rows with their reason, and a planned run without results is a
+survival row with end "missing".
 
 A folder that is not there counts as empty, since a stage may have had nothing to do. The same input gives the
-same bytes. How numbers are combined and judged: ionmelt/compare/summary.py."""
+same bytes. How numbers are combined and judged: ionmelt/compare/summary.py and verdicts.py.
+"""
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from ionmelt import files
 from ionmelt import task as task_run
-from ionmelt.compare.gathering import gather
+from ionmelt.compare.gathering import Inputs, gather
 from ionmelt.compare.reading import FAILED, find, write_table
 from ionmelt.report.page import page
 from ionmelt.report.picture import still
-from ionmelt.report.results import Results
 
 
-def compare(args: argparse.Namespace) -> None:
+def compare(inputs: Inputs, outdir: Path) -> None:
     """Read, judge and write."""
-    tables, extra = gather(args)
-    folder = args.outdir / "tables"
+    results = gather(inputs)
+    folder = outdir / "tables"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, frame in tables.items():
+    for name, frame in results.tables.items():
         write_table(frame, name, folder)
-    results = Results(tables, **extra)
-    (args.outdir / "report.html").write_text(page(results), encoding="utf-8")
+    (outdir / "report.html").write_text(page(results), encoding="utf-8")
     if results.view:
-        (args.outdir / "liquid.svg").write_text(still(results.view), encoding="utf-8")
+        (outdir / "liquid.svg").write_text(still(results.view), encoding="utf-8")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,12 +54,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--outdir", type=Path, default=Path(), help="where to write tables/ and report.html")
     args = parser.parse_args(argv)
-    folders = (args.models, args.evaluations, args.runs, args.measures)
+    inputs = Inputs(**{field.name: getattr(args, field.name) for field in fields(Inputs)})
+    folders = (inputs.models, inputs.evaluations, inputs.runs, inputs.measures)
     reads = [
-        args.plan if args.plan.exists() else None,  # which `gather` says better
-        args.dataset,
-        args.rounds,
-        args.tasks,
+        inputs.plan if inputs.plan.exists() else None,  # which `gather` says better
+        inputs.dataset,
+        inputs.rounds,
+        inputs.tasks,
         *(path.parent for folder in folders for path in find(folder, files.SUMS)),
     ]
-    return task_run.run("COMPARE_MODELS", lambda: compare(args), task_id=args.id, reads=reads)
+    return task_run.run("COMPARE_MODELS", lambda: compare(inputs, args.outdir), task_id=args.id, reads=reads)

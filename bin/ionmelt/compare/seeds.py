@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ionmelt.compare.groups import Row, finite, grouped
+from ionmelt.compare.groups import grouped
 from ionmelt.compare.statistics import LEVEL, Z95, SeedSpread, seed_spread
+from ionmelt.compare.summary import Run, run_of
 from ionmelt.tables.comparison import COMMITTEE
 
 FILLED = 0.05  # g(r) below this is the empty core of an atom: nothing there to differ
@@ -69,16 +70,15 @@ class SeedMeans:
     errors: np.ndarray
 
 
-def seed_means(runs: Iterable[Row]) -> SeedMeans:
+def seed_means(runs: Iterable[Run]) -> SeedMeans:
     """Return the mean of each seed over its runs."""
-    by_seed: dict[object, list[Row]] = {}
+    by_seed: dict[object, list[Run]] = {}
     for run in runs:
-        by_seed.setdefault(run["seed"], []).append(run)
+        by_seed.setdefault(run.seed, []).append(run)
     means, errors = [], []
     for _, members in sorted(by_seed.items(), key=lambda item: str(item[0])):
-        means.append(np.mean([run["value"] for run in members]))
-        squares = [math.nan if run["standard_error"] is None else run["standard_error"] ** 2 for run in members]
-        errors.append(math.sqrt(sum(squares)) / len(members))
+        means.append(np.mean([run.value for run in members]))
+        errors.append(math.sqrt(sum(run.standard_error**2 for run in members)) / len(members))
     return SeedMeans(np.array(means, float), np.array(errors, float))
 
 
@@ -89,14 +89,14 @@ def of_numbers(frame: pl.DataFrame, name: str, unit: str | None = None) -> Itera
     """
     telling = [c for c in ("quantity", "state", "pair", "species", "unit") if c in frame.columns]
     keys = ["liquid", "temperature_K", *telling, "model", "dataset"]
-    for key, runs in grouped(frame.filter(pl.col("seed").is_not_null()), keys):
-        if len({run["seed"] for run in runs}) < 2:
+    for key, rows in grouped(frame.filter(pl.col("seed").is_not_null()), keys):
+        if len({row["seed"] for row in rows}) < 2:
             continue
-        used = [run for run in runs if finite(run["value"]) is not None]
-        seeds = len({run["seed"] for run in used})
+        used = [run for run in map(run_of, rows) if run.is_used]
+        seeds = len({run.seed for run in used})
         by_seed = seed_means(used)
         spread = seed_spread(by_seed.means, by_seed.errors) if seeds > 1 else None
-        verdict, reason = judged(spread, len(used), sum(not run["converged"] for run in used))
+        verdict, reason = judged(spread, len(used), sum(not run.converged for run in used))
         words = [key[c] for c in ("quantity", "state") if key.get(c)]
         yield Committee(
             key["liquid"], key["temperature_K"], " ".join(words) or name, key.get("pair") or key.get("species"),

@@ -276,13 +276,13 @@ def alike(curve: Iterable[Point], key: Callable[[Point], Hashable]) -> list[list
     return list(groups.values())
 
 
-def added_kinds(less: str, more: str, datasets: dict[str, Sequence[str]]) -> list[str]:
+def added_kinds(less: str, more: str, datasets: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the kinds that one mixture has beyond another of which it holds all; none where it does not."""
     (few, out), (many, out_too) = kinds_of(datasets[less]), kinds_of(datasets[more])
     return sorted(many - few) if out == out_too and few < many else []
 
 
-def about_kinds(curve: list[Point], datasets: dict[str, Sequence[str]]) -> list[Answer]:
+def about_kinds(curve: list[Point], datasets: Mapping[str, Sequence[str]]) -> list[Answer]:
     """Set mixtures with further kinds against those without, at equal numbers of frames and of all frames."""
     answers = []
     for members in alike(curve, lambda point: (point.state, point.group.model)):
@@ -378,7 +378,7 @@ def errors_of_seeds(t: Tables, point: Point) -> dict[object, float]:
 def learning_and_worth(
     t: Tables,
     groups: Mapping[str, Sequence[Group]],
-    datasets: dict[str, Sequence[str]],
+    datasets: Mapping[str, Sequence[str]],
     truth: str | None,
     mixtures: Mapping[str, str],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -14,9 +14,10 @@ import polars as pl
 import pytest
 
 from ionmelt import errors as errors_module
-from ionmelt.compare import completion, groups, reading
+from ionmelt.compare import accounts, reading
 from ionmelt.compare import run as compare_run
 from ionmelt.compare import summary as ils
+from ionmelt.compare.groups import label
 from ionmelt.dynamics import trajectory
 from ionmelt.report import picture
 from ionmelt.report.figures import Style
@@ -615,26 +616,28 @@ def of_models(*keys: str) -> pl.DataFrame:
 
 def test_a_study_of_which_every_model_failed_is_an_error() -> None:
     runs = [("a", "missing"), ("b", "missing")]
-    failures = [
-        {"stage": "import", "model_key": "a", "run_id": None, "reason": "its sha256 is another"},
-        {"stage": "dynamics", "model_key": "b", "run_id": "box-b", "reason": "crashed: SIGSEGV"},
-    ]
+    failures = pl.DataFrame(
+        [
+            {"stage": "import", "model_key": "a", "run_id": None, "reason": "its sha256 is another"},
+            {"stage": "dynamics", "model_key": "b", "run_id": "box-b", "reason": "crashed: SIGSEGV"},
+        ]
+    )
     t = {
         "survival": pl.DataFrame(runs, schema=["model_key", "end"], orient="row"),
         "errors": pl.DataFrame(schema={"model_key": pl.String}),
     }
     with pytest.raises(errors_module.UserError) as refused:
-        completion.refuse_without_models(of_models("a", "b"), failures, t)
+        accounts.refuse_without_models(of_models("a", "b"), failures, t)
     assert refused.value.errors == [
         "models: a: import: its sha256 is another",
         "models: b: dynamics: crashed: SIGSEGV",
     ]
     # a run that broke is a result, as errors are; and so is a third model, of which nothing failed
     broke = t | {"survival": pl.DataFrame([("b", "bond_broken")], schema=["model_key", "end"], orient="row")}
-    completion.refuse_without_models(of_models("a", "b"), failures, broke)
+    accounts.refuse_without_models(of_models("a", "b"), failures, broke)
     judged = t | {"errors": pl.DataFrame({"model_key": ["b"]})}
-    completion.refuse_without_models(of_models("a", "b"), failures, judged)
-    completion.refuse_without_models(of_models("a", "b", "c"), failures, t)
+    accounts.refuse_without_models(of_models("a", "b"), failures, judged)
+    accounts.refuse_without_models(of_models("a", "b", "c"), failures, t)
 
 
 def test_verdicts_of_the_known_study(result: Path) -> None:
@@ -681,7 +684,7 @@ def test_verdicts_name_models_and_datasets_in_columns(result: Path) -> None:
     rows = read(result, "verdicts").filter(pl.col("model_b") != "reference").to_dicts()
     for r in rows:
         for side in "ab":
-            assert r[f"model_{side}"] == groups.label(r[f"model_id_{side}"], r[f"dataset_{side}"])
+            assert r[f"model_{side}"] == label(r[f"model_id_{side}"], r[f"dataset_{side}"])
     assert {(r["model_id_a"], r["dataset_a"]) for r in rows} >= {("mace", "eq"), ("dpmd", "both")}
     summary = read(result, "summary").filter(model="mace")
     assert set(summary.select("dataset", "mixture").iter_rows()) == {("eq", "eq"), ("both", "both")}
@@ -862,12 +865,12 @@ def test_an_exploration_that_is_lost_is_named(tmp_path: Path) -> None:
     t["labels"] = reading.table([pl.DataFrame({"frame_id": "f"})], TABLES["labels"])
     explored = pl.DataFrame({"key": keys})
     t["exploration"] = reading.table([explored], TABLES["exploration"])
-    completion.account(t, tmp_path)
+    accounts.account(t, tmp_path)
     t["exploration"] = t["exploration"].head(1)
     with pytest.raises(
         errors_module.UserError, match=f"explored: {keys[1]}: has no table: a file of --explored is lost"
     ):
-        completion.account(t, tmp_path)
+        accounts.account(t, tmp_path)
 
 
 def test_no_plan_is_one_clear_line(

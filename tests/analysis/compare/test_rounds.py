@@ -1,24 +1,28 @@
 """Rounds of active learning: over where nothing changes within the tolerance, and not where nothing is known."""
 
+from dataclasses import replace
+from typing import Any
+
 import polars as pl
 import pytest
 
 from ionmelt.compare import rounds as compare_rounds
+from ionmelt.compare.cards import Card, card_of
+from ionmelt.compare.request import request_of
 from ionmelt.tables.comparison import ROUNDS, SUMMARY
 from ionmelt.tables.frames import EXPLORATION
 
-BEFORE = {
-    "round": 1, "liquid": "x", "temperature_K": 430.0, "model": "mace", "dataset": "al", "survived_share": 1.0,
-    "density_kg_m3": 1000.0, "density_ci95_low_kg_m3": 994.0, "density_ci95_high_kg_m3": 1006.0,
-    "density_converged": True,
-}  # fmt: skip
+BEFORE = compare_rounds.Round(
+    1, "x", 430.0, "mace", "al", train_frames=12, active_frames=4, runs=2, survived_share=1.0, density_kg_m3=1000.0,
+    density_ci95_low_kg_m3=994.0, density_ci95_high_kg_m3=1006.0, density_converged=True,
+)  # fmt: skip
 
 
-def row(**changes: object) -> dict:
-    return BEFORE | {"round": 2} | changes
+def row(**changes: Any) -> compare_rounds.Round:
+    return replace(BEFORE, round=2, **changes)
 
 
-def shifted(by: float, half: float = 6.0) -> dict:
+def shifted(by: float, half: float = 6.0) -> compare_rounds.Round:
     value = 1000.0 + by
     ends = {"density_ci95_low_kg_m3": value - half, "density_ci95_high_kg_m3": value + half}
     return row(density_kg_m3=value, **ends)
@@ -39,26 +43,30 @@ def shifted(by: float, half: float = 6.0) -> dict:
         (row(density_converged=False), "not judged"),  # the survivors' density is no reason to stop
     ],
 )
-def test_a_round_is_over_where_nothing_changes(now: dict, verdict: str) -> None:
+def test_a_round_is_over_where_nothing_changes(now: compare_rounds.Round, verdict: str) -> None:
     found = compare_rounds.judged(now, BEFORE)
-    assert found["verdict"] == verdict
-    assert found["reason"]
+    assert found.verdict == verdict
+    assert found.reason
 
 
 def test_the_interval_of_a_change_is_that_of_two_independent_densities() -> None:
     found = compare_rounds.judged(shifted(3, half=8.0), BEFORE)
-    assert found["density_change_kg_m3"] == pytest.approx(3)
-    assert found["density_change_ci95_high_kg_m3"] == pytest.approx(3 + 10)  # 6 and 8 in quadrature
+    assert found.density_change_kg_m3 == pytest.approx(3)
+    assert found.density_change_ci95_high_kg_m3 == pytest.approx(3 + 10)  # 6 and 8 in quadrature
 
 
 def test_the_first_round_is_compared_with_nothing() -> None:
-    assert compare_rounds.judged(row(), {})["verdict"] == "not judged"
+    assert compare_rounds.judged(row(), None).verdict == "not judged"
+
+
+def card(**fields: Any) -> Card:
+    return card_of({"id": "m-al-s1", "model": "m", **fields})
 
 
 def test_a_study_without_active_learning_has_no_rounds() -> None:
-    assert not compare_rounds.table({}, {"datasets": {"eq": ["eq"]}}, None, pl.DataFrame()).height
-    assert compare_rounds.number_of([{"settings": {}}, {"settings": None}]) is None
-    assert compare_rounds.number_of([{"settings": {"round": 0}}, {"settings": {"round": 2}}]) == 2
+    assert not compare_rounds.table({}, request_of({"datasets": {"eq": ["eq"]}}), None, pl.DataFrame()).height
+    assert compare_rounds.number_of([card(settings={}), card(settings=None)]) is None
+    assert compare_rounds.number_of([card(settings={"round": 0}), card(settings={"round": 2})]) == 2
 
 
 def tables() -> dict[str, pl.DataFrame]:
@@ -90,9 +98,9 @@ STUDY = {
 
 
 def test_a_round_is_told_by_its_tables() -> None:
-    t = tables()
-    first = compare_rounds.table(t | {"exploration": t["exploration"].clear()}, STUDY, 0, pl.DataFrame(schema=ROUNDS))
-    both = compare_rounds.table(t, STUDY, 1, first)
+    t, asked = tables(), request_of(STUDY)
+    first = compare_rounds.table(t | {"exploration": t["exploration"].clear()}, asked, 0, pl.DataFrame(schema=ROUNDS))
+    both = compare_rounds.table(t, asked, 1, first)
     assert both["round"].to_list() == [0, 1]
     now = both.row(1, named=True)
     assert (now["train_frames"], now["active_frames"], now["runs"]) == (12, 4, 2)

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from ionmelt.compare import pareto, reading
+from ionmelt.compare.cards import card_of
 from ionmelt.compare.errors import summarise_forces
 from ionmelt.compare.summary import summarise_runs
 from ionmelt.compare.verdicts import judge
@@ -86,7 +87,7 @@ def tables(
         "dataset": reading.conform(pl.DataFrame(frames), TABLES["dataset"]),
     }
     cards = [{"id": f"{m}-both-s1", "model": m, "dataset": "both", "cost": {"device": "cuda" if m in gpu else "cpu"}} for m in trained]  # fmt: skip
-    t["pareto"] = pareto.table(t, cards)
+    t["pareto"] = pareto.table(t, [card_of(card) for card in cards])
     return t
 
 
