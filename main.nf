@@ -2,7 +2,7 @@
 // Ionmelt: which machine-learned force field may I trust for my ionic liquid, at what cost, with what data?
 
 include { code } from './modules/code.nf'
-include { file_of; gather; joined; rows } from './modules/channels.nf'
+include { file_of; gather; joined; label_engine; rows } from './modules/channels.nf'
 include { help; refuse_missing_parameters; refuse_wrong_parameters } from './modules/help.nf'
 include { with_files_there } from './modules/help.nf'
 include { say_what_failed; say_what_is_missing; stop_with } from './modules/ended.nf'
@@ -49,7 +49,7 @@ workflow {
     bill = planned.filter { only_estimate }
     plan = planned.filter { !only_estimate }
     built = gather(BUILD_LIQUID.out.box.map { _key, folder -> folder })
-    ESTIMATE_LABELS(bill, file_of(bill, 'labels.json'), built, code('estimate_labels.py'))
+    ESTIMATE_LABELS(bill, label_engine(bill), file_of(bill, 'labels.json'), built, code('estimate_labels.py'))
     stop_with(ESTIMATE_LABELS.out.errors)
     ESTIMATE_LABELS.out.words.view { words -> words.text.trim() }
 

@@ -29,6 +29,11 @@ def file_of(plan, name) {
     plan.map { folder -> folder.resolve(name) }
 }
 
+// What computes the labels: its name, the environment it runs in, whether a GPU is of use
+def label_engine(plan) {
+    plan.map { folder -> lines_of(folder, 'label_engine')[0] }
+}
+
 // The user's own files of a role as one list; nothing where there are none
 def own_files(plan, role) {
     plan.map { folder -> lines_of(folder, 'files').findAll { line -> line.role == role }.collect { line -> file(line.path) } }

@@ -1,10 +1,12 @@
 // Label one frame and a neighbour of each liquid, and price the plan with what that took on this machine.
 process ESTIMATE_LABELS {
     label 'labelling'
-    label 'env_dft'
+    label 'env_by_engine'
+    ext engine: { engine.environment }
 
     input:
     path plan
+    val engine      // what computes labels: the row of the plan's label_engine.csv
     path settings   // the level of theory
     path boxes      // of every liquid
     val code        // the digest of the script and of what it imports

@@ -2,12 +2,13 @@
 process LABEL_FRAMES {
     tag "${frames.baseName}"
     label 'labelling'
-    label 'env_dft'
-    ext method: { method }
+    label 'env_by_engine'
+    ext engine: { engine.environment }, gpu: { engine.gpu == 'true' }
 
     input:
     tuple path(frames), path(stored, stageAs: 'stored/*')   // a chunk of unlabelled frames, extxyz; copied entries of the store
-    tuple val(method), path(settings)                       // xtb, cp2k or pyscf; the level of theory
+    val engine                                              // what computes labels: the row of the plan's label_engine.csv
+    path settings                                           // the level of theory
     path store, name: 'label_store.txt'                     // a file of the label store's folder; none where none is kept
     val code        // the digest of the script and of what it imports
 

@@ -1,7 +1,7 @@
 // The labelled frames of a study: sampled from its liquids, and in active learning chosen by models of the round before, then
 // labelled; or frames with labels that the user has already.
 include { code } from './code.nf'
-include { contents_of; file_of; gather; joined; own_files; rows } from './channels.nf'
+include { contents_of; file_of; gather; joined; label_engine; own_files; rows } from './channels.nf'
 include { stop_with } from './ended.nf'
 include { keep_labels; label_store; usable_store; with_stored_labels } from './label_store.nf'
 include { SAMPLE_FRAMES } from './sample_frames.nf'
@@ -26,8 +26,8 @@ workflow LABELLED {
     store = usable_store(asked)
     chunks = SAMPLE_FRAMES.out.chunks.mix(ACTIVE_ROUND.out.chunks)
     frame_ids = SAMPLE_FRAMES.out.frame_ids.mix(ACTIVE_ROUND.out.frame_ids)
-    level = settings.map { path -> tuple(new groovy.json.JsonSlurper().parseText(path.text).engine, path) }
-    LABEL_FRAMES(with_stored_labels(chunks, frame_ids, settings, store), level, label_store(store), code('label_frames.py'))
+    to_label = with_stored_labels(chunks, frame_ids, settings, store)
+    LABEL_FRAMES(to_label, label_engine(plan), settings, label_store(store), code('label_frames.py'))
     keep_labels(LABEL_FRAMES.out.entries, store)
 
     own = own_files(plan, 'labels')

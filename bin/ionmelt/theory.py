@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-ENGINES = {"cp2k": "CP2K", "pyscf": "PySCF"}
 QUALITIES = ("economy", "production")
-MAX_FRAME_S = 21_600.0  # six hours: longer than any frame that makes sense
 
 # DOIs.
 PBE = "10.1103/PhysRevLett.77.3865"
@@ -31,30 +29,38 @@ MOLOPT = "10.1063/1.2770708"
 
 @dataclass(frozen=True)
 class Theory:
-    """A functional with its dispersion correction, the DOIs that define them, and why an engine is refused."""
+    """A functional with its dispersion correction, and the DOIs that define them."""
 
     functional: str
     dispersion: str
     sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A DFT program: what a quality sets there beside the basis, its further settings, and which levels it does not have.
+
+    Attributes: `grids`, of the qualities economy and production; `defaults`, further settings that change the energy, where the
+    study does not give them; `refused`, levels by name and why; `lacks`, dispersion corrections and what to take instead;
+    `by_gpu`, functionals whose forces it has on a GPU only.
+    """
+
+    name: str
+    grids: tuple[Mapping[str, float], Mapping[str, float]]
+    defaults: Mapping[str, float] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    by_gpu: tuple[str, ...] = ()
 
 
-ALL_ELECTRON = (
-    "it needs all electrons in the basis def2-mTZVP, and liquids run with pseudopotentials; take r2SCAN-D3(BJ)"
-)
 THEORIES = {
     "PBE-D3(BJ)": Theory("PBE", "D3(BJ)", (PBE, D3, D3_BJ)),
     "revPBE-D3": Theory("revPBE", "D3", (REVPBE, D3)),
     "revPBE-D3(BJ)": Theory("revPBE", "D3(BJ)", (REVPBE, D3, D3_BJ)),
     "r2SCAN": Theory("r2SCAN", "none", (R2SCAN,)),
     "r2SCAN-D3(BJ)": Theory("r2SCAN", "D3(BJ)", (R2SCAN, D3, D3_BJ, R2SCAN_D)),
-    "r2SCAN-D4": Theory(
-        "r2SCAN",
-        "D4",
-        (R2SCAN, D4, R2SCAN_D),
-        {"cp2k": "CP2K has no D4 here; take r2SCAN-D3(BJ), or engine: pyscf"},
-    ),
-    "B97-3c": Theory("B97-3c", "D3(BJ)", (B97_3C,), dict.fromkeys(ENGINES, ALL_ELECTRON)),
+    "r2SCAN-D4": Theory("r2SCAN", "D4", (R2SCAN, D4, R2SCAN_D)),
+    "B97-3c": Theory("B97-3c", "D3(BJ)", (B97_3C,)),
 }
 
 # Functional -> pseudopotentials and, by quality, the basis sets that were made for them. There are no GTH
@@ -71,42 +77,21 @@ FITTED = {
     "D3(BJ)": ("PBE", "revPBE", "BLYP", "r2SCAN"),
     "D4": ("PBE", "revPBE", "BLYP", "r2SCAN"),
 }
-NO_D4 = ("cp2k",)
-META_GGA = ("r2SCAN",)  # PySCF 2.14 has no forces of these; GPU4PySCF does
+META_GGA = ("r2SCAN",)
 
-# What a quality sets beside the basis, by engine: (economy, production). Fluorine decides. Forces of LiBF4 (PBE,
-# CP2K 2023.1, either basis), root mean square off those at 1200 Ry: 26 meV/A at 1000 Ry, 62 at 800, 92 at 600, 119 at
-# 400; net force 30, 103, 26, 364, 223 meV/A from 1200 Ry on, of the 122 that a label may have. A relative cut-off of
-# 50 or 60 Ry is the same.
-GRIDS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
-    "cp2k": (
-        {"cutoff_Ry": 800.0, "rel_cutoff_Ry": 50.0, "eps_scf": 1e-6},
-        {"cutoff_Ry": 1200.0, "rel_cutoff_Ry": 60.0, "eps_scf": 1e-7},
-    ),
-    "pyscf": (
-        # CP2K rounds its mesh up, PySCF does not: at 800 Ry its forces on LiBF4 sum to more than a label may.
-        {"cutoff_Ry": 1000.0, "eps_scf": 1e-6},
-        {"cutoff_Ry": 1200.0, "eps_scf": 1e-7},
-    ),
-}
 # A meta-GGA needs finer grids: these, (economy, production). Forces of LiF (r2SCAN-D3(BJ), CP2K 2023.1, DZVP) at 400, 800 and
 # 1200 Ry: 244, 3 and 0.3 meV/A off the slope of the energy at most; net force 594, 102 and 36 meV/A, of the 71 that a
 # label of two atoms may have. LiBF4: 219 at 1200 Ry, 107 at 1600 and 38 at 2000, of 122; its forces differ by up to 155 between
 # 1200 and 1600 Ry, and by up to 61 (root mean square 24) between 1600 and 2000.
 META_GGA_CUTOFF_RY = (1600.0, 2000.0)
 META_GGA_REL_CUTOFF_RY = 60.0
-# Further settings that change the energy, where the study does not give them.
-DEFAULTS: dict[str, dict[str, float]] = {
-    "cp2k": {"eps_default": 1e-12, "multigrids": 5, "dispersion_cutoff_A": 16.0},
-    "pyscf": {},
-}
 
 
-def quality_settings(engine: str, quality: str, functional: str) -> dict[str, Any]:
+def quality_settings(program: Program, quality: str, functional: str) -> dict[str, Any]:
     """Return the potential, basis, cut-offs (Ry) and SCF convergence (Ha) that a quality stands for."""
     index = QUALITIES.index(quality)
     potential = POTENTIALS[functional]
-    grid = dict(GRIDS[engine][index])
+    grid = dict(program.grids[index])
     if functional in META_GGA:
         grid["cutoff_Ry"] = META_GGA_CUTOFF_RY[index]
         if "rel_cutoff_Ry" in grid:
@@ -114,23 +99,20 @@ def quality_settings(engine: str, quality: str, functional: str) -> dict[str, An
     return {"potential": potential, "basis": BASES[potential][index], **grid}
 
 
-def complete(labels: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a labels section of DFT with what its `theory`, `quality` and defaults stand for; what is given wins.
+def complete(labels: Mapping[str, Any], program: Program) -> dict[str, Any]:
+    """Return a labels section of a DFT program with what its `theory`, `quality` and defaults stand for; what is given wins.
 
     A theory without a quality is of production quality. Names that are not known are left as they are.
     """
-    engine = labels.get("engine")
-    if engine not in ENGINES:
-        return dict(labels)
     given = {key: value for key, value in labels.items() if value is not None}
-    meant: dict[str, Any] = dict(DEFAULTS[engine])
+    meant: dict[str, Any] = dict(program.defaults)
     named = given.get("theory")
     if isinstance(named, str) and named in THEORIES:
         meant |= {"functional": THEORIES[named].functional, "dispersion": THEORIES[named].dispersion}
         meant["quality"] = "production"
     quality, functional = ((meant | given).get(key) for key in ("quality", "functional"))
     if quality in QUALITIES and isinstance(functional, str) and functional in POTENTIALS:
-        meant |= quality_settings(engine, str(quality), functional)
+        meant |= quality_settings(program, str(quality), functional)
     return meant | given
 
 
@@ -139,28 +121,27 @@ def name_of(functional: str, dispersion: str) -> str:
     return functional if dispersion == "none" else f"{functional}-{dispersion}"
 
 
-def problems(labels: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what the engine of a labels section cannot do: (field, what would be right) of each mistake."""
-    engine, functional, dispersion = (str(labels.get(key)) for key in ("engine", "functional", "dispersion"))
+def problems(labels: Mapping[str, Any], program: Program) -> list[tuple[str, str]]:
+    """Return what the DFT program of a labels section cannot do: (field, what would be right) of each mistake."""
+    functional, dispersion = (str(labels.get(key)) for key in ("functional", "dispersion"))
     named = labels.get("theory")
-    if named in THEORIES and (why := THEORIES[named].refused.get(engine)):
-        return [("theory", f"{named!r} cannot be had with {engine}: {why}")]
-    if dispersion == "D4" and engine in NO_D4:
-        return [("dispersion", f"'D4': {ENGINES[engine]} has none here; use D3(BJ), or engine: pyscf")]
-    if engine == "pyscf" and functional in META_GGA and labels.get("device") != "cuda":
-        return [
-            ("functional", f"{functional!r}: PySCF has its forces on a GPU only; use device: cuda, or engine: cp2k")
-        ]
+    if named in program.refused:
+        return [("theory", f"{named!r} cannot be had with {labels.get('engine')}: {program.refused[str(named)]}")]
+    if dispersion in program.lacks:
+        return [("dispersion", f"{dispersion!r}: {program.name} has none here; {program.lacks[dispersion]}")]
+    if functional in program.by_gpu and labels.get("device") != "cuda":
+        text = f"{functional!r}: {program.name} has its forces on a GPU only; use device: cuda, or engine: cp2k"
+        return [("functional", text)]
     if dispersion in FITTED and functional not in FITTED[dispersion]:
-        text = f"there is no {dispersion} for {functional}; use {' or '.join(fits(functional, engine))}"
+        text = f"there is no {dispersion} for {functional}; use {' or '.join(fits(functional, program))}"
         return [("dispersion", text)]
     return []
 
 
-def fits(functional: str, engine: str) -> list[str]:
-    """Return the dispersion corrections that were fitted for a functional and that an engine has."""
-    had = [name for name, functionals in FITTED.items() if functional in functionals]
-    return [name for name in had if name != "D4" or engine not in NO_D4] or ["none"]
+def fits(functional: str, program: Program) -> list[str]:
+    """Return the dispersion corrections that were fitted for a functional and that a program has."""
+    fitted = [name for name, functionals in FITTED.items() if functional in functionals]
+    return [name for name in fitted if name not in program.lacks] or ["none"]
 
 
 # --- Levels of models that come from elsewhere -----------------------------------------------------------

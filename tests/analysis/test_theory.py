@@ -8,17 +8,19 @@ import pytest
 
 from ionmelt import theory as theory_level
 from ionmelt.frame import NOT_THEORY, theory_id, theory_settings
-from ionmelt.labels.settings import Cp2kLabels, LabelTasks, PyscfLabels, XtbLabels
+from ionmelt.labels.engines import ENGINES as ROWS
+from ionmelt.labels.engines.settings import DftLabels, LabelTasks
 from ionmelt.study.reading import Problems, read_draft
-from ionmelt.theory import ENGINES, QUALITIES, THEORIES
+from ionmelt.theory import QUALITIES, THEORIES
 
-SECTIONS = {"cp2k": Cp2kLabels, "pyscf": PyscfLabels, "xtb": XtbLabels}
+SECTIONS = {name: row.settings for name, row in ROWS.items()}
+ENGINES = {name: section.program for name, section in SECTIONS.items() if issubclass(section, DftLabels)}
 SPELLED_OUT = {
     "engine": "cp2k", "functional": "PBE", "dispersion": "D3(BJ)", "potential": "GTH-PBE",
     "basis": "TZV2P-MOLOPT-PBE-GTH", "cutoff_Ry": 1200, "rel_cutoff_Ry": 60, "eps_scf": "1e-7",
     "multigrids": 5, "eps_default": 1e-12, "dispersion_cutoff_A": 16,
 }  # fmt: skip
-HAD = [(e, name) for e, name in itertools.product(ENGINES, THEORIES) if e not in THEORIES[name].refused]
+HAD = [(e, name) for e, name in itertools.product(ENGINES, THEORIES) if name not in ENGINES[e].refused]
 
 
 def settings(labels: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +35,11 @@ def mistakes(labels: dict[str, Any]) -> list[str]:
     problems = Problems()
     draft = read_draft({"labels": labels}, problems)
     found = draft.get("labels")
-    lines = [f"labels.{name}: {text}" for name, text in theory_level.problems(found.model_dump())] if found else []
+    lines = (
+        [f"labels.{name}: {text}" for name, text in theory_level.problems(found.model_dump(), found.program)]
+        if found
+        else []
+    )
     return [line for line in problems.lines() if line.startswith("labels")] + lines
 
 

@@ -105,7 +105,7 @@ def test_two_labels_each_with_a_section(module: Path) -> None:
     assert labels[0] in selectors("resources.config")
     assert labels[1] in selectors("containers.config") | {"env_by_engine"}
     if labels[1] == "env_by_engine":
-        assert re.search(r"^ *ext engine: \{ engine \}$", module.read_text(), re.M)
+        assert re.search(r"^ *ext engine: \{ engine(\.environment)? \}", module.read_text(), re.M)
 
 
 @each_module

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from ionmelt.labels.engines import ENGINES
+
 
 def labellers(study: dict[str, Any], labels: dict[str, Any]) -> list[str]:
     """Return their names; ``study`` and ``labels`` as the plan wrote them."""
+    engine = ENGINES.get(labels.get("engine", ""))
     return [
         model["id"]
         for model in study.get("models", [])
-        if model["framework"] == "xtb" and labels.get("engine") == "xtb" and model.get("method") == labels.get("method")
+        if engine is not None and model["framework"] == engine.framework and model.get("method") == labels.get("method")
     ]

@@ -21,7 +21,8 @@ from ase import Atoms
 
 from ionmelt import errors, files, task
 from ionmelt.errors import UserError
-from ionmelt.labels.labelling import ENGINES, OF_THE_MACHINE, Worker
+from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.labelling import OF_THE_MACHINE, Worker
 from ionmelt.study import cost
 from ionmelt.study.cost import Probe
 
@@ -48,7 +49,7 @@ def probe(liquid: str, atoms: Atoms, settings: dict[str, Any], threads: int) -> 
     The start of the engine is in the first: it is part of every chunk's.
     """
     taken = []
-    worker = Worker(ENGINES[settings["engine"]], settings, threads)
+    worker = Worker(ENGINES[settings["engine"]].module, settings, threads)
     try:
         for name, frame in (("its packed box", atoms), ("a frame near its packed box", near(atoms))):
             answer = worker.answer(frame)

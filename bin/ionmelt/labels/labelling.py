@@ -50,15 +50,9 @@ from ionmelt.frame import (
     values_problem,
     write_frames,
 )
+from ionmelt.labels.engines import ENGINES
 from ionmelt.labels.store import Answer, Store, say
 from ionmelt.tables.labels import LABELLED
-
-# Name in a study -> module with a class Engine(settings, threads) that has `version` and `label(atoms, cold)`.
-ENGINES = {
-    "xtb": "ionmelt.labels.engines.xtb",
-    "cp2k": "ionmelt.labels.engines.cp2k",
-    "pyscf": "ionmelt.labels.engines.pyscf",
-}
 
 # What a label may depend on its guess by, for each component of the forces and for the energy of the frame.
 FORCE_TOLERANCE_EV_A = 1e-4 * Hartree / Bohr
@@ -382,7 +376,7 @@ def label_chunk(
     answers = {index: found for index, atoms in enumerate(frames) if (found := store.get(atoms))}
     left = [index for index in range(len(frames)) if index not in answers]
     progress = Progress(len(left))
-    worker = Worker(ENGINES[engine], settings, threads)
+    worker = Worker(ENGINES[engine].module, settings, threads)
     fraction = float(settings.get("spot_check_fraction", SPOT_CHECK_FRACTION))
     try:
         for place, answer in label_chain([frames[index] for index in left], worker, fraction):

@@ -1,123 +1,12 @@
 """What a study says of its labels: the level of theory, or the user's own."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    model_validator,
-)
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from ionmelt.settings import Count, Path_, Real, Section, Text, auto_or_number, count, number
-from ionmelt.theory import DEFAULTS, MAX_FRAME_S, POTENTIALS, QUALITIES, THEORIES, complete
-
-# --- Labels --------------------------------------------------------------------------------------------
-
-
-class LabelTasks(Section):
-    """What every engine shares."""
-
-    chunk: Annotated[
-        Annotated[Literal["auto"], Tag("auto")] | Annotated[Count, Field(ge=1, le=10_000), Tag("number")],
-        Discriminator(auto_or_number),
-    ] = Field(
-        default="auto",
-        description="frames labelled by one task, along a path from neighbour to neighbour; auto: about half an hour's "
-        "worth, and 200 tasks at most for the study",
-    )
-    max_frame_s: Real = number(MAX_FRAME_S, 1, 1e7, "longest time that one frame may take, all attempts together (s)")
-    spot_check_fraction: Real = number(
-        0.02,
-        0,
-        1,
-        "share of the frames that are labelled again from a cold start, to see that the guess changes nothing",
-    )
-    max_failed_fraction: Real = number(0.05, 0, 1, "share of failed labels above which the run stops")
-
-
-class XtbLabels(LabelTasks):
-    """Semi-empirical labels (tblite): for trying things out, not a reference."""
-
-    engine: Literal["xtb"] = Field(description="xtb: semi-empirical, by tblite")
-    method: Literal["GFN1-xTB", "GFN2-xTB"] = Field("GFN1-xTB", description="the Hamiltonian")
-    accuracy: Real = number(0.1, 1e-4, 10, "tblite's accuracy factor: smaller is tighter")
-    max_iterations: Count = count(250, 10, 10_000, "most SCF iterations of one frame")
-    electronic_temperature_K: Real = number(300.0, 0, 10_000, "electronic temperature (K)")
-
-
-THEORY_NAMES, FUNCTIONALS = tuple(THEORIES), tuple(POTENTIALS)
-NAMED = {"theory": THEORY_NAMES, "quality": QUALITIES, "functional": FUNCTIONALS}
-BY_NAME = ("functional", "dispersion", "basis", "potential", "cutoff_Ry", "rel_cutoff_Ry", "eps_scf")
-
-
-def need_no_more_than_names(schema: dict[str, Any]) -> None:
-    """Say in the JSON schema that the settings are needed only where no theory and quality name them."""
-    by_hand = [name for name in schema["required"] if name in BY_NAME]
-    schema["required"] = [name for name in schema["required"] if name not in BY_NAME]
-    schema["anyOf"] = [
-        {"required": ["theory"]},
-        {"required": ["functional", "dispersion", "quality"]},
-        {"required": by_hand},
-    ]
-
-
-class DftLabels(LabelTasks):
-    """Density functional theory, by name or setting by setting; the plan holds every setting that changes the energy."""
-
-    model_config = ConfigDict(json_schema_extra=need_no_more_than_names)
-
-    theory: Literal[THEORY_NAMES] | None = Field(  # type: ignore[valid-type]
-        default=None,
-        description="level of theory by name: sets functional and dispersion; a setting given beside it wins",
-    )
-    quality: Literal[QUALITIES] | None = Field(  # type: ignore[valid-type]
-        default=None,
-        description="sets potential, basis, cut-offs and eps_scf: economy, or production (where a theory is named and "
-        "this is left out); a setting given beside it wins",
-    )
-    functional: Literal[FUNCTIONALS] = Field(description="exchange-correlation functional")  # type: ignore[valid-type]
-    dispersion: Literal["none", "D3", "D3(BJ)", "D4"] = Field(description="dispersion correction; a liquid needs one")
-    basis: Text = Field(description="orbital basis, such as DZVP-MOLOPT-SR-GTH")
-    potential: Text = Field(description="pseudopotentials that fit functional and basis, such as GTH-PBE")
-    cutoff_Ry: Real = number(..., 50, 5000, "plane-wave cut-off of the density (Ry)")
-    eps_scf: Real = number(..., 1e-12, 1e-4, "convergence of the SCF (Ha)")
-
-    @model_validator(mode="before")
-    @classmethod
-    def spell_out(cls, raw: Any) -> Any:
-        """Put the settings in place of the names; of a name that is wrong, only the name itself is then a mistake."""
-        if not isinstance(raw, dict):
-            return raw
-        engine = get_args(cls.model_fields["engine"].annotation)[0]
-        asked = {**raw, "engine": engine}
-        stand_in = {"theory": "PBE-D3(BJ)", "quality": "production", "functional": "PBE"}
-        for name, known in NAMED.items():
-            value = asked.get(name)
-            if value is not None and (value not in known or (name == "theory" and engine in THEORIES[value].refused)):
-                asked[name] = stand_in[name]
-        return complete(asked) | raw
-
-
-class Cp2kLabels(DftLabels):
-    """DFT by CP2K (Quickstep)."""
-
-    engine: Literal["cp2k"] = Field(description="cp2k: DFT by CP2K")
-    rel_cutoff_Ry: Real = number(..., 10, 500, "cut-off of the multigrid's reference Gaussian (Ry)")
-    multigrids: Count = count(DEFAULTS["cp2k"]["multigrids"], 1, 10, "grids of the multigrid")
-    eps_default: Real = number(
-        DEFAULTS["cp2k"]["eps_default"], 1e-20, 1e-8, "CP2K's EPS_DEFAULT: accuracy of every integral"
-    )
-    dispersion_cutoff_A: Real = number(DEFAULTS["cp2k"]["dispersion_cutoff_A"], 5, 60, "radius of the pairs of D3 (A)")
-
-
-class PyscfLabels(DftLabels):
-    """DFT by PySCF (GTH pseudopotentials, gamma point), on a GPU by GPU4PySCF."""
-
-    engine: Literal["pyscf"] = Field(description="pyscf: DFT by PySCF")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where it runs; auto: a GPU if there is one")
+from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.engines.settings import LabelTasks
+from ionmelt.settings import Path_, Real, Section, Text, number
 
 
 class OwnLabels(Section):
@@ -182,9 +71,6 @@ class OwnLabels(Section):
         return (self.frames,) if isinstance(self.frames, str) else self.frames
 
 
-ENGINE_CLASSES: dict[str, type[LabelTasks]] = {"xtb": XtbLabels, "cp2k": Cp2kLabels, "pyscf": PyscfLabels}
-
-
 def labels_form(value: Any) -> Any:
     """Return which kind of labels section this is."""
     if isinstance(value, dict):
@@ -194,7 +80,7 @@ def labels_form(value: Any) -> Any:
 
 def refuse_no_form(value: Any) -> Any:
     """Refuse a section that is of no kind."""
-    form, engines = labels_form(value), list(ENGINE_CLASSES)
+    form, engines = labels_form(value), list(ENGINES)
     names = f"{', '.join(engines[:-1])} or {engines[-1]}"
     if form is None:
         raise ValueError(f"engine is missing: give {names}; or frames, the path of your own labels")
@@ -203,11 +89,12 @@ def refuse_no_form(value: Any) -> Any:
     return value
 
 
-Labels = Annotated[
-    Annotated[XtbLabels, Tag("xtb")]
-    | Annotated[Cp2kLabels, Tag("cp2k")]
-    | Annotated[PyscfLabels, Tag("pyscf")]
-    | Annotated[OwnLabels, Tag("frames")],
-    Discriminator(labels_form),
-    BeforeValidator(refuse_no_form),
-]
+if TYPE_CHECKING:
+    Labels = LabelTasks | OwnLabels
+else:
+    sections = [Annotated[engine.settings, Tag(name)] for name, engine in ENGINES.items()]
+    Labels = Annotated[
+        Union[*sections, Annotated[OwnLabels, Tag("frames")]],
+        Discriminator(labels_form),
+        BeforeValidator(refuse_no_form),
+    ]

@@ -6,6 +6,7 @@ from typing import Any
 from ionmelt import theory as theory_level
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.settings import Md
+from ionmelt.labels.engines import ENGINES
 from ionmelt.mistakes import path_text
 from ionmelt.study import cost as study_cost
 from ionmelt.study.boxes import Box
@@ -30,8 +31,10 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
     def add(loc: tuple[Any, ...], text: str) -> None:
         lines.append(f"{path_text(loc)}: {text}")
 
-    if study.labels is not None and getattr(study.labels, "engine", "") == "xtb":
-        add(("labels", "engine"), "xtb: semi-empirical labels are for trying things out, not a reference")
+    engine = ENGINES.get(getattr(study.labels, "engine", ""))
+    if engine is not None and engine.not_dft:
+        text = f"{engine.name}: {engine.not_dft} labels are for trying things out, not a reference"
+        add(("labels", "engine"), text)
     named = getattr(study.labels, "theory", None) if hasattr(study.labels, "dispersion") else None
     if named and named != (true := theory_level.name_of(study.labels.functional, study.labels.dispersion)):  # type: ignore[union-attr]
         add(("labels", "theory"), f"{named} with what is given beside it is {true}")

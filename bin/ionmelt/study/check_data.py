@@ -9,6 +9,7 @@ from typing import Any
 from ionmelt import theory as theory_level
 from ionmelt.frame import KINDS, kinds_of
 from ionmelt.frames.settings import NEED_FORCE_FIELD, NEQ_RECIPES
+from ionmelt.labels.engines.settings import DftLabels
 from ionmelt.mistakes import brief
 from ionmelt.study.boxes import repeated
 from ionmelt.study.check_models import cutoff_of
@@ -79,8 +80,8 @@ def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: P
     sampling, labels = draft.get("sampling"), draft.get("labels")
     trained = [index for index, model in draft.models.items() if model.get("framework") and is_trained(model)]
     own = labels is not None and hasattr(labels, "frames")
-    if hasattr(labels, "dispersion"):
-        for name, text in theory_level.problems(labels.model_dump()):
+    if isinstance(labels, DftLabels):
+        for name, text in theory_level.problems(labels.model_dump(), labels.program):
             problems.add(("labels", name), text)
     if own:
         check_own_labels(draft, labels, places, problems)

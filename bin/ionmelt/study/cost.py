@@ -10,15 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ionmelt.laws import CORES, XTB, Law, through
+from ionmelt.labels.engines import ENGINES
+from ionmelt.laws import CORES, Law
 
-# Energy, forces and stress of one frame.
-CP2K = through(35, 60.0, 70, 150.0, "CP2K 2023.1, PBE-D3, DZVP, one and two PYR14BF4 pairs")
-LABELS = {
-    **XTB,
-    "cp2k": CP2K,
-    "pyscf": Law(128.0, 35, CP2K.power, "PySCF 2.14, energy and forces of one PYR14BF4 pair; the power is CP2K's"),
-}
+# Energy, forces and stress of one frame, by the name of the method or the engine.
+LABELS = {name: law for engine in ENGINES.values() for name, law in engine.laws.items()}
 # What the figures below were measured with, for a reader of the table.
 SOURCES = {
     "equilibrate": "CL&P in OpenMM, 1800 atoms",

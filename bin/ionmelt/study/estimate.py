@@ -7,6 +7,9 @@ from typing import Any
 from ionmelt import laws
 from ionmelt.frame import kinds_of
 from ionmelt.frames.settings import NEQ_RECIPES
+from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.engines.settings import LabelTasks
+from ionmelt.laws import Law
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.study import cost as study_cost
 from ionmelt.study.boxes import Box, equilibration_step_fs
@@ -92,6 +95,12 @@ def melt_core_s(study: Study, liquid: Any, box: Box) -> float:
     return laws.openmm_core_s(box.atoms, steps)
 
 
+def label_law(study: Study) -> Law | None:
+    """Return what a label of the study costs; None where none is computed."""
+    labels = study.labels
+    return ENGINES[labels.engine].law(labels) if isinstance(labels, LabelTasks) else None
+
+
 def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: int = 0) -> dict[str, Any]:
     """Return what the study will cost, as plan/estimate.json holds it.
 
@@ -103,8 +112,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: 
             count.active = study.active.frames
     md_steps = 1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.timestep_fs
     states = equilibrate_s = md_s = 0.0
-    engine = getattr(study.labels, "engine", None)
-    law = study_cost.LABELS[getattr(study.labels, "method", engine)] if engine else None
+    law = label_law(study)
     labels = []
     for index, box in boxes.items():
         liquid = study.liquids[index]
@@ -158,8 +166,9 @@ def chunk_size(study: Study, boxes: dict[int, Box], index: int) -> int:
     chunk = study.labels.chunk  # type: ignore[union-attr]
     if chunk != "auto":
         return int(chunk)
-    engine = getattr(study.labels, "engine", "")
-    core_s = study_cost.LABELS[getattr(study.labels, "method", engine)].core_s(boxes[index].atoms)
+    law = label_law(study)
+    assert law is not None
+    core_s = law.core_s(boxes[index].atoms)
     counts = {place: frame_counts(study, place) for place in boxes}
     frames = {place: count.eq + count.neq + count.scan for place, count in counts.items()}
     shared = ceil(frames[index] / LABEL_TASKS_LEAST)

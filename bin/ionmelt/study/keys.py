@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ionmelt import theory as theory_level
+from ionmelt.labels.engines import ENGINES
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.study.rows import ModelRow
 from ionmelt.study.schema import Study
@@ -106,6 +107,10 @@ def model_rows(study: Study) -> list[ModelRow]:
             for seed in study.seeds:
                 key = f"{model.id}-{dataset}-s{seed}"
                 rows.append(replace(row, key=key, dataset=dataset, mixture=mixture, size=size, seed=seed, trained=True))
-    if getattr(study.labels, "engine", None) == "xtb":
-        rows.append(ModelRow(key="labels", model="labels", framework="xtb", role="labels"))
+    engine = ENGINES.get(getattr(study.labels, "engine", ""))
+    if engine is not None and engine.pairs:
+        assert engine.framework is not None
+        place = FRAMEWORKS[engine.framework].environment
+        row = ModelRow("labels", "labels", engine.framework, role="labels", image=place, environment=place)
+        rows.append(row)
     return rows

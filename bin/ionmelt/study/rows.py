@@ -75,6 +75,15 @@ class SampleRow:
 
 
 @dataclass(frozen=True)
+class LabelEngineRow:
+    """What computes the labels of the study, and what it runs in: the row of label_engine.csv."""
+
+    engine: str = ""  # nothing where no label is computed
+    environment: str = "analysis"
+    gpu: bool = False
+
+
+@dataclass(frozen=True)
 class FileRow:
     """A file that the study names, what it is for, and for which box or model: a row of files.csv."""
 

@@ -22,7 +22,7 @@ def plan_models(
     """Add the settings of every training and of every import, and the card of every other model."""
     settings = {model.id: model.model_dump(mode="json") for model in study.models}
     settings |= {f"{name}-start": own | {"dispersion": None} for name, own in settings.items()}
-    settings["labels"] = {"framework": "xtb"} | (study.labels.model_dump(mode="json") if study.labels else {})
+    settings["labels"] = {"framework": None} | (study.labels.model_dump(mode="json") if study.labels else {})
     elements = sorted({symbol for box in boxes.values() for symbol in box.elements})
     growing, going_on = {key for _, _, members in committees(study) for key in members}, retrained(study, before)
     for row in rows:

@@ -5,6 +5,7 @@ from typing import Any
 from ionmelt.dynamics.settings import RunSettings
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, theory_id, theory_settings
 from ionmelt.frames.settings import SampleSettings
+from ionmelt.labels.engines import ENGINES
 from ionmelt.labels.settings import OwnLabels
 from ionmelt.liquid.settings import BoxIon, BoxSettings, Liquid, StateSettings
 from ionmelt.models.frameworks.ase import AseModel
@@ -19,7 +20,7 @@ from ionmelt.study.places import Places
 from ionmelt.study.references import COLUMNS as REFERENCE_COLUMNS
 from ionmelt.study.references import Reference
 from ionmelt.study.rounds import Before, plan_rounds, retrained
-from ionmelt.study.rows import BoxRow, FileRow, ModelRow, RunRow, SampleRow, StateRow
+from ionmelt.study.rows import BoxRow, FileRow, LabelEngineRow, ModelRow, RunRow, SampleRow, StateRow
 from ionmelt.study.schema import Study
 from ionmelt.study.trainings import plan_models
 
@@ -111,6 +112,13 @@ def label_settings(study: Study, boxes: dict[int, Box], theory: str | None) -> S
         "theory_id": theory,
         "id": "labels",
     }
+
+
+def plan_label_engine(plan: Plan, study: Study) -> None:
+    """Add the row that says what LABEL_FRAMES and ESTIMATE_LABELS run in, and whether a GPU is of use."""
+    engine = ENGINES.get(getattr(study.labels, "engine", ""))
+    row = LabelEngineRow(engine.name, engine.environment, engine.gpu) if engine else LabelEngineRow()
+    plan.csv("label_engine.csv", LabelEngineRow, [row])
 
 
 def heldout_settings(study: Study) -> Settings:
@@ -252,6 +260,7 @@ def make_plan(
     plan_references(plan, study, boxes, references)
     plan_models(plan, study, boxes, models, theory, before)
     plan_rounds(plan, study, models, before)
+    plan_label_engine(plan, study)
     plan.json("labels.json", label_settings(study, boxes, theory))
     if study.heldout_frames is not None:
         plan.json("heldout.json", heldout_settings(study))

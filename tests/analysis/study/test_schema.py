@@ -10,7 +10,7 @@ import yaml
 
 from ionmelt.errors import UserError
 from ionmelt.frames.settings import VolumeScan
-from ionmelt.labels.settings import Cp2kLabels
+from ionmelt.labels.engines.settings import Cp2kLabels
 from ionmelt.liquid.settings import IonSmiles
 from ionmelt.mistakes import branches, is_section, path_text, place_of
 from ionmelt.models.frameworks.mace import MaceModel

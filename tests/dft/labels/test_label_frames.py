@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,8 +131,8 @@ def faulty(tmp_path, monkeypatch) -> str:
     (tmp_path / "faulty_engine.py").write_text(FAULTY_ENGINE)
     (tmp_path / "two_states_engine.py").write_text(TWO_STATES_ENGINE)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(labelling.ENGINES, "faulty", "faulty_engine")
-    monkeypatch.setitem(labelling.ENGINES, "two_states", "two_states_engine")
+    monkeypatch.setitem(labelling.ENGINES, "faulty", replace(labelling.ENGINES["xtb"], module="faulty_engine"))
+    monkeypatch.setitem(labelling.ENGINES, "two_states", replace(labelling.ENGINES["xtb"], module="two_states_engine"))
     monkeypatch.chdir(tmp_path)
     return str(tmp_path / "out")
 
@@ -349,8 +351,10 @@ def test_a_second_run_labels_nothing_and_gives_the_same_bytes(faulty, capsys):
 
 COMMAND = """
 import sys
+from dataclasses import replace
 import label_frames
-label_frames.ENGINES["faulty"] = "faulty_engine"
+from ionmelt.labels.engines import ENGINES
+ENGINES["faulty"] = replace(ENGINES["xtb"], module="faulty_engine")
 if len(sys.argv) > 1:
     import signal
     signal.signal(signal.SIGTERM, label_frames.end)
@@ -371,7 +375,7 @@ def task(folder: Path, given: list[Atoms], settings: dict, **options) -> subproc
     (folder / "command.py").write_text("if __name__ == '__main__':\n" + textwrap.indent(COMMAND, "    "))
     arguments = ["--id", "c", "--settings", "labels.json", "--frames", "chunk.extxyz", "--out", "out"]
     arguments += ["--store", "label_store.txt", "--spare", "spare"]
-    path = os.pathsep.join([str(folder), str(Path(labelling.__file__).parent)])
+    path = os.pathsep.join([str(folder), str(Path(labelling.__file__).parents[2])])
     return subprocess.Popen(
         [sys.executable, "command.py", *arguments], cwd=folder, env=os.environ | {"PYTHONPATH": path},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options,
@@ -526,7 +530,7 @@ def test_a_mistake_is_one_line(tmp_path, settings, message, capsys, monkeypatch)
 
 
 def test_an_engine_that_cannot_be_loaded_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setitem(labelling.ENGINES, "absent", "no_such_module_at_all")
+    monkeypatch.setitem(labelling.ENGINES, "absent", replace(labelling.ENGINES["xtb"], module="no_such_module_at_all"))
     with pytest.raises(labelling.UserError, match="cannot be loaded here"):
         labelling.label_chunk({"engine": "absent"}, frames(1), str(tmp_path / "o"), threads=1)
 

@@ -1,1 +1,80 @@
-"""What computes labels, a file a program."""
+"""The table of what computes labels: a row for each engine, and a module for its code.
+
+No library of an engine is imported here: the plan, the report and the environments of the other engines read the table too.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from ionmelt.labels.engines.settings import Cp2kLabels, LabelTasks, PyscfLabels, XtbLabels
+from ionmelt.laws import XTB, Law, through
+from ionmelt.theory import name_of
+
+
+@dataclass(frozen=True)
+class LabelEngine:
+    """How labels are computed: its section of a study, its code, what it runs in, what a label costs, what a reader is told."""
+
+    settings: type[LabelTasks]
+    module: str  # with a class Engine(settings, threads) that has `version` and `label(atoms, cold)`
+    title: str  # of the method or program, for a reader
+    environment: str  # of Python, and the image of that name
+    laws: Mapping[
+        str, Law
+    ]  # cost of a label, by the `method` of the settings, or the engine's name where there is none
+    words: Callable[[Mapping[str, Any]], str]  # the level of theory of some settings, for the report
+    gpu: bool = False  # whether it can use one
+    not_dft: str | None = None  # what the labels are where they are for trying things out
+    framework: str | None = None  # of models whose forces are the very method of the labels
+    pairs: bool = False  # whether atoms and pairs alone are so cheap that the report has them of the labels, too
+
+    @property
+    def name(self) -> str:
+        """Return its name in a study, the `engine` of its section."""
+        return str(get_args(self.settings.model_fields["engine"].annotation)[0])
+
+    def law(self, settings: LabelTasks) -> Law:
+        """Return the cost of a label with some settings."""
+        return self.laws[getattr(settings, "method", self.name)]
+
+
+def dft_words(labels: Mapping[str, Any]) -> str:
+    """Return the level of a DFT program's labels in words."""
+    level = name_of(str(labels.get("functional")), str(labels.get("dispersion") or "none"))
+    return f"{level} / {labels.get('basis')} ({ENGINES[labels['engine']].title})"
+
+
+CP2K_LAW = through(35, 60.0, 70, 150.0, "CP2K 2023.1, PBE-D3, DZVP, one and two PYR14BF4 pairs")
+PYSCF_WORDS = "PySCF 2.14, energy and forces of one PYR14BF4 pair; the power is CP2K's"
+ROWS = (
+    LabelEngine(
+        XtbLabels,
+        "ionmelt.labels.engines.xtb",
+        title="xTB",
+        environment="dft",
+        laws=XTB,
+        words=lambda labels: f"{labels.get('method', 'xTB')} (semi-empirical tight binding, not DFT)",
+        not_dft="semi-empirical",
+        framework="xtb",
+        pairs=True,
+    ),
+    LabelEngine(
+        Cp2kLabels,
+        "ionmelt.labels.engines.cp2k",
+        title="CP2K",
+        environment="dft",
+        laws={"cp2k": CP2K_LAW},
+        words=dft_words,
+    ),
+    LabelEngine(
+        PyscfLabels,
+        "ionmelt.labels.engines.pyscf",
+        title="PySCF",
+        environment="dft",
+        laws={"pyscf": Law(128.0, 35, CP2K_LAW.power, PYSCF_WORDS)},
+        words=dft_words,
+        gpu=True,
+    ),
+)
+ENGINES = {row.name: row for row in ROWS}  # by name, in the order in which messages list them

@@ -32,6 +32,7 @@ from ase.units import Bohr, GPa, Hartree, bar
 from ionmelt import theory
 from ionmelt.errors import UserError
 from ionmelt.frame import Label, virial_stress
+from ionmelt.labels.engines.settings import CP2K, MAX_FRAME_S
 
 BINARIES = ("cp2k.ssmp", "cp2k.psmp", "cp2k")
 BASIS_FILES = ("BASIS_MOLOPT", "BASIS_MOLOPT_UCL", "BASIS_MOLOPT_UZH")
@@ -204,15 +205,15 @@ class Engine:
                 f"labels.engine: cp2k is not installed: none of {', '.join(BINARIES)} is on PATH; install it (Debian: cp2k cp2k-data)"
             )
         self.binary = found[0]
-        self.settings = theory.complete({**settings, "engine": "cp2k"})
+        self.settings = theory.complete({**settings, "engine": "cp2k"}, CP2K)
         for name, known in (("functional", FUNCTIONALS), ("dispersion", DISPERSIONS)):
             if self.settings.get(name) not in known:
                 raise UserError(
                     f"labels.{name}: {self.settings.get(name)!r} is not known; use one of {', '.join(known)}"
                 )
-        if lines := [f"labels.{name}: {text}" for name, text in theory.problems(self.settings)]:
+        if lines := [f"labels.{name}: {text}" for name, text in theory.problems(self.settings, CP2K)]:
             raise UserError(*lines)
-        self.max_frame_s = float(self.settings.get("max_frame_s", theory.MAX_FRAME_S))
+        self.max_frame_s = float(self.settings.get("max_frame_s", MAX_FRAME_S))
         self.data = data_folder(Path(self.binary))
         self.kinds: dict[str, str] = {}
         self.environment = {**MPI_ALONE, **os.environ, "OMP_NUM_THREADS": str(threads)}

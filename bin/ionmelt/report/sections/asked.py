@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from ionmelt.frame import kinds_of
+from ionmelt.labels.engines import ENGINES
 from ionmelt.report.results import Results
 from ionmelt.report.words import Row, listed
-from ionmelt.theory import ENGINES
 
 
 def asked(results: Results) -> list[tuple[str, str]]:
@@ -43,11 +43,6 @@ def mixture_words(entries: Sequence[str]) -> str:
 
 def theory(labels: Row) -> str:
     """Name the level of theory of the labels; a semi-empirical one is called so."""
-    engine = labels.get("engine")
-    if engine == "xtb":
-        return f"{labels.get('method', 'xTB')} (semi-empirical tight binding, not DFT)"
-    if engine in ENGINES:
-        parts = [labels.get("functional"), labels.get("dispersion"), labels.get("basis")]
-        name = "-".join(str(p) for p in parts[:2] if p and p != "none")
-        return f"{name} / {parts[2]} ({ENGINES[engine]})"
+    if (engine := ENGINES.get(labels.get("engine", ""))) is not None:
+        return engine.words(labels)
     return f"{labels['theory']} (labels brought by the user)" if labels.get("theory") else "no labels in this study"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from ionmelt.labels.engines import ENGINES
 from ionmelt.report.blocks import Quote, Short
 from ionmelt.report.results import Results
 from ionmelt.report.sections import domain, errors, forgetting, learning, properties, survival, worth
@@ -24,8 +25,9 @@ def care(results: Results) -> list[Quote]:
     caveats = []
     if longest is not None and longest < 100:
         caveats.append(f"the runs are short ({longest:g} ps each), so this shows the method, not the liquid")
-    if results.labels.get("engine") == "xtb":
-        caveats.append("the labels are semi-empirical (xTB): the models imitate that, not DFT")
+    engine = ENGINES.get(results.labels.get("engine", ""))
+    if engine is not None and engine.not_dft:
+        caveats.append(f"the labels are {engine.not_dft} ({engine.title}): the models imitate that, not DFT")
     second = t["references"].filter(pl.col("second_hand"))
     for dated, words in (
         (True, "is second-hand"),
