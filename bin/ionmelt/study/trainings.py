@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.engines.settings import LabelTasks
 from ionmelt.study.boxes import Box
 from ionmelt.study.check_models import LEARNING_RATES
 from ionmelt.study.files import Plan
@@ -22,7 +24,9 @@ def plan_models(
     """Add the settings of every training and of every import, and the card of every other model."""
     settings = {model.id: model.model_dump(mode="json") for model in study.models}
     settings |= {f"{name}-start": own | {"dispersion": None} for name, own in settings.items()}
-    settings["labels"] = {"framework": None} | (study.labels.model_dump(mode="json") if study.labels else {})
+    if isinstance(study.labels, LabelTasks):
+        framework = ENGINES[study.labels.engine].framework
+        settings["labels"] = {"framework": framework, **study.labels.model_dump(mode="json")}
     elements = sorted({symbol for box in boxes.values() for symbol in box.elements})
     growing, going_on = {key for _, _, members in committees(study) for key in members}, retrained(study, before)
     for row in rows:
