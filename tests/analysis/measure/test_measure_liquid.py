@@ -15,7 +15,7 @@ from ionmelt.dynamics import thermo as dynamics_thermo
 from ionmelt.measure import domain as measure_domain
 from ionmelt.measure import paths
 from ionmelt.measure import run as run_module
-from ionmelt.measure.observables import MEASUREMENTS
+from ionmelt.measure.observables import MEASUREMENTS, OBSERVABLES
 from ionmelt.report import picture
 from ionmelt.topology import Topology
 
@@ -355,9 +355,8 @@ def test_a_run_that_broke_at_once_still_has_its_rows(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", None, n_density=0, end="error", detail="x", survived_ps=0.0)
     found = run_module.measure(folder)
     assert {name: len(table) for name, table in found.items()} == {
-        "density": 1, "diffusion": 2, "conductivity": 1, "onsager": 3, "viscosity": 1, "survival": 1, "domain": 1,
-        "structure": 0, "coordination": 0, "conformers": 0, "kinetics": 0,
-    }  # fmt: skip
+        "onsager": 3, "survival": 1, "domain": 1, "structure": 0, "coordination": 0, "conformers": 0, "kinetics": 0,
+    } | {observable.name: 2 if observable.by_species else 1 for observable in OBSERVABLES}  # fmt: skip
     assert found["density"]["reason"][0] == "run ended: error at 0 ps; no NPT survived"
 
 
@@ -395,7 +394,7 @@ def test_command_line_writes_the_tables_and_a_mistake_is_one_line(
     assert run_module.main([*call, str(folder)]) == 0
     beside = {"SHA256SUMS", "run.json", picture.VIEW}
     found = {path.name for path in (tmp_path / "out").iterdir()}
-    assert found == {f"x.{name}.parquet" for name in CONTRACT} | beside
+    assert found == {f"x.{name}.parquet" for name in ("survival", *(m.name for m in MEASUREMENTS))} | beside
     for name, table in run_module.measure(folder).items():
         assert pl.read_parquet(tmp_path / "out" / f"x.{name}.parquet").equals(table)
     (folder / "run.json").unlink()
