@@ -6,6 +6,7 @@ references and the dictionary of the tables read them. A further one is a file o
 """
 
 from ionmelt.measure.measurement import Measurement, Observable
+from ionmelt.measure.observables.compressibility import OBSERVABLE as COMPRESSIBILITY
 from ionmelt.measure.observables.conductivity import OBSERVABLE as CONDUCTIVITY
 from ionmelt.measure.observables.conductivity import ONSAGER
 from ionmelt.measure.observables.density import OBSERVABLE as DENSITY
@@ -14,7 +15,7 @@ from ionmelt.measure.observables.domain import DOMAIN
 from ionmelt.measure.observables.structure import CONFORMERS, COORDINATION, KINETICS, STRUCTURE
 from ionmelt.measure.observables.viscosity import OBSERVABLE as VISCOSITY
 
-OBSERVABLES: tuple[Observable, ...] = (DENSITY, DIFFUSION, CONDUCTIVITY, VISCOSITY)
+OBSERVABLES: tuple[Observable, ...] = (DENSITY, DIFFUSION, CONDUCTIVITY, VISCOSITY, COMPRESSIBILITY)
 NAMED = {observable.name: observable for observable in OBSERVABLES}
 MEASUREMENTS: tuple[Measurement, ...] = (
     *OBSERVABLES,
