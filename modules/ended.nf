@@ -67,7 +67,7 @@ def say_missing(path, what, reason) {
     }
 }
 
-// What an exit code says; the first four are those of bin/ionmelt/task.py.
+// What an exit code says; the first four are those of bin/ionmelt/errors.py.
 def meaning(exit) {
     def known = [
         '1': 'a bug, or a program that is not there',

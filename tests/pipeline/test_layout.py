@@ -191,3 +191,11 @@ def test_no_file_names_a_package_host_or_a_path_of_one_machine() -> None:
 
 def test_no_large_file() -> None:
     assert [path for path in project_files() if path.stat().st_size > 1_000_000] == []
+
+
+def test_contributors_are_sent_to_files_that_are_there() -> None:
+    text = (TOP / "docs" / "contributing.md").read_text()
+    names = {name for name in re.findall(r"`([\w/]+/\w+\.(?:py|nf|config))`", text) if "NAME" not in name}
+    assert len(names) > 20
+    for name in names:
+        assert any((TOP / folder / name).is_file() for folder in ("", "bin/ionmelt")), name

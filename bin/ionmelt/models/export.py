@@ -6,12 +6,12 @@ and LAMMPS reads them as they are. README.md says what the model is and how to u
 Writes, under --out: the files of the model folder, README.md and, of a MACE model, model.pt-lammps.pt.
 """
 
-import argparse
 import shutil
 from pathlib import Path
 from typing import Any
 
 from ionmelt import errors, files, task
+from ionmelt.arguments import command_line
 from ionmelt.models import card as models_card
 from ionmelt.models import dispersion as models_dispersion
 from ionmelt.models.framework import Export
@@ -136,13 +136,7 @@ def export_model(model: Path, out: Path, threads: int) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Read the command line and run the task."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--id", required=True, help="key of the model")
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    parser = command_line(__doc__, "--id", "--model", "--out", "--threads")
     args = parser.parse_args(argv)
 
     def work() -> None:

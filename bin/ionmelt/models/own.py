@@ -8,7 +8,6 @@ stress are derivatives of the energy is measured and written into the card.
 Writes the model folder --out: the weights and model.json (the model card).
 """
 
-import argparse
 import json
 import shutil
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ionmelt import errors, files, task, theory
+from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
 from ionmelt.models import card as models_card
 from ionmelt.models import trial
@@ -85,14 +85,8 @@ def import_model(settings: dict[str, Any], given: list[Path], out: Path, threads
 
 def main(argv: list[str] | None = None) -> int:
     """Read the command line and run the task."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--id", required=True, help="key of the model")
-    parser.add_argument("--settings", type=Path, required=True, metavar="imports/KEY.json", help="settings of the plan")
+    parser = command_line(__doc__, "--id", "--settings", "--out", "--threads")
     parser.add_argument("--weights", type=Path, nargs="*", default=[], metavar="FILE", help="the user's file, if any")
-    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--errors", type=Path, metavar="FILE", help="file to write mistakes to, one line each")
     args = parser.parse_args(argv)
 

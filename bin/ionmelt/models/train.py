@@ -5,10 +5,10 @@ the weights, curve.parquet (learning curve), model.json (the model card) and dom
 same settings, seed, data and number of threads give the same model. A training that was killed goes on from --checkpoints.
 """
 
-import argparse
 import importlib
 from pathlib import Path
 
+from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
 from ionmelt.files import read_json
 from ionmelt.models.frameworks import FRAMEWORKS
@@ -28,27 +28,12 @@ def train(task: TrainingTask) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Read the command line and run the task."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--id", required=True, help="key of the model")
-    parser.add_argument("--settings", type=Path, required=True, metavar="models/KEY.json", help="settings of the plan")
+    parser = command_line(__doc__, "--id", "--settings", "--out", "--threads", "--checkpoints", "--code", "--errors")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the dataset, as the split wrote it")
     parser.add_argument("--summary", type=Path, required=True, metavar="dataset.json", help="what the split wrote")
-    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--weights", type=Path, help="weights to start from, as the settings name them")
     parser.add_argument("--replay", type=Path, help="extxyz of a foundation model's own data, to replay (MACE)")
-    parser.add_argument(
-        "--checkpoints", type=Path, help="folder that keeps checkpoints, or a file in it (default: ./checkpoints)"
-    )
-    parser.add_argument(
-        "--code",
-        default="",
-        help="digest of the code: what another code began is not gone on with (default: whatever it was)",
-    )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
-    parser.add_argument("--errors", type=Path, nargs="*", default=[], help="file for why this model cannot be had")
     given = vars(parser.parse_args(argv))
     key, errors = given.pop("id"), given.pop("errors")
     task = TrainingTask(**given)
