@@ -21,6 +21,7 @@ from ase.calculators.calculator import Calculator
 
 from ionmelt import errors as errors_module
 from ionmelt import files, task
+from ionmelt.arguments import command_line
 from ionmelt.frame import read_frames
 from ionmelt.models import dimers as models_dimers
 from ionmelt.models.accuracy import errors_of
@@ -115,11 +116,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Read the command line and run the task."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--id", required=True, help="key of the model")
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser = command_line(__doc__, "--id", "--model", "--out", "--threads", "--device", "--errors")
     parser.add_argument(
         "--state",
         type=Path,
@@ -130,12 +127,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--test", type=Path, nargs="?", help="labelled frames of the test set, if there are any")
     parser.add_argument("--heldout", type=Path, nargs="?", help="labelled frames of other chemistry, if there are any")
     parser.add_argument("--train", type=Path, help="labelled frames of the training set, for comparison")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument(
-        "--device", choices=("auto", "cuda"), default="auto", help="cuda: refuse the CPU (default: auto)"
-    )
-    parser.add_argument("--errors", type=Path, nargs="*", default=[], help="file for why the model cannot be evaluated")
     args = parser.parse_args(argv)
     reads = [args.model, args.test, args.train, *args.state]
     return task.run(
