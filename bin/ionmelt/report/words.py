@@ -9,10 +9,7 @@ import polars as pl
 from ionmelt.measure.observables import OBSERVABLES
 
 Tables = dict[str, pl.DataFrame]
-
-
-Row = dict[str, Any]
-
+Row = dict[str, Any]  # of a table, by column
 
 # factor and unit in which a quantity is shown
 UNITS = {observable.unit: observable.shown for observable in OBSERVABLES} | {

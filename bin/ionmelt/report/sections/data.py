@@ -44,9 +44,9 @@ def leaking_groups(dataset: pl.DataFrame) -> int:
     """Return how many groups (trajectories) are in more than one split of a dataset; 0 is right."""
     test = dataset.filter(pl.col("split") == "test")["group"].unique().to_list()
     rest = dataset.filter(pl.col("split") != "test")
-    own = rest.group_by("dataset", "group").agg(pl.col("split").n_unique()).filter(pl.col("split") > 1)
+    within = rest.group_by("dataset", "group").agg(pl.col("split").n_unique()).filter(pl.col("split") > 1)
     across = rest.filter(pl.col("group").is_in(test))
-    return len(set(own["group"]) | set(across["group"]))
+    return len(set(within["group"]) | set(across["group"]))
 
 
 def table_references(t: Tables) -> Table:

@@ -19,18 +19,18 @@ DIMER_RANGE_EV = (-8.0, 12.0)  # what is shown of the energy of a pair
 
 def figure_dimers(t: Tables, style: Style) -> go.Figure | None:
     """Energy of every pair of elements against their distance, first seed of each model; grey: the engine of the labels."""
-    known = t["dimers"].filter(pl.col("energy_ev").is_not_null() & pl.col("distance_A").is_not_null())
-    pairs = known["pair"].unique().sort().to_list()
+    energies = t["dimers"].filter(pl.col("energy_ev").is_not_null() & pl.col("distance_A").is_not_null())
+    pairs = energies["pair"].unique().sort().to_list()
     if not pairs:
         return None
     figure, at = panels(pairs, 4, 240)
     seen = set()
     for i, pair in enumerate(pairs):
-        here = known.filter(pl.col("pair") == pair)
+        here = energies.filter(pl.col("pair") == pair)
         for (model, data), part in here.sort("model_key").group_by(["model", "dataset"], maintain_order=True):
             first = part.filter(pl.col("model_key") == part["model_key"][0]).sort("distance_A")
             look = {"model": model, "dataset": data}
-            own = model in style.models
+            of_study = model in style.models
             name = label(model, data)
             figure.add_scatter(
                 x=first["distance_A"],
@@ -40,9 +40,9 @@ def figure_dimers(t: Tables, style: Style) -> go.Figure | None:
                 legendgroup=name,
                 showlegend=name not in seen,
                 line={
-                    "color": style.colour(look) if own else REFERENCE,
+                    "color": style.colour(look) if of_study else REFERENCE,
                     "dash": style.dash(look),
-                    "width": 2 if own else 4,
+                    "width": 2 if of_study else 4,
                 },
                 **at(i),
             )

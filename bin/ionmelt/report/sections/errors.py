@@ -113,8 +113,8 @@ def figure_errors(t: Tables, style: Style) -> go.Figure | None:
 
 def table_errors(t: Tables, style: Style) -> Table:
     """Return RMSE with interval: quantities down, models across; training frames only as a whole."""
-    known = t["errors"].filter(pl.col("rmse").is_not_null())
-    errors = known.filter((pl.col("split") == "test") | (pl.col("split") == "train") & (pl.col("scope") == "all"))
+    errors = t["errors"].filter(pl.col("rmse").is_not_null())
+    errors = errors.filter((pl.col("split") == "test") | (pl.col("split") == "train") & (pl.col("scope") == "all"))
     groups = style.groups(errors)
     quantities, scopes = list(NAMES), ["all", "liquid", "element", "ion", "kind", "recipe"]
 

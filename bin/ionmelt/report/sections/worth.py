@@ -139,17 +139,17 @@ def some(parts: Sequence[str]) -> str:
 def answers(worth: pl.DataFrame, datasets: dict[str, Sequence[str]]) -> list[tuple[str, list[str]]]:
     """Return (question, sentences), for each question that the study can put."""
     rows = worth.to_dicts()
-    found = [
+    sentences = [
         ("Was it worth its cost?", about_kinds([r for r in rows if r["question"] == "kinds"], datasets)),
         ("How many frames are enough?", about_frames([r for r in rows if r["question"] == "frames"])),
         ("Which needs fewer frames?", about_frameworks([r for r in rows if r["question"] == "framework"])),
     ]
-    return [(question, lines) for question, lines in found if lines]
+    return [(question, lines) for question, lines in sentences if lines]
 
 
 def quotes(results: Results) -> list[Quote]:
     """Return (question, the first sentences), and how many more there are."""
-    found = []
+    quoted = []
     for question, lines in answers(results.tables["worth"], results.datasets):
         left = len(lines) - MOST
         more = (
@@ -157,8 +157,8 @@ def quotes(results: Results) -> list[Quote]:
             if left > 0
             else []
         )
-        found.append((question, lines[:MOST] + more))
-    return found
+        quoted.append((question, lines[:MOST] + more))
+    return quoted
 
 
 def about_kinds(rows: list[Row], datasets: dict[str, Sequence[str]]) -> list[str]:
