@@ -1,6 +1,9 @@
 """From runs to one number per model: references of a temperature, and bounds of what is longer than the runs."""
 
+import math
+
 import polars as pl
+import pytest
 
 from ionmelt.compare.groups import Row, reference_at
 from ionmelt.compare.summary import summarise_numbers
@@ -43,3 +46,19 @@ def test_times_longer_than_the_runs_keep_their_lowest_bound() -> None:
     row = combined(80.0, 60.0)
     assert row["value"] is None and row["ci95_low"] == 60 and row["ci95_high"] is None and not row["converged"]
     assert combined(80.0, None)["ci95_low"] is None
+
+
+def test_numbers_of_runs_become_one_with_the_spread_between_them() -> None:
+    base = {"liquid": "x", "temperature_K": T, "pair": "a-b", "unit": "1", "model": "m", "dataset": "d"}
+    runs = [
+        base | {"seed": 1, "replica": r, "value": v, "standard_error": 0.1, "ci95_low": v - 0.1, "ci95_high": v + 0.3,
+                "converged": c, "reason": None if c else "drifts"}
+        for r, v, c in ((1, 5.0, True), (2, 6.0, True), (3, 7.0, False))
+    ]  # fmt: skip
+    (three,) = summarise_numbers(pl.DataFrame(runs), ["pair"])
+    assert three["value"] == 6.0 and three["runs"] == 3 and not three["converged"] and three["reason"] == "drifts"
+    assert three["ci95_high"] - 6.0 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)  # the spread, not the 0.1
+    (one,) = summarise_numbers(pl.DataFrame(runs[:1]), ["pair"])
+    assert (one["ci95_low"], one["ci95_high"], one["converged"]) == (4.9, 5.3, True)  # its own interval
+    nothing = pl.DataFrame([runs[0] | {"value": None, "converged": False}], schema_overrides={"value": pl.Float64})
+    assert summarise_numbers(nothing, ["pair"])[0]["value"] is None
