@@ -17,7 +17,8 @@ from ionmelt import files as files_module
 from ionmelt import frame
 from ionmelt import task as task_run
 from ionmelt.errors import DiskFullError, Exit, UserError
-from ionmelt.labels.foreign import files, runs
+from ionmelt.labels.foreign import blocks, extxyz, runs
+from ionmelt.labels.foreign import keys as foreign_keys
 from ionmelt.liquid import ions, system
 from ionmelt.models.frameworks import ase, deepmd_training, mace_foundation
 from ionmelt.study import reference_files
@@ -110,12 +111,12 @@ def test_a_program_that_the_machine_stopped(code: int, words: str, error: type[E
 def own_extxyz(path: Path) -> list[Any]:
     path.write_text('1\nLattice="5 0 0 0 5 0 0 0 5" energy=1\nLi 0 0 0\n')
     units = ("eV", "eV/angstrom", "eV/angstrom^3")
-    keys = files.Keys("energy", "forces", None, False, *units, "tension", "xx yy zz yz xz xy")
-    return list(files.read_own_extxyz(path, path.name, files.blocks_of(path), keys))
+    keys = foreign_keys.Keys("energy", "forces", None, False, *units, "tension", "xx yy zz yz xz xy")
+    return list(extxyz.read_own_extxyz(path, path.name, blocks.blocks_of(path), keys))
 
 
 def names_of_a_frame(_path: Path) -> dict[str, int]:
-    survey = files.Survey()
+    survey = foreign_keys.Survey()
     survey.add("energy=1", 2)
     return dict(survey.numbers)
 
@@ -134,8 +135,8 @@ READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "frames": (frame.read_frames, "ase.io.iread"),
     "replayed frames": (lambda path: mace_foundation.read_replay(path, "m"), "ase.io.iread"),
     "a program's output": (lambda path: list(runs.read_by_ase(path, "x", "vasp-out")), "ase.io.iread"),
-    "own frames": (own_extxyz, "ionmelt.labels.foreign.files.read_extxyz"),
-    "names of a frame": (names_of_a_frame, "ionmelt.labels.foreign.files.key_val_str_to_dict"),
+    "own frames": (own_extxyz, "ionmelt.labels.foreign.blocks.read_extxyz"),
+    "names of a frame": (names_of_a_frame, "ionmelt.labels.foreign.blocks.key_val_str_to_dict"),
     "references": (reference_files.read_references, "csv.reader"),
     "a force field": (own_xml, "xml.etree.ElementTree.parse"),
     "a checkpoint": (checkpoint, "torch.load"),
@@ -203,7 +204,7 @@ def test_a_damaged_file_is_the_users(
 def test_a_file_that_promises_atoms_without_end_is_not_read_for_ever(count: str, tmp_path: Path) -> None:
     path = tmp_path / "given.xyz"
     path.write_text(f"{count}\nenergy=1\nLi 0 0 0\n")
-    (block,) = files.blocks_of(path)
+    (block,) = blocks.blocks_of(path)
     assert block.wrong
     assert block.wrong.startswith("line 1: ")
 

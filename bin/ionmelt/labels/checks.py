@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ase.units import Bohr, GPa, Hartree, Rydberg, bar, kcal, kJ, mol
 
-from ionmelt.labels.foreign.files import Found
+from ionmelt.labels.foreign.blocks import Found
 
 # Frames are neighbours where no atom moves by more: then the energy changes by the mean force's work to some %.
 NEIGHBOUR_A = 0.35

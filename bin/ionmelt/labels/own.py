@@ -48,10 +48,12 @@ from ionmelt.frame import (
     write_frames,
 )
 from ionmelt.labels.checks import Checks, check_work, unlike_the_rest
+from ionmelt.labels.foreign import blocks as foreign_blocks
 from ionmelt.labels.foreign import cp2k as labels_cp2k
+from ionmelt.labels.foreign import extxyz, runs
 from ionmelt.labels.foreign import files as labels_files
-from ionmelt.labels.foreign import runs
-from ionmelt.labels.foreign.files import Found
+from ionmelt.labels.foreign import keys as foreign_keys
+from ionmelt.labels.foreign.blocks import Found
 from ionmelt.labels.matching import Matched, Matcher, NoMatch
 from ionmelt.liquid.ions import library, resolve
 from ionmelt.tables.labels import IMPORTED
@@ -182,8 +184,8 @@ def read(
     settings: dict[str, Any], files: dict[str, Path], formats: dict[str, str], words: list[str]
 ) -> Iterator[tuple[str, Iterator[Found], int]]:
     """Yield (source, its frames, how many) of each file, and add to `words` what was understood."""
-    xyz = {name: labels_files.blocks_of(files[name]) for name, form in formats.items() if form == "extxyz"}
-    survey = labels_files.Survey()
+    xyz = {name: foreign_blocks.blocks_of(files[name]) for name, form in formats.items() if form == "extxyz"}
+    survey = foreign_keys.Survey()
     for blocks in xyz.values():
         for block in blocks:
             if not block.wrong:
@@ -192,12 +194,12 @@ def read(
         wrong = [f"{name}: {block.wrong}" for name, blocks in xyz.items() for block in blocks if block.wrong]
         raise UserError(f"labels.frames: {wrong[0] if wrong else 'no frame but free atoms'}")
     if xyz:
-        keys = labels_files.choose_keys(survey, settings, labels_files.doubles(survey, files, xyz))
+        keys = foreign_keys.choose_keys(survey, settings, foreign_keys.doubles(survey, files, xyz))
         words += [understood(keys, survey), *keys.notes]
     cp2k = {name: files[name] for name, form in formats.items() if form == "cp2k"}
     for name, form in formats.items():
         if form == "extxyz":
-            yield name, labels_files.read_own_extxyz(files[name], name, xyz[name], keys), len(xyz[name])
+            yield name, extxyz.read_own_extxyz(files[name], name, xyz[name], keys), len(xyz[name])
         elif form == "cp2k" and name != next(iter(cp2k)):
             continue
         else:
@@ -210,7 +212,7 @@ def read(
             yield ("CP2K" if form == "cp2k" else name), iter(found), len(found)
 
 
-def understood(keys: labels_files.Keys, survey: labels_files.Survey) -> str:
+def understood(keys: foreign_keys.Keys, survey: foreign_keys.Survey) -> str:
     """Say how the numbers of extended XYZ are read."""
     total = survey.frames
     text = f"energy: {keys.energy} in {keys.energy_unit} ({survey.numbers[keys.energy]} of {total} frames)"
@@ -444,7 +446,7 @@ def take_out(off: dict[int, tuple[str, str]], rows: list[dict[str, Any]], path: 
         good[frame] |= {"converged": False, "reason": reason, "detail": detail}
     kept = path.with_suffix(".kept")
     with path.open("rb") as source, kept.open("wb") as target:
-        for number, block in enumerate(labels_files.blocks_of(path)):
+        for number, block in enumerate(foreign_blocks.blocks_of(path)):
             source.seek(block.offset)
             if number not in off:
                 target.write(source.read(block.size))
@@ -464,8 +466,10 @@ def reference_energies(atoms: list[Found], table: pl.DataFrame, frames: Path, er
                 f"labels.frames: {found.where}: the energy of a free atom of {element} is {found.energy_ev:.6g} eV here "
                 f"and {e0s[element]:.6g} eV before: which is it?"
             )
-    for block, row in zip(labels_files.blocks_of(frames), table.filter("converged").iter_rows(named=True), strict=True):
-        symbols = labels_files.read_block(frames, block).get_chemical_symbols()
+    for block, row in zip(
+        foreign_blocks.blocks_of(frames), table.filter("converged").iter_rows(named=True), strict=True
+    ):
+        symbols = foreign_blocks.read_block(frames, block).get_chemical_symbols()
         if set(symbols) <= set(e0s):
             binding = (row["energy_ev"] - sum(e0s[symbol] for symbol in symbols)) / len(symbols)
             if abs(binding) > MAX_BINDING_EV:

@@ -33,9 +33,9 @@ from ionmelt.errors import UserError
 from ionmelt.frame import FORCES_KEY, frame_id, make_frame, read_frames, set_label
 from ionmelt.labels import checks, own
 from ionmelt.labels.engines.xtb import Engine
+from ionmelt.labels.foreign import blocks, keys, runs, units
 from ionmelt.labels.foreign import cp2k as labels_cp2k
 from ionmelt.labels.foreign import files as labels_files
-from ionmelt.labels.foreign import runs
 from ionmelt.labels.matching import Matcher, NoMatch
 from ionmelt.labels.settings import OwnLabels
 from ionmelt.liquid.ions import geometry, library, resolve
@@ -1187,7 +1187,7 @@ def test_the_stress_file_of_cp2k_holds_the_motion_too(tmp_path: Path) -> None:
     (tmp_path / "full.out").write_text(text)
     (tmp_path / "bare.out").write_text(re.sub(r"^ STRESS\|.*\n", "", text, flags=re.M))
 
-    def read(output: str, *beside: str) -> tuple[list[labels_files.Found], list[str]]:
+    def read(output: str, *beside: str) -> tuple[list[blocks.Found], list[str]]:
         words: list[str] = []
         files = {output: tmp_path / output} | {name: data / name for name in beside}
         return list(labels_cp2k.read_cp2k(files, words)), words
@@ -1319,9 +1319,9 @@ def test_a_cp2k_trajectory_that_is_cut_off_is_one_line(run: Run) -> None:
 
 
 def test_units_are_those_of_ase() -> None:
-    assert labels_files.ENERGY_UNITS_EV["kJ/mol"] == pytest.approx(0.0103642697, rel=1e-6)
-    assert labels_files.ENERGY_UNITS_EV["kcal/mol"] == pytest.approx(0.0433641, rel=1e-5)
-    assert labels_files.FORCES_UNITS_EV_A["Ha/Bohr"] == pytest.approx(51.4220675, rel=1e-6)
-    assert labels_files.STRESS_UNITS_EV_A3["kbar"] == pytest.approx(labels_files.STRESS_UNITS_EV_A3["GPa"] / 10)
+    assert units.ENERGY_UNITS_EV["kJ/mol"] == pytest.approx(0.0103642697, rel=1e-6)
+    assert units.ENERGY_UNITS_EV["kcal/mol"] == pytest.approx(0.0433641, rel=1e-5)
+    assert units.FORCES_UNITS_EV_A["Ha/Bohr"] == pytest.approx(51.4220675, rel=1e-6)
+    assert units.STRESS_UNITS_EV_A3["kbar"] == pytest.approx(units.STRESS_UNITS_EV_A3["GPa"] / 10)
     with pytest.raises(UserError, match=r"labels\.energy_key"):
-        labels_files.choose_keys(labels_files.Survey(), OwnLabels(frames="a", theory="b").model_dump())
+        keys.choose_keys(keys.Survey(), OwnLabels(frames="a", theory="b").model_dump())

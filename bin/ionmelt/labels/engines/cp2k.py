@@ -15,29 +15,27 @@ import errno
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.units import Bohr, GPa, Hartree, bar
+from ase.units import Bohr, Hartree
 
 from ionmelt import theory
 from ionmelt.errors import UserError
 from ionmelt.frame import Label, virial_stress
+from ionmelt.labels.engines.cp2k_data import basis_files, basis_name, data_folder, potential_name
+from ionmelt.labels.engines.cp2k_output import NonFinite, failure, force_table, scf_steps, stress_tensor, total_energy
 from ionmelt.labels.engines.settings import CP2K, MAX_FRAME_S
 
 BINARIES = ("cp2k.ssmp", "cp2k.psmp", "cp2k")
-BASIS_FILES = ("BASIS_MOLOPT", "BASIS_MOLOPT_UCL", "BASIS_MOLOPT_UZH")
-POTENTIAL_FILE = "GTH_POTENTIALS"
-POTENTIAL_FILES = (POTENTIAL_FILE, "POTENTIAL_UZH")
 # Name in a study -> XC_FUNCTIONAL section.
 FUNCTIONALS = {
     "PBE": "&PBE\n&END PBE",
@@ -74,7 +72,6 @@ LADDER = (
 # After these the next attempt may do better; after the others only where a guess may be at fault.
 WORTH_A_RETRY = ("scf_not_converged", "non_finite")
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-DISK_WORDS = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 # One process needs no daemon of Open MPI beside it: it would be one more to outlive a killed CP2K.
 MPI_ALONE = {"OMPI_MCA_ess_singleton_isolated": "1"}
 # CP2K ends with the process that started it, however that ends (prctl PR_SET_PDEATHSIG, then the same process
@@ -180,10 +177,6 @@ class NoLabel(Exception):
     def __init__(self, reason: str, steps: int = 0, wave_function: bytes | None = None) -> None:
         super().__init__(reason)
         self.reason, self.steps, self.wave_function = reason, steps, wave_function
-
-
-class NonFinite(ValueError):
-    """A number in CP2K's output is NaN, infinite, or too long for its field."""
 
 
 class Engine:
@@ -345,189 +338,3 @@ class Engine:
             coordinates="\n".join(f"{symbol} {x:.6f} {y:.6f} {z:.6f}" for symbol, (x, y, z) in rows),
             kinds="".join(self.kinds[element] for element in sorted(set(symbols))),
         )
-
-
-def data_folder(binary: Path) -> Path:
-    """Return the folder of CP2K's basis sets: CP2K_DATA_DIR, or the one beside the binary."""
-    share = binary.resolve().parent.parent / "share" / "cp2k"
-    places = [Path(os.environ[name]) for name in ("CP2K_DATA_DIR",) if name in os.environ]
-    for place in (*places, share, share / "data"):
-        if (place / POTENTIAL_FILE).is_file():
-            return place
-    raise UserError(f"labels.engine: no {POTENTIAL_FILE} beside {binary}; set CP2K_DATA_DIR to CP2K's data")
-
-
-def basis_files(data: Path) -> list[Path]:
-    """Return the files of basis sets that there are."""
-    return [data / name for name in BASIS_FILES if (data / name).is_file()]
-
-
-def names_of(text: str, element: str) -> list[list[str]]:
-    """Return the names of each entry of an element in a file of basis sets or potentials."""
-    return [match.split()[1:] for match in re.findall(rf"^ *{element} +[A-Z].*$", text, re.MULTILINE)]
-
-
-def potential_name(data: Path, element: str, potential: str) -> tuple[str, str]:
-    """Return the file and the name in it of an element's pseudopotential, which may end in -qN.
-
-    Of several -qN it is the one with the electrons of the element's GTH-PBE. Raises UserError where there is none.
-    """
-    usual = charge(names_of((data / POTENTIAL_FILE).read_text(), element), "GTH-PBE")
-    for name in (potential, potential + usual):
-        for file in POTENTIAL_FILES:
-            if (data / file).is_file() and any(name in names for names in names_of((data / file).read_text(), element)):
-                return file, name
-    raise UserError(f"labels.potential: CP2K has no {potential!r} for {element}")
-
-
-def charge(entries: list[list[str]], name: str) -> str:
-    """Return the -qN of the first of the entries that has this name, or nothing."""
-    names = next((names for names in entries if name in names), [])
-    return next((found[0] for other in (name, *names) if (found := re.findall(r"-q\d+$", other))), "")
-
-
-def basis_name(data: Path, element: str, basis: str, potential: str) -> str:
-    """Return the name in CP2K's data of an element's basis set, which may end in the -qN of its potential.
-
-    Raises UserError where there is no such potential or basis set.
-    """
-    file, found = potential_name(data, element, potential)
-    electrons = charge(names_of((data / file).read_text(), element), found)
-    known = {name for path in basis_files(data) for names in names_of(path.read_text(), element) for name in names}
-    for name in (basis, basis + electrons):
-        if name in known:
-            return name
-    some = ", ".join(sorted(name for name in known if not re.search(r"-q\d+$", name))) or "none"
-    raise UserError(f"labels.basis: CP2K has no {basis!r} for {element}; it has {some}, and names with {electrons}")
-
-
-# --- What CP2K says ------------------------------------------------------------------------------------
-
-
-def scf_steps(output: str) -> int:
-    """Count the SCF steps in CP2K's output (lines of its table such as ``7 OT DIIS``)."""
-    return len(re.findall(r"^ +\d+ +OT +(?:DIIS|CG|SD|LS)\b", output, re.MULTILINE))
-
-
-def failure(code: int, output: str, errors: str) -> str | None:
-    """Return the reason code of a run of CP2K from its exit status and its words, or None if it went well."""
-    if code == -signal.SIGXFSZ or DISK_WORDS.search(output + errors):
-        return "disk_full"
-    if code < 0 and code != -signal.SIGABRT:  # CP2K aborts itself after an error
-        return "engine_killed"
-    if re.search(r"^ +\d+ +OT .*\b(?:NaN|Infinity)\b", output, re.MULTILINE):
-        return "non_finite"
-    if "SCF run NOT converged" in output or "outer SCF loop FAILED to converge" in output:
-        return "scf_not_converged"
-    if code:
-        return "engine_error"
-    if not re.search(r"^  \*{4} .* PROGRAM ENDED AT .*\n", output, re.MULTILINE):
-        return "output_truncated"
-    if not re.search(r"^  outer SCF loop converged in +\d+ iterations", output, re.MULTILINE):
-        return "scf_not_converged"
-    return None
-
-
-NUMBER = re.compile(r"-?\d+\.(\d+)(?:E([+-]\d+))?", re.ASCII)
-
-
-def numbers(fields: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of a table in CP2K's output, and the unit of the last digit of each.
-
-    Raises NonFinite for a NaN, an infinity or a field of asterisks; ValueError for what is no number, or where one
-    has fewer digits than the others: it was cut off.
-    """
-    values, units, digits = [], [], set()
-    for text in fields:
-        found = NUMBER.fullmatch(text)
-        if found is None:
-            if re.fullmatch(r"[+-]?(?:nan|inf|infinity)|\*+", text, re.IGNORECASE):
-                raise NonFinite(f"CP2K says {text}")
-            raise ValueError(f"{text!r} is not a number as CP2K writes it")
-        values.append(float(text))
-        units.append(10.0 ** (int(found[2] or 0) - len(found[1])))
-        digits.add(len(found[1]))
-    if len(digits) > 1:
-        raise ValueError("the numbers in a table of CP2K's do not have the same number of digits")
-    return np.array(values), np.array(units)
-
-
-def total_energy(output: str, n_atoms: int) -> float:
-    """Return the energy in Hartree.
-
-    Raises ValueError unless the last outer step of the SCF has it too. To 1e-7 Hartree an atom, no better: before
-    the forces CP2K evaluates the energy once more, with the orbitals of that step.
-    """
-    found = re.findall(r"^ ENERGY\| Total FORCE_EVAL .*\s(\S+)\n", output, re.MULTILINE)
-    if len(found) != 1:
-        raise ValueError(f"CP2K's output holds {len(found)} total energies, not one")
-    seen = re.findall(r"^  outer SCF iter = +\d+ RMS gradient = +\S+ energy = +(\S+)\n", output, re.MULTILINE)
-    if not seen:
-        raise ValueError("CP2K's output holds no energy of an outer SCF step")
-    (energy,), (again,) = numbers(found)[0], numbers(seen[-1:])[0]
-    if abs(energy - again) > 1e-7 * n_atoms:
-        raise ValueError(f"CP2K's output holds two energies, {found[0]} and {seen[-1]}")
-    return float(energy)
-
-
-# Layouts of the file of forces: head, row (atom, x, y, z), sum.
-FORCE_LAYOUTS = (
-    (
-        r"^ ATOMIC FORCES in \[a\.u\.\]\n",
-        r"^ +(\d+) +\d+ +[A-Z][a-z]? +(\S+) +(\S+) +(\S+)\n",
-        r"^ SUM OF ATOMIC FORCES +(\S+) +(\S+) +(\S+) +\S+\n",
-    ),
-    (
-        r"^ FORCES\| Atomic forces \[hartree/bohr\]\n",
-        r"^ FORCES\| +(\d+) +(\S+) +(\S+) +(\S+) +\S+\n",
-        r"^ FORCES\| Sum +(\S+) +(\S+) +(\S+) +\S+\n",
-    ),
-)
-
-
-def force_table(text: str, n_atoms: int) -> np.ndarray:
-    """Return the forces (N, 3) in Hartree/Bohr from CP2K's file of forces, in either of its layouts.
-
-    Raises ValueError unless the atoms are all there, once and in order, and sum to the sum that CP2K prints.
-    """
-    layouts = [layout for layout in FORCE_LAYOUTS for _ in re.findall(layout[0], text, re.MULTILINE)]
-    if len(layouts) != 1:
-        raise ValueError("CP2K's file of forces has not one head of a known layout")
-    rows, sums = (re.findall(pattern, text, re.MULTILINE) for pattern in layouts[0][1:])
-    if len(rows) != n_atoms:
-        raise ValueError(f"CP2K's file of forces has {len(rows)} atoms, not {n_atoms}")
-    if [number for number, *_ in rows] != [str(number) for number in range(1, n_atoms + 1)]:
-        raise ValueError("the atoms in CP2K's file of forces are not in order")
-    if len(sums) != 1:
-        raise ValueError("CP2K's file of forces has not one sum")
-    values, units = (
-        array.reshape(-1, 3)
-        for array in numbers([field for row in [*(row[1:] for row in rows), *sums] for field in row])
-    )
-    forces = values[:-1]
-    if (np.abs(forces.sum(axis=0) - values[-1]) > units.sum(axis=0)).any():
-        raise ValueError("the forces in CP2K's file do not sum to the sum that it prints")
-    return forces
-
-
-def stress_tensor(text: str) -> np.ndarray:
-    """Return the stress (3, 3) in eV/A^3 and ASE's sign from CP2K's file, where compression is positive.
-
-    Raises ValueError unless the rows stand together, in order, symmetric, with their trace.
-    """
-    row = r" STRESS\| +{} +(\S+) +(\S+) +(\S+) *\n"
-    block = (
-        r"^ STRESS\| Analytical stress tensor \[(GPa|bar)\]\n STRESS\| +x +y +z *\n"
-        + "".join(row.format(axis) for axis in "xyz")
-        + r" STRESS\| 1/3 Trace +(\S+) *\n"
-    )
-    found = re.findall(block, text, re.MULTILINE)
-    if len(found) != 1:
-        raise ValueError("CP2K's file of the stress is not complete")
-    unit, *fields = found[0]
-    values, last = numbers(fields)
-    tensor, trace = values[:9].reshape(3, 3), values[9]
-    unsure = 2 * last.max()
-    if np.abs(tensor - tensor.T).max() > unsure or abs(np.trace(tensor) / 3 - trace) > unsure:
-        raise ValueError("CP2K's stress is not symmetric, or its trace is not the one that it prints")
-    return -(tensor + tensor.T) / 2 * {"GPa": GPa, "bar": bar}[unit]

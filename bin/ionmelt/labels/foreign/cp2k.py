@@ -1,4 +1,4 @@
-"""Labelled frames of CP2K, as `Found` of ionmelt/labels/foreign/files.py: single points, and dynamics with the files that CP2K writes beside.
+"""Labelled frames of CP2K, as `Found` of ionmelt/labels/foreign/blocks.py: single points, and dynamics with the files that CP2K writes beside.
 
 ASE reads no output of CP2K (dpdata 1.1 does, but leaves out the stress of CP2K 2023 in silence), so all of it is read here.
 """
@@ -15,7 +15,8 @@ from ase.data import atomic_numbers
 from ase.units import Bohr, GPa, Hartree, bar, second
 
 from ionmelt.errors import UserError
-from ionmelt.labels.foreign.files import CP2K_STEP, CP2K_TABLE, Found
+from ionmelt.labels.foreign.blocks import Found
+from ionmelt.labels.foreign.files import CP2K_STEP, CP2K_TABLE
 
 NUMBER = r"(-?\d[-+.\dEe]*)"
 THREE = rf"\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}"

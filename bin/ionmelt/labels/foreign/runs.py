@@ -1,4 +1,4 @@
-"""Labelled frames of VASP, Quantum ESPRESSO, ASE's own files and DeePMD-kit, as `Found` of ionmelt/labels/foreign/files.py.
+"""Labelled frames of VASP, Quantum ESPRESSO, ASE's own files and DeePMD-kit, as `Found` of ionmelt/labels/foreign/blocks.py.
 
 VASP and Quantum ESPRESSO are read by ASE, whose readers do not say whether the SCF converged: that is read here,
 from the program's own words.
@@ -18,7 +18,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from ase.units import create_units
 
 from ionmelt.errors import UserError, reading
-from ionmelt.labels.foreign.files import Found, lone_atom
+from ionmelt.labels.foreign.blocks import Found, lone_atom
 
 RYDBERG = create_units("2006")["Ry"]  # as ASE's reader of pw.x has it
 NOT_CONVERGED = "the output does not say that the SCF converged"

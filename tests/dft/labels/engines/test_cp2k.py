@@ -24,17 +24,9 @@ from ionmelt.errors import UserError
 from ionmelt.frame import Label, make_frame, shown, values_problem, virial_stress
 from ionmelt.labels import labelling
 from ionmelt.labels.engines import cp2k
-from ionmelt.labels.engines.cp2k import (
-    Attempt,
-    Engine,
-    basis_name,
-    failure,
-    force_table,
-    potential_name,
-    scf_steps,
-    stress_tensor,
-    total_energy,
-)
+from ionmelt.labels.engines.cp2k import Attempt, Engine
+from ionmelt.labels.engines.cp2k_data import basis_name, potential_name
+from ionmelt.labels.engines.cp2k_output import failure, force_table, scf_steps, stress_tensor, total_energy
 
 DATA = Path(__file__).resolve().parents[3] / "data"
 BIN = Path(cp2k.__file__).resolve().parents[3]
