@@ -1,10 +1,10 @@
 """What a study says about its dynamics, judged."""
 
 from ionmelt.study.boxes import equilibration_step_fs
-from ionmelt.study.check_data import SAVED_FRAMES_LEAST, is_multiple
+from ionmelt.study.check_active import is_multiple
 from ionmelt.study.reading import Draft, Problems
 
-SAVED_FRAMES_MAX = 1_000_000
+SAVED_FRAMES_LEAST, SAVED_FRAMES_MAX = 10, 1_000_000
 
 
 def check_md(draft: Draft, problems: Problems) -> None:

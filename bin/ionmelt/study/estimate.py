@@ -6,13 +6,13 @@ from typing import Any
 
 from ionmelt import laws
 from ionmelt.frame import kinds_of
-from ionmelt.frames.settings import NEQ_RECIPES
 from ionmelt.labels.engines import ENGINES
 from ionmelt.labels.engines.settings import LabelTasks
 from ionmelt.laws import Law
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.study import cost as study_cost
 from ionmelt.study.boxes import Box, equilibration_step_fs
+from ionmelt.study.check_data import neq_frames
 from ionmelt.study.keys import is_trained, mixtures, times
 from ionmelt.study.places import Places
 from ionmelt.study.reading import Problems
@@ -42,10 +42,9 @@ def frame_counts(study: Study, index: int) -> Counts:
     if sampling is None:
         return Counts()
     trajectories = len(study.liquids[index].temperatures_K)
-    recipes = [getattr(sampling.neq, name) for name in NEQ_RECIPES]
     return Counts(
         eq=sampling.eq.frames * trajectories if sampling.eq else 0,
-        neq=sum(recipe.frames for recipe in recipes if recipe),
+        neq=neq_frames(sampling.neq),
         scan=len(sampling.test_scan.scales) if sampling.test_scan else 0,
     )
 

@@ -1,0 +1,69 @@
+"""What a study says of its labels, judged: whether an engine has the level of theory, and where the user's own are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ionmelt import theory as theory_level
+from ionmelt.labels.engines.settings import DftLabels
+from ionmelt.labels.settings import OwnLabels
+from ionmelt.mistakes import brief
+from ionmelt.study.boxes import repeated
+from ionmelt.study.places import Places, missing_file
+from ionmelt.study.reading import Draft, Problems
+
+OTHER_LIQUID = "other"  # the name that import_labels.py gives to frames of no liquid of the study
+KEYS = ("energy_key", "forces_key", "stress_key", "virial_key", "group_key")
+UNITS = ("energy_unit", "forces_unit", "stress_unit", "stress_order")
+
+
+def check_labels(draft: Draft, raw: Mapping[str, Any], trained: list[int], places: Places, problems: Problems) -> None:
+    """Judge the labels, and whether the study has what models are trained on; `trained`: the models that are."""
+    labels = draft.get("labels")
+    if isinstance(labels, DftLabels):
+        for name, text in theory_level.problems(labels.model_dump(), labels.program):
+            problems.add(("labels", name), text)
+    own = isinstance(labels, OwnLabels)
+    if own:
+        check_own_labels(draft, labels, places, problems)
+        if raw.get("sampling") is not None:
+            problems.add(("sampling",), "is not used with labels.frames: leave one of the two out")
+    if not trained:
+        return
+    which = f"models[{trained[0]}] is trained"
+    if raw.get("labels") is None:
+        problems.add(("labels",), f"missing: {which}; give {{engine: xtb}}, or {{frames: ..., theory: ...}}")
+    elif raw.get("sampling") is None and not own and labels is not None:
+        problems.add(("sampling",), f"missing: {which}; give {{eq: {{frames: ...}}, neq: {{...}}}}")
+
+
+def check_own_labels(draft: Draft, labels: OwnLabels, places: Places, problems: Problems) -> None:
+    """Judge what the study says about labels that the user already has."""
+    paths = labels.paths()
+    for index, text in enumerate(paths):
+        if wrong := missing_file(places, text, folder=True):
+            problems.add(("labels", "frames") if isinstance(labels.frames, str) else ("labels", "frames", index), wrong)
+    for text in repeated(list(paths)):
+        problems.add(("labels", "frames"), f"{brief(text)} is given twice")
+    if labels.stress_key and labels.virial_key:
+        problems.add(("labels", "virial_key"), f"{brief(labels.virial_key)}: give stress_key or virial_key, not both")
+    if labels.virial_key and labels.stress_unit not in (None, "eV/A^3"):
+        problems.add(("labels", "stress_unit"), f"{labels.stress_unit}: a virial is in energy_unit: leave this out")
+    if labels.format not in ("auto", "extxyz"):
+        check_format(labels, problems)
+    for index, liquid in draft.liquids.items():
+        if liquid.get("id") == OTHER_LIQUID:
+            text = f"{OTHER_LIQUID!r} is the name of imported frames of other compositions: give another"
+            problems.add(("liquids", index, "id"), text)
+
+
+def check_format(labels: OwnLabels, problems: Problems) -> None:
+    """Refuse names and units of extxyz where the files are of a program, whose names and units are fixed."""
+    given = labels.model_dump(exclude_none=True)
+    for name in KEYS:
+        if name in given:
+            text = f"is for extxyz: {labels.format} has no names of its own: leave this out"
+            problems.add(("labels", name), text)
+    for name in UNITS:
+        if name in given:
+            kind = "orders" if name == "stress_order" else "units"
+            problems.add(("labels", name), f"is for extxyz: the {kind} of {labels.format} are known: leave this out")
