@@ -19,143 +19,44 @@ PREFIX.e0s.json (eV, by element) where there are free atoms.
 
 import argparse
 import json
-import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from ase import Atoms
-from ase.units import GPa, bar
+from ase.units import bar
 
 from ionmelt import files as files_module
 from ionmelt import task
 from ionmelt.errors import UserError
 from ionmelt.frame import (
     KINDS,
-    MAX_FORCE_EV_A,
     NET_FORCE_EV_A,
-    make_frame,
-    overlaps,
     seal_frames,
     set_label,
-    values_problem,
     write_frames,
 )
 from ionmelt.labels.checks import Checks, check_work, unlike_the_rest
+from ionmelt.labels.compositions import Liquid, as_it_is, contract_frame, ions_of, liquids_of
 from ionmelt.labels.foreign import blocks as foreign_blocks
 from ionmelt.labels.foreign import cp2k as labels_cp2k
 from ionmelt.labels.foreign import extxyz, runs
 from ionmelt.labels.foreign import files as labels_files
 from ionmelt.labels.foreign import keys as foreign_keys
 from ionmelt.labels.foreign.blocks import Found
-from ionmelt.labels.matching import Matched, Matcher, NoMatch
-from ionmelt.liquid.ions import library, resolve
+from ionmelt.labels.judgement import problem, without_drift, without_placeholders
+from ionmelt.labels.matching import NoMatch
+from ionmelt.labels.summary import BLOCKS, RECIPE, SHOWN, check_failed, check_pressure, counted
 from ionmelt.tables.labels import IMPORTED
-from ionmelt.topology import Ion, Topology
 
-OTHER = "other"  # liquid of compositions that the study has none of; plan_study.py refuses a liquid of that name
-RECIPE = "imported"
 ENGINE = "imported"
 SCAN_RECIPE, SCAN_SCALE = "test_scan", "scan_scale"
-BLOCKS = 10  # that the frames of a file are cut into where they name no group
-SHOWN = 10  # unusable frames that are named on the screen; the table has all
-MAX_PRESSURE_EV_A3 = 20 * GPa
 SAME_ENERGY_EV = 1e-4  # per atom: of one structure twice
 MAX_BINDING_EV = 50.0  # an atom: reference energies that are further from the frames are of another calculation
-# What would be right, for the reasons that ionmelt/frame.py gives.
-REMEDIES = {
-    "no_energy": "the frame has no energy",
-    "no_forces": "the frame has no forces",
-    "shape": "energy must be one number, forces 3 columns, stress 9 numbers",
-    "non_finite": "energy, forces and stress must be finite numbers",
-    "stress_asymmetric": "the stress is not symmetric",
-    "overlap": "two atoms are closer than half the sum of their covalent radii",
-}
-
-
-@dataclass
-class Liquid:
-    """A composition to look for: its ions in the order of its frames, and how many of each a box has."""
-
-    name: str
-    ions: dict[str, Ion]
-    counts: dict[str, int]
-    matcher: Matcher
-
-    def proportions(self) -> dict[str, int]:
-        """Return the counts without their common divisor."""
-        return proportions(self.counts)
-
-
-def proportions(counts: dict[str, int] | Counter[str]) -> dict[str, int]:
-    """Return counts without their common divisor."""
-    divisor = reduce(math.gcd, counts.values())
-    return {name: count // divisor for name, count in counts.items()}
-
-
-def liquids_of(settings: dict[str, Any], assets: Path) -> list[Liquid]:
-    """Return the liquids of the study, and last the composition ``other`` with every ion known."""
-    known = library(assets)
-    every: dict[str, Ion] = {}
-    liquids = []
-    for liquid in settings["liquids"]:
-        ions = {ion["name"]: resolve(ion, known) for ion in liquid["ions"]}
-        every |= ions
-        counts = {ion["name"]: ion["count"] for ion in liquid["ions"]}
-        liquids.append(Liquid(liquid["id"], ions, counts, Matcher(ions)))
-    for name, ion in known.items():
-        every.setdefault(name, resolve({"name": name, "count": 1, **ion}, known))
-    return [*liquids, Liquid(OTHER, every, {}, Matcher(every))]
-
-
-def ions_of(found: Found, liquids: Sequence[Liquid]) -> tuple[Liquid, Matched]:
-    """Return the liquid that a frame is of, and its ions; raises `NoMatch`.
-
-    Of several liquids with its composition the one that the frame names is taken, else one of the same size,
-    else the first.
-    """
-    assert found.atoms is not None
-    fits: list[tuple[bool, bool, Liquid, Matched]] = []
-    for liquid in liquids[:-1]:
-        try:
-            matched = liquid.matcher.match(found.atoms)
-        except NoMatch:
-            continue
-        counts = matched.counts()
-        if proportions(counts) == liquid.proportions():
-            fits.append((found.info.get("liquid") == liquid.name, counts == liquid.counts, liquid, matched))
-    if fits:
-        best = max(fits, key=lambda entry: entry[:2])  # the first of equals
-        return best[2], best[3]
-    other = liquids[-1]
-    return other, other.matcher.match(found.atoms)
-
-
-def contract_frame(found: Found, liquid: Liquid, matched: Matched, **info: Any) -> Atoms:
-    """Return a frame of the contract: atoms ion by ion, every ion whole."""
-    assert found.atoms is not None
-    names = list(dict.fromkeys(matched.names))
-    counts = matched.counts()
-    topology = Topology(liquid.name, [{**liquid.ions[name], "count": counts[name]} for name in names])
-    positions = topology.whole(found.atoms.positions[matched.order], found.atoms.cell.array)
-    numbers = found.atoms.numbers[matched.order]
-    return make_frame(
-        numbers, positions, found.atoms.cell.array, topology.molecule, topology.ion, liquid=liquid.name, **info
-    )
-
-
-def as_it_is(found: Found, **info: Any) -> tuple[Atoms, np.ndarray]:
-    """Return a frame of any chemistry, in which every atom counts as an ion of its own, and the order of its atoms."""
-    assert found.atoms is not None
-    atoms, order = found.atoms, np.arange(len(found.atoms))
-    symbols, liquid = atoms.get_chemical_symbols(), str(found.info.get("liquid", OTHER))
-    return make_frame(atoms.numbers, atoms.positions, atoms.cell.array, order, symbols, liquid=liquid, **info), order
 
 
 # --- Reading --------------------------------------------------------------------------------------------
@@ -223,66 +124,6 @@ def understood(keys: foreign_keys.Keys, survey: foreign_keys.Survey) -> str:
     what = "virial" if keys.is_virial else "stress"
     text += f"; {what}: {keys.stress} in {unit}, positive is {keys.stress_sign} ({survey.tensors[keys.stress]})"
     return text
-
-
-# --- Judging --------------------------------------------------------------------------------------------
-
-
-def without_placeholders(found: Found, liquid: bool) -> None:
-    """Take out of a frame what only stands in for a label: the forces of a liquid that are all exactly zero."""
-    if liquid and found.forces_ev_a is not None and len(found.forces_ev_a) > 1 and not np.any(found.forces_ev_a):
-        found.forces_ev_a = None
-        found.detail = "its forces are all exactly zero: placeholders of a writer that knows none"
-
-
-def without_drift(found: Found, limit_ev_a: float) -> bool:
-    """Take the mean off forces whose sum is beyond the contract's limit, but within the study's; tell whether it was."""
-    forces = found.forces_ev_a
-    if forces is None or forces.ndim != 2 or not np.isfinite(forces).all():
-        return False
-    drift = np.linalg.norm(forces.sum(axis=0)) / np.sqrt(len(forces))
-    if not NET_FORCE_EV_A < drift <= limit_ev_a:
-        return False
-    found.forces_ev_a = forces - forces.mean(axis=0)
-    return True
-
-
-def problem(found: Found, net_force_limit_ev_a: float) -> tuple[str, str] | None:
-    """Return why a frame cannot be used and what would be right, as (code, text); None where it can."""
-    if found.reason is not None:
-        return found.reason, found.detail or ""
-    assert found.atoms is not None
-    for code, value in (
-        ("no_energy", found.energy_ev),
-        ("no_forces", found.forces_ev_a),
-    ):
-        if value is None:
-            return code, found.detail or REMEDIES[code]
-    if not (np.isfinite(found.atoms.positions).all() and np.isfinite(found.atoms.cell.array).all()):
-        return "non_finite", "positions and cell must be finite numbers"
-    if found.atoms.cell.rank < 3 or not found.atoms.pbc.all():
-        return "not_periodic", "a cell of three vectors is needed"
-    assert found.energy_ev is not None
-    assert found.forces_ev_a is not None
-    if found.stress_ev_a3 is not None and not np.any(found.stress_ev_a3):
-        return "no_stress", (
-            "its stress is exactly zero: a placeholder of a writer that knows none; take it out of the file, and energy and forces are used"
-        )
-    forces, n_atoms = found.forces_ev_a, len(found.atoms)
-    wrong = "overlap" if overlaps(found.atoms) else None
-    wrong = wrong or values_problem(found.energy_ev, forces, found.stress_ev_a3, n_atoms)
-    if wrong in (None, "net_force") and forces.shape == (n_atoms, 3):
-        net, root = float(np.linalg.norm(forces.sum(axis=0))), np.sqrt(n_atoms)
-        if net <= net_force_limit_ev_a * root:
-            return None if wrong is None else (wrong, "")
-        return "net_force", (
-            f"the forces sum to {net:.3g} eV/A; the limit for {n_atoms} atoms is {net_force_limit_ev_a * root:.3g} (max_net_force_eV_A "
-            f"{net_force_limit_ev_a:g} times their square root): with {np.ceil(100 * net / root) / 100:g} or more the mean is taken off every force"
-        )
-    if wrong == "force_too_large":
-        largest = np.linalg.norm(forces, axis=1).max()
-        return wrong, f"a force is {largest:.3g} eV/A, the limit is {MAX_FORCE_EV_A:g}: is forces_unit right?"
-    return (wrong, REMEDIES[wrong]) if wrong else None
 
 
 class Blocks:
@@ -479,59 +320,6 @@ def reference_energies(atoms: list[Found], table: pl.DataFrame, frames: Path, er
                 )
             break
     return e0s
-
-
-def counted(table: pl.DataFrame) -> list[str]:
-    """Say how many frames of what were imported, in which groups, and which were not."""
-    good = table.filter(pl.col("converged"))
-    lines = []
-    for (liquid, kind), part in good.sort("liquid", "kind").group_by(["liquid", "kind"], maintain_order=True):
-        groups = part["group"].n_unique()
-        lines.append(f"liquid {liquid}, kind {kind}: {part.height} frames in {groups} groups")
-    if bare := good.filter(~pl.col("has_stress")).height:
-        lines.append(
-            f"{bare} of {good.height} frames have no stress (stress_key or virial_key names one): no model learns the density "
-            "from them"
-        )
-    if good["group"].str.starts_with(f"{RECIPE}-file").any():
-        lines.append(
-            f"groups: frames without one are in up to {BLOCKS} blocks of neighbours a file; frames at the cuts still "
-            "resemble each other: give group_key where trajectories are known"
-        )
-    bad = table.filter(~pl.col("converged"))
-    lines += [f"not used: {row['source']}: {row['reason']}: {row['detail']}" for row in bad.head(SHOWN).to_dicts()]
-    if bad.height > SHOWN:
-        lines.append(f"not used: {bad.height - SHOWN} more; tables/labels has all")
-    return lines
-
-
-def check_pressure(table: pl.DataFrame) -> list[str]:
-    """Return a line where the pressures are those of no liquid: the stress is in another unit."""
-    pressures = table["pressure_bar"].drop_nulls().abs()
-    middle = pressures.median()
-    if not isinstance(middle, float) or middle * bar < MAX_PRESSURE_EV_A3:
-        return []
-    return [
-        f"labels.stress_unit: the median pressure is {middle * bar / GPa:.3g} GPa, which no liquid has: "
-        "give the unit that the stress is in"
-    ]
-
-
-def check_failed(table: pl.DataFrame, limit: float) -> list[str]:
-    """Return the lines that stop the run where more frames than allowed cannot be used."""
-    bad = table.filter(~pl.col("converged"))
-    if not table.height:
-        return ["labels.frames: no frame in these files"]
-    if bad.height <= limit * table.height and bad.height < table.height:
-        return []
-    reasons = bad.group_by("reason").len().sort("len", "reason", descending=[True, False])
-    listed = ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows())
-    lines = [
-        f"labels.max_failed_fraction: {bad.height} of {table.height} frames cannot be used ({listed}), more than "
-        f"{limit:.1%}: mend the files or raise the limit"
-    ]
-    firsts = bad.unique("reason", keep="first", maintain_order=True)
-    return lines + [f"labels.frames: {row['source']}: {row['reason']}: {row['detail']}" for row in firsts.to_dicts()]
 
 
 def main(argv: list[str] | None = None) -> int:
