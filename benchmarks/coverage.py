@@ -17,6 +17,7 @@ Synthetic data with a known answer, as the pipeline measures them (ionmelt/measu
   needed_*           share of "needs about N ps" of short runs within a factor of 3 of the length from which 4 in 5 converge
 """
 
+# environment: analysis
 import argparse
 import json
 import math
