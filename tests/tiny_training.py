@@ -23,6 +23,7 @@ from used_files import all_imports
 
 from ionmelt import frame as frame_file
 from ionmelt.dataset import split as split_module
+from ionmelt.dataset.settings import DatasetSettings, Split
 from ionmelt.files import sha256
 from ionmelt.models import prediction as models_prediction
 from ionmelt.topology import Topology
@@ -126,7 +127,13 @@ def make_dataset(folder: Path, count: int = 36, ions: bool = False) -> Path:
         for f in frames
     ]
     pl.DataFrame(rows, schema_overrides={"reason": pl.String}).write_parquet(folder / "a.labels.parquet")
-    settings = {"datasets": {"eq": ["eq"]}, "split": {"valid": 0.15, "test": 0.1, "seed": 1}, "max_failed_fraction": 0}
+    settings = DatasetSettings(
+        id="dataset",
+        datasets={"eq": ("eq",)},
+        sizes={},
+        split=Split(valid=0.15, test=0.1, near=0, seed=1),
+        max_failed_fraction=0,
+    )
     with contextlib.ExitStack() as stack:
         if importlib.util.find_spec("featomic") is None:  # environments of trainings do not describe frames
             stack.enter_context(mock.patch.object(split_module, "write_domains"))

@@ -1,6 +1,8 @@
 """What a study says of the division of its frames."""
 
-from ionmelt.settings import Count, Real, Section, count, number
+from pydantic import Field
+
+from ionmelt.settings import Count, Real, Section, TaskSettings, count, number
 
 
 class Split(Section):
@@ -12,3 +14,14 @@ class Split(Section):
         0.05, 0, 0.2, "share of the training frames kept back to show how much better a random split would look"
     )
     seed: Count = count(1, 0, 2**31 - 1, "seed of the division")
+
+
+class DatasetSettings(TaskSettings):
+    """The settings of SPLIT_DATASET."""
+
+    datasets: dict[str, tuple[str, ...]] = Field(
+        description="kinds of frames of each dataset; none: all frames are tests"
+    )
+    sizes: dict[str, Count] = Field({}, description="training frames that a dataset is cut to")
+    split: Split
+    max_failed_fraction: Real = number(..., 0, 1, "share of labels that may fail")

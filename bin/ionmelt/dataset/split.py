@@ -26,6 +26,7 @@ from ionmelt.dataset.deepmd import write_deepmd
 from ionmelt.dataset.energies import fit_e0s, method_of
 from ionmelt.dataset.groups import TRAINED_KIND, groups_of, split_groups
 from ionmelt.dataset.reading import check_labels, check_pairs, read_labelled, unique_frames
+from ionmelt.dataset.settings import DatasetSettings
 from ionmelt.files import sha256
 from ionmelt.frame import (
     STRESS_KEY,
@@ -90,7 +91,7 @@ def write_domains(folder: Path, sets: dict[str, list[Atoms]], numbers: list[int]
 
 
 def split_dataset(
-    settings: dict[str, Any],
+    settings: DatasetSettings,
     frames_files: list[Path],
     labels_files: list[Path],
     out: Path,
@@ -102,7 +103,7 @@ def split_dataset(
     """
     free_atoms = free_atoms or {}
     labels = files.read_tables(labels_files, "frame_id", "theory_id", "converged", "reason", "energy_ev")
-    failed = check_labels(labels, settings["max_failed_fraction"])
+    failed = check_labels(labels, settings.max_failed_fraction)
     read = read_labelled(frames_files)
     check_pairs(read, labels)
     theories = sorted({frame.info["theory_id"] for frame in read} | set(labels["theory_id"].drop_nulls()))
@@ -113,12 +114,12 @@ def split_dataset(
         )
     frames = unique_frames(read)
     groups = groups_of(frames)
-    split = split_groups(groups, settings["split"]["valid"], settings["split"]["test"], settings["split"]["seed"])
-    if not settings["datasets"]:  # nothing is to be trained
+    split = split_groups(groups, settings.split.valid, settings.split.test, settings.split.seed)
+    if not settings.datasets:  # nothing is to be trained
         split = dict.fromkeys(split, "test")
 
     trained = [f for f in frames if split[f.info["group"]] == "train" and f.info["kind"] != TRAINED_KIND]
-    near_ids = near_frames(trained, settings["split"].get("near", 0.0), settings["split"]["seed"])
+    near_ids = near_frames(trained, settings.split.near, settings.split.seed)
 
     def chosen(name: str, entries: list[str] | None = None) -> list[Atoms]:
         found = [
@@ -133,14 +134,14 @@ def split_dataset(
     for frame in near:
         frame.info["split"] = "near"
     sets = {
-        name: {part: chosen(part, kinds) for part in ("train", "valid")}
-        for name, kinds in sorted(settings["datasets"].items())
+        name: {part: chosen(part, list(kinds)) for part in ("train", "valid")}
+        for name, kinds in sorted(settings.datasets.items())
     }
-    for name, size in sorted(settings.get("sizes", {}).items()):
+    for name, size in sorted(settings.sizes.items()):
         sets[name]["train"] = cut(sets[name]["train"], size, name)
     empty = [
-        f"datasets.{name}: no frame is left for {part}: its kinds ({', '.join(settings['datasets'][name])}) have "
-        f"{sum(g.cell[0] in settings['datasets'][name] and not g.test_only for g in groups)} groups, and groups are never "
+        f"datasets.{name}: no frame is left for {part}: its kinds ({', '.join(settings.datasets[name])}) have "
+        f"{sum(g.cell[0] in settings.datasets[name] and not g.test_only for g in groups)} groups, and groups are never "
         "cut; sample more trajectories, replicas or temperatures"
         for name, parts in sets.items()
         for part, members in parts.items()
@@ -168,7 +169,7 @@ def split_dataset(
         assigned = [(f, part) for part, members in [*parts.items(), ("test", test)] for f in members]
         rows += [table_row(f, name, part) for part, members in parts.items() for f in members]
         datasets[name] = {
-            "kinds": settings["datasets"][name],
+            "kinds": list(settings.datasets[name]),
             "frames": {part: len(members) for part, members in parts.items()},
             "frames_with_stress": {part: sum(STRESS_KEY in f.info for f in members) for part, members in parts.items()},
             "dataset_hash": sha256(*(folder / f"{part}.extxyz" for part in parts)),
@@ -189,7 +190,7 @@ def split_dataset(
         "elements": type_map,
         "type_map": type_map,
         "e0s_method": method_of(free_atoms, type_map),
-        "split": settings["split"],
+        "split": settings.split.model_dump(mode="json"),
         "groups": dict(sorted(Counter(split.values()).items())),
         "labels": {"tried": len(labels), "failed": failed},
         "duplicates": len(read) - len(frames),
@@ -225,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = files.read_json(args.settings)
+        settings = DatasetSettings.read(args.settings)
         free_atoms = files.read_json(args.e0s) if args.e0s else None
         for line in split_dataset(settings, args.frames, args.labels, args.out, free_atoms):
             print(f"dataset: {line}")

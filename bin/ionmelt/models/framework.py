@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from ase.calculators.calculator import Calculator
 
-from ionmelt.models.settings import AnyModel
+from ionmelt.models.settings import AnyModel, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Framework:
     environment: str = "analysis"  # Python environment, or image, that it is trained and run in
     # The full name of the module of its training, which has `train(Training)`; None: it is not trained here.
     training: str | None = None
+    training_settings: type[TrainingSettings] | None = None  # what its task is told
     training_core_s: Callable[[Any, float, float], float] | None = None  # (settings, frames, mean atoms)
     given: bool = False  # a model always comes from elsewhere, as a class or a file
     weights_name: str | None = None  # of the weights in a model folder; None: as the user's file is called

@@ -20,6 +20,7 @@ from ionmelt.errors import UserError
 from ionmelt.models import card as models_card
 from ionmelt.models import trial
 from ionmelt.models import weights as models_weights
+from ionmelt.models.settings import ImportSettings
 
 NAMES = {"mace": "model.pt", "deepmd": "model.pth"}
 
@@ -91,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = files.read_json(args.settings)
+        settings = ImportSettings.read(args.settings).model_dump(mode="json", exclude_unset=True)
         try:
             with errors.of_model():
                 import_model(settings, args.weights, args.out, args.threads)

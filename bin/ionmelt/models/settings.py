@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     Discriminator,
     Field,
+    JsonValue,
     Tag,
 )
 
-from ionmelt.settings import Key, Path_, Real, Section, Sha256, Text, auto_or_number, number
+from ionmelt.settings import Count, Key, Path_, Real, Section, Sha256, TaskSettings, Text, auto_or_number, number
 from ionmelt.theory import FITTED
 
 # --- Models --------------------------------------------------------------------------------------------
@@ -72,3 +73,37 @@ LossWeight = Annotated[
     Annotated[Literal["auto"], Tag("auto")] | Annotated[Real, Field(ge=0, le=1e9, allow_inf_nan=False), Tag("number")],
     Discriminator(auto_or_number),
 ]
+
+
+# --- Tasks ---------------------------------------------------------------------------------------------
+
+
+class TrainingSettings(TaskSettings):
+    """What a training is told besides what the study says of the model; each framework adds its section to it."""
+
+    model: str = Field(description="name of the model in the study")
+    framework: str
+    dataset: str = Field(description="mixture that it is trained on")
+    seed: Count = Field(description="seed of the training")
+    theory_id: str | None = Field(description="level of theory of the labels")
+    round: Count | None = Field(default=None, description="round of active learning; left out where there is none")
+
+
+class ImportSettings(TaskSettings):
+    """What IMPORT_MODEL is told of a model that comes from elsewhere."""
+
+    model: str = Field(description="name of the model in the study")
+    framework: str
+    dataset: str | None = None
+    seed: Count | None = None
+    weights: Path_ | None = Field(default=None, description="name of the file of weights")
+    sha256: Sha256 | None = None
+    licence: Text | None = None
+    theory: Text | None = None
+    dispersion: AddedDispersion | None = None
+    head: Text | None = None
+    dtype: Literal["float32", "float64"] | None = None
+    calculator: str | None = None
+    arguments: dict[str, JsonValue] = Field({})
+    weights_argument: str | None = None
+    liquid_elements: tuple[str, ...] = Field(description="elements that the model must know")

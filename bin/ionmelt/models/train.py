@@ -9,20 +9,15 @@ import importlib
 from pathlib import Path
 
 from ionmelt.arguments import command_line
-from ionmelt.errors import UserError
-from ionmelt.files import read_json
 from ionmelt.models.frameworks import FRAMEWORKS
-from ionmelt.models.training import TrainingTask
+from ionmelt.models.training import TrainingTask, read_settings
 from ionmelt.task import run
 
 
 def train(task: TrainingTask) -> None:
     """Do the work of the task; raises `UserError` for a framework that is not trained here."""
-    name = read_json(task.settings)["framework"]
-    framework = FRAMEWORKS.get(name)
-    if framework is None or framework.training is None:
-        trained = ", ".join(row.name for row in FRAMEWORKS.values() if row.is_trained)
-        raise UserError(f"{task.settings}: framework: {name!r} is none of those that are trained: {trained}")
+    framework = FRAMEWORKS[read_settings(task.settings).framework]
+    assert framework.training is not None, "its settings are those of a training"
     importlib.import_module(framework.training).train(task)
 
 

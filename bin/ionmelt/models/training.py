@@ -14,6 +14,8 @@ from ionmelt import checkpoint
 from ionmelt.errors import UserError, of_model
 from ionmelt.files import read_json, sha256, write_table
 from ionmelt.models.card import wrong_content
+from ionmelt.models.frameworks import FRAMEWORKS
+from ionmelt.models.settings import TrainingSettings
 from ionmelt.tables.training import CURVE
 from ionmelt.task import versions
 
@@ -36,12 +38,22 @@ class TrainingTask:
     device: str  # cpu or cuda
 
 
+def read_settings(path: Path) -> TrainingSettings:
+    """Return the settings of a training, as those of the framework that they name; raises `UserError` for others."""
+    name = read_json(path).get("framework")
+    framework = FRAMEWORKS.get(name) if isinstance(name, str) else None
+    if framework is None or framework.training_settings is None:
+        trained = ", ".join(row.name for row in FRAMEWORKS.values() if row.is_trained)
+        raise UserError(f"{path}: framework: {name!r} is none of those that are trained: {trained}")
+    return framework.training_settings.read(path)
+
+
 def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the settings of a model and the part of ``dataset.json`` that is about its dataset.
 
     Raises `UserError` where the dataset is not there, or its labels are of another level of theory.
     """
-    model = read_json(settings)
+    model = read_settings(settings).model_dump(mode="json", exclude_unset=True)
     data = read_json(summary)
     if model["dataset"] not in data["datasets"]:
         known = ", ".join(data["datasets"])

@@ -1,9 +1,12 @@
 """The settings of every training and of every import, and the cards of models that are neither trained nor imported."""
 
 from pathlib import Path
+from typing import Any
 
 from ionmelt.labels.engines import ENGINES
 from ionmelt.labels.engines.settings import LabelTasks
+from ionmelt.models.frameworks import FRAMEWORKS
+from ionmelt.models.settings import ImportSettings
 from ionmelt.study.boxes import Box
 from ionmelt.study.check_models import LEARNING_RATES
 from ionmelt.study.files import Plan
@@ -16,6 +19,13 @@ from ionmelt.study.schema import Study
 IMPORTED = (
     "sha256", "licence", "theory", "dispersion", "head", "dtype", "calculator", "arguments", "weights_argument",
 )  # fmt: skip
+
+
+def training_settings(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a training as its task reads them, with the fields that are given."""
+    kind = FRAMEWORKS[content["framework"]].training_settings
+    assert kind is not None, f"{content['framework']} is not trained"
+    return kind.model_validate(content).model_dump(mode="json", exclude_unset=True)
 
 
 def plan_models(
@@ -52,11 +62,12 @@ def plan_models(
                 if row.key in going_on:
                     names["weights"] = "model.pt"
                     given |= {"mode": "finetune", "sha256": before.cards[row.key]["files"]["model.pt"]}
-            plan.json(f"models/{row.key}.json", {**identity, "theory_id": theory, **given, **names})
+            plan.json(f"models/{row.key}.json", training_settings({**identity, "theory_id": theory, **given, **names}))
             continue
         if is_imported(own) or row.role == "start":
             kept = {name: own[name] for name in IMPORTED if name in own}
-            plan.json(f"imports/{row.key}.json", {**identity, **kept, **names, "liquid_elements": elements})
+            imported = ImportSettings.model_validate({**identity, **kept, **names, "liquid_elements": elements})
+            plan.json(f"imports/{row.key}.json", imported.model_dump(mode="json", exclude_unset=True))
             continue
         card = {
             **identity,

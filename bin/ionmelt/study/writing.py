@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ionmelt.dataset.settings import DatasetSettings
 from ionmelt.dynamics.settings import RunSettings
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, theory_id, theory_settings
 from ionmelt.frames.settings import SampleSettings
@@ -138,13 +139,14 @@ def heldout_settings(study: Study) -> Settings:
 def dataset_settings(study: Study) -> Settings:
     """Return the settings of SPLIT_DATASET; where the study names no datasets every frame is there to test."""
     mixed = mixtures(study, {"datasets": None})
-    return {
-        "id": "dataset",
-        "datasets": {name: sorted(study.datasets[whole]) for name, whole, _ in mixed},
-        "sizes": {name: size for name, _, size in mixed if size},
-        "split": study.split.model_dump(mode="json"),
-        "max_failed_fraction": study.labels.max_failed_fraction if study.labels else 0.05,
-    }
+    settings = DatasetSettings(
+        id="dataset",
+        datasets={name: tuple(sorted(study.datasets[whole])) for name, whole, _ in mixed},
+        sizes={name: size for name, _, size in mixed if size},
+        split=study.split,
+        max_failed_fraction=study.labels.max_failed_fraction if study.labels else 0.05,
+    )
+    return settings.model_dump(mode="json")
 
 
 def theory_of(study: Study) -> str | None:

@@ -77,7 +77,7 @@ def write(folder: Path, frames: list[Atoms], failed: int = 0, theory: str = THEO
     settings = {
         "id": "dataset",
         "datasets": {"eq": ["eq"], "both": ["eq", "neq"]},
-        "split": {"valid": 0.2, "test": 0.2, "seed": 1},
+        "split": {"valid": 0.2, "test": 0.2, "near": 0, "seed": 1},
         "max_failed_fraction": 0.05,
     }
     (folder / "dataset.json").write_text(json.dumps(settings))

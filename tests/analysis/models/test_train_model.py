@@ -14,8 +14,9 @@ from ionmelt.models import train
 SCRIPT = Path(__file__).resolve().parents[3] / "bin" / "train_model.py"
 
 
-def arguments(folder: Path, framework: str) -> list[str]:
-    (folder / "m.json").write_text(json.dumps({"id": "m-eq-s1", "framework": framework}))
+def arguments(folder: Path, framework: str, **more: object) -> list[str]:
+    settings = {"id": "m-eq-s1", "framework": framework, "model": "m", "dataset": "eq", "seed": 1, "theory_id": None}
+    (folder / "m.json").write_text(json.dumps(settings | more))
     (folder / "dataset.json").write_text("{}")
     (folder / "eq").mkdir()
     return ["--id", "m-eq-s1", "--settings", "m.json", "--dataset", "eq", "--summary", "dataset.json", "--out", "out"]
@@ -50,3 +51,23 @@ def test_the_file_of_the_framework_trains(framework: str, tmp_path: Path, monkey
     assert importlib.util.find_spec(name) is not None
     assert name == f"ionmelt.models.frameworks.{framework}_training"
     assert (task.weights, task.replay, task.threads, task.device) == (Path("w.pt"), None, 2, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"epoch": 3}, "m.json: epoch: unknown field"),
+        ({"epochs": "many"}, "m.json: epochs: 'many'"),
+        ({"seed": None}, "m.json: seed: "),
+    ],
+)
+def test_settings_that_are_none_of_a_training_are_refused_in_a_line_each(
+    more: dict[str, object],
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train.main(arguments(tmp_path, "mace", **more)) == 2
+    assert line in capsys.readouterr().err

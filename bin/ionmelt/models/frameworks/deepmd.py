@@ -8,7 +8,7 @@ from pydantic import Field
 from ionmelt.laws import CORES
 from ionmelt.models.card import loaded_file, weights_file
 from ionmelt.models.framework import Export, Loading
-from ionmelt.models.settings import LearnedModel, LossWeight, weight
+from ionmelt.models.settings import LearnedModel, LossWeight, TrainingSettings, weight
 from ionmelt.settings import Count, Real, count, number
 
 ATOM_STEPS_S = 6674.0  # MD of se_e2_a, compressed
@@ -45,6 +45,12 @@ class DeepmdModel(LearnedModel):
     )
     start_pref_v: LossWeight = weight("weight of the virial at the start, on which the density depends", "a third")
     limit_pref_v: LossWeight = weight("weight of the virial as the learning rate nears zero", "a third")
+
+
+class DeepmdTraining(TrainingSettings, DeepmdModel):
+    """The settings of a training: `weights` and other files by their names."""
+
+    framework: Literal["deepmd"]
 
 
 def calculator(loading: Loading) -> Calculator:

@@ -12,7 +12,7 @@ from pydantic import Field
 from ionmelt.laws import CORES
 from ionmelt.models.card import loaded_file, weights_file
 from ionmelt.models.framework import Export, Loading
-from ionmelt.models.settings import LearnedModel, LossWeight, weight
+from ionmelt.models.settings import LearnedModel, LossWeight, TrainingSettings, weight
 from ionmelt.models.tool import environment, run_tool
 from ionmelt.settings import Count, Path_, Real, count, number
 
@@ -57,6 +57,12 @@ class MaceModel(LearnedModel):
     forces_weight: LossWeight = Field(default="auto", description="weight of the forces in the loss; auto is 100")
     stress_weight: LossWeight = weight("weight of the stress in the loss, on which the density depends", "a third")
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of training and MD")
+
+
+class MaceTraining(TrainingSettings, MaceModel):
+    """The settings of a training: `weights` and other files by their names."""
+
+    framework: Literal["mace"]
 
 
 def calculator(loading: Loading) -> Calculator:
