@@ -1,5 +1,6 @@
 """What a reader of the results must know beforehand: the warnings of a plan."""
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
@@ -24,13 +25,28 @@ DENSITY_PS = 100.0
 DIFFUSION_PS = 1000.0
 
 
+Add = Callable[[tuple[Any, ...], str], None]  # a field and what is said of it
+
+
 def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
     """Return what a reader of the results must know beforehand, one line each."""
-    lines = []
+    lines: list[str] = []
 
     def add(loc: tuple[Any, ...], text: str) -> None:
         lines.append(f"{path_text(loc)}: {text}")
 
+    warn_of_labels(study, add)
+    warn_of_models(study, add)
+    for index, box in boxes.items():
+        warn_of_melt(study, index, box, add)
+        warn_of_liquid(study, index, box, add)
+    warn_of_trajectories(study, boxes, add)
+    warn_of_dynamics(study, add)
+    return lines
+
+
+def warn_of_labels(study: Study, add: Add) -> None:
+    """Say what labels of such a level are not."""
     engine = ENGINES.get(getattr(study.labels, "engine", ""))
     if engine is not None and engine.not_dft:
         text = f"{engine.name}: {engine.not_dft} labels are for trying things out, not a reference"
@@ -43,6 +59,10 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
             ("labels", "dispersion"),
             "none: without a dispersion correction the density of a liquid is far too low",
         )
+
+
+def warn_of_models(study: Study, add: Add) -> None:
+    """Say which models imitate another level of theory than that of the labels."""
     for index, model in enumerate(study.models):
         known = levels(study, model)
         if known["same_theory"] is False:
@@ -50,35 +70,42 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
                 ("models", index, "theory"),
                 theory_level.two_levels(model.id, known["theory"], known["labels_theory"]),
             )
-    for index, box in boxes.items():
-        liquid, loc = study.liquids[index], ("liquids", index)
-        if liquid.force_field == "xtb":
-            steps, hours = melt_steps(study, liquid), study_cost.rounded(melt_core_s(study, liquid, box))
-            text = f"xtb: the equilibration of each box is {steps:.0f} steps of GFN1-xTB on one core, about {hours:g} core-hours"
-            add((*loc, "force_field"), text)
-            if study.equilibration.cutoff_A != "auto":
-                add(("equilibration", "cutoff_A"), f"is not used for {liquid.id}, whose force_field is xtb")
-        names = {ion["name"] for ion in box.ions}
-        for place, kelvin in enumerate(liquid.temperatures_K):
-            if names == {"pyr14", "bf4"} and kelvin < PYR14BF4_LIQUID_K:
-                melts = f"PYR14BF4 melts at 424-{PYR14BF4_MELTS_K:g} K: call it supercooled"
-                add((*loc, "temperatures_K", place), f"{kelvin:g} K: {melts}, or give {PYR14BF4_LIQUID_K:g} K")
-        if box.pairs < LIQUID_PAIRS:
-            add(
-                (*loc, "ions"),
-                f"{box.pairs:g} ion pairs are not the liquid: densities and structures depend on the box",
-            )
-        if study.md.nvt_ps and box.pairs < DIFFUSION_PAIRS:
-            add(
-                (*loc, "ions"),
-                f"{box.pairs:g} ion pairs: diffusion is too slow in so small a box; it needs the Yeh-Hummer "
-                "correction (finite_size_correction_m2_s)",
-            )
-    if study.md.timestep_fs > HYDROGEN_TIMESTEP_FS:
+
+
+def warn_of_melt(study: Study, index: int, box: Box, add: Add) -> None:
+    """Say what the equilibration of a liquid by xtb takes, and which setting it does not use."""
+    liquid, loc = study.liquids[index], ("liquids", index)
+    if liquid.force_field == "xtb":
+        steps, hours = melt_steps(study, liquid), study_cost.rounded(melt_core_s(study, liquid, box))
+        text = f"xtb: the equilibration of each box is {steps:.0f} steps of GFN1-xTB on one core, about {hours:g} core-hours"
+        add((*loc, "force_field"), text)
+        if study.equilibration.cutoff_A != "auto":
+            add(("equilibration", "cutoff_A"), f"is not used for {liquid.id}, whose force_field is xtb")
+
+
+def warn_of_liquid(study: Study, index: int, box: Box, add: Add) -> None:
+    """Say where a liquid is solid, or its box too small for what is measured."""
+    liquid, loc = study.liquids[index], ("liquids", index)
+    names = {ion["name"] for ion in box.ions}
+    for place, kelvin in enumerate(liquid.temperatures_K):
+        if names == {"pyr14", "bf4"} and kelvin < PYR14BF4_LIQUID_K:
+            melts = f"PYR14BF4 melts at 424-{PYR14BF4_MELTS_K:g} K: call it supercooled"
+            add((*loc, "temperatures_K", place), f"{kelvin:g} K: {melts}, or give {PYR14BF4_LIQUID_K:g} K")
+    if box.pairs < LIQUID_PAIRS:
         add(
-            ("md", "timestep_fs"),
-            f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen: 0.5 fs is usual",
+            (*loc, "ions"),
+            f"{box.pairs:g} ion pairs are not the liquid: densities and structures depend on the box",
         )
+    if study.md.nvt_ps and box.pairs < DIFFUSION_PAIRS:
+        add(
+            (*loc, "ions"),
+            f"{box.pairs:g} ion pairs: diffusion is too slow in so small a box; it needs the Yeh-Hummer "
+            "correction (finite_size_correction_m2_s)",
+        )
+
+
+def warn_of_trajectories(study: Study, boxes: dict[int, Box], add: Add) -> None:
+    """Say where frames are kept less often than asked for."""
     asked = study.md.save_every_fs != Md.model_fields["save_every_fs"].default
     for index, box in boxes.items() if asked else ():
         size_mb = trajectory.size_mb(1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.save_every_fs, box.atoms)
@@ -87,6 +114,15 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
             text = f"a run of {study.liquids[index].id} may make {size_mb:.0f} MB of frames, above max_trajectory_mb "
             text += f"{study.md.max_trajectory_mb:g}: they are kept every {every_fs:g} fs"
             add(("md", "save_every_fs"), text)
+
+
+def warn_of_dynamics(study: Study, add: Add) -> None:
+    """Say where a time step is too long, a run too short, or a setting not used."""
+    if study.md.timestep_fs > HYDROGEN_TIMESTEP_FS:
+        add(
+            ("md", "timestep_fs"),
+            f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen: 0.5 fs is usual",
+        )
     by_openmm = [model.id for model in study.models if model.framework == "classical" and study.md.engine == "openmm"]
     if by_openmm and study.md.barostat_fs != Md.model_fields["barostat_fs"].default:
         text = f"is not used for {', '.join(by_openmm)}: OpenMM's barostat makes Monte Carlo moves and has no time constant"
@@ -97,4 +133,3 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
     if 0 < study.md.nvt_ps < DIFFUSION_PS:
         text = f"{study.md.nvt_ps:g} ps is too short for diffusion to converge: give {DIFFUSION_PS:g} ps or more"
         add(("md", "nvt_ps"), text)
-    return lines

@@ -18,10 +18,10 @@ from ionmelt.frames.settings import Active, Sampling
 from ionmelt.labels.settings import Labels
 from ionmelt.liquid.settings import Equilibration, Liquid
 from ionmelt.models.frameworks import Model
-from ionmelt.settings import Count, Key, Path_, Real, Section, number
+from ionmelt.settings import Count, Key, Path_, Real, SettingsFile, number
 
 
-class Study(Section):
+class Study(SettingsFile):
     """A study for Ionmelt: liquids, labels, models and the molecular dynamics that compares them."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)] = Field(
