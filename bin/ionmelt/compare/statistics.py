@@ -177,7 +177,7 @@ def paired(
         for error, dof, box in zip(runs.standard_errors, runs.dofs, labels, strict=True):
             share = weight / (len(order) * len(here[box]))
             within.append(((share * float(error)) ** 2, max(float(dof), 1.0)))
-        # from the mean of their box, so that a seed that lacks a run of one box is not charged for that box
+        # deviations from the mean of each box: a seed without a run in an easy box would else look worse than it is
         beyond = x - np.array([means[box] for box in labels])
         levels = sorted(set(runs.seeds), key=str)
         seeds.append({level: weight * beyond[[seed == level for seed in runs.seeds]].mean() for level in levels})

@@ -30,7 +30,7 @@ class Ended:
     detail: str
 
 
-# What a calculator raises when a structure is too much for it.
+# What calculators raise for a structure that they cannot compute, such as atoms on top of each other.
 MODEL_ERRORS = (RuntimeError, ValueError, ArithmeticError)
 
 

@@ -99,7 +99,7 @@ def evaluate(args: argparse.Namespace) -> None:
         if row["quantity"] != "energy_per_atom":
             row["energy_offset_removed"] = None
     args.out.mkdir(parents=True, exist_ok=True)
-    # A force field of whole ions knows no atoms alone.
+    # A classical force field has parameters for ions only, so that it has no energy of two atoms alone.
     dimers = [] if isinstance(calculators, dict) else list(models_dimers.curves(calculators, elements_of(args.state)))
     tables = {
         "errors": (rows, ERRORS),
