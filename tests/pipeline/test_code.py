@@ -8,13 +8,14 @@ from runs import Pipeline, copy_project
 from used_files import BIN, all_imports
 
 ARGUMENTS = ("-stub", "--study", "studies/test.yaml")
-PACKAGE = sorted((BIN / "ionmelt").rglob("*.py"))
-USERS = {path: {script.stem for script in BIN.glob("*.py") if path in all_imports(script)} for path in PACKAGE}
 
 
 def file_used_by(*scripts: str) -> Path:
     """Return a file of the package, by its path in a copy of the project, that these scripts import and no other."""
-    path = next(path for path in PACKAGE if USERS[path] == set(scripts) and path.name != "__init__.py")
+    imported = {script.stem: all_imports(script) for script in BIN.glob("*.py")}
+    ours = set.intersection(*(imported[name] for name in scripts))
+    others = set.union(*(files for name, files in imported.items() if name not in scripts))
+    path = min(path for path in ours - others if path.name != "__init__.py" and path.parent != BIN)
     return path.relative_to(BIN.parent)
 
 
