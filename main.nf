@@ -63,7 +63,8 @@ workflow {
         .groupTuple(sort: { folder -> folder.name })
 
     // The labelled dataset: a folder for each named mixture, and the test frames that all share
-    LABELLED(plan, assets, melts, liquids, params.label_store?.toString() ?: 'none', previous)
+    label_store = params.label_store?.toString() ?: 'none'
+    LABELLED(plan, assets, BUILD_LIQUID.out.box, melts, liquids, label_store, previous)
     SPLIT_DATASET(
         LABELLED.out.frames, LABELLED.out.labels, file_of(plan, 'dataset.json'), LABELLED.out.e0s.ifEmpty([]),
         code('split_dataset.py'),

@@ -9,6 +9,7 @@ process LABEL_FRAMES {
     tuple path(frames), path(stored, stageAs: 'stored/*')   // a chunk of unlabelled frames, extxyz; copied entries of the store
     val engine                                              // what computes labels: the row of the plan's label_engine.csv
     path settings                                           // the level of theory
+    path boxes, stageAs: 'boxes/*'                          // of the liquids, where these are labelled by their force fields
     path store, name: 'label_store.txt'                     // a file of the label store's folder; none where none is kept
     val code        // the digest of the script and of what it imports
 
@@ -22,7 +23,7 @@ process LABEL_FRAMES {
     """
     export PYSCF_MAX_MEMORY=${task.memory ? task.memory.toMega() : 4000}
     label_frames.py --id ${frames.baseName} --settings ${settings} --frames ${frames} --threads ${task.cpus} ${task.accelerator ? '--device cuda' : ''} \\
-        ${store ? '--store label_store.txt --spare label_store --staged stored' : ''} \\
+        ${boxes ? "--boxes ${boxes}" : ''} ${store ? '--store label_store.txt --spare label_store --staged stored' : ''} \\
         ${task.attempt <= task.maxRetries ? '--try-again' : ''} --out ${frames.baseName}
     """
 

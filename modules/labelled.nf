@@ -13,6 +13,7 @@ workflow LABELLED {
     take:
     plan            // folder of the plan
     assets
+    boxes           // [box key, folder]
     states          // [state key, folder]
     liquids         // [liquid, folders of its states]
     asked           // the label store that the user asks for
@@ -27,7 +28,9 @@ workflow LABELLED {
     chunks = SAMPLE_FRAMES.out.chunks.mix(ACTIVE_ROUND.out.chunks)
     frame_ids = SAMPLE_FRAMES.out.frame_ids.mix(ACTIVE_ROUND.out.frame_ids)
     to_label = with_stored_labels(chunks, frame_ids, settings, store)
-    LABEL_FRAMES(to_label, label_engine(plan), settings, label_store(store), code('label_frames.py'))
+    by_force_field = rows(plan, 'boxes').filter { row -> row.for_labels == 'true' }
+    force_fields = gather(joined(by_force_field, 'key', boxes, 'box').map { row -> row.box })
+    LABEL_FRAMES(to_label, label_engine(plan), settings, force_fields, label_store(store), code('label_frames.py'))
     keep_labels(LABEL_FRAMES.out.entries, store)
 
     own = own_files(plan, 'labels')

@@ -143,8 +143,15 @@ def density_kg_m3(atoms: Atoms) -> float:
 
 
 def shown(frame: Atoms) -> Atoms:
-    """Return what a calculator is shown of a frame: an ion alone has no images, and its charge as ASE's initial charges."""
+    """Return what a calculator is shown of a frame: an ion alone has no images, and its charge as ASE's initial charges.
+
+    Which liquid and ions these are is for force fields, which know no atoms by themselves.
+    """
     atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
+    atoms.info = {key: frame.info[key] for key in ("liquid",) if key in frame.info}
+    for name in ("molecule", "ion"):
+        if name in frame.arrays:
+            atoms.arrays[name] = frame.arrays[name].copy()
     if CHARGE_KEY in frame.info:
         atoms.pbc = False
         atoms.set_initial_charges([float(frame.info[CHARGE_KEY]), *[0.0] * (len(atoms) - 1)])

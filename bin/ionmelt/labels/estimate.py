@@ -42,14 +42,15 @@ def near(atoms: Atoms) -> Atoms:
     return moved
 
 
-def probe(liquid: str, atoms: Atoms, settings: dict[str, Any], threads: int) -> Probe:
-    """Return what two labels of a box took.
+def probe(liquid: str, atoms: Atoms, settings: dict[str, Any], threads: int, boxes: list[Path]) -> Probe:
+    """Return what two labels of a box took; `boxes` are for an engine that computes with the force fields of the liquids.
 
     Raises `UserError` where one of them fails, or the error of memory or disk where the machine is to blame.
     The start of the engine is in the first: it is part of every chunk's.
     """
     taken = []
-    worker = Worker(ENGINES[settings["engine"]].module, settings, threads)
+    engine = ENGINES[settings["engine"]]
+    worker = Worker(engine.module, settings, threads, *(boxes if engine.boxes else []))
     try:
         for name, frame in (("its packed box", atoms), ("a frame near its packed box", near(atoms))):
             answer = worker.answer(frame)
@@ -80,7 +81,7 @@ def estimate_labels(settings: dict[str, Any], plan: dict[str, Any], boxes: list[
     probes = []
     for liquid in wanted:
         print(f"probing {liquid}: {len(frames[liquid])} atoms", file=sys.stderr, flush=True)
-        probes.append(probe(liquid, frames[liquid], settings, threads))
+        probes.append(probe(liquid, frames[liquid], settings, threads, sorted(boxes)))
     return cost.priced(plan, probes)
 
 

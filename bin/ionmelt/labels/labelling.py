@@ -121,14 +121,14 @@ def disk_is_full(error: Exception | None = None) -> bool:
     return said or shutil.disk_usage(".").free < FREE_LEAST
 
 
-def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: int) -> None:
+def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: int, *boxes: Path) -> None:
     """Label the frames that come through a pipe until it closes (runs in the engine's process)."""
     os.setpgid(0, 0)  # so that the programs an engine starts can be ended along with it
     with suppress(OSError, AttributeError):  # Linux: this process ends when its parent is killed
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     try:
         with errors.reading(f"labels.engine: {module} cannot be loaded here"):
-            engine = importlib.import_module(module).Engine(settings, threads)
+            engine = importlib.import_module(module).Engine(settings, threads, *boxes)
     except UserError as error:
         pipe.send(error.errors)
         return
@@ -158,10 +158,13 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, Any], threads: i
 
 
 class Worker:
-    """The engine in a process of its own, started when it is first needed and again after a crash."""
+    """The engine in a process of its own, started when it is first needed and again after a crash.
 
-    def __init__(self, module: str, settings: Mapping[str, Any], threads: int) -> None:
-        self.arguments = (module, settings, threads)
+    `boxes`: folders of the liquids' boxes, for an engine that computes with their force fields.
+    """
+
+    def __init__(self, module: str, settings: Mapping[str, Any], threads: int, *boxes: Path) -> None:
+        self.arguments = (module, settings, threads, *boxes)
         self.max_frame_s = float(settings.get("max_frame_s", MAX_FRAME_S))
         self.process: SpawnProcess | None = None
         self.pipe: Connection | None = None
@@ -363,9 +366,11 @@ def label_chunk(
     spare: Path | None = None,
     staged: Sequence[Path] = (),
     try_again: bool = False,
+    boxes: Sequence[Path] = (),
 ) -> None:
     """Label frames and write the two files, the frames as they come; `store_root`, `spare` and `staged` are those of `Store`.
 
+    `boxes` are those of `Worker`.
     Where the machine is to blame for a frame without a label, `try_again` raises that instead of a row with its reason.
     """
     engine = settings.get("engine")
@@ -376,7 +381,7 @@ def label_chunk(
     answers = {index: found for index, atoms in enumerate(frames) if (found := store.get(atoms))}
     left = [index for index in range(len(frames)) if index not in answers]
     progress = Progress(len(left))
-    worker = Worker(ENGINES[engine].module, settings, threads)
+    worker = Worker(ENGINES[engine].module, settings, threads, *boxes)
     fraction = float(settings.get("spot_check_fraction", SPOT_CHECK_FRACTION))
     try:
         for place, answer in label_chain([frames[index] for index in left], worker, fraction):
@@ -429,6 +434,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--staged", type=Path, help="folder with entries copied from the store")
     parser.add_argument(
+        "--boxes",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="boxes of the liquids, where the engine computes with their force fields",
+    )
+    parser.add_argument(
         "--try-again", action="store_true", help="fail where memory or disk was too small for a frame (default: a row)"
     )
     args = parser.parse_args(argv)
@@ -444,6 +456,6 @@ def main(argv: list[str] | None = None) -> int:
         settings = files.read_json(args.settings)
         if args.device:
             settings["device"] = args.device
-        label_chunk(settings, frames, args.out, args.threads, store, args.spare, staged, args.try_again)
+        label_chunk(settings, frames, args.out, args.threads, store, args.spare, staged, args.try_again, args.boxes)
 
-    return task.run("LABEL_FRAMES", work, task_id=args.id, reads=[args.settings, args.frames])
+    return task.run("LABEL_FRAMES", work, task_id=args.id, reads=[args.settings, args.frames, *args.boxes])

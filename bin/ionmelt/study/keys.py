@@ -12,6 +12,12 @@ from ionmelt.study.rows import ModelRow
 from ionmelt.study.schema import Study
 
 
+def by_force_field(study: Study) -> bool:
+    """Tell whether frames are labelled by the force fields of their liquids."""
+    engine = ENGINES.get(getattr(study.labels, "engine", ""))
+    return engine is not None and engine.boxes
+
+
 def is_trained(model: Mapping[str, Any]) -> bool:
     """Tell whether a model is trained in this study."""
     return FRAMEWORKS[model["framework"]].is_trained and model.get("mode") != "zero-shot"

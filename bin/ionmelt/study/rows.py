@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BoxRow:
-    """A box to build: a row of boxes.csv."""
+    """A box to build: a row of boxes.csv; ``for_labels`` says whether its force field is what the frames are labelled by."""
 
     key: str
     liquid: str
     replica: int
+    for_labels: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ionmelt.study.boxes import Box, chosen_cutoff_A, equilibration_step_fs
 from ionmelt.study.estimate import chunk_size
 from ionmelt.study.files import Plan
 from ionmelt.study.interpolation import references_of
-from ionmelt.study.keys import is_imported, mixtures, model_rows, seed_of
+from ionmelt.study.keys import by_force_field, is_imported, mixtures, model_rows, seed_of
 from ionmelt.study.places import Places
 from ionmelt.study.references import COLUMNS as REFERENCE_COLUMNS
 from ionmelt.study.references import Reference
@@ -162,7 +162,7 @@ def plan_boxes(plan: Plan, study: Study, boxes: dict[int, Box]) -> list[StateRow
     box_rows, state_rows = [], []
     for index, liquid in enumerate(study.liquids):
         for replica in range(1, study.md.replicas + 1):
-            box = BoxRow(f"{liquid.id}-r{replica}", liquid.id, replica)
+            box = BoxRow(f"{liquid.id}-r{replica}", liquid.id, replica, by_force_field(study) and replica == 1)
             box_rows.append(box)
             plan.json(f"boxes/{box.key}.json", box_settings(study, liquid, boxes[index], box))
             for kelvin in liquid.temperatures_K:

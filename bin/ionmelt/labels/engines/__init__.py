@@ -17,7 +17,7 @@ class LabelEngine:
     """How labels are computed: its section of a study, its code, what it runs in, what a label costs, what a reader is told."""
 
     settings: type[LabelTasks]
-    module: str  # with a class Engine(settings, threads) that has `version` and `label(atoms, cold)`
+    module: str  # with a class Engine(settings, threads, *boxes) that has `version` and `label(atoms, cold)`
     title: str  # of the method or program, for a reader
     environment: str  # of Python, and the image of that name
     laws: Mapping[
@@ -25,6 +25,7 @@ class LabelEngine:
     ]  # cost of a label, by the `method` of the settings, or the engine's name where there is none
     words: Callable[[Mapping[str, Any]], str]  # the level of theory of some settings, for the report
     gpu: bool = False  # whether it can use one
+    boxes: bool = False  # whether it computes with the force fields of the liquids, and is given their boxes
     not_dft: str | None = None  # what the labels are where they are for trying things out
     framework: str | None = None  # of models whose forces are the very method of the labels
     pairs: bool = False  # whether atoms and pairs alone are so cheap that the report has them of the labels, too
