@@ -11,8 +11,8 @@ from ase import Atoms
 from ionmelt.dynamics import watch
 from ionmelt.errors import UserError
 from ionmelt.liquid import packing
+from ionmelt.liquid.calculator import ClassicalCalculator
 from ionmelt.models import calculators
-from ionmelt.models.frameworks import classical
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 
@@ -66,7 +66,7 @@ def strain_stress(atoms: Atoms, h: float) -> np.ndarray:
 def test_classical_forces_and_stress_are_derivatives_of_its_energy(liquid: Path, tmp_path: Path) -> None:
     atoms = ase.io.read(liquid / "box.extxyz")
     # The reference platform works in double precision, so that the differences mean something.
-    atoms.calc = classical.ClassicalCalculator(liquid / "system.xml", platform="Reference")
+    atoms.calc = ClassicalCalculator((liquid / "system.xml").read_text(), platform="Reference")
     forces = atoms.get_forces()
     h = 1e-4
     for index, axis in [(0, 0), (7, 2), (130, 1)]:
@@ -86,7 +86,7 @@ def test_single_precision_platform_agrees_with_double(liquid: Path) -> None:
     atoms = ase.io.read(liquid / "box.extxyz")
     results = []
     for platform in ("Reference", "CPU"):
-        atoms.calc = classical.ClassicalCalculator(liquid / "system.xml", platform=platform)
+        atoms.calc = ClassicalCalculator((liquid / "system.xml").read_text(), platform=platform)
         results.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
     assert results[0][0] == pytest.approx(results[1][0], abs=2e-3)
     assert np.abs(results[0][1] - results[1][1]).max() < 5e-3
@@ -96,7 +96,7 @@ def test_single_precision_platform_agrees_with_double(liquid: Path) -> None:
 def test_what_openmm_refuses_ends_a_run_and_not_the_task(liquid: Path) -> None:
     """Its exception has no parent among those that a run is ended for."""
     atoms = ase.io.read(liquid / "box.extxyz")
-    atoms.calc = classical.ClassicalCalculator(liquid / "system.xml")
+    atoms.calc = ClassicalCalculator((liquid / "system.xml").read_text())
     atoms.positions[0] = np.nan
     with pytest.raises(watch.MODEL_ERRORS, match="Particle coordinate is NaN"):
         atoms.get_forces()
@@ -104,7 +104,7 @@ def test_what_openmm_refuses_ends_a_run_and_not_the_task(liquid: Path) -> None:
 
 def test_a_part_of_the_box_is_refused_in_words(liquid: Path) -> None:
     atoms = ase.io.read(liquid / "box.extxyz")[:-1]
-    atoms.calc = classical.ClassicalCalculator(liquid / "system.xml", platform="Reference")
+    atoms.calc = ClassicalCalculator((liquid / "system.xml").read_text(), platform="Reference")
     with pytest.raises(
         ValueError, match=f"of the whole box, {len(atoms) + 1} atoms: this frame has {len(atoms)} of them"
     ):
@@ -113,9 +113,9 @@ def test_a_part_of_the_box_is_refused_in_words(liquid: Path) -> None:
 
 def test_hydrostatic_stress_is_the_mean_of_the_full_one(liquid: Path) -> None:
     atoms = ase.io.read(liquid / "box.extxyz")
-    atoms.calc = classical.ClassicalCalculator(liquid / "system.xml", platform="Reference")
+    atoms.calc = ClassicalCalculator((liquid / "system.xml").read_text(), platform="Reference")
     full = atoms.get_stress()
-    atoms.calc = classical.ClassicalCalculator(liquid / "system.xml", platform="Reference", hydrostatic=True)
+    atoms.calc = ClassicalCalculator((liquid / "system.xml").read_text(), platform="Reference", hydrostatic=True)
     assert atoms.get_stress()[:3] == pytest.approx(np.full(3, full[:3].mean()), abs=1e-6)
 
 
