@@ -1,12 +1,14 @@
 """Force fields of assets/forcefields: their parameters, and the terms that an ion has in them."""
 
 import itertools
-from dataclasses import dataclass, field
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ionmelt.errors import UserError, reading
-from ionmelt.files import read_yaml
+from ionmelt.files import digest, read_yaml, sha256
 from ionmelt.topology import Ion
 
 WAYS_OUT = "give the liquid's force_field the path of an OpenMM XML that has them, or force_field: xtb"
@@ -90,6 +92,24 @@ def load_forcefield(path: str | Path) -> ForceField:
                 a, b, centre, c = improper.classes
                 forcefield.impropers[(*sorted((a, b, c)), centre)] = improper
     return forcefield
+
+
+def force_field_digest(path: Path, ions: Sequence[Ion]) -> str:
+    """Return what tells the force field of some ions from others: the sha256 of an OpenMM XML, or of the ions' parameters.
+
+    Names and counts of the ions do not matter to a force field of assets/forcefields, and what it has for others does not.
+    Raises `UserError` for a force field that lacks something.
+    """
+    if path.suffix != ".yaml":
+        return sha256(path)
+    forcefield = load_forcefield(path)
+    parameters = [
+        [ion["elements"], [asdict(forcefield.types[kind]) for kind in ion["types"] or ()], asdict(terms)]
+        for ion in ions
+        for terms in [ion_terms(ion, forcefield)]
+    ]
+    scale = [forcefield.coulomb_14, forcefield.lennard_jones_14]
+    return digest({"scale_14": scale, "ions": sorted(parameters, key=json.dumps)})
 
 
 Term = TypeVar("Term", Bond, Angle, Torsion)

@@ -1,9 +1,11 @@
 """BUILD_LIQUID: pack ions into a periodic box and write its topology and force field.
 
-Writes OUT/box.extxyz (whole ions), OUT/topology.json and, unless the force field is xtb, OUT/system.xml.
+Writes OUT/box.extxyz (whole ions), OUT/topology.json and, unless the force field is xtb, OUT/system.xml and the file of the
+force field that it is of, OUT/force_field.xml or OUT/force_field.yaml.
 The box is packed by packmol at a fraction of the guessed density; the same seed gives the same bytes.
 """
 
+import shutil
 from pathlib import Path
 
 import ase.io
@@ -15,11 +17,10 @@ from ase.neighborlist import neighbor_list
 from ionmelt import task
 from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
-from ionmelt.liquid.forcefield import load_forcefield
 from ionmelt.liquid.ions import geometry, library, resolve
 from ionmelt.liquid.packmol import run_packmol
 from ionmelt.liquid.settings import BoxSettings
-from ionmelt.liquid.system import opls_system, xml_system
+from ionmelt.liquid.system import system_of
 from ionmelt.topology import Topology
 
 PACK_FRACTIONS = (0.8, 0.7, 0.6, 0.5)  # of the guessed density, tried in turn
@@ -119,19 +120,17 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         settings = BoxSettings.read(args.settings)
         topology, positions, edge = build(settings, args.assets)
-        system = None
+        force_field = None
         if settings.force_field != "xtb":
             cutoff = choose_cutoff_A(topology, settings.density_guess_kg_m3, settings.cutoff_A)
             shipped = args.assets / "forcefields" / f"{settings.force_field}.yaml"
-            if shipped.exists():
-                system = opls_system(topology, np.eye(3) * edge, cutoff, load_forcefield(shipped))
-            else:
-                path = args.force_field or Path(settings.force_field)
-                system = xml_system(topology, np.eye(3) * edge, cutoff, path)
+            force_field = shipped if shipped.exists() else args.force_field or Path(settings.force_field)
+            system = system_of(topology, np.eye(3) * edge, cutoff, force_field)
         args.out.mkdir(parents=True, exist_ok=True)
         write_box(args.out, topology, positions, edge)
-        if system is not None:
+        if force_field is not None:
             (args.out / "system.xml").write_text(openmm.XmlSerializer.serialize(system))
+            shutil.copyfile(force_field, args.out / f"force_field{force_field.suffix}")
 
     reads = [args.settings, args.assets, args.force_field]
     return task.run("BUILD_LIQUID", work, task_id=args.id, reads=reads, writes=[args.out])

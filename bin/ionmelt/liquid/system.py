@@ -8,7 +8,7 @@ import openmm
 from openmm import app, unit
 
 from ionmelt.errors import UserError, reading
-from ionmelt.liquid.forcefield import AtomType, ForceField, IonTerms, ion_terms
+from ionmelt.liquid.forcefield import AtomType, ForceField, IonTerms, ion_terms, load_forcefield
 from ionmelt.topology import Topology
 
 EWALD_TOLERANCE = 5e-4
@@ -63,21 +63,26 @@ def set_box(system: openmm.System, cell: np.ndarray) -> None:
     system.setDefaultPeriodicBoxVectors(*(openmm.Vec3(*row) for row in np.asarray(cell, dtype=float) / 10))
 
 
-def opls_system(topology: Topology, cell: np.ndarray, cutoff_A: float, forcefield: ForceField) -> openmm.System:
+def opls_system(
+    topology: Topology, cell: np.ndarray | None, cutoff_A: float | None, forcefield: ForceField
+) -> openmm.System:
     """Return the System of a box in an OPLS-form force field: no constraints, no barostat, no centre-of-mass remover.
 
     `cell` (3, 3) in A. Electrostatics by particle-mesh Ewald, Lennard-Jones cut at `cutoff_A` with the tail correction.
-    Raises UserError for missing parameters, a charge that is not the ion's, or a cut-off above half the cell.
+    Ions without images have neither cell nor cut-off. Raises UserError for missing parameters, a charge that is not the ion's,
+    or a cut-off above half the cell.
     """
-    check_cutoff(cutoff_A, cell)
+    if cell is not None and cutoff_A is not None:
+        check_cutoff(cutoff_A, cell)
     terms = all_terms(topology, forcefield)
-    forces = OplsForces(cutoff_A / 10, forcefield)
+    forces = OplsForces(cutoff_A, forcefield)
     for ion, own_terms in zip(topology.ions, terms, strict=True):
         types = [forcefield.types[kind] for kind in ion["types"] or ()]
         for _ in range(ion["count"]):
             forces.add_ion(ion["masses_u"], types, own_terms)
     system = forces.system()
-    set_box(system, cell)
+    if cell is not None:
+        set_box(system, cell)
     return system
 
 
@@ -99,24 +104,25 @@ def all_terms(topology: Topology, forcefield: ForceField) -> list[IonTerms]:
 
 
 class OplsForces:
-    """The forces of an OPLS-form force field, to which ions are added one after another."""
+    """The forces of an OPLS-form force field, to which ions are added one after another; without a cut-off they have no images."""
 
-    def __init__(self, cutoff_nm: float, forcefield: ForceField) -> None:
+    def __init__(self, cutoff_A: float | None, forcefield: ForceField) -> None:
         self.forcefield = forcefield
         self.masses_u: list[float] = []
         self.bonds, self.angles = openmm.HarmonicBondForce(), openmm.HarmonicAngleForce()
         self.torsions, self.impropers = openmm.RBTorsionForce(), openmm.RBTorsionForce()
         self.coulomb = openmm.NonbondedForce()
-        self.coulomb.setNonbondedMethod(openmm.NonbondedForce.PME)
-        self.coulomb.setCutoffDistance(cutoff_nm)
-        self.coulomb.setEwaldErrorTolerance(EWALD_TOLERANCE)
         self.coulomb.setUseDispersionCorrection(False)  # it holds no Lennard-Jones but that of the 1-4 pairs
         self.dispersion = openmm.CustomNonbondedForce(LJ_GEOMETRIC)
         self.dispersion.addPerParticleParameter("a")
         self.dispersion.addPerParticleParameter("b")
-        self.dispersion.setNonbondedMethod(openmm.CustomNonbondedForce.CutoffPeriodic)
-        self.dispersion.setCutoffDistance(cutoff_nm)
-        self.dispersion.setUseLongRangeCorrection(True)
+        if cutoff_A is not None:
+            self.coulomb.setNonbondedMethod(openmm.NonbondedForce.PME)
+            self.coulomb.setCutoffDistance(cutoff_A / 10)
+            self.coulomb.setEwaldErrorTolerance(EWALD_TOLERANCE)
+            self.dispersion.setNonbondedMethod(openmm.CustomNonbondedForce.CutoffPeriodic)
+            self.dispersion.setCutoffDistance(cutoff_A / 10)
+            self.dispersion.setUseLongRangeCorrection(True)
 
     def add_ion(self, masses_u: list[float], types: list[AtomType], terms: IonTerms) -> None:
         """Add the atoms of one ion and its terms."""
@@ -168,9 +174,10 @@ class OplsForces:
         return system
 
 
-def xml_system(topology: Topology, cell: np.ndarray, cutoff_A: float, path: Path) -> openmm.System:
+def xml_system(topology: Topology, cell: np.ndarray | None, cutoff_A: float | None, path: Path) -> openmm.System:
     """Return the System in a user's OpenMM force field, its templates matched by elements and bonds; otherwise as `opls_system`."""
-    check_cutoff(cutoff_A, cell)
+    if cell is not None and cutoff_A is not None:
+        check_cutoff(cutoff_A, cell)
     atoms = app.Topology()
     chain = atoms.addChain()
     for molecule, name in enumerate(topology.molecule_ion):
@@ -181,13 +188,23 @@ def xml_system(topology: Topology, cell: np.ndarray, cutoff_A: float, path: Path
     members = list(atoms.atoms())
     for i, j in topology.bonds:
         atoms.addBond(members[i], members[j])
-    atoms.setPeriodicBoxVectors([openmm.Vec3(*row) for row in np.asarray(cell, dtype=float) / 10] * unit.nanometer)
+    if cell is not None:
+        atoms.setPeriodicBoxVectors([openmm.Vec3(*row) for row in np.asarray(cell, dtype=float) / 10] * unit.nanometer)
+    periodic = {} if cutoff_A is None else {"nonbondedCutoff": cutoff_A / 10, "ewaldErrorTolerance": EWALD_TOLERANCE}
     with reading(f"force_field {path.name}: OpenMM cannot use it for this liquid"):
         if forbidden := sorted({element.tag for element in ElementTree.parse(path).iter()} & CODE_TAGS):
             raise ValueError(f"<{forbidden[0]}>: a force field may not bring a program or other files; leave it out")
         system = app.ForceField(str(path)).createSystem(
-            atoms, nonbondedMethod=app.PME, nonbondedCutoff=cutoff_A / 10, ewaldErrorTolerance=EWALD_TOLERANCE,
+            atoms, nonbondedMethod=app.PME if periodic else app.NoCutoff, **periodic,
             constraints=None, rigidWater=False, removeCMMotion=False,
         )  # fmt: skip
-    set_box(system, cell)
+    if cell is not None:
+        set_box(system, cell)
     return system
+
+
+def system_of(topology: Topology, cell: np.ndarray | None, cutoff_A: float | None, path: Path) -> openmm.System:
+    """Return the System of ions in the force field of a file: an OpenMM XML, or one of assets/forcefields."""
+    if path.suffix == ".yaml":
+        return opls_system(topology, cell, cutoff_A, load_forcefield(path))
+    return xml_system(topology, cell, cutoff_A, path)

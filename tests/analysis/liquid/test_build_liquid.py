@@ -83,6 +83,7 @@ def test_box_folder(tmp_path: Path) -> None:
         assert found == pytest.approx(contact, abs=1e-9)
     system = openmm.XmlSerializer.deserialize((tmp_path / "a/system.xml").read_text())
     assert system.getNumParticles() == len(atoms) and system.getNumConstraints() == 0
+    assert (tmp_path / "a/force_field.yaml").read_bytes() == (ASSETS / "forcefields/clandp.yaml").read_bytes()
     assert (tmp_path / "BUILD_LIQUID.x-r1.task.json").exists()
 
 

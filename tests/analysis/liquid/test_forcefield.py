@@ -15,9 +15,9 @@ from rdkit import Chem
 from scipy.special import erfc
 
 from ionmelt.errors import UserError
-from ionmelt.liquid.forcefield import AtomType, ForceField, ion_terms, load_forcefield
+from ionmelt.liquid.forcefield import AtomType, ForceField, force_field_digest, ion_terms, load_forcefield
 from ionmelt.liquid.ions import canonical, geometry, library, resolve
-from ionmelt.liquid.system import opls_system, rb_coefficients, xml_system
+from ionmelt.liquid.system import opls_system, rb_coefficients, system_of, xml_system
 from ionmelt.topology import Topology
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
@@ -391,6 +391,47 @@ def test_a_users_openmm_xml(tmp_path: Path) -> None:
             xml_system(Topology("t", ions), np.eye(3) * 20, 9.0, path)
         assert len(error.value.errors) == 1 and "\n" not in error.value.errors[0]
         assert error.value.errors[0].startswith("force_field own.xml: OpenMM cannot use it")
+
+
+def energy_kj_mol(system: openmm.System, positions_A: np.ndarray) -> float:
+    return sum(energies(system, positions_A).values())
+
+
+@pytest.mark.parametrize("name", ["clandp.yaml", "own.xml"])
+def test_ions_without_images_have_no_cutoff(tmp_path: Path, name: str) -> None:
+    """Two ions alone attract each other as point charges do, however far apart: no image, no cut-off, no tail."""
+    (tmp_path / "own.xml").write_text(XML)
+    path = ASSETS / "forcefields" / name if name == "clandp.yaml" else tmp_path / name
+    chloride = {**resolve({"name": "chloride", "smiles": "[Cl-]", "count": 1}, IONS), "types": None}
+    other = ion("bf4") if name == "clandp.yaml" else chloride
+    system = system_of(Topology("t", [ion("li"), other]), None, None, path)
+    assert not any(force.usesPeriodicBoundaryConditions() for force in system.getForces())
+    shape = geometry(other["smiles"])
+    apart = [np.vstack([[0.0, 0.0, 0.0], shape + np.array([0.0, 0.0, distance])]) for distance in (200.0, 400.0)]
+    difference = energy_kj_mol(system, apart[1]) - energy_kj_mol(system, apart[0])
+    assert difference == pytest.approx(KE * (1 / 200 - 1 / 400), rel=1e-3)
+
+
+def test_a_digest_tells_force_fields_apart(tmp_path: Path) -> None:
+    """It sees what the force field has for these ions, and neither their names and counts nor what it says of others."""
+    shipped = ASSETS / "forcefields/clandp.yaml"
+    ions = [ion("pyr14"), ion("bf4")]
+    digest = force_field_digest(shipped, ions)
+    renamed = [{**ion("bf4", 7), "name": "anion"}, ion("pyr14", 3)]
+    assert force_field_digest(shipped, renamed) == digest != force_field_digest(shipped, [ion("pyr14"), ion("tfsi")])
+    text = shipped.read_text()
+    edits = {
+        "lithium": ("Li: {class: Li, charge_e: 1.0", "Li: {class: Li, charge_e: 0.9", True),
+        "note": ("# The", "# A", True),
+    }
+    edits |= {"fluorine": ("FB: {class: F, charge_e: -0.49", "FB: {class: F, charge_e: -0.48", False)}
+    for name, (old, new, same) in edits.items():
+        assert text.count(old) == 1, old
+        (tmp_path / f"{name}.yaml").write_text(text.replace(old, new))
+        assert (force_field_digest(tmp_path / f"{name}.yaml", ions) == digest) == same, name
+    (tmp_path / "a.xml").write_text(XML)
+    (tmp_path / "b.xml").write_text(XML.replace('sigma="0.2"', 'sigma="0.21"'))
+    assert force_field_digest(tmp_path / "a.xml", ions) != force_field_digest(tmp_path / "b.xml", ions)
 
 
 def test_ions_hold_apart_in_a_minimised_pair() -> None:
