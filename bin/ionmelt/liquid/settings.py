@@ -14,6 +14,7 @@ from ionmelt.settings import (
     Path_,
     Real,
     Section,
+    Sha256,
     TaskSettings,
     Text,
     auto_or_number,
@@ -65,6 +66,11 @@ class Liquid(Section):
         description="force field that equilibrates the box: clandp (its ions must be typed), xtb "
         "(GFN1-xTB: any ion, thousands of times slower: give the equilibration short times), or the path of an OpenMM "
         "force-field XML file",
+    )
+    force_field_sha256: Sha256 | None = Field(
+        default=None,
+        description="sha256 of the OpenMM XML, which is held to it; needed for labels by engine classical where the plan cannot open "
+        "the file: with containers, or in an object store",
     )
 
 

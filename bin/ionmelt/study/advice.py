@@ -48,9 +48,8 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
 def warn_of_labels(study: Study, add: Add) -> None:
     """Say what labels of such a level are not."""
     engine = ENGINES.get(getattr(study.labels, "engine", ""))
-    if engine is not None and engine.not_dft:
-        text = f"{engine.name}: {engine.not_dft} labels are for trying things out, not a reference"
-        add(("labels", "engine"), text)
+    if engine is not None and engine.warning:
+        add(("labels", "engine"), f"{engine.name}: {engine.warning}")
     named = getattr(study.labels, "theory", None) if hasattr(study.labels, "dispersion") else None
     if named and named != (true := theory_level.name_of(study.labels.functional, study.labels.dispersion)):  # type: ignore[union-attr]
         add(("labels", "theory"), f"{named} with what is given beside it is {true}")

@@ -8,6 +8,7 @@ from typing import Any
 from ase.units import kg
 
 from ionmelt.errors import UserError
+from ionmelt.files import sha256
 from ionmelt.liquid.ions import resolve
 from ionmelt.mistakes import brief
 from ionmelt.study.places import Places, missing_file
@@ -137,6 +138,7 @@ def check_liquids(
                 )
             elif wrong := missing_file(places, force_field):
                 problems.add((*loc, "force_field"), wrong)
+        check_force_field_sha256(loc, liquid, places, problems)
         box = describe_box(liquid, loc, known, problems)
         if box is None or len(box.ions) != len(raw["liquids"][index]["ions"]):
             continue  # an ion that is wrong is said already, and makes every sum meaningless
@@ -171,6 +173,21 @@ def check_liquids(
                 f"{radius / CUTOFF_LIMIT:.1f} A; give more ions, or cutoff_A auto",
             )
     return boxes
+
+
+def check_force_field_sha256(
+    loc: tuple[str, int], liquid: Mapping[str, Any], places: Places, problems: Problems
+) -> None:
+    """Hold the user's own force field, where it can be opened from here, to the sha256 that the study gives."""
+    wanted, force_field = liquid.get("force_field_sha256"), liquid.get("force_field")
+    if wanted is None or force_field is None:
+        return
+    if force_field in ("clandp", "xtb"):
+        problems.add(
+            (*loc, "force_field_sha256"), f"is of a file of your own, and force_field is {force_field}: leave it out"
+        )
+    elif (path := places.path(force_field)) is not None and path.is_file() and (content := sha256(path)) != wanted:
+        problems.add((*loc, "force_field_sha256"), f"{force_field} has sha256 {content}, not this one")
 
 
 # --- The rest of the study -----------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ionmelt import theory as theory_level
-from ionmelt.labels.engines.settings import DftLabels
+from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.engines.settings import DftLabels, LabelTasks
 from ionmelt.labels.settings import OwnLabels
 from ionmelt.mistakes import brief
 from ionmelt.study.boxes import repeated
@@ -22,6 +23,8 @@ def check_labels(draft: Draft, raw: Mapping[str, Any], trained: list[int], place
     if isinstance(labels, DftLabels):
         for name, text in theory_level.problems(labels.model_dump(), labels.program):
             problems.add(("labels", name), text)
+    if isinstance(labels, LabelTasks) and ENGINES[labels.engine].boxes:
+        check_force_fields(draft, labels.engine, places, problems)
     own = isinstance(labels, OwnLabels)
     if own:
         check_own_labels(draft, labels, places, problems)
@@ -34,6 +37,19 @@ def check_labels(draft: Draft, raw: Mapping[str, Any], trained: list[int], place
         problems.add(("labels",), f"missing: {which}; give {{engine: xtb}}, or {{frames: ..., theory: ...}}")
     elif raw.get("sampling") is None and not own and labels is not None:
         problems.add(("sampling",), f"missing: {which}; give {{eq: {{frames: ...}}, neq: {{...}}}}")
+
+
+def check_force_fields(draft: Draft, engine: str, places: Places, problems: Problems) -> None:
+    """Judge whether the force fields of the liquids can be what frames are labelled by, and can be told from others."""
+    for index, liquid in draft.liquids.items():
+        force_field, name = liquid.get("force_field"), liquid.get("id") or f"liquids[{index}]"
+        if force_field == "xtb":
+            text = f"{engine}: the force field of {name} is xtb, which is not a classical one: give the liquid a force field, "
+            problems.add(("labels", "engine"), text + "or take engine: xtb")
+        unseen = force_field not in (None, "clandp", "xtb") and places.path(force_field) is None
+        if unseen and liquid.get("force_field_sha256") is None:
+            text = f"missing: {force_field} cannot be opened here, in a container or from afar, and the labels are kept under "
+            problems.add(("liquids", index, "force_field_sha256"), text + "the sha256 of their force field: give it")
 
 
 def check_own_labels(draft: Draft, labels: OwnLabels, places: Places, problems: Problems) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ionmelt import theory as theory_level
@@ -81,6 +82,8 @@ def start_of(study: Study, model: Any) -> str | None:
 def levels(study: Study, model: Any) -> dict[str, Any]:
     """Return the level of theory that a model from elsewhere imitates, that of the labels, and whether they are one."""
     level, theory = theory_level.level_of(study.labels), getattr(model, "theory", None)
+    if by_force_field(study):
+        level = f"{level}, {' and '.join(sorted({Path(liquid.force_field).stem for liquid in study.liquids}))}"
     if level is None or theory is None or not is_imported(model.model_dump()):
         return {"theory": None, "labels_theory": level, "same_theory": None}
     added = getattr(model, "dispersion", None)

@@ -7,6 +7,7 @@ from ionmelt.dynamics.settings import RunSettings
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, theory_id, theory_settings
 from ionmelt.frames.settings import SampleSettings
 from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.engines.settings import LabelledBy
 from ionmelt.labels.settings import OwnLabels
 from ionmelt.liquid.settings import BoxIon, BoxSettings, Liquid, StateSettings
 from ionmelt.models.frameworks.ase import AseModel
@@ -15,6 +16,7 @@ from ionmelt.models.settings import LearnedModel
 from ionmelt.study.boxes import Box, chosen_cutoff_A, equilibration_step_fs
 from ionmelt.study.estimate import chunk_size
 from ionmelt.study.files import Plan
+from ionmelt.study.force_fields import label_force_fields
 from ionmelt.study.interpolation import references_of
 from ionmelt.study.keys import by_force_field, is_imported, mixtures, model_rows, seed_of
 from ionmelt.study.places import Places
@@ -94,7 +96,9 @@ def sample_settings(study: Study, boxes: dict[int, Box], index: int) -> Settings
     return settings.model_dump(mode="json", exclude={"sampling": {"seed"}})
 
 
-def label_settings(study: Study, boxes: dict[int, Box], theory: str | None) -> Settings:
+def label_settings(
+    study: Study, boxes: dict[int, Box], theory: str | None, force_fields: dict[str, LabelledBy]
+) -> Settings:
     """Return the settings of LABEL_FRAMES, or of IMPORT_LABELS where the study brings labels.
 
     Chunk size and the allowed failures change no label: they are with the tasks that use them. Names that the settings stand for
@@ -104,7 +108,12 @@ def label_settings(study: Study, boxes: dict[int, Box], theory: str | None) -> S
         return {"theory_id": theory, "id": "labels"}
     apart = {"chunk", "max_failed_fraction", "quality"}
     if not isinstance(study.labels, OwnLabels):
-        return study.labels.model_dump(mode="json", exclude=apart | {"theory"}) | {"theory_id": theory, "id": "labels"}
+        labels = study.labels.model_dump(mode="json", exclude=apart | {"theory"}) | {
+            "theory_id": theory,
+            "id": "labels",
+        }
+        named = {liquid: force_field.model_dump(mode="json") for liquid, force_field in force_fields.items()}
+        return labels | ({"force_fields": named} if named else {})
     # what IMPORT_LABELS needs besides: the ions that frames are looked through for
     liquids = [{"id": liquid.id, "ions": boxes[index].ions} for index, liquid in enumerate(study.liquids)]
     return study.labels.model_dump(mode="json") | {
@@ -149,12 +158,15 @@ def dataset_settings(study: Study) -> Settings:
     return settings.model_dump(mode="json")
 
 
-def theory_of(study: Study) -> str | None:
-    """Return the id of the labels' level of theory; None without labels."""
+def theory_of(study: Study, force_fields: dict[str, LabelledBy]) -> str | None:
+    """Return the id of the labels' level of theory, to which the force fields that label belong; None without labels."""
     if study.labels is None:
         return None
     labels = study.labels.model_dump(mode="json")
-    return theory_id({"theory": labels["theory"]} if "frames" in labels else theory_settings(labels))
+    if "frames" in labels:
+        return theory_id({"theory": labels["theory"]})
+    named = {liquid: force_field.theory() for liquid, force_field in force_fields.items()}
+    return theory_id(theory_settings(labels) | ({"force_fields": named} if named else {}))
 
 
 def plan_boxes(plan: Plan, study: Study, boxes: dict[int, Box]) -> list[StateRow]:
@@ -253,7 +265,8 @@ def make_plan(
     before = before or Before()
     plan = Plan()
     plan.json("study.json", study.model_dump(mode="json"))
-    theory, models = theory_of(study), model_rows(study)
+    force_fields = label_force_fields(study, boxes, places)
+    theory, models = theory_of(study, force_fields), model_rows(study)
     states = plan_boxes(plan, study, boxes)
     plan_runs(plan, study, states, models)
     plan_samples(plan, study, boxes)
@@ -263,7 +276,7 @@ def make_plan(
     plan_models(plan, study, boxes, models, theory, before)
     plan_rounds(plan, study, models, before)
     plan_label_engine(plan, study)
-    plan.json("labels.json", label_settings(study, boxes, theory))
+    plan.json("labels.json", label_settings(study, boxes, theory, force_fields))
     if study.heldout_frames is not None:
         plan.json("heldout.json", heldout_settings(study))
     plan.json("dataset.json", dataset_settings(study))

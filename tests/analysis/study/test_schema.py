@@ -224,7 +224,7 @@ def test_one_mistake_does_not_hide_another_and_lines_follow_the_file() -> None:
     raw["liquids"][0] |= {"temperatures_K": [300, 20], "colour": "red"}
     raw["seeds"] = [True]
     assert mistakes(raw) == [
-        "liquids[0].colour: unknown field; known: density_guess_kg_m3, force_field, id, ions, pressure_bar, temperatures_K",
+        "liquids[0].colour: unknown field; known: density_guess_kg_m3, force_field, force_field_sha256, id, ions, pressure_bar, temperatures_K",
         "liquids[0].temperatures_K[1]: 20 is below 100 K: is it 20 degC? give kelvin, 293.15",
         "seeds[0]: true is not a number",
         "md.npt_ps: -1 is below 0.001 ps",

@@ -26,7 +26,8 @@ class LabelEngine:
     words: Callable[[Mapping[str, Any]], str]  # the level of theory of some settings, for the report
     gpu: bool = False  # whether it can use one
     boxes: bool = False  # whether it computes with the force fields of the liquids, and is given their boxes
-    not_dft: str | None = None  # what the labels are where they are for trying things out
+    not_dft: str | None = None  # what the labels are where they are not DFT
+    warning: str | None = None  # what labels of it are not
     framework: str | None = None  # of models whose forces are the very method of the labels
     pairs: bool = False  # whether atoms and pairs alone are so cheap that the report has them of the labels, too
 
@@ -57,6 +58,7 @@ ROWS = (
         laws=XTB,
         words=lambda labels: f"{labels.get('method', 'xTB')} (semi-empirical tight binding, not DFT)",
         not_dft="semi-empirical",
+        warning="semi-empirical labels are for trying things out, not a reference",
         framework="xtb",
         pairs=True,
     ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from ionmelt.settings import Count, Real, Section, Text, auto_or_number, count, number
+from ionmelt.settings import Count, Real, Section, Sha256, Text, auto_or_number, count, number
 from ionmelt.theory import META_GGA, POTENTIALS, QUALITIES, THEORIES, Program, complete
 
 MAX_FRAME_S = 21_600.0  # six hours: longer than any frame that makes sense
@@ -34,6 +34,25 @@ class LabelTasks(Section):
         "share of the frames that are labelled again from a cold start, to see that the guess changes nothing",
     )
     max_failed_fraction: Real = number(0.05, 0, 1, "share of failed labels above which the run stops")
+
+
+class LabelledBy(Section):
+    """The force field that labels the frames of a liquid, for engines that compute with those of the liquids.
+
+    `sha256` is of `ionmelt.liquid.forcefield.force_field_digest`.
+    """
+
+    name: str
+    sha256: Sha256
+    cutoff_A: Real
+
+    def theory(self) -> dict[str, Any]:
+        """Return what of it changes a label: the name of a file does not."""
+        return self.model_dump(mode="json", exclude={"name"})
+
+    def words(self) -> str:
+        """Return it for a reader."""
+        return f"{self.name} (sha256 {self.sha256[:8]}), cut-off {self.cutoff_A:g} A"
 
 
 class XtbLabels(LabelTasks):
