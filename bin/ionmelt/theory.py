@@ -155,7 +155,7 @@ def level_of(labels: Any) -> str | None:
     functional, method = getattr(labels, "functional", None), getattr(labels, "method", None)
     if functional is not None:
         return name_of(functional, labels.dispersion)
-    return method or getattr(labels, "theory", None)
+    return method or getattr(labels, "theory", None) or getattr(labels, "level", None)
 
 
 def two_levels(model: str, theory: str, labels_theory: str) -> str:

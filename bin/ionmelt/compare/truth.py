@@ -1,4 +1,7 @@
-"""The models of a study that are the very method of its labels: their error on the labels is 0 by construction."""
+"""The models of a study that are the very method of its labels: their error on the labels is 0 by construction.
+
+That is GFN1-xTB or GFN2-xTB itself beside labels by it, and the classical force field beside labels by the force fields of the liquids.
+"""
 
 from typing import Any
 

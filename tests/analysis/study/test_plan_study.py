@@ -479,6 +479,66 @@ def test_numbers_of_two_readings_are_refused_where_they_stand(planned: Planned) 
     assert all(" is no plain number: write it in decimal" in line for line in lines)
 
 
+OWN_XML = """<ForceField><AtomTypes/></ForceField>"""
+
+
+def labelled_by_own_force_fields(force_field: str = "own.xml") -> Study:
+    """Return a study whose frames are labelled by the force field of its liquid."""
+    content = demo() | {"labels": {"engine": "classical"}}
+    content["liquids"][0]["force_field"] = force_field
+    return content
+
+
+def test_labels_by_a_force_field_are_of_its_level(planned: Planned) -> None:
+    """What changes a label changes the level: another force field or cut-off, and not the name of its file or the machine."""
+    text, digest = OWN_XML, hashlib.sha256(OWN_XML.encode()).hexdigest()
+    for name in ("own.xml", "copy.xml"):
+        Path(name).write_text(text)
+    Path("other.xml").write_text(text.replace("<AtomTypes/>", "<AtomTypes></AtomTypes>"))
+    levels: dict[str, str] = {}
+    given_ = {"own": {}, "copy": {}, "other": {}, "unseen": {"force_field_sha256": digest}}
+    for name, more in given_.items():
+        content = labelled_by_own_force_fields("own.xml" if name == "unseen" else f"{name}.xml")
+        content["liquids"][0] |= more
+        assert planned(content, *(["--files-unseen"] if name == "unseen" else []), out=name) == (0, [])
+        labels = json.loads(Path(name, "labels.json").read_text())
+        assert labels["theory_id"] == json.loads(Path(name, "models/mace-eq-s1.json").read_text())["theory_id"]
+        levels[name] = labels["theory_id"]
+    assert levels["own"] == levels["copy"] == levels["unseen"] != levels["other"]
+    assert planned(labelled_by_own_force_fields() | {"equilibration": {"cutoff_A": 4.0}}, out="cut") == (0, [])
+    assert planned(labelled_by_own_force_fields("clandp"), out="clandp") == (0, [])
+    ids = {name: json.loads(Path(name, "labels.json").read_text())["theory_id"] for name in ("own", "cut", "clandp")}
+    assert len(set(ids.values())) == 3
+    shown = json.loads(Path("own", "labels.json").read_text())["force_fields"]["pyr14bf4"]
+    assert shown == {"name": "own.xml", "sha256": digest, "cutoff_A": 4.831}  # 0.42 of the edge
+    with Path("own", "boxes.csv").open() as file:
+        assert [(row["key"], row["for_labels"]) for row in csv.DictReader(file)] == [
+            ("pyr14bf4-r1", "true"), ("pyr14bf4-r2", "false"),
+        ]  # fmt: skip
+
+
+def test_force_fields_that_cannot_label(planned: Planned) -> None:
+    Path("own.xml").write_text(OWN_XML)
+    content = labelled_by_own_force_fields("xtb")
+    content["models"] = content["models"][:2]
+    assert planned(content) == (2, [
+        "labels.engine: classical: the force field of pyr14bf4 is xtb, which is not a classical one: give the liquid a force "
+        "field, or take engine: xtb"
+    ])  # fmt: skip
+    content = labelled_by_own_force_fields()
+    assert planned(content, "--files-unseen") == (2, [
+        "liquids[0].force_field_sha256: missing: own.xml cannot be opened here, in a container or from afar, and the labels are "
+        "kept under the sha256 of their force field: give it"
+    ])  # fmt: skip
+    content["liquids"][0]["force_field_sha256"] = ZERO
+    digest = hashlib.sha256(OWN_XML.encode()).hexdigest()
+    assert planned(content) == (2, [f"liquids[0].force_field_sha256: own.xml has sha256 {digest}, not this one"])
+    content["liquids"][0]["force_field"] = "clandp"
+    assert planned(content) == (2, [
+        "liquids[0].force_field_sha256: is of a file of your own, and force_field is clandp: leave it out"
+    ])  # fmt: skip
+
+
 def test_wrong_sha256(planned: Planned) -> None:
     Path("w.model").write_bytes(b"weights")
     found = hashlib.sha256(b"weights").hexdigest()

@@ -179,9 +179,9 @@ def test_a_section_cannot_be_changed() -> None:
             "sampling.eq.frams: unknown field; did you mean frames?",
         ]),
         (("sampling", "seed"), -1, ["sampling.seed: -1 is below 0"]),
-        (("labels",), {"engine": "vasp"}, ["labels: engine is 'vasp': give xtb, cp2k or pyscf"]),
+        (("labels",), {"engine": "vasp"}, ["labels: engine is 'vasp': give xtb, cp2k, pyscf or classical"]),
         (("labels",), {"chunk": 3}, [
-            "labels: engine is missing: give xtb, cp2k or pyscf; or frames, the path of your own labels"
+            "labels: engine is missing: give xtb, cp2k, pyscf or classical; or frames, the path of your own labels"
         ]),
         (("labels",), {"engine": "xtb", "method": "GFN3"}, ["labels.method: 'GFN3': give one of 'GFN1-xTB' or 'GFN2-xTB'"]),
         (

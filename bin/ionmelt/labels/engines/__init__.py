@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from ionmelt.labels.engines.settings import Cp2kLabels, LabelTasks, PyscfLabels, XtbLabels
+from ionmelt.labels.engines.settings import ClassicalLabels, Cp2kLabels, LabelledBy, LabelTasks, PyscfLabels, XtbLabels
 from ionmelt.laws import XTB, Law, through
 from ionmelt.theory import name_of
 
@@ -47,6 +47,13 @@ def dft_words(labels: Mapping[str, Any]) -> str:
     return f"{level} / {labels.get('basis')} ({ENGINES[labels['engine']].title})"
 
 
+def force_field_words(labels: Mapping[str, Any]) -> str:
+    """Return the force fields of the liquids in words."""
+    named = {liquid: LabelledBy.model_validate(given) for liquid, given in labels.get("force_fields", {}).items()}
+    return "classical force field: " + "; ".join(f"{liquid}: {given.words()}" for liquid, given in named.items())
+
+
+CLASSICAL_LAW = through(48, 0.0075, 480, 0.0245, "OpenMM 8.6.1 with one thread, CL&P, 48 and 480 atoms")
 CP2K_LAW = through(35, 60.0, 70, 150.0, "CP2K 2023.1, PBE-D3, DZVP, one and two PYR14BF4 pairs")
 PYSCF_WORDS = "PySCF 2.14, energy and forces of one PYR14BF4 pair; the power is CP2K's"
 ROWS = (
@@ -78,6 +85,18 @@ ROWS = (
         laws={"pyscf": Law(128.0, 35, CP2K_LAW.power, PYSCF_WORDS)},
         words=dft_words,
         gpu=True,
+    ),
+    LabelEngine(
+        ClassicalLabels,
+        "ionmelt.labels.engines.classical",
+        title="OpenMM",
+        environment="analysis",
+        laws={"classical": CLASSICAL_LAW},
+        words=force_field_words,
+        boxes=True,
+        not_dft="classical",
+        warning="labels of a force field are a truth that can be known, and no reference of the liquid",
+        framework="classical",
     ),
 )
 ENGINES = {row.name: row for row in ROWS}  # by name, in the order in which messages list them

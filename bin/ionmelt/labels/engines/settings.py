@@ -55,6 +55,13 @@ class LabelledBy(Section):
         return f"{self.name} (sha256 {self.sha256[:8]}), cut-off {self.cutoff_A:g} A"
 
 
+class ClassicalLabels(LabelTasks):
+    """Labels of the liquids' own force fields (OpenMM): a truth that can be known, and as far from the liquid as they are."""
+
+    level: ClassVar = "classical force field"
+    engine: Literal["classical"] = Field(description="classical: the force field of each liquid, by OpenMM")
+
+
 class XtbLabels(LabelTasks):
     """Semi-empirical labels (tblite): for trying things out, not a reference."""
 
