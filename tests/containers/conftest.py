@@ -17,7 +17,7 @@ TOP = Path(__file__).resolve().parents[2]
 BASE = "docker.io/library/debian:trixie-slim"
 # A machine that cannot pull images may have a script beside the project that makes the base image from packages.
 LOCAL_BASE = TOP.parent / "shared" / "tools" / "local-base-image"
-NAMES = ("analysis", "dft", "mace", "deepmd")
+NAMES = tuple(sorted(path.parent.name for path in (TOP / "containers").glob("*/Containerfile")))
 
 
 def call(*command: str | Path, **more: str) -> "subprocess.CompletedProcess[str]":
@@ -42,7 +42,7 @@ def base_image() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def images(pytestconfig: pytest.Config) -> tuple[str, ...]:
-    """The four images, built by the one command; how long each took and its size are shown."""
+    """The images, built by the one command; how long each took and its size are shown."""
     options = base_image() | {key: os.environ[key] for key in ("BUILD_OPTIONS",) if key in os.environ}
     shown = []
     for name in NAMES:

@@ -10,7 +10,7 @@ import pytest
 
 TOP = Path(__file__).resolve().parents[2]
 PYTHON = "py" + "pi"  # the type of Python packages in a package URL
-NAMES = ("analysis", "dft", "mace", "deepmd")
+NAMES = tuple(sorted(path.parent.name for path in (TOP / "containers").glob("*/Containerfile")))
 VERSION = re.search(r"version *= '(.*)'", (TOP / "nextflow.config").read_text())[1]  # type: ignore[index]
 TRAINED = (".model", ".pt", ".pth", ".pb", ".ckpt", ".safetensors", ".pickle")
 # Prints what does not hold. It runs with the packages of tests/containers/requirements.txt alone.
@@ -110,7 +110,11 @@ def test_its_bill_of_materials_is_valid_and_complete(images, name: str, tmp_path
     assert python.startswith("3.13.")
     lists = [
         TOP / "containers" / name / "requirements.txt",
-        *([TOP / "containers" / "torch.txt"] if name in ("mace", "deepmd") else []),
+        *(
+            [TOP / "containers" / "torch.txt"]
+            if "torch.txt" in (TOP / "containers" / name / "Containerfile").read_text()
+            else []
+        ),
     ]
     check = [checker / "bin" / "python", "-c", CHECK_BILL, bill, python, *lists]
     found = subprocess.run(check, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": ""})
