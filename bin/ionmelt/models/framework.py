@@ -66,6 +66,6 @@ class Framework:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """Return the ways in which weights can be used."""
-        (choices,) = (kind for kind in get_args(self.settings.model_fields["mode"].annotation) if get_args(kind))
-        return get_args(choices)
+        """Return the ways in which weights can be used; none where each model is trained from nothing."""
+        kinds = get_args(self.settings.model_fields["mode"].annotation)
+        return tuple(choice for kind in kinds for choice in get_args(kind))

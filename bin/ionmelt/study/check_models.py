@@ -63,6 +63,9 @@ def check_weights(index: int, model: Mapping[str, Any], places: Places, problems
                     f"{brief(model[name])}: weights are missing: give their path, or leave this out",
                 )
         return
+    if not own_class and not framework.modes:
+        problems.add((*loc, "weights"), f"a model of {framework.name} is trained from nothing: leave this out")
+        return
     needed = dict(WEIGHTS_NEED)
     if own_class:
         needed["weights_argument"] = "of the calculator: its name for the path of the weights"

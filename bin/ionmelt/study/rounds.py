@@ -8,6 +8,7 @@ from typing import Any
 from ionmelt.files import read_json
 from ionmelt.frames.settings import ChooseSettings, ExploreSettings
 from ionmelt.liquid.settings import Liquid
+from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.study.files import Plan
 from ionmelt.study.keys import committees, seed_of
 from ionmelt.study.reading import Problems
@@ -39,9 +40,18 @@ def read_before(place: str | None, cards: Iterable[Path]) -> Before:
 
 
 def retrained(study: Study, before: Before) -> set[str]:
-    """Return the keys of the models that go on from their weights of the round before: those that began from nothing."""
-    own = [members for model, _, members in committees(study) if model.mode is None] if before.cards else []
-    return {key for members in own for key in members}
+    """Return the keys of the models that go on from their weights of the round before: those that began from nothing.
+
+    A framework that cannot tune weights begins from nothing in each round.
+    """
+    if not before.cards:
+        return set()
+    return {
+        key
+        for model, _, members in committees(study)
+        if model.mode is None and "finetune" in FRAMEWORKS[model.framework].modes
+        for key in members
+    }
 
 
 def check_before(study: Study, before: Before, problems: Problems) -> None:
