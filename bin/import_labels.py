@@ -3,7 +3,7 @@
 
 import sys
 
-from ionmelt.labels.own import main
+from ionmelt.labels.importing import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -342,9 +342,9 @@ def _parse_comment(line: str) -> dict[str, Any]:
     """Parse a comment line as ASE does, but keep texts as texts (ASE reads the hash 12345e6 as a number)."""
     info = key_val_str_to_dict(line)
     for key in TEXT_KEYS:
-        found = re.search(rf'(?:^|\s){key}=(?:"([^"]*)"|(\S+))', line)
-        if found:
-            info[key] = found.group(1) if found.group(1) is not None else found.group(2)
+        match = re.search(rf'(?:^|\s){key}=(?:"([^"]*)"|(\S+))', line)
+        if match:
+            info[key] = match[1] if match[1] is not None else match[2]
     stress = info.get(STRESS_KEY)
     if isinstance(stress, np.ndarray) and stress.size == 9:
         info[STRESS_KEY] = stress.reshape(3, 3).astype(float)
@@ -353,26 +353,26 @@ def _parse_comment(line: str) -> dict[str, Any]:
 
 def _breaches(atoms: Atoms, labelled: bool) -> list[str]:
     """List what breaks the contract in one frame just read; puts its ``ion`` array into plain strings."""
-    found = [f"info {key} is missing" for key in IDENTITY_KEYS if key not in atoms.info]
+    breaches = [f"info {key} is missing" for key in IDENTITY_KEYS if key not in atoms.info]
     if "kind" in atoms.info and atoms.info["kind"] not in KINDS:
-        found.append(f"info kind is {atoms.info['kind']!r}; it must be one of {', '.join(KINDS)}")
-    found += [f"array {name} is missing" for name in ("molecule", "ion") if name not in atoms.arrays]
+        breaches.append(f"info kind is {atoms.info['kind']!r}; it must be one of {', '.join(KINDS)}")
+    breaches += [f"array {name} is missing" for name in ("molecule", "ion") if name not in atoms.arrays]
     if "ion" in atoms.arrays:
         atoms.arrays["ion"] = atoms.arrays["ion"].astype(str)
     if "molecule" in atoms.arrays and atoms.arrays["molecule"].dtype.kind != "i":
-        found.append("array molecule must hold integers")
+        breaches.append("array molecule must hold integers")
     if not (atoms.pbc.all() and atoms.cell.rank == 3):
-        found.append("the cell must be periodic in three directions (pbc T T T and a Lattice)")
+        breaches.append("the cell must be periodic in three directions (pbc T T T and a Lattice)")
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-        found.append("positions and cell must be finite numbers")
+        breaches.append("positions and cell must be finite numbers")
     elif "frame_id" in atoms.info and atoms.info["frame_id"] != (true := frame_id(atoms)):
-        found.append(f"info frame_id is {atoms.info['frame_id']!r} but the structure's is {true!r}")
+        breaches.append(f"info frame_id is {atoms.info['frame_id']!r} but the structure's is {true!r}")
     if labelled:
         if "theory_id" not in atoms.info:
-            found.append("info theory_id is missing")
+            breaches.append("info theory_id is missing")
         if reason := label_problem(atoms):
-            found.append(LABEL_BREACHES[reason](atoms))
-    return found
+            breaches.append(LABEL_BREACHES[reason](atoms))
+    return breaches
 
 
 LABEL_BREACHES: dict[str, Callable[[Atoms], str]] = {

@@ -11,6 +11,9 @@ from ionmelt.dynamics import run
 from ionmelt.dynamics.settings import RunSettings
 from ionmelt.frames import choice, exploration, sampling
 from ionmelt.frames.settings import ChooseSettings, ExploreSettings, SampleSettings
+from ionmelt.labels import estimate, importing, labelling
+from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.settings import ImportSettings, OwnLabels, settings_of
 from ionmelt.liquid import equilibration, packing
 from ionmelt.liquid.settings import BoxSettings, StateSettings
 from ionmelt.settings import TaskSettings
@@ -42,6 +45,12 @@ RUN = LIQUID | CONDITIONS | {
     "npt_ps": 1.0, "nvt_ps": 1.0, "thermostat_fs": 100.0, "barostat_fs": 500.0, "save_every_fs": 10.0,
     "max_trajectory_mb": 10.0, "engine": "auto", "batch": 1, "segment_ps": 0.5,
 }  # fmt: skip
+LABEL = {
+    "id": "labels", "theory_id": "0123456789ab", "engine": "xtb", "method": "GFN1-xTB", "accuracy": 0.1, "max_iterations": 250,
+    "electronic_temperature_K": 300.0, "max_frame_s": 60.0, "spot_check_fraction": 0.02,
+}  # fmt: skip
+OWN = OwnLabels(frames=("a.xyz",), theory="PBE").model_dump(mode="json")
+IMPORT = OWN | {"id": "labels", "theory_id": "0123456789ab", "liquids": [{"id": "li", "ions": [LITHIUM]}]}
 # Of each script: its settings, what they are, and what else its command line asks for
 SCRIPTS: dict[str, tuple[Callable[[list[str]], int], type[TaskSettings], dict[str, Any], list[str]]] = {
     "build_liquid": (packing.main, BoxSettings, BOX, ["--assets", "folder"]),
@@ -53,6 +62,9 @@ SCRIPTS: dict[str, tuple[Callable[[list[str]], int], type[TaskSettings], dict[st
     "choose_frames": (
         choice.main, ChooseSettings, CHOOSE, ["--candidates", "folder", "--known", "folder", "--state", "folder"],
     ),
+    "label_frames": (labelling.main, settings_of(ENGINES["xtb"]), LABEL, ["--frames", "folder"]),
+    "estimate_labels": (estimate.main, settings_of(ENGINES["xtb"]), LABEL, ["--plan", "folder", "--boxes", "folder"]),
+    "import_labels": (importing.main, ImportSettings, IMPORT, ["--frames", "a.xyz", "--assets", "folder"]),
     "run_md": (run.main, RunSettings, RUN, ["--state", "folder", "--model", "folder"]),
 }  # fmt: skip
 
@@ -63,6 +75,7 @@ def test_a_mistake_in_a_settings_file_is_a_line_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("folder").mkdir()
+    Path("folder/estimate.json").write_text('{"labels": [{"liquid": "libf4", "frames": 1}]}')  # a plan that labels
     main, model, settings, arguments = SCRIPTS[script]
     model.model_validate(settings)
     required = [name for name, entry in model.model_fields.items() if entry.is_required()]
@@ -73,8 +86,8 @@ def test_a_mistake_in_a_settings_file_is_a_line_and_exit_code_2(
         Path("settings.json").write_text(json.dumps({key: value for key, value in settings.items() if key != name}))
         assert main(["--id", "a", "--settings", "settings.json", "--out", "out", *arguments]) == 2
         assert capfd.readouterr().err == f"error: settings.json: {name}: missing\n"
-    mistyped = "liqiud"
+    meant, mistyped = ("liquid", "liqiud") if "liquid" in required else ("theory_id", "thoery_id")
     Path("settings.json").write_text(json.dumps(settings | {mistyped: "libf4"}))
     assert main(["--id", "a", "--settings", "settings.json", "--out", "out", *arguments]) == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith(f"error: settings.json: {mistyped}: unknown") and "liquid" in line
+    assert line.startswith(f"error: settings.json: {mistyped}: unknown") and meant in line

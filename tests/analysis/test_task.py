@@ -17,7 +17,7 @@ from ionmelt import files as files_module
 from ionmelt import frame
 from ionmelt import task as task_run
 from ionmelt.errors import DiskFullError, Exit, UserError
-from ionmelt.labels.foreign import blocks, extxyz, runs
+from ionmelt.labels.foreign import ase_formats, blocks, extxyz
 from ionmelt.labels.foreign import keys as foreign_keys
 from ionmelt.liquid import ions, system
 from ionmelt.models.frameworks import ase, deepmd_training, mace_foundation
@@ -134,7 +134,7 @@ def checkpoint(_path: Path) -> object:
 READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "frames": (frame.read_frames, "ase.io.iread"),
     "replayed frames": (lambda path: mace_foundation.read_replay(path, "m"), "ase.io.iread"),
-    "a program's output": (lambda path: list(runs.read_by_ase(path, "x", "vasp-out")), "ase.io.iread"),
+    "a program's output": (lambda path: list(ase_formats.read_by_ase(path, "x", "vasp-out")), "ase.io.iread"),
     "own frames": (own_extxyz, "ionmelt.labels.foreign.blocks.read_extxyz"),
     "names of a frame": (names_of_a_frame, "ionmelt.labels.foreign.blocks.key_val_str_to_dict"),
     "references": (reference_files.read_references, "csv.reader"),

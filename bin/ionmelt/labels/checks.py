@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ase.units import Bohr, GPa, Hartree, Rydberg, bar, kcal, kJ, mol
 
-from ionmelt.labels.foreign.blocks import Found
+from ionmelt.labels.foreign.blocks import ForeignFrame
 
 # Frames are neighbours where no atom moves by more: then the energy changes by the mean force's work to some %.
 NEIGHBOUR_A = 0.35
@@ -58,7 +58,7 @@ class Checks:
     # of each frame: energy (eV) and volume (A^3) an atom, root mean square force (eV/A), number of atoms
     summary: list[tuple[float, float, float, int]] = field(default_factory=list)
 
-    def add(self, frame: Found, before: Found | None) -> None:
+    def add(self, frame: ForeignFrame, before: ForeignFrame | None) -> None:
         """Add a frame, and the pair with the one before it in its file."""
         assert frame.atoms is not None
         assert frame.energy_ev is not None
@@ -75,7 +75,7 @@ class Checks:
             self.pairs.append(pair)
 
 
-def pair_of(a: Found, b: Found) -> Pair | None:
+def pair_of(a: ForeignFrame, b: ForeignFrame) -> Pair | None:
     """Return what two frames that follow each other in a file say of the work, if they are near enough to compare.
 
     The energy as a function of scaled positions s and cell h changes by -f . (h ds) + V stress : strain; both are
@@ -218,18 +218,18 @@ def off_the_work(checks: Checks, left: np.ndarray, slopes: np.ndarray, trusted: 
     if not trusted:
         allowed += 0.5 * np.array([abs(pair.forces) + abs(pair.stress) for pair in pairs])
     stretches: dict[int, list[int]] = defaultdict(list)
-    for place, pair in enumerate(pairs):
-        stretches[pair.chain].append(place)
+    for index, pair in enumerate(pairs):
+        stretches[pair.chain].append(index)
     off: dict[int, str] = {}
     for members in stretches.values():
-        jumps = [place for place in members if abs(left[place]) > allowed[place]]
+        jumps = [index for index in members if abs(left[index]) > allowed[index]]
         if not jumps:
             continue
         levels, level = {pairs[members[0]].first: 0.0}, 0.0
-        for place in members:
-            level += float(left[place]) if place in jumps else 0.0
-            levels[pairs[place].first + 1] = level
-        least = min(abs(float(left[place])) for place in jumps)
+        for index in members:
+            level += float(left[index]) if index in jumps else 0.0
+            levels[pairs[index].first + 1] = level
+        least = min(abs(float(left[index])) for index in jumps)
         values = np.array(list(levels.values()))
         main = values[int(np.argmax([(np.abs(values - value) < least / 2).sum() for value in values]))]
         for frame, value in levels.items():
@@ -252,16 +252,16 @@ def unlike_the_rest(checks: Checks) -> dict[int, str]:
         energy, volume, rms, atoms = np.array([checks.summary[frame] for frame in frames]).T
         volume, rms = np.log(volume), np.log(np.maximum(rms, 1e-12))
         some = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), LIKE_MOST)).astype(int))
-        for place, frame in enumerate(frames):
-            like = (np.abs(volume[some] - volume[place]) < LIKE_VOLUME) & (np.abs(rms[some] - rms[place]) < LIKE_FORCE)
-            others = np.sort(energy[some[like & (some != place)]])
+        for index, frame in enumerate(frames):
+            like = (np.abs(volume[some] - volume[index]) < LIKE_VOLUME) & (np.abs(rms[some] - rms[index]) < LIKE_FORCE)
+            others = np.sort(energy[some[like & (some != index)]])
             if len(others) < LIKE_LEAST:
                 continue
             half = len(others) // 2 + 1  # the shortest stretch that holds half of them
             widths = others[half - 1 :] - others[: len(others) - half + 1]
             start = int(np.argmin(widths))
             middle = float(np.median(others[start : start + half]))
-            beyond = energy[place] - middle
+            beyond = energy[index] - middle
             if abs(beyond) > max(LIKE_SIGMAS * float(widths[start]) / 1.35, LIKE_EV, SWING_EV / np.sqrt(atoms[0])):
                 off[frame] = (
                     f"its energy is {beyond:+.3g} eV an atom off the {len(others)} frames of the same atoms, volume and size "

@@ -21,10 +21,12 @@ from ase import Atoms
 
 from ionmelt import errors, files, task
 from ionmelt.errors import UserError
-from ionmelt.labels.engines import ENGINES
-from ionmelt.labels.labelling import OF_THE_MACHINE, Worker
+from ionmelt.labels.settings import LabelSettings, read_label_settings
+from ionmelt.labels.worker import OF_THE_MACHINE, Worker
 from ionmelt.study import cost
 from ionmelt.study.cost import Probe
+
+Estimate = dict[str, Any]  # the plan's estimate.json, as ionmelt/study/cost.py makes it
 
 MOVED_A = 0.03  # standard deviation of each coordinate from the first probe to the second: a few fs of a melt
 SEED = 1
@@ -42,15 +44,14 @@ def near(atoms: Atoms) -> Atoms:
     return moved
 
 
-def probe(liquid: str, atoms: Atoms, settings: dict[str, Any], threads: int, boxes: list[Path]) -> Probe:
+def probe(liquid: str, atoms: Atoms, settings: LabelSettings, threads: int, boxes: list[Path]) -> Probe:
     """Return what two labels of a box took; `boxes` are for an engine that computes with the force fields of the liquids.
 
     Raises `UserError` where one of them fails, or the error of memory or disk where the machine is to blame.
     The start of the engine is in the first: it is part of every chunk's.
     """
     taken = []
-    engine = ENGINES[settings["engine"]]
-    worker = Worker(engine.module, settings, threads, *(boxes if engine.boxes else []))
+    worker = Worker(settings, threads, boxes)
     try:
         for name, frame in (("its packed box", atoms), ("a frame near its packed box", near(atoms))):
             answer = worker.answer(frame)
@@ -67,19 +68,21 @@ def probe(liquid: str, atoms: Atoms, settings: dict[str, Any], threads: int, box
     return Probe(liquid, len(atoms), threads, cold.wall_s, chained.wall_s, str(chained.version))
 
 
-def estimate_labels(settings: dict[str, Any], plan: dict[str, Any], boxes: list[Path], threads: int) -> dict[str, Any]:
-    """Do the work of the task: probe one box of each liquid, and return the estimate as measured."""
+def liquids_to_label(plan: Estimate) -> list[str]:
+    """Return the liquids that an estimate has frames to label of; none without an engine, or with the user's own labels."""
+    return [work["liquid"] for work in plan["labels"] if work["frames"]]
+
+
+def estimate_labels(settings: LabelSettings, plan: Estimate, boxes: list[Path], threads: int) -> Estimate:
+    """Do the work of the task: probe one box of each liquid that is labelled, and return the estimate as measured."""
     frames: dict[str, Atoms] = {}
     for box in sorted(boxes):
         with errors.reading(box / "box.extxyz", "extended XYZ"):
             atoms = ase.io.read(box / "box.extxyz", format="extxyz")
         assert isinstance(atoms, Atoms)
         frames.setdefault(atoms.info["liquid"], atoms)  # replicas have the same ions
-    wanted = [work["liquid"] for work in plan["labels"] if work["frames"]]
-    if not wanted:
-        return plan  # no engine, or the user's own labels
     probes = []
-    for liquid in wanted:
+    for liquid in liquids_to_label(plan):
         print(f"probing {liquid}: {len(frames[liquid])} atoms", file=sys.stderr, flush=True)
         probes.append(probe(liquid, frames[liquid], settings, threads, sorted(boxes)))
     return cost.priced(plan, probes)
@@ -101,15 +104,16 @@ def main(argv: list[str] | None = None) -> int:
         os.environ[name] = str(args.threads)
 
     def work() -> None:
-        settings = files.read_json(args.settings)
-        plan = files.read_json(args.plan / "estimate.json")
-        try:
-            found = estimate_labels(settings, plan, args.boxes, args.threads)
-        except UserError as error:
-            if args.errors is not None:
-                args.errors.write_text("".join(f"{line}\n" for line in error.errors))
-            raise
-        args.out.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
-        print(cost.text(found))
+        estimate = files.read_json(args.plan / "estimate.json")
+        if liquids_to_label(estimate):
+            settings = read_label_settings(args.settings)
+            try:
+                estimate = estimate_labels(settings, estimate, args.boxes, args.threads)
+            except UserError as error:
+                if args.errors is not None:
+                    args.errors.write_text("".join(f"{line}\n" for line in error.errors))
+                raise
+        args.out.write_text(json.dumps(estimate, indent=2, sort_keys=True) + "\n")
+        print(cost.text(estimate))
 
     return task.run("ESTIMATE_LABELS", work, task_id=args.id, reads=[args.settings, args.plan, *args.boxes])

@@ -8,7 +8,7 @@ from ionmelt.frame import (
     overlaps,
     values_problem,
 )
-from ionmelt.labels.foreign.blocks import Found
+from ionmelt.labels.foreign.blocks import ForeignFrame
 
 # What would be right, for the reasons that ionmelt/frame.py gives.
 REMEDIES = {
@@ -24,49 +24,49 @@ REMEDIES = {
 # --- Judging --------------------------------------------------------------------------------------------
 
 
-def without_placeholders(found: Found, liquid: bool) -> None:
+def without_placeholders(foreign: ForeignFrame, liquid: bool) -> None:
     """Take out of a frame what only stands in for a label: the forces of a liquid that are all exactly zero."""
-    if liquid and found.forces_ev_a is not None and len(found.forces_ev_a) > 1 and not np.any(found.forces_ev_a):
-        found.forces_ev_a = None
-        found.detail = "its forces are all exactly zero: placeholders of a writer that knows none"
+    if liquid and foreign.forces_ev_a is not None and len(foreign.forces_ev_a) > 1 and not np.any(foreign.forces_ev_a):
+        foreign.forces_ev_a = None
+        foreign.detail = "its forces are all exactly zero: placeholders of a writer that knows none"
 
 
-def without_drift(found: Found, limit_ev_a: float) -> bool:
+def without_drift(foreign: ForeignFrame, limit_ev_a: float) -> bool:
     """Take the mean off forces whose sum is beyond the contract's limit, but within the study's; tell whether it was."""
-    forces = found.forces_ev_a
+    forces = foreign.forces_ev_a
     if forces is None or forces.ndim != 2 or not np.isfinite(forces).all():
         return False
     drift = np.linalg.norm(forces.sum(axis=0)) / np.sqrt(len(forces))
     if not NET_FORCE_EV_A < drift <= limit_ev_a:
         return False
-    found.forces_ev_a = forces - forces.mean(axis=0)
+    foreign.forces_ev_a = forces - forces.mean(axis=0)
     return True
 
 
-def problem(found: Found, net_force_limit_ev_a: float) -> tuple[str, str] | None:
+def problem(foreign: ForeignFrame, net_force_limit_ev_a: float) -> tuple[str, str] | None:
     """Return why a frame cannot be used and what would be right, as (code, text); None where it can."""
-    if found.reason is not None:
-        return found.reason, found.detail or ""
-    assert found.atoms is not None
+    if foreign.reason is not None:
+        return foreign.reason, foreign.detail or ""
+    assert foreign.atoms is not None
     for code, value in (
-        ("no_energy", found.energy_ev),
-        ("no_forces", found.forces_ev_a),
+        ("no_energy", foreign.energy_ev),
+        ("no_forces", foreign.forces_ev_a),
     ):
         if value is None:
-            return code, found.detail or REMEDIES[code]
-    if not (np.isfinite(found.atoms.positions).all() and np.isfinite(found.atoms.cell.array).all()):
+            return code, foreign.detail or REMEDIES[code]
+    if not (np.isfinite(foreign.atoms.positions).all() and np.isfinite(foreign.atoms.cell.array).all()):
         return "non_finite", "positions and cell must be finite numbers"
-    if found.atoms.cell.rank < 3 or not found.atoms.pbc.all():
+    if foreign.atoms.cell.rank < 3 or not foreign.atoms.pbc.all():
         return "not_periodic", "a cell of three vectors is needed"
-    assert found.energy_ev is not None
-    assert found.forces_ev_a is not None
-    if found.stress_ev_a3 is not None and not np.any(found.stress_ev_a3):
+    assert foreign.energy_ev is not None
+    assert foreign.forces_ev_a is not None
+    if foreign.stress_ev_a3 is not None and not np.any(foreign.stress_ev_a3):
         return "no_stress", (
             "its stress is exactly zero: a placeholder of a writer that knows none; take it out of the file, and energy and forces are used"
         )
-    forces, n_atoms = found.forces_ev_a, len(found.atoms)
-    wrong = "overlap" if overlaps(found.atoms) else None
-    wrong = wrong or values_problem(found.energy_ev, forces, found.stress_ev_a3, n_atoms)
+    forces, n_atoms = foreign.forces_ev_a, len(foreign.atoms)
+    wrong = "overlap" if overlaps(foreign.atoms) else None
+    wrong = wrong or values_problem(foreign.energy_ev, forces, foreign.stress_ev_a3, n_atoms)
     if wrong in (None, "net_force") and forces.shape == (n_atoms, 3):
         net, root = float(np.linalg.norm(forces.sum(axis=0))), np.sqrt(n_atoms)
         if net <= net_force_limit_ev_a * root:

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from ionmelt.topology import Ion
 
 # Two atoms are bonded within this much of the sum of their covalent radii (Cordero et al., Dalton Trans. 2832,
-# 2008). The second and third are tried where the first leaves a part that is no known ion: atoms that are
+# 2008). The second and third are tried where the first leaves atoms that form no ion: atoms that are
 # squeezed together, or a bond that is stretched.
 BOND_FACTORS = (1.25, 1.12, 1.4)
 KEPT_BOND_FACTOR = 1.4  # a bond of the frame before is still one within this
@@ -66,7 +66,7 @@ class Matcher:
             self.by_elements.setdefault(tuple(sorted(ion["elements"])), []).append(name)
         bonded = {element for ion in ions.values() if len(ion["elements"]) > 1 for element in ion["elements"]}
         self.bare = {ion["elements"][0] for ion in ions.values() if len(ion["elements"]) == 1} - bonded
-        self.known: dict[bytes, tuple[Matched, np.ndarray]] = {}
+        self.matched: dict[bytes, tuple[Matched, np.ndarray]] = {}
 
     def match(self, atoms: Atoms) -> Matched:
         """Return the ions of a periodic frame; raises `NoMatch` where a part is none of them.
@@ -74,8 +74,8 @@ class Matcher:
         A frame with the same sequence of elements as an earlier one is first tried with the ions of that one.
         """
         key = atoms.numbers.tobytes()
-        if key in self.known:
-            matched, pairs = self.known[key]
+        if key in self.matched:
+            matched, pairs = self.matched[key]
             radii = covalent_radii[atoms.numbers]
             i, j = pairs.T
             step = (atoms.positions[j] - atoms.positions[i]) @ np.linalg.inv(atoms.cell.array)
@@ -95,7 +95,7 @@ class Matcher:
                 for start, name in zip(starts, matched.names, strict=True)
                 for a, b in self.ions[name]["bonds"]
             ]
-            self.known[key] = (matched, np.array(bonds, dtype=int).reshape(-1, 2))
+            self.matched[key] = (matched, np.array(bonds, dtype=int).reshape(-1, 2))
             return matched
         assert first is not None
         raise first
@@ -109,25 +109,25 @@ class Matcher:
         bonds = sorted({(int(a), int(b)) for a, b in zip(i[kept], j[kept], strict=True)})
         pairs = np.array(bonds, dtype=int).reshape(-1, 2)
         links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(atoms), len(atoms)))
-        count, part = connected_components(links, directed=False)
-        members = [np.flatnonzero(part == index) for index in range(count)]
+        count, component = connected_components(links, directed=False)
+        members = [np.flatnonzero(component == index) for index in range(count)]
         bonds_of: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         for a, b in bonds:
-            bonds_of[part[a]].append((a, b))
-        found: list[tuple[int, int, str, np.ndarray]] = []
+            bonds_of[component[a]].append((a, b))
+        ions: list[tuple[int, int, str, np.ndarray]] = []  # rank, first atom, name, atoms
         ranks = list(self.ions)
         for atoms_of, bonds_here in zip(members, bonds_of, strict=True):
             name, order = self._ion(symbols, atoms_of, bonds_here)
-            found.append((ranks.index(name), int(atoms_of[0]), name, order))
-        found.sort(key=lambda entry: entry[:2])
-        orders = [entry[3] for entry in found]
-        return Matched(np.concatenate(orders), [entry[2] for entry in found], [len(order) for order in orders])
+            ions.append((ranks.index(name), int(atoms_of[0]), name, order))
+        ions.sort(key=lambda entry: entry[:2])
+        orders = [entry[3] for entry in ions]
+        return Matched(np.concatenate(orders), [entry[2] for entry in ions], [len(order) for order in orders])
 
     def _ion(self, symbols: list[str], members: np.ndarray, bonds: list[tuple[int, int]]) -> tuple[str, np.ndarray]:
         """Return the name of the ion that some atoms form, and these in its order."""
         elements = [symbols[index] for index in members]
-        place = {int(index): position for position, index in enumerate(members)}
-        local = sorted((place[a], place[b]) for a, b in bonds)
+        position = {int(index): number for number, index in enumerate(members)}
+        local = sorted((position[a], position[b]) for a, b in bonds)
         same = self.by_elements.get(tuple(sorted(elements)), [])
         for name in same:  # in the ion's own order already: it stays
             ion = self.ions[name]
@@ -141,6 +141,6 @@ class Matcher:
         formula = Atoms(elements).get_chemical_formula()
         if len(formula) > 60:
             formula = formula[:57] + "..."
-        known = ", ".join(sorted(self.ions))
+        names = ", ".join(sorted(self.ions))
         what = "its bonds are not those of" if same else "no ion of that formula among"
-        raise NoMatch(f"atoms {int(members[0])} and {len(members) - 1} bonded to it form {formula}: {what} {known}")
+        raise NoMatch(f"atoms {int(members[0])} and {len(members) - 1} bonded to it form {formula}: {what} {names}")

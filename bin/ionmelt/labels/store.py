@@ -46,28 +46,69 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What the store keeps of a frame that has a usable label, in the order in which it stands in the file."""
+
+    format: int
+    frame_id: str
+    theory_id: str
+    n_atoms: int
+    energy_ev: float
+    forces_ev_a: list[list[float]]
+    stress_ev_a3: list[list[float]]
+    scf_steps: int | None
+    guess: str | None
+    engine_version: str | None
+    wall_s: float
+    cold_energy_difference_ev: float | None
+    cold_max_force_difference_ev_a: float | None
+
+    @classmethod
+    def of(cls, atoms: Atoms, theory: str, answer: Answer) -> "Entry":
+        """Return the entry of a frame."""
+        label = answer.label
+        assert label.reason is None
+        assert label.energy_ev is not None
+        assert label.forces_ev_a is not None
+        assert label.stress_ev_a3 is not None
+        return cls(
+            format=FORMAT,
+            frame_id=atoms.info["frame_id"],
+            theory_id=theory,
+            n_atoms=len(atoms),
+            energy_ev=float(label.energy_ev),
+            forces_ev_a=np.asarray(label.forces_ev_a, dtype=float).tolist(),
+            stress_ev_a3=np.asarray(label.stress_ev_a3, dtype=float).tolist(),
+            scf_steps=label.scf_steps,
+            guess=label.guess,
+            engine_version=answer.version,
+            wall_s=float(answer.wall_s),
+            cold_energy_difference_ev=answer.cold_energy_difference_ev,
+            cold_max_force_difference_ev_a=answer.cold_max_force_difference_ev_a,
+        )
+
+    def answer(self) -> Answer:
+        """Return the answer that is kept; raises `TypeError` or `ValueError` where a number is none."""
+        energy, forces, stress = (
+            float(self.energy_ev),
+            np.array(self.forces_ev_a, float),
+            np.array(self.stress_ev_a3, float),
+        )
+        label = Label(energy, forces, stress, converged=True, scf_steps=self.scf_steps, guess=self.guess)
+        return Answer(
+            label,
+            wall_s=float(self.wall_s),
+            version=self.engine_version,
+            cold_energy_difference_ev=self.cold_energy_difference_ev,
+            cold_max_force_difference_ev_a=self.cold_max_force_difference_ev_a,
+            from_store=True,
+        )
+
+
 def entry_text(atoms: Atoms, theory: str, answer: Answer) -> str:
     """Return the entry of a frame that has a usable label, as JSON."""
-    label = answer.label
-    assert label.reason is None
-    assert label.energy_ev is not None
-    assert label.forces_ev_a is not None
-    assert label.stress_ev_a3 is not None
-    content = {
-        "format": FORMAT,
-        "frame_id": atoms.info["frame_id"],
-        "theory_id": theory,
-        "n_atoms": len(atoms),
-        "energy_ev": float(label.energy_ev),
-        "forces_ev_a": np.asarray(label.forces_ev_a, dtype=float).tolist(),
-        "stress_ev_a3": np.asarray(label.stress_ev_a3, dtype=float).tolist(),
-        "scf_steps": label.scf_steps,
-        "guess": label.guess,
-        "engine_version": answer.version,
-        "wall_s": float(answer.wall_s),
-        "cold_energy_difference_ev": answer.cold_energy_difference_ev,
-        "cold_max_force_difference_ev_a": answer.cold_max_force_difference_ev_a,
-    }
+    content = vars(Entry.of(atoms, theory, answer))
     return json.dumps(content | {"sha256": digest(content)}, allow_nan=False) + "\n"
 
 
@@ -85,27 +126,12 @@ def parse_entry(data: bytes, frame_id: str, theory: str, n_atoms: int) -> Answer
         if content.get(name) != value:
             raise ValueError(f"its {name} is {content.get(name)!r}, not {value!r}")
     try:
-        label = Label(
-            energy_ev=float(content["energy_ev"]),
-            forces_ev_a=np.array(content["forces_ev_a"], dtype=float),
-            stress_ev_a3=np.array(content["stress_ev_a3"], dtype=float),
-            converged=True,
-            scf_steps=content["scf_steps"],
-            guess=content["guess"],
-        )
-        answer = Answer(
-            label,
-            wall_s=float(content["wall_s"]),
-            version=content["engine_version"],
-            cold_energy_difference_ev=content["cold_energy_difference_ev"],
-            cold_max_force_difference_ev_a=content["cold_max_force_difference_ev_a"],
-            from_store=True,
-        )
-    except (KeyError, TypeError, ValueError):
+        answer = Entry(**content).answer()
+    except (TypeError, ValueError):
         raise ValueError("a field is missing or of another type") from None
+    label = answer.label
     assert label.energy_ev is not None
     assert label.forces_ev_a is not None
-    assert label.stress_ev_a3 is not None
     if problem := values_problem(label.energy_ev, label.forces_ev_a, label.stress_ev_a3, n_atoms):
         raise ValueError(f"its label cannot be used: {problem}")
     return answer
@@ -114,16 +140,16 @@ def parse_entry(data: bytes, frame_id: str, theory: str, n_atoms: int) -> Answer
 def write_whole(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all, also for those who write the same one; raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        with part.open("x") as file:
+        with partial.open("x") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        partial.replace(path)
     finally:
         with suppress(OSError):
-            part.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
 
 
 class Store:
@@ -142,14 +168,14 @@ class Store:
         self.roots = [folder for folder in (root, spare) if folder is not None]
         self.staged = {path.stem: path for path in staged}
 
-    def place(self, root: Path, frame_id: str) -> Path:
+    def entry_path(self, root: Path, frame_id: str) -> Path:
         """Return where a frame's entry is."""
         return root / self.theory / frame_id[:2] / f"{frame_id}.json"
 
     def get(self, atoms: Atoms) -> Answer | None:
         """Return the stored answer of a frame; an entry that is not right is said, and counts as none."""
         frame_id = atoms.info["frame_id"]
-        paths = [self.place(root, frame_id) for root in self.roots]
+        paths = [self.entry_path(root, frame_id) for root in self.roots]
         for path in [*paths, *([self.staged[frame_id]] if frame_id in self.staged else [])]:
             try:
                 data = path.read_bytes()
@@ -169,7 +195,7 @@ class Store:
         text = entry_text(atoms, self.theory, answer)
         while self.roots:
             try:
-                write_whole(self.place(self.roots[0], atoms.info["frame_id"]), text)
+                write_whole(self.entry_path(self.roots[0], atoms.info["frame_id"]), text)
             except OSError as error:
                 say(f"label store {self.roots[0]}: cannot be written ({error.strerror}); this task leaves it")
                 del self.roots[0]
@@ -180,4 +206,4 @@ class Store:
         """Take back an answer that this task put there."""
         for root in self.roots:
             with suppress(OSError):
-                self.place(root, atoms.info["frame_id"]).unlink(missing_ok=True)
+                self.entry_path(root, atoms.info["frame_id"]).unlink(missing_ok=True)

@@ -13,9 +13,9 @@ def counted(table: pl.DataFrame) -> list[str]:
     """Say how many frames of what were imported, in which groups, and which were not."""
     good = table.filter(pl.col("converged"))
     lines = []
-    for (liquid, kind), part in good.sort("liquid", "kind").group_by(["liquid", "kind"], maintain_order=True):
-        groups = part["group"].n_unique()
-        lines.append(f"liquid {liquid}, kind {kind}: {part.height} frames in {groups} groups")
+    for (liquid, kind), frames in good.sort("liquid", "kind").group_by(["liquid", "kind"], maintain_order=True):
+        groups = frames["group"].n_unique()
+        lines.append(f"liquid {liquid}, kind {kind}: {frames.height} frames in {groups} groups")
     if bare := good.filter(~pl.col("has_stress")).height:
         lines.append(
             f"{bare} of {good.height} frames have no stress (stress_key or virial_key names one): no model learns the density "

@@ -8,11 +8,12 @@ from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, theory_id, theory_
 from ionmelt.frames.settings import SampleSettings
 from ionmelt.labels.engines import ENGINES
 from ionmelt.labels.engines.settings import LabelledBy
-from ionmelt.labels.settings import OwnLabels
+from ionmelt.labels.settings import ImportSettings, LabelSettings, NoLabels, OwnLabels
 from ionmelt.liquid.settings import BoxIon, BoxSettings, Liquid, StateSettings
 from ionmelt.models.frameworks.ase import AseModel
 from ionmelt.models.frameworks.mace import MaceModel
 from ionmelt.models.settings import LearnedModel
+from ionmelt.settings import TaskSettings
 from ionmelt.study.boxes import Box, chosen_cutoff_A, equilibration_step_fs
 from ionmelt.study.estimate import chunk_size
 from ionmelt.study.files import Plan
@@ -99,29 +100,25 @@ def sample_settings(study: Study, boxes: dict[int, Box], index: int) -> Settings
 def label_settings(
     study: Study, boxes: dict[int, Box], theory: str | None, force_fields: dict[str, LabelledBy]
 ) -> Settings:
-    """Return the settings of LABEL_FRAMES, or of IMPORT_LABELS where the study brings labels.
-
-    Chunk size and the allowed failures change no label: they are with the tasks that use them. Names that the settings stand for
-    are not needed any more.
-    """
+    """Return the settings of LABEL_FRAMES, or of IMPORT_LABELS where the study brings labels."""
+    settings: TaskSettings
     if study.labels is None:
-        return {"theory_id": theory, "id": "labels"}
-    apart = {"chunk", "max_failed_fraction", "quality"}
-    if not isinstance(study.labels, OwnLabels):
-        labels = study.labels.model_dump(mode="json", exclude=apart | {"theory"}) | {
-            "theory_id": theory,
-            "id": "labels",
-        }
-        named = {liquid: force_field.model_dump(mode="json") for liquid, force_field in force_fields.items()}
-        return labels | ({"force_fields": named} if named else {})
-    # what IMPORT_LABELS needs besides: the ions that frames are looked through for
-    liquids = [{"id": liquid.id, "ions": boxes[index].ions} for index, liquid in enumerate(study.liquids)]
-    return study.labels.model_dump(mode="json") | {
-        "frames": study.labels.paths(),
-        "liquids": liquids,
-        "theory_id": theory,
-        "id": "labels",
-    }
+        settings = NoLabels(id="labels", theory_id=None)
+    elif isinstance(study.labels, OwnLabels):
+        settings = import_settings(study.labels, "labels", theory, study, boxes)
+    else:
+        assert theory is not None
+        settings = LabelSettings.of(study.labels, theory, force_fields)
+    return settings.model_dump(mode="json")
+
+
+def import_settings(
+    labels: OwnLabels, key: str, theory: str | None, study: Study, boxes: dict[int, Box]
+) -> ImportSettings:
+    """Return the settings of IMPORT_LABELS, with the ions of the liquids of some boxes, which frames are looked through for."""
+    liquids = [{"id": study.liquids[index].id, "ions": box.ions} for index, box in sorted(boxes.items())]
+    told = labels.model_dump(mode="json") | {"frames": labels.paths(), "liquids": liquids, "theory_id": theory}
+    return ImportSettings.model_validate(told | {"id": key})
 
 
 def plan_label_engine(plan: Plan, study: Study) -> None:
@@ -133,16 +130,10 @@ def plan_label_engine(plan: Plan, study: Study) -> None:
 
 def heldout_settings(study: Study) -> Settings:
     """Return the settings of IMPORT_LABELS for frames of other chemistry."""
-    held = OwnLabels.model_validate({"frames": study.heldout_frames, "theory": "held out"}).model_dump(mode="json")
-    return held | {
-        "energy_key": ENERGY_KEY,
-        "forces_key": FORCES_KEY,
-        "stress_key": STRESS_KEY,
-        "liquids": [],
-        "frames": [study.heldout_frames],
-        "theory_id": theory_id({"theory": "held out"}),
-        "id": "heldout",
-    }
+    assert study.heldout_frames is not None
+    keys = {"energy_key": ENERGY_KEY, "forces_key": FORCES_KEY, "stress_key": STRESS_KEY}
+    held = OwnLabels.model_validate({"frames": study.heldout_frames, "theory": "held out", **keys})
+    return import_settings(held, "heldout", theory_id({"theory": held.theory}), study, {}).model_dump(mode="json")
 
 
 def dataset_settings(study: Study) -> Settings:

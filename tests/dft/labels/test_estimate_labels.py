@@ -10,11 +10,14 @@ import pytest
 from ase import Atoms
 
 from ionmelt import laws
-from ionmelt.labels import estimate, labelling
+from ionmelt.labels import estimate, worker
+from ionmelt.labels.engines.settings import Cp2kLabels, XtbLabels
+from ionmelt.labels.settings import LabelSettings
 from ionmelt.study import cost
 from ionmelt.study.cost import LabelWork, Probe
 
-XTB = {"engine": "xtb", "method": "GFN1-xTB", "accuracy": 0.1, "max_iterations": 250}
+XTB = LabelSettings.of(XtbLabels(engine="xtb"), "0123456789ab").model_dump(mode="json")
+CP2K = LabelSettings.of(Cp2kLabels.model_validate({"engine": "cp2k", "theory": "PBE-D3(BJ)"}), "0123456789ab")
 
 
 def write_box(folder: Path, liquid: str = "libf4", gap_A: float = 2.0) -> Path:
@@ -104,8 +107,8 @@ def test_a_probe_that_the_machine_ended_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reason: str, code: int
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(labelling.Worker, "label", lambda _self, _atoms, _cold: labelling.failed(reason))
-    monkeypatch.setattr(labelling.Worker, "start", lambda _self: None)
+    monkeypatch.setattr(worker.Worker, "label", lambda _self, _atoms, _cold: worker.failed(reason))
+    monkeypatch.setattr(worker.Worker, "start", lambda _self: None)
     plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 0.02, 1.0)])
     assert run(tmp_path, XTB, plan, [write_box(tmp_path / "box")]) == code
     (line,) = capsys.readouterr().err.splitlines()[1:]
@@ -119,7 +122,7 @@ def test_an_engine_that_is_not_here_is_one_line(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 0.02, 1.0)])
-    assert run(tmp_path, {"engine": "cp2k", "functional": "PBE"}, plan, [write_box(tmp_path / "box")]) == 2
+    assert run(tmp_path, CP2K.model_dump(mode="json"), plan, [write_box(tmp_path / "box")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "cp2k is not installed" in line
     assert (tmp_path / "errors.txt").read_text().strip() == line.removeprefix("error: ")

@@ -11,6 +11,7 @@ import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -19,11 +20,40 @@ from ase import Atoms
 
 from ionmelt import errors
 from ionmelt.frame import Label, frame_id, make_frame, read_frames, theory_id, theory_settings, write_frames
-from ionmelt.labels import labelling
-from ionmelt.labels.store import Answer
+from ionmelt.labels import chain, labelling, progress, worker
+from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.engines.settings import LabelTasks
+from ionmelt.labels.settings import LabelSettings
+from ionmelt.labels.store import Answer, Store
+from ionmelt.settings import Count, Path_, Real
 from ionmelt.tables.labels import LABELLED
 
+BIN = Path(__file__).resolve().parents[3] / "bin"
 SETTINGS = {"engine": "xtb", "method": "GFN1-xTB", "accuracy": 0.1, "max_iterations": 250, "chunk": 20}
+THEORY = "0123456789ab"
+
+
+class Faulty(LabelTasks):
+    """Settings of an engine that does what it should not."""
+
+    engine: Literal["faulty"]
+    folder: Path_ = "."
+    pace_s: Real = 0.0
+
+
+class TwoStates(LabelTasks):
+    """Settings of an engine with two self-consistent states."""
+
+    engine: Literal["two_states"]
+    flips: Count = 0
+    size: Real = 0.0
+
+
+class Absent(LabelTasks):
+    """Settings of an engine that is not there."""
+
+    engine: Literal["absent"]
+
 
 # What these engines do depends on the x of the first atom, which says which frame it is.
 FAULTY_ENGINE = """
@@ -34,6 +64,7 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from ionmelt.frame import Label
@@ -131,10 +162,28 @@ def faulty(tmp_path, monkeypatch) -> str:
     (tmp_path / "faulty_engine.py").write_text(FAULTY_ENGINE)
     (tmp_path / "two_states_engine.py").write_text(TWO_STATES_ENGINE)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(labelling.ENGINES, "faulty", replace(labelling.ENGINES["xtb"], module="faulty_engine"))
-    monkeypatch.setitem(labelling.ENGINES, "two_states", replace(labelling.ENGINES["xtb"], module="two_states_engine"))
+    for name, section in (("faulty", Faulty), ("two_states", TwoStates)):
+        row = replace(ENGINES["xtb"], settings=section, module=f"{name}_engine")
+        monkeypatch.setitem(ENGINES, name, row)
     monkeypatch.chdir(tmp_path)
     return str(tmp_path / "out")
+
+
+def asked(engine: str, **given: object) -> LabelSettings:
+    """Return the settings of the task for what a study asks of an engine."""
+    return LabelSettings.of(ENGINES[engine].settings.model_validate({"engine": engine, **given}), THEORY)
+
+
+def written(engine: str, **given: object) -> str:
+    """Return labels.json for what a study asks of an engine."""
+    return asked(engine, **given).model_dump_json()
+
+
+def label(
+    settings: LabelSettings, given: list[Atoms], out: str, root: Path | None = None, try_again: bool = False
+) -> None:
+    """Label frames on one thread, with a label store in a folder."""
+    labelling.label_chunk(settings, given, out, 1, Store(root, THEORY), try_again)
 
 
 def calls(folder: Path) -> list[int]:
@@ -165,17 +214,17 @@ def wait_for(condition, seconds: float = 300) -> None:
 def test_what_the_machine_is_to_blame_for_may_be_tried_again(faulty, frame, error):
     given = frames(14, move=0)
     given = [given[0], given[frame], given[13]]
-    settings = {"engine": "faulty"}
+    settings = asked("faulty")
     with pytest.raises(error, match="in the label store"):
-        labelling.label_chunk(settings, given, faulty, threads=1, store_root=Path(), try_again=True)
+        label(settings, given, faulty, Path(), try_again=True)
     assert not Path(f"{faulty}.labels.parquet").exists()
     assert len(list(Path().glob("*/*/*.json"))) == 2, "the others are finished"
 
 
 def test_every_fault_costs_one_row(faulty):
     given = frames(14, move=0)
-    settings = {"engine": "faulty", "max_frame_s": 1.5}
-    labelling.label_chunk(settings, given, faulty, threads=1, store_root=Path())
+    settings = asked("faulty", max_frame_s=1.5)
+    label(settings, given, faulty, Path())
     table = pl.read_parquet(f"{faulty}.labels.parquet")
     assert table["reason"].to_list() == REASONS
     assert table["converged"].to_list() == [reason is None for reason in REASONS]
@@ -192,7 +241,7 @@ def test_every_fault_costs_one_row(faulty):
 
 
 def test_a_chunk_that_fails_whole_still_has_both_files(faulty):
-    labelling.label_chunk({"engine": "faulty"}, [frames(3)[2]], faulty, threads=1)
+    label(asked("faulty"), [frames(3)[2]], faulty)
     assert read_frames(f"{faulty}.labelled.extxyz", may_be_empty=True) == []
     assert pl.read_parquet(f"{faulty}.labels.parquet")["reason"].to_list() == ["engine_error"]
 
@@ -200,7 +249,7 @@ def test_a_chunk_that_fails_whole_still_has_both_files(faulty):
 def test_overlap_never_reaches_the_engine(faulty):
     atoms = frames(9)[1]  # would crash the engine
     atoms.positions[2] = atoms.positions[3] + 0.1
-    labelling.label_chunk({"engine": "faulty"}, [atoms], faulty, threads=1)
+    label(asked("faulty"), [atoms], faulty)
     table = pl.read_parquet(f"{faulty}.labels.parquet")
     assert table["reason"].to_list() == ["overlap"]
     assert table["engine_version"].to_list() == [None]
@@ -234,7 +283,7 @@ def shuffled(count: int, seed: int) -> list[Atoms]:
 def test_each_frame_follows_its_nearest_neighbour(seed):
     given = shuffled(12, seed)
     cell = np.mean([atoms.cell.array for atoms in given], axis=0)
-    order = labelling.chain_order(given)
+    order = chain.chain_order(given)
     assert sorted(order) == list(range(12))
     assert order[0] == 0
     for place in range(1, 12):
@@ -247,8 +296,8 @@ def test_each_frame_follows_its_nearest_neighbour(seed):
 
 def test_the_path_is_shorter_than_the_chunk_and_keeps_compositions_together():
     given = shuffled(60, 1)
-    order = labelling.chain_order(given)
-    assert order == labelling.chain_order(given)
+    order = chain.chain_order(given)
+    assert order == chain.chain_order(given)
     cell = given[0].cell.array
 
     def length(path: list[int]) -> float:
@@ -257,20 +306,20 @@ def test_the_path_is_shorter_than_the_chunk_and_keeps_compositions_together():
     assert length(order) < 0.5 * length(list(range(60)))
     other = [atoms[[1, 0, 2, 3]] for atoms in shuffled(5, 2)]
     mixed = [atoms for pair in zip(given[:5], other, strict=True) for atoms in pair]
-    assert [index % 2 for index in labelling.chain_order(mixed)] == [0] * 5 + [1] * 5
-    assert labelling.chain_order([]) == []
+    assert [index % 2 for index in chain.chain_order(mixed)] == [0] * 5 + [1] * 5
+    assert chain.chain_order([]) == []
 
 
 def test_a_window_bounds_the_search(monkeypatch):
-    monkeypatch.setattr(labelling, "WINDOW", 5)
-    order = labelling.chain_order(shuffled(40, 3))
+    monkeypatch.setattr(chain, "WINDOW", 5)
+    order = chain.chain_order(shuffled(40, 3))
     assert sorted(order) == list(range(40))
     assert max(index - place for place, index in enumerate(order)) <= 5
 
 
 def test_files_keep_the_order_of_the_chunk(faulty):
     given = [frames(60)[i] for i in (20, 27, 21, 26, 22, 25)]
-    labelling.label_chunk({"engine": "faulty"}, given, faulty, threads=1)
+    label(asked("faulty"), given, faulty)
     assert calls(Path()) == [20, 21, 22, 25, 26, 27]
     ids = [atoms.info["frame_id"] for atoms in given]
     assert [atoms.info["frame_id"] for atoms in read_frames(f"{faulty}.labelled.extxyz", labelled=True)] == ids
@@ -283,9 +332,9 @@ def test_files_keep_the_order_of_the_chunk(faulty):
 def two_states(faulty: str, monkeypatch, checked: set[int], flips: int = 4, size: float = 0.006) -> pl.DataFrame:
     given = frames(10, move=0)
     ids = [given[number].info["frame_id"] for number in checked]
-    monkeypatch.setattr(labelling, "is_spot_check", lambda atoms, _fraction: atoms.info["frame_id"] in ids)
-    settings = {"engine": "two_states", "flips": flips, "size": size}
-    labelling.label_chunk(settings, given, faulty, threads=1, store_root=Path())
+    monkeypatch.setattr(chain, "is_spot_check", lambda atoms, _fraction: atoms.info["frame_id"] in ids)
+    settings = asked("two_states", flips=flips, size=size)
+    label(settings, given, faulty, Path())
     table = pl.read_parquet(f"{faulty}.labels.parquet")
     kept = table.filter(pl.col("converged"))["frame_id"].to_list()
     assert [atoms.info["frame_id"] for atoms in read_frames(f"{faulty}.labelled.extxyz")] == kept
@@ -309,16 +358,16 @@ def test_a_label_that_depends_on_its_guess_is_none_and_the_chain_is_cut(faulty, 
 def test_the_tolerance_is_a_ten_thousandth_of_hartree_per_bohr(size, reason):
     label = Label(-1.0, np.array([[size, 0, 0], [-size, 0, 0]]), np.zeros((3, 3)), True, guess="chained")
     cold = Label(-1.0, np.zeros((2, 3)), np.zeros((3, 3)), True, guess="cold")
-    found = labelling.compared(Answer(label, 1.0, "x"), cold)
+    found = chain.compared(Answer(label, 1.0, "x"), cold)
     assert found.label.reason == reason
     assert found.cold_max_force_difference_ev_a == size
-    assert labelling.compared(Answer(label, 1.0, "x"), labelling.failed("scf_not_converged")).label is label
+    assert chain.compared(Answer(label, 1.0, "x"), worker.failed("scf_not_converged")).label is label
 
 
 def test_the_share_of_spot_checks_is_as_asked():
     found = [make_frame([3], [[0, 0, i / 1000]], [9, 9, 9], [0], ["li"]) for i in range(4000)]
     for fraction in (0, 0.02, 1):
-        share = np.mean([labelling.is_spot_check(atoms, fraction) for atoms in found])
+        share = np.mean([chain.is_spot_check(atoms, fraction) for atoms in found])
         assert share == pytest.approx(fraction, abs=0.01)
 
 
@@ -326,10 +375,10 @@ def test_the_share_of_spot_checks_is_as_asked():
 
 
 def test_a_second_run_labels_nothing_and_gives_the_same_bytes(faulty, capsys):
-    settings = {"engine": "faulty"}
-    labelling.label_chunk(settings, frames(40)[20:30], "one", threads=1, store_root=Path())
+    settings = asked("faulty")
+    label(settings, frames(40)[20:30], "one", Path())
     assert len(calls(Path())) == 10
-    labelling.label_chunk(settings, frames(40)[20:30], "two", threads=1, store_root=Path())
+    label(settings, frames(40)[20:30], "two", Path())
     assert len(calls(Path())) == 10
     assert Path("one.labelled.extxyz").read_bytes() == Path("two.labelled.extxyz").read_bytes()
     one, two = (pl.read_parquet(f"{name}.labels.parquet") for name in ("one", "two"))
@@ -338,14 +387,14 @@ def test_a_second_run_labels_nothing_and_gives_the_same_bytes(faulty, capsys):
     assert capsys.readouterr().err == ""
     damaged = sorted(Path().glob("*/*/*.json"))[3]
     damaged.write_bytes(damaged.read_bytes()[:-50])
-    labelling.label_chunk(settings, frames(40)[18:30], "three", threads=1, store_root=Path())
+    label(settings, frames(40)[18:30], "three", Path())
     assert len(calls(Path())) == 13, "that one, and two new ones"
     assert capsys.readouterr().err.splitlines() == [
         f"label store: {damaged}: it is cut off or altered; the frame is labelled again"
     ]
     three = pl.read_parquet("three.labels.parquet")
     assert set(three.filter(~pl.col("from_store"))["frame_id"]) >= {damaged.stem}
-    labelling.label_chunk(settings, frames(40)[18:30], "four", threads=1, store_root=Path())
+    label(settings, frames(40)[18:30], "four", Path())
     assert pl.read_parquet("four.labels.parquet")["from_store"].all()
 
 
@@ -354,7 +403,8 @@ import sys
 from dataclasses import replace
 import label_frames
 from ionmelt.labels.engines import ENGINES
-ENGINES["faulty"] = replace(ENGINES["xtb"], module="faulty_engine")
+from test_label_frames import Faulty
+ENGINES["faulty"] = replace(ENGINES["xtb"], settings=Faulty, module="faulty_engine")
 if len(sys.argv) > 1:
     import signal
     signal.signal(signal.SIGTERM, label_frames.end)
@@ -369,13 +419,11 @@ def task(folder: Path, given: list[Atoms], settings: dict, **options) -> subproc
     if not (folder / "label_store.txt").exists():
         (folder / "label_store.txt").symlink_to(folder / "store" / "README.txt")
     write_frames(folder / "chunk.extxyz", given)
-    (folder / "labels.json").write_text(
-        json.dumps(settings | {"engine": "faulty", "theory_id": "0123456789ab", "folder": str(folder)})
-    )
+    (folder / "labels.json").write_text(written("faulty", folder=str(folder), **settings))
     (folder / "command.py").write_text("if __name__ == '__main__':\n" + textwrap.indent(COMMAND, "    "))
     arguments = ["--id", "c", "--settings", "labels.json", "--frames", "chunk.extxyz", "--out", "out"]
     arguments += ["--store", "label_store.txt", "--spare", "spare"]
-    path = os.pathsep.join([str(folder), str(Path(labelling.__file__).parents[2])])
+    path = os.pathsep.join([str(folder), str(BIN), str(Path(__file__).parent)])
     return subprocess.Popen(
         [sys.executable, "command.py", *arguments], cwd=folder, env=os.environ | {"PYTHONPATH": path},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options,
@@ -440,8 +488,8 @@ def test_a_store_that_is_a_copy_is_left_and_new_labels_lie_aside(faulty, tmp_pat
 
 
 def test_long_work_says_how_far_it_is(faulty, monkeypatch, capsys):
-    monkeypatch.setattr(labelling, "PROGRESS_S", 0.0)
-    labelling.label_chunk({"engine": "faulty"}, frames(22)[20:], faulty, threads=1)
+    monkeypatch.setattr(progress, "PROGRESS_S", 0.0)
+    label(asked("faulty"), frames(22)[20:], faulty)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert re.fullmatch(r"1 of 2 frames, 0 without a label, \S+ s each, 0\.\d min left", lines[0])
@@ -452,12 +500,11 @@ def test_a_frame_that_does_not_converge_costs_itself(tmp_path):
     given = frames(3)
     given[1].positions[2] += [1.3, 1.3, 1.3]
     given[1].info["frame_id"] = frame_id(given[1])
-    settings = SETTINGS | {"max_iterations": 12, "spot_check_fraction": 0}
-    labelling.label_chunk(settings, given, str(tmp_path / "o"), threads=1, store_root=tmp_path)
+    label(asked(**SETTINGS | {"max_iterations": 12, "spot_check_fraction": 0}), given, str(tmp_path / "o"), tmp_path)
     table = pl.read_parquet(tmp_path / "o.labels.parquet")
     assert table["reason"].to_list() == [None, "scf_not_converged", None]
     assert table["energy_ev"].is_null().to_list() == [False, True, False]
-    assert table["scf_steps"][1] >= 2 * settings["max_iterations"], "the whole ladder was tried"
+    assert table["scf_steps"][1] >= 2 * 12, "the whole ladder was tried"
     kept = read_frames(tmp_path / "o.labelled.extxyz", labelled=True)
     assert [atoms.info["frame_id"] for atoms in kept] == [given[i].info["frame_id"] for i in (0, 2)]
 
@@ -465,8 +512,8 @@ def test_a_frame_that_does_not_converge_costs_itself(tmp_path):
 def test_xtb_labels_by_the_command_line(tmp_path):
     """Twice the same bytes; kept values are the engine's; the theory does not see how work is cut."""
     write_frames(tmp_path / "chunk.extxyz", frames(3))
-    (tmp_path / "labels.json").write_text(json.dumps(SETTINGS))
-    script = Path(labelling.__file__)
+    (tmp_path / "labels.json").write_text(written(**SETTINGS))
+    script = BIN / "label_frames.py"
     for out in ("a", "b"):
         command = [sys.executable, str(script), "--id", "libf4-000", "--settings", "labels.json"]
         command += ["--frames", "chunk.extxyz", "--out", out]
@@ -479,7 +526,7 @@ def test_xtb_labels_by_the_command_line(tmp_path):
     assert table["energy_ev"].to_list() == [atoms.info["REF_energy"] for atoms in kept]
     assert table["scf_steps"].to_list() == [atoms.info["scf_steps"] for atoms in kept]
     assert table["group"].to_list() == ["g0", "g0", "g1"]
-    assert {atoms.info["theory_id"] for atoms in kept} == {theory_id(theory_settings(SETTINGS))}
+    assert {atoms.info["theory_id"] for atoms in kept} == {THEORY}
     assert theory_id(theory_settings(SETTINGS)) == theory_id(theory_settings(SETTINGS | {"chunk": 3}))
     assert theory_id(theory_settings(SETTINGS)) != theory_id(theory_settings(SETTINGS | {"accuracy": 1.0}))
     record = json.loads((tmp_path / "LABEL_FRAMES.libf4-000.task.json").read_text())
@@ -496,7 +543,7 @@ def test_an_ion_alone_is_labelled_with_its_charge_beside_the_liquid(tmp_path):
     ]  # fmt: skip
     write_frames(tmp_path / "chunk.extxyz", [pair, *ions])
     given = read_frames(tmp_path / "chunk.extxyz")
-    labelling.label_chunk(SETTINGS, given, str(tmp_path / "o"), threads=1, store_root=tmp_path)
+    label(asked(**SETTINGS), given, str(tmp_path / "o"), tmp_path)
     kept = read_frames(tmp_path / "o.labelled.extxyz", labelled=True)
     assert [frame.info.get("charge") for frame in kept] == [None, 1, -1]
     assert all(frame.pbc.all() for frame in kept)
@@ -506,22 +553,23 @@ def test_an_ion_alone_is_labelled_with_its_charge_beside_the_liquid(tmp_path):
 
 
 def test_the_theory_of_the_plan_is_kept(faulty):
-    labelling.label_chunk({"engine": "faulty", "theory_id": "0123456789ab"}, frames(1), faulty, threads=1)
+    label(asked("faulty"), frames(1), faulty)
     assert pl.read_parquet(f"{faulty}.labels.parquet")["theory_id"].to_list() == ["0123456789ab"]
     assert read_frames(f"{faulty}.labelled.extxyz")[0].info["theory_id"] == "0123456789ab"
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("change", "message"),
     [
-        ({"engine": "gaussian"}, "error: labels.engine: 'gaussian' is not known"),
-        ({"engine": "xtb", "method": "GFN7"}, "error: labels.method: 'GFN7' is not known"),
+        ({"engine": "gaussian"}, "error: labels.json: engine: 'gaussian' is not known"),
+        ({"method": "GFN7"}, "error: labels.json: method: 'GFN7'"),
+        ({"max_frames": 3}, "error: labels.json: max_frames: unknown"),
     ],
 )
-def test_a_mistake_is_one_line(tmp_path, settings, message, capsys, monkeypatch):
+def test_a_mistake_is_one_line(tmp_path, change, message, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_frames("chunk.extxyz", frames(1))
-    Path("labels.json").write_text(json.dumps(settings))
+    Path("labels.json").write_text(json.dumps(json.loads(written(**SETTINGS)) | change))
     arguments = ["--id", "x", "--settings", "labels.json", "--frames", "chunk.extxyz", "--out", "o"]
     assert labelling.main(arguments) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -529,10 +577,17 @@ def test_a_mistake_is_one_line(tmp_path, settings, message, capsys, monkeypatch)
     assert lines[0].startswith(message)
 
 
+def test_another_device_is_for_engines_that_have_a_choice_of_one():
+    pyscf = asked("pyscf", theory="PBE-D3(BJ)", device="auto")
+    assert pyscf.on("cuda").model_dump() == pyscf.model_dump() | {"device": "cuda"}
+    assert asked(**SETTINGS).on("cuda") == asked(**SETTINGS)
+
+
 def test_an_engine_that_cannot_be_loaded_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setitem(labelling.ENGINES, "absent", replace(labelling.ENGINES["xtb"], module="no_such_module_at_all"))
-    with pytest.raises(labelling.UserError, match="cannot be loaded here"):
-        labelling.label_chunk({"engine": "absent"}, frames(1), str(tmp_path / "o"), threads=1)
+    row = replace(ENGINES["xtb"], settings=Absent, module="no_such_module_at_all")
+    monkeypatch.setitem(ENGINES, "absent", row)
+    with pytest.raises(errors.UserError, match="cannot be loaded here"):
+        label(asked("absent"), frames(1), str(tmp_path / "o"))
 
 
 @pytest.mark.parametrize(
@@ -546,9 +601,9 @@ def test_an_engine_that_cannot_be_loaded_is_one_line(tmp_path, monkeypatch):
 def test_an_engine_that_lacks_the_memory_to_be_loaded_asks_for_more(faulty, tmp_path, loading, error):
     (tmp_path / "two_states_engine.py").write_text(loading)
     with pytest.raises(error, match="no room"):
-        labelling.label_chunk({"engine": "two_states"}, frames(1), str(tmp_path / "o"), threads=1)
+        label(asked("two_states"), frames(1), str(tmp_path / "o"))
 
 
 def test_checked_keeps_an_engines_own_reason():
     label = Label(None, None, None, False, reason="overlap")
-    assert labelling.checked(label, 3).reason == "overlap"
+    assert worker.checked(label, 3).reason == "overlap"

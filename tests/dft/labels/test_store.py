@@ -19,6 +19,7 @@ from ionmelt.labels import store as labels_store
 from ionmelt.labels.store import Answer, Store, digest, entry_text, parse_entry
 
 THEORY = "0123456789ab"
+BIN = Path(__file__).resolve().parents[3] / "bin"
 
 
 def frame(number: int = 0) -> Atoms:
@@ -57,7 +58,7 @@ def test_what_is_put_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     assert Store(tmp_path, "another").get(frame()) is None
     frame_id = frame().info["frame_id"]
     assert [path.name for path in tmp_path.rglob("*.json")] == [f"{frame_id}.json"]
-    assert store.place(tmp_path, frame_id).is_file()
+    assert store.entry_path(tmp_path, frame_id).is_file()
     store.discard(frame())
     store.discard(frame())
     assert store.get(frame()) is None
@@ -127,7 +128,7 @@ def test_an_entry_that_is_not_right_is_said_redone_and_replaced(
 ) -> None:
     store = Store(tmp_path, THEORY)
     store.put(frame(), answer())
-    path = store.place(tmp_path, frame().info["frame_id"])
+    path = store.entry_path(tmp_path, frame().info["frame_id"])
     path.write_bytes(data)
     assert store.get(frame()) is None
     lines = capsys.readouterr().err.splitlines()
@@ -152,9 +153,9 @@ for turn in range(5):
 
 def test_many_writers_of_the_same_entries(tmp_path: Path) -> None:
     """Each reads what it and the others write, and none ever sees half an entry."""
-    paths = [Path(labels_store.__file__).parent, Path(__file__).parents[2]]  # of what this file imports
+    paths = [BIN, Path(__file__).parents[2]]  # of what this file imports
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(path) for path in paths)}
-    command = [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parents[1])]
+    command = [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parent)]
     writers = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     for writer in writers:
         _, said = writer.communicate(timeout=300)

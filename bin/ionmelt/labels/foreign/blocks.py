@@ -3,7 +3,7 @@
 import io
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ OWN = "own_"  # put before every key of a file: ASE would move energy, forces an
 
 
 @dataclass
-class Found:
+class ForeignFrame:
     """A frame of a source, as far as it could be read: eV, eV/A (N, 3), eV/A^3 (3, 3); None is missing."""
 
     where: str  # such as "md.xyz: frame 3 (line 61)"
@@ -28,6 +28,15 @@ class Found:
     reason: str | None = None
     detail: str | None = None
     free_atom: bool = False  # an atom alone, whose energy is the reference of its element
+
+
+@dataclass
+class Source:
+    """The frames of a file, or of several that belong together, as the user knows it by name, and how many there are."""
+
+    name: str
+    frames: Iterator[ForeignFrame]
+    count: int
 
 
 # --- Extended XYZ ---------------------------------------------------------------------------------------
@@ -52,7 +61,7 @@ def blocks_of(path: Path) -> list[Block]:
 
     Where no number of atoms stands though one should, the next frame is looked for: one block says so.
     """
-    found: list[Block] = []
+    blocks: list[Block] = []
     with path.open("rb") as file:
         number = 0
         offset = 0
@@ -66,7 +75,7 @@ def blocks_of(path: Path) -> list[Block]:
             if not text.isdecimal() or len(text) > MOST_DIGITS or not int(text):
                 if not lost:
                     said = f"line {number}: {text[:40]!r}: a number of atoms should stand here"
-                    found.append(Block(start, 0, number, "", wrong=said))
+                    blocks.append(Block(start, 0, number, "", wrong=said))
                 lost = True
                 continue
             here, first = file.tell(), file.readline()
@@ -81,10 +90,10 @@ def blocks_of(path: Path) -> list[Block]:
             if len(rows) < int(text) or not rows[-1].strip():
                 there = sum(bool(row.strip()) for row in rows)
                 block.wrong = f"line {number}: {int(text)} atoms are promised, {there} are there: is the file cut off?"
-            found.append(block)
+            blocks.append(block)
             number += 1 + int(text)
             offset = start + size
-    return found
+    return blocks
 
 
 def comment_values(comment: str) -> dict[str, Any]:

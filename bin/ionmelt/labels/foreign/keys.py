@@ -13,6 +13,7 @@ import numpy as np
 from ionmelt.errors import UserError, reading
 from ionmelt.labels.foreign.blocks import OWN, Block, comment_values, is_number, lone_atom, read_block
 from ionmelt.labels.foreign.units import UNITS, quantity_of, unit_named, unit_of_name
+from ionmelt.labels.settings import ImportSettings
 
 # Where a stress has six numbers: which they are, as indices into (3, 3). ASE and VASP differ in the last three.
 STRESS_ORDERS = {
@@ -127,17 +128,17 @@ def choose_unit(
 
     What contradicts that is added to `errors`, what else is worth saying to `notes`.
     """
-    known, field_name = UNITS[quantity], f"labels.{quantity}_unit"
+    factors, field_name = UNITS[quantity], f"labels.{quantity}_unit"
     said = Counter({f"{key}={text}": count for (key, text), count in survey.units[quantity].items()})
     texts = {f"{key}={text}": unit_named(text, quantity) for key, text in survey.units[quantity]}
     if (unit := unit_of_name(name, quantity)) is not None:
         texts[f"the name {name}"], said[f"the name {name}"] = unit, survey.frames
-    default = next(iter(known))
+    default = next(iter(factors))
     listed = " and ".join(f"{text} ({said[text]} of {survey.frames} frames)" for text in sorted(texts))
     units = {unit for unit in texts.values() if unit is not None}
     if any(unit is None for unit in texts.values()):
         if given is None:
-            errors.append(f"{field_name}: the files say {listed}, which is none of {', '.join(known)}: convert them")
+            errors.append(f"{field_name}: the files say {listed}, which is none of {', '.join(factors)}: convert them")
         else:
             notes.append(f"{quantity}: the files say {listed}, which is not known here; taken as {given}, as set")
     elif len(units) > 1:
@@ -185,14 +186,14 @@ def doubles(survey: Survey, files: Mapping[str, Path], blocks: Mapping[str, Sequ
                 if lone_atom(block.atoms, comment_values(block.comment)):
                     continue
                 values = atoms.info | atoms.arrays
-                found = [np.ravel(values.get(OWN + name, np.nan)).astype(float) for name in sorted(names)]
-                found = [
+                numbers = [np.ravel(values.get(OWN + name, np.nan)).astype(float) for name in sorted(names)]
+                numbers = [
                     -value / atoms.get_volume() if "virial" in name.lower() else value
-                    for name, value in zip(sorted(names), found, strict=True)
+                    for name, value in zip(sorted(names), numbers, strict=True)
                 ]
                 if any(
-                    value.shape != found[0].shape or not np.allclose(value, found[0], rtol=1e-5, atol=1e-7)
-                    for value in found
+                    value.shape != numbers[0].shape or not np.allclose(value, numbers[0], rtol=1e-5, atol=1e-7)
+                    for value in numbers
                 ):
                     same -= names
         if not names <= same:
@@ -200,7 +201,7 @@ def doubles(survey: Survey, files: Mapping[str, Path], blocks: Mapping[str, Sequ
     return frozenset(same)
 
 
-def choose_keys(survey: Survey, settings: Mapping[str, Any], same: frozenset[str] = frozenset()) -> Keys:
+def choose_keys(survey: Survey, settings: ImportSettings, same: frozenset[str] = frozenset()) -> Keys:
     """Return what the label is called; raises `UserError`, one line for each name that is missing or not unique.
 
     Names in `same` (`doubles`) are no question: the first is taken.
@@ -216,17 +217,16 @@ def choose_keys(survey: Survey, settings: Mapping[str, Any], same: frozenset[str
             return ""
 
     energy = tried(
-        "energy_key", settings.get("energy_key"), survey.numbers, like_energy, "an energy", survey.same_energies()
+        "energy_key", settings.energy_key, survey.numbers, like_energy, "an energy", survey.same_energies()
     )  # fmt: skip
     forces = tried(
-        "forces_key", settings.get("forces_key"), survey.columns, like_forces, "forces (3 columns)", same,
+        "forces_key", settings.forces_key, survey.columns, like_forces, "forces (3 columns)", same,
     )  # fmt: skip
-    named = {name: settings.get(name) for name in ("stress_key", "virial_key") if settings.get(name)}
     stress, is_virial = None, False
-    if named:
-        (name, given), *_ = named.items()
+    if settings.stress_key or settings.virial_key:
+        is_virial = not settings.stress_key
+        name, given = ("virial_key", settings.virial_key) if is_virial else ("stress_key", settings.stress_key)
         stress = tried(name, given, survey.tensors, bool, "6 or 9 numbers")
-        is_virial = name == "virial_key"
     elif like := [name for name in survey.tensors if like_stress(name)]:
         stress = tried(
             "stress_key",
@@ -238,25 +238,25 @@ def choose_keys(survey: Survey, settings: Mapping[str, Any], same: frozenset[str
         )
         is_virial = "virial" in stress.lower()
     energy_unit, forces_unit, stress_unit = (
-        choose_unit(quantity, key or "", settings.get(f"{quantity}_unit"), survey, errors, notes)
-        for quantity, key in (
-            ("energy", energy),
-            ("forces", forces),
-            ("stress", None if is_virial else stress),
+        choose_unit(quantity, key or "", given, survey, errors, notes)
+        for quantity, key, given in (
+            ("energy", energy, settings.energy_unit),
+            ("forces", forces, settings.forces_unit),
+            ("stress", None if is_virial else stress, settings.stress_unit),
         )
     )
     if is_virial and survey.units["virial"]:
         choose_unit("virial", "", energy_unit, survey, errors, notes)
     if survey.units["length"]:
         choose_unit("length", "", None, survey, errors, notes)
-    order = settings.get("stress_order") or next(iter(STRESS_ORDERS))
+    order: str = settings.stress_order or next(iter(STRESS_ORDERS))
     if stress is not None and (count := survey.six[stress]):
         text = f"{stress}: six numbers ({count} frames) are taken as {order}"
-        if settings.get("stress_order") is None:
+        if settings.stress_order is None:
             other = next(name for name in STRESS_ORDERS if name != order)
             text += f", the order of ASE; if it is that of VASP, give stress_order: {other}"
         notes.append(text)
     if errors:
         raise UserError(*errors)
-    sign = settings.get("stress_sign") or ("compression" if is_virial else "tension")
+    sign = settings.stress_sign or ("compression" if is_virial else "tension")
     return Keys(energy, forces, stress, is_virial, energy_unit, forces_unit, stress_unit, sign, order, tuple(notes))

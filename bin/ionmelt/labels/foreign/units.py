@@ -31,27 +31,27 @@ def quantity_of(name: str) -> str | None:
 
     A plain ``unit`` is that of the energy.
     """
-    found = re.fullmatch(r"(.*?)[-_. ]?units?|units?[-_. ](.*)", name, re.I)
-    if found is None or re.fullmatch("unit.?cell", name, re.I):
+    match = re.fullmatch(r"(.*?)[-_. ]?units?|units?[-_. ](.*)", name, re.I)
+    if match is None or re.fullmatch("unit.?cell", name, re.I):
         return None
-    what = (found[1] or found[2] or "").lower()
+    what = (match[1] or match[2] or "").lower()
     if not what:
         return "energy"
     return next((quantity for quantity, pattern in QUANTITIES if re.search(pattern, what)), None)
 
 
 def unit_named(text: str, quantity: str) -> str | None:
-    """Return the unit, by its name here, that another program writes as `text`; None for one that is not known here."""
-    known = {name.lower(): name for name in UNITS[quantity]}
-    known |= {"ha/au": "Ha/Bohr", "ry/au": "Ry/Bohr"} if quantity == "forces" else {}
-    known |= {"au": ATOMIC_UNITS[quantity], "a.u.": ATOMIC_UNITS[quantity]} if quantity in ATOMIC_UNITS else {}
+    """Return the unit, by its name here, that another program writes as `text`; None for another."""
+    names = {name.lower(): name for name in UNITS[quantity]}
+    names |= {"ha/au": "Ha/Bohr", "ry/au": "Ry/Bohr"} if quantity == "forces" else {}
+    names |= {"au": ATOMIC_UNITS[quantity], "a.u.": ATOMIC_UNITS[quantity]} if quantity in ATOMIC_UNITS else {}
     plain = re.sub(r"[\s_]*\bper\b[\s_]*|_per_", "/", text.strip().lower()).replace("**", "^").replace("³", "^3")
     for pattern, short in (
         (r"å|ångström|angstroms?|ang\b|ang(?=\^|/|-)", "a"), ("electron ?volts?", "ev"), ("hartrees?", "ha"),
         ("rydbergs?", "ry"), ("a_?0", "bohr"), (r"\s|\*", ""), (r"(?<=[ar])(\^-|-)1\b", ""), (r"(?<=/a|hr)3$", "^3"),
     ):  # fmt: skip
         plain = re.sub(pattern, short, plain)
-    return known.get(plain)
+    return names.get(plain)
 
 
 def unit_of_name(name: str, quantity: str) -> str | None:

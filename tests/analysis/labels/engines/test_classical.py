@@ -16,6 +16,8 @@ from ionmelt.errors import UserError
 from ionmelt.frame import CHARGE_KEY, Label, make_frame, read_frames, shown, values_problem, write_frames
 from ionmelt.labels import labelling
 from ionmelt.labels.engines.classical import Engine
+from ionmelt.labels.engines.settings import ClassicalLabels, LabelledBy
+from ionmelt.labels.settings import LabelSettings
 from ionmelt.liquid import packing
 from ionmelt.liquid.calculator import STRAIN
 from ionmelt.liquid.forcefield import force_field_digest
@@ -84,8 +86,9 @@ def planned(boxes: dict[str, Path]) -> dict[str, Any]:
     for liquid, box in boxes.items():
         file = next(box.glob("force_field.*"))
         digest = force_field_digest(file, Topology.load(box / "topology.json").ions)
-        force_fields[liquid] = {"name": file.name, "sha256": digest, "cutoff_A": LIQUIDS[liquid][2]}
-    return {"engine": "classical", "force_fields": force_fields, "theory_id": "0123456789ab"}
+        force_fields[liquid] = LabelledBy(name=file.name, sha256=digest, cutoff_A=LIQUIDS[liquid][2])
+    settings = LabelSettings.of(ClassicalLabels(engine="classical"), "0123456789ab", force_fields)
+    return settings.model_dump(mode="json")
 
 
 @pytest.fixture(scope="module")

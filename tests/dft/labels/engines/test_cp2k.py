@@ -27,6 +27,9 @@ from ionmelt.labels.engines import cp2k
 from ionmelt.labels.engines.cp2k import Attempt, Engine
 from ionmelt.labels.engines.cp2k_data import basis_name, potential_name
 from ionmelt.labels.engines.cp2k_output import failure, force_table, scf_steps, stress_tensor, total_energy
+from ionmelt.labels.engines.settings import Cp2kLabels
+from ionmelt.labels.settings import LabelSettings
+from ionmelt.labels.store import Store
 
 DATA = Path(__file__).resolve().parents[3] / "data"
 BIN = Path(cp2k.__file__).resolve().parents[3]
@@ -263,9 +266,10 @@ def test_a_basis_that_an_element_lacks_ends_the_chunk_with_a_line(tmp_path):
         atoms.numbers, atoms.positions, atoms.cell.array, np.arange(2), ["li", "f"],
         liquid="lif", kind="eq", recipe="equilibrium", group="g",
     )  # fmt: skip
-    settings = SETTINGS | {"basis": "NO-SUCH-BASIS"}
+    section = Cp2kLabels.model_validate(SETTINGS | {"engine": "cp2k", "basis": "NO-SUCH-BASIS"})
+    settings = LabelSettings.of(section, "0123456789ab")
     with pytest.raises(UserError, match=r"labels\.basis: CP2K has no 'NO-SUCH-BASIS' for F; it has DZVP-MOLOPT"):
-        labelling.label_chunk(settings, [frame], str(tmp_path / "out"), threads=1)
+        labelling.label_chunk(settings, [frame], str(tmp_path / "out"), 1, Store(None, settings.theory_id))
 
 
 @needs_cp2k

@@ -1,0 +1,136 @@
+"""Evaluations in an output of CP2K: energy, forces, stress and cell of each structure, and whether its SCF converged."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from ase.units import Bohr, GPa, Hartree, bar
+
+from ionmelt.labels.foreign.blocks import ForeignFrame
+
+NUMBER = r"(-?\d[-+.\dEe]*)"
+THREE = rf"\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}"
+ENERGY = re.compile(r"^ ENERGY\| Total FORCE_EVAL .*?(-?\d+\.\d+)\s*$", re.M)
+STRESSES = (
+    # the engine's own table, 8 and newer; before, without the names of the lines
+    re.compile(
+        r"(?:Analytical|Numerical) stress tensor \[(?P<unit>\w+)\]\s*\n.*\n"
+        rf" STRESS\|\s+x{THREE}\s*\n STRESS\|\s+y{THREE}\s*\n STRESS\|\s+z{THREE}\s*\n"
+    ),
+    re.compile(
+        rf"STRESS TENSOR \[(?P<unit>\w+)\]\s*\n\s*\n?\s+X\s+Y\s+Z\s*\n\s+X{THREE}\s*\n\s+Y{THREE}\s*\n\s+Z{THREE}\s*\n"
+    ),
+)
+STRESS_UNITS = {"GPa": GPa, "bar": bar, "kbar": 1e3 * bar}
+LENGTH_UNITS = {"ang": 1.0, "angstrom": 1.0, "bohr": Bohr}
+ATOMS = rf"(?m)^\s+(\d+)\s+\d+\s+([A-Z][a-z]?)\s+\d+{THREE}\s+\S+\s+\S+\s*$"
+# What is printed of a step of dynamics, in the words of CP2K 8 and newer, and of those before
+STEP = re.compile(r"^ (?:MD\| Step number|STEP NUMBER\s*=)\s+(\d+)\s*$", re.M)
+LENGTHS = re.compile(rf"^ (?:MD(?:_INI)?\| Cell lengths|CELL LNTHS)\s*\[(\w+)\]\s*=?{THREE}", re.M)
+ANGLES = re.compile(rf"^ (?:MD(?:_INI)?\| Cell angles|CELL ANGLS)\s*\[deg\]\s*=?{THREE}", re.M)
+KINETIC = re.compile(
+    rf"^ (?:MD(?:_INI)?\| Kinetic energy \[hartree\]|(?:INITIAL )?KINETIC ENERGY\s*\[a\.u\.\]\s*=)\s+{NUMBER}", re.M
+)
+
+
+@dataclass
+class Evaluation:
+    """What a CP2K output says of one structure, and whether its SCF converged.
+
+    Energies are in Hartree, forces in Hartree/Bohr, the stress in eV/A^3 (ASE's sign); of dynamics also the step, edges
+    (A) and angles (degrees) of the cell.
+    """
+
+    energy: float
+    forces: np.ndarray | None
+    stress: np.ndarray | None
+    converged: bool
+    cut_off: bool
+    step: int | None = None
+    edges: np.ndarray | None = None
+    angles: np.ndarray | None = None
+    kinetic: float | None = None
+    cell: np.ndarray | None = None  # at the start of its run
+    npt: bool = False
+
+
+def first(pattern: re.Pattern[str], text: str) -> np.ndarray | None:
+    """Return the first three numbers of a line, in A where it names a unit of length; None without such a line."""
+    if (match := pattern.search(text)) is None:
+        return None
+    unit, numbers = (match[1], match.groups()[1:]) if pattern is LENGTHS else ("ang", match.groups())
+    return np.array(numbers, dtype=float) * LENGTH_UNITS[unit.lower()]
+
+
+def by_atom(pattern: str, text: str) -> list[tuple[str, ...]]:
+    """Return the rows of a table of atoms, whose first group is the number of the atom; of rows printed twice one."""
+    return list({row[0]: row[1:] for row in re.findall(pattern, text)}.values())
+
+
+def evaluations_of(text: str) -> list[Evaluation]:
+    """Return the evaluations of one CP2K run from its output."""
+    marks = [match.start() for match in ENERGY.finditer(text)]
+    npt = re.search(r"^ MD(?:_PAR)?\| Ensemble [tT]ype\s+NP[TE]", text, re.M) is not None
+    evaluations = []
+    for place, mark in enumerate(marks):
+        last = place + 1 == len(marks)
+        before = text[marks[place - 1] if place else 0 : mark]
+        after = text[mark : None if last else marks[place + 1]]
+        energy = ENERGY.match(after)
+        assert energy is not None
+        denied = "SCF run NOT converged" in before or "SCF loop FAILED to converge" in before
+        claimed = "SCF run converged in" in before or "outer SCF loop converged in" in before
+        rows = by_atom(rf"(?m)^\s+(\d+)\s+\d+\s+[A-Za-z]\w*{THREE}\s*$", after)
+        rows = rows or by_atom(rf"(?m)^ FORCES\|\s+(\d+){THREE}\s+\S+\s*$", after)
+        complete = re.search(r"^ SUM OF ATOMIC FORCES|^ FORCES\| Sum", after, re.M) is not None
+        stress = None
+        for pattern in STRESSES:
+            if match := pattern.search(after):
+                unit, *numbers = (match["unit"], *match.groups()[1:])
+                tensor = np.array(numbers, dtype=float).reshape(3, 3) * STRESS_UNITS[unit]
+                stress = -(tensor + tensor.T) / 2  # there, compression is positive
+        step, kinetic = STEP.search(after), KINETIC.search(after)
+        evaluations.append(
+            Evaluation(
+                energy=float(energy[1]),
+                forces=np.array(rows, dtype=float) if rows and complete else None,
+                stress=stress,
+                converged=claimed and not denied,
+                cut_off=(bool(rows) and not complete) or (last and "PROGRAM ENDED AT" not in text),
+                step=int(step[1]) if step else None,
+                edges=first(LENGTHS, after),
+                angles=first(ANGLES, after),
+                kinetic=float(kinetic[1]) if kinetic else None,
+                npt=npt,
+            )
+        )
+    return without_repeats(evaluations)
+
+
+def without_repeats(evaluations: list[Evaluation]) -> list[Evaluation]:
+    """Return evaluations, of those printed twice one: two processes that were started as one print everything twice."""
+    kept: list[Evaluation] = []
+    for one in evaluations:
+        if kept and kept[-1].energy == one.energy and kept[-1].step in (None, one.step):
+            first_of_two = kept.pop()
+            one.converged |= first_of_two.converged
+            one.forces = first_of_two.forces if one.forces is None else one.forces
+            one.stress = first_of_two.stress if one.stress is None else one.stress
+        kept.append(one)
+    return kept
+
+
+def put_evaluation(frame: ForeignFrame, evaluation: Evaluation) -> None:
+    """Put what CP2K says of a structure into `frame`."""
+    frame.energy_ev = evaluation.energy * Hartree
+    if evaluation.forces is not None:
+        frame.forces_ev_a = evaluation.forces * (Hartree / Bohr)
+    frame.stress_ev_a3 = evaluation.stress
+    if evaluation.cut_off:
+        frame.reason, frame.detail = "truncated", "the output ends before PROGRAM ENDED"
+    elif not evaluation.converged:
+        frame.reason, frame.detail = "scf_not_converged", "the output does not say that the SCF converged"
+    elif evaluation.forces is None:
+        frame.detail = "print the forces into the output (FORCE_EVAL/PRINT/FORCES), or give PROJECT-frc-1.xyz with it"
+    elif evaluation.stress is None:
+        frame.detail = "have the stress printed: STRESS_TENSOR ANALYTICAL and FORCE_EVAL/PRINT/STRESS_TENSOR"

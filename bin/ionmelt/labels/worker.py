@@ -1,0 +1,178 @@
+"""The engine in a process of its own: a frame that crashes or hangs it costs that frame."""
+
+import ctypes
+import importlib
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from ase import Atoms
+from pydantic import JsonValue
+
+from ionmelt import errors
+from ionmelt.errors import DiskFullError, UserError
+from ionmelt.frame import (
+    Label,
+    overlaps,
+    shown,
+    values_problem,
+)
+from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.settings import LabelSettings
+from ionmelt.labels.store import Answer
+
+START_S = 600.0  # for an engine to load its libraries from a slow disk
+# Reasons that lie with the machine: with more memory, or on another node, there might be a label.
+OF_THE_MACHINE: dict[str, type[Exception]] = {
+    "disk_full": DiskFullError,
+    "out_of_memory": MemoryError,
+    "engine_killed": MemoryError,  # by signal 9, as the kernel does it where memory is short
+}
+FREE_LEAST = 1 << 20  # bytes: with less than this left, a failed engine most likely failed for that
+
+
+def failed(reason: str, scf_steps: int | None = None) -> Label:
+    """Return what stands for a label that there is not."""
+    return Label(None, None, None, False, scf_steps=scf_steps, reason=reason)
+
+
+def disk_is_full(error: Exception | None = None) -> bool:
+    """Tell whether an error, or what is left where engines write, says that the disk is full."""
+    said = isinstance(error, OSError) and error.errno in errors.DISK_ERRORS
+    return said or shutil.disk_usage(".").free < FREE_LEAST
+
+
+def serve(pipe: Connection, module: str, settings: Mapping[str, JsonValue], threads: int, *boxes: Path) -> None:
+    """Label the frames that come through a pipe until it closes (runs in the engine's process)."""
+    os.setpgid(0, 0)  # so that the programs an engine starts can be ended along with it
+    with suppress(OSError, AttributeError):  # Linux: this process ends when its parent is killed
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    try:
+        with errors.reading(f"labels.engine: {module} cannot be loaded here"):
+            engine = importlib.import_module(module).Engine(settings, threads, *boxes)
+    except UserError as error:
+        pipe.send(error.errors)
+        return
+    except Exception as error:  # of memory or disk
+        memory = errors.blamed(error)[0] is errors.Exit.MEMORY
+        pipe.send((MemoryError if memory else DiskFullError)(str(error)))
+        return
+    pipe.send(engine.version)
+    while True:
+        try:
+            atoms, cold = pipe.recv()
+        except EOFError:
+            return
+        try:
+            label = engine.label(atoms, cold=cold)
+        except UserError as error:
+            pipe.send(error.errors)
+            return
+        except Exception as error:  # whatever an engine raises on one frame must cost one frame
+            with suppress(OSError):
+                traceback.print_exc()
+            memory = errors.blamed(error)[0] is errors.Exit.MEMORY
+            label = failed("out_of_memory" if memory else "disk_full" if disk_is_full(error) else "engine_error")
+        if label.reason == "engine_error" and disk_is_full():  # which a program that the engine runs has met
+            label.reason = "disk_full"
+        pipe.send(label)
+
+
+class Worker:
+    """The engine in a process of its own, started when it is first needed and again after a crash.
+
+    `boxes`: folders of the liquids' boxes, for an engine that computes with their force fields.
+    """
+
+    def __init__(self, settings: LabelSettings, threads: int, boxes: Sequence[Path] = ()) -> None:
+        engine = ENGINES[settings.engine]
+        given = boxes if engine.boxes else ()
+        self.arguments = (engine.module, settings.model_dump(mode="json"), threads, *given)
+        self.max_frame_s = settings.max_frame_s
+        self.process: SpawnProcess | None = None
+        self.pipe: Connection | None = None
+        self.version: str | None = None
+
+    def answer(self, atoms: Atoms, cold: bool = False) -> Answer:
+        """Return what the engine says of one frame; overlapping atoms are not shown to it."""
+        if overlaps(atoms):
+            return Answer(failed("overlap"), 0.0, self.version)
+        if self.pipe is None:
+            self.start()
+        start = time.perf_counter()
+        label = self.label(shown(atoms), cold)
+        return Answer(checked(label, len(atoms)), round(time.perf_counter() - start, 3), self.version)
+
+    def label(self, atoms: Atoms, cold: bool) -> Label:
+        """Label one frame; ``engine_crashed`` or ``engine_killed`` if the process ended on it, ``engine_timeout`` if for it."""
+        assert self.pipe is not None
+        assert self.process is not None
+        try:
+            self.pipe.send((atoms, cold))
+            if not self.pipe.poll(self.max_frame_s):
+                self.close(at_once=True)
+                return failed("engine_timeout")
+            word = self.pipe.recv()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            self.process.join(timeout=START_S)
+            killed = self.process.exitcode == -signal.SIGKILL
+            self.close(at_once=True)
+            return failed("disk_full" if disk_is_full() else "engine_killed" if killed else "engine_crashed")
+        if isinstance(word, list):
+            raise UserError(*word)
+        return word
+
+    def start(self) -> None:
+        """Start the process; a mistake in the settings that the engine finds is raised here."""
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, *self.arguments), daemon=True)
+        self.process.start()
+        theirs.close()
+        if not self.pipe.poll(START_S):
+            self.close(at_once=True)
+            raise UserError(f"labels.engine: {self.arguments[0]} did not start within {START_S:g} s")
+        try:
+            word = self.pipe.recv()
+        except EOFError:
+            self.process.join(timeout=START_S)
+            if self.process.exitcode == -signal.SIGKILL:
+                raise MemoryError("engine_killed") from None
+            raise UserError(f"labels.engine: {self.arguments[0]} did not start; its own words stand above") from None
+        if isinstance(word, list | MemoryError | DiskFullError):
+            self.close()
+            raise UserError(*word) if isinstance(word, list) else word
+        self.version = word
+
+    def close(self, at_once: bool = False) -> None:
+        """End the process, and the programs that it started."""
+        if self.pipe is not None:
+            self.pipe.close()
+        if self.process is not None:
+            self.process.join(timeout=0 if at_once else 30)
+            assert self.process.pid is not None
+            with suppress(ProcessLookupError, PermissionError):  # no such group: it ended before it made one
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()
+            self.process.join()
+        self.pipe = self.process = None
+
+
+def checked(label: Label, n_atoms: int) -> Label:
+    """Return a label with the reason why its numbers cannot be used, if there is one."""
+    if label.reason is None:
+        if not label.converged:
+            label.reason = "scf_not_converged"
+        elif label.energy_ev is None or label.forces_ev_a is None or label.stress_ev_a3 is None:
+            label.reason = "non_finite"
+        else:
+            label.reason = values_problem(label.energy_ev, label.forces_ev_a, label.stress_ev_a3, n_atoms)
+    return label

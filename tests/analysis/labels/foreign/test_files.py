@@ -1,0 +1,46 @@
+"""Compressed files, and folders of runs."""
+
+import bz2
+import gzip
+import lzma
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ase import Atoms
+from foreign_labels import Run, outcar_text, qe_text, text_of
+
+
+@pytest.mark.parametrize("opener", [gzip.open, bz2.open, lzma.open])
+def test_compressed_files_are_unpacked(run: Run, frames: list[Atoms], opener: Any, tmp_path: Path) -> None:
+    with opener("a.packed", "wt") as file:
+        file.write("".join(map(text_of, frames)))
+    code, lines, _, got = run([Path("a.packed")])
+    assert code == 0, lines
+    assert len(got) == len(frames)
+    Path("a.packed").write_bytes(Path("a.packed").read_bytes()[:-40])
+    code, lines, _, _ = run([Path("a.packed")])
+    assert code == 2
+    assert "cannot be unpacked, is it cut off?" in lines[0]
+
+
+def test_a_folder_of_runs(run: Run, frames: list[Atoms], tmp_path: Path) -> None:
+    """Every file of a known format counts, in all folders below; what else lies there does not matter."""
+    for number, frame in enumerate(frames[:4]):
+        place = tmp_path / "runs" / f"run{number}"
+        place.mkdir(parents=True)
+        (place / "pw.out").write_text(qe_text(frame))
+        (place / "pw.in").write_text("&control\n/\n")
+        (place / "start.xyz").write_text("1\nonly a structure\nLi 0 0 0\n")
+        (place / "empty.log").write_text("")
+    (tmp_path / "runs/vasp").mkdir()
+    (tmp_path / "runs/vasp/OUTCAR.gz").write_bytes(gzip.compress(outcar_text(frames[4:8], [True] * 4).encode()))
+    code, lines, table, got = run([Path("runs")])
+    assert code == 0, lines
+    assert table is not None
+    assert len(got) == 8
+    assert "runs: 5 files or DeePMD systems taken, 12 other files left aside" in " ".join(lines)
+    assert not list(tmp_path.glob("tmp*"))
+    code, lines, _, _ = run([Path("runs/run0")], format="cp2k")
+    assert code == 2
+    assert "none of its files is cp2k" in lines[0]
