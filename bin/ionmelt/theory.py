@@ -121,21 +121,20 @@ def name_of(functional: str, dispersion: str) -> str:
     return functional if dispersion == "none" else f"{functional}-{dispersion}"
 
 
-def problems(labels: Mapping[str, Any], program: Program) -> list[tuple[str, str]]:
-    """Return what the DFT program of a labels section cannot do: (field, what would be right) of each mistake."""
-    functional, dispersion = (str(labels.get(key)) for key in ("functional", "dispersion"))
-    named = labels.get("theory")
+def problem(
+    program: Program, functional: str, dispersion: str, named: str | None = None, on_gpu: bool = False
+) -> tuple[str, str] | None:
+    """Return what a DFT program cannot do of a level of theory, `named` so in a study or None: (field, what would be right)."""
     if named in program.refused:
-        return [("theory", f"{named!r} cannot be had with {labels.get('engine')}: {program.refused[str(named)]}")]
+        return "theory", f"{named!r} cannot be had with {program.name.lower()}: {program.refused[str(named)]}"
     if dispersion in program.lacks:
-        return [("dispersion", f"{dispersion!r}: {program.name} has none here; {program.lacks[dispersion]}")]
-    if functional in program.by_gpu and labels.get("device") != "cuda":
+        return "dispersion", f"{dispersion!r}: {program.name} has none here; {program.lacks[dispersion]}"
+    if functional in program.by_gpu and not on_gpu:
         text = f"{functional!r}: {program.name} has its forces on a GPU only; use device: cuda, or engine: cp2k"
-        return [("functional", text)]
+        return "functional", text
     if dispersion in FITTED and functional not in FITTED[dispersion]:
-        text = f"there is no {dispersion} for {functional}; use {' or '.join(fits(functional, program))}"
-        return [("dispersion", text)]
-    return []
+        return "dispersion", f"there is no {dispersion} for {functional}; use {' or '.join(fits(functional, program))}"
+    return None
 
 
 def fits(functional: str, program: Program) -> list[str]:
@@ -148,14 +147,6 @@ def fits(functional: str, program: Program) -> list[str]:
 
 # What names a dispersion correction, or a functional that has one in it.
 HAS_DISPERSION = re.compile(r"d[234]\b|d3\(|mbd|\bts\b|vdw|vv10|wb97m-v|-v\b|xdm", re.IGNORECASE)
-
-
-def level_of(labels: Any) -> str | None:
-    """Return the level of theory of a labels section in words, None where it has none."""
-    functional, method = getattr(labels, "functional", None), getattr(labels, "method", None)
-    if functional is not None:
-        return name_of(functional, labels.dispersion)
-    return method or getattr(labels, "theory", None) or getattr(labels, "level", None)
 
 
 def two_levels(model: str, theory: str, labels_theory: str) -> str:

@@ -10,6 +10,7 @@ from ionmelt import theory as theory_level
 from ionmelt.frame import NOT_THEORY, theory_id, theory_settings
 from ionmelt.labels.engines import ENGINES as ROWS
 from ionmelt.labels.engines.settings import DftLabels, LabelTasks
+from ionmelt.study.check_labels import check_level
 from ionmelt.study.reading import Problems, read_draft
 from ionmelt.theory import QUALITIES, THEORIES
 
@@ -34,13 +35,9 @@ def identity(labels: dict[str, Any]) -> str:
 def mistakes(labels: dict[str, Any]) -> list[str]:
     problems = Problems()
     draft = read_draft({"labels": labels}, problems)
-    found = draft.get("labels")
-    lines = (
-        [f"labels.{name}: {text}" for name, text in theory_level.problems(found.model_dump(), found.program)]
-        if found
-        else []
-    )
-    return [line for line in problems.lines() if line.startswith("labels")] + lines
+    if isinstance(draft.study.labels, DftLabels):
+        check_level(draft.study.labels, problems)
+    return [line for line in problems.lines() if line.startswith("labels")]
 
 
 def test_a_name_is_the_same_level_as_its_settings() -> None:

@@ -13,20 +13,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import ase.io
 import numpy as np
 from ase import Atoms
 
-from ionmelt import errors, files, task
+from ionmelt import errors, task
 from ionmelt.errors import UserError
 from ionmelt.labels.settings import LabelSettings, read_label_settings
 from ionmelt.labels.worker import OF_THE_MACHINE, Worker
-from ionmelt.study import cost
-from ionmelt.study.cost import Probe
-
-Estimate = dict[str, Any]  # the plan's estimate.json, as ionmelt/study/cost.py makes it
+from ionmelt.study.estimate import Estimate, Probe
 
 MOVED_A = 0.03  # standard deviation of each coordinate from the first probe to the second: a few fs of a melt
 SEED = 1
@@ -70,7 +66,7 @@ def probe(liquid: str, atoms: Atoms, settings: LabelSettings, threads: int, boxe
 
 def liquids_to_label(plan: Estimate) -> list[str]:
     """Return the liquids that an estimate has frames to label of; none without an engine, or with the user's own labels."""
-    return [work["liquid"] for work in plan["labels"] if work["frames"]]
+    return [work.liquid for work in plan.labels if work.frames]
 
 
 def estimate_labels(settings: LabelSettings, plan: Estimate, boxes: list[Path], threads: int) -> Estimate:
@@ -85,7 +81,7 @@ def estimate_labels(settings: LabelSettings, plan: Estimate, boxes: list[Path], 
     for liquid in liquids_to_label(plan):
         print(f"probing {liquid}: {len(frames[liquid])} atoms", file=sys.stderr, flush=True)
         probes.append(probe(liquid, frames[liquid], settings, threads, sorted(boxes)))
-    return cost.priced(plan, probes)
+    return plan.priced(probes)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -104,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         os.environ[name] = str(args.threads)
 
     def work() -> None:
-        estimate = files.read_json(args.plan / "estimate.json")
+        estimate = Estimate.read(args.plan / "estimate.json")
         if liquids_to_label(estimate):
             settings = read_label_settings(args.settings)
             try:
@@ -113,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
                 if args.errors is not None:
                     args.errors.write_text("".join(f"{line}\n" for line in error.errors))
                 raise
-        args.out.write_text(json.dumps(estimate, indent=2, sort_keys=True) + "\n")
-        print(cost.text(estimate))
+        args.out.write_text(json.dumps(estimate.content(), indent=2, sort_keys=True) + "\n")
+        print(estimate.text())
 
     return task.run("ESTIMATE_LABELS", work, task_id=args.id, reads=[args.settings, args.plan, *args.boxes])

@@ -81,6 +81,11 @@ class OwnLabels(Section):
     )
     max_failed_fraction: Real = number(0.05, 0, 1, "share of unusable frames above which the run stops")
 
+    @property
+    def level(self) -> str:
+        """The level of theory in words."""
+        return self.theory
+
     def paths(self) -> tuple[str, ...]:
         """Return the files, be they one or several."""
         return (self.frames,) if isinstance(self.frames, str) else self.frames

@@ -1,6 +1,6 @@
 """What a study says of its models."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     Discriminator,
@@ -18,7 +18,19 @@ from ionmelt.theory import FITTED
 class AnyModel(Section):
     """What every model shares."""
 
+    if TYPE_CHECKING:
+        framework: str  # the second field of each framework's section
     id: Key = Field(description="name of the model in every table: small letters, digits, _ and .")
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is trained in this study."""
+        return False
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it comes from elsewhere and is used as it is."""
+        return False
 
 
 D3BJ_FUNCTIONALS = FITTED["D3(BJ)"]
@@ -46,10 +58,19 @@ class OwnModel(AnyModel):
         default=None, description="D3(BJ) added to a zero-shot model without dispersion, such as {functional: PBE}"
     )
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether it comes from elsewhere and is used as it is."""
+        return not self.is_trained
+
 
 class LearnedModel(OwnModel):
     """A model that is trained here, or comes as weights."""
 
+    if TYPE_CHECKING:
+        mode: str | None  # use of the weights: each framework has its own choices
+        learning_rate: float | None
+        final_learning_rate: float | None
     datasets: tuple[Key, ...] | None = Field(
         default=None,
         min_length=1,
@@ -62,6 +83,11 @@ class LearnedModel(OwnModel):
     theory_change: bool = Field(
         False, description="fine-tune on labels of another level of theory than the weights imitate, knowing it"
     )
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is trained in this study."""
+        return self.mode != "zero-shot"
 
 
 def weight(description: str, share: str) -> Any:

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any
 
-from ionmelt import theory as theory_level
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.settings import Md
-from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.engines.settings import DftLabels
 from ionmelt.mistakes import path_text
-from ionmelt.study import cost as study_cost
 from ionmelt.study.boxes import Box
-from ionmelt.study.estimate import melt_core_s, melt_steps
+from ionmelt.study.estimate import rounded
 from ionmelt.study.keys import levels
 from ionmelt.study.schema import Study
+from ionmelt.study.workload import melt_core_s, melt_steps
+from ionmelt.theory import two_levels
 
 # What makes warnings.
 PYR14BF4_MELTS_K = 425.0
@@ -47,13 +47,12 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
 
 def warn_of_labels(study: Study, add: Add) -> None:
     """Say what labels of such a level are not."""
-    engine = ENGINES.get(getattr(study.labels, "engine", ""))
+    engine, labels = study.label_engine, study.labels
     if engine is not None and engine.warning:
         add(("labels", "engine"), f"{engine.name}: {engine.warning}")
-    named = getattr(study.labels, "theory", None) if hasattr(study.labels, "dispersion") else None
-    if named and named != (true := theory_level.name_of(study.labels.functional, study.labels.dispersion)):  # type: ignore[union-attr]
-        add(("labels", "theory"), f"{named} with what is given beside it is {true}")
-    if getattr(study.labels, "dispersion", "") == "none":
+    if isinstance(labels, DftLabels) and labels.theory and labels.theory != labels.level:
+        add(("labels", "theory"), f"{labels.theory} with what is given beside it is {labels.level}")
+    if isinstance(labels, DftLabels) and labels.dispersion == "none":
         add(
             ("labels", "dispersion"),
             "none: without a dispersion correction the density of a liquid is far too low",
@@ -63,19 +62,17 @@ def warn_of_labels(study: Study, add: Add) -> None:
 def warn_of_models(study: Study, add: Add) -> None:
     """Say which models imitate another level of theory than that of the labels."""
     for index, model in enumerate(study.models):
-        known = levels(study, model)
-        if known["same_theory"] is False:
-            add(
-                ("models", index, "theory"),
-                theory_level.two_levels(model.id, known["theory"], known["labels_theory"]),
-            )
+        of_model = levels(study, model)
+        if of_model.theory and of_model.labels_theory and not of_model.same_theory:
+            text = two_levels(model.id, of_model.theory, of_model.labels_theory)
+            add(("models", index, "theory"), text)
 
 
 def warn_of_melt(study: Study, index: int, box: Box, add: Add) -> None:
     """Say what the equilibration of a liquid by xtb takes, and which setting it does not use."""
     liquid, loc = study.liquids[index], ("liquids", index)
     if liquid.force_field == "xtb":
-        steps, hours = melt_steps(study, liquid), study_cost.rounded(melt_core_s(study, liquid, box))
+        steps, hours = melt_steps(study, liquid), rounded(melt_core_s(study, liquid, box))
         text = f"xtb: the equilibration of each box is {steps:.0f} steps of GFN1-xTB on one core, about {hours:g} core-hours"
         add((*loc, "force_field"), text)
         if study.equilibration.cutoff_A != "auto":
@@ -85,11 +82,11 @@ def warn_of_melt(study: Study, index: int, box: Box, add: Add) -> None:
 def warn_of_liquid(study: Study, index: int, box: Box, add: Add) -> None:
     """Say where a liquid is solid, or its box too small for what is measured."""
     liquid, loc = study.liquids[index], ("liquids", index)
-    names = {ion["name"] for ion in box.ions}
-    for place, kelvin in enumerate(liquid.temperatures_K):
+    names = {ion.name for ion in box.ions}
+    for position, kelvin in enumerate(liquid.temperatures_K):
         if names == {"pyr14", "bf4"} and kelvin < PYR14BF4_LIQUID_K:
             melts = f"PYR14BF4 melts at 424-{PYR14BF4_MELTS_K:g} K: call it supercooled"
-            add((*loc, "temperatures_K", place), f"{kelvin:g} K: {melts}, or give {PYR14BF4_LIQUID_K:g} K")
+            add((*loc, "temperatures_K", position), f"{kelvin:g} K: {melts}, or give {PYR14BF4_LIQUID_K:g} K")
     if box.pairs < LIQUID_PAIRS:
         add(
             (*loc, "ions"),

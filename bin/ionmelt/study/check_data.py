@@ -1,6 +1,5 @@
 """What a study says of its datasets, judged: their kinds of frames, sizes and split, as the sampling and the labels allow."""
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,6 @@ from ionmelt.study.boxes import repeated
 from ionmelt.study.check_active import check_active
 from ionmelt.study.check_labels import check_labels
 from ionmelt.study.check_sampling import check_sampling
-from ionmelt.study.keys import is_trained
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
 
@@ -23,32 +21,30 @@ GIVEN_BY = {"eq": "sampling.eq", "neq": "a recipe in sampling.neq", "active": "a
 
 def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: Problems) -> None:
     """Judge sampling, labels, datasets and split against each other."""
-    sampling, own = draft.get("sampling"), isinstance(draft.get("labels"), OwnLabels)
-    trained = [index for index, model in draft.models.items() if model.get("framework") and is_trained(model)]
+    study = draft.study
+    sampling, own = study.sampling, isinstance(study.labels, OwnLabels)
+    trained = [index for index, model in draft.models.items() if model.is_trained]
     check_labels(draft, raw, trained, places, problems)
     if sampling:
         check_sampling(draft, sampling, problems)
     made = made_groups(draft, sampling) if sampling else None
-    for name, entries in (draft.get("datasets") or {}).items():
+    for name, entries in (study.datasets or {}).items():
         check_entries(draft, name, entries, problems, None if own else made)
         check_mixture(draft, name, entries, problems, made)
     check_active(draft, trained, own, problems)
-    heldout = draft.get("heldout_frames")
-    if heldout is not None and (wrong := missing_file(places, heldout)):
+    if study.heldout_frames is not None and (wrong := missing_file(places, study.heldout_frames)):
         problems.add(("heldout_frames",), wrong)
-    valid, test = draft.get("split", "valid"), draft.get("split", "test")
-    check_sizes(draft, problems, (1 - (valid or 0) - (test or 0)) if sampling else math.inf)
+    valid, test = study.split.valid or 0, study.split.test or 0
+    check_sizes(draft, problems, 1 - valid - test)
     if valid and test and valid + test > 0.8:
-        problems.add(
-            ("split",),
-            f"valid {valid:g} and test {test:g} leave too little to train on: at most 0.8 together",
-        )
+        text = f"valid {valid:g} and test {test:g} leave too little to train on: at most 0.8 together"
+        problems.add(("split",), text)
 
 
 def made_groups(draft: Draft, sampling: Sampling) -> dict[str, int]:
     """Return how many groups of each kind the sampling makes at least, as `sample_frames.py` makes them."""
     # A liquid whose temperatures are wrong counts as one that has one.
-    trajectories = sum(len(liquid.get("temperatures_K") or "?") for liquid in draft.liquids.values())
+    trajectories = sum(len(liquid.temperatures_K or "?") for liquid in draft.liquids.values())
     made = {}
     if sampling.eq:
         made["eq"] = min(sampling.eq.frames, TRAJECTORY_GROUPS) * trajectories
@@ -63,7 +59,7 @@ def made_groups(draft: Draft, sampling: Sampling) -> dict[str, int]:
     )
     if groups:
         made["neq"] = groups * len(draft.liquids)
-    if draft.get("active"):
+    if draft.study.active:
         made["active"] = 0  # of the groups to split: these are all trained on
     return made
 
@@ -72,7 +68,7 @@ def check_entries(
     draft: Draft, name: str, entries: tuple[str, ...], problems: Problems, made: Mapping[str, int] | None
 ) -> None:
     """Judge each kind and each liquid left out of a dataset; `made`: the kinds that are sampled, None where any may be there."""
-    liquids = [liquid.get("id") for liquid in draft.liquids.values()]
+    liquids = [liquid.id for liquid in draft.liquids.values()]
     for index, entry in enumerate(entries):
         loc = ("datasets", name, index)
         if entry.startswith("-"):
@@ -96,7 +92,7 @@ def check_mixture(
         problems.add(("datasets", name), f"no kind of frames is given: give {' or '.join(KINDS)}")
     if kinds == {"active"}:
         problems.add(("datasets", name), "the first round has no active frames: give eq or neq beside active")
-    if without and without >= {liquid.get("id") for liquid in draft.liquids.values()}:
+    if without and without >= {liquid.id for liquid in draft.liquids.values()}:
         problems.add(("datasets", name), "every liquid is left out: leave one in")
     groups = sum((made or {}).get(kind, 0) for kind in kinds)
     if made is not None and 0 < groups < 3:
@@ -110,15 +106,16 @@ def neq_frames(neq: NeqRecipes) -> int:
 
 
 def check_sizes(draft: Draft, problems: Problems, kept: float) -> None:
-    """Judge the sizes of learning curves; `kept` is the share of frames to train on, infinite where they are not known."""
-    sizes, sampling = draft.get("sizes") or (), draft.get("sampling")
-    datasets = draft.get("datasets") or {}
+    """Judge the sizes of learning curves; `kept` is the share of the sampled frames to train on."""
+    sizes, sampling, datasets = draft.study.sizes or (), draft.study.sampling, draft.study.datasets or {}
     for size in repeated(list(sizes)):
         problems.add(("sizes",), f"{size} is given twice")
     for name in datasets if sizes else ():
         if re.search(r"\.\d+$", name):
             problems.add(("datasets", name), "ends like a size, which sizes adds to names: give another name")
-    for index, size in enumerate(sizes if sampling else ()):
+    if sampling is None:
+        return
+    for index, size in enumerate(sizes):
         for name, entries in datasets.items():
             most = int(kept * frames_of(draft, sampling, entries))
             if size >= most:
@@ -130,7 +127,7 @@ def frames_of(draft: Draft, sampling: Sampling, entries: tuple[str, ...]) -> int
     kinds, without = kinds_of(entries)
     frames = 0
     for liquid in draft.liquids.values():
-        if liquid.get("id") not in without:
-            eq = sampling.eq.frames * len(liquid.get("temperatures_K") or "?") if sampling.eq else 0
+        if liquid.id not in without:
+            eq = sampling.eq.frames * len(liquid.temperatures_K or "?") if sampling.eq else 0
             frames += eq * ("eq" in kinds) + neq_frames(sampling.neq) * ("neq" in kinds)
     return frames

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ionmelt import theory as theory_level
 from ionmelt.labels.engines import ENGINES
-from ionmelt.labels.engines.settings import DftLabels, LabelTasks
+from ionmelt.labels.engines.settings import DftLabels, LabelTasks, PyscfLabels
 from ionmelt.labels.settings import OwnLabels
 from ionmelt.mistakes import brief
 from ionmelt.study.boxes import repeated
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
+from ionmelt.theory import problem
 
 OTHER_LIQUID = "other"  # the name that import_labels.py gives to frames of no liquid of the study
 KEYS = ("energy_key", "forces_key", "stress_key", "virial_key", "group_key")
@@ -19,14 +19,13 @@ UNITS = ("energy_unit", "forces_unit", "stress_unit", "stress_order")
 
 def check_labels(draft: Draft, raw: Mapping[str, Any], trained: list[int], places: Places, problems: Problems) -> None:
     """Judge the labels, and whether the study has what models are trained on; `trained`: the models that are."""
-    labels = draft.get("labels")
+    labels = draft.study.labels
     if isinstance(labels, DftLabels):
-        for name, text in theory_level.problems(labels.model_dump(), labels.program):
-            problems.add(("labels", name), text)
+        check_level(labels, problems)
     if isinstance(labels, LabelTasks) and ENGINES[labels.engine].boxes:
         check_force_fields(draft, labels.engine, places, problems)
     own = isinstance(labels, OwnLabels)
-    if own:
+    if isinstance(labels, OwnLabels):
         check_own_labels(draft, labels, places, problems)
         if raw.get("sampling") is not None:
             problems.add(("sampling",), "is not used with labels.frames: leave one of the two out")
@@ -39,15 +38,22 @@ def check_labels(draft: Draft, raw: Mapping[str, Any], trained: list[int], place
         problems.add(("sampling",), f"missing: {which}; give {{eq: {{frames: ...}}, neq: {{...}}}}")
 
 
+def check_level(labels: DftLabels, problems: Problems) -> None:
+    """Refuse a level of theory that the DFT program does not have."""
+    on_gpu = isinstance(labels, PyscfLabels) and labels.device == "cuda"
+    if wrong := problem(labels.program, labels.functional, labels.dispersion, labels.theory, on_gpu):
+        problems.add(("labels", wrong[0]), wrong[1])
+
+
 def check_force_fields(draft: Draft, engine: str, places: Places, problems: Problems) -> None:
     """Judge whether the force fields of the liquids can be what frames are labelled by, and can be told from others."""
     for index, liquid in draft.liquids.items():
-        force_field, name = liquid.get("force_field"), liquid.get("id") or f"liquids[{index}]"
+        force_field, name = liquid.force_field, liquid.id or f"liquids[{index}]"
         if force_field == "xtb":
             text = f"{engine}: the force field of {name} is xtb, which is not a classical one: give the liquid a force field, "
             problems.add(("labels", "engine"), text + "or take engine: xtb")
         unseen = force_field not in (None, "clandp", "xtb") and places.path(force_field) is None
-        if unseen and liquid.get("force_field_sha256") is None:
+        if unseen and liquid.force_field_sha256 is None:
             text = f"missing: {force_field} cannot be opened here, in a container or from afar, and the labels are kept under "
             problems.add(("liquids", index, "force_field_sha256"), text + "the sha256 of their force field: give it")
 
@@ -67,14 +73,14 @@ def check_own_labels(draft: Draft, labels: OwnLabels, places: Places, problems: 
     if labels.format not in ("auto", "extxyz"):
         check_format(labels, problems)
     for index, liquid in draft.liquids.items():
-        if liquid.get("id") == OTHER_LIQUID:
+        if liquid.id == OTHER_LIQUID:
             text = f"{OTHER_LIQUID!r} is the name of imported frames of other compositions: give another"
             problems.add(("liquids", index, "id"), text)
 
 
 def check_format(labels: OwnLabels, problems: Problems) -> None:
     """Refuse names and units of extxyz where the files are of a program, whose names and units are fixed."""
-    given = labels.model_dump(exclude_none=True)
+    given = {name for name, value in labels if value is not None}
     for name in KEYS:
         if name in given:
             text = f"is for extxyz: {labels.format} has no names of its own: leave this out"

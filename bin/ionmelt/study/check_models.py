@@ -4,181 +4,170 @@ from collections.abc import Mapping
 from typing import Any
 
 from ionmelt import theory as theory_level
-from ionmelt.files import sha256
 from ionmelt.mistakes import brief
 from ionmelt.models.frameworks import FRAMEWORKS
+from ionmelt.models.frameworks.deepmd import DeepmdModel
+from ionmelt.models.frameworks.mace import MaceModel
+from ionmelt.models.settings import AnyModel, LearnedModel, OwnModel
 from ionmelt.study.boxes import Box, repeated
-from ionmelt.study.keys import is_imported, is_trained
+from ionmelt.study.check_weights import check_weights
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
 
 # First learning rates of MACE models that are tuned, by mode.
 LEARNING_RATES = {"finetune": 0.001, "replay": 0.001, "lora": 0.005}
-RESERVED = ("reference", "labels")  # a verdict's other side; the engine of the labels
+RESERVED = {
+    "reference": "measured values",
+    "labels": "what made the labels",
+}  # names that results use beside those of models
 
 
 def check_ids(draft: Draft, problems: Problems) -> None:
     """Refuse ids and seeds that are given twice."""
-    for section, items in (("liquids", draft.liquids), ("models", draft.models)):
-        first: dict[str, int] = {}
-        for index, item in items.items():
-            name = item.get("id")
-            if name in first:
-                problems.add((section, index, "id"), f"{name!r} is already the id of {section}[{first[name]}]")
-            elif name in RESERVED and section == "models":
-                what = {"reference": "measured values", "labels": "what made the labels"}[name]
-                problems.add((section, index, "id"), f"{name!r} is the name of {what}: give another")
-            elif name is not None:
-                first[name] = index
-    for value in repeated(list(draft.get("seeds") or ())):
+    liquids = {index: liquid.id for index, liquid in draft.liquids.items()}
+    models = {index: model.id for index, model in draft.models.items()}
+    check_names("liquids", liquids, {}, problems)
+    check_names("models", models, RESERVED, problems)
+    for value in repeated(list(draft.study.seeds or ())):
         problems.add(("seeds",), f"{value} is given twice")
 
 
-def cutoff_of(model: Mapping[str, Any]) -> tuple[str, float] | None:
+def check_names(section: str, names: Mapping[int, str], reserved: Mapping[str, str], problems: Problems) -> None:
+    """Refuse an id that an earlier item of a section has, or that is reserved for something else."""
+    first: dict[str, int] = {}
+    for index, name in names.items():
+        if name in first:
+            problems.add((section, index, "id"), f"{name!r} is already the id of {section}[{first[name]}]")
+        elif name in reserved:
+            problems.add((section, index, "id"), f"{name!r} is the name of {reserved[name]}: give another")
+        elif name is not None:
+            first[name] = index
+
+
+def cutoff_of(model: AnyModel) -> tuple[str, float] | None:
     """Return the field and radius (A) of a model's cut-off; None where the weights bring their own."""
-    if model.get("mode"):
+    if isinstance(model, LearnedModel) and model.mode:
         return None
-    name = FRAMEWORKS[model["framework"]].cutoff if "framework" in model else None
-    return (name, model[name]) if name and model.get(name) is not None else None
+    name = FRAMEWORKS[model.framework].cutoff
+    radius = dict(model)[name] if name else None
+    return (name, radius) if name and radius is not None else None
 
 
-WEIGHTS_NEED = {
-    "sha256": "of the weights: they are checked before they are opened",
-    "licence": "of the weights, such as MIT",
-    "theory": "that the weights imitate, such as PBE: it is compared with that of the labels",
-}
-
-
-def check_weights(index: int, model: Mapping[str, Any], places: Places, problems: Problems) -> None:
-    """Judge what a model says about the weights that it starts from."""
-    loc = ("models", index)
-    framework = FRAMEWORKS[model["framework"]]
-    own_class = framework.given
-    if model.get("weights") is None:
-        without = ("sha256", "weights_argument") if own_class else (*WEIGHTS_NEED, "mode", "head")
-        for name in without:
-            if model.get(name) is not None:
-                problems.add(
-                    (*loc, name),
-                    f"{brief(model[name])}: weights are missing: give their path, or leave this out",
-                )
-        return
-    if not own_class and not framework.modes:
-        problems.add((*loc, "weights"), f"a model of {framework.name} is trained from nothing: leave this out")
-        return
-    needed = dict(WEIGHTS_NEED)
-    if own_class:
-        needed["weights_argument"] = "of the calculator: its name for the path of the weights"
-    else:
-        *modes, last = framework.modes
-        needed["mode"] = f"of the weights' use: {', '.join(modes)} or {last}"
-    for name, what in needed.items():
-        if name in model and model[name] is None:
-            problems.add((*loc, name), f"missing: the {name} {what}")
-    if model.get("mode") == "zero-shot" and model.get("datasets"):
-        problems.add((*loc, "datasets"), "a zero-shot model is not trained: leave datasets out")
-    if model.get("mode") == "finetune" and not model["weights"].endswith(framework.tuned_from):
-        text = f"{brief(model['weights'])}: a frozen model cannot be fine-tuned: give its checkpoint, a {framework.tuned_from} file"
-        problems.add((*loc, "weights"), text)
-    if wrong := missing_file(places, model["weights"]):
-        problems.add((*loc, "weights"), wrong)
-        return
-    path = places.path(model["weights"])
-    if path is not None and model.get("sha256"):
-        content = sha256(path)
-        if content != model["sha256"]:
-            problems.add((*loc, "sha256"), f"{model['weights']} has sha256 {content}, not this one")
-
-
-def check_theory(index: int, model: Mapping[str, Any], labels: Any, problems: Problems) -> None:
+def check_theory(index: int, model: OwnModel, labels_theory: str | None, problems: Problems) -> None:
     """Judge the level of theory of a model from elsewhere: against its own dispersion, and the labels it is tuned on."""
-    theory, dispersion = model.get("theory"), model.get("dispersion")
-    if FRAMEWORKS[model["framework"]].given and theory is None and "theory" in model:
+    theory, dispersion = model.theory, model.dispersion
+    if FRAMEWORKS[model.framework].given and theory is None and "theory" in model.model_fields_set:
         problems.add(("models", index, "theory"), "missing: the level of theory that the model imitates, such as PBE")
-    if dispersion is not None and not is_imported(model):
+    if dispersion is not None and not model.is_imported:
         text = "is added to a zero-shot model only: what a model is trained on holds its dispersion; leave this out"
         problems.add(("models", index, "dispersion"), text)
-    elif (
-        dispersion is not None and theory and (wrong := theory_level.dispersion_problem(theory, dispersion.functional))
-    ):
+    elif dispersion and theory and (wrong := theory_level.dispersion_problem(theory, dispersion.functional)):
         problems.add(("models", index, "dispersion"), wrong)
-    level = theory_level.level_of(labels)
-    if not theory or not level or is_imported(model) or model.get("theory_change") or model.get("mode") == "replay":
-        return
-    if not theory_level.same_level(theory, level):
+    if isinstance(model, LearnedModel) and theory and labels_theory:
+        check_change(index, model, theory, labels_theory, problems)
+
+
+def check_change(index: int, model: LearnedModel, theory: str, labels_theory: str, problems: Problems) -> None:
+    """Refuse weights that are tuned in one head on labels of another level of theory, where the study does not say so."""
+    tuned = model.is_trained and model.mode != "replay" and not model.theory_change
+    if tuned and not theory_level.same_level(theory, labels_theory):
         problems.add(
             ("models", index, "theory"),
-            f"{brief(theory)} is not that of the labels, {brief(level)}: label at the weights' level, use mode replay, which "
-            "gives each level a head of its own, or say theory_change: true",
+            f"{brief(theory)} is not that of the labels, {brief(labels_theory)}: label at the weights' level, use mode replay, "
+            "which gives each level a head of its own, or say theory_change: true",
         )
 
 
-def check_loss(index: int, model: Mapping[str, Any], problems: Problems) -> None:
+def check_loss(index: int, model: LearnedModel, problems: Problems) -> None:
     """Judge how a training falls and weighs its loss: a schedule that would rise, a term that would be left out in silence."""
     loc = ("models", index)
-    first = model.get("learning_rate") or LEARNING_RATES.get(model.get("mode") or "", 0.01)
-    final = model.get("final_learning_rate")
+    first = model.learning_rate or LEARNING_RATES.get(model.mode or "", 0.01)
+    final = model.final_learning_rate
     if final is not None and final > first:
         problems.add((*loc, "final_learning_rate"), f"{final:g} is above the first learning rate, {first:g}")
-    for letter in "efv":
-        start, limit = model.get(f"start_pref_{letter}"), model.get(f"limit_pref_{letter}")
+    fields, ends = dict(model), FRAMEWORKS[model.framework].loss_weights
+    for names in zip(*ends, strict=True) if len(ends) > 1 else ():
+        start, limit = (fields[name] for name in names)
         if start is not None and limit is not None and (start == 0) != (limit == 0):
-            zero = "start" if start == 0 else "limit"
             text = "0 leaves the term out for the whole training, the other end too: give both 0, or a small number"
-            problems.add((*loc, f"{zero}_pref_{letter}"), text)
-    for fields in FRAMEWORKS[model["framework"]].loss_weights[:1]:
-        if all(model.get(name) == 0 for name in fields):
-            problems.add((*loc, fields[0]), "0, and so are the weights of the other terms: nothing would be trained")
+            problems.add((*loc, names[0] if start == 0 else names[1]), text)
+    for names in ends[:1]:
+        if all(fields[name] == 0 for name in names):
+            problems.add((*loc, names[0]), "0, and so are the weights of the other terms: nothing would be trained")
 
 
-def check_models(draft: Draft, raw: Any, boxes: dict[int, Box], places: Places, problems: Problems) -> None:
-    """Judge each model against the datasets, the boxes and its own weights."""
-    given = raw.get("datasets")
+def check_datasets_of(index: int, model: LearnedModel, given: Any, problems: Problems) -> None:
+    """Judge the names of the datasets that a model is trained on; `given`: the study's own, right or not."""
+    loc = ("models", index, "datasets")
     names = sorted(map(str, given)) if isinstance(given, dict) else []
+    for position, name in enumerate(model.datasets or ()):
+        if name not in names:
+            listed = f"known: {', '.join(names)}" if names else "the study has no datasets"
+            problems.add((*loc, position), f"unknown dataset {name!r}; {listed}")
+    for name in repeated(list(model.datasets or ())):
+        problems.add(loc, f"{name!r} is given twice")
+    if model.is_trained and not given:
+        problems.add(loc, "no dataset to train on: give datasets, such as {both: [eq, neq]}")
+
+
+def check_tuning(index: int, model: MaceModel, places: Places, problems: Problems) -> None:
+    """Judge the replayed frames of a MACE model and the weights that it freezes."""
+    loc, frames = ("models", index), model.replay_frames
+    if frames is not None and model.mode != "replay":
+        problems.add((*loc, "replay_frames"), "is used by mode replay only")
+    elif model.mode == "replay" and frames is None and "replay_frames" in model.model_fields_set:
+        problems.add((*loc, "replay_frames"), "missing: extxyz of the foundation model's own data, to replay")
+    elif frames is not None and (wrong := missing_file(places, frames)):
+        problems.add((*loc, "replay_frames"), wrong)
+    if model.freeze not in (None, "none") and model.mode not in ("finetune", "replay"):
+        problems.add((*loc, "freeze"), f"{model.freeze!r}: is used by modes finetune and replay only")
+
+
+def check_descriptor(index: int, model: DeepmdModel, problems: Problems) -> None:
+    """Judge the radii and widths of a DeePMD model against each other."""
+    smooth, radius = model.rcut_smth_A, model.rcut_A
+    if smooth is not None and radius is not None and smooth >= radius:
+        problems.add(("models", index, "rcut_smth_A"), f"{smooth:g} is not below rcut_A {radius:g}")
+    if model.axis_neurons is not None and model.neurons is not None and model.axis_neurons > model.neurons[-1]:
+        text = f"{model.axis_neurons} is above {model.neurons[-1]}, the last of neurons"
+        problems.add(("models", index, "axis_neurons"), text)
+
+
+def check_in_boxes(index: int, model: AnyModel, draft: Draft, boxes: dict[int, Box], problems: Problems) -> None:
+    """Refuse a model that cannot run a liquid: its cut-off is more than the box, or it is a force field that the liquid lacks."""
+    loc, cutoff = ("models", index), cutoff_of(model)
+    for position, box in boxes.items():
+        liquid = draft.liquids[position]
+        name = liquid.id or f"liquids[{position}]"
+        if cutoff and box.edge_A and box.edge_A <= cutoff[1]:
+            problems.add(
+                (*loc, cutoff[0]),
+                f"{cutoff[1]:g} A is more than the box of {name}, about {box.edge_A:.1f} A: "
+                "give a smaller cut-off or more ions",
+            )
+        if model.framework == "classical" and liquid.force_field == "xtb":
+            problems.add(
+                (*loc, "framework"),
+                f"classical: the force field of {name} is xtb, which is not a classical one: give the "
+                "liquid a force field, or leave this model out",
+            )
+
+
+def check_models(
+    draft: Draft, raw: Mapping[str, Any], boxes: dict[int, Box], places: Places, problems: Problems
+) -> None:
+    """Judge each model against the datasets, the boxes and its own weights."""
+    labels = draft.study.labels
     for index, model in draft.models.items():
-        loc = ("models", index)
-        framework = model.get("framework")
-        if framework is None:  # no section at all
-            continue
-        if FRAMEWORKS[framework].given or FRAMEWORKS[framework].is_trained:
+        if isinstance(model, OwnModel):
             check_weights(index, model, places, problems)
-            check_theory(index, model, draft.get("labels"), problems)
-        if FRAMEWORKS[framework].is_trained:
-            for place, name in enumerate(model.get("datasets") or ()):
-                if name not in names:
-                    known = f"known: {', '.join(names)}" if names else "the study has no datasets"
-                    problems.add((*loc, "datasets", place), f"unknown dataset {name!r}; {known}")
-            for name in repeated(list(model.get("datasets") or ())):
-                problems.add((*loc, "datasets"), f"{name!r} is given twice")
-            if is_trained(model) and not given:
-                problems.add((*loc, "datasets"), "no dataset to train on: give datasets, such as {both: [eq, neq]}")
-        frames, mode = model.get("replay_frames"), model.get("mode")
-        if frames is not None and mode != "replay":
-            problems.add((*loc, "replay_frames"), "is used by mode replay only")
-        elif mode == "replay" and frames is None and "replay_frames" in model:
-            problems.add((*loc, "replay_frames"), "missing: extxyz of the foundation model's own data, to replay")
-        elif frames is not None and (wrong := missing_file(places, frames)):
-            problems.add((*loc, "replay_frames"), wrong)
-        if (part := model.get("freeze", "none")) != "none" and mode not in ("finetune", "replay"):
-            problems.add((*loc, "freeze"), f"{part!r}: is used by modes finetune and replay only")
-        smooth, radius, axis, widths = (model.get(k) for k in ("rcut_smth_A", "rcut_A", "axis_neurons", "neurons"))
-        if smooth is not None and radius is not None and smooth >= radius:
-            problems.add((*loc, "rcut_smth_A"), f"{smooth:g} is not below rcut_A {radius:g}")
-        if axis is not None and widths is not None and axis > widths[-1]:
-            problems.add((*loc, "axis_neurons"), f"{axis} is above {widths[-1]}, the last of neurons")
-        check_loss(index, model, problems)
-        cutoff = cutoff_of(model)
-        for place, box in boxes.items():
-            name = draft.liquids[place].get("id") or f"liquids[{place}]"
-            if cutoff and box.edge_A and box.edge_A <= cutoff[1]:
-                problems.add(
-                    (*loc, cutoff[0]),
-                    f"{cutoff[1]:g} A is more than the box of {name}, about {box.edge_A:.1f} A: "
-                    "give a smaller cut-off or more ions",
-                )
-            if framework == "classical" and draft.liquids[place].get("force_field") == "xtb":
-                problems.add(
-                    (*loc, "framework"),
-                    f"classical: the force field of {name} is xtb, which is not a classical one: give the "
-                    "liquid a force field, or leave this model out",
-                )
+            check_theory(index, model, labels.level if labels else None, problems)
+        if isinstance(model, LearnedModel):
+            check_datasets_of(index, model, raw.get("datasets"), problems)
+        if isinstance(model, MaceModel):
+            check_tuning(index, model, places, problems)
+        if isinstance(model, DeepmdModel):
+            check_descriptor(index, model, problems)
+        if isinstance(model, LearnedModel):
+            check_loss(index, model, problems)
+        check_in_boxes(index, model, draft, boxes, problems)

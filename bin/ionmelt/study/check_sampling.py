@@ -42,7 +42,7 @@ def check_swing(draft: Draft, swing: Oscillation, problems: Problems) -> None:
         text = f"{swing.period_ps:g} ps is longer than the run, length_ps {swing.length_ps:g}"
         problems.add((*loc, "period_ps"), text)
     for index, liquid in draft.liquids.items():
-        coldest = min(liquid.get("temperatures_K") or (1e9,))
+        coldest = min(liquid.temperatures_K or (1e9,))
         if swing.temperature_amplitude_K >= coldest:
             text = f"{swing.temperature_amplitude_K:g} K would cool liquids[{index}] below 0 K"
             problems.add((*loc, "temperature_amplitude_K"), text)
@@ -50,7 +50,7 @@ def check_swing(draft: Draft, swing: Oscillation, problems: Problems) -> None:
 
 def check_stops(draft: Draft, recipe: Oscillation, problems: Problems) -> None:
     """Judge whether the runs whose box swings have a stop for each frame that is asked of them, and for each swing."""
-    states = [len(liquid["temperatures_K"]) for liquid in draft.liquids.values() if liquid.get("temperatures_K")]
+    states = [len(liquid.temperatures_K) for liquid in draft.liquids.values() if liquid.temperatures_K]
     if not states:
         return
     loc = ("sampling", "neq", "oscillation")
@@ -78,14 +78,14 @@ def check_force_fields(draft: Draft, neq: NeqRecipes, problems: Problems) -> Non
     recipes = [name for name, recipe in neq if recipe and name in NEED_FORCE_FIELD]
     for name in recipes:
         for index, liquid in draft.liquids.items():
-            if liquid.get("force_field") == "xtb":
+            if liquid.force_field == "xtb":
                 text = f"needs a classical force field, and that of liquids[{index}] is xtb: leave the recipe out"
                 problems.add(("sampling", "neq", name), text)
 
 
 def check_pool(draft: Draft, sampling: Sampling, problems: Problems) -> None:
     """Refuse more equilibrated frames than the equilibration has."""
-    length, every = (draft.get("equilibration", name) for name in ("production_ps", "save_every_ps"))
+    length, every = draft.study.equilibration.production_ps, draft.study.equilibration.save_every_ps
     if not length or not every or not sampling.eq:
         return
     usable = int(0.9 * int(length / every + 1e-9))  # the last tenth of a trajectory is kept for test_scan

@@ -1,187 +1,170 @@
-"""What a study costs: frames, core-hours, tasks."""
+"""The estimate of what a study will cost: estimate.json of a plan, and as ESTIMATE_LABELS has measured it.
 
-from dataclasses import dataclass
-from math import ceil
-from typing import Any
+An estimate to decide by, good to a factor of a few: it is there so that a plan of years is refused before it
+starts. Times are CPU core-seconds; a power law carries each figure from the atoms it was measured with to
+those of the plan. Larger basis sets than the DZVP that was measured cost more: `Estimate.priced` puts what
+ESTIMATE_LABELS measures of the study's own labels, on the machine at hand, in the place of what is assumed of them.
+"""
 
-from ionmelt import laws
-from ionmelt.frame import kinds_of
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
 from ionmelt.labels.engines import ENGINES
-from ionmelt.labels.engines.settings import LabelTasks
-from ionmelt.laws import Law
-from ionmelt.models.frameworks import FRAMEWORKS
-from ionmelt.study import cost as study_cost
-from ionmelt.study.boxes import Box, equilibration_step_fs
-from ionmelt.study.check_data import neq_frames
-from ionmelt.study.keys import is_trained, mixtures, times
-from ionmelt.study.places import Places
-from ionmelt.study.reading import Problems
-from ionmelt.study.schema import Study
+from ionmelt.laws import CORES, Law
+from ionmelt.settings import SettingsFile
 
-LABEL_TASK_S = 1800.0  # what a task should last
-LABEL_TASKS_LEAST, LABEL_TASKS_MAX = 8, 200  # of a liquid, where its frames are cheap; of a study
-CHAIN_LEAST = 10  # frames
+# Energy, forces and stress of one frame, by the name of the method or the engine.
+LABELS = {name: law for engine in ENGINES.values() for name, law in engine.laws.items()}
+# What the figures below were measured with, for a reader of the table.
+SOURCES = {
+    "equilibrate": "CL&P in OpenMM, 1800 atoms",
+    "label": "no label is computed",
+    "train": "MACE 32x0e+32x1o, r 4.5 A; DeePMD se_e2_a; 70 atoms",
+    "md": "MACE 32x0e+32x1o, r 4.5 A; DeePMD se_e2_a; 560 atoms",
+}
 
 
-# --- Cost and warnings ---------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class LabelWork:
+    """Frames of one liquid to label: how many, of how many atoms, in chunks of how many, and the cost assumed of one."""
+
+    liquid: str
+    atoms: int
+    frames: int
+    chunk: int
+    again: float  # share that is labelled a second time, to compare
+    core_s: float
 
 
-@dataclass
-class Counts:
-    """How many frames each kind of a liquid has."""
+@dataclass(frozen=True)
+class Probe:
+    """What the labels of one liquid's box took on the machine at hand: wall seconds of a cold and a chained start."""
 
-    eq: int = 0
-    neq: int = 0
-    scan: int = 0
-    active: int = 0  # that a round of active learning adds
+    liquid: str
+    atoms: int
+    threads: int
+    cold_s: float
+    chained_s: float
+    engine_version: str
+
+    def core_s(self, work: LabelWork) -> float:
+        """Return core-seconds of frames in chunks whose first starts cold.
+
+        The share `again` of the frames is labelled a second time from a cold start, to be compared.
+        """
+        chunks = -(-work.frames // work.chunk)
+        chained = min(self.chained_s, self.cold_s)
+        return self.threads * ((chunks + work.again * work.frames) * self.cold_s + (work.frames - chunks) * chained)
+
+    def cold_core_s(self, work: LabelWork) -> float:
+        """Return core-seconds of as many cold starts as there are frames."""
+        return self.threads * work.frames * self.cold_s
+
+    def words(self) -> str:
+        """Return what was measured, for a reader of the table."""
+        threads = f"{self.threads} {'thread' if self.threads == 1 else 'threads'}"
+        seconds = f"{self.cold_s:.3g} s cold, {self.chained_s:.3g} s chained"
+        return f"{self.liquid}, {self.atoms} atoms: {seconds} on {threads}"
 
 
-def frame_counts(study: Study, index: int) -> Counts:
-    """Return the frames that are labelled of one liquid; they come from the boxes of the first replica."""
-    sampling = study.sampling
-    if sampling is None:
-        return Counts()
-    trajectories = len(study.liquids[index].temperatures_K)
-    return Counts(
-        eq=sampling.eq.frames * trajectories if sampling.eq else 0,
-        neq=neq_frames(sampling.neq),
-        scan=len(sampling.test_scan.scales) if sampling.test_scan else 0,
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a study: the tasks of which kind, how many of what they make, and core-seconds of all."""
+
+    name: str  # one of `SOURCES`
+    count: int
+    unit: str
+    core_s: float
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """A row of the estimate: what a stage costs, and whether that is assumed or measured, with what."""
+
+    stage: str
+    count: int
+    unit: str
+    core_hours: float
+    basis: Literal["assumed", "measured"]
+    source: str
+
+
+def rounded(core_s: float) -> float:
+    """Return core-hours to the three figures that an estimate may show."""
+    return float(f"{core_s / 3600:.3g}")
+
+
+class Estimate(SettingsFile):
+    """What a study will cost: estimate.json."""
+
+    basis: str
+    budget_core_hours: float
+    total_core_hours: float
+    stages: tuple[StageCost, ...]
+    labels: tuple[LabelWork, ...]
+    probes: tuple[Probe, ...] = ()  # none where labels are only assumed
+
+    def priced(self, probes: Sequence[Probe]) -> "Estimate":
+        """Return the estimate with the labels' stage as the probes measured it, and its total anew."""
+        of_liquid = {probe.liquid: probe for probe in probes}
+        works = [work for work in self.labels if work.frames]
+        core_s = sum(of_liquid[work.liquid].core_s(work) for work in works)
+        cold_s = sum(of_liquid[work.liquid].cold_core_s(work) for work in works)
+        words = "; ".join(probe.words() for probe in probes)
+        source = f"{probes[0].engine_version}; {words}; if every start were cold: {rounded(cold_s):g} core-hours"
+        stages = [
+            replace(row, core_hours=rounded(core_s), basis="measured", source=source) if row.stage == "label" else row
+            for row in self.stages
+        ]
+        return Estimate(
+            basis=f"assumed figures were measured on {CORES} CPU cores without a GPU, elsewhere: good to a factor of a few",
+            budget_core_hours=self.budget_core_hours,
+            total_core_hours=rounded(sum(row.core_hours for row in stages) * 3600),
+            stages=tuple(stages),
+            labels=self.labels,
+            probes=tuple(probes),
+        )
+
+    def content(self) -> dict[str, Any]:
+        """Return the JSON object of the file."""
+        return self.model_dump(mode="json", exclude=None if self.probes else {"probes"})
+
+    def text(self) -> str:
+        """Return the estimate as a short table to print."""
+        lines = [f"{'stage':<12}{'count':>8}  {'':<8}{'core-hours':>10}"]
+        for row in self.stages:
+            line = f"{row.stage:<12}{row.count:>8}  {row.unit:<8}{row.core_hours:>10g}"
+            lines.append(f"{line}  {row.basis}: {row.source}" if row.core_hours else line)
+        total, budget = self.total_core_hours, self.budget_core_hours
+        lines.append(f"{'total':<12}{'':>8}  {'':<8}{total:>10g}")
+        over = f", less than the {total:g} that the plan needs: plan less, or raise it" if total > budget else ""
+        lines.append(f"budget_core_hours is {budget:g}{over}; {self.basis}")
+        return "\n".join(lines)
+
+
+def assumed(
+    stages: Sequence[Stage],
+    budget_core_hours: float,
+    labels: Sequence[LabelWork],
+    law: Law | None,
+    xtb_melts: Sequence[int] = (),
+) -> Estimate:
+    """Return the estimate of a plan, before anything was measured of it.
+
+    `law`: of the labels, None where none are computed; `xtb_melts`: the atoms of each box that xtb equilibrates.
+    """
+    sources = SOURCES | ({"label": law.source} if law else {})
+    if xtb_melts:
+        atoms = ", ".join(map(str, xtb_melts))
+        sources["equilibrate"] += f"; boxes of {atoms} atoms by GFN1-xTB: {LABELS['GFN1-xTB'].source}"
+    return Estimate(
+        basis=f"measured on {CORES} CPU cores without a GPU; good to a factor of a few",
+        budget_core_hours=budget_core_hours,
+        total_core_hours=rounded(sum(stage.core_s for stage in stages)),
+        stages=tuple(
+            StageCost(stage.name, stage.count, stage.unit, rounded(stage.core_s), "assumed", sources[stage.name])
+            for stage in stages
+        ),
+        labels=tuple(labels),
     )
-
-
-def own_frames(study: Study, places: Places) -> int:
-    """Return the number of the user's own labelled frames; 0 where they cannot be seen from here."""
-    labels: Any = study.labels
-    if not hasattr(labels, "frames"):
-        return 0
-    frames = 0
-    for path in map(places.path, labels.paths()):
-        if path is None:
-            return 0
-        if path.is_dir():
-            frames += max(1, sum(file.is_file() for file in path.rglob("*")))
-            continue
-        with path.open(encoding="utf-8", errors="replace") as file:
-            # Of the other formats, and in folders, one frame a file is counted: an estimate needs no more.
-            frames += max(1, sum("Lattice=" in line for line in file))
-    return frames
-
-
-def melt_steps(study: Study, liquid: Any) -> float:
-    """Return the time steps of the equilibration of one box of a liquid."""
-    melt = study.equilibration
-    length_ps = melt.anneal_ps + melt.cool_ps + melt.settle_ps + melt.production_ps
-    return 1000 * length_ps / equilibration_step_fs(melt.timestep_fs, liquid.force_field)
-
-
-def md_core_s(model: Any, atoms: int, steps: float) -> float:
-    """Return the core-seconds of molecular dynamics with a model of the study."""
-    return FRAMEWORKS[model.framework].md_core_s(model, atoms, steps)
-
-
-def training_core_s(model: Any, frames: float, atoms: float) -> float:
-    """Return the core-seconds of one training of a model of the study on `frames` frames of `atoms` atoms each."""
-    law = FRAMEWORKS[model.framework].training_core_s
-    assert law is not None, f"{model.framework} is not trained"
-    return law(model, frames, atoms)
-
-
-def melt_core_s(study: Study, liquid: Any, box: Box) -> float:
-    """Return the core-seconds of the equilibration of one box of a liquid."""
-    steps = melt_steps(study, liquid)
-    if liquid.force_field == "xtb":
-        return steps * laws.XTB["GFN1-xTB"].core_s(box.atoms)
-    return laws.openmm_core_s(box.atoms, steps)
-
-
-def label_law(study: Study) -> Law | None:
-    """Return what a label of the study costs; None where none is computed."""
-    labels = study.labels
-    return ENGINES[labels.engine].law(labels) if isinstance(labels, LabelTasks) else None
-
-
-def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: int = 0) -> dict[str, Any]:
-    """Return what the study will cost, as plan/estimate.json holds it.
-
-    In a round of active learning, which has `explorations` of a liquid, only its own labels count: earlier ones are stored.
-    """
-    counts = {index: frame_counts(study, index) for index in boxes}
-    if study.active and explorations:
-        for count in counts.values():
-            count.active = study.active.frames
-    md_steps = 1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.timestep_fs
-    states = equilibrate_s = md_s = 0.0
-    law = label_law(study)
-    labels = []
-    for index, box in boxes.items():
-        liquid = study.liquids[index]
-        here = len(liquid.temperatures_K) * study.md.replicas
-        states += here
-        equilibrate_s += here * melt_core_s(study, liquid, box)
-        frames = counts[index].eq + counts[index].neq + counts[index].scan + counts[index].active
-        if study.active and explorations:
-            steps = 1000 * sum(study.active.lengths_ps.values()) / study.md.timestep_fs
-            walkers = [model for model in study.models if is_trained(model.model_dump())]
-            md_s += explorations * max(md_core_s(model, box.atoms, steps) for model in walkers)
-        if law:
-            chunk = chunk_size(study, boxes, index)
-            again = study.labels.spot_check_fraction  # type: ignore[union-attr]
-            labels.append(study_cost.LabelWork(liquid.id, box.atoms, frames, chunk, again, law.core_s(box.atoms)))
-        md_s += sum(
-            here * times(study, model.model_dump()) * md_core_s(model, box.atoms, md_steps) for model in study.models
-        )
-    kept = 1 - study.split.valid - study.split.test
-    own = own_frames(study, places)
-    mean_atoms = sum(box.atoms for box in boxes.values()) / len(boxes)
-    trainings: list[float] = []
-    for model in study.models:
-        settings = model.model_dump()
-        if not is_trained(settings):
-            continue
-        for _, name, size in mixtures(study, settings):
-            kinds, without = kinds_of(study.datasets[name])
-            taken = [count for index, count in counts.items() if study.liquids[index].id not in without]
-            frames = own or sum(getattr(count, kind) for count in taken for kind in kinds)
-            cost = training_core_s(model, size or kept * frames, mean_atoms)
-            trainings += [cost] * len(study.seeds)
-    runs = int(states * sum(times(study, model.model_dump()) for model in study.models))
-    stages = {
-        "equilibrate": (int(states), "boxes", equilibrate_s),
-        "label": (sum(w.frames for w in labels), "frames", sum((1 + w.again) * w.frames * w.core_s for w in labels)),
-        "train": (len(trainings), "models", sum(trainings)),
-        "md": (runs, "runs", md_s),
-    }
-    by_xtb = {box.atoms for index, box in boxes.items() if study.liquids[index].force_field == "xtb"}
-    return study_cost.table(stages, study.budget_core_hours, labels, law, xtb_melts=sorted(by_xtb))
-
-
-def chunk_size(study: Study, boxes: dict[int, Box], index: int) -> int:
-    """Return how many frames of a liquid one task labels: the given number, or what auto means.
-
-    Half an hour's worth, but a chain of ten at least, so that its cold start pays; few enough frames that a machine
-    or a cluster has something to share out; and never more than `LABEL_TASKS_MAX` tasks in all. (Where that last rule
-    decides, a study that grows cuts all its frames anew. The label store has those that were labelled.)
-    """
-    chunk = study.labels.chunk  # type: ignore[union-attr]
-    if chunk != "auto":
-        return int(chunk)
-    law = label_law(study)
-    assert law is not None
-    core_s = law.core_s(boxes[index].atoms)
-    counts = {place: frame_counts(study, place) for place in boxes}
-    frames = {place: count.eq + count.neq + count.scan for place, count in counts.items()}
-    shared = ceil(frames[index] / LABEL_TASKS_LEAST)
-    # Each liquid's last chunk may be a small one.
-    at_most = max(LABEL_TASKS_MAX - len(boxes), 1)
-    return max(ceil(sum(frames.values()) / at_most), CHAIN_LEAST, min(int(LABEL_TASK_S / core_s), shared))
-
-
-def check_budget(found: dict[str, Any], problems: Problems) -> None:
-    """Refuse a study that costs more than its own budget."""
-    if found["total_core_hours"] > found["budget_core_hours"]:
-        parts = ", ".join(f"{row['stage']} {row['core_hours']:g}" for row in found["stages"] if row["core_hours"])
-        problems.add(
-            ("budget_core_hours",),
-            f"{found['budget_core_hours']:g} is less than the {found['total_core_hours']:g} core-hours that "
-            f"the plan needs ({parts}): plan less, or raise it",
-        )

@@ -34,5 +34,5 @@ def sha256_of(liquid: Liquid, box: Box, places: Places) -> str:
     if path is None:
         assert liquid.force_field_sha256 is not None, "refused by check_labels"
         return liquid.force_field_sha256
-    known = library(places.assets)
-    return force_field_digest(path, [resolve(ion, known) for ion in box.ions])
+    ions = library(places.assets)
+    return force_field_digest(path, [resolve(ion.model_dump(), ions) for ion in box.ions])

@@ -1,63 +1,73 @@
 """The models of a study, by key: one for each dataset, size and seed; the committees of active learning."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ionmelt import theory as theory_level
-from ionmelt.labels.engines import ENGINES
 from ionmelt.models.frameworks import FRAMEWORKS
+from ionmelt.models.frameworks.ase import AseModel
+from ionmelt.models.settings import AnyModel, LearnedModel, OwnModel
 from ionmelt.study.rows import ModelRow
 from ionmelt.study.schema import Study
 
 
 def by_force_field(study: Study) -> bool:
     """Tell whether frames are labelled by the force fields of their liquids."""
-    engine = ENGINES.get(getattr(study.labels, "engine", ""))
-    return engine is not None and engine.boxes
+    return study.label_engine is not None and study.label_engine.boxes
 
 
-def is_trained(model: Mapping[str, Any]) -> bool:
-    """Tell whether a model is trained in this study."""
-    return FRAMEWORKS[model["framework"]].is_trained and model.get("mode") != "zero-shot"
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a model is trained on: a named mixture of the study, cut to `size` frames (None: all of them)."""
+
+    mixture: str
+    size: int | None
+
+    @property
+    def name(self) -> str:
+        """The name of the dataset in keys and tables."""
+        return self.mixture if self.size is None else f"{self.mixture}.{self.size}"
 
 
-def is_imported(model: Mapping[str, Any]) -> bool:
-    """Tell whether a model comes from elsewhere and is used as it is."""
-    return FRAMEWORKS[model["framework"]].given or model.get("mode") == "zero-shot"
-
-
-def times(study: Study, model: Mapping[str, Any]) -> int:
-    """Return how many models an entry stands for: one for each dataset and seed where it is trained."""
-    return len(mixtures(study, model)) * len(study.seeds) if is_trained(model) else 1
-
-
-def mixtures(study: Study, model: Mapping[str, Any]) -> list[tuple[str, str, int | None]]:
-    """Return what a model is trained on: name, the dataset it is of, and the frames it is cut to (None: all)."""
+def training_sets(study: Study, names: tuple[str, ...] | None = None) -> list[TrainingSet]:
+    """Return the datasets of some mixtures, all of them where none are named: each whole and cut to every size."""
     return [
-        (name if size is None else f"{name}.{size}", name, size)
-        for name in model["datasets"] or sorted(study.datasets)
-        for size in (None, *sorted(study.sizes))
+        TrainingSet(name, size) for name in names or sorted(study.datasets) for size in (None, *sorted(study.sizes))
     ]
+
+
+def sets_of(study: Study, model: AnyModel) -> list[TrainingSet]:
+    """Return what a model of the study is trained on, one training set for each of its trainings with a seed."""
+    return training_sets(study, model.datasets) if isinstance(model, LearnedModel) and model.is_trained else []
+
+
+def times(study: Study, model: AnyModel) -> int:
+    """Return how many models an entry stands for: one for each dataset and seed where it is trained."""
+    return len(sets_of(study, model)) * len(study.seeds) if model.is_trained else 1
 
 
 # --- Active learning ------------------------------------------------------------------------------------
 
 
-def committees(study: Study) -> list[tuple[Any, str, list[str]]]:
-    """Return the committees that explore: the model, the dataset, and the keys of the members that differ by seed."""
-    found: list[tuple[Any, str, list[str]]] = []
-    if study.active is None:
-        return found
-    for model in study.models:
-        settings = model.model_dump()
-        if is_trained(settings):
-            for name, whole, size in mixtures(study, settings):
-                if size is None and "active" in study.datasets[whole]:
-                    found.append((model, name, [f"{model.id}-{name}-s{seed}" for seed in sorted(study.seeds)]))
-    return found
+@dataclass(frozen=True)
+class Committee:
+    """Models that differ by their seed alone, and explore together: what the study says of them, their dataset, their keys."""
+
+    model: LearnedModel
+    dataset: str
+    members: tuple[str, ...]
+
+
+def committees(study: Study) -> list[Committee]:
+    """Return the committees that explore, none where there is no active learning."""
+    return [
+        Committee(model, chosen.name, tuple(f"{model.id}-{chosen.name}-s{seed}" for seed in sorted(study.seeds)))
+        for model in study.models
+        if study.active is not None and isinstance(model, LearnedModel)
+        for chosen in sets_of(study, model)
+        if chosen.size is None and "active" in study.datasets[chosen.mixture]
+    ]
 
 
 # --- The plan ------------------------------------------------------------------------------------------
@@ -68,58 +78,70 @@ def seed_of(key: str) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % (2**31 - 1) + 1
 
 
-def start_of(study: Study, model: Any) -> str | None:
+def start_of(study: Study, model: AnyModel) -> str | None:
     """Return the key of the model that a tuned one started from: a zero-shot row of the study, or one that is only evaluated."""
-    if getattr(model, "weights", None) is None or is_imported(model.model_dump()):
+    if not isinstance(model, LearnedModel) or model.weights is None or not model.is_trained:
         return None
-    for other in study.models:
-        same = all(getattr(other, name, None) == getattr(model, name) for name in ("framework", "sha256", "head"))
-        if same and is_imported(other.model_dump()) and other.dispersion is None:  # type: ignore[union-attr]
+    learned = (other for other in study.models if isinstance(other, LearnedModel))
+    for other in (other for other in learned if other.is_imported and other.dispersion is None):
+        if (other.framework, other.sha256, other.head) == (model.framework, model.sha256, model.head):
             return other.id
     return f"{model.id}-start"
 
 
-def levels(study: Study, model: Any) -> dict[str, Any]:
-    """Return the level of theory that a model from elsewhere imitates, that of the labels, and whether they are one."""
-    level, theory = theory_level.level_of(study.labels), getattr(model, "theory", None)
+@dataclass(frozen=True)
+class Levels:
+    """The level of theory that a model from elsewhere imitates, that of the labels, and whether they are one."""
+
+    theory: str | None = None
+    labels_theory: str | None = None
+    same_theory: bool | None = None
+
+
+def levels(study: Study, model: AnyModel) -> Levels:
+    """Return the levels of theory of a model and of the labels; that of the labels alone where one of the two has none."""
+    labels_theory = study.labels.level if study.labels else None
     if by_force_field(study):
-        level = f"{level}, {' and '.join(sorted({Path(liquid.force_field).stem for liquid in study.liquids}))}"
-    if level is None or theory is None or not is_imported(model.model_dump()):
-        return {"theory": None, "labels_theory": level, "same_theory": None}
-    added = getattr(model, "dispersion", None)
-    theory = theory_level.level_with(theory, added.functional if added else None)
-    return {"theory": theory, "labels_theory": level, "same_theory": theory_level.same_level(theory, level)}
+        names = sorted({Path(liquid.force_field).stem for liquid in study.liquids})
+        labels_theory = f"{labels_theory}, {' and '.join(names)}"
+    if labels_theory is None or not isinstance(model, OwnModel) or not model.is_imported or model.theory is None:
+        return Levels(labels_theory=labels_theory)
+    theory = theory_level.level_with(model.theory, model.dispersion.functional if model.dispersion else None)
+    return Levels(theory, labels_theory, theory_level.same_level(theory, labels_theory))
 
 
 def model_rows(study: Study) -> list[ModelRow]:
     """Return the rows of models.csv: one for each model."""
-    rows: list[ModelRow] = []
-    for model in study.models:
-        trained_in = FRAMEWORKS[model.framework].environment
-        start = start_of(study, model)
-        row = ModelRow(
-            key=model.id,
-            model=model.id,
-            framework=model.framework,
-            start=start,
-            image=getattr(model, "image", None) or trained_in,
-            environment=getattr(model, "environment", None) or trained_in,
-            **levels(study, model),
-        )
-        settings = model.model_dump()
-        if not is_trained(settings):
-            rows.append(replace(row, imported=is_imported(settings)))
-            continue
-        if start == f"{model.id}-start":
-            rows.append(replace(row, key=start, model=start, role="start", start=None, imported=True))
-        for dataset, mixture, size in mixtures(study, settings):
-            for seed in study.seeds:
-                key = f"{model.id}-{dataset}-s{seed}"
-                rows.append(replace(row, key=key, dataset=dataset, mixture=mixture, size=size, seed=seed, trained=True))
-    engine = ENGINES.get(getattr(study.labels, "engine", ""))
+    rows = [row for model in study.models for row in rows_of(study, model)]
+    engine = study.label_engine
     if engine is not None and engine.pairs:
         assert engine.framework is not None
-        place = FRAMEWORKS[engine.framework].environment
-        row = ModelRow("labels", "labels", engine.framework, role="labels", image=place, environment=place)
-        rows.append(row)
+        environment = FRAMEWORKS[engine.framework].environment
+        rows.append(
+            ModelRow("labels", "labels", engine.framework, role="labels", image=environment, environment=environment)
+        )
+    return rows
+
+
+def rows_of(study: Study, model: AnyModel) -> list[ModelRow]:
+    """Return the rows of one model of the study: one for each training, and one for the weights that they start from."""
+    usual, start = FRAMEWORKS[model.framework].environment, start_of(study, model)
+    own = model if isinstance(model, AseModel) else None
+    row = ModelRow(
+        key=model.id,
+        model=model.id,
+        framework=model.framework,
+        start=start,
+        image=(own and own.image) or usual,
+        environment=(own and own.environment) or usual,
+        **asdict(levels(study, model)),
+    )
+    if not model.is_trained:
+        return [replace(row, imported=model.is_imported)]
+    rows = []
+    if start == f"{model.id}-start":
+        rows.append(replace(row, key=start, model=start, role="start", start=None, imported=True))
+    for chosen in sets_of(study, model):
+        of_set = replace(row, dataset=chosen.name, mixture=chosen.mixture, size=chosen.size, trained=True)
+        rows += [replace(of_set, key=f"{model.id}-{chosen.name}-s{seed}", seed=seed) for seed in study.seeds]
     return rows

@@ -10,19 +10,18 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ionmelt import task
 from ionmelt.errors import UserError
 from ionmelt.liquid.ions import library
-from ionmelt.study import cost as study_cost
 from ionmelt.study.advice import warn
-from ionmelt.study.boxes import Box, check_liquids
+from ionmelt.study.boxes import Box
 from ionmelt.study.check_data import check_data
-from ionmelt.study.check_dynamics import check_md
+from ionmelt.study.check_dynamics import check_dynamics
+from ionmelt.study.check_liquids import check_liquids
 from ionmelt.study.check_models import check_ids, check_models
 from ionmelt.study.check_references import check_references
-from ionmelt.study.estimate import check_budget, estimate
+from ionmelt.study.estimate import Estimate
 from ionmelt.study.keys import committees
 from ionmelt.study.places import Places, check_outdir
 from ionmelt.study.reading import Problems, read_draft
@@ -30,6 +29,7 @@ from ionmelt.study.references import Reference
 from ionmelt.study.rounds import Before, check_before, read_before
 from ionmelt.study.schema import Study, schema
 from ionmelt.study.text import parse_yaml, read_text
+from ionmelt.study.workload import check_budget, estimate
 from ionmelt.study.writing import make_plan
 
 # --- The task ------------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ from ionmelt.study.writing import make_plan
 
 def read_study(
     text: str, name: str, places: Places, outdir: str | None = None, before: Before | None = None
-) -> tuple[Study, dict[int, Box], list[Reference], dict[str, Any]]:
+) -> tuple[Study, dict[int, Box], list[Reference], Estimate]:
     """Return a study that is right in every way, its boxes, references and estimate.
 
     Raises `UserError` with one line for each mistake.
@@ -59,19 +59,19 @@ def read_study(
         boxes = check_liquids(draft, raw, known, places, problems)
         check_models(draft, raw, boxes, places, problems)
         check_data(draft, raw, places, problems)
-        check_md(draft, problems)
+        check_dynamics(draft, problems)
         references = check_references(draft, known, boxes, places, problems)
     if problems.found:
         raise UserError(*problems.lines(), *outdir_line)
     study = Study.model_validate(raw)
     if before and before.place:
         check_before(study, before, problems)
-    explorations = sum(1 for _ in committees(study)) if before and before.cards else 0
-    found = estimate(study, boxes, places, explorations)
-    check_budget(found, problems)
+    explorations = len(committees(study)) if before and before.cards else 0
+    estimated = estimate(study, boxes, places, explorations)
+    check_budget(estimated, problems)
     if problems.found or outdir_line:
         raise UserError(*problems.lines(), *outdir_line)
-    return study, boxes, references, found
+    return study, boxes, references, estimated
 
 
 def plan_study(args: argparse.Namespace) -> None:
@@ -80,13 +80,15 @@ def plan_study(args: argparse.Namespace) -> None:
     seen = not args.files_unseen and "://" not in base
     places = Places(base, args.assets, seen)
     before = read_before(args.previous, args.cards)
-    study, boxes, references, found = read_study(read_text(args.study), args.study.name, places, args.outdir, before)
+    study, boxes, references, estimated = read_study(
+        read_text(args.study), args.study.name, places, args.outdir, before
+    )
     plan = make_plan(study, boxes, references, places, before)
     warnings = warn(study, boxes)
-    plan.json("estimate.json", found)
+    plan.json("estimate.json", estimated.content())
     plan.files["warnings.txt"] = "".join(f"{line}\n" for line in warnings)
     plan.write(args.out)
-    print(study_cost.text(found))
+    print(estimated.text())
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
 

@@ -1,8 +1,9 @@
 """From a study file's content to a study, or to one line for each mistake."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -16,7 +17,7 @@ from ionmelt.models.settings import AnyModel
 from ionmelt.settings import Section
 from ionmelt.study.schema import Study
 
-MODELS: dict[str, type[AnyModel]] = {name: framework.settings for name, framework in FRAMEWORKS.items()}
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 @dataclass
@@ -51,29 +52,36 @@ def adapter(cls: type[Section], name: str) -> TypeAdapter[Any]:
 
 
 def partial(
-    cls: type[Section], raw: Any, loc: tuple[Any, ...], problems: Problems, skip: frozenset[str] = frozenset()
-) -> dict[str, Any]:
-    """Return the fields of a section that are right, by name, and note what is wrong with the others.
+    cls: type[AnySection], raw: Any, loc: tuple[Any, ...], problems: Problems, skip: frozenset[str] = frozenset()
+) -> AnySection:
+    """Return a section with None for the fields that are wrong, and note what is wrong with them.
 
-    So that one mistake does not hide the next: what can still be judged, is judged. Fields in `skip` are left to the caller.
+    So that one mistake does not hide the next: what can still be judged, is judged. Its `model_fields_set` has the names of the
+    fields that are right, given or left out. Fields in `skip` are left to the caller.
     """
+    right: dict[str, Any] = {}
     if not isinstance(raw, dict):
         problems.add(loc, NO_SECTION.format(value=brief(raw)))
+    else:
+        for key in raw:
+            if key not in cls.model_fields:
+                problems.add((*loc, key), Wrong("extra_forbidden", Place((key,), cls)).said())
+        for name in (name for name in cls.model_fields if name not in skip):
+            right |= right_field(cls, name, raw, loc, problems)
+    return cls.model_construct(_fields_set=set(right), **dict.fromkeys(cls.model_fields) | right)
+
+
+def right_field(
+    cls: type[Section], name: str, raw: Mapping[str, Any], loc: tuple[Any, ...], problems: Problems
+) -> dict[str, Any]:
+    """Return a field of a section, given or left out, with its value; or nothing, and note what is wrong."""
+    if name in raw:
+        return right_value(cls, name, raw[name], loc, problems)
+    info = cls.model_fields[name]
+    if info.is_required():
+        problems.add((*loc, name), Wrong("missing", Place((name,), cls)).said())
         return {}
-    values: dict[str, Any] = {}
-    for key in raw:
-        if key not in cls.model_fields:
-            problems.add((*loc, key), Wrong("extra_forbidden", Place((key,), cls)).said())
-    for name, info in cls.model_fields.items():
-        if name in skip:
-            continue
-        if name in raw:
-            values |= right_value(cls, name, raw[name], loc, problems)
-        elif info.is_required():
-            problems.add((*loc, name), Wrong("missing", Place((name,), cls)).said())
-        else:
-            values[name] = info.get_default(call_default_factory=True)
-    return values
+    return {name: info.get_default(call_default_factory=True)}
 
 
 def right_value(cls: type[Section], name: str, value: Any, loc: tuple[Any, ...], problems: Problems) -> dict[str, Any]:
@@ -100,47 +108,49 @@ def right_value(cls: type[Section], name: str, value: Any, loc: tuple[Any, ...],
 
 @dataclass
 class Draft:
-    """A study as far as it could be read: sections by name, liquids and models by their place in the file."""
+    """A study as far as it could be read: None is what is wrong or left out; liquids and models are by their place in the file."""
 
-    sections: dict[str, Any]
-    liquids: dict[int, dict[str, Any]]
-    models: dict[int, dict[str, Any]]
-
-    def get(self, section: str, name: str | None = None) -> Any:
-        """Return a section, or a field of it; None where it is absent or wrong."""
-        found = self.sections.get(section)
-        if name is None or found is None:
-            return found
-        return found.get(name) if isinstance(found, dict) else getattr(found, name, None)
+    study: Study
+    liquids: dict[int, Liquid] = field(default_factory=dict)
+    models: dict[int, AnyModel] = field(default_factory=dict)
 
 
 def read_draft(raw: Any, problems: Problems) -> Draft:
     """Return what is right in a study file's content, and note everything that is not."""
-    draft = Draft({}, {}, {})
     if not isinstance(raw, dict):
         problems.add((), f"{brief(raw)} is not a study: give name: value lines, as in studies/demo.yaml")
-        return draft
+        return Draft(partial(Study, {}, (), Problems()))
     apart: dict[str, type[Section]] = {"equilibration": Equilibration, "split": Split, "md": Md}
     lists = [name for name in ("liquids", "models") if name in raw]
     present = [name for name in apart if name in raw]
-    draft.sections = partial(Study, raw, (), problems, skip=frozenset([*lists, *present]))
-    for name in present:
-        draft.sections[name] = partial(apart[name], raw[name], (name,), problems)
-    for name in lists:
-        value = raw[name]
-        if not isinstance(value, list) or not value:
-            text = "empty: give at least 1" if value == [] else f"{brief(value)} is not a list: give [...]"
-            problems.add((name,), text)
-            continue
-        for index, item in enumerate(value):
-            if name == "liquids":
-                draft.liquids[index] = partial(Liquid, item, (name, index), problems)
-                continue
-            framework = item.get("framework") if isinstance(item, dict) else None
-            if isinstance(item, dict) and (not isinstance(framework, str) or framework not in MODELS):
-                text = "missing" if "framework" not in item else brief(framework)
-                problems.add((name, index, "framework"), f"{text}: give one of {', '.join(MODELS)}")
-                continue
-            cls = MODELS.get(framework or "", AnyModel)
-            draft.models[index] = partial(cls, item, (name, index), problems)
+    study = partial(Study, raw, (), problems, skip=frozenset([*lists, *present]))
+    sections = {name: partial(apart[name], raw[name], (name,), problems) for name in present}
+    draft = Draft(study.model_copy(update=sections))
+    for index, item in items_of(raw, "liquids", problems):
+        draft.liquids[index] = partial(Liquid, item, ("liquids", index), problems)
+    for index, item in items_of(raw, "models", problems):
+        if (cls := model_class(item, index, problems)) is not None:
+            draft.models[index] = partial(cls, item, ("models", index), problems)
     return draft
+
+
+def items_of(raw: Mapping[str, Any], name: str, problems: Problems) -> list[tuple[int, Any]]:
+    """Return the items of a list of sections by their places; nothing where it is no list, which is noted."""
+    value = raw.get(name)
+    if name in raw and (not isinstance(value, list) or not value):
+        text = "empty: give at least 1" if value == [] else f"{brief(value)} is not a list: give [...]"
+        problems.add((name,), text)
+    return list(enumerate(value)) if isinstance(value, list) else []
+
+
+def model_class(item: Any, index: int, problems: Problems) -> type[AnyModel] | None:
+    """Return the class of a model's settings; None where its framework is wrong, which is noted."""
+    if not isinstance(item, dict):
+        problems.add(("models", index), NO_SECTION.format(value=brief(item)))
+        return None
+    framework = item.get("framework")
+    if isinstance(framework, str) and framework in FRAMEWORKS:
+        return FRAMEWORKS[framework].settings
+    text = "missing" if "framework" not in item else brief(framework)
+    problems.add(("models", index, "framework"), f"{text}: give one of {', '.join(FRAMEWORKS)}")
+    return None

@@ -48,9 +48,9 @@ def retrained(study: Study, before: Before) -> set[str]:
         return set()
     return {
         key
-        for model, _, members in committees(study)
-        if model.mode is None and "finetune" in FRAMEWORKS[model.framework].modes
-        for key in members
+        for committee in committees(study)
+        if committee.model.mode is None and "finetune" in FRAMEWORKS[committee.model.framework].modes
+        for key in committee.members
     }
 
 
@@ -65,7 +65,7 @@ def check_before(study: Study, before: Before, problems: Problems) -> None:
         text = f"--previous {before.place}: holds no models/*/model.json: give the results of a round that has ended"
         problems.add(("active",), text)
         return
-    for key in [key for _, _, members in committees(study) for key in members]:
+    for key in [key for committee in committees(study) for key in committee.members]:
         if key not in before.cards:
             problems.add(("active",), f"--previous {before.place}: has no model {key}: is it of another study?")
 
@@ -83,19 +83,19 @@ def plan_rounds(plan: Plan, study: Study, models: list[ModelRow], before: Before
         plan.json(f"choose/{name}.json", choice.model_dump(mode="json"))
         for kelvin in liquid.temperatures_K:
             state = f"{liquid.id}-{kelvin:g}K-r1"
-            for model, dataset, members in committees(study):
-                member = by_key[members[0]]
+            for committee in committees(study):
+                member = by_key[committee.members[0]]
                 row = ExploreRow(
-                    key=f"{state}-{model.id}-{dataset}",
+                    key=f"{state}-{committee.model.id}-{committee.dataset}",
                     liquid=liquid.id,
                     state=state,
-                    dataset=dataset,
-                    members=" ".join(members),
+                    dataset=committee.dataset,
+                    members=" ".join(committee.members),
                     image=member.image,
                     environment=member.environment,
                 )
                 rows.append(row)
-                settings = explore_settings(study, liquid, kelvin, row, model.id, before.round)
+                settings = explore_settings(study, liquid, kelvin, row, committee.model.id, before.round)
                 plan.json(f"explore/{row.key}.json", settings.model_dump(mode="json"))
     plan.csv("explore.csv", ExploreRow, rows)
     plan.csv("choose.csv", ChooseRow, choices)

@@ -2,7 +2,7 @@
 
 The pydantic models below are the one definition: `studies/schema.json` is made from them, and `read_draft`
 turns every departure from them into one line that names the field, the value and what would be right. What
-needs more than one field to judge (charges, boxes, datasets) is in `plan_study.py`.
+needs more than one field to judge (charges, boxes, datasets) is in the `check_*.py` beside it.
 """
 
 import json
@@ -15,6 +15,8 @@ from pydantic import (
 from ionmelt.dataset.settings import Split
 from ionmelt.dynamics.settings import Md
 from ionmelt.frames.settings import Active, Sampling
+from ionmelt.labels.engines import ENGINES, LabelEngine
+from ionmelt.labels.engines.settings import LabelTasks
 from ionmelt.labels.settings import Labels
 from ionmelt.liquid.settings import Equilibration, Liquid
 from ionmelt.models.frameworks import Model
@@ -74,6 +76,11 @@ class Study(SettingsFile):
     budget_core_hours: Real = number(
         100_000.0, 0.001, 1e9, "the plan is refused where its estimated cost is above this (CPU core-hours)"
     )
+
+    @property
+    def label_engine(self) -> LabelEngine | None:
+        """The row of the engine that computes the labels; None where none are computed."""
+        return ENGINES[self.labels.engine] if isinstance(self.labels, LabelTasks) else None
 
 
 def schema() -> str:

@@ -1,88 +1,122 @@
 """The settings of every training and of every import, and the cards of models that are neither trained nor imported."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ionmelt.labels.engines import ENGINES
+from pydantic import JsonValue
+
 from ionmelt.labels.engines.settings import LabelTasks
 from ionmelt.models.frameworks import FRAMEWORKS
-from ionmelt.models.settings import ImportSettings
+from ionmelt.models.frameworks.ase import AseModel
+from ionmelt.models.frameworks.mace import MaceModel
+from ionmelt.models.settings import AnyModel, ImportSettings, LearnedModel, TrainingSettings
 from ionmelt.study.boxes import Box
 from ionmelt.study.check_models import LEARNING_RATES
 from ionmelt.study.files import Plan
-from ionmelt.study.keys import committees, is_imported
+from ionmelt.study.keys import committees
 from ionmelt.study.rounds import Before, retrained
 from ionmelt.study.rows import ModelRow
 from ionmelt.study.schema import Study
 
 # What the import of a model needs to know of it.
-IMPORTED = (
+IMPORTED = {
     "sha256", "licence", "theory", "dispersion", "head", "dtype", "calculator", "arguments", "weights_argument",
-)  # fmt: skip
+}  # fmt: skip
+# What a training is told otherwise than the study says it: files by their names, itself by its key.
+APART = {"id", "framework", "datasets", "weights", "replay_frames"}
+
+Fields = dict[str, JsonValue]
 
 
-def training_settings(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a training as its task reads them, with the fields that are given."""
-    kind = FRAMEWORKS[content["framework"]].training_settings
-    assert kind is not None, f"{content['framework']} is not trained"
-    return kind.model_validate(content).model_dump(mode="json", exclude_unset=True)
+def identity(row: ModelRow) -> Fields:
+    """Return which model a task is of."""
+    return {
+        "id": row.key,
+        "model": row.model,
+        "framework": row.framework,
+        "dataset": row.dataset,
+        "seed": row.seed,
+    }
+
+
+def file_name(path: str | None) -> str | None:
+    """Return the name of a file, by which a task finds it; None where there is none."""
+    return Path(path).name if path else None
+
+
+def training_settings(model: LearnedModel, row: ModelRow, theory: str | None, of_round: Fields) -> TrainingSettings:
+    """Return the settings of TRAIN_MODEL; `theory`: id of that of the labels; `of_round`: what a round of active learning sets."""
+    content = {**identity(row), "theory_id": theory, **model.model_dump(mode="json", exclude=APART)}
+    content["weights"] = file_name(model.weights)
+    if isinstance(model, MaceModel):
+        content["replay_frames"] = file_name(model.replay_frames)
+    if model.learning_rate is None:
+        content["learning_rate"] = LEARNING_RATES.get(model.mode or "", 0.01)
+    kind = FRAMEWORKS[model.framework].training_settings
+    assert kind is not None, f"{model.framework} is not trained"
+    return kind.model_validate(content | of_round)
+
+
+def fields_of_rounds(study: Study, before: Before) -> Mapping[str, Fields]:
+    """Return what a round of active learning sets for the members of its committees, by their keys."""
+    fields: dict[str, Fields] = {}
+    going_on = retrained(study, before)
+    for key in (key for committee in committees(study) for key in committee.members):
+        fields[key] = {"round": before.round}
+        if key in going_on:
+            digest = before.cards[key]["files"]["model.pt"]
+            fields[key] |= {"weights": "model.pt", "mode": "finetune", "sha256": digest}
+    return fields
+
+
+def import_settings(model: AnyModel, row: ModelRow, elements: list[str]) -> ImportSettings:
+    """Return the settings of IMPORT_MODEL; `elements`: those of the study's liquids."""
+    weights = model.weights if isinstance(model, LearnedModel | AseModel) else None
+    content = identity(row) | model.model_dump(mode="json", include=IMPORTED)
+    return ImportSettings.model_validate(
+        content | {"weights": file_name(weights), "liquid_elements": list[JsonValue](elements)}
+    )
+
+
+def card(section: AnyModel | LabelTasks, row: ModelRow) -> Fields:
+    """Return the card of a model that is a method by itself: without files, data or elements of its own."""
+    content: Fields = {
+        **identity(row),
+        "versions": {},
+        "files": {},
+        "theory_id": None,
+        "dataset_hash": None,
+        "split_hash": None,
+        "e0s_ev": None,
+        "elements": None,
+        "cutoff_A": None,
+        "licence": None,
+        "settings": section.model_dump(mode="json", include={"method", "accuracy"}),
+        "cost": {"wall_s": 0.0},
+    }
+    return content if row.role == "model" else content | {"role": row.role}
 
 
 def plan_models(
     plan: Plan, study: Study, boxes: dict[int, Box], rows: list[ModelRow], theory: str | None, before: Before
 ) -> None:
     """Add the settings of every training and of every import, and the card of every other model."""
-    settings = {model.id: model.model_dump(mode="json") for model in study.models}
-    settings |= {f"{name}-start": own | {"dispersion": None} for name, own in settings.items()}
-    if isinstance(study.labels, LabelTasks):
-        framework = ENGINES[study.labels.engine].framework
-        settings["labels"] = {"framework": framework, **study.labels.model_dump(mode="json")}
+    models: dict[str, AnyModel] = {model.id: model for model in study.models}
+    starts = {name: model for name, model in models.items() if isinstance(model, LearnedModel)}
+    models |= {f"{name}-start": model.model_copy(update={"dispersion": None}) for name, model in starts.items()}
     elements = sorted({symbol for box in boxes.values() for symbol in box.elements})
-    growing, going_on = {key for _, _, members in committees(study) for key in members}, retrained(study, before)
+    rounds = fields_of_rounds(study, before)
     for row in rows:
-        own = settings[row.model]
-        hidden = {"id", "framework", "datasets", "weights", "replay_frames"}
-        given = {name: value for name, value in own.items() if name not in hidden}
-        weights = own.get("weights")
-        names = {"weights": Path(weights).name if weights else None}
-        identity = {
-            "id": row.key,
-            "model": row.model,
-            "framework": row.framework,
-            "dataset": row.dataset,
-            "seed": row.seed,
-        }
+        model = models.get(row.model)
         if row.trained:
-            if "replay_frames" in own:
-                names["replay_frames"] = Path(own["replay_frames"]).name if own["replay_frames"] else None
-            if given["learning_rate"] is None:
-                given["learning_rate"] = LEARNING_RATES.get(own["mode"], 0.01)
-            if row.key in growing:
-                given["round"] = before.round
-                if row.key in going_on:
-                    names["weights"] = "model.pt"
-                    given |= {"mode": "finetune", "sha256": before.cards[row.key]["files"]["model.pt"]}
-            plan.json(f"models/{row.key}.json", training_settings({**identity, "theory_id": theory, **given, **names}))
-            continue
-        if is_imported(own) or row.role == "start":
-            kept = {name: own[name] for name in IMPORTED if name in own}
-            imported = ImportSettings.model_validate({**identity, **kept, **names, "liquid_elements": elements})
-            plan.json(f"imports/{row.key}.json", imported.model_dump(mode="json", exclude_unset=True))
-            continue
-        card = {
-            **identity,
-            "versions": {},
-            "files": {},
-            "theory_id": None,
-            "dataset_hash": None,
-            "split_hash": None,
-            "e0s_ev": None,
-            "elements": None,
-            "cutoff_A": None,
-            "licence": None,
-            "settings": {name: own[name] for name in ("method", "accuracy") if name in own},
-            "cost": {"wall_s": 0.0},
-        }
-        if row.role != "model":
-            card["role"] = row.role
-        plan.json(f"cards/{row.key}/model.json", card)
+            assert isinstance(model, LearnedModel)
+            training = training_settings(model, row, theory, rounds.get(row.key, {}))
+            plan.json(f"models/{row.key}.json", training.model_dump(mode="json", exclude_unset=True))
+        elif row.imported:
+            assert model is not None
+            settings = import_settings(model, row, elements)
+            plan.json(f"imports/{row.key}.json", settings.model_dump(mode="json", exclude_unset=True))
+        else:
+            section = model or study.labels
+            assert isinstance(section, AnyModel | LabelTasks)
+            plan.json(f"cards/{row.key}/model.json", card(section, row))

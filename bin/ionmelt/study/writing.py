@@ -6,20 +6,18 @@ from ionmelt.dataset.settings import DatasetSettings
 from ionmelt.dynamics.settings import RunSettings
 from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, theory_id, theory_settings
 from ionmelt.frames.settings import SampleSettings
-from ionmelt.labels.engines import ENGINES
 from ionmelt.labels.engines.settings import LabelledBy
 from ionmelt.labels.settings import ImportSettings, LabelSettings, NoLabels, OwnLabels
-from ionmelt.liquid.settings import BoxIon, BoxSettings, Liquid, StateSettings
+from ionmelt.liquid.settings import BoxSettings, Liquid, StateSettings
 from ionmelt.models.frameworks.ase import AseModel
 from ionmelt.models.frameworks.mace import MaceModel
 from ionmelt.models.settings import LearnedModel
 from ionmelt.settings import TaskSettings
 from ionmelt.study.boxes import Box, chosen_cutoff_A, equilibration_step_fs
-from ionmelt.study.estimate import chunk_size
 from ionmelt.study.files import Plan
 from ionmelt.study.force_fields import label_force_fields
 from ionmelt.study.interpolation import references_of
-from ionmelt.study.keys import by_force_field, is_imported, mixtures, model_rows, seed_of
+from ionmelt.study.keys import by_force_field, model_rows, seed_of, training_sets
 from ionmelt.study.places import Places
 from ionmelt.study.references import COLUMNS as REFERENCE_COLUMNS
 from ionmelt.study.references import Reference
@@ -27,6 +25,7 @@ from ionmelt.study.rounds import Before, plan_rounds, retrained
 from ionmelt.study.rows import BoxRow, FileRow, LabelEngineRow, ModelRow, RunRow, SampleRow, StateRow
 from ionmelt.study.schema import Study
 from ionmelt.study.trainings import plan_models
+from ionmelt.study.workload import chunk_size
 
 Settings = dict[str, Any]
 
@@ -39,7 +38,7 @@ def box_settings(study: Study, liquid: Liquid, box: Box, row: BoxRow) -> Setting
         liquid=row.liquid,
         replica=row.replica,
         seed=seed_of(row.key),
-        ions=tuple(BoxIon.model_validate(ion) for ion in box.ions),
+        ions=box.ions,
         density_guess_kg_m3=liquid.density_guess_kg_m3,
         force_field=liquid.force_field,
         cutoff_A=chosen_cutoff_A(study.equilibration.cutoff_A, box.edge_A),
@@ -123,7 +122,7 @@ def import_settings(
 
 def plan_label_engine(plan: Plan, study: Study) -> None:
     """Add the row that says what LABEL_FRAMES and ESTIMATE_LABELS run in, and whether a GPU is of use."""
-    engine = ENGINES.get(getattr(study.labels, "engine", ""))
+    engine = study.label_engine
     row = LabelEngineRow(engine.name, engine.environment, engine.gpu) if engine else LabelEngineRow()
     plan.csv("label_engine.csv", LabelEngineRow, [row])
 
@@ -138,11 +137,11 @@ def heldout_settings(study: Study) -> Settings:
 
 def dataset_settings(study: Study) -> Settings:
     """Return the settings of SPLIT_DATASET; where the study names no datasets every frame is there to test."""
-    mixed = mixtures(study, {"datasets": None})
+    mixed = training_sets(study)
     settings = DatasetSettings(
         id="dataset",
-        datasets={name: tuple(sorted(study.datasets[whole])) for name, whole, _ in mixed},
-        sizes={name: size for name, _, size in mixed if size},
+        datasets={chosen.name: tuple(sorted(study.datasets[chosen.mixture])) for chosen in mixed},
+        sizes={chosen.name: chosen.size for chosen in mixed if chosen.size},
         split=study.split,
         max_failed_fraction=study.labels.max_failed_fraction if study.labels else 0.05,
     )
@@ -215,8 +214,8 @@ def plan_references(plan: Plan, study: Study, boxes: dict[int, Box], references:
     """Add what was measured of the liquids of the study, at their temperatures."""
     rows = []
     for index, box in boxes.items():
-        liquid, counts = study.liquids[index], {ion["name"]: ion["count"] for ion in box.ions}
-        rows += references_of(liquid.id, counts, liquid.temperatures_K, references)
+        liquid = study.liquids[index]
+        rows += references_of(liquid.id, box.counts, liquid.temperatures_K, references)
     plan.csv("references.csv", Reference, rows, REFERENCE_COLUMNS)
 
 
@@ -243,7 +242,7 @@ def files_of_model(study: Study, row: ModelRow) -> list[tuple[str, str]]:
     model = next((model for model in study.models if row.model in (model.id, f"{model.id}-start")), None)
     if not isinstance(model, LearnedModel | AseModel) or model.weights is None:
         return []
-    if is_imported(model.model_dump()) or row.role == "start":
+    if model.is_imported or row.role == "start":
         return [("own_model", model.weights)]
     replay = [("replay", model.replay_frames)] if isinstance(model, MaceModel) and model.replay_frames else []
     return [("weights", model.weights), *replay]

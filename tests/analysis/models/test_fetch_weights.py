@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from ionmelt.models import fetching
+from ionmelt.models.settings import LearnedModel
 from ionmelt.study.reading import Problems, read_draft
 
 CONTENT = b"weights" * 1000
@@ -71,7 +72,9 @@ def test_what_came_is_checked_and_can_be_pasted_into_a_study(
     problems = Problems()
     draft = read_draft({"models": models}, problems)
     assert [line for line in problems.lines() if line.startswith("models")] == []
-    assert draft.models[0]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    (model,) = draft.models.values()
+    assert isinstance(model, LearnedModel)
+    assert model.sha256 == hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.mark.usefixtures("table")

@@ -20,8 +20,9 @@ from ionmelt.errors import UserError
 from ionmelt.files import SUMS
 from ionmelt.measure.observables import NAMED
 from ionmelt.models.frameworks import mace
-from ionmelt.study import advice, cost, places, writing
+from ionmelt.study import advice, places, writing
 from ionmelt.study import plan as plan_module
+from ionmelt.study.estimate import LABELS
 from ionmelt.study.interpolation import references_of
 from ionmelt.study.reference_files import read_references
 from ionmelt.study.references import Reference
@@ -989,7 +990,7 @@ def test_estimate_is_what_was_measured() -> None:
     for name, atoms, seconds in [
         ("GFN1-xTB", 70, 0.4), ("GFN1-xTB", 280, 7), ("GFN2-xTB", 70, 1.4), ("GFN2-xTB", 280, 12),
         ("cp2k", 35, 60), ("cp2k", 70, 150)]:  # fmt: skip
-        assert cost.LABELS[name].core_s(atoms) == pytest.approx(2 * seconds)
+        assert LABELS[name].core_s(atoms) == pytest.approx(2 * seconds)
     small = mace.MaceModel.model_validate(
         {"id": "m", "framework": "mace", "channels": 32, "max_L": 1, "r_max_A": 4.5, "interactions": 2, "epochs": 5}
     )
@@ -1238,7 +1239,7 @@ def judge(text: str) -> None:
             assert len(line) < 1000
         return
     plan = writing.make_plan(found, boxes, references, PLACES)
-    plan.json("estimate.json", estimate)
+    plan.json("estimate.json", estimate.content())
     advice.warn(found, boxes)
 
 

@@ -13,8 +13,7 @@ from ionmelt import laws
 from ionmelt.labels import estimate, worker
 from ionmelt.labels.engines.settings import Cp2kLabels, XtbLabels
 from ionmelt.labels.settings import LabelSettings
-from ionmelt.study import cost
-from ionmelt.study.cost import LabelWork, Probe
+from ionmelt.study.estimate import LABELS, LabelWork, Probe, Stage, assumed
 
 XTB = LabelSettings.of(XtbLabels(engine="xtb"), "0123456789ab").model_dump(mode="json")
 CP2K = LabelSettings.of(Cp2kLabels.model_validate({"engine": "cp2k", "theory": "PBE-D3(BJ)"}), "0123456789ab")
@@ -33,14 +32,15 @@ def write_box(folder: Path, liquid: str = "libf4", gap_A: float = 2.0) -> Path:
 
 def write_plan(folder: Path, labels: list[LabelWork], law: laws.Law | None = None) -> Path:
     """Write the estimate of a plan."""
-    stages = {
-        "equilibrate": (1, "boxes", 720.0),
-        "label": (sum(work.frames for work in labels), "frames", sum(work.frames * work.core_s for work in labels)),
-        "train": (2, "models", 3600.0),
-        "md": (2, "runs", 1800.0),
-    }
+    label_s = sum(work.frames * work.core_s for work in labels)
+    stages = [
+        Stage("equilibrate", 1, "boxes", 720.0),
+        Stage("label", sum(work.frames for work in labels), "frames", label_s),
+        Stage("train", 2, "models", 3600.0),
+        Stage("md", 2, "runs", 1800.0),
+    ]
     folder.mkdir()
-    (folder / "estimate.json").write_text(json.dumps(cost.table(stages, 5.0, labels, law)))
+    (folder / "estimate.json").write_text(json.dumps(assumed(stages, 5.0, labels, law).content()))
     return folder
 
 
@@ -55,7 +55,7 @@ def test_a_bill_from_two_probes_of_each_liquid(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     works = [LabelWork("a", 6, 100, 20, 0.0, 1e5), LabelWork("b", 6, 30, 20, 0.0, 1e5)]
-    plan = write_plan(tmp_path / "plan", works, cost.LABELS["GFN1-xTB"])
+    plan = write_plan(tmp_path / "plan", works, LABELS["GFN1-xTB"])
     boxes = [write_box(tmp_path / f"{name}-r{replica}", name) for name in "ab" for replica in (1, 2)]
     assert run(tmp_path, XTB, plan, boxes) == 0
     found = json.loads((tmp_path / "estimate.json").read_text())
@@ -129,18 +129,19 @@ def test_an_engine_that_is_not_here_is_one_line(
 
 
 def test_a_chained_start_never_counts_for_more_than_a_cold_one() -> None:
+    work = LabelWork("a", 6, 41, 20, 0.0, 36.0)
     slow = Probe("a", 6, 2, cold_s=10.0, chained_s=12.0, engine_version="x")
-    assert slow.core_s(41, 20, 0.0) == (820.0, 820.0)
+    assert (slow.core_s(work), slow.cold_core_s(work)) == (820.0, 820.0)
     fast = Probe("a", 6, 2, cold_s=10.0, chained_s=4.0, engine_version="x")
-    assert fast.core_s(41, 20, 0.0) == (2 * (3 * 10 + 38 * 4), 820.0)
-    assert fast.core_s(100, 20, 0.02)[0] == pytest.approx(2 * (5 * 10 + 95 * 4 + 2 * 10))
+    assert (fast.core_s(work), fast.cold_core_s(work)) == (2 * (3 * 10 + 38 * 4), 820.0)
+    again = LabelWork("a", 6, 100, 20, 0.02, 36.0)
+    assert fast.core_s(again) == pytest.approx(2 * (5 * 10 + 95 * 4 + 2 * 10))
 
 
 def test_over_budget_is_said() -> None:
     work = [LabelWork("a", 6, 100, 10, 0.0, 36.0)]
-    stages = {"label": (100, "frames", 3600.0)}
-    plan = cost.table(stages, 2.0, work, cost.LABELS["cp2k"])
-    assert "assumed: CP2K 2023.1" in cost.text(plan)
-    found = cost.priced(plan, [Probe("a", 6, 4, 100.0, 50.0, "CP2K")])
-    assert found["total_core_hours"] == pytest.approx(4 * (10 * 100 + 90 * 50) / 3600, rel=0.01)
-    assert "budget_core_hours is 2, less than the 6.11 that the plan needs: plan less, or raise it" in cost.text(found)
+    plan = assumed([Stage("label", 100, "frames", 3600.0)], 2.0, work, LABELS["cp2k"])
+    assert "assumed: CP2K 2023.1" in plan.text()
+    measured = plan.priced([Probe("a", 6, 4, 100.0, 50.0, "CP2K")])
+    assert measured.total_core_hours == pytest.approx(4 * (10 * 100 + 90 * 50) / 3600, rel=0.01)
+    assert "budget_core_hours is 2, less than the 6.11 that the plan needs: plan less, or raise it" in measured.text()

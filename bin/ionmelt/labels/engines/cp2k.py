@@ -204,8 +204,9 @@ class Engine:
                 raise UserError(
                     f"labels.{name}: {self.settings.get(name)!r} is not known; use one of {', '.join(known)}"
                 )
-        if lines := [f"labels.{name}: {text}" for name, text in theory.problems(self.settings, CP2K)]:
-            raise UserError(*lines)
+        functional, dispersion = self.settings["functional"], self.settings["dispersion"]
+        if wrong := theory.problem(CP2K, functional, dispersion, self.settings.get("theory")):
+            raise UserError(f"labels.{wrong[0]}: {wrong[1]}")
         self.max_frame_s = float(self.settings.get("max_frame_s", MAX_FRAME_S))
         self.data = data_folder(Path(self.binary))
         self.kinds: dict[str, str] = {}

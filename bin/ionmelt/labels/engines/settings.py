@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from ionmelt.settings import Count, Real, Section, Sha256, Text, auto_or_number, count, number
-from ionmelt.theory import META_GGA, POTENTIALS, QUALITIES, THEORIES, Program, complete
+from ionmelt.theory import META_GGA, POTENTIALS, QUALITIES, THEORIES, Program, complete, name_of
 
 MAX_FRAME_S = 21_600.0  # six hours: longer than any frame that makes sense
 
@@ -35,6 +35,11 @@ class LabelTasks(Section):
     )
     max_failed_fraction: Real = number(0.05, 0, 1, "share of failed labels above which the run stops")
 
+    @property
+    def level(self) -> str:
+        """The level of theory in words."""
+        raise NotImplementedError
+
 
 class LabelledBy(Section):
     """The force field that labels the frames of a liquid, for engines that compute with those of the liquids.
@@ -58,8 +63,12 @@ class LabelledBy(Section):
 class ClassicalLabels(LabelTasks):
     """Labels of the liquids' own force fields (OpenMM): a truth that can be known, and as far from the liquid as they are."""
 
-    level: ClassVar = "classical force field"
     engine: Literal["classical"] = Field(description="classical: the force field of each liquid, by OpenMM")
+
+    @property
+    def level(self) -> str:
+        """The level of theory in words, without the force fields, which are the liquids'."""
+        return "classical force field"
 
 
 class XtbLabels(LabelTasks):
@@ -70,6 +79,11 @@ class XtbLabels(LabelTasks):
     accuracy: Real = number(0.1, 1e-4, 10, "tblite's accuracy factor: smaller is tighter")
     max_iterations: Count = count(250, 10, 10_000, "most SCF iterations of one frame")
     electronic_temperature_K: Real = number(300.0, 0, 10_000, "electronic temperature (K)")
+
+    @property
+    def level(self) -> str:
+        """The level of theory in words."""
+        return self.method
 
 
 THEORY_NAMES, FUNCTIONALS = tuple(THEORIES), tuple(POTENTIALS)
@@ -109,6 +123,11 @@ class DftLabels(LabelTasks):
     potential: Text = Field(description="pseudopotentials that fit functional and basis, such as GTH-PBE")
     cutoff_Ry: Real = number(..., 50, 5000, "plane-wave cut-off of the density (Ry)")
     eps_scf: Real = number(..., 1e-12, 1e-4, "convergence of the SCF (Ha)")
+
+    @property
+    def level(self) -> str:
+        """The level of theory in words."""
+        return name_of(self.functional, self.dispersion)
 
     @model_validator(mode="before")
     @classmethod

@@ -48,6 +48,16 @@ def test_a_thousand_steps_cost_something(framework: Framework) -> None:
     assert 0 < framework.md_core_s(model, 500, 1000) <= framework.md_core_s(model, 1000, 1000)
 
 
+@each_framework
+def test_the_class_of_its_models_says_what_its_row_says(framework: Framework) -> None:
+    settings = {"id": "m", "framework": framework.name} | ({"calculator": "a.B"} if framework.given else {})
+    model = framework.settings.model_validate(settings)
+    assert (model.is_trained, model.is_imported) == (framework.is_trained, framework.given)
+    if framework.is_trained:
+        as_it_is = framework.settings.model_validate(settings | {"mode": "zero-shot"})
+        assert (as_it_is.is_trained, as_it_is.is_imported) == (False, True)
+
+
 def test_how_weights_can_be_used_is_said_by_the_settings() -> None:
     assert FRAMEWORKS["mace"].modes == ("zero-shot", "finetune", "replay", "lora")
     assert FRAMEWORKS["deepmd"].modes == ("zero-shot", "finetune")

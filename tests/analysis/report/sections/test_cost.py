@@ -4,14 +4,18 @@ import polars as pl
 import pytest
 
 from ionmelt.report.sections import cost as report_cost
-from ionmelt.study import cost as study_cost
+from ionmelt.study.estimate import LABELS, SOURCES, LabelWork, Stage, assumed
 
 
 def test_spent_against_estimated() -> None:
-    work = [study_cost.LabelWork("a", 70, 10, 5, 0.0, 360.0)]
-    stages = {"equilibrate": (1, "boxes", 720.0), "label": (10, "frames", 3600.0), "train": (2, "models", 7200.0),
-              "md": (2, "runs", 0.0)}  # fmt: skip
-    plan = study_cost.table(stages, 10.0, work, study_cost.LABELS["cp2k"])
+    work = [LabelWork("a", 70, 10, 5, 0.0, 360.0)]
+    stages = [
+        Stage("equilibrate", 1, "boxes", 720.0),
+        Stage("label", 10, "frames", 3600.0),
+        Stage("train", 2, "models", 7200.0),
+        Stage("md", 2, "runs", 0.0),
+    ]
+    plan = assumed(stages, 10.0, work, LABELS["cp2k"]).content()
     cost = pl.DataFrame(
         {
             "process": ["LABEL_FRAMES", "LABEL_FRAMES", "TRAIN_MODEL", "TRAIN_MODEL", "RUN_MD", "COMPARE_MODELS"],
@@ -29,7 +33,7 @@ def test_spent_against_estimated() -> None:
 
 
 def test_every_stage_of_the_estimate_has_its_processes() -> None:
-    assert set(report_cost.STAGES) == set(study_cost.SOURCES)
+    assert set(report_cost.STAGES) == set(SOURCES)
 
 
 @pytest.mark.parametrize("store", [True, False])

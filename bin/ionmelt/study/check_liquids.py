@@ -1,0 +1,102 @@
+"""What a study says of its liquids, judged: their ions, force fields, temperatures, and whether the boxes are large enough."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ionmelt.files import sha256
+from ionmelt.liquid.ions import LibraryIon
+from ionmelt.liquid.settings import Equilibration, Liquid
+from ionmelt.mistakes import brief
+from ionmelt.study.boxes import XTB_TIMESTEP_FS, Box, chosen_cutoff_A, describe_box, neutral_fix, repeated
+from ionmelt.study.places import Places, missing_file
+from ionmelt.study.reading import Draft, Problems
+
+CUTOFF_LIMIT = 0.48  # of the box edge: nearer to half of it, a barostat that shrinks the box stops the run
+CUTOFF_LEAST_A = 3.0
+
+
+def check_liquids(
+    draft: Draft, raw: Mapping[str, Any], library: Mapping[str, LibraryIon], places: Places, problems: Problems
+) -> dict[int, Box]:
+    """Judge each liquid by itself; return what is known of the boxes, by the liquid's place in the file."""
+    boxes = {}
+    for index, liquid in draft.liquids.items():
+        loc = ("liquids", index)
+        for text in repeated([f"{kelvin:g}" for kelvin in liquid.temperatures_K or ()]):
+            problems.add((*loc, "temperatures_K"), f"{text} is given twice")
+        check_force_field(index, liquid.force_field, places, problems)
+        check_force_field_sha256(index, liquid, places, problems)
+        box = describe_box(liquid, loc, library, problems)
+        if box is None or len(box.ions) != len(raw["liquids"][index]["ions"]):
+            continue  # an ion that is wrong is said already, and makes every sum meaningless
+        boxes[index] = box
+        check_ions(index, liquid, box, problems)
+        if liquid.force_field == "xtb":
+            check_xtb_step(index, draft.study.equilibration, problems)
+        else:
+            check_size(index, liquid, box, draft.study.equilibration, problems)
+    return boxes
+
+
+def check_force_field(index: int, force_field: str | None, places: Places, problems: Problems) -> None:
+    """Refuse a force field that is none of those that there are, and no file."""
+    if not force_field or force_field in ("clandp", "xtb"):
+        return
+    loc = ("liquids", index, "force_field")
+    if not force_field.endswith(".xml"):
+        problems.add(loc, f"{brief(force_field)}: give clandp, xtb or the path of a .xml file")
+    elif wrong := missing_file(places, force_field):
+        problems.add(loc, wrong)
+
+
+def check_force_field_sha256(index: int, liquid: Liquid, places: Places, problems: Problems) -> None:
+    """Hold the user's own force field, where it can be opened from here, to the sha256 that the study gives."""
+    wanted, force_field, loc = liquid.force_field_sha256, liquid.force_field, ("liquids", index, "force_field_sha256")
+    if wanted is None or force_field is None:
+        return
+    if force_field in ("clandp", "xtb"):
+        problems.add(loc, f"is of a file of your own, and force_field is {force_field}: leave it out")
+    elif (path := places.path(force_field)) is not None and path.is_file() and (content := sha256(path)) != wanted:
+        problems.add(loc, f"{force_field} has sha256 {content}, not this one")
+
+
+def check_ions(index: int, liquid: Liquid, box: Box, problems: Problems) -> None:
+    """Refuse a box that is not neutral, and ions that the force field has no types for."""
+    if box.charge:
+        parts = ", ".join(f"{ion.count} x {ion.name} {ion.charge:+d}" for ion in box.ions)
+        text = f"the charges sum to {box.charge:+d} ({parts}); {neutral_fix(box)}"
+        problems.add(("liquids", index, "ions"), text)
+    if liquid.force_field == "clandp" and box.untyped:
+        problems.add(
+            ("liquids", index, "force_field"),
+            f"clandp has no types for {', '.join(box.untyped)}: give the path of an OpenMM force-field "
+            "XML file that has them, or xtb",
+        )
+
+
+def check_xtb_step(index: int, melt: Equilibration, problems: Problems) -> None:
+    """Refuse a time step of the equilibration that is too long for a liquid that xtb equilibrates."""
+    step = melt.timestep_fs
+    if step is not None and step != "auto" and step > XTB_TIMESTEP_FS:
+        problems.add(
+            ("equilibration", "timestep_fs"),
+            f"{step:g} fs is too long for liquids[{index}], whose force_field is xtb: its bonds to hydrogen are not held "
+            f"fixed; give {XTB_TIMESTEP_FS:g} or less, or auto",
+        )
+
+
+def check_size(index: int, liquid: Liquid, box: Box, melt: Equilibration, problems: Problems) -> None:
+    """Refuse a box that is too small for the cut-off of the classical force field."""
+    if box.edge_A is None or melt.cutoff_A is None:
+        return
+    density, loc = liquid.density_guess_kg_m3, ("liquids", index, "ions")
+    size = f"{box.atoms} atoms make a box of about {box.edge_A:.1f} A at {density:g} kg/m3"
+    radius = chosen_cutoff_A(melt.cutoff_A, box.edge_A)
+    if radius < CUTOFF_LEAST_A:
+        problems.add(loc, f"{size}: too small for a classical cut-off of 3 A; give more ions")
+    elif radius > CUTOFF_LIMIT * box.edge_A:
+        problems.add(
+            loc,
+            f"{size}: too small for equilibration.cutoff_A {radius:g}, which needs "
+            f"{radius / CUTOFF_LIMIT:.1f} A; give more ions, or cutoff_A auto",
+        )
