@@ -14,8 +14,13 @@ workflow MODELS {
 
     main:
     planned = rows(plan, 'models')
-    trainings = joined(planned.filter { row -> row.trained == 'true' }, 'dataset', datasets, 'frames')
-        .map { row -> tuple(row.key, environment(row), row.settings, row.frames, row.own.weights ?: [], row.own.replay ?: []) }
+    trained = planned.filter { row -> row.trained == 'true' }
+    // the code of each framework's own training: an edit of one repeats no training of another
+    codes = trained.map { row -> row.framework }.unique()
+        .map { name -> tuple(name, code("ionmelt/models/frameworks/${name}_training.py")) }
+    trainings = joined(joined(trained, 'dataset', datasets, 'frames'), 'framework', codes, 'code').map { row ->
+        tuple(row.key, environment(row), row.code, row.settings, row.frames, row.own.weights ?: [], row.own.replay ?: [])
+    }
     TRAIN_MODEL(trainings, checkpoints, code('train_model.py'))
     // weights, or a calculator class in an environment of its own
     imports = rows(plan, 'models', 'imports').filter { row -> row.imported == 'true' }

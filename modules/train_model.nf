@@ -6,7 +6,8 @@ process TRAIN_MODEL {
     ext engine: { engine }
 
     input:
-    tuple val(key), val(engine), path(settings), path(dataset), path(weights), path(replay)      // weights, replay: [] where none
+    // own_code: the digest of the framework's training; weights, replay: [] where none
+    tuple val(key), val(engine), val(own_code), path(settings), path(dataset), path(weights), path(replay)
     path checkpoints, name: 'checkpoints.txt'           // a file of the folder that they are in
     val code        // the digest of the script and of what it imports
 
@@ -19,7 +20,7 @@ process TRAIN_MODEL {
     """
     train_model.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         ${weights ? "--weights ${weights}" : ''} ${replay ? "--replay ${replay}" : ''} \\
-        --checkpoints checkpoints.txt --code ${code} --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
+        --checkpoints checkpoints.txt --code ${code}${own_code} --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
         --errors TRAIN_MODEL.${key}.failed.txt \\
         || record_failure.py --code \$? --out ${key} --errors TRAIN_MODEL.${key}.failed.txt
     """

@@ -47,3 +47,8 @@ def test_an_edit_repeats_the_tasks_whose_scripts_import_it(
         edited.write_text(edited.read_text() + "\n# an edit that changes no result\n")
         pipeline.run(*ARGUMENTS, "-resume")
         assert pipeline.executed() == executed, edited
+    edited = pipeline.folder / "bin/ionmelt/models/frameworks/deepmd_training.py"
+    edited.write_text(edited.read_text() + "\n# an edit that changes no result\n")
+    pipeline.run(*ARGUMENTS, "-resume")
+    repeated = {row["name"] for row in pipeline.trace() if row["status"] != "CACHED"}
+    assert {name for name in repeated if name.startswith("TRAIN_")} == {"TRAIN_MODEL (dpmd-both-s1)"}

@@ -47,9 +47,7 @@ class Framework:
     md_core_s: Callable[[Any, int, float], float]  # (settings, atoms, steps): core-seconds of molecular dynamics
     export: Export | None = None  # None: there are no files to hand out
     environment: str = "analysis"  # Python environment, or image, that it is trained and run in
-    # The full name of the module of its training, which has `train(Training)`; None: it is not trained here.
-    training: str | None = None
-    training_settings: type[TrainingSettings] | None = None  # what its task is told
+    training_settings: type[TrainingSettings] | None = None  # what its training is told; None: it is not trained here
     training_core_s: Callable[[Any, float, float], float] | None = None  # (settings, frames, mean atoms)
     given: bool = False  # a model always comes from elsewhere, as a class or a file
     weights_name: str | None = None  # of the weights in a model folder; None: as the user's file is called
@@ -62,7 +60,7 @@ class Framework:
     @property
     def is_trained(self) -> bool:
         """Tell whether models of it are trained here, unless they are used as they come."""
-        return self.training is not None
+        return self.training_settings is not None
 
     @property
     def modes(self) -> tuple[str, ...]:

@@ -1,4 +1,8 @@
-"""The frameworks of force fields: one row each. What differs between them is read from here; nothing here imports PyTorch."""
+"""The frameworks of force fields: one row each. What differs between them is read from here; nothing here imports PyTorch.
+
+The training of the framework NAME is NAME_training.py, which no row imports or quotes: an edit of it is to repeat the trainings of its
+own framework alone.
+"""
 
 from typing import Annotated
 
@@ -19,7 +23,6 @@ FRAMEWORKS: dict[str, Framework] = {
             name="mace",
             settings=mace.MaceModel,
             environment="mace",
-            training="ionmelt.models.frameworks.mace_training",
             training_settings=mace.MaceTraining,
             calculator=mace.calculator,
             md_core_s=mace.md_core_s,
@@ -33,7 +36,6 @@ FRAMEWORKS: dict[str, Framework] = {
             name="deepmd",
             settings=deepmd.DeepmdModel,
             environment="deepmd",
-            training="ionmelt.models.frameworks.deepmd_training",
             training_settings=deepmd.DeepmdTraining,
             calculator=deepmd.calculator,
             md_core_s=deepmd.md_core_s,

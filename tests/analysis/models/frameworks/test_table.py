@@ -1,12 +1,12 @@
 """The table of frameworks: what others read from it, and what importing it costs."""
 
 import ast
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from used_files import all_imports
 
 from ionmelt.models.framework import Framework
 from ionmelt.models.frameworks import FRAMEWORKS
@@ -29,16 +29,21 @@ def test_a_row_names_what_is_there(framework: Framework) -> None:
     fields = framework.settings.model_fields
     named = [name for names in framework.loss_weights for name in names] + [framework.cutoff or "id"]
     assert set(named) <= set(fields)
-    assert (framework.training is None) == (framework.training_core_s is None)
-    if framework.training:
-        spec = importlib.util.find_spec(framework.training)
-        assert spec is not None
-        functions = [
-            node.name
-            for node in ast.parse(Path(spec.origin or "").read_text()).body
-            if isinstance(node, ast.FunctionDef)
-        ]
+    assert framework.is_trained == (framework.training_core_s is not None)
+    training = BIN / "ionmelt" / "models" / "frameworks" / f"{framework.name}_training.py"
+    assert training.is_file() == framework.is_trained
+    if framework.is_trained:
+        functions = [node.name for node in ast.parse(training.read_text()).body if isinstance(node, ast.FunctionDef)]
         assert "train" in functions
+
+
+@each_framework
+def test_no_script_imports_a_training_of_its_own_accord(framework: Framework) -> None:
+    """An edit of the training of one framework repeats nothing but that: the pipeline has a digest of each."""
+    training = BIN / "ionmelt" / "models" / "frameworks" / f"{framework.name}_training.py"
+    others = [BIN / "ionmelt" / "models" / "frameworks" / f"{name}_training.py" for name in FRAMEWORKS]
+    starts = [*BIN.glob("*.py"), *(path for path in others if path.is_file() and path != training)]
+    assert [path.name for path in starts if training in all_imports(path)] == []
 
 
 @each_framework
