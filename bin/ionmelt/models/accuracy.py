@@ -1,7 +1,8 @@
 """The errors of a model on labelled frames: by quantity, element, ion, recipe and kind, with intervals over groups."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ionmelt.models.prediction import Prediction
 RESAMPLES = 1000
 SEED = 1
 FORCE_QUANTITIES = ("force", *(f"force_{motion}" for motion in MOTIONS))
+OF_STRESS = ("stress", "molecular_pressure")  # quantities of frames whose labels have a stress
 UNITS = {
     "energy_per_atom": "eV",
     **dict.fromkeys(FORCE_QUANTITIES, "eV/A"),
@@ -69,65 +71,83 @@ def errors_of(predictions: list[Prediction], ions: bool = True) -> list[dict[str
         [row for prediction in predictions for row in squared_sums(prediction, ions)], infer_schema_length=None
     )
     rows = []
-    answers, asks = (
-        {
-            needs: counted(
-                p
-                for p in predictions
-                if (p.model is not None or every) and (p.reference.stress is not None or not needs)
-            )
-            for needs in (False, True)
-        }
-        for every in (False, True)
-    )  # by whether the label needs a stress
     if predictions and not len(sums):  # no frame was answered: a row says so, which compares with nothing
         none = {"scope": "all", "name": "all", "n": 0, "frames": 0, "frames_missing": len(predictions)}
         rows = [{"quantity": name, "unit": UNITS[name]} | none for name in ("energy_per_atom", "force")]
-    for quantity, unit in UNITS.items() if len(sums) else ():
-        needs_stress = quantity in ("stress", "molecular_pressure")
-        answered, asked = answers[needs_stress], asks[needs_stress]
-        of_forces = ["element", "ion"] if ions else ["element"]
-        scopes = ["all", *(of_forces if quantity in FORCE_QUANTITIES else []), "recipe", "kind"]
-        if sums["liquid"].n_unique() > 1:
-            scopes.append("liquid")
-        for scope in scopes:
-            name = pl.lit("all") if scope == "all" else pl.col(scope)
-            mine = sums.filter(pl.col("quantity") == quantity).with_columns(name.alias("name"))
-            groups = mine.group_by("name", "group").agg(pl.col("square", "absolute", "n").sum()).sort("name", "group")
-            for (label,), cell in groups.group_by("name", maintain_order=True):
-                n = int(cell["n"].sum())
-                low, high = interval(cell["square"].to_numpy(), cell["n"].to_numpy())
-                rmse, mae = float(np.sqrt(float(cell["square"].sum()) / n)), float(cell["absolute"].sum()) / n
-                rows.append(
-                    {
-                        "quantity": quantity,
-                        "scope": scope,
-                        "name": label,
-                        "n": n,
-                        "rmse": rmse,
-                        "mae": mae,
-                        "unit": unit,
-                        "frames": answered[scope, label],
-                        "frames_missing": asked[scope, label] - answered[scope, label],
-                    }
-                    | {"rmse_ci95_low": low, "rmse_ci95_high": high}
-                )
-    failed: dict[tuple[str, str], int] = defaultdict(int)
-    for prediction in predictions:
-        if prediction.reason is not None:
-            failed[prediction.frame.info["recipe"], prediction.reason] += 1
-    rows += [
+    if len(sums):
+        counts = {needs_stress: Counts.of(predictions, needs_stress) for needs_stress in (False, True)}
+        for quantity in UNITS:
+            for scope in scopes_of(quantity, ions, several_liquids=sums["liquid"].n_unique() > 1):
+                rows += scope_rows(sums, quantity, scope, counts[quantity in OF_STRESS])
+    return rows + failed_rows(predictions)
+
+
+def scopes_of(quantity: str, ions: bool, several_liquids: bool) -> list[str]:
+    """Return what the errors of a quantity are divided by."""
+    of_forces = (["element", "ion"] if ions else ["element"]) if quantity in FORCE_QUANTITIES else []
+    return ["all", *of_forces, "recipe", "kind", *(["liquid"] if several_liquids else [])]
+
+
+def scope_rows(sums: pl.DataFrame, quantity: str, scope: str, counts: "Counts") -> list[dict[str, Any]]:
+    """Return a row for each name of a scope: the errors of one quantity, with intervals over groups."""
+    name = pl.lit("all") if scope == "all" else pl.col(scope)
+    of_quantity = sums.filter(pl.col("quantity") == quantity).with_columns(name.alias("name"))
+    groups = of_quantity.group_by("name", "group").agg(pl.col("square", "absolute", "n").sum()).sort("name", "group")
+    rows = []
+    for (label,), cell in groups.group_by("name", maintain_order=True):
+        n = int(cell["n"].sum())
+        low, high = interval(cell["square"].to_numpy(), cell["n"].to_numpy())
+        answered, asked = counts.answered[scope, str(label)], counts.asked[scope, str(label)]
+        rows.append(
+            {
+                "quantity": quantity,
+                "scope": scope,
+                "name": label,
+                "n": n,
+                "rmse": float(np.sqrt(float(cell["square"].sum()) / n)),
+                "mae": float(cell["absolute"].sum()) / n,
+                "unit": UNITS[quantity],
+                "frames": answered,
+                "frames_missing": asked - answered,
+                "rmse_ci95_low": low,
+                "rmse_ci95_high": high,
+            }
+        )
+    return rows
+
+
+def failed_rows(predictions: list[Prediction]) -> list[dict[str, Any]]:
+    """Return a row for each recipe and reason of frames that the model did not answer."""
+    failed = Counter(
+        (prediction.frame.info["recipe"], prediction.reason)
+        for prediction in predictions
+        if prediction.reason is not None
+    )
+    return [
         {"quantity": "failed", "scope": "recipe", "name": recipe, "n": count, "unit": "frames", "reason": reason}
         for (recipe, reason), count in sorted(failed.items())
     ]
-    return rows
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many frames a model was asked for, and how many it answered, by (scope, name) of errors.parquet."""
+
+    asked: Counter[tuple[str, str]]
+    answered: Counter[tuple[str, str]]
+
+    @classmethod
+    def of(cls, predictions: list[Prediction], needs_stress: bool) -> "Counts":
+        """Count predictions; where the label needs a stress, those of frames that have one."""
+        asked = [p for p in predictions if p.reference.stress is not None or not needs_stress]
+        return cls(counted(asked), counted(p for p in asked if p.model is not None))
 
 
 def counted(predictions: Iterable[Prediction]) -> Counter[tuple[str, str]]:
     """Return the number of frames behind each (scope, name) of errors.parquet."""
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for frame in (p.frame for p in predictions):
         names = {scope: {frame.info[scope]} for scope in ("recipe", "kind", "liquid")} | {"all": {"all"}}
         names |= {"element": set(frame.get_chemical_symbols()), "ion": {str(ion) for ion in frame.arrays["ion"]}}
-        found.update((scope, name) for scope, some in names.items() for name in some)
-    return found
+        counts.update((scope, name) for scope, some in names.items() for name in some)
+    return counts

@@ -1,0 +1,87 @@
+"""dataset.json: what the split of the labelled frames says of itself, and what a training reads of it."""
+
+import json
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ValidationError
+
+from ionmelt.dataset.settings import Split
+from ionmelt.errors import UserError
+from ionmelt.files import read_json
+
+
+class Dataset(BaseModel):
+    """One mixture: counts by part (train, valid), hashes of its frames and of their split, reference energies (eV) by element."""
+
+    kinds: list[str]
+    frames: dict[str, int]
+    frames_with_stress: dict[str, int]
+    dataset_hash: str
+    split_hash: str
+    fitted_e0s_ev: dict[str, float]  # to the training frames
+    e0s_ev: dict[str, float]  # those of free atoms where they were given, else the fitted ones
+
+
+class Chemistry(BaseModel):
+    """The level of theory of the labels, and the elements of all frames in the order of DeePMD's types."""
+
+    theory_id: str
+    elements: list[str]
+    type_map: list[str]
+
+
+class DatasetSummary(Chemistry):
+    """The dataset.json beside the frames of a mixture: what is about another changes nothing for its trainings."""
+
+    datasets: dict[str, Dataset]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return the summary of a file; raises `UserError` where it is not one."""
+        content = read_json(path)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            lines = [f"{path}: {'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
+            raise UserError(*lines) from error
+
+
+class LabelCounts(BaseModel):
+    """How many frames were labelled, and how many of them without success."""
+
+    tried: int
+    failed: int
+
+
+class TestSet(BaseModel):
+    """The frames that no training sees: their number, without those kept near the training, and the sha256 of their file."""
+
+    frames: int
+    hash: str
+
+
+class SplitSummary(Chemistry):
+    """The dataset.json of the whole split."""
+
+    e0s_method: str
+    split: Split
+    groups: dict[str, int]  # by train, valid and test
+    labels: LabelCounts
+    duplicates: int
+    test: TestSet
+    datasets: dict[str, Dataset]
+
+    def of(self, name: str) -> DatasetSummary:
+        """Return what is about one mixture."""
+        return DatasetSummary(
+            theory_id=self.theory_id,
+            elements=self.elements,
+            type_map=self.type_map,
+            datasets={name: self.datasets[name]},
+        )
+
+
+def write_summary(summary: SplitSummary | DatasetSummary, path: Path) -> None:
+    """Write a summary as JSON."""
+    path.write_text(json.dumps(summary.model_dump(mode="json"), indent=2) + "\n")
