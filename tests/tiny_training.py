@@ -24,8 +24,10 @@ from used_files import all_imports
 from ionmelt import frame as frame_file
 from ionmelt.dataset import split as split_module
 from ionmelt.dataset.settings import DatasetSettings, Split
+from ionmelt.dataset.summary import DatasetSummary, TrainingData
 from ionmelt.files import sha256
 from ionmelt.models import prediction as models_prediction
+from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.topology import Topology
 
 THEORY = "0123456789ab"
@@ -143,19 +145,27 @@ def make_dataset(folder: Path, count: int = 36, ions: bool = False) -> Path:
     return folder / "split"
 
 
+IDENTITY = {
+    "id": "m-eq-s1", "model": "m", "dataset": "eq", "seed": 1, "theory_id": THEORY, "mode": None, "weights": None,
+}  # fmt: skip
+
+
+def training_settings(settings: dict[str, Any]) -> Any:
+    """Return the settings of a training of the dataset eq, as the task reads them."""
+    kind = FRAMEWORKS[settings["framework"]].training_settings
+    assert kind is not None
+    return kind.model_validate(IDENTITY | settings)
+
+
 def write_settings(path: Path, settings: dict[str, Any]) -> Path:
     """Write the settings of a model of the dataset eq."""
-    identity = {
-        "id": "m-eq-s1",
-        "model": "m",
-        "dataset": "eq",
-        "seed": 1,
-        "theory_id": THEORY,
-        "mode": None,
-        "weights": None,
-    }
-    path.write_text(json.dumps(identity | settings))
+    path.write_text(json.dumps(IDENTITY | settings))
     return path
+
+
+def training_data(split: Path) -> TrainingData:
+    """Return what a training is told of the dataset eq."""
+    return DatasetSummary.read(split / "dataset.json").training_data("eq")
 
 
 def train(script: ModuleType, settings: dict[str, Any], split: Path, work: Path) -> Path:
@@ -180,7 +190,7 @@ def trained_once(script: ModuleType, settings: dict[str, Any], split: Path, work
     code = Path(script.__file__ or "")
     files = [
         top / "containers" / settings["framework"] / "requirements.txt",
-        *sorted(all_imports(code)),
+        *sorted(all_imports(code) | all_imports(code.parent / "frameworks" / f"{settings['framework']}_training.py")),
         Path(__file__),
     ]
     files += sorted(path for path in split.rglob("*") if path.is_file())

@@ -31,6 +31,10 @@ class Chemistry(BaseModel):
     type_map: list[str]
 
 
+class TrainingData(Dataset, Chemistry):
+    """What a training is told of the mixture that it is on."""
+
+
 class DatasetSummary(Chemistry):
     """The dataset.json beside the frames of a mixture: what is about another changes nothing for its trainings."""
 
@@ -45,6 +49,11 @@ class DatasetSummary(Chemistry):
         except ValidationError as error:
             lines = [f"{path}: {'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
             raise UserError(*lines) from error
+
+    def training_data(self, name: str) -> TrainingData:
+        """Return what a training on a mixture is told."""
+        chemistry = {"theory_id": self.theory_id, "elements": self.elements, "type_map": self.type_map}
+        return TrainingData.model_validate(self.datasets[name].model_dump() | chemistry)
 
 
 class LabelCounts(BaseModel):

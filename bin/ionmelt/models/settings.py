@@ -104,8 +104,8 @@ LossWeight = Annotated[
 # --- Tasks ---------------------------------------------------------------------------------------------
 
 
-class TrainingSettings(TaskSettings):
-    """What a training is told besides what the study says of the model; each framework adds its section to it."""
+class TrainingSettings(TaskSettings, LearnedModel):
+    """What a training is told; each framework adds its section to it. `weights` and other files are names of files."""
 
     model: str = Field(description="name of the model in the study")
     framework: str

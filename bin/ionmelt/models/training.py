@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
 from ionmelt import checkpoint
+from ionmelt.dataset.summary import Dataset, DatasetSummary, TrainingData
 from ionmelt.errors import UserError, of_model
 from ionmelt.files import read_json, sha256, write_table
 from ionmelt.models.card import wrong_content
@@ -19,7 +20,7 @@ from ionmelt.models.settings import TrainingSettings
 from ionmelt.tables.training import CURVE
 from ionmelt.task import versions
 
-STRESS_WEIGHTS = ("stress_weight", "start_pref_v", "limit_pref_v")  # of MACE; of DeePMD
+Settings = TypeVar("Settings", bound=TrainingSettings)
 
 
 @dataclass(frozen=True)
@@ -48,51 +49,65 @@ def read_settings(path: Path) -> TrainingSettings:
     return framework.training_settings.read(path)
 
 
-def read_inputs(settings: Path, summary: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the settings of a model and the part of ``dataset.json`` that is about its dataset.
+def read_inputs(task: TrainingTask, kind: type[Settings]) -> tuple[Settings, TrainingData]:
+    """Return the settings of a model, of a kind, and the part of ``dataset.json`` that is about its dataset.
 
     Raises `UserError` where the dataset is not there, or its labels are of another level of theory.
     """
-    model = read_settings(settings).model_dump(mode="json", exclude_unset=True)
-    data = read_json(summary)
-    if model["dataset"] not in data["datasets"]:
-        known = ", ".join(data["datasets"])
-        raise UserError(f"model {model['id']}: dataset: {model['dataset']!r} is not one of {known}")
-    if model["theory_id"] != data["theory_id"]:
+    model, summary = kind.read(task.settings), DatasetSummary.read(task.summary)
+    if model.dataset not in summary.datasets:
+        there = ", ".join(summary.datasets)
+        raise UserError(f"model {model.id}: dataset: {model.dataset!r} is not one of {there}")
+    if model.theory_id != summary.theory_id:
         raise UserError(
-            f"model {model['id']}: theory_id: the study says {model['theory_id']}, the labels are {data['theory_id']}"
+            f"model {model.id}: theory_id: the study says {model.theory_id}, the labels are {summary.theory_id}"
         )
-    common = {key: data[key] for key in ("elements", "type_map", "theory_id")}
-    check_stress(model, data["datasets"][model["dataset"]])
-    return model, data["datasets"][model["dataset"]] | common
+    check_stress(model, summary.datasets[model.dataset])
+    return model, summary.training_data(model.dataset)
 
 
-def check_stress(model: dict[str, Any], dataset: dict[str, Any]) -> None:
+def check_stress(model: TrainingSettings, dataset: Dataset) -> None:
     """Refuse to weigh a stress that no training frame has: that such a model learns no density, the study must say."""
-    fields = {name: model[name] for name in STRESS_WEIGHTS if name in model}
-    if dataset["frames_with_stress"]["train"] or not any(fields.values()):
+    fields = {names[2]: getattr(model, names[2]) for names in FRAMEWORKS[model.framework].loss_weights}
+    if dataset.frames_with_stress["train"] or not any(fields.values()):
         return
     given = ", ".join(f"{name}: {value}" for name, value in fields.items())
     wanted = " and ".join(f"{name}: 0" for name in fields)
     raise UserError(
-        f"model {model['id']}: {given}: none of the {dataset['frames']['train']} training frames has a stress: give {wanted} to "
+        f"model {model.id}: {given}: none of the {dataset.frames['train']} training frames has a stress: give {wanted} to "
         "train on energies and forces alone, so that the density is not learnt, or labels with a stress"
     )
 
 
 @of_model(UserError)
-def own_file(settings: dict[str, Any], field: str, path: Path | None) -> Path | None:
-    """Return the absolute path of a file that the settings of a model name in a field; None where they name none.
+def own_file(key: str, field: str, name: str | None, path: Path | None) -> Path | None:
+    """Return the absolute path of a file that the settings of the model `key` name in a field; None where they name none.
 
-    Nothing has opened it yet: weights have the sha256 that the study gives, or are refused. Raises `ModelError`.
+    Raises `ModelError` where it is not there.
     """
-    if not settings.get(field):
+    if not name:
         return None
     if path is None:
-        raise UserError(f"model {settings['id']}: {field}: {settings[field]}: no such file")
-    if field == "weights" and (wrong := wrong_content(path, settings["sha256"])):
-        raise UserError(f"model {settings['id']}: weights: {path.name}: {wrong}, the study says {settings['sha256']}")
+        raise UserError(f"model {key}: {field}: {name}: no such file")
     return path.absolute()
+
+
+@of_model(UserError)
+def own_weights(settings: TrainingSettings, path: Path | None) -> Path | None:
+    """Return the absolute path of the weights that a training starts from; None where it starts from nothing.
+
+    Nothing has opened them yet: they have the sha256 that the study gives, or are refused. Raises `ModelError`.
+    """
+    weights = own_file(settings.id, "weights", settings.weights, path)
+    if weights is not None and (wrong := wrong_content(weights, settings.sha256)):
+        raise UserError(f"model {settings.id}: weights: {weights.name}: {wrong}, the study says {settings.sha256}")
+    return weights
+
+
+def determined_by(settings: TrainingSettings, data: TrainingData, task: TrainingTask) -> list[Any]:
+    """Return what determines a training besides its files, as JSON holds it."""
+    given = settings.model_dump(mode="json", exclude_unset=True)
+    return [given, data.model_dump(mode="json"), task.threads, task.device, task.code]
 
 
 @contextmanager
@@ -134,8 +149,8 @@ def write_curve(path: Path, model_key: str, rows: Iterable[tuple[int, str, str, 
 
 def write_card(
     out: Path,
-    settings: dict[str, Any],
-    data: dict[str, Any],
+    settings: TrainingSettings,
+    data: TrainingData,
     files: Sequence[str],
     cutoff_A: float,
     cost: dict[str, Any],
@@ -143,20 +158,21 @@ def write_card(
 ) -> None:
     """Write the model card; the weights to be loaded are the last of `files`. `more`: about the loss, and what it was tuned from."""
     identity = ("id", "model", "framework", "dataset", "seed")
+    given = settings.model_dump(mode="json", exclude_unset=True)
     card = (
-        {key: settings[key] for key in identity}
+        {key: given[key] for key in identity}
         | {
             "versions": versions(),
             "files": {name: sha256(out / name) for name in files},
             "load": files[-1],
-            "theory_id": data["theory_id"],
-            "dataset_hash": data["dataset_hash"],
-            "split_hash": data["split_hash"],
-            "e0s_ev": data["e0s_ev"],
-            "elements": data["elements"],
+            "theory_id": data.theory_id,
+            "dataset_hash": data.dataset_hash,
+            "split_hash": data.split_hash,
+            "e0s_ev": data.e0s_ev,
+            "elements": data.elements,
             "cutoff_A": cutoff_A,
-            "licence": settings.get("licence"),  # of the weights that it was tuned from; else it is the user's own
-            "settings": {key: value for key, value in settings.items() if key not in (*identity, "theory_id")},
+            "licence": settings.licence,  # of the weights that it was tuned from; else it is the user's own
+            "settings": {key: value for key, value in given.items() if key not in (*identity, "theory_id")},
             "cost": cost,
         }
         | more

@@ -7,15 +7,13 @@ from ionmelt import theory as theory_level
 from ionmelt.mistakes import brief
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.frameworks.deepmd import DeepmdModel
-from ionmelt.models.frameworks.mace import MaceModel
+from ionmelt.models.frameworks.mace import LEARNING_RATES, MaceModel
 from ionmelt.models.settings import AnyModel, LearnedModel, OwnModel
 from ionmelt.study.boxes import Box, repeated
 from ionmelt.study.check_weights import check_weights
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
 
-# First learning rates of MACE models that are tuned, by mode.
-LEARNING_RATES = {"finetune": 0.001, "replay": 0.001, "lora": 0.005}
 RESERVED = {
     "reference": "measured values",
     "labels": "what made the labels",

@@ -8,10 +8,9 @@ from pydantic import JsonValue
 from ionmelt.labels.engines.settings import LabelTasks
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.frameworks.ase import AseModel
-from ionmelt.models.frameworks.mace import MaceModel
+from ionmelt.models.frameworks.mace import LEARNING_RATES, MaceModel
 from ionmelt.models.settings import AnyModel, ImportSettings, LearnedModel, TrainingSettings
 from ionmelt.study.boxes import Box
-from ionmelt.study.check_models import LEARNING_RATES
 from ionmelt.study.files import Plan
 from ionmelt.study.keys import committees
 from ionmelt.study.rounds import Before, retrained

@@ -4,13 +4,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_training as tiny
 
+from ionmelt.dataset.summary import Dataset
 from ionmelt.errors import UserError
 from ionmelt.models import training
 
-DATASET = {"frames": {"train": 20, "valid": 4}}
 MACE = {"id": "mace-eq-s1", "framework": "mace", "stress_weight": 10.0}
 DEEPMD = {"id": "dpmd-eq-s1", "framework": "deepmd", "start_pref_v": 0.02, "limit_pref_v": 1.0}
+
+
+def dataset(with_stress: int, validated_with_stress: int) -> Dataset:
+    return Dataset(
+        kinds=["eq"],
+        frames={"train": 20, "valid": 4},
+        frames_with_stress={"train": with_stress, "valid": validated_with_stress},
+        dataset_hash="d",
+        split_hash="e",
+        fitted_e0s_ev={},
+        e0s_ev={},
+    )
 
 
 @pytest.mark.parametrize(
@@ -24,7 +37,7 @@ DEEPMD = {"id": "dpmd-eq-s1", "framework": "deepmd", "start_pref_v": 0.02, "limi
 )
 def test_a_stress_that_no_frame_has_is_not_weighed(model: dict[str, Any], remedy: str) -> None:
     with pytest.raises(UserError) as caught:
-        training.check_stress(model, DATASET | {"frames_with_stress": {"train": 0, "valid": 4}})
+        training.check_stress(tiny.training_settings(model), dataset(0, 4))
     (line,) = caught.value.errors
     assert line.startswith(f"model {model['id']}: ")
     assert "none of the 20 training frames has a stress: " + remedy in line
@@ -40,7 +53,7 @@ def test_a_stress_that_no_frame_has_is_not_weighed(model: dict[str, Any], remedy
     ],
 )
 def test_what_the_study_says_is_done(model: dict[str, Any], with_stress: int) -> None:
-    training.check_stress(model, DATASET | {"frames_with_stress": {"train": with_stress, "valid": 0}})
+    training.check_stress(tiny.training_settings(model), dataset(with_stress, 0))
 
 
 def test_a_training_that_other_code_began_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,13 +70,15 @@ def foundation(tmp_path_factory: pytest.TempPathFactory, split: Path) -> Path:
             frame.numbers[np.flatnonzero(frame.numbers == 3)[: index % 3]] = 11
             frame.info["REF_energy"] += 3.0 * len(frame)
         deepmd.write_deepmd(work / "deepmd" / part, frames, TYPE_MAP)
-    data = {"type_map": TYPE_MAP, "fitted_e0s_ev": dict.fromkeys(TYPE_MAP, -47.0)}
-    model = deepmd_training.new_model(tiny.DEEPMD | {"seed": 1}, data, work / "deepmd") | {"descriptor": DPA2}
-    tool = deepmd_training.tool_input(SETTINGS | {"seed": 1}, data, work / "deepmd", work / "dpa2", model)
+    own = {"elements": TYPE_MAP, "type_map": TYPE_MAP, "fitted_e0s_ev": dict.fromkeys(TYPE_MAP, -47.0)}
+    data = tiny.training_data(split).model_copy(update=own)
+    settings = tiny.training_settings(SETTINGS)
+    model = deepmd_training.new_model(tiny.training_settings(tiny.DEEPMD), data, work / "deepmd") | {"descriptor": DPA2}
+    tool = deepmd_training.tool_input(settings, data, work / "deepmd", work / "dpa2", model)
     (work / "input.json").write_text(json.dumps(tool))
     commands = json.dumps([["train", "input.json"]])
     env = models_tool.environment(1) | {"DEVICE": "cpu", "NUM_WORKERS": "0"}
-    script, weights = deepmd_tool.__name__, json.dumps(deepmd_training.weights_of_loss(SETTINGS))
+    script, weights = deepmd_tool.__name__, json.dumps(deepmd_training.weights_of_loss(settings))
     subprocess.run(
         [sys.executable, "-P", "-m", script, "loss.json", weights, commands],
         cwd=work,

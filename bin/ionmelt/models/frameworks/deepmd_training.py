@@ -20,16 +20,19 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 
 from ionmelt import errors as errors_module
+from ionmelt.dataset.summary import TrainingData
 from ionmelt.errors import UserError
 from ionmelt.models import deepmd_tool
 from ionmelt.models import loss as models_loss
+from ionmelt.models.frameworks.deepmd import DeepmdTraining
 from ionmelt.models.tool import environment, run_tool
 from ionmelt.models.training import (
     TrainingTask,
+    determined_by,
     given_weight,
     hand_on,
     kept,
-    own_file,
+    own_weights,
     read_inputs,
     write_card,
     write_curve,
@@ -44,6 +47,7 @@ NEIGHBOUR_MARGIN = 1.25
 DISPLAYS = 25  # points of the learning curve
 VALIDATED = 20  # most batches of the validation frames that a point is computed on
 CHECKPOINTS = 10
+FROZEN, COMPRESSED = "model_frozen.pth", "model.pth"
 UNITS = {
     "rmse": ("loss", "1"),
     "rmse_e": ("energy_per_atom_rmse", "eV"),
@@ -125,26 +129,26 @@ def check_room(descriptor: dict[str, Any], type_map: list[str], folder: Path, ke
             )
 
 
-def new_model(settings: dict[str, Any], data: dict[str, Any], folder: Path) -> dict[str, Any]:
+def new_model(settings: DeepmdTraining, data: TrainingData, folder: Path) -> dict[str, Any]:
     """Return the model of DeePMD's input for a training from nothing."""
-    type_map, seed = data["type_map"], settings["seed"]
-    most = most_neighbours(read_systems(folder / "train"), len(type_map), settings["rcut_A"])
+    type_map, seed = data.type_map, settings.seed
+    most = most_neighbours(read_systems(folder / "train"), len(type_map), settings.rcut_A)
     sel = [max(4, 4 * math.ceil(NEIGHBOUR_MARGIN * count / 4)) for count in most]
     return {
         "type_map": type_map,
         "descriptor": {
-            "type": settings["descriptor"],
-            "rcut": settings["rcut_A"],
-            "rcut_smth": settings["rcut_smth_A"],
+            "type": settings.descriptor,
+            "rcut": settings.rcut_A,
+            "rcut_smth": settings.rcut_smth_A,
             "sel": sel,
-            "neuron": settings["neurons"],
-            "axis_neuron": settings["axis_neurons"],
+            "neuron": settings.neurons,
+            "axis_neuron": settings.axis_neurons,
             "type_one_side": True,
             "precision": PRECISION,
             "seed": seed,
         },
-        "fitting_net": {"neuron": settings["fitting_neurons"], "precision": PRECISION, "seed": seed},
-        "preset_out_bias": {"energy": [data["fitted_e0s_ev"].get(symbol, 0.0) for symbol in type_map]},
+        "fitting_net": {"neuron": settings.fitting_neurons, "precision": PRECISION, "seed": seed},
+        "preset_out_bias": {"energy": [data.fitted_e0s_ev.get(symbol, 0.0) for symbol in type_map]},
     }
 
 
@@ -158,17 +162,18 @@ def energies_of(checkpoint: Path, type_map: list[str]) -> dict[str, float]:
     return {symbol: float(energy) for symbol, energy in zip(type_map, bias.flatten().tolist(), strict=True)}
 
 
-def weights_of_loss(settings: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+def weights_of_loss(settings: DeepmdTraining) -> dict[str, dict[str, float | None]]:
     """Return the weight of each term of the loss at the start and at the limit, None where it is to be found from the data."""
-    letters = deepmd_tool.LETTERS.items()
+    start = (settings.start_pref_e, settings.start_pref_f, settings.start_pref_v)
+    limit = (settings.limit_pref_e, settings.limit_pref_f, settings.limit_pref_v)
     return {
-        end: {name: given_weight(settings[f"{end}_pref_{letter}"]) for name, letter in letters}
-        for end in deepmd_tool.ENDS
+        end: dict(zip(models_loss.TERMS, map(given_weight, weights), strict=True))
+        for end, weights in zip(deepmd_tool.ENDS, (start, limit), strict=True)
     }
 
 
 def tool_input(
-    settings: dict[str, Any], data: dict[str, Any], folder: Path, checkpoint: Path, model: dict[str, Any] | None = None
+    settings: DeepmdTraining, data: TrainingData, folder: Path, checkpoint: Path, model: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return DeePMD's input for the settings of a study; `model` is that of a checkpoint to be fine-tuned.
 
@@ -176,8 +181,8 @@ def tool_input(
     mean besides them, and its net would first have to learn the binding. A model that is fine-tuned has its own,
     which DeePMD moves by what its energies are off on the training frames.
     """
-    steps, seed, first = settings["steps"], settings["seed"], settings["learning_rate"]
-    last = settings.get("final_learning_rate") or first * FINAL_LEARNING_RATE
+    steps, seed, first = settings.steps, settings.seed, settings.learning_rate
+    last = settings.final_learning_rate or first * FINAL_LEARNING_RATE
     # DeePMD leaves a term out for good where it has no weight: those that are to be found begin as one.
     prefactors = {
         f"{end}_pref_{deepmd_tool.LETTERS[name]}": 1.0 if value is None else value
@@ -196,11 +201,11 @@ def tool_input(
         "learning_rate": {"type": "exp", "start_lr": first, "stop_lr": last, "smooth": True},
         "loss": {"type": "ener", **prefactors},
         "training": {
-            "training_data": {"systems": systems("train"), "batch_size": settings["batch_size"]},
+            "training_data": {"systems": systems("train"), "batch_size": settings.batch_size},
             "validation_data": {
                 "systems": systems("valid"),
-                "batch_size": settings["batch_size"],
-                "numb_btch": max(1, min(VALIDATED, math.ceil(validated / settings["batch_size"]))),
+                "batch_size": settings.batch_size,
+                "numb_btch": max(1, min(VALIDATED, math.ceil(validated / settings.batch_size))),
             },
             "numb_steps": steps,
             "seed": seed,
@@ -230,58 +235,74 @@ def curve(lcurve: Path) -> Iterator[tuple[int, str, str, float, str]]:
                 yield step, {"trn": "train", "val": "valid"}[part], quantity, float(value), unit
 
 
-def train(task: TrainingTask) -> None:
-    """Do the work of the task: train in a scratch folder, then write the model folder."""
-    start = time.perf_counter()
-    check_device(task.device)
-    settings, data = read_inputs(task.settings, task.summary)
-    weights = own_file(settings, "weights", task.weights)
-    scratch = Path("training").resolve()
-    scratch.mkdir(parents=True, exist_ok=True)
-    folder = task.dataset.resolve() / "deepmd"
-    model = None
-    if weights is not None:
-        model = read_foundation(weights, settings["id"], settings.get("head"), data["elements"])
-        check_room(model["descriptor"], model["type_map"], folder, settings["id"])
+def foundation_of(
+    weights: Path | None, settings: DeepmdTraining, data: TrainingData, folder: Path
+) -> dict[str, Any] | None:
+    """Return the model of DeePMD's input that a checkpoint has, which fits the data; None for a training from nothing."""
+    if weights is None:
+        return None
+    model = read_foundation(weights, settings.id, settings.head, data.elements)
+    check_room(model["descriptor"], model["type_map"], folder, settings.id)
+    return model
+
+
+def tool_environment(task: TrainingTask) -> dict[str, str]:
+    """Return the environment of DeePMD's tool."""
     env = environment(task.threads) | {
         "DP_INTRA_OP_PARALLELISM_THREADS": str(task.threads),
         "DP_INTER_OP_PARALLELISM_THREADS": "1",
         "NUM_WORKERS": "0",  # loader processes would share the few cores, and the small data are in memory
     }
-    if task.device == "cpu":
-        env["DEVICE"] = "cpu"
-    with kept(task.checkpoints, [settings, data, task.threads, task.device, task.code], [weights]) as checkpoints:
-        checkpoint = checkpoints / "model.ckpt"
-        tool = tool_input(settings, data, folder, checkpoint, model)
+    return env | {"DEVICE": "cpu"} if task.device == "cpu" else env
+
+
+def tool_commands(tool: dict[str, Any], last: Path, weights: Path | None, head: str | None) -> list[list[str]]:
+    """Return the arguments of dp --pt, a list for each command: train, freeze, and compress where the descriptor can be.
+
+    `last` is the checkpoint that a training writes and, where it is there, goes on from.
+    """
+    begin: list[str] = []
+    if last.exists():
+        begin = ["--restart", str(last)]
+    elif weights is not None:
+        begin = ["--finetune", str(weights), *(["--model-branch", head] if head else [])]
+    commands = [["train", "input.json", *begin], ["freeze", "-c", str(last), "-o", FROZEN]]
+    if tool["model"]["descriptor"]["type"] == "se_e2_a":
+        commands.append(["compress", "-i", FROZEN, "-o", COMPRESSED])
+    return commands
+
+
+def tuned_from(weights: Path, settings: DeepmdTraining, model: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
+    """Return what the card says of a model that was tuned: its reference energies, its elements, and the weights."""
+    about = {"file": weights.name, "sha256": settings.sha256, "theory": settings.theory, "head": settings.head}
+    return {
+        "e0s_ev": energies_of(checkpoint, model["type_map"]),
+        "elements": model["type_map"],
+        "tuned_from": about,
+    }
+
+
+def train(task: TrainingTask) -> None:
+    """Do the work of the task: train in a scratch folder, then write the model folder."""
+    start = time.perf_counter()
+    check_device(task.device)
+    settings, data = read_inputs(task, DeepmdTraining)
+    weights = own_weights(settings, task.weights)
+    scratch = Path("training").resolve()
+    scratch.mkdir(parents=True, exist_ok=True)
+    folder = task.dataset.resolve() / "deepmd"
+    model = foundation_of(weights, settings, data, folder)
+    with kept(task.checkpoints, determined_by(settings, data, task), [weights]) as checkpoints:
+        tool = tool_input(settings, data, folder, checkpoints / "model.ckpt", model)
         (scratch / "input.json").write_text(json.dumps(tool, indent=2) + "\n")
-        last = checkpoint.with_name("model.ckpt.pt")
-        begin: list[str] = []
-        if last.exists():
-            begin = ["--restart", str(last)]
-        elif weights is not None:
-            begin = [
-                "--finetune",
-                str(weights),
-                *(["--model-branch", settings["head"]] if settings.get("head") else []),
-            ]
-        commands = [["train", "input.json", *begin], ["freeze", "-c", str(last), "-o", "model_frozen.pth"]]
-        loss = checkpoint.with_name("loss.json")
-        files = ["model_frozen.pth"]
-        if tool["model"]["descriptor"]["type"] == "se_e2_a":
-            commands.append(["compress", "-i", "model_frozen.pth", "-o", "model.pth"])
-            files.append("model.pth")
+        last, loss = checkpoints / "model.ckpt.pt", checkpoints / "loss.json"
+        commands = tool_commands(tool, last, weights, settings.head)
+        files = [FROZEN, COMPRESSED][: len(commands) - 1]
+        own = [str(loss), json.dumps(weights_of_loss(settings)), json.dumps(commands)]
         run_tool(
             "dp --pt",
-            [
-                sys.executable,
-                "-P",  # no folder here hides a library
-                "-m",
-                deepmd_tool.__name__,
-                str(loss),
-                json.dumps(weights_of_loss(settings)),
-                json.dumps(commands),
-            ],
-            env,
+            [sys.executable, "-P", "-m", deepmd_tool.__name__, *own],  # -P: no folder here hides a library
+            tool_environment(task),
             scratch,
             lambda line: " val: rmse" in line,
             scratch / files[-1],
@@ -290,17 +311,11 @@ def train(task: TrainingTask) -> None:
         for name in files:
             shutil.copyfile(scratch / name, task.out / name)
         shutil.copyfile(last, task.out / "model.pt")
-        write_curve(task.out / "curve.parquet", settings["id"], curve(checkpoint.with_name("lcurve.out")))
-        about_loss = models_loss.read(loss)
+        write_curve(task.out / "curve.parquet", settings.id, curve(checkpoints / "lcurve.out"))
+        about: dict[str, Any] = {"loss": models_loss.read(loss)}
     cost = {"wall_s": round(time.perf_counter() - start, 1), "threads": task.threads, "device": task.device}
-    tuned = None
     if model is not None and weights is not None:
-        about = {"file": weights.name, "sha256": settings["sha256"], "theory": settings.get("theory")}
-        tuned = {
-            "e0s_ev": energies_of(task.out / "model.pt", model["type_map"]),
-            "elements": model["type_map"],
-            "tuned_from": about | {"head": settings.get("head")},
-        }
-    cutoff_A = cutoff_of(tool["model"]["descriptor"])
+        about |= tuned_from(weights, settings, model, task.out / "model.pt")
     hand_on(task.dataset, task.out)
-    write_card(task.out, settings, data, ["model.pt", *files], cutoff_A, cost, {"loss": about_loss} | (tuned or {}))
+    cutoff_A = cutoff_of(tool["model"]["descriptor"])
+    write_card(task.out, settings, data, ["model.pt", *files], cutoff_A, cost, about)

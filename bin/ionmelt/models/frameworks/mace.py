@@ -22,6 +22,10 @@ FLOAT64 = 3.0  # float64 is slower by about this
 LAMMPS_FILE = "model.pt-lammps.pt"
 
 
+# First learning rates where a study gives none: of a training from nothing (mode None), and of weights that are tuned.
+LEARNING_RATES = {None: 0.01, "finetune": 0.001, "replay": 0.001, "lora": 0.005}
+
+
 class MaceModel(LearnedModel):
     """A MACE model."""
 

@@ -26,13 +26,16 @@ from ionmelt.frame import read_frames
 from ionmelt.models import loss as models_loss
 from ionmelt.models import mace_tool, trial
 from ionmelt.models.frameworks import mace_foundation
+from ionmelt.models.frameworks.mace import LEARNING_RATES, MaceTraining
 from ionmelt.models.tool import environment, run_tool
 from ionmelt.models.training import (
     TrainingTask,
+    determined_by,
     given_weight,
     hand_on,
     kept,
     own_file,
+    own_weights,
     read_inputs,
     write_card,
     write_curve,
@@ -60,42 +63,43 @@ def count_frames(path: Path) -> int:
         return sum("Properties=" in line for line in file)
 
 
-def weights_of_loss(settings: dict[str, Any]) -> dict[str, float | None]:
+def weights_of_loss(settings: MaceTraining) -> dict[str, float | None]:
     """Return the weight of each term of the loss, None where it is to be found from the data."""
-    return {name: given_weight(settings[f"{name}_weight"]) for name in models_loss.TERMS}
+    weights = (settings.energy_weight, settings.forces_weight, settings.stress_weight)
+    return dict(zip(models_loss.TERMS, map(given_weight, weights), strict=True))
 
 
 def tool_arguments(
-    settings: dict[str, Any], e0s_ev: dict[int, float], folder: Path, checkpoints: Path, batch: int, device: str
+    settings: MaceTraining, e0s_ev: dict[int, float], folder: Path, checkpoints: Path, batch: int, device: str
 ) -> list[str]:
     """Return the arguments of mace_run_train for the settings of a study and a number of frames in a batch."""
-    epochs = settings["epochs"]
-    final = settings.get("final_learning_rate")
-    fall = final / settings["learning_rate"] if final else FINAL_LEARNING_RATE
+    epochs = settings.epochs
+    final, first = settings.final_learning_rate, settings.learning_rate or LEARNING_RATES[settings.mode]
+    fall = final / first if final else FINAL_LEARNING_RATE
     # Weights that are to be found begin as one.
     weights = {f"{name}_weight": 1.0 if value is None else value for name, value in weights_of_loss(settings).items()}
     values = {
         "name": "model",
-        "seed": settings["seed"],
+        "seed": settings.seed,
         "device": device,
-        "default_dtype": settings["dtype"],
+        "default_dtype": settings.dtype,
         "train_file": folder / "train.extxyz",
         "valid_file": folder / "valid.extxyz",
         "energy_key": "REF_energy",
         "forces_key": "REF_forces",
         "stress_key": "REF_stress",
         "E0s": json.dumps(e0s_ev).replace('"', ""),
-        "num_channels": settings["channels"],
-        "max_L": settings["max_L"],
-        "max_ell": settings["max_ell"],
-        "r_max": settings["r_max_A"],
-        "num_interactions": settings["interactions"],
-        "correlation": settings["correlation"],
+        "num_channels": settings.channels,
+        "max_L": settings.max_L,
+        "max_ell": settings.max_ell,
+        "r_max": settings.r_max_A,
+        "num_interactions": settings.interactions,
+        "correlation": settings.correlation,
         "max_num_epochs": epochs,
         "patience": epochs,
         "batch_size": batch,
         "valid_batch_size": batch,
-        "lr": settings["learning_rate"],
+        "lr": first,
         "scheduler": "ExponentialLR",
         "lr_scheduler_gamma": fall ** (1 / max(epochs - 1, 1)),
         "ema_decay": EMA_DECAY,
@@ -113,19 +117,19 @@ def tool_arguments(
     return [f"--{key}={value}" for key, value in values.items()] + ["--ema", "--save_cpu"]
 
 
-def tuning_arguments(settings: dict[str, Any], weights: Path, replay: Path | None) -> list[str]:
+def tuning_arguments(settings: MaceTraining, weights: Path, replay: Path | None) -> list[str]:
     """Return the further arguments of mace_run_train that start from a foundation model.
 
     The learning rate stays the study's, and every element that the foundation model knows stays known.
     """
     values: dict[str, Any] = {"foundation_model": weights, "foundation_model_elements": True}
-    if settings.get("head"):
-        values["foundation_head"] = settings["head"]
-    if settings["freeze"] != "none":
-        values["freeze"] = FROZEN[settings["freeze"]]
-    if settings["mode"] == "lora":
+    if settings.head:
+        values["foundation_head"] = settings.head
+    if settings.freeze != "none":
+        values["freeze"] = FROZEN[settings.freeze]
+    if settings.mode == "lora":
         # With alpha equal to the rank, the rank does not change how fast the weights move.
-        values |= {"lora": True, "lora_rank": settings["lora_rank"], "lora_alpha": settings["lora_rank"]}
+        values |= {"lora": True, "lora_rank": settings.lora_rank, "lora_alpha": settings.lora_rank}
     values["multiheads_finetuning"] = replay is not None
     if replay is not None:
         files = {f"pt_{part}_file": replay / f"{part}.extxyz" for part in ("train", "valid")}
@@ -147,28 +151,28 @@ class Start:
 
 
 @errors_module.of_model(UserError)
-def from_foundation(settings: dict[str, Any], folder: Path, weights: Path, replay: Path | None, scratch: Path) -> Start:
+def from_foundation(settings: MaceTraining, folder: Path, weights: Path, replay: Path | None, scratch: Path) -> Start:
     """Return how to start from a foundation model; writes the replayed frames into the scratch folder.
 
     Raises `ModelError` for a foundation model or a replay file that cannot be used.
     """
-    key = settings["id"]
+    key = settings.id
     try:
         card = {"framework": "mace", "files": [weights.name]}
-        opened = trial.ask("open", card, settings, weights.parent, 1)["opened"]
+        opened = trial.ask("open", card, settings.model_dump(mode="json"), weights.parent, 1)["opened"]
     except UserError as error:
         raise UserError(*(f"model {key}: {line}" for line in error.errors)) from error
-    foundation = mace_foundation.read_foundation(weights, key, settings.get("head"))
+    foundation = mace_foundation.read_foundation(weights, key, settings.head)
     frames = read_frames(folder / "train.extxyz", labelled=True)
     e0s, found = mace_foundation.tuned_energies(foundation, frames, key)
     start = Start(e0s, foundation.cutoff_A, heads={mace_foundation.HEAD: e0s})
-    about = {"file": weights.name, "sha256": settings["sha256"], "theory": settings.get("theory")}
+    about = {"file": weights.name, "sha256": settings.sha256, "theory": settings.theory}
     about |= {"head": foundation.head if len(foundation.heads) > 1 else None, "start": found, "opened": opened}
     if replay is not None:
         own = mace_foundation.read_replay(replay, key)
         about["replay"] = {"file": replay.name, **mace_foundation.check_replay(foundation, own, replay, key)}
-        wanted = math.ceil(settings["replay_per_frame"] * len(frames))
-        train, valid = mace_foundation.choose_replay(own, wanted, settings["seed"])
+        wanted = math.ceil(settings.replay_per_frame * len(frames))
+        train, valid = mace_foundation.choose_replay(own, wanted, settings.seed)
         place = scratch / "replay"
         place.mkdir(exist_ok=True)
         mace_foundation.write_replay(place / "train.extxyz", train)
@@ -219,23 +223,21 @@ def train(task: TrainingTask) -> None:
     """Do the work of the task: train in a scratch folder, then write the model folder."""
     began = time.perf_counter()
     check_device(task.device)
-    settings, data = read_inputs(task.settings, task.summary)
-    weights = own_file(settings, "weights", task.weights)
-    replay = own_file(settings, "replay_frames", task.replay)
+    settings, data = read_inputs(task, MaceTraining)
+    weights = own_weights(settings, task.weights)
+    replay = own_file(settings.id, "replay_frames", settings.replay_frames, task.replay)
     scratch = Path("training").resolve()
     scratch.mkdir(parents=True, exist_ok=True)
     folder = task.dataset.resolve()
     if weights is not None:
         start = from_foundation(settings, folder, weights, replay, scratch)
     else:
-        e0s = {atomic_numbers[symbol]: energy for symbol, energy in sorted(data["e0s_ev"].items())}
-        start = Start(e0s, settings["r_max_A"], heads={mace_foundation.HEAD: e0s})
+        e0s = {atomic_numbers[symbol]: energy for symbol, energy in sorted(data.e0s_ev.items())}
+        start = Start(e0s, settings.r_max_A, heads={mace_foundation.HEAD: e0s})
     frames = count_frames(folder / "train.extxyz") + start.replayed
     # MACE drops an incomplete last batch: a batch larger than the training set would train on nothing.
-    batch = min(settings["batch_size"], frames)
-    with kept(
-        task.checkpoints, [settings, data, task.threads, task.device, task.code], [weights, replay]
-    ) as checkpoints:
+    batch = min(settings.batch_size, frames)
+    with kept(task.checkpoints, determined_by(settings, data, task), [weights, replay]) as checkpoints:
         arguments = tool_arguments(settings, start.e0s_ev, folder, checkpoints, batch, task.device) + start.arguments
         own = [
             str(checkpoints / "state"),
@@ -252,13 +254,13 @@ def train(task: TrainingTask) -> None:
         )
         model = scratch / "models" / "model.model"
         with errors_module.of_model(UserError):
-            heads = mace_foundation.check_energies(model, start.heads, settings["id"])
+            heads = mace_foundation.check_energies(model, start.heads, settings.id)
         if start.card is not None:
             start.card["heads"] = heads
         task.out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model, task.out / "model.pt")
-        results = checkpoints / f"model_run-{settings['seed']}_train.txt"
-        write_curve(task.out / "curve.parquet", settings["id"], curve(results, frames // batch))
+        results = checkpoints / f"model_run-{settings.seed}_train.txt"
+        write_curve(task.out / "curve.parquet", settings.id, curve(results, frames // batch))
         cost = {"wall_s": round(time.perf_counter() - began, 1), "threads": task.threads, "device": task.device}
         hand_on(task.dataset, task.out)
         write_card(

@@ -13,6 +13,7 @@ import tiny_training as tiny
 from ase import Atoms
 
 from ionmelt import frame as frame_file
+from ionmelt.dataset.summary import TrainingData
 from ionmelt.models import deepmd_tool, train
 from ionmelt.models import loss as models_loss
 from ionmelt.models.calculators import load_calculator
@@ -58,12 +59,22 @@ def test_card_says_what_share_of_the_gradient_each_term_had(trained: tuple[Path,
         assert min(shares.values()) > 0
 
 
+NO_DATA = TrainingData(
+    kinds=[], frames={}, frames_with_stress={}, dataset_hash="", split_hash="", fitted_e0s_ev={}, e0s_ev={},
+    theory_id="", elements=[], type_map=[],
+)  # fmt: skip
+
+
 def scheduled(steps: int, **more: float | str) -> tuple[Any, dict[str, Any]]:
     """Return DeePMD's own schedule of the learning rate, and the settings of its loss, for a number of steps."""
     from deepmd.dpmodel.utils.learning_rate import LearningRateExp
 
     tool = deepmd_training.tool_input(
-        SETTINGS | {"seed": 1, "steps": steps} | more, {}, Path("nowhere"), Path("kept"), {"descriptor": {}}
+        tiny.training_settings(SETTINGS | {"steps": steps} | more),
+        NO_DATA,
+        Path("nowhere"),
+        Path("kept"),
+        {"descriptor": {}},
     )
     settings = {name: value for name, value in tool["learning_rate"].items() if name != "type"}
     return LearningRateExp(num_steps=steps, **settings), tool["loss"]
@@ -85,7 +96,7 @@ def test_forces_keep_their_weight_where_the_study_leaves_it_open() -> None:
     schedule, settings = scheduled(800, **left_open)
     loss = EnergyStdLoss(schedule.start_lr, **{name: value for name, value in settings.items() if name != "type"})
     trainer = SimpleNamespace(loss=loss, lr_schedule=schedule, num_steps=800)
-    weights = deepmd_training.weights_of_loss(SETTINGS | left_open)
+    weights = deepmd_training.weights_of_loss(tiny.training_settings(SETTINGS | left_open))
     assert weights == {end: dict.fromkeys(models_loss.TERMS) for end in ("start", "limit")}
     # DeePMD's own formula: with its prefactors of 1000 and 1, forces would have 21 of 1000 left after 500 of 800 steps.
     for step in (0, 500, 800):
@@ -103,10 +114,10 @@ def test_weights_that_are_found_give_each_term_its_part_of_the_gradient(
     monkeypatch.setattr(models_loss, "BATCHES", 3)
     split = tiny.make_dataset(tmp_path, 12)
     folder = split / "datasets" / "eq" / "deepmd"
-    about = json.loads((split / "dataset.json").read_text())["datasets"]["eq"]
+    about = tiny.training_data(split)
     torch.manual_seed(1)
-    model = get_model(deepmd_training.new_model(SETTINGS | {"seed": 1}, about | {"type_map": ["Li", "F"]}, folder))
-    e0s = torch.tensor([about["e0s_ev"][symbol] for symbol in ("Li", "F")])
+    model = get_model(deepmd_training.new_model(tiny.training_settings(SETTINGS), about, folder))
+    e0s = torch.tensor([about.e0s_ev[symbol] for symbol in ("Li", "F")])
     model.get_out_bias()[0].copy_(e0s[:, None])  # as a training does when it begins
     system = sorted(path.parent for path in (folder / "train").glob("*/type.raw"))[0]
     types = np.loadtxt(system / "type.raw", dtype=int)

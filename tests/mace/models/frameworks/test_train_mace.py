@@ -132,7 +132,7 @@ def test_shares_are_those_of_the_gradients_of_each_term(trained: tuple[Path, Pat
 def test_schedule_and_weights_are_those_of_the_study() -> None:
     def tool(**more: float | str) -> dict[str, str]:
         words = mace_training.tool_arguments(
-            SETTINGS | {"seed": 1} | more, {3: 0.0}, Path("data"), Path("kept"), 1, "cpu"
+            tiny.training_settings(SETTINGS | more), {3: 0.0}, Path("data"), Path("kept"), 1, "cpu"
         )
         return dict(word.removeprefix("--").split("=", 1) for word in words if "=" in word)
 
@@ -142,7 +142,7 @@ def test_schedule_and_weights_are_those_of_the_study() -> None:
     assert float(own["lr"]) * float(own["lr_scheduler_gamma"]) ** (epochs - 1) == pytest.approx(0.005)
     assert (own["forces_weight"], own["stress_weight"]) == ("10.0", "100.0")
     given = {"energy": None, "forces": 10.0, "stress": 100.0}
-    assert mace_training.weights_of_loss(SETTINGS | {"energy_weight": "auto"}) == given
+    assert mace_training.weights_of_loss(tiny.training_settings(SETTINGS | {"energy_weight": "auto"})) == given
 
 
 @pytest.mark.all
