@@ -19,10 +19,10 @@ from ionmelt import frame as frame_file
 from ionmelt.dataset import deepmd
 from ionmelt.errors import UserError
 from ionmelt.files import sha256
-from ionmelt.models import deepmd_tool, train
 from ionmelt.models import tool as models_tool
+from ionmelt.models import train
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import deepmd_training
+from ionmelt.models.frameworks import deepmd_tool, deepmd_training
 
 SCRIPT = str(Path(__file__).resolve().parents[3] / "bin" / "train_model.py")
 # torch and deepmd warn of each other when they are imported.

@@ -22,8 +22,8 @@ from ase.neighborlist import neighbor_list
 from ionmelt import errors as errors_module
 from ionmelt.dataset.summary import TrainingData
 from ionmelt.errors import UserError
-from ionmelt.models import deepmd_tool
 from ionmelt.models import loss as models_loss
+from ionmelt.models.frameworks import deepmd_tool
 from ionmelt.models.frameworks.deepmd import DeepmdTraining
 from ionmelt.models.tool import environment, run_tool
 from ionmelt.models.training import (

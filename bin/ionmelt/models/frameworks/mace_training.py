@@ -24,8 +24,8 @@ from ionmelt import errors as errors_module
 from ionmelt.errors import UserError
 from ionmelt.frame import read_frames
 from ionmelt.models import loss as models_loss
-from ionmelt.models import mace_tool, trial
-from ionmelt.models.frameworks import mace_foundation
+from ionmelt.models import trial
+from ionmelt.models.frameworks import mace_foundation, mace_tool
 from ionmelt.models.frameworks.mace import LEARNING_RATES, MaceTraining
 from ionmelt.models.tool import environment, run_tool
 from ionmelt.models.training import (

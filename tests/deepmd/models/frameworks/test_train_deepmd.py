@@ -14,10 +14,10 @@ from ase import Atoms
 
 from ionmelt import frame as frame_file
 from ionmelt.dataset.summary import TrainingData
-from ionmelt.models import deepmd_tool, train
 from ionmelt.models import loss as models_loss
+from ionmelt.models import train
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import deepmd_training
+from ionmelt.models.frameworks import deepmd_tool, deepmd_training
 
 # torch and deepmd warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")

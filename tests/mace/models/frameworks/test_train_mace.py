@@ -14,10 +14,10 @@ from ionmelt import errors as errors_module
 from ionmelt import frame as frame_file
 from ionmelt.errors import UserError
 from ionmelt.models import loss as models_loss
-from ionmelt.models import mace_tool, train
 from ionmelt.models import tool as models_tool
+from ionmelt.models import train
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import mace_training
+from ionmelt.models.frameworks import mace_tool, mace_training
 
 SCRIPT = str(Path(__file__).resolve().parents[4] / "bin" / "train_model.py")
 # torch, e3nn and mace warn of each other when they are imported.

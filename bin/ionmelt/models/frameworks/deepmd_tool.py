@@ -1,6 +1,6 @@
 """DeePMD's own tool, dp --pt, with weights of the loss that are measured, and a record of what share of the gradient each term has.
 
-usage: python -m ionmelt.models.deepmd_tool LOSS GIVEN COMMANDS   LOSS: file that keeps what is found out about the loss; GIVEN: JSON, the weights of the
+usage: python -m ionmelt.models.frameworks.deepmd_tool LOSS GIVEN COMMANDS   LOSS: file that keeps what is found out about the loss; GIVEN: JSON, the weights of the
 study at the start and at the limit, null where they are to be found; COMMANDS: JSON, arguments of dp --pt, one list a command.
 
 The commands run one after another in one process: to import DeePMD takes longer than to freeze and compress. Weights are found once,

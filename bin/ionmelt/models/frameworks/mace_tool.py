@@ -1,6 +1,6 @@
 """MACE's own training tool, mace_run_train, so that a killed training goes on and reference energies are those asked for.
 
-usage: python -m ionmelt.models.mace_tool STATE LOSS GIVEN ARGUMENT...   STATE: file that holds the whole state of the training; LOSS: file that keeps what
+usage: python -m ionmelt.models.frameworks.mace_tool STATE LOSS GIVEN ARGUMENT...   STATE: file that holds the whole state of the training; LOSS: file that keeps what
 is found out about the loss; GIVEN: JSON, the weights of the study, null where they are to be found; the rest is MACE's.
 
 What of mace-torch 0.3.16 is put right here:
