@@ -12,7 +12,7 @@ def read_card(model: Path) -> dict[str, Any]:
     return read_json(model / "model.json")
 
 
-def wrong_content(path: Path, expected: str) -> str | None:
+def wrong_content(path: Path, expected: str | None) -> str | None:
     """Return what is wrong with a file that should have a sha256, or None. To be asked before anything opens the file."""
     found = sha256(path) if path.is_file() else "no such file"
     return None if found == expected else f"sha256 is {found}"

@@ -12,7 +12,6 @@ import json
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 from ionmelt import errors, files, task, theory
 from ionmelt.arguments import command_line
@@ -20,65 +19,70 @@ from ionmelt.errors import UserError
 from ionmelt.models import card as models_card
 from ionmelt.models import trial
 from ionmelt.models import weights as models_weights
+from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.settings import ImportSettings
 
-NAMES = {"mace": "model.pt", "deepmd": "model.pth"}
+IDENTITY = ("id", "model", "framework", "dataset", "seed")
+# Settings that are told to the calculator, by framework.
+OF_CALCULATOR = {"mace": ("dtype",), "deepmd": (), "ase": ("calculator", "arguments", "weights_argument")}
 
 
-def check_hash(weights: Path, expected: str) -> None:
+def check_hash(weights: Path, expected: str | None) -> None:
     """Refuse a file with another sha256 than the study says, before anything opens it."""
     if wrong := models_card.wrong_content(weights, expected):
         raise UserError(f"sha256: {weights.name}: {wrong}, the study says {expected}; it was not opened")
 
 
-def take_deepmd(weights: Path, settings: dict[str, Any], out: Path, threads: int) -> str | None:
+def take_deepmd(weights: Path, settings: ImportSettings, target: Path, threads: int) -> str | None:
     """Copy DeePMD weights, frozen where they are a checkpoint; return the head that they have."""
-    if models_weights.check_deepmd(weights, settings["weights"]).script:
-        if settings.get("head") is not None:
-            raise UserError(
-                f"head: {settings['head']!r}: {settings['weights']} is frozen and has one head: leave this out"
-            )
-        shutil.copyfile(weights, out / NAMES["deepmd"])
+    if models_weights.check_deepmd(weights, str(settings.weights)).script:
+        if settings.head is not None:
+            raise UserError(f"head: {settings.head!r}: {settings.weights} is frozen and has one head: leave this out")
+        shutil.copyfile(weights, target)
         return None
     scratch = Path("freezing").resolve()
     scratch.mkdir(exist_ok=True)
     shutil.copyfile(weights, scratch / "model.pt")
     card = {"framework": "deepmd", "files": ["model.pt"]}
-    return trial.ask("freeze", card, settings, scratch, threads, out / NAMES["deepmd"])["head"]
+    said = trial.ask("freeze", card, settings.model_dump(mode="json"), scratch, threads, target)
+    return None if said["head"] is None else str(said["head"])
 
 
-def import_model(settings: dict[str, Any], given: list[Path], out: Path, threads: int) -> None:
+def import_model(settings: ImportSettings, given: list[Path], out: Path, threads: int) -> None:
     """Do the work of the task: check, copy, try out, and write the card."""
     start = time.perf_counter()
     weights = given[0] if given else None
-    framework = settings["framework"]
+    framework = FRAMEWORKS[settings.framework]
     if weights is not None:
-        check_hash(weights, settings["sha256"])
-    elif framework != "ase":
+        check_hash(weights, settings.sha256)
+    elif not framework.given:
         raise UserError("weights: missing: give their path")
     out.mkdir(parents=True, exist_ok=True)
     head = None
-    if weights is not None and framework == "deepmd":
-        head = take_deepmd(weights, settings, out, threads)
-    elif weights is not None:
-        shutil.copyfile(weights, out / NAMES.get(framework, settings["weights"]))
-    identity = ("id", "model", "framework", "dataset", "seed")
-    own = {"mace": ("dtype",), "deepmd": (), "ase": ("calculator", "arguments", "weights_argument")}[framework]
-    dispersion = settings.get("dispersion")
+    if weights is not None:
+        target = out / (framework.weights_name or str(settings.weights))
+        if framework.name == "deepmd":
+            head = take_deepmd(weights, settings, target, threads)
+        else:
+            shutil.copyfile(weights, target)
     names = sorted(path.name for path in out.iterdir() if path.name != "model.json")
-    card = {name: settings[name] for name in identity} | {
+    dispersion = settings.dispersion
+    own = settings.model_dump(mode="json", include=set(OF_CALCULATOR[framework.name]))
+    card = settings.model_dump(mode="json", include=set(IDENTITY))
+    card = {name: card[name] for name in IDENTITY} | {
         "versions": task.versions(),
         "files": {name: files.sha256(out / name) for name in names},
-        "source": {"file": settings["weights"], "sha256": settings["sha256"]} if weights is not None else None,
-        "theory": theory.level_with(settings["theory"], dispersion["functional"] if dispersion else None),
+        "source": {"file": settings.weights, "sha256": settings.sha256} if weights is not None else None,
+        "theory": settings.theory and theory.level_with(settings.theory, dispersion.functional if dispersion else None),
         "theory_id": None,
         "dataset_hash": None,
         "split_hash": None,
-        "licence": settings["licence"],
+        "licence": settings.licence,
         "head": head,
-        "settings": {name: settings[name] for name in own} | {"mode": "zero-shot", "dispersion": dispersion},
+        "settings": {name: own[name] for name in OF_CALCULATOR[framework.name]}
+        | {"mode": "zero-shot", "dispersion": dispersion.model_dump(mode="json") if dispersion else None},
     }
-    said = trial.ask("try", card, settings, out, threads)
+    said = trial.ask("try", card, settings.model_dump(mode="json"), out, threads)
     card |= said["found"] | {"trial": said["trial"], "opened": said["opened"]}
     card["cost"] = {"wall_s": round(time.perf_counter() - start, 1)}
     (out / "model.json").write_text(json.dumps(card, indent=2) + "\n")
@@ -92,13 +96,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        settings = ImportSettings.read(args.settings).model_dump(mode="json", exclude_unset=True)
+        settings = ImportSettings.read(args.settings)
         try:
             with errors.of_model():
                 import_model(settings, args.weights, args.out, args.threads)
         except UserError as error:
             shutil.rmtree(args.out, ignore_errors=True)
-            lines = [f"models: {settings['model']}: {line}" for line in error.errors]
+            lines = [f"models: {settings.model}: {line}" for line in error.errors]
             if args.errors is not None:
                 args.errors.write_text("".join(f"{line}\n" for line in lines))
             raise UserError(*lines) from error

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 
 from ionmelt import frame as frame_file
-from ionmelt.dataset import deepmd, division, energies
+from ionmelt.dataset import deepmd, energies
 from ionmelt.dataset import groups as dataset_groups
 from ionmelt.dataset import split as split_module
 from ionmelt.measure import domain
@@ -232,12 +232,6 @@ def test_near_frames_are_of_trained_groups_and_in_no_training(tmp_path: Path) ->
     assert {f.info["frame_id"] for f in read if f.info.get("split") == "near"} == set(near["frame_id"])
     again = split(arguments, tmp_path / "again")
     assert again["test"] == json.loads((tmp_path / "out" / "dataset.json").read_text())["test"]
-
-
-def test_near_frames_leave_one_in_every_group() -> None:
-    frames = dataset({"a": "eq", "b": "eq"}, per_group=3)
-    assert len(division.near_frames(frames, 1.0, 1)) == 4
-    assert division.near_frames(frames, 0.0, 1) == set()
 
 
 def test_a_liquid_left_out_is_tested_and_not_trained_on(tmp_path: Path) -> None:
