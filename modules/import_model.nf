@@ -6,7 +6,8 @@ process IMPORT_MODEL {
     ext engine: { engine }
 
     input:
-    tuple val(key), val(engine), path(settings), path(weights, stageAs: 'given/*')
+    // own_code: the digest of how the framework opens files
+    tuple val(key), val(engine), val(own_code), path(settings), path(weights, stageAs: 'given/*')
     val code        // the digest of the script and of what it imports
 
     output:

@@ -15,16 +15,15 @@ workflow MODELS {
     main:
     planned = rows(plan, 'models')
     trained = planned.filter { row -> row.trained == 'true' }
-    // the code of each framework's own training: an edit of one repeats no training of another
-    codes = trained.map { row -> row.framework }.unique()
-        .map { name -> tuple(name, code("ionmelt/models/frameworks/${name}_training.py")) }
-    trainings = joined(joined(trained, 'dataset', datasets, 'frames'), 'framework', codes, 'code').map { row ->
+    framed = joined(trained, 'dataset', datasets, 'frames')
+    trainings = joined(framed, 'framework', codes(trained, 'training'), 'code').map { row ->
         tuple(row.key, environment(row), row.code, row.settings, row.frames, row.own.weights ?: [], row.own.replay ?: [])
     }
     TRAIN_MODEL(trainings, checkpoints, code('train_model.py'))
     // weights, or a calculator class in an environment of its own
-    imports = rows(plan, 'models', 'imports').filter { row -> row.imported == 'true' }
-        .map { row -> tuple(row.key, environment(row), row.settings, row.own.own_model ?: []) }
+    imported = rows(plan, 'models', 'imports').filter { row -> row.imported == 'true' }
+    imports = joined(imported, 'framework', codes(imported, 'opening'), 'code')
+        .map { row -> tuple(row.key, environment(row), row.code, row.settings, row.own.own_model ?: []) }
     IMPORT_MODEL(imports, code('import_model.py'))
 
     made = TRAIN_MODEL.out.model.mix(IMPORT_MODEL.out.model)
@@ -42,6 +41,12 @@ workflow MODELS {
     models          // [model key, folder]
     failed
     folders
+}
+
+// The digest of the file of each framework that trains its models, or opens them: an edit of one repeats no task of another.
+def codes(lines, what) {
+    lines.map { row -> row.framework }.unique()
+        .map { name -> tuple(name, code("ionmelt/models/frameworks/${name}_${what}.py")) }
 }
 
 // Models that are a card alone: each in a folder for its content, since a folder counts by its path in the hash of a task. A

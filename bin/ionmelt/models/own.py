@@ -18,13 +18,10 @@ from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
 from ionmelt.models import card as models_card
 from ionmelt.models import trial
-from ionmelt.models import weights as models_weights
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.settings import ImportSettings
 
 IDENTITY = ("id", "model", "framework", "dataset", "seed")
-# Settings that are told to the calculator, by framework.
-OF_CALCULATOR = {"mace": ("dtype",), "deepmd": (), "ase": ("calculator", "arguments", "weights_argument")}
 
 
 def check_hash(weights: Path, expected: str | None) -> None:
@@ -33,26 +30,11 @@ def check_hash(weights: Path, expected: str | None) -> None:
         raise UserError(f"sha256: {weights.name}: {wrong}, the study says {expected}; it was not opened")
 
 
-def take_deepmd(weights: Path, settings: ImportSettings, target: Path, threads: int) -> str | None:
-    """Copy DeePMD weights, frozen where they are a checkpoint; return the head that they have."""
-    if models_weights.check_deepmd(weights, str(settings.weights)).script:
-        if settings.head is not None:
-            raise UserError(f"head: {settings.head!r}: {settings.weights} is frozen and has one head: leave this out")
-        shutil.copyfile(weights, target)
-        return None
-    scratch = Path("freezing").resolve()
-    scratch.mkdir(exist_ok=True)
-    shutil.copyfile(weights, scratch / "model.pt")
-    card = {"framework": "deepmd", "files": ["model.pt"]}
-    said = trial.ask("freeze", card, settings.model_dump(mode="json"), scratch, threads, target)
-    return None if said["head"] is None else str(said["head"])
-
-
 def import_model(settings: ImportSettings, given: list[Path], out: Path, threads: int) -> None:
     """Do the work of the task: check, copy, try out, and write the card."""
     start = time.perf_counter()
     weights = given[0] if given else None
-    framework = FRAMEWORKS[settings.framework]
+    framework, opening = FRAMEWORKS[settings.framework], trial.opening_of(settings.framework)
     if weights is not None:
         check_hash(weights, settings.sha256)
     elif not framework.given:
@@ -61,13 +43,10 @@ def import_model(settings: ImportSettings, given: list[Path], out: Path, threads
     head = None
     if weights is not None:
         target = out / (framework.weights_name or str(settings.weights))
-        if framework.name == "deepmd":
-            head = take_deepmd(weights, settings, target, threads)
-        else:
-            shutil.copyfile(weights, target)
+        head = opening.take(weights, settings, target, threads)
     names = sorted(path.name for path in out.iterdir() if path.name != "model.json")
     dispersion = settings.dispersion
-    own = settings.model_dump(mode="json", include=set(OF_CALCULATOR[framework.name]))
+    own = settings.model_dump(mode="json", include=set(opening.OF_CALCULATOR))
     card = settings.model_dump(mode="json", include=set(IDENTITY))
     card = {name: card[name] for name in IDENTITY} | {
         "versions": task.versions(),
@@ -79,7 +58,7 @@ def import_model(settings: ImportSettings, given: list[Path], out: Path, threads
         "split_hash": None,
         "licence": settings.licence,
         "head": head,
-        "settings": {name: own[name] for name in OF_CALCULATOR[framework.name]}
+        "settings": {name: own[name] for name in opening.OF_CALCULATOR}
         | {"mode": "zero-shot", "dispersion": dispersion.model_dump(mode="json") if dispersion else None},
     }
     said = trial.ask("try", card, settings.model_dump(mode="json"), out, threads)

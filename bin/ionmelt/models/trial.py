@@ -4,23 +4,22 @@ It reads a request on standard input and answers on standard output, both JSON; 
 are imported first, then the process is confined, and only then is the file opened.
 """
 
+import importlib
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from ase.data import chemical_symbols
 
 from ionmelt.errors import UserError, reading
-from ionmelt.models import calculators
+from ionmelt.models import calculators, frameworks
 from ionmelt.models import card as models_card
 from ionmelt.models import confined as models_confined
-from ionmelt.models import weights as models_weights
 from ionmelt.models.framework import Loading
-from ionmelt.models.frameworks import ase as frameworks_ase
 
 # The trial: atoms this far apart (A), moved at random by this much, and the half-width of its central differences.
 SPACING_A = 2.4
@@ -45,54 +44,15 @@ def ask(
     return models_confined.ask(Path(__file__), request, environment, what, *files)
 
 
-def check_head(settings: dict[str, Any], heads: list[str]) -> str:
-    """Return the head to use; raises `UserError` where weights have several and none of them, or another, is named."""
-    asked = settings.get("head")
-    known = ", ".join(heads)
-    if asked is None and len(heads) > 1:
-        raise UserError(
-            f"head: missing: {settings['weights']} has several, one for each level of theory: give one of {known}"
-        )
-    if asked is not None and asked not in heads:
-        raise UserError(f"head: {asked!r} is none of the heads of {settings['weights']}: give one of {known}")
-    return asked or heads[0]
+def opening_of(framework: str) -> ModuleType:
+    """Return how files of a framework are opened: the module NAME_opening beside its row.
 
-
-def mace_facts(weights: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what the card says of MACE weights."""
-    model = models_weights.read_mace(weights, settings["weights"])
-    heads = [str(head) for head in getattr(model, "heads", None) or ["Default"]]
-    head = check_head(settings, heads)
-    elements = [chemical_symbols[int(number)] for number in model.atomic_numbers]
-    energies = getattr(model, "atomic_energies_fn", None)
-    e0s = None
-    if energies is not None:
-        table = np.atleast_2d(energies.atomic_energies.detach().double().numpy())
-        e0s = dict(zip(elements, map(float, table[heads.index(head) if len(table) > 1 else 0]), strict=True))
-    return {
-        "elements": elements,
-        "cutoff_A": float(model.r_max),
-        "e0s_ev": e0s,
-        "kind": getattr(model, "original_name", type(model).__name__),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "heads": heads,
-        "head": head,
-    }
-
-
-def deepmd_facts(weights: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what the card says of frozen DeePMD weights."""
-    from deepmd.infer import DeepPot
-
-    with reading(f"weights: {settings['weights']} is no DeePMD model"):
-        model = DeepPot(str(weights.resolve()))
-    script = getattr(model.deep_eval, "model_def_script", None) or {}
-    return {
-        "elements": list(model.get_type_map()),
-        "cutoff_A": float(model.get_rcut()),
-        "e0s_ev": None,
-        "kind": (script.get("descriptor") or {}).get("type"),
-    }
+    It has ``look(weights, settings, threads)``, which refuses what a file may not hold and imports the libraries that open it,
+    ``facts(weights, settings, names)`` with what `look` returned, ``take(weights, settings, target, threads)``, which copies
+    weights into a model folder, ``WRITES``, whether a calculator may write files, and ``OF_CALCULATOR``, the settings that the
+    card keeps. It is imported by its name, so that the digest of an import has the file of its own framework alone.
+    """
+    return importlib.import_module(f"{frameworks.__name__}.{framework}_opening")
 
 
 def trial_box(elements: list[str]) -> Atoms:
@@ -155,77 +115,21 @@ def try_out(calculator: Calculator, elements: list[str]) -> dict[str, Any]:
     return found | {"conservative": bool(max(errors.values()) <= CONSERVATIVE)}
 
 
-def freeze(weights: Path, settings: dict[str, Any], target: int) -> dict[str, Any]:
-    """Freeze a DeePMD checkpoint into an open file, as dp --pt freeze does; return the head that it has."""
-    import io
-
-    import torch
-    from deepmd.pt.infer.inference import Tester
-
-    held = torch.load(weights, map_location="cpu", weights_only=True)
-    try:
-        parameters = held.get("model", held)["_extra_state"]["model_params"]
-    except (AttributeError, KeyError, TypeError):
-        raise UserError(
-            f"weights: {settings['weights']} is no DeePMD model of PyTorch: give one that dp --pt freeze or compress wrote "
-            "(.pth), or a checkpoint of dp --pt train (.pt)"
-        ) from None
-    head, branches = settings.get("head"), parameters.get("model_dict")
-    if branches:
-        head = check_head(settings, list(branches))
-    elif head is not None:
-        raise UserError(f"head: {head!r}: {settings['weights']} has no branches: leave this out")
-    with reading(f"weights: {settings['weights']} cannot be frozen"):
-        tester = Tester(str(weights), head=head)
-        if tester.modifier is not None:
-            raise UserError(
-                f"weights: {settings['weights']} has a data modifier, which is not supported: freeze it without"
-            )
-        script = torch.jit.script(tester.model.eval())
-    buffer = io.BytesIO()
-    torch.jit.save(script, buffer)
-    with open(target, "wb", closefd=False) as file:
-        file.write(buffer.getvalue())
-    return {"head": head}
-
-
 def work(request: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked (`ask`): ``freeze`` a DeePMD checkpoint, ``open`` a MACE model, ``try`` any."""
-    settings, card = request["settings"], request["card"]
-    framework, model = card["framework"], Path(request["model"])
+    settings, card, threads = request["settings"], request["card"], request["threads"]
+    model = Path(request["model"])
     weights = model / models_card.loaded_file(card) if card["files"] else None
-    if framework == "mace":
-        assert weights is not None
-        models_weights.checked(weights, "MACE", settings["weights"])  # before what takes long
-        import mace.calculators  # noqa: F401  (what opens the file later)
-        import torch
-
-        torch.set_num_threads(request["threads"])
-    elif framework == "deepmd":
-        assert weights is not None
-        attributes = models_weights.check_deepmd(weights, settings["weights"]).attributes
-        import deepmd.calculator
-        import deepmd.infer
-        import deepmd.pt.cxx_op
-        import deepmd.pt.infer.inference  # noqa: F401  (what opens the file later)
-    else:
-        frameworks_ase.named_class(settings["calculator"])
-    why_not = models_confined.confine(writes=framework == "ase")
+    opening = opening_of(card["framework"])
+    names = opening.look(weights, settings, threads)
+    why_not = models_confined.confine(writes=opening.WRITES)
     confined = {"confined": why_not is None, "why_not": why_not}
-    if framework == "deepmd":
-        assert weights is not None
-        if request["do"] == "freeze":
-            return freeze(weights, settings, request["files"][0])
-        models_weights.check_attributes(attributes, settings["weights"])
-        found = deepmd_facts(weights, settings)
-    elif framework == "mace":
-        assert weights is not None
-        if request["do"] == "open":
-            models_weights.read_mace(weights, settings["weights"])
-            return {"opened": confined}
-        found = mace_facts(weights, settings)
-    else:
-        found = {"elements": None, "cutoff_A": None, "e0s_ev": None, "kind": settings["calculator"]}
+    if request["do"] == "freeze":
+        return dict(opening.freeze(weights, settings, request["files"][0]))
+    if request["do"] == "open":
+        opening.read(weights, settings)
+        return {"opened": confined}
+    found = opening.facts(weights, settings, names)
     needed = settings["liquid_elements"]
     if found["elements"] is not None and (unknown := sorted(set(needed) - set(found["elements"]))):
         known = ", ".join(found["elements"])
@@ -233,7 +137,7 @@ def work(request: dict[str, Any]) -> dict[str, Any]:
             f"weights: the model does not know {', '.join(unknown)}, which the liquids hold; it knows {known}"
         )
     # in double precision, so that differences of energies are those of the model
-    loading = Loading(model, card | found, threads=request["threads"], double=True)
+    loading = Loading(model, card | found, threads=threads, double=True)
     calculator = calculators.whole_calculator(loading)
     return {"found": found, "trial": try_out(calculator, needed), "opened": confined}
 

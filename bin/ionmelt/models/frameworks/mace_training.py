@@ -24,8 +24,7 @@ from ionmelt import errors as errors_module
 from ionmelt.errors import UserError
 from ionmelt.frame import read_frames
 from ionmelt.models import loss as models_loss
-from ionmelt.models import trial
-from ionmelt.models.frameworks import mace_foundation, mace_tool
+from ionmelt.models.frameworks import mace_foundation, mace_opening, mace_tool
 from ionmelt.models.frameworks.mace import LEARNING_RATES, MaceTraining
 from ionmelt.models.tool import environment, run_tool
 from ionmelt.models.training import (
@@ -158,8 +157,7 @@ def from_foundation(settings: MaceTraining, folder: Path, weights: Path, replay:
     """
     key = settings.id
     try:
-        card = {"framework": "mace", "files": [weights.name]}
-        opened = trial.ask("open", card, settings.model_dump(mode="json"), weights.parent, 1)["opened"]
+        opened = mace_opening.opened(weights, settings.model_dump(mode="json"))
     except UserError as error:
         raise UserError(*(f"model {key}: {line}" for line in error.errors)) from error
     foundation = mace_foundation.read_foundation(weights, key, settings.head)

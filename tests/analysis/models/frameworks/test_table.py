@@ -46,6 +46,25 @@ def test_no_script_imports_a_training_of_its_own_accord(framework: Framework) ->
     assert [path.name for path in starts if training in all_imports(path)] == []
 
 
+def test_files_that_a_user_may_bring_can_be_opened() -> None:
+    names = {"look", "facts", "take", "WRITES", "OF_CALCULATOR"}
+    opened = [row.name for row in FRAMEWORKS.values() if row.given or (row.is_trained and row.modes)]
+    assert opened == ["mace", "deepmd", "ase"]
+    for name in opened:
+        path = BIN / "ionmelt" / "models" / "frameworks" / f"{name}_opening.py"
+        tree = ast.parse(path.read_text())
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        defined |= {
+            target.id
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        assert names <= defined
+        assert [script.name for script in BIN.glob("*.py") if path in all_imports(script)] == []
+
+
 @each_framework
 def test_a_thousand_steps_cost_something(framework: Framework) -> None:
     settings = {"id": "m", "framework": framework.name} | ({"calculator": "a.B"} if framework.given else {})
