@@ -19,7 +19,7 @@ import polars as pl
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
-from used_files import all_imports
+from used_files import BIN, all_imports
 
 from ionmelt import frame as frame_file
 from ionmelt.dataset import split as split_module
@@ -31,6 +31,7 @@ from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.topology import Topology
 
 THEORY = "0123456789ab"
+TRAININGS = BIN / "ionmelt" / "models" / "frameworks"
 # Models that train in seconds.
 MACE = {
     "framework": "mace", "channels": 4, "max_L": 0, "r_max_A": 3.0, "interactions": 2, "correlation": 2, "epochs": 8,
@@ -190,7 +191,7 @@ def trained_once(script: ModuleType, settings: dict[str, Any], split: Path, work
     code = Path(script.__file__ or "")
     files = [
         top / "containers" / settings["framework"] / "requirements.txt",
-        *sorted(all_imports(code) | all_imports(code.parent / "frameworks" / f"{settings['framework']}_training.py")),
+        *sorted(all_imports(code) | all_imports(TRAININGS / f"{settings['framework']}_training.py")),
         Path(__file__),
     ]
     files += sorted(path for path in split.rglob("*") if path.is_file())

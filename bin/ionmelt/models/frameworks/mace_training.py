@@ -164,7 +164,7 @@ def from_foundation(settings: MaceTraining, folder: Path, weights: Path, replay:
     frames = read_frames(folder / "train.extxyz", labelled=True)
     e0s, found = mace_foundation.tuned_energies(foundation, frames, key)
     start = Start(e0s, foundation.cutoff_A, heads={mace_foundation.HEAD: e0s})
-    about = {"file": weights.name, "sha256": settings.sha256, "theory": settings.theory}
+    about: dict[str, Any] = {"file": weights.name, "sha256": settings.sha256, "theory": settings.theory}
     about |= {"head": foundation.head if len(foundation.heads) > 1 else None, "start": found, "opened": opened}
     if replay is not None:
         own = mace_foundation.read_replay(replay, key)
