@@ -85,7 +85,7 @@ def test_what_the_machine_is_to_blame_for_is_tried_again(faulty, process: str, c
 @pytest.mark.all
 def test_a_mistake_stops_at_once_with_the_last_lines_of_the_task(faulty) -> None:
     pipeline, screen = faulty
-    assert statuses(pipeline.trace(), "TRAIN_MODEL") == [("FAILED", "2")]
+    assert statuses(pipeline.trace(), "TRAIN_MODEL (mace-both-s1)") == [("FAILED", "2")]
     assert "error: model x: theory_id: not that of the labels" in screen
     assert "Submitted process > COMPARE_MODELS" not in screen
 
