@@ -559,7 +559,7 @@ class Bench:
         walk = {"id": WALK, "round": 2, "liquid": "libf4", "temperature_K": 900.0, "pressure_bar": 1.0, "model": "m",
                 "dataset": "both", "seed": 5, "timestep_fs": 0.5, "thermostat_fs": 100.0, "barostat_fs": 500.0, "frames": 3,
                 "every_fs": 10.0, "npt_ps": 0.04, "ramp_ps": 0.04, "ramp_K": 600.0, "swing_ps": 0.0, "swing_amplitude": 0.06,
-                "quantile": 0.25, "stop_factor": 3.0}  # fmt: skip
+                "quantile": 0.25, "stop_factor": 3.0, "engine": "auto"}  # fmt: skip
         write_sealed(own / "explore.json", walk)
         write_sealed(own / "choose.json", {"id": "libf4-active2", "liquid": "libf4", "frames": 3})
         shutil.copytree(TOP / "assets", own / "assets")

@@ -75,7 +75,9 @@ def test_a_mistake_in_a_settings_file_is_a_line_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("folder").mkdir()
-    Path("folder/estimate.json").write_text('{"labels": [{"liquid": "libf4", "frames": 1}]}')  # a plan that labels
+    work = {"liquid": "libf4", "atoms": 48, "frames": 1, "chunk": 1, "again": 0.0, "core_s": 1.0}  # a plan that labels
+    cost = {"basis": "assumed", "budget_core_hours": 1.0, "total_core_hours": 0.1, "stages": [], "labels": [work]}
+    Path("folder/estimate.json").write_text(json.dumps(cost))
     main, model, settings, arguments = SCRIPTS[script]
     model.model_validate(settings)
     required = [name for name, entry in model.model_fields.items() if entry.is_required()]

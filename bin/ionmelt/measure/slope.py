@@ -150,6 +150,9 @@ def _scatter(positions: Paths, fit: _Fit, threads: int) -> _Scatter:
 
     def of_each(block: Array) -> tuple[Array, Array]:
         """Return (3, n): the slope, the mean squared displacement of the shortest lag, and that of its square; and (origins,)."""
+        block = np.ascontiguousarray(
+            block
+        )  # the order of sums, and so their last bits, does not depend on where it is from
         moments, slopes = np.zeros((3, block.shape[1])), np.zeros(origins)
         for weight, lag in zip(fit.mapping, fit.lags, strict=True):
             step = block[lag:] - block[:-lag]
