@@ -70,7 +70,6 @@ class LearnedModel(OwnModel):
     if TYPE_CHECKING:
         mode: str | None  # use of the weights: each framework has its own choices
         learning_rate: float | None
-        final_learning_rate: float | None
     datasets: tuple[Key, ...] | None = Field(
         default=None,
         min_length=1,

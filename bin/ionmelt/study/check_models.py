@@ -80,10 +80,10 @@ def check_loss(index: int, model: LearnedModel, problems: Problems) -> None:
     """Judge how a training falls and weighs its loss: a schedule that would rise, a term that would be left out in silence."""
     loc = ("models", index)
     first = model.learning_rate or LEARNING_RATES.get(model.mode or "", 0.01)
-    final = model.final_learning_rate
+    fields, ends = dict(model), FRAMEWORKS[model.framework].loss_weights
+    final = fields.get("final_learning_rate")  # of a rate that waits for the loss to stay, none is given
     if final is not None and final > first:
         problems.add((*loc, "final_learning_rate"), f"{final:g} is above the first learning rate, {first:g}")
-    fields, ends = dict(model), FRAMEWORKS[model.framework].loss_weights
     for names in zip(*ends, strict=True) if len(ends) > 1 else ():
         start, limit = (fields[name] for name in names)
         if start is not None and limit is not None and (start == 0) != (limit == 0):
