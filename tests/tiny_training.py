@@ -43,6 +43,11 @@ DEEPMD = {
     "fitting_neurons": [16, 16], "steps": 400, "batch_size": 2, "learning_rate": 0.01, "start_pref_e": 0.02,
     "limit_pref_e": 0.02, "start_pref_f": 100, "limit_pref_f": 100, "start_pref_v": 0.02, "limit_pref_v": 0.02,
 }  # fmt: skip
+NEQUIP = {
+    "framework": "nequip", "layers": 2, "l_max": 1, "parity": False, "features": 4, "r_max_A": 3.0, "radial_depth": 1,
+    "radial_width": 8, "zbl": False, "epochs": 12, "batch_size": 4, "learning_rate": 0.02, "energy_weight": "auto",
+    "forces_weight": "auto", "stress_weight": "auto", "dtype": "float64",
+}  # fmt: skip
 
 
 def reference(atoms: Atoms) -> Atoms:

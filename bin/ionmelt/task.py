@@ -17,7 +17,7 @@ from ionmelt.files import check, seal
 
 # Libraries whose version may change a result; those absent from an environment are left out.
 LIBRARIES = (
-    "ase", "deepmd-kit", "mace-torch", "mdtraj", "numpy", "openmm", "packmol", "periodictable", "polars", "pydantic",
+    "ase", "deepmd-kit", "mace-torch", "mdtraj", "nequip", "numpy", "openmm", "packmol", "periodictable", "polars", "pydantic",
     "pymbar", "rdkit", "scipy", "tblite", "torch",
 )  # fmt: skip
 

@@ -128,4 +128,6 @@ def test_a_package_that_does_not_match_its_hash_is_refused(project: Project, fau
 def test_an_unknown_name_is_one_clear_line(project: Project) -> None:
     result = project.run("analysys")
     assert result.returncode == 2
-    assert result.stderr == "error: no environment is called 'analysys'; there are analysis, dft, mace, deepmd\n"
+    assert (
+        result.stderr == "error: no environment is called 'analysys'; there are analysis, dft, mace, deepmd, nequip\n"
+    )

@@ -136,8 +136,8 @@ def test_wrong_weights_are_refused_before_they_are_opened(tmp_path: Path) -> Non
 
 
 def test_unknown_framework_and_missing_force_field_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'nequip' is not one of ase, classical, deepmd, mace, xtb"):
-        calculators.load_calculator(model(tmp_path / "a", framework="nequip"))
+    with pytest.raises(UserError, match="'allegro' is not one of ase, classical, deepmd, mace, nequip, xtb"):
+        calculators.load_calculator(model(tmp_path / "a", framework="allegro"))
     with pytest.raises(UserError, match="needs a liquid with a force field"):
         calculators.load_calculator(model(tmp_path / "b", framework="classical"), tmp_path)
     with pytest.raises(UserError, match=r"nothing/model\.json: No such file"):

@@ -280,6 +280,9 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
         "models[0].licence: missing: the licence of the weights, such as MIT",
         "models[0].theory: missing: the theory that the weights imitate, such as PBE: it is compared with that of the labels",
         "models[0].mode: missing: the mode of the weights' use: zero-shot, finetune, replay or lora"]),
+    ("weights_from_nothing", lambda s: s["models"].append(
+        {"id": "m", "framework": "nequip", "weights": "no.zip", "sha256": ZERO, "licence": "MIT", "theory": "GFN1-xTB"}),
+     [f"models[{len(demo()['models'])}].weights: a model of nequip is trained from nothing: leave this out"]),
     ("missing_weights", model(0, weights="no.model", sha256=ZERO, licence="MIT", theory="GFN1-xTB", mode="finetune"), [
         "models[0].weights: 'no.model': no such file: {here}/no.model; a path is relative to the study file"]),
     ("weights_are_a_folder", model(0, weights=".", sha256=ZERO, licence="MIT", theory="GFN1-xTB", mode="finetune"), [
@@ -319,8 +322,8 @@ REFUSALS: list[tuple[str, Callable[[Study], Any], list[str]]] = [
     ("classical_without_a_force_field", liquid(force_field="xtb"), [
         "models[2].framework: classical: the force field of pyr14bf4 is xtb, which is not a classical one: give the "
         "liquid a force field, or leave this model out"]),
-    ("unknown_framework", model(2, framework="nequip"), [
-        "models[2].framework: 'nequip': give one of mace, deepmd, classical, xtb, ase"]),
+    ("unknown_framework", model(2, framework="allegro"), [
+        "models[2].framework: 'allegro': give one of mace, deepmd, nequip, classical, xtb, ase"]),
     ("a_long_step_with_xtb", lambda s: (liquid(force_field="xtb")(s), s["models"].pop(), s.update(equilibration={"timestep_fs": 2})), [
         "equilibration.timestep_fs: 2 fs is too long for liquids[0], whose force_field is xtb: its bonds to hydrogen are not "
         "held fixed; give 1 or less, or auto"]),
@@ -1293,6 +1296,19 @@ def test_the_first_round_has_nobody_to_explore(planned: Planned) -> None:
     settings = loaded("models/mace-al-s1.json")
     assert (settings["round"], settings["mode"], settings["weights"]) == (0, None, None)
     assert "round" not in loaded("models/mace-both-s1.json")
+
+
+def test_a_framework_that_cannot_tune_begins_each_round_from_nothing(planned: Planned) -> None:
+    content = learning()
+    content["models"] = [{"id": "nequip", "framework": "nequip", "datasets": ["al"]}]
+    keys = ("nequip-al-s1", "nequip-al-s2")
+    assert planned(content, *cards(1, *keys)) == (0, [])
+    for key in keys:
+        settings = loaded(f"models/{key}.json")
+        assert (settings["mode"], settings["weights"], settings["round"]) == (None, None, 2)
+    assert not [row for row in rows("files.csv") if row["role"] == "weights"]
+    (explored,) = rows("explore.csv")
+    assert (explored["members"].split(), explored["environment"]) == (list(keys), "nequip")
 
 
 def test_a_round_explores_with_committees_and_goes_on_from_their_weights(planned: Planned) -> None:

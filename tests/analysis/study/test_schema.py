@@ -201,8 +201,8 @@ def test_a_section_cannot_be_changed() -> None:
             "max_failed_fraction, max_frame_s, max_iterations, method, spot_check_fraction"
         ]),
         (("datasets",), {"eq": "eq"}, ["datasets.eq: 'eq' is not a list: give [...]"]),
-        (("models", 0, "framework"), "nequip", ["models[0].framework: 'nequip': give one of mace, deepmd, classical, xtb, ase"]),
-        (("models", 0), {"id": "x"}, ["models[0].framework: missing: give one of mace, deepmd, classical, xtb, ase"]),
+        (("models", 0, "framework"), "allegro", ["models[0].framework: 'allegro': give one of mace, deepmd, nequip, classical, xtb, ase"]),
+        (("models", 0), {"id": "x"}, ["models[0].framework: missing: give one of mace, deepmd, nequip, classical, xtb, ase"]),
         (("models", 0), {"id": "m", "framework": "mace", "r_max_A": 0.6}, [
             "models[0].r_max_A: 0.6 is below 2 A: is it 0.6 nm? give angstrom, 6"
         ]),

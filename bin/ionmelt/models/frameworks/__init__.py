@@ -9,10 +9,10 @@ from typing import Annotated
 from pydantic import Field
 
 from ionmelt.models.framework import Framework
-from ionmelt.models.frameworks import ase, classical, deepmd, mace, xtb
+from ionmelt.models.frameworks import ase, classical, deepmd, mace, nequip, xtb
 
 Model = Annotated[
-    mace.MaceModel | deepmd.DeepmdModel | classical.ClassicalModel | xtb.XtbModel | ase.AseModel,
+    mace.MaceModel | deepmd.DeepmdModel | nequip.NequipModel | classical.ClassicalModel | xtb.XtbModel | ase.AseModel,
     Field(discriminator="framework"),
 ]
 
@@ -48,6 +48,19 @@ FRAMEWORKS: dict[str, Framework] = {
                 ("start_pref_e", "start_pref_f", "start_pref_v"),
                 ("limit_pref_e", "limit_pref_f", "limit_pref_v"),
             ),
+        ),
+        Framework(
+            name="nequip",
+            settings=nequip.NequipModel,
+            environment="nequip",
+            training_settings=nequip.NequipTraining,
+            calculator=nequip.calculator,
+            md_core_s=nequip.md_core_s,
+            training_core_s=nequip.training_core_s,
+            export=nequip.EXPORT,
+            weights_name="model.nequip.zip",
+            cutoff="r_max_A",
+            loss_weights=(("energy_weight", "forces_weight", "stress_weight"),),
         ),
         Framework(
             name="classical",

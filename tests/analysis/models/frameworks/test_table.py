@@ -18,7 +18,7 @@ each_framework = pytest.mark.parametrize("framework", FRAMEWORKS.values(), ids=l
 
 
 def test_the_table_imports_no_learning_library() -> None:
-    code = "import sys, ionmelt.models.frameworks; print({'torch', 'mace', 'deepmd', 'openmm', 'tblite'} & set(sys.modules))"
+    code = "import sys, ionmelt.models.frameworks; print({'torch', 'mace', 'deepmd', 'nequip', 'openmm', 'tblite'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=BIN, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -85,3 +85,4 @@ def test_the_class_of_its_models_says_what_its_row_says(framework: Framework) ->
 def test_how_weights_can_be_used_is_said_by_the_settings() -> None:
     assert FRAMEWORKS["mace"].modes == ("zero-shot", "finetune", "replay", "lora")
     assert FRAMEWORKS["deepmd"].modes == ("zero-shot", "finetune")
+    assert FRAMEWORKS["nequip"].modes == ()
