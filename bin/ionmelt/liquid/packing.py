@@ -17,6 +17,7 @@ from ase.neighborlist import neighbor_list
 from ionmelt import task
 from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
+from ionmelt.liquid.cutoff import CUTOFF_LIMIT, chosen_cutoff_A
 from ionmelt.liquid.ions import geometry, library, resolve
 from ionmelt.liquid.packmol import run_packmol
 from ionmelt.liquid.settings import BoxSettings
@@ -26,9 +27,6 @@ from ionmelt.topology import Topology
 PACK_FRACTIONS = (0.8, 0.7, 0.6, 0.5)  # of the guessed density, tried in turn
 CONTACT_A = 2.0  # packed ions keep this distance, images included
 PACKMOL_PRECISION_A = 0.02  # packmol stops when no contact is closer than its tolerance by more than this
-CUTOFF_MAX_A = 9.0
-CUTOFF_FRACTION = 0.42  # of the edge at the guessed density: room for the barostat below half the box
-CUTOFF_LIMIT = 0.48  # of that edge, for a cut-off that the user chose: a liquid 13 % denser still fits
 DENSITY_UNIT = 1e30 * units.kg**-1  # u/A^3 to kg/m3
 
 
@@ -38,17 +36,16 @@ def box_edge_A(topology: Topology, density_kg_m3: float) -> float:
 
 
 def choose_cutoff_A(topology: Topology, density_kg_m3: float, cutoff: float | str | None) -> float:
-    """Return the cut-off: the given one, or for "auto" the smaller of 9 A and 0.42 of the expected edge."""
+    """Return the cut-off in a box of this density; raises `UserError` where it is too near half the edge."""
     edge = box_edge_A(topology, density_kg_m3)
-    if cutoff is None or cutoff == "auto":
-        return round(min(CUTOFF_MAX_A, CUTOFF_FRACTION * edge), 3)
-    if float(cutoff) > CUTOFF_LIMIT * edge:
+    chosen = chosen_cutoff_A(cutoff, edge)
+    if chosen > CUTOFF_LIMIT * edge:
         raise UserError(
             f"equilibration.cutoff_A {cutoff}: too near half the box edge, which is about {edge:.1f} A at "
             f"density_guess_kg_m3 {density_kg_m3:g}; give at most {CUTOFF_LIMIT * edge:.1f}, "
             "auto, or more ions"
         )
-    return float(cutoff)
+    return chosen
 
 
 def pack(geometries: list[np.ndarray], counts: list[int], edge_A: float, seed: int) -> np.ndarray | None:

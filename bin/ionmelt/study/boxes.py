@@ -13,8 +13,6 @@ from ionmelt.liquid.settings import BoxIon, IonSmiles, Liquid
 from ionmelt.study.reading import Problems
 from ionmelt.topology import Ion as ResolvedIon
 
-CUTOFF_MAX_A = 9.0
-CUTOFF_FRACTION = 0.42  # of the box edge: room for the barostat below half of it
 EQUILIBRATION_TIMESTEP_FS, XTB_TIMESTEP_FS = 2.0, 1.0  # what auto means; with xtb no bond is held fixed: no longer step
 
 
@@ -103,11 +101,6 @@ def neutral_fix(box: Box) -> str:
     if left:
         return "change the counts until they sum to 0"
     return f"{ion.count + more} of {ion.name} would make it neutral"
-
-
-def chosen_cutoff_A(cutoff: Any, edge_A: float) -> float:
-    """Return the classical cut-off in a box: the given one, or what auto means."""
-    return round(min(CUTOFF_MAX_A, CUTOFF_FRACTION * edge_A), 3) if cutoff == "auto" else float(cutoff)
 
 
 def equilibration_step_fs(timestep_fs: Any, force_field: Any) -> float:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ionmelt.files import sha256
+from ionmelt.liquid.cutoff import CUTOFF_LIMIT, chosen_cutoff_A
 from ionmelt.liquid.ions import LibraryIon
 from ionmelt.liquid.settings import Equilibration, Liquid
 from ionmelt.mistakes import brief
-from ionmelt.study.boxes import XTB_TIMESTEP_FS, Box, chosen_cutoff_A, describe_box, neutral_fix, repeated
+from ionmelt.study.boxes import XTB_TIMESTEP_FS, Box, describe_box, neutral_fix, repeated
 from ionmelt.study.places import Places, missing_file
 from ionmelt.study.reading import Draft, Problems
 
-CUTOFF_LIMIT = 0.48  # of the box edge: nearer to half of it, a barostat that shrinks the box stops the run
 CUTOFF_LEAST_A = 3.0
 
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from ionmelt.labels.engines.settings import LabelledBy
+from ionmelt.liquid.cutoff import chosen_cutoff_A
 from ionmelt.liquid.forcefield import force_field_digest
 from ionmelt.liquid.ions import library, resolve
 from ionmelt.liquid.settings import Liquid
-from ionmelt.study.boxes import Box, chosen_cutoff_A
+from ionmelt.study.boxes import Box
 from ionmelt.study.keys import by_force_field
 from ionmelt.study.places import Places
 from ionmelt.study.schema import Study

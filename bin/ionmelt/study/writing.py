@@ -8,12 +8,13 @@ from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY, theory_id, theory_
 from ionmelt.frames.settings import SampleSettings
 from ionmelt.labels.engines.settings import LabelledBy
 from ionmelt.labels.settings import ImportSettings, LabelSettings, NoLabels, OwnLabels
+from ionmelt.liquid.cutoff import chosen_cutoff_A
 from ionmelt.liquid.settings import BoxSettings, Liquid, StateSettings
 from ionmelt.models.frameworks.ase import AseModel
 from ionmelt.models.frameworks.mace import MaceModel
 from ionmelt.models.settings import LearnedModel
 from ionmelt.settings import TaskSettings
-from ionmelt.study.boxes import Box, chosen_cutoff_A, equilibration_step_fs
+from ionmelt.study.boxes import Box, equilibration_step_fs
 from ionmelt.study.files import Plan
 from ionmelt.study.force_fields import label_force_fields
 from ionmelt.study.interpolation import references_of
