@@ -172,8 +172,11 @@ def test_the_stress_is_the_derivative_of_strain(boxes: dict[str, Path], engine: 
         assert label.stress_ev_a3[i, j] == label.stress_ev_a3[j, i] == pytest.approx(slope, abs=2e-5)
 
 
-def test_labels_are_what_the_classical_model_says(boxes: dict[str, Path], tmp_path: Path) -> None:
+def test_labels_are_what_the_classical_model_says(
+    boxes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the command line, of chunks with several liquids, to the bit; in the order of the frames and in another."""
+    monkeypatch.chdir(tmp_path)
     frames = [frame(box, group=liquid) for liquid, box in boxes.items()]
     frames += [make_scaled(frames[0], scale) for scale in (0.98, 1.03)]
     (tmp_path / "labels.json").write_text(json.dumps(planned(boxes)))
