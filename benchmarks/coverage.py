@@ -15,56 +15,29 @@ Synthetic data with a known answer, as the pipeline measures them (ionmelt/measu
   false_converged    share called converged of what is not: subdiffusion, series that drift, or hold < 10 correlation times
   false_unconverged  share called not converged of what is: plain walks and series of > 50 correlation times
   needed_*           share of "needs about N ps" of short runs within a factor of 3 of the length from which 4 in 5 converge
+and those of groups of runs, reports and shared mobilities that `benchmarks/run groups --help` explains, and of blocks of real
+melts (`benchmarks/run melts --help`; by far the longest).
 """
 
 # environment: analysis
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
+import groups
+import melts
 import numpy as np
-from scipy import signal
+from diffusion import Rng, Walk, ballistic, caged, hopping, plain
 from scipy.constants import Boltzmann
 
 from ionmelt.compare import statistics
 from ionmelt.measure import series as measure_series
 from ionmelt.measure import slope
 from ionmelt.measure.observables import viscosity as observables_viscosity
-
-Rng = np.random.Generator
-Walk = Callable[[Rng, int, int], np.ndarray]
-
-
-def relaxing(rng: Rng, tau: float, *shape: int) -> np.ndarray:
-    """Return stationary Gaussian series of unit variance along axis 0 that forget in `tau` samples."""
-    a, lead = math.exp(-1 / tau), math.ceil(12 * tau)
-    noise = rng.normal(size=(shape[0] + lead, *shape[1:])) * math.sqrt(1 - a * a)
-    return signal.lfilter([1], [1, -a], noise, axis=0)[lead:]
-
-
-def plain(rng: Rng, frames: int, ions: int) -> np.ndarray:
-    """Return walks with D = 0.5."""
-    return rng.normal(size=(frames, ions, 3)).cumsum(axis=0)
-
-
-def ballistic(rng: Rng, frames: int, ions: int) -> np.ndarray:
-    """Return walks with D = 0.5 whose velocities live for 2 frames."""
-    a = math.exp(-1 / 2)
-    return relaxing(rng, 2, frames, ions, 3).cumsum(axis=0) * math.sqrt((1 - a) / (1 + a))
-
-
-def caged(rng: Rng, frames: int, ions: int) -> np.ndarray:
-    """Return walks with D = 0.5 that rattle by as much as two steps, relaxing in 5 frames."""
-    return plain(rng, frames, ions) + math.sqrt(2) * relaxing(rng, 5, frames, ions, 3)
-
-
-def hopping(rng: Rng, frames: int, ions: int) -> np.ndarray:
-    """Return walks with D = 0.5 of rare jumps, every third frame, and a rattle that relaxes in 3 frames."""
-    jumps = np.sqrt(rng.poisson(1 / 3, (frames, ions, 1)) * 3) * rng.normal(size=(frames, ions, 3))
-    return jumps.cumsum(axis=0) + 0.5 * relaxing(rng, 3, frames, ions, 3)
 
 
 def subdiffusive(exponent: float) -> Walk:
@@ -93,7 +66,7 @@ SERIES = {"correlated": ((2000, 2.0), (2000, 10.0), (5000, 25.0)), "short": ((20
 SPREADS = ((0.0, 0.0), (1.0, 1.0), (3.0, 0.0), (0.0, 3.0), (2.0, 2.0))
 
 
-def found(kind: str, what: str, interval: tuple[float, float], true: float, converged: bool, **more: Any) -> Found:
+def case(kind: str, what: str, interval: tuple[float, float], true: float, converged: bool, **more: Any) -> Found:
     """Return one case."""
     return {"class": kind, "kind": what, "covers": interval[0] <= true <= interval[1], "converged": converged} | more
 
@@ -107,17 +80,17 @@ def diffusion(rng: Rng, cases: int) -> list[Found]:
                 shape = shapes[i % len(shapes)]
                 d = slope.diffusion(walk(rng, *shape), 1.0)
                 what = f"{walk.__name__} {shape[0]} x {shape[1]}"
-                rows.append(found(kind, what, (d.ci95_low, d.ci95_high), 0.5, d.converged, plain=walk is plain))
+                rows.append(case(kind, what, (d.ci95_low, d.ci95_high), 0.5, d.converged, plain=walk is plain))
         for _ in range(2 * cases if walk in (plain, hopping) else 0):  # two boxes, two seeds, each with a D of its own
             spread = 0.1 * rng.permutation([0.0, 1.0])
             boxes, seeds = spread[0] * rng.normal(size=2), spread[1] * rng.normal(size=2)
             runs, labels = [], [(seed, box) for seed in range(2) for box in range(2)]
             for seed, box in labels:
-                own = max(1 + boxes[box] + seeds[seed], 0.2)
-                runs.append(slope.diffusion(walk(rng, 500, 16) * math.sqrt(own), 1.0))
+                factor = max(1 + boxes[box] + seeds[seed], 0.2)
+                runs.append(slope.diffusion(walk(rng, 500, 16) * math.sqrt(factor), 1.0))
             errors = [(d.ci95_high - d.ci95_low) / (2 * statistics.Z95) for d in runs]
             both = statistics.combine([d.D for d in runs], errors, list(zip(*labels, strict=True)))
-            rows.append(found("replicas", walk.__name__, both.interval(), 0.5, all(d.converged for d in runs)))
+            rows.append(case("replicas", walk.__name__, both.interval(), 0.5, all(d.converged for d in runs)))
     return rows
 
 
@@ -133,17 +106,17 @@ def density(rng: Rng, cases: int) -> list[Found]:
         for n, tau in series:
             for transient in (0.0, 5.0):
                 decay = transient * np.exp(-np.arange(n) / (0.03 * n))
-                for x in relaxing(rng, tau, n, cases).T:
+                for x in groups.relaxing(rng, tau, n, cases).T:
                     e = measure_series.series_mean(x + decay)
                     what = f"{n} samples, {n / tau:.0f} times, transient {transient:g}"
                     more = {"estimate": e, "transient": transient, "times": n / tau}
-                    rows.append(found(kind, what, e.interval, 0.0, e.converged, **more))
+                    rows.append(case(kind, what, e.interval, 0.0, e.converged, **more))
     for box_spread, seed_spread in SPREADS:
         for _ in range(cases):
             runs = study(rng, box_spread, seed_spread)
             factors = [runs.seeds, runs.replicas]
             both = statistics.combine(runs.values, runs.standard_errors, factors, runs.dofs)
-            rows.append(found("replicas", f"boxes {box_spread:g}, seeds {seed_spread:g}", both.interval(), 0.0, True))
+            rows.append(case("replicas", f"boxes {box_spread:g}, seeds {seed_spread:g}", both.interval(), 0.0, True))
     return rows
 
 
@@ -153,7 +126,7 @@ def study(rng: Rng, box_spread: float, seed_spread: float, n: int = 400) -> stat
     boxes = rng.normal(size=4)
     seeds = rng.normal(size=3) * seed_spread * error
     labels = [(seed, box) for seed in range(3) for box in range(4)]
-    noise = relaxing(rng, 2.0, n, len(labels)).T
+    noise = groups.relaxing(rng, 2.0, n, len(labels)).T
     means = [
         measure_series.series_mean(x + seeds[seed] + boxes[box] * box_spread * error)
         for x, (seed, box) in zip(noise, labels, strict=True)
@@ -164,29 +137,29 @@ def study(rng: Rng, box_spread: float, seed_spread: float, n: int = 400) -> stat
 
 
 SHAPES = ((2, 1, 1), (2, 2, 2), (2, 3, 1), (3, 1, 1), (3, 2, 2), (3, 3, 1), (3, 3, 3))  # boxes, seeds of a, of b
-PAIR_SPREADS = [(box, own, seed) for box in (0.0, 3.0) for own in (0.0, 1.0, 2.0) for seed in (0.0, 2.0)]
+PAIR_SPREADS = [(box, run_spread, seed) for box in (0.0, 3.0) for run_spread in (0.0, 1.0, 2.0) for seed in (0.0, 2.0)]
 
 
 def paired(rng: Rng, cases: int) -> list[Found]:
     """Return whether paired intervals cover 0: what a box adds to both models cancels, what it adds to one does not."""
     rows = []
     for shape in SHAPES:
-        for box, own, of_seed in PAIR_SPREADS:
+        for box, run_spread, of_seed in PAIR_SPREADS:
             for _ in range(cases):
                 shared = rng.normal(0, box, shape[0])
-                a, b = (model_runs(rng, shared, seeds, own, of_seed) for seeds in shape[1:])
+                a, b = (model_runs(rng, shared, seeds, run_spread, of_seed) for seeds in shape[1:])
                 both = statistics.paired(a, b)
                 assert both is not None  # there are two boxes or more
-                what = f"{shape[0]} boxes, {shape[1]} and {shape[2]} seeds, {'apart' if own else 'alike'}"
-                rows.append(found("replicas", what, both[0].interval(), 0.0, True, differ=own > 0))
+                what = f"{shape[0]} boxes, {shape[1]} and {shape[2]} seeds, {'apart' if run_spread else 'alike'}"
+                rows.append(case("replicas", what, both[0].interval(), 0.0, True, differ=run_spread > 0))
     return rows
 
 
-def model_runs(rng: Rng, shared: np.ndarray, seeds: int, own: float, of_seed: float) -> statistics.Runs:
+def model_runs(rng: Rng, shared: np.ndarray, seeds: int, run_spread: float, of_seed: float) -> statistics.Runs:
     """Return the runs of a model whose true value is 0, one for each seed and box."""
     boxes = len(shared)
     training = rng.normal(0, of_seed, (seeds, 1)) if seeds > 1 else 0.0  # one seed: the truth is that of this seed
-    values = shared + rng.normal(0, own, boxes) + training + rng.normal(size=(seeds, boxes))
+    values = shared + rng.normal(0, run_spread, boxes) + training + rng.normal(size=(seeds, boxes))
     errors = np.sqrt(rng.chisquare(30, values.shape) / 30)
     places = [(s, r) for s in range(seeds) for r in range(boxes)]
     return statistics.Runs(
@@ -206,7 +179,7 @@ def difference(rng: Rng, rows: list[Found], cases: int) -> list[Found]:
             if first is second or math.isnan(a.standard_error) or math.isnan(b.standard_error):
                 continue
             interval = statistics.difference(a, b).interval()
-            result.append(found(kind, "one run each", interval, 0.0, first["converged"] and second["converged"]))
+            result.append(case(kind, "one run each", interval, 0.0, first["converged"] and second["converged"]))
     result += paired(rng, max(cases // 4, 1))
     return result
 
@@ -220,17 +193,17 @@ def conductivity(rng: Rng, cases: int) -> list[Found]:
                 frames = lengths[i % 2]
                 d = slope.diffusion(walk(rng, frames, 1), 1.0)
                 interval = (d.ci95_low, d.ci95_high)
-                rows.append(found(kind, f"{walk.__name__} {frames}", interval, 0.5, d.converged))
+                rows.append(case(kind, f"{walk.__name__} {frames}", interval, 0.5, d.converged))
     return rows
 
 
 def stress(rng: Rng, n: int, times: tuple[float, ...]) -> tuple[np.ndarray, float]:
     """Return a pressure tensor (n, 6) of unit variance shared among relaxation times, and its Green-Kubo integral."""
-    five = sum((relaxing(rng, tau, n, 5) for tau in times), start=np.zeros((n, 5))) / math.sqrt(len(times))
+    five = sum((groups.relaxing(rng, tau, n, 5) for tau in times), start=np.zeros((n, 5))) / math.sqrt(len(times))
     decays = [math.exp(-1 / tau) for tau in times]
     integral = sum(0.5 * (1 + a) / (1 - a) for a in decays) / len(times)
     zz = five[:, 4] * math.sqrt(12) / 3
-    trace = relaxing(rng, 3.0, n)  # the pressure itself, which must not matter
+    trace = groups.relaxing(rng, 3.0, n)  # the pressure itself, which must not matter
     xx, yy = five[:, 3] - zz / 2, -five[:, 3] - zz / 2
     return np.column_stack([xx + trace, yy + trace, zz + trace, five[:, 0], five[:, 1], five[:, 2]]), integral
 
@@ -249,14 +222,14 @@ def viscosity(rng: Rng, cases: int) -> list[Found]:
         for _ in range(cases):
             pressure, true = stress(rng, n, times)
             d = observables_viscosity.viscosity(pressure, 1.0, volume, kelvin)
-            rows.append(found(kind, f"{n} samples, times {times}", (d.ci95_low, d.ci95_high), true, d.converged))
+            rows.append(case(kind, f"{n} samples, times {times}", (d.ci95_low, d.ci95_high), true, d.converged))
     return rows
 
 
 def bad_series(rng: Rng, cases: int) -> list[bool]:
     """Return which series that drift, or hold fewer than 10 correlation times, are called converged."""
-    drifting = [x + np.linspace(0, 3, 500) for x in relaxing(rng, 2.0, 500, cases).T]
-    return [measure_series.series_mean(x).converged for x in [*drifting, *relaxing(rng, 60.0, 500, cases).T]]
+    drifting = [x + np.linspace(0, 3, 500) for x in groups.relaxing(rng, 2.0, 500, cases).T]
+    return [measure_series.series_mean(x).converged for x in [*drifting, *groups.relaxing(rng, 60.0, 500, cases).T]]
 
 
 def length_that_converges(make: Callable[[int], Any], measure: Callable[[Any], Any], first: int, cases: int) -> int:
@@ -271,7 +244,7 @@ def needed(rng: Rng, cases: int) -> dict[str, float]:
     """Return which share of "needs about N" is right within a factor of 3, for runs of a third and a sixth of it."""
     result = {}
     for name, makers, measure in (
-        ("density", [(lambda n, tau=tau: relaxing(rng, tau, n), 100) for tau in (3.0, 20.0)], measure_series.series_mean),
+        ("density", [(lambda n, tau=tau: groups.relaxing(rng, tau, n), 100) for tau in (3.0, 20.0)], measure_series.series_mean),
         ("diffusion", [(lambda n: ballistic(rng, n, 16), 60), (lambda n: caged(rng, n, 8), 80)],
          lambda x: slope.diffusion(x, 1.0)),
         ("conductivity", [(lambda n: ballistic(rng, n, 1), 200)], lambda x: slope.diffusion(x, 1.0)),
@@ -279,8 +252,8 @@ def needed(rng: Rng, cases: int) -> dict[str, float]:
         right = []
         for make, first in makers:
             enough = length_that_converges(make, measure, first, 60)
-            for part in (3, 6):
-                estimates = [measure(make(enough // part)) for _ in range(cases)]
+            for divisor in (3, 6):
+                estimates = [measure(make(enough // divisor)) for _ in range(cases)]
                 said = [e.needed for e in estimates if not e.converged]
                 right += [enough / 3 <= n <= 3 * enough for n in said]  # nothing said counts as wrong
         result[f"needed_{name}"] = share(right)
@@ -297,13 +270,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=170, help="of each kind (default: 170)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=[*QUANTITIES, "needed"], help="of these alone (default: all)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="of these alone (default: all)")
     args = parser.parse_args(argv)
-    print(json.dumps(measure(args.seed, args.cases, args.only or [*QUANTITIES, "needed"])))
+    figures = measure(args.seed, args.cases, args.only or list(PARTS))
+    print(json.dumps({"cpu": os.environ.get("BENCHMARK_CPU")} | figures))
     return 0
 
 
 QUANTITIES = ("diffusion", "density", "difference", "conductivity", "viscosity")
+PARTS = (*QUANTITIES, "needed", "groups", "melts")
 
 
 def measure(seed: int, cases: int, only: list[str]) -> dict[str, Any]:
@@ -355,6 +330,10 @@ def measure(seed: int, cases: int, only: list[str]) -> dict[str, Any]:
         }
     if "needed" in only:
         result |= needed(streams["needed"], max(cases // 4, 10))
+    if "groups" in only:
+        result |= groups.figures(seed, cases)
+    if "melts" in only:
+        result |= melts.figures(2000, 50, 32)
     return result
 
 

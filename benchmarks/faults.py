@@ -11,11 +11,12 @@ its inputs of which one is damaged, or while something happens to its process. T
 Nothing is published by a task that fails, so detection is enough for a result to be right. Times, speeds and costs are not
 compared. As root, which no permission stops, the capabilities that override them are dropped first.
 
-The last line is one JSON object: injected, detected, recovered, wrong, unclear. --write makes the table of docs/faults.md.
+The last line is one JSON object: injected, detected, recovered, wrong, unclear. --write makes docs/faults.csv and docs/faults.md.
 """
 # environment: analysis
 
 import argparse
+import csv
 import ctypes
 import json
 import os
@@ -40,7 +41,7 @@ from ase.units import Hartree
 
 from ionmelt import errors as errors_module
 from ionmelt import files as files_module
-from ionmelt.frame import read_frames, write_frames
+from ionmelt.frame_file import read_frames, write_frames
 
 TOP = Path(__file__).resolve().parents[1]
 STATE, RUN, WALK = "libf4-900K-r1", "libf4-900K-r1-clp", "libf4-900K-r1-m-both"
@@ -95,6 +96,11 @@ STAGES = {
         "EQUILIBRATE", "analysis",
         f"equilibrate.py --id {STATE} --settings state.json --box libf4-r1 --out {STATE}",
         {"state.json": f"plan:plan/states/{STATE}.json", "libf4-r1": "build:libf4-r1"}, (STATE,),
+    ),
+    "power": Stage(
+        "ESTIMATE_POWER", "analysis",
+        f"estimate_power.py --id study --plan plan --states {STATE} --out power.parquet --words power.txt",
+        {"plan": "plan:plan", STATE: f"equilibrate:{STATE}"}, ("power.parquet",),
     ),
     "sample": Stage(
         "SAMPLE_FRAMES", "analysis",
@@ -160,25 +166,26 @@ STAGES = {
     ),
     "explore": Stage(
         "EXPLORE_LIQUID", "analysis",
-        f"explore_liquid.py --id {WALK} --settings explore.json --state {STATE} --models labels clp --valid valid.extxyz --out found",
+        f"explore_liquid.py --id {WALK} --settings explore.json --state {STATE} --models labels clp --valid valid.extxyz "
+        "--out explored",
         {"explore.json": "own:explore.json", STATE: f"equilibrate:{STATE}", "clp": "plan:plan/cards/clp",
          "labels": "plan:plan/cards/labels", "valid.extxyz": "split:dataset/datasets/both/valid.extxyz"},
-        ("found",),
+        ("explored",),
     ),
     "explore mace": Stage(
         "EXPLORE_LIQUID", "mace",
         f"explore_liquid.py --id {WALK} --settings explore.json --state {STATE} --models mace-both-s1 own --valid valid.extxyz "
-        "--out found",
+        "--out explored",
         {"explore.json": "own:explore.json", STATE: f"equilibrate:{STATE}", "mace-both-s1": "mace:mace-both-s1",
          "own": "import model:own", "valid.extxyz": "split:dataset/datasets/both/valid.extxyz"},
-        ("found",),
+        ("explored",),
     ),
     "choose": Stage(
         "CHOOSE_FRAMES", "analysis",
         f"choose_frames.py --id libf4-active2 --settings choose.json --state {STATE} --candidates {WALK}.extxyz "
-        "--known known/1/al/train.extxyz --out chosen",
-        {"choose.json": "own:choose.json", STATE: f"equilibrate:{STATE}", f"{WALK}.extxyz": f"explore:found/{WALK}.extxyz",
-         "known/1/al/train.extxyz": "own:train.extxyz"},
+        "--labelled labelled/1/al/train.extxyz --out chosen",
+        {"choose.json": "own:choose.json", STATE: f"equilibrate:{STATE}", f"{WALK}.extxyz": f"explore:explored/{WALK}.extxyz",
+         "labelled/1/al/train.extxyz": "own:train.extxyz"},
         ("chosen",),
     ),
     "md": Stage(
@@ -255,16 +262,16 @@ def nan(path: Path) -> None:
         path.write_bytes(content)
     else:
         content = path.read_text()
-        found = list(re.finditer(r"-?\d+\.\d+(e-?\d+)?|(?<=: )\d+", content))
-        middle = found[len(found) // 2]
+        numbers = list(re.finditer(r"-?\d+\.\d+(e-?\d+)?|(?<=: )\d+", content))
+        middle = numbers[len(numbers) // 2]
         path.write_text(content[: middle.start()] + "NaN" + content[middle.end() :])
 
 
 def another_number(path: Path) -> None:
     """A digit of a number changed."""
     content = path.read_text()
-    found = list(re.finditer(r"\d\.\d\d+|(?<=: )\d+", content))
-    middle = found[len(found) // 2]
+    numbers = list(re.finditer(r"\d\.\d\d+|(?<=: )\d+", content))
+    middle = numbers[len(numbers) // 2]
     digit = str((int(content[middle.start()]) + 3) % 10)
     path.write_text(content[: middle.start()] + digit + content[middle.start() + 1 :])
 
@@ -399,6 +406,10 @@ FAULTS: list[Fault] = [
     Fault("equilibrate", "tmpfs", "64"), Fault("equilibrate", "killed", "0.6", short=True),
     Fault("equilibrate", "time limit", "0.6"), Fault("equilibrate", "clock", "-1e7"),
     Fault("equilibrate", "read-only folder", short=True),
+    *damages("power", "plan/study.json", *JSON_KINDS, short=("wrong type",)),
+    *damages("power", f"{STATE}/trajectory.dcd", *BINARY_KINDS, "NaN"),
+    *damages("power", f"{STATE}/equilibration.json", *JSON_KINDS),
+    Fault("power", "memory", "2"), Fault("power", "disk", "100"), Fault("power", "killed", "0.7"),
     *damages("sample", "libf4.json", *JSON_KINDS),
     *damages("sample", f"{STATE}/trajectory.dcd", *BINARY_KINDS, "NaN", "forbidden", short=("truncated",)),
     *damages("sample", f"{STATE}/topology.json", "missing", "NaN"),
@@ -460,7 +471,7 @@ FAULTS: list[Fault] = [
     *damages("explore mace", "mace-both-s1/model.json", "truncated", "another number"),
     *damages("choose", "choose.json", *JSON_KINDS),
     *damages("choose", f"{WALK}.extxyz", *XYZ_KINDS, "forbidden", short=("empty",)),
-    *damages("choose", "known/1/al/train.extxyz", *XYZ_KINDS, "forbidden", short=("empty", "NaN")),
+    *damages("choose", "labelled/1/al/train.extxyz", *XYZ_KINDS, "forbidden", short=("empty", "NaN")),
     *damages("choose", f"{STATE}/topology.json", *BINARY_KINDS, "another number"),
     Fault("choose", "killed", "0.7"), Fault("choose", "time limit", "0.7"), Fault("choose", "memory", "4"), Fault("choose", "memory", "32"),
     Fault("choose", "disk", "500", short=True), Fault("choose", "tmpfs", "8"), Fault("choose", "clock", "1e7"),
@@ -542,39 +553,39 @@ class Bench:
 
     def prepare(self, names: list[str]) -> None:
         """Run stages without a fault, and keep what they leave; those that a kept folder has are taken from there."""
-        own = self.work / "base" / "own"
-        if not own.exists():
-            self.begin(own)
+        user_folder = self.work / "base" / "own"
+        if not user_folder.exists():
+            self.begin(user_folder)
         for name in names:
-            self.prepare_one(name, own)
+            self.prepare_one(name, user_folder)
 
-    def begin(self, own: Path) -> None:
+    def begin(self, user_folder: Path) -> None:
         """Write what a user brings, and what the plan says of a model of theirs."""
-        own.mkdir(parents=True)
+        user_folder.mkdir(parents=True)
         model = {"id": "own", "model": "own", "dataset": None, "seed": None, "licence": "MIT", "theory": "PBE",
                  "dispersion": None, "head": None, "dtype": "float32", "liquid_elements": ["F", "Li"], "weights": None,
                  "sha256": None, "framework": "ase", "calculator": "ase.calculators.lj.LennardJones",
                  "weights_argument": None, "arguments": {"sigma": 1.8, "epsilon": 0.3, "rc": 3.9, "smooth": True}}  # fmt: skip
-        write_sealed(own / "model.json", model)
+        write_sealed(user_folder / "model.json", model)
         walk = {"id": WALK, "round": 2, "liquid": "libf4", "temperature_K": 900.0, "pressure_bar": 1.0, "model": "m",
                 "dataset": "both", "seed": 5, "timestep_fs": 0.5, "thermostat_fs": 100.0, "barostat_fs": 500.0, "frames": 3,
                 "every_fs": 10.0, "npt_ps": 0.04, "ramp_ps": 0.04, "ramp_K": 600.0, "swing_ps": 0.0, "swing_amplitude": 0.06,
                 "quantile": 0.25, "stop_factor": 3.0, "engine": "auto"}  # fmt: skip
-        write_sealed(own / "explore.json", walk)
-        write_sealed(own / "choose.json", {"id": "libf4-active2", "liquid": "libf4", "frames": 3})
-        shutil.copytree(TOP / "assets", own / "assets")
+        write_sealed(user_folder / "explore.json", walk)
+        write_sealed(user_folder / "choose.json", {"id": "libf4-active2", "liquid": "libf4", "frames": 3})
+        shutil.copytree(TOP / "assets", user_folder / "assets")
         study = yaml.safe_load((TOP / "studies" / "test.yaml").read_text())
         study["md"]["segment_ps"] = 0.01
         study["labels"]["chunk"] = 8
-        (own / "study.yaml").write_text(yaml.safe_dump(study))
-        (own / "store").mkdir()
-        (own / "store" / "README.txt").write_text("labels\n")
-        (own / "checkpoints").mkdir()
-        (own / "tasks.jsonl").write_text(
+        (user_folder / "study.yaml").write_text(yaml.safe_dump(study))
+        (user_folder / "store").mkdir()
+        (user_folder / "store" / "README.txt").write_text("labels\n")
+        (user_folder / "checkpoints").mkdir()
+        (user_folder / "tasks.jsonl").write_text(
             json.dumps({"process": "BUILD_LIQUID", "id": "x", "wall_s": 1.0, "versions": {}}) + "\n"
         )
 
-    def prepare_one(self, name: str, own: Path) -> None:
+    def prepare_one(self, name: str, user_folder: Path) -> None:
         """Run one stage without a fault."""
         folder, note = self.work / "base" / name, self.work / "base" / f"{name}.seconds"
         outputs = [folder / output for output in STAGES[name].outputs]
@@ -588,45 +599,45 @@ class Bench:
                 raise SystemExit(f"{name} failed without a fault:\n{said[-3000:]}")
             print(f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
             if name == "label":
-                self.rest(folder, own)
+                self.rest(folder, user_folder)
             if name == "split":
-                self.trained(folder, own)
+                self.trained(folder, user_folder)
             note.write_text(f"{seconds}\n")
         self.seconds[name] = float(note.read_text())
         self.good[name] = {k: v for output in outputs for k, v in content(output).items()}
 
-    def trained(self, folder: Path, own: Path) -> None:
+    def trained(self, folder: Path, user_folder: Path) -> None:
         """Write what a round of active learning has trained on: a recipe's frames stand for those that it chose."""
         frames = read_frames(folder / "dataset" / "datasets" / "both" / "train.extxyz", labelled=True)
         for frame in frames:
             if frame.info["recipe"] == "rattle":
                 frame.info["kind"] = "active"
-        write_frames(own / "train.extxyz", frames)
+        write_frames(user_folder / "train.extxyz", frames)
 
-    def rest(self, folder: Path, own: Path) -> None:
+    def rest(self, folder: Path, user_folder: Path) -> None:
         """Label the other chunks, as one; write the labels of the first as somebody else might have them."""
         frames = [f for n in ("001", "002") for f in [self.work / "base" / "sample" / "chunks" / f"libf4-{n}.extxyz"]]
         others = [frame for path in frames for frame in read_frames(path)]
-        place = self.work / "base" / "label-rest"
-        place.mkdir(exist_ok=True)
-        write_frames(place / "libf4-001.extxyz", others)
-        shutil.copy(folder / "labels.json", place)
+        label_folder = self.work / "base" / "label-rest"
+        label_folder.mkdir(exist_ok=True)
+        write_frames(label_folder / "libf4-001.extxyz", others)
+        shutil.copy(folder / "labels.json", label_folder)
         command = STAGES["label"].command.replace("libf4-000", "libf4-001").replace("--store store/README.txt", "")
         stage = Stage("LABEL_FRAMES", "dft", command, {}, ())
-        said = self.start(stage, place).communicate()[1]
-        if not (place / "libf4-001.labels.parquet").exists():
+        said = self.start(stage, label_folder).communicate()[1]
+        if not (label_folder / "libf4-001.labels.parquet").exists():
             raise SystemExit(f"labels failed without a fault:\n{said[-3000:]}")
-        shutil.copy(place / "libf4-001.labelled.extxyz", own / "b.extxyz")
-        shutil.copy(place / "libf4-001.labels.parquet", own / "b.parquet")
+        shutil.copy(label_folder / "libf4-001.labelled.extxyz", user_folder / "b.extxyz")
+        shutil.copy(label_folder / "libf4-001.labels.parquet", user_folder / "b.parquet")
         frames_done = read_frames(folder / "libf4-000.labelled.extxyz", labelled=True)
-        (own / "mine.xyz").write_text("".join(map(foreign, frames_done)))
+        (user_folder / "mine.xyz").write_text("".join(map(foreign, frames_done)))
         box = files_module.read_json(self.work / "base" / "plan" / "plan" / "boxes" / "libf4-r1.json")
         settings = {"frames": ["mine.xyz"], "theory": "by hand", "theory_id": "0123456789ab", "format": "extxyz",
                     "energy_key": "E_dft", "forces_key": "f", "stress_key": "P", "virial_key": None, "energy_unit": "Ha",
                     "forces_unit": "eV/A", "stress_unit": "eV/A^3", "stress_sign": None, "kind": "eq", "kind_key": "kind",
                     "group_key": "run", "max_failed_fraction": 0.05,
                     "liquids": [{"id": "libf4", "ions": box["ions"]}], "id": "labels"}  # fmt: skip
-        write_sealed(own / "own.json", settings)
+        write_sealed(user_folder / "own.json", settings)
 
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:
@@ -657,7 +668,7 @@ def without_times(value: Any, volatile: set[str]) -> Any:
 
 def content(path: Path) -> dict[str, Any]:
     """Return what a file or folder holds that two runs must agree on, by name."""
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if (
             not file.is_file()
@@ -668,34 +679,34 @@ def content(path: Path) -> dict[str, Any]:
         name = str(file.relative_to(path.parent))
         if file.suffix == ".json":
             volatile = VOLATILE | (PROBED if path.name == "estimate.json" else set())
-            found[name] = without_times(json.loads(file.read_text()), volatile)
+            fields[name] = without_times(json.loads(file.read_text()), volatile)
         elif file.suffix == ".parquet":
             frame = pl.read_parquet(file)
-            found[name] = frame.drop([c for c in frame.columns if c in VOLATILE_COLUMNS]).to_dicts()
+            fields[name] = frame.drop([c for c in frame.columns if c in VOLATILE_COLUMNS]).to_dicts()
         elif file.name.endswith(".labelled.extxyz"):
-            found[name] = {
+            fields[name] = {
                 atoms.info["frame_id"]: (atoms.info["REF_energy"], atoms.arrays["REF_forces"], atoms.info["REF_stress"])
                 for atoms in read_frames(file, labelled=True, may_be_empty=True)
             }
         else:
-            found[name] = file.read_bytes()
-    return found
+            fields[name] = file.read_bytes()
+    return fields
 
 
-def same_labels(good: dict[str, Any], found: dict[str, Any]) -> bool:
+def same_labels(good: dict[str, Any], contents: dict[str, Any]) -> bool:
     """Tell whether labels of the same frames agree within what they may depend on their guess by."""
     return all(
         abs(good[key][0] - energy) < SAME_EV and np.abs(good[key][1] - forces).max() < SAME_EV_A
-        for key, (energy, forces, _) in found.items()
+        for key, (energy, forces, _) in contents.items()
     )
 
 
-def outcome(good: dict[str, Any], found: dict[str, Any]) -> str:
+def outcome(good: dict[str, Any], contents: dict[str, Any]) -> str:
     """Return ``recovered``, ``detected`` (what differs is a label that is not there, with its reason) or ``wrong``."""
-    if set(good) != set(found):
+    if set(good) != set(contents):
         return "wrong"
     verdict = "recovered"
-    for name, value in found.items():
+    for name, value in contents.items():
         if name.endswith(".labelled.extxyz"):
             if not same_labels(good[name], value) or not set(value) <= set(good[name]):
                 return "wrong"
@@ -730,7 +741,7 @@ def is_clear(said: str, code: int, fault: Fault) -> bool:
         )
     name = Path(fault.target).name
     names = {name, Path(name).stem, *Path(fault.target).parts, *fields_of(fault)}
-    return any(part in line for part in names for line in errors) and code == errors_module.Exit.USER
+    return any(fragment in line for fragment in names for line in errors) and code == errors_module.Exit.USER
 
 
 def fields_of(fault: Fault) -> tuple[str, ...]:
@@ -753,11 +764,11 @@ class Result:
 
 def children(pid: int) -> list[int]:
     """Return the processes below a process, the youngest last."""
-    found = []
+    pids = []
     for path in Path("/proc").glob(f"{pid}/task/*/children"):
         for child in path.read_text().split():
-            found += [int(child), *children(int(child))]
-    return found
+            pids += [int(child), *children(int(child))]
+    return pids
 
 
 def inject(bench: Bench, fault: Fault, folder: Path) -> Result:
@@ -795,12 +806,12 @@ def injected(bench: Bench, stage: Stage, fault: Fault, folder: Path) -> Result:
     name = fault.stage
     if fault.kind == "full store":  # all labels of a good run, one of them damaged
         shutil.copytree(bench.work / "base" / "label" / "store", folder / "store")
-        entry = min((folder / "store").glob("*/*/*.json"))
-        other = max((folder / "store").glob("*/*/*.json"))
-        if fault.target == "swapped":
-            shutil.copy(other, entry)
+        (shard,) = (folder / "store").glob("*/*.jsonl")
+        if fault.target == "swapped":  # a label stands where the index says that another is
+            first, *others, last = shard.read_text().splitlines(keepends=True)
+            shard.write_text("".join([last, *others, first]))
         else:
-            DAMAGES[fault.target](entry)
+            DAMAGES[fault.target](shard)
     if fault.kind == "checkpoint":  # of a run that was killed
         before = folder / "before"
         bench.stage_in(name, before)
@@ -849,7 +860,10 @@ def happen(bench: Bench, fault: Fault, process: subprocess.Popen[str], folder: P
     if fault.kind not in ("killed", "time limit", "engine killed", "engine stops", "tool killed"):
         return
     if fault.kind.startswith("engine"):  # after so many labels, so that it is at work
-        while process.poll() is None and len(list(folder.glob("store/*/*/*.json"))) < int(fault.target):
+        shards = folder.glob
+        while process.poll() is None and sum(
+            path.read_bytes().count(b"\n") for path in shards("store/*/*.jsonl")
+        ) < int(fault.target):
             time.sleep(0.02)
     else:
         with suppress(subprocess.TimeoutExpired):
@@ -881,10 +895,10 @@ def ended_well(bench: Bench, fault: Fault, folder: Path, said: str, code: int, h
     if not all(output.exists() for output in outputs):
         return Result(fault, "unclear", f"exit 0 without results: {last}")
     try:
-        found = {k: v for output in outputs for k, v in content(output).items()}
+        contents = {k: v for output in outputs for k, v in content(output).items()}
     except Exception as error:
         return Result(fault, "wrong", f"exit 0, and results that cannot be read: {error}"[:150])
-    verdict = outcome(bench.good[fault.stage], found)
+    verdict = outcome(bench.good[fault.stage], contents)
     same = {"recovered": "same result", "detected": "a row with its reason", "wrong": "ANOTHER RESULT"}[verdict]
     return Result(fault, verdict, f"{how}: {same}".removeprefix(": "))
 
@@ -924,12 +938,16 @@ def matrix(bench: Bench, faults: list[Fault]) -> list[Result]:
 
 HEAD = """# Faults on purpose
 
-Made by `benchmarks/run faults --write`: every row is a fault that was injected into a stage of a small study (LiBF4, GFN1-xTB
-labels), and what became of it. *detected*: the task ended with a line that says what is wrong, and published nothing, or the
-table has a row with the reason. *recovered*: the result is that of a run without a fault. A fault that gives another number would
-be called *wrong*; one that nobody could act on, *unclear*.
+Every stage of a small study (LiBF4, GFN1-xTB labels) was run again with one of its inputs damaged, or while something happened to its
+process, and what became of it was written down. The numbers are those of `benchmarks/run faults --write`; a row for each fault, with
+what was seen, is in `docs/faults.csv`.
+
+- *detected*: the task ended with a line that says what is wrong and published nothing, or the table has a row with the reason.
+- *recovered*: the result is that of a run without a fault.
+- *wrong*: another number. *unclear*: it ended, and nobody could tell why. *skipped*: it could not be injected there.
 
 """
+COLUMNS = ("stage", "fault", "target", "verdict", "seen")  # of docs/faults.csv
 
 
 def page(results: list[Result]) -> str:
@@ -948,23 +966,26 @@ def page(results: list[Result]) -> str:
             count = Counter(result.verdict for result in mine)
             lines.append(f"| {name} | {len(mine)} | " + " | ".join(str(count[v]) for v in verdicts) + " |")
         lines.append("")
-    lines += ["| stage | fault | file, or amount | verdict | what was seen |", "|---|---|---|---|---|"]
-    for result in results:
-        fault = result.fault
-        how = re.sub(r"(?<![\w.+-])(/[\w.+-]+){2,}/", "", result.how).replace("|", "/").replace("<", "&lt;")
-        lines.append(f"| {STAGES[fault.stage].title} | {fault.kind} | {fault.target} | {result.verdict} | {how} |")
-    return HEAD + "\n".join(lines) + "\n"
+    return HEAD + "\n".join(lines).rstrip() + "\n"
 
 
-def written(text: str) -> dict[Fault, Result]:
-    """Return the results of a page, by fault."""
-    known = {(STAGES[fault.stage].title, fault.kind, fault.target): fault for fault in FAULTS}
-    found = {}
-    for line in text.splitlines():
-        row = [cell.strip() for cell in line.strip("| ").split(" | ", 4)]
-        if len(row) == 5 and (fault := known.get((row[0], row[1], row[2]))):
-            found[fault] = Result(fault, row[3], row[4])
-    return found
+def write_rows(results: list[Result], path: Path) -> None:
+    """Write docs/faults.csv; folders of this machine are left out."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for result in results:
+            fault = result.fault
+            seen = re.sub(r"(?<![\w.+-])(/[\w.+-]+){2,}/", "", result.how)
+            writer.writerow((STAGES[fault.stage].title, fault.kind, fault.target, result.verdict, seen))
+
+
+def written(path: Path) -> dict[Fault, Result]:
+    """Return the results of docs/faults.csv, by fault."""
+    fault_of = {(STAGES[fault.stage].title, fault.kind, fault.target): fault for fault in FAULTS}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [(fault_of.get((row["stage"], row["fault"], row["target"])), row) for row in csv.DictReader(file)]
+    return {fault: Result(fault, row["verdict"], row["seen"]) for fault, row in rows if fault}
 
 
 def main() -> None:
@@ -972,7 +993,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="only the faults that the default tests run")
     parser.add_argument("--stage", choices=STAGES, nargs="+", help="only the faults of these stages")
-    parser.add_argument("--write", action="store_true", help="write docs/faults.md; rows of other stages stay")
+    parser.add_argument("--write", action="store_true", help="write docs/faults.csv and .md; rows of other stages stay")
     parser.add_argument("--work", type=Path, help="folder to work in, which is kept (default: one that goes)")
     args = parser.parse_args()
     faults = [f for f in FAULTS if (f.short or not args.short) and f.stage in (args.stage or STAGES)]
@@ -980,12 +1001,19 @@ def main() -> None:
         flags = tuple(os.environ.get("IONMELT_ENVIRONMENT_FLAGS", "").split())
         results = matrix(Bench(args.work or Path(scratch) / "work", flags), faults)
     if args.write:
-        table = TOP / "docs" / "faults.md"
-        rows = written(table.read_text()) | {result.fault: result for result in results}
-        table.write_text(page(sorted(rows.values(), key=lambda result: FAULTS.index(result.fault))))
+        table = TOP / "docs" / "faults.csv"
+        rows = written(table) | {result.fault: result for result in results}
+        ordered = sorted(rows.values(), key=lambda result: FAULTS.index(result.fault))
+        write_rows(ordered, table)
+        table.with_suffix(".md").write_text(page(ordered))
     count = Counter(result.verdict for result in results)
     keys = ("detected", "recovered", "wrong", "unclear", "skipped")
-    print(json.dumps({"injected": len(results) - count["skipped"]} | {key: count[key] for key in keys}))
+    print(
+        json.dumps(
+            {"cpu": os.environ.get("BENCHMARK_CPU"), "injected": len(results) - count["skipped"]}
+            | {key: count[key] for key in keys}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,10 @@ The liquid is made by the pipeline's own BUILD_LIQUID and EQUILIBRATE (LiBF4, CL
 spacings: close, as of a trajectory, and far, as the frames of a label study are. Both ways label the same frames with
 an engine of their own; the first frame is cold in both, and not counted. The keys without a suffix are those of the
 far frames; settings are meant for time: 300 Ry is too little for fluorine's forces, and enough to count SCF steps.
+  scf_steps_ratio               SCF steps of a frame in the chain / cold
+  wall_ratio                    likewise of the time
+  scf_steps_cold, wall_cold_s   of a frame that is cold
+  max_force_difference_ha_bohr  between the two ways (Ha/Bohr)
 
 usage: benchmarks/run labels_chain [--engine cp2k|pyscf|xtb] [--frames 20] [--pairs 4] [--spacing-fs 20 500]
 """
@@ -25,6 +29,8 @@ import numpy as np
 from ase import Atoms
 from ase.units import Bohr, Hartree
 from mdtraj.formats import DCDTrajectoryFile
+
+from ionmelt.labels import engines
 
 PROJECT = Path(__file__).resolve().parents[1]
 DFT = {
@@ -54,10 +60,10 @@ md: {{timestep_fs: 0.5, npt_ps: 1, nvt_ps: 1}}
 
 def liquid(pairs: int, length_fs: float) -> list[Atoms]:
     """Return the frames, `SAVE_FS` apart, of an equilibrated liquid of some length."""
-    found = subprocess.run(
+    result = subprocess.run(
         [PROJECT / "containers" / "environment", "analysis"], check=True, stdout=subprocess.PIPE, text=True
     )
-    python, scripts = Path(found.stdout.strip()) / "bin" / "python", PROJECT / "bin"
+    python, scripts = Path(result.stdout.strip()) / "bin" / "python", PROJECT / "bin"
     env = os.environ | {"PATH": f"{python.parent}:{os.environ['PATH']}"}
 
     with tempfile.TemporaryDirectory() as name:
@@ -89,8 +95,9 @@ def liquid(pairs: int, length_fs: float) -> list[Atoms]:
 
 def compare(engine: str, frames: list[Atoms], threads: int) -> dict[str, float | int]:
     """Label frames in a chain and cold, one after the other, and return what differs."""
-    module = importlib.import_module(f"ionmelt.labels.engines.{engine}")
-    chained, cold = (module.Engine(SETTINGS[engine], threads) for _ in range(2))
+    row = engines.ENGINES[engine]
+    settings = row.settings.model_validate({"engine": engine, **SETTINGS[engine]})
+    chained, cold = (importlib.import_module(row.module).Engine(settings, threads) for _ in range(2))
     steps, seconds, force = np.zeros(2), np.zeros(2), 0.0
     for number, atoms in enumerate(frames):
         labels = []
@@ -131,14 +138,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     saved = liquid(args.pairs, args.frames * max(args.spacing_fs))
-    result: dict[str, object] = {"engine": args.engine, "frames": args.frames, "atoms": len(saved[0])}
+    result: dict[str, object] = {
+        "cpu": os.environ.get("BENCHMARK_CPU"),
+        "engine": args.engine,
+        "frames": args.frames,
+        "atoms": len(saved[0]),
+    }
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for spacing in sorted(args.spacing_fs):
             print(f"{args.frames} frames, {spacing} fs apart", flush=True)
-            found = compare(args.engine, saved[:: spacing // SAVE_FS][: args.frames], args.threads)
-            result |= {f"{key}_{spacing}_fs": value for key, value in found.items()}
-    print(json.dumps(result | {"spacing_fs": max(args.spacing_fs)} | found))
+            differences = compare(args.engine, saved[:: spacing // SAVE_FS][: args.frames], args.threads)
+            result |= {f"{key}_{spacing}_fs": value for key, value in differences.items()}
+    print(json.dumps(result | {"spacing_fs": max(args.spacing_fs)} | differences))
 
 
 if __name__ == "__main__":

@@ -65,12 +65,12 @@ def ion_centres(liquid: Topology, frames: np.ndarray, threads: int) -> np.ndarra
     """Return the centres of mass (T, M, 3) of whole ions, chunk by chunk, as MEASURE_LIQUID takes them."""
     step = max(1, int(measure_paths.CHUNK_BYTES / (12 * len(liquid))))
 
-    def part(first: int) -> np.ndarray:
+    def centres_of(first: int) -> np.ndarray:
         chunk = frames[first : first + step]
         return measure_paths.whole_ions(chunk, np.full((len(chunk), 3), EDGE_A), liquid)[1]
 
     with ThreadPoolExecutor(threads) as pool:
-        return np.concatenate(list(pool.map(part, range(0, len(frames), step))))
+        return np.concatenate(list(pool.map(centres_of, range(0, len(frames), step))))
 
 
 def best(function: Callable[[], Any], repeats: int = 10) -> tuple[float, Any]:
@@ -88,10 +88,10 @@ def speed(frames: int, threads: int) -> dict[str, Any]:
     liquid, missing = topology(), []
     atoms = atoms_of(liquid, frames, seed=1)
     ions_s, centres = best(lambda: ion_centres(liquid, atoms, threads))
-    own_s, own = best(lambda: displacement.mean_squared_displacement(centres, threads))
+    here_s, here = best(lambda: displacement.mean_squared_displacement(centres, threads))
     result: dict[str, Any] = {"frames": frames, "ions": centres.shape[1], "atoms": len(liquid)}
-    result |= {"threads": threads, "centres_s": ions_s, "msd_s": own_s}
-    result["threads_identical"] = bool(np.array_equal(own, displacement.mean_squared_displacement(centres)))
+    result |= {"threads": threads, "centres_s": ions_s, "msd_s": here_s}
+    result["threads_identical"] = bool(np.array_equal(here, displacement.mean_squared_displacement(centres)))
     result |= {"ratio_tidynamics": None, "ratio_mdanalysis": None, "max_relative_difference": None}
     try:
         import tidynamics
@@ -100,8 +100,8 @@ def speed(frames: int, threads: int) -> dict[str, Any]:
     else:
         loop_s, loop = best(lambda: np.mean([tidynamics.msd(ion) for ion in centres.swapaxes(0, 1)], axis=0))
         lags = slice(1, frames // 2)
-        result["ratio_tidynamics"] = loop_s / own_s
-        result["max_relative_difference"] = float(np.max(np.abs(own[lags] / loop[lags] - 1)))
+        result["ratio_tidynamics"] = loop_s / here_s
+        result["max_relative_difference"] = float(np.max(np.abs(here[lags] / loop[lags] - 1)))
     try:
         import MDAnalysis
         from MDAnalysis.analysis.msd import EinsteinMSD
@@ -113,7 +113,7 @@ def speed(frames: int, threads: int) -> dict[str, Any]:
         peer = EinsteinMSD(universe, select="all", fft=True)
         with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
             peer_s, _ = best(peer.run, repeats=1)
-        result["ratio_mdanalysis"] = peer_s / (ions_s + own_s)
+        result["ratio_mdanalysis"] = peer_s / (ions_s + here_s)
     return result | {"missing": missing}
 
 
@@ -124,12 +124,12 @@ def measure_file(path: Path, threads: int) -> dict[str, float]:
     paths = measure_paths.Paths(len(liquid.molecule_ion))
     for chunk in measure_paths.chunks(path, liquid, threads):
         paths.append(chunk.unwrapped)
-    found = displacement.mean_squared_displacement(paths, threads)
+    msd = displacement.mean_squared_displacement(paths, threads)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     lags = np.array([1, 10, 100])
     # walks of 0.1 A a step along each axis: 0.03 A^2 a frame
-    off = float(np.max(np.abs(found[lags] / (0.03 * lags) - 1)))
+    off = float(np.max(np.abs(msd[lags] / (0.03 * lags) - 1)))
     return {"peak_memory_mb": peak, "file_s": seconds, "file_msd_off": off}
 
 
@@ -143,10 +143,10 @@ def memory(frames: int, threads: int) -> dict[str, Any]:
         last = None
         with DCDTrajectoryFile(str(path), "w") as file:
             for first in range(0, frames, 200):
-                part = atoms_of(liquid, min(200, frames - first), seed=first, start=last)
-                last = part[-1, liquid.starts]
-                edges = np.full((len(part), 3), EDGE_A, np.float32)
-                file.write(part, cell_lengths=edges, cell_angles=np.full_like(edges, 90))
+                chunk = atoms_of(liquid, min(200, frames - first), seed=first, start=last)
+                last = chunk[-1, liquid.starts]
+                edges = np.full((len(chunk), 3), EDGE_A, np.float32)
+                file.write(chunk, cell_lengths=edges, cell_angles=np.full_like(edges, 90))
         size = path.stat().st_size / 1e6
         command = [sys.executable, __file__, "--file", str(path), "--threads", str(threads)]
         child = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -172,7 +172,7 @@ def main(argv: list[str] | None = None) -> int:
         result = memory(args.file_frames, args.threads) if args.file_frames else {}
         result |= speed(args.frames, args.threads) if args.frames else {}
     rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in result.items()}
-    print(json.dumps(rounded))
+    print(json.dumps({"cpu": os.environ.get("BENCHMARK_CPU")} | rounded))
     return 0
 
 

@@ -141,8 +141,8 @@ from ionmelt.models import train
 framework = sys.argv[1]
 settings = tiny.MACE if framework == "mace" else tiny.DEEPMD
 tiny.write_settings(Path("settings.json"), settings)
-data = Path("../data/data/split")
-arguments = ["--id", "m-eq-s1", "--settings", "settings.json", "--dataset", str(data / "datasets" / "eq")]
+data = Path("../data/data/split/datasets/eq")
+arguments = ["--id", "m-eq-s1", "--settings", "settings.json", "--dataset", str(data)]
 assert train.main([*arguments, "--summary", str(data / "dataset.json"), "--out", "model"]) == 0
 """
 
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills (default: 1)")
     parser.add_argument("--only", choices=("classical", "mace", "deepmd"), help="this one alone (default: all three)")
     args = parser.parse_args()
-    found = {}
+    rows = {}
     with tempfile.TemporaryDirectory(prefix="ionmelt-restart-") as folder:
         top = Path(folder)
         data = top / "data"
@@ -175,12 +175,13 @@ def main() -> None:
                 python(env, "-c", TRAIN, name, cwd=work)
                 settings = json.loads((data / "run.json").read_text())
                 model, state = work / "model", data / "state"
-            found[name] = compare(name, settings, state, model, work / "runs", args.kills, args.seed, env)
+            rows[name] = compare(name, settings, state, model, work / "runs", args.kills, args.seed, env)
     figures = {
-        "kills": args.kills * len(found),
-        "identical": all(same for same, _ in found.values()),
-        "repeated_segments": max(worst for _, worst in found.values()),
-        "runs": list(found),
+        "cpu": os.environ.get("BENCHMARK_CPU"),
+        "kills": args.kills * len(rows),
+        "identical": all(same for same, _ in rows.values()),
+        "repeated_segments": max(worst for _, worst in rows.values()),
+        "runs": list(rows),
     }
     print(json.dumps(figures))
 

@@ -13,13 +13,14 @@ gradient steps and judged on the same test frames, and on the frozen-ion volume 
   force_rmse_mev_a   by way and size: the mean over seeds, and its standard error
   scan_rmse_mev_atom likewise
 Errors at equal numbers are compared in logarithms, their spread that of trainings within a way and size (t interval). The ratio of
-frames is that of two parallel power laws (`worth.parallel_lines`, Fieller's interval); where errors do not surely fall with the
+frames is that of two parallel power laws (`parallel_lines`, Fieller's interval); where errors do not surely fall with the
 number of frames, the reason stands in its place. Work is kept in --work, and what is there is not made again.
 """
 # environment: analysis
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -33,9 +34,10 @@ from md import BIN, TOP, call, environment
 from scipy import stats
 
 from ionmelt import files
-from ionmelt.compare.statistics import parallel_lines
+from ionmelt.compare.parallel_lines import parallel_lines
 from ionmelt.dataset import energies
-from ionmelt.frame import evenly, read_frames, write_frames
+from ionmelt.frame import evenly
+from ionmelt.frame_file import read_frames, write_frames
 from ionmelt.frames.selection import descriptors, farthest_points
 
 STUDY = """
@@ -88,13 +90,13 @@ def prepare(work: Path) -> None:
 def subsets(frames: list[Atoms], sizes: list[int], seeds: list[int]) -> dict[tuple[str, int, int], list[Atoms]]:
     """Return the frames of each subset by way (chosen, random), size and seed."""
     order = farthest_points(descriptors(frames), [f.info["group"] for f in frames], max(sizes))
-    found = {}
+    chosen = {}
     for seed in seeds:
         shuffled = np.random.default_rng(seed).permutation(len(frames))
         for size in sizes:
-            found["chosen", size, seed] = [frames[i] for i in order[:size]]
-            found["random", size, seed] = [frames[i] for i in shuffled[:size]]
-    return found
+            chosen["chosen", size, seed] = [frames[i] for i in order[:size]]
+            chosen["random", size, seed] = [frames[i] for i in shuffled[:size]]
+    return chosen
 
 
 def train(work: Path, key: str, frames: list[Atoms], seed: int, steps: int) -> None:
@@ -148,8 +150,8 @@ def frames_ratio(chosen: np.ndarray, random: np.ndarray, sizes: list[int]) -> li
     """Return random frames needed / chosen frames for the same error, and its interval; the reason where there is none."""
     x = np.repeat(np.log(sizes), chosen.shape[1])
     both = np.concatenate([np.log(random).ravel(), np.log(chosen).ravel()])
-    found = parallel_lines(np.tile(x, 2), both, np.repeat([0.0, 1.0], len(x)))
-    return found.reason or [x and round(x, 2) for x in (found.value, found.low, found.high)]
+    lines = parallel_lines(np.tile(x, 2), both, np.repeat([0.0, 1.0], len(x)))
+    return lines.reason or [x and round(x, 2) for x in (lines.value, lines.low, lines.high)]
 
 
 def main() -> None:
@@ -167,16 +169,22 @@ def main() -> None:
         prepare(work)
         frames = read_frames(work / "dataset" / "datasets" / "both" / "train.extxyz", labelled=True)
         sizes, seeds = sorted(args.frames), list(range(1, args.seeds + 1))
-        found: dict[tuple[str, int], list[dict[str, float]]] = {}
+        errors_of: dict[tuple[str, int], list[dict[str, float]]] = {}
         for (way, size, seed), some in subsets(frames, sizes, seeds).items():
             key = f"{way}-{size}-s{seed}"
             train(work, key, some, seed, args.steps)
             errors = judge(work, key)
-            found.setdefault((way, size), []).append(errors)
+            errors_of.setdefault((way, size), []).append(errors)
             print(key, ", ".join(f"{name} {value:.1f}" for name, value in errors.items()), file=sys.stderr, flush=True)
-    figures: dict[str, Any] = {"frames": sizes, "pool": len(frames), "seeds": len(seeds), "steps": args.steps}
+    figures: dict[str, Any] = {
+        "cpu": os.environ.get("BENCHMARK_CPU"),
+        "frames": sizes,
+        "pool": len(frames),
+        "seeds": len(seeds),
+        "steps": args.steps,
+    }
     for name, short in (("force_rmse_mev_a", "force"), ("scan_rmse_mev_atom", "scan")):
-        both = [np.array([[e[name] for e in found[way, size]] for size in sizes]) for way in ("chosen", "random")]
+        both = [np.array([[e[name] for e in errors_of[way, size]] for size in sizes]) for way in ("chosen", "random")]
         figures[f"{short}_error_ratio"] = error_ratio(*both)
         figures[f"{short}_frames_ratio"] = frames_ratio(*both, sizes)
         for way, values in zip(("chosen", "random"), both, strict=True):

@@ -114,7 +114,7 @@ def figures(results: Path, old: Path) -> dict[str, Any]:
     t = {name: pl.read_parquet(results / "tables" / f"{name}.parquet") for name in names}
     counts = t["dataset"].filter(pl.col("split") == "train").group_by("dataset").len()
     sizes = dict(counts.sort("len").iter_rows())
-    found = {}
+    rmse = {}
     for model, size in [("zero", None), *((model, s) for model in ("naive", "replay", "scratch") for s in sizes)]:
         mine = {name: table.filter(pl.col("model") == model) for name, table in t.items() if name != "dataset"}
         if size is not None:
@@ -143,8 +143,8 @@ def figures(results: Path, old: Path) -> dict[str, Any]:
             cards = sorted((results / "models").glob(f"{model}-{size}-s*/model.json"))
             times = [json.loads(card.read_text())["cost"]["wall_s"] for card in cards]
             row["train_s"] = round(sum(times) / len(times))
-        found[model if size is None else f"{model}_{sizes[size]}"] = row
-    return found
+        rmse[model if size is None else f"{model}_{sizes[size]}"] = row
+    return rmse
 
 
 def digits(*values: Any) -> list[float | None]:
@@ -168,8 +168,8 @@ def main() -> None:
         foundation = args.foundation.resolve() if args.foundation else work / "foundation"
         if args.foundation is None:
             pipeline(TOP / "studies" / "foundation.yaml", foundation, work)
-        found = figures(tune(foundation, args.seeds, args.epochs, work), work / "old.extxyz")
-    print(json.dumps(found))
+        result = figures(tune(foundation, args.seeds, args.epochs, work), work / "old.extxyz")
+    print(json.dumps({"cpu": os.environ.get("BENCHMARK_CPU")} | result))
 
 
 if __name__ == "__main__":

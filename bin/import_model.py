@@ -3,7 +3,7 @@
 
 import sys
 
-from ionmelt.models.own import main
+from ionmelt.models.importing import main
 
 if __name__ == "__main__":
     sys.exit(main())

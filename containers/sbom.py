@@ -18,7 +18,7 @@ FIELDS = "${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\t${source
 
 def python_packages() -> list[dict[str, Any]]:
     """Return a component for each Python package, with the licence that it states."""
-    found = []
+    packages = []
     for package in importlib.metadata.distributions():
         about = package.metadata
         name = re.sub(r"[-_.]+", "-", about["Name"]).lower()
@@ -34,18 +34,18 @@ def python_packages() -> list[dict[str, Any]]:
             component["licenses"] = [{"expression": about["License-Expression"]}]
         elif stated or classes:
             component["licenses"] = [{"license": {"name": stated or classes[-1].split(" :: ")[-1]}}]
-        found.append(component)
-    return found
+        packages.append(component)
+    return packages
 
 
 def system_packages() -> list[dict[str, Any]]:
     """Return a component for each installed Debian package; its licence is in /usr/share/doc/NAME/copyright."""
     listed = subprocess.run(["dpkg-query", "-W", "-f", FIELDS], check=True, capture_output=True, text=True).stdout
-    found = []
+    packages = []
     for line in listed.splitlines():
         status, name, version, architecture, source, source_version = line.split("\t")
         if status.startswith("ii"):
-            found.append(
+            packages.append(
                 {
                     "type": "library",
                     "name": name,
@@ -54,7 +54,7 @@ def system_packages() -> list[dict[str, Any]]:
                     f"&upstream={quote(source)}%40{quote(source_version, safe='')}",
                 }
             )
-    return found
+    return packages
 
 
 def main(name: str, version: str) -> None:

@@ -2,13 +2,13 @@
 // Nothing is included here: 25.04's strict parser refuses that in a file that several others include.
 
 // The rows of a table of the plan, with the file of settings of each one's task and the user's own files for it, by role:
-// [key: pyr14bf4-r1, liquid: pyr14bf4, ..., settings: boxes/pyr14bf4-r1.json, own: [force_field: own.xml]]
+// [key: pyr14bf4-r1, liquid: pyr14bf4, ..., settings: boxes/pyr14bf4-r1.json, files: [force_field: own.xml]]
 def rows(plan, table, kind = table) {
     plan.flatMap { folder ->
-        def own = lines_of(folder, 'files').groupBy { line -> line.id }
+        def files_by_key = lines_of(folder, 'files').groupBy { line -> line.id }
         lines_of(folder, table).collect { line ->
-            def files = (own[line.key] ?: []).collectEntries { one -> [one.role, file(one.path)] }
-            line + [settings: folder.resolve("${kind}/${line.key}.json".toString()), own: files]
+            def files = (files_by_key[line.key] ?: []).collectEntries { one -> [one.role, file(one.path)] }
+            line + [settings: folder.resolve("${kind}/${line.key}.json".toString()), files: files]
         }
     }
 }
@@ -29,13 +29,8 @@ def file_of(plan, name) {
     plan.map { folder -> folder.resolve(name) }
 }
 
-// What computes the labels: its name, the environment it runs in, whether a GPU is of use
-def label_engine(plan) {
-    plan.map { folder -> lines_of(folder, 'label_engine')[0] }
-}
-
 // The user's own files of a role as one list; nothing where there are none
-def own_files(plan, role) {
+def user_files(plan, role) {
     plan.map { folder -> lines_of(folder, 'files').findAll { line -> line.role == role }.collect { line -> file(line.path) } }
         .filter { paths -> paths }
 }

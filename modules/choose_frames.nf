@@ -7,7 +7,7 @@ process CHOOSE_FRAMES {
 
     input:
     tuple val(name), path(settings), path(state), path(candidates)
-    path known, stageAs: 'known/*/*'                    // training frames of the round before
+    path labelled, stageAs: 'labelled/*/*'              // training frames of the round before
     val code        // the digest of the script and of what it imports
 
     output:
@@ -19,7 +19,7 @@ process CHOOSE_FRAMES {
     script:
     """
     choose_frames.py --id ${name} --settings ${settings} --state ${state} --candidates ${candidates} \\
-        --known known/*/*.extxyz --out chosen
+        --labelled labelled/*/*.extxyz --out chosen
     """
 
     stub:

@@ -6,11 +6,13 @@ process COMPARE_MODELS {
     input:
     path plan
     path states,      stageAs: 'states/*'
+    path power,       stageAs: 'states/*'   // what the design of the study can decide
     path labels,      stageAs: 'labels/*'
     path sampling,    stageAs: 'sampling/*'
     path explored,    stageAs: 'explored/*'
     path rounds,      stageAs: 'rounds/*'   // what earlier rounds of active learning came to
     path dataset
+    path test,        stageAs: 'test/*'     // the frames that a reader may look at
     path models,      stageAs: 'models/*'
     path evaluations, stageAs: 'evaluations/*'
     path measures,    stageAs: 'measures/*'
@@ -22,16 +24,20 @@ process COMPARE_MODELS {
     path 'report.html', emit: report
     path 'tables',      emit: tables
     path 'liquid.svg',  emit: picture, optional: true
+    path 'pages/*.md',  emit: pages, optional: true     // of each model that has files: what came out of it
+    path 'recommendation.txt', emit: words  // what the report says first, for the screen
+    path 'study.json',  emit: study         // the study with every default
 
     script:
     """
     compare_models.py --plan ${plan} --states states --labels labels --sampling sampling --explored explored --rounds ${rounds} --dataset ${dataset} \\
+        --test ${test} \\
         --models models --evaluations evaluations --runs measures --measures measures --failures failures --tasks ${tasks} --outdir .
     """
 
     stub:
     """
     mkdir tables
-    touch report.html liquid.svg
+    touch report.html liquid.svg recommendation.txt study.json
     """
 }

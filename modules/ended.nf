@@ -1,27 +1,46 @@
-// What the user is told when a run stops or ends.
+// What the user is told when a run begins, stops or ends.
+include { say_progress } from './progress.nf'
 
-// Stop with the mistakes that a task wrote into its file of errors, which is empty where there are none.
-def stop_with(errors) {
-    errors.filter { lines -> lines.size() > 0 }.subscribe { lines -> error(lines.text.trim()) }
+// The plan: stages, core-hours and warnings, before the first task.
+def say_the_plan(plan) {
+    plan.subscribe { folder ->
+        println "\n${folder.resolve('plan.txt').text}"
+        println workflow.stubRun ? 'A stub run: the plan is real, the tasks only make empty files.\n'
+            : "What a task is doing: 'tail -f' of .command.log in its folder of ${workflow.workDir} (the letters and digits in [] begin its name).\n"
+        say_progress()
+    }
 }
 
-// Stop where no model can be used; as long as there are others, one that cannot is a row of the tables.
-// failed: a file PROCESS.KEY.failed.txt for each, with the reason; rows: the plan's rows of models.
-def stop_without_models(failed, rows) {
-    def keys = rows.filter { row -> row.role == 'model' }.map { row -> row.key }.toList()
-    failed.toList().map { files -> [files] }.combine(keys.map { all -> [all] }).subscribe { files, all ->
-        def reasons = files.collectEntries { path -> [path.name.substring(path.name.indexOf('.') + 1) - '.failed.txt', path.text.trim()] }
-        if (all && all.every { key -> reasons.containsKey(key) }) {
-            error(all.collect { key -> "models: ${key}: ${reasons[key] - "models: ${key}: "}" }.join('\n'))
+// At the end: what failed, what is missing, what it came to, and where to look.
+def say_the_end(outdir, only_estimate) {
+    def trace = "${outdir}/pipeline_info/trace.tsv"
+    say_what_failed(trace)
+    if (!workflow.success) {
+        if (rows_of(trace).any { row -> row.status in ['COMPLETED', 'CACHED'] && !row.name.startsWith('PLAN_STUDY') }) {
+            println 'to go on: the same command with -resume; what is done is not done again'
         }
+        return
     }
+    if (workflow.stubRun) {
+        println 'to run it: the same command without -stub'
+        return
+    }
+    if (only_estimate) {
+        return
+    }
+    say_what_is_missing("${outdir}/tables") // tables of an earlier run may lie there where this one made none
+    def words = file("${outdir}/recommendation.txt")
+    println "\n${words.exists() ? words.text : ''}report: ${file("${outdir}/report.html").toUriString() - 'file://'}"
+}
+
+def rows_of(trace) {
+    def table = file(trace)
+    table.exists() ? table.splitCsv(header: true, sep: '\t') : []
 }
 
 // One line for each task that failed for good: what it was, what its exit code says and where to look.
 def say_what_failed(trace) {
-    def table = file(trace)
-    def rows = table.exists() ? table.splitCsv(header: true, sep: '\t') : []
-    rows.groupBy { row -> row.name }.each { name, tries ->
+    rows_of(trace).groupBy { row -> row.name }.each { name, tries ->
         def row = tries.max { entry -> entry.task_id as Integer }
         if (row.status in ['FAILED', 'ABORTED']) {
             def word = file("${row.workdir}/.command.err").exists() ? file("${row.workdir}/.command.err").readLines().findAll { line -> line.startsWith('error: ') } : []
@@ -69,7 +88,7 @@ def say_missing(path, what, reason) {
 
 // What an exit code says; the first four are those of bin/ionmelt/errors.py.
 def meaning(exit) {
-    def known = [
+    def meanings = [
         '1': 'a bug, or a program that is not there',
         '2': 'a mistake in the study or in a file',
         '74': 'the disk was full',
@@ -78,5 +97,5 @@ def meaning(exit) {
         '143': 'ended by its time limit or by a scheduler',
         '-': 'it ran past its time limit, or its node was lost',
     ]
-    known[exit] ?: "exit code ${exit}"
+    meanings[exit] ?: "exit code ${exit}"
 }

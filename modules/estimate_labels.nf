@@ -6,9 +6,10 @@ process ESTIMATE_LABELS {
 
     input:
     path plan
-    val engine      // what computes labels: the row of the plan's label_engine.csv
+    val engine      // what computes labels: the row of the plan's label_engine.csv, and the digest of its code
     path settings   // the level of theory
     path boxes      // of every liquid
+    path model, stageAs: 'teacher/*'    // that labels, where one does
     val code        // the digest of the script and of what it imports
 
     output:
@@ -19,7 +20,7 @@ process ESTIMATE_LABELS {
 
     script:
     """
-    estimate_labels.py --id estimate --settings ${settings} --plan ${plan} --boxes ${boxes} --threads ${task.cpus} \\
+    estimate_labels.py --id estimate --settings ${settings} --plan ${plan} --boxes ${boxes} --model ${model} --threads ${task.cpus} \\
         --out estimate.json --errors errors.txt > estimate.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt
     """

@@ -14,16 +14,16 @@ process EVALUATE_MODEL {
     val code        // the digest of the script and of what it imports
 
     output:
-    path "${key}.evaluation", emit: errors, optional: true        // errors, scan, parity, frame_errors, heldout and dimers as Parquet
-    path '*.failed.txt',      emit: failed, optional: true        // why there is nothing
+    path "${key}.evaluation", emit: errors, optional: true        // errors, scan, parity, frame_errors, heldout, dimers and long_range as Parquet
+    path '*.failed.json',      emit: failed, optional: true        // why there is nothing
     path '*.task.json', topic: tasks,       optional: true
 
     script:
     """
     evaluate_model.py --id ${key} --model ${model} --test ${test} --heldout ${heldout} --state ${states} \\
         --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out ${key}.evaluation \\
-        --errors EVALUATE_MODEL.${key}.failed.txt \\
-        || record_failure.py --code \$? --out ${key}.evaluation --errors EVALUATE_MODEL.${key}.failed.txt
+        --errors EVALUATE_MODEL.${key}.failed.json \\
+        || record_failure.py --process EVALUATE_MODEL --keys ${key} --code \$? --out ${key}.evaluation --errors EVALUATE_MODEL.${key}.failed.json
     """
 
     stub:

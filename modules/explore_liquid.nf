@@ -10,19 +10,19 @@ process EXPLORE_LIQUID {
     val code        // the digest of the script and of what it imports
 
     output:
-    tuple val(key), path("found/${key}.extxyz"), emit: frames, optional: true   // none where the committee agrees everywhere
-    path "found/${key}.explored.parquet", emit: table   // each frame that it was asked about
+    tuple val(key), path("explored/${key}.extxyz"), emit: frames, optional: true   // none where the committee agrees everywhere
+    path "explored/${key}.explored.parquet", emit: table   // each frame that it was asked about
     path '*.task.json', topic: tasks
 
     script:
     """
     explore_liquid.py --id ${key} --settings ${settings} --state ${state} --models ${models} --valid ${valid} \\
-        --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out found
+        --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out explored
     """
 
     stub:
     """
-    mkdir found
-    touch found/${key}.extxyz found/${key}.explored.parquet EXPLORE_LIQUID.${key}.task.json
+    mkdir explored
+    touch explored/${key}.extxyz explored/${key}.explored.parquet EXPLORE_LIQUID.${key}.task.json
     """
 }

@@ -7,15 +7,16 @@ process EXPORT_MODEL {
 
     input:
     tuple val(key), val(engine), path(model, stageAs: 'model/*')
+    path state, stageAs: 'state/*'                      // of a liquid, for an input of LAMMPS
     val code        // the digest of the script and of what it imports
 
     output:
-    path "${key}/*", emit: files                        // the model folder, README.md, and model.pt-lammps.pt of a MACE model
+    path "${key}/*", emit: files                        // the model folder, README.md, and what LAMMPS reads
     path '*.task.json', topic: tasks
 
     script:
     """
-    export_model.py --id ${key} --model ${model} --threads ${task.cpus} --out ${key}
+    export_model.py --id ${key} --model ${model} --state ${state} --threads ${task.cpus} --out ${key}
     """
 
     stub:

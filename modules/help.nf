@@ -1,7 +1,11 @@
 // The parameters are described once, in nextflow_schema.json: help and refusals are read from there.
 def parameters() {
+    groups().collectEntries { group -> group.properties }
+}
+
+def groups() {
     def schema = new groovy.json.JsonSlurper().parse(file("${projectDir}/nextflow_schema.json").toFile())
-    schema['$defs'].collectEntries { _name, group -> group.properties }
+    schema['$defs'].values()
 }
 
 // Print every parameter with its default and stop, when --help is given.
@@ -9,42 +13,65 @@ def help(given) {
     if (!given.help.toString().toBoolean()) {
         return
     }
-    def lines = parameters().collect { name, about ->
-        "  --${name.padRight(18)} ${about.description}" + (about.default == null ? '' : " [${about.default}]")
+    def lines = groups().collectMany { group ->
+        ['', "${group.title}:"] + group.properties.collect { name, about ->
+            "  --${name.padRight(16)} ${about.description}" + (about.default == null ? '' : " [${about.default}]")
+        }
     }
     println """\
         |Ionmelt ${workflow.manifest.version}: ${workflow.manifest.description}
         |
-        |  nextflow run main.nf --study FILE.yaml --outdir DIR -profile NAME
-        |
+        |  ./nextflow run main.nf                                   the demo, into results/
+        |  ./nextflow run main.nf --study FILE.yaml --outdir DIR    a study; before it, with -stub: what it would run and cost
+        |  -resume goes on; -profile ENGINE,gpu,PLACE says in what and where (docs/places.md)
         |${lines.join('\n        |')}
         |
-        |The study file says everything else; studies/demo.yaml explains it. Profiles: docs/places.md.
+        |The study file says everything else: studies/demo.yaml explains it, docs/study.md lists every field.
         """.stripMargin()
     System.exit(0)
+}
+
+// Refuse what is wrong and what is missing, before anything runs.
+def refuse_parameters(given) {
+    refuse_wrong_parameters(given)
+    refuse_missing_parameters(given)
 }
 
 // Hold every parameter to nextflow_schema.json before anything runs: one line for each mistake. A mistyped name would be
 // ignored in silence, and a wrong value might end a run after hours.
 def refuse_wrong_parameters(given) {
-    def wrong = wrong_parameters(given)
+    def sites = (workflow.configFiles ?: []).findAll { path -> path != projectDir.resolve('nextflow.config') && path.exists() }.collect { path -> path.text }
+    def wrong = wrong_parameters(ours(given, workflow.commandLine, sites.join('\n')))
     if (wrong) {
         error(wrong.join('\n'))
     }
 }
 
+// Without what a site's configuration says of itself (-c site.config; nf-core's set config_profile_contact and more): an
+// unknown name is a mistake where a person gives it, on the command line or in a file of parameters, and no such configuration has it.
+def ours(given, command, sites) {
+    def defined = parameters()
+    def path = command.find(/\s-params-file[ =](?:'([^']*)'|(\S+))/) { _all, quoted, plain -> quoted ?: plain } ?: System.getenv('NXF_PARAMS_FILE')
+    if (path && !file(path, glob: false).exists()) {
+        return given
+    }
+    def words = command.findAll(/\s--([^\s=.]+)/) { _all, name -> name } + (path ? file(path, glob: false).text.findAll(/[\w-]+/) : [])
+    def typed = words.collect { word -> word.replace('-', '').toLowerCase() } - sites.findAll(/\w+/).collect { word -> word.toLowerCase() }
+    given.findAll { name, _value -> defined.containsKey(name) || name.replace('-', '').toLowerCase() in typed }
+}
+
 // Nextflow adds the camel-case form of --max-memory, which is the one that is judged.
 def wrong_parameters(given) {
-    def known = parameters()
+    def defined = parameters()
     given.findAll { name, _value -> !name.contains('-') }
-        .collectEntries { name, value -> [name, known.containsKey(name) ? wrong_value(known[name], value) : unknown(name, known.keySet())] }
+        .collectEntries { name, value -> [name, defined.containsKey(name) ? wrong_value(defined[name], value) : unknown(name, defined.keySet())] }
         .findAll { _name, why -> why }
         .collect { name, why -> "--${name}: ${why}".toString() }
 }
 
-def unknown(name, known) {
-    def close = known.closest(name)
-    "unknown parameter; ${close ? "did you mean --${close[0]}? " : ''}known: ${known.sort().join(', ')}"
+def unknown(name, names) {
+    def close = names.closest(name)
+    "unknown parameter; ${close ? "did you mean --${close[0]}? " : ''}known: ${names.sort().join(', ')}"
 }
 
 // What is wrong with a value, or null. It may come as a text or as what Nextflow makes of one: 2, true.
@@ -133,41 +160,94 @@ def there(row) {
 // by Nextflow.
 def needed(profiles) {
     def gpu = 'gpu' in profiles
+    def registry = file("${projectDir}/containers/released.txt").exists() ? [] : ['registry']
     [
-        awsbatch:    ['aws_queue', 'aws_region', 'aws_cli', 'registry'],
-        googlebatch: ['google_project', 'google_location', 'registry'] + (gpu ? ['gpu_type'] : []),
-        azurebatch:  ['azure_account', 'azure_location', 'azure_storage', 'registry'] + (gpu ? ['gpu_machine'] : []),
-        k8s:         ['k8s_claim', 'registry'],
+        awsbatch:    ['aws_queue', 'aws_region', 'aws_cli'] + registry,
+        googlebatch: ['google_project', 'google_location'] + registry + (gpu ? ['gpu_type'] : []),
+        azurebatch:  ['azure_account', 'azure_location', 'azure_storage'] + registry + (gpu ? ['gpu_machine'] : []),
+        k8s:         ['k8s_claim'] + registry,
         slurm:       [],
-    ].findAll { place, _names -> place in profiles }
+    ].findAll { profile, _names -> profile in profiles }
 }
 
-// Refuse a place that lacks a parameter, or a GPU that is not there, before anything runs: one line each.
+// Refuse a place that lacks a parameter, and a program or a GPU that is not there, before anything runs: one line each.
 def refuse_missing_parameters(given) {
     def profiles = workflow.profile.tokenize(',')
     def about = parameters()
-    def places = needed(profiles)
-    def wrong = places.collectMany { place, names ->
-        names.findAll { name -> !given[name] }.collect { name -> "--${name}: missing; profile ${place} needs it: ${about[name].description}" }
+    def needs = needed(profiles)
+    def wrong = needs.collectMany { profile, names ->
+        names.findAll { name -> !given[name] }.collect { name -> "--${name}: missing; profile ${profile} needs it: ${about[name].description}" }
     }
     if ('azurebatch' in profiles && !System.getenv('AZURE_CLIENT_ID')) {
         wrong += ['AZURE_BATCH_ACCOUNT_KEY', 'AZURE_STORAGE_ACCOUNT_KEY'].findAll { name -> !System.getenv(name) }
             .collect { name -> "${name}: missing; profile azurebatch reads this secret from the environment" }
     }
-    if ('gpu' in profiles && !places && !workflow.stubRun && gpus_here() < (given.gpus as Integer)) {
-        wrong += ["--gpus: ${given.gpus}; nvidia-smi finds ${gpus_here()} NVIDIA GPUs here: leave out -profile gpu to run on the CPU, or name the place that has them after it, as in -profile gpu,slurm"]
+    if (!workflow.stubRun && 'slurm' in needs) {
+        wrong += missing_programs(['sbatch'])
+    }
+    // a site's own configuration may send tasks elsewhere
+    def executor = nextflow.Global.session.config.process.executor ?: 'local'
+    if (executor == 'slurm' && 'gpu' in profiles && !('slurm' in needs)) {
+        wrong += ["-profile: ${workflow.profile}; Slurm is asked for GPUs by profile slurm: name it too, as in -profile gpu,slurm"]
+    }
+    if (!workflow.stubRun && !needs && executor == 'local') {
+        wrong += missing_here(profiles, given)
     }
     if (wrong) {
         error(wrong.join('\n'))
     }
 }
 
+// What tasks need that run on this machine
+def missing_here(profiles, given) {
+    def engine = workflow.containerEngine
+    def wrong = missing_programs(engine ? [engine == 'charliecloud' ? 'ch-run' : engine] : ['ps', 'python3'])
+    if (engine == 'docker' && !wrong && !says_something(['docker', 'version', '--format', '{{.Server.Version}}'])) {
+        wrong += ["docker: its daemon does not answer: start it (sudo systemctl start docker) and be of its group (sudo usermod -aG docker \$USER), or use -profile podman, which needs none"]
+    }
+    if ('gpu' in profiles && gpus_here() < (given.gpus as Integer)) {
+        wrong += ["--gpus: ${given.gpus}; nvidia-smi finds ${gpus_here()} NVIDIA GPUs here: leave out -profile gpu to run on the CPU, or name the place that has them too, as in -profile gpu,slurm"]
+    }
+    wrong
+}
+
+// A line for each program that is not on PATH, with what brings it
+def missing_programs(names) {
+    def brought_by = [
+        sbatch:      'profile slurm submits jobs with it: start on a login node of the cluster',
+        ps:          'Nextflow measures tasks with it: apt install procps',
+        python3:     'tasks need Python 3.11 or newer: apt install python3 python3-venv',
+        docker:      'apt install docker.io, or use -profile podman (apt install podman)',
+        podman:      'apt install podman',
+        singularity: 'module load singularity, or see docs/places.md for other ways',
+        apptainer:   'module load apptainer, or see docs/places.md for other ways',
+        'ch-run':    'apt install charliecloud',
+    ]
+    def folders = (System.getenv('PATH') ?: '').tokenize(':')
+    names.findAll { name -> !folders.any { folder -> new File(folder, name).canExecute() } }
+        .collect { name -> "${name}: is not installed here: ${brought_by[name]}" }
+}
+
 // How many NVIDIA GPUs the driver of this machine shows.
 def gpus_here() {
+    says(['nvidia-smi', '-L']).readLines().count { line -> line.startsWith('GPU ') }
+}
+
+def says_something(command) {
+    says(command).trim() as Boolean
+}
+
+// What a program writes; nothing where it is not there or says nothing within ten seconds.
+def says(command) {
     try {
-        return ['nvidia-smi', '-L'].execute().text.readLines().count { line -> line.startsWith('GPU ') }
+        def running = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start()
+        if (!running.waitFor(10, java.util.concurrent.TimeUnit.SECONDS)) {
+            running.destroyForcibly()
+            return ''
+        }
+        return running.exitValue() ? '' : running.inputStream.text
     }
     catch (IOException _none) {
-        return 0
+        return ''
     }
 }

@@ -12,14 +12,14 @@ process IMPORT_MODEL {
 
     output:
     tuple val(key), path("${key}"), emit: model, optional: true         // weights and model card
-    path '*.failed.txt',            emit: failed, optional: true        // why it cannot be used
+    path '*.failed.json',            emit: failed, optional: true        // why it cannot be used
     path '*.task.json', topic: tasks,            optional: true
 
     script:
     """
     import_model.py --id ${key} --settings ${settings} --weights ${weights} --threads ${task.cpus} \\
-        --out ${key} --errors IMPORT_MODEL.${key}.failed.txt \\
-        || record_failure.py --code \$? --out ${key} --errors IMPORT_MODEL.${key}.failed.txt
+        --out ${key} --errors IMPORT_MODEL.${key}.failed.json \\
+        || record_failure.py --process IMPORT_MODEL --keys ${key} --code \$? --out ${key} --errors IMPORT_MODEL.${key}.failed.json
     """
 
     stub:

@@ -1,8 +1,8 @@
-// The label store: a folder outside of the work folder, or an address in an object store, with one file for each label
-// that was ever finished. Tasks that see the folder read and write it themselves (bin/ionmelt/labels/store.py). Where they
-// do not, because it or the work folder is in an object store, this copies: each chunk is given the entries that
-// there are of its frames, and new ones are taken back. A store that cannot be written stops no run: what it holds is
-// used, and one line says that new labels are not kept there.
+// The label store: a folder outside of the work folder, or an address in an object store, with every label that was ever
+// finished, in shards: each task adds a file of its own. Tasks that see the folder read and write it themselves
+// (bin/ionmelt/labels/store.py). Where they do not, because it or the work folder is in an object store, this copies: each
+// chunk is given the shards that hold its frames, and new ones are taken back. A store that cannot be written stops no run:
+// what it holds is used, and one line says that new labels are not kept there.
 
 // The store of this run: the one asked for or, where that holds nothing and cannot be written, one in the work folder.
 def usable_store(asked) {
@@ -26,7 +26,7 @@ def label_store(store) {
 }
 
 def store_note(folder) {
-    [path: file("${folder}/README.txt", glob: false), text: 'Labels that were finished, one file each, for every later run of Ionmelt that needs them.']
+    [path: file("${folder}/README.txt", glob: false), text: 'Labels that were finished, for every later run of Ionmelt that needs them.']
 }
 
 // The folder that keeps checkpoints of runs, which outlive their tasks; passed in the same way.
@@ -60,17 +60,16 @@ def is_below_a_file(path) {
     path && (path.exists() ? !path.isDirectory() : is_below_a_file(path.parent))
 }
 
-// Copy new entries, of tasks that could not write them into the store, to where they belong. Of two for the same frame the
-// newer stays: a task that was taken from the cache may be older than what is there.
-def keep_labels(entries, store) {
+// Copy new shards, of tasks that could not write them into the store, to where they belong. No two have the same name.
+def keep_labels(shards, store) {
     def refused = []
-    entries.flatten().subscribe { entry ->
-        def target = file("${store}/${entry.parent.parent.name}/${entry.parent.name}/${entry.name}", glob: false)
+    shards.flatten().subscribe { shard ->
+        def target = file("${store}/${shard.parent.name}/${shard.name}", glob: false)
         if (!refused) {
             try {
-                if (!target.exists() || target.lastModified() < entry.lastModified()) {
+                if (!target.exists()) {
                     target.parent.mkdirs()
-                    entry.copyTo(target)
+                    shard.copyTo(target)
                 }
             }
             catch (IOException error) {
@@ -81,26 +80,40 @@ def keep_labels(entries, store) {
     }
 }
 
-// Chunks with what is stored of their frames: [chunk, [entry, ...]]; frame_ids holds a file for each chunk.
+// Chunks with what is stored of their frames: [chunk, [shard, ...]]; frame_ids holds a file for each chunk.
 def with_stored_labels(chunks, frame_ids, settings, store) {
     if (store == 'none' || !"${store} ${workflow.workDir.toUriString()}".contains('://')) {
         return chunks.flatten().map { chunk -> tuple(chunk, []) }
     }
     def stored = settings.map { labels -> "${store}/${new groovy.json.JsonSlurper().parseText(labels.text).theory_id}" }
-        .map { folder -> tuple(folder, files("${folder}/*/*.json").collect { path -> path.baseName } as Set) }  // listed once
+        .map { folder -> tuple(folder, shards_by_frame(folder)) }   // read once
     chunks.flatten().map { chunk -> tuple(chunk.baseName, chunk) }
         .join(frame_ids.flatten().map { ids -> tuple(ids.baseName, ids) })
         .combine(stored)
-        .map { _key, chunk, ids, folder, known -> tuple(chunk, stored_labels(ids.readLines(), folder, known)) }
+        .map { _key, chunk, ids, folder, shards -> tuple(chunk, stored_labels(ids.readLines(), folder, shards)) }
 }
 
-// The entries of these frames. They are inputs of a task, and a resumed run must give it the same ones although the
-// store has grown: what was found is noted in the work folder, for each session and chunk.
-def stored_labels(frame_ids, folder, known) {
+// The names of the shards that hold each frame. A task that was killed left none of their indexes.
+def shards_by_frame(folder) {
+    def names = [:].withDefault { _frame -> [] }
+    files("${folder}/*.jsonl").each { shard ->
+        def index = shard.resolveSibling("${shard.baseName}.ids")
+        def frames = index.exists()
+            ? index.readLines().collect { line -> line.tokenize(' ')[0] }
+            : shard.readLines().collect { line -> line.find(/^\{"format": \d+, "frame_id": "(\w+)"/) { _all, frame -> frame } }
+        frames.each { frame -> names[frame] << shard.baseName }
+    }
+    names
+}
+
+// The shards with these frames, and their indexes. They are inputs of a task, and a resumed run must give it the same ones
+// although the store has grown: what was found is noted in the work folder, for each session and chunk.
+def stored_labels(frame_ids, folder, shards) {
     def note = workflow.workDir.resolve("label_store/${workflow.sessionId}/${"${folder} ${frame_ids}".md5()}")
     if (!note.exists()) {
         note.parent.mkdirs()
-        note.text = frame_ids.findAll { id -> id in known }.join('\n')
+        note.text = frame_ids.findAll { id -> shards.containsKey(id) }.collectMany { id -> shards[id] }.unique().join('\n')
     }
-    note.readLines().collect { id -> file("${folder}/${id.take(2)}/${id}.json") }
+    note.readLines().collectMany { name -> [file("${folder}/${name}.jsonl"), file("${folder}/${name}.ids")] }
+        .findAll { path -> path.exists() }
 }

@@ -1,8 +1,8 @@
 // The labelled frames of a study: sampled from its liquids, and in active learning chosen by models of the round before, then
 // labelled; or frames with labels that the user has already.
-include { code } from './code.nf'
-include { contents_of; file_of; gather; joined; label_engine; own_files; rows } from './channels.nf'
-include { stop_with } from './ended.nf'
+include { code; label_engine } from './code.nf'
+include { contents_of; file_of; gather; joined; user_files; rows } from './channels.nf'
+include { stop_with } from './stops.nf'
 include { keep_labels; label_store; usable_store; with_stored_labels } from './label_store.nf'
 include { SAMPLE_FRAMES } from './sample_frames.nf'
 include { ACTIVE_ROUND  } from './active_round.nf'
@@ -14,6 +14,7 @@ workflow LABELLED {
     plan            // folder of the plan
     assets
     boxes           // [box key, folder]
+    teacher         // folder of the model that labels; none where none does
     states          // [state key, folder]
     liquids         // [liquid, folders of its states]
     asked           // the label store that the user asks for
@@ -30,11 +31,11 @@ workflow LABELLED {
     to_label = with_stored_labels(chunks, frame_ids, settings, store)
     by_force_field = rows(plan, 'boxes').filter { row -> row.for_labels == 'true' }
     force_fields = gather(joined(by_force_field, 'key', boxes, 'box').map { row -> row.box })
-    LABEL_FRAMES(to_label, label_engine(plan), settings, force_fields, label_store(store), code('label_frames.py'))
-    keep_labels(LABEL_FRAMES.out.entries, store)
+    LABEL_FRAMES(to_label, label_engine(plan), settings, force_fields, teacher, label_store(store), code('label_frames.py'))
+    keep_labels(LABEL_FRAMES.out.shards, store)
 
-    own = own_files(plan, 'labels')
-    IMPORT_LABELS(own, contents_of(own), settings, assets, code('import_labels.py'))
+    frames = user_files(plan, 'labels')
+    IMPORT_LABELS(frames, contents_of(frames), settings, assets, code('import_labels.py'))
     stop_with(IMPORT_LABELS.out.errors)
     IMPORT_LABELS.out.words.view { words -> words.text.trim() }
 

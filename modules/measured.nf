@@ -1,7 +1,7 @@
 // What the models are worth: their errors on labelled frames, their molecular dynamics, and what is measured on it.
 include { code } from './code.nf'
-include { contents_of; environment; file_of; folders_of; gather; joined; own_files; rows } from './channels.nf'
-include { stop_with } from './ended.nf'
+include { contents_of; environment; file_of; folders_of; gather; joined; user_files; rows } from './channels.nf'
+include { stop_with } from './stops.nf'
 include { IMPORT_LABELS as IMPORT_HELDOUT } from './import_labels.nf'
 include { EVALUATE_MODEL } from './evaluate_model.nf'
 include { RUN_MD         } from './run_md.nf'
@@ -18,8 +18,8 @@ workflow MEASURED {
     checkpoints     // a file of the folder that keeps them
 
     main:
-    own = own_files(plan, 'heldout')
-    IMPORT_HELDOUT(own, contents_of(own), file_of(plan, 'heldout.json'), assets, code('import_labels.py'))
+    frames = user_files(plan, 'heldout')
+    IMPORT_HELDOUT(frames, contents_of(frames), file_of(plan, 'heldout.json'), assets, code('import_labels.py'))
     stop_with(IMPORT_HELDOUT.out.errors)
     heldout = IMPORT_HELDOUT.out.frames.ifEmpty([])
     tested = joined(rows(plan, 'models'), 'key', models, 'folder').map { row -> tuple(row.key, environment(row), row.folder) }

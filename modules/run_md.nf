@@ -12,16 +12,16 @@ process RUN_MD {
 
     output:
     path 'runs/*/*',     emit: files,  optional: true   // of each: trajectories, thermodynamics, how it ended
-    path '*.failed.txt', emit: failed, optional: true   // of each, where the model cannot be run: why
+    path '*.failed.json', emit: failed, optional: true   // of each, where the model cannot be run: why
     path '*.task.json',  topic: tasks, optional: true
 
     script:
     def out = keys.collect { key -> "runs/${key}" }.join(' ')
-    def failed = keys.collect { key -> "RUN_MD.${key}.failed.txt" }.join(' ')
+    def failed = keys.collect { key -> "RUN_MD.${key}.failed.json" }.join(' ')
     """
     run_md.py --id ${keys[0]} --settings ${settings} --state ${states} --model ${model} --threads ${task.cpus} \\
         --device ${task.accelerator ? 'cuda' : 'auto'} --checkpoints checkpoints.txt --code ${code} --out ${out} --errors ${failed} \\
-        || record_failure.py --code \$? --out ${out} --errors ${failed}
+        || record_failure.py --process RUN_MD --keys ${keys.join(' ')} --code \$? --out ${out} --errors ${failed}
     """
 
     stub:

@@ -13,7 +13,7 @@ process TRAIN_MODEL {
 
     output:
     tuple val(key), path("${key}"), emit: model,  optional: true    // weights, model card, learning curve
-    path '*.failed.txt',            emit: failed, optional: true    // why there is none
+    path '*.failed.json',            emit: failed, optional: true    // why there is none
     path '*.task.json', topic: tasks, optional: true
 
     script:
@@ -21,8 +21,8 @@ process TRAIN_MODEL {
     train_model.py --id ${key} --settings ${settings} --dataset ${dataset} --summary ${dataset}/dataset.json \\
         ${weights ? "--weights ${weights}" : ''} ${replay ? "--replay ${replay}" : ''} \\
         --checkpoints checkpoints.txt --code ${code}${own_code} --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'cpu'} --out ${key} \\
-        --errors TRAIN_MODEL.${key}.failed.txt \\
-        || record_failure.py --code \$? --out ${key} --errors TRAIN_MODEL.${key}.failed.txt
+        --errors TRAIN_MODEL.${key}.failed.json \\
+        || record_failure.py --process TRAIN_MODEL --keys ${key} --code \$? --out ${key} --errors TRAIN_MODEL.${key}.failed.json
     """
 
     stub:

@@ -99,11 +99,12 @@ def pytest_runtest_makereport(
 
 
 class Watch:
-    """Says each minute which tests have been running for longer, so that one that hangs has a name."""
+    """Says each minute how many tests are done, and which have been running for longer, so that one that hangs has a name."""
 
     def __init__(self, reporter: Any) -> None:
         self.reporter = reporter
         self.running: dict[str, float] = {}
+        self.done = 0
         self.over = threading.Event()
         threading.Thread(target=self.watch, daemon=True).start()
 
@@ -111,13 +112,14 @@ class Watch:
         self.running[nodeid] = time.monotonic()
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self.running.pop(nodeid, None)
+        self.done += self.running.pop(nodeid, None) is not None
 
     def pytest_sessionfinish(self) -> None:
         self.over.set()
 
     def watch(self) -> None:
         while not self.over.wait(60):
+            self.reporter.write_line(f"{self.done} tests done")
             for name, start in list(self.running.items()):
                 if (seconds := time.monotonic() - start) > 60:
                     self.reporter.write_line(f"running for {seconds:.0f} s: {name}")

@@ -31,10 +31,10 @@ def test_the_engine_gives_the_plain_calculators_numbers(model: Path, state: Path
         for scale in (0.95, 1.0, 1.3):
             positions = atoms.positions * scale + rng.normal(scale=0.1, size=atoms.positions.shape)
             frame = (positions + 40.0, atoms.cell.array * scale)  # boxes away, as unwrapped atoms are
-            found, expected = (e.compute([frame], [0])[0] for e in (engine, plain))
-            assert found.energy == pytest.approx(expected.energy, abs=2e-4)
-            np.testing.assert_allclose(found.forces, expected.forces, atol=1e-4)
-            np.testing.assert_allclose(found.stress, expected.stress, atol=1e-5)
+            answer, expected = (e.compute([frame], [0])[0] for e in (engine, plain))
+            assert answer.energy == pytest.approx(expected.energy, abs=2e-4)
+            np.testing.assert_allclose(answer.forces, expected.forces, atol=1e-4)
+            np.testing.assert_allclose(answer.stress, expected.stress, atol=1e-5)
             engine.forget(0)
 
 
@@ -44,12 +44,12 @@ def test_replicas_together_are_what_they_are_alone(model: Path, state: Path) -> 
     rng = np.random.default_rng(4)
     frames = [(atoms.positions + rng.normal(scale=0.1, size=(16, 3)), atoms.cell.array * s) for s in (1.0, 1.1, 0.97)]
     together = engine.compute(frames, [0, 1, 2])
-    for slot, (frame, found) in enumerate(zip(frames, together, strict=True)):
+    for slot, (frame, answer) in enumerate(zip(frames, together, strict=True)):
         engine.forget(slot)
         alone = engine.compute([frame], [slot])[0]
-        assert found.energy == pytest.approx(alone.energy, abs=1e-4)
-        np.testing.assert_allclose(found.forces, alone.forces, atol=1e-4)
-        np.testing.assert_allclose(found.stress, alone.stress, atol=1e-5)
+        assert answer.energy == pytest.approx(alone.energy, abs=1e-4)
+        np.testing.assert_allclose(answer.forces, alone.forces, atol=1e-4)
+        np.testing.assert_allclose(answer.stress, alone.stress, atol=1e-5)
 
 
 @pytest.mark.all

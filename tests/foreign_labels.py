@@ -30,8 +30,10 @@ Run = Callable[..., tuple[int, list[str], pl.DataFrame | None, list[Atoms]]]
 
 def ion(name: str, count: int = 1, **given: Any) -> dict[str, Any]:
     """Return an ion as the plan's labels.json holds it."""
-    known = library(ASSETS)
-    entry = {key: known[name][key] for key in ("smiles", "types", "hydrogen_types")} if name in known else {}
+    ion_library = library(ASSETS)
+    entry = (
+        {key: ion_library[name][key] for key in ("smiles", "types", "hydrogen_types")} if name in ion_library else {}
+    )
     return {"name": name, "charge": 0, "types": None, "hydrogen_types": None, **entry, "count": count, **given}
 
 
@@ -122,7 +124,7 @@ def reversed_signs(text: str) -> str:
 
 def far_apart(frames: list[Atoms]) -> list[Atoms]:
     """Return frames that are no neighbours but alike: every one is turned to other axes than the one before."""
-    found = []
+    chosen = []
     for number, frame in enumerate(frames):
         turn = np.roll(np.eye(3), number % 3, axis=1)
         turned = make_frame(
@@ -130,8 +132,8 @@ def far_apart(frames: list[Atoms]) -> list[Atoms]:
         )
         turned.info |= {"REF_energy": frame.info["REF_energy"], "REF_stress": turn.T @ frame.info["REF_stress"] @ turn}
         turned.arrays[FORCES_KEY] = frame.arrays[FORCES_KEY] @ turn
-        found.append(turned)
-    return found
+        chosen.append(turned)
+    return chosen
 
 
 def qe_text(frame: Atoms, converged: bool = True) -> str:

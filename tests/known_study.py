@@ -7,36 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from known_frames import known_frame, write_test_frames
+from known_numbers import DATASETS, DENSITY, FORCE, FRAMEWORKS, IONS, MISSING, UNEQUILIBRATED, T
+from known_runs import write_run
 
 from ionmelt.dynamics import trajectory
 from ionmelt.topology import Topology
-
-T = 430.0
-DENSITY = {"pyr14bf4": 1070.0, "pyr14tfsi": 1300.0}  # the references
-OFFSET = {
-    ("mace", "both"): 2.0,
-    ("mace", "eq"): -45.0,
-    ("dpmd", "both"): 150.0,
-    ("dpmd", "eq"): 120.0,
-    ("clp", None): -20.0,
-}
-FORCE = {("mace", "both"): 0.045, ("mace", "eq"): 0.050, ("dpmd", "both"): 0.120, ("dpmd", "eq"): 0.125}
-IONS = {"pyr14bf4": ("pyr14", "bf4"), "pyr14tfsi": ("pyr14", "tfsi")}
-BROKEN = "pyr14bf4-430K-r1-dpmd-eq-s1"
-MISSING = "pyr14bf4-430K-r2-dpmd-eq-s2"
-UNCONVERGED = "pyr14bf4-430K-r1-mace-eq-s3"
-UNEQUILIBRATED = ("pyr14tfsi", 1)
 
 
 def write_study(root: Path, seed: int = 7) -> list[str]:
     """Write everything COMPARE_MODELS reads, with known numbers; return its command line without --outdir."""
     rng = np.random.default_rng(seed)
-    trained = [
-        (m, f, d, s) for m, f in (("mace", "mace"), ("dpmd", "deepmd")) for d in ("eq", "both") for s in (1, 2, 3)
-    ]
+    trained = [(m, f, d, s) for m, f in FRAMEWORKS.items() for d in DATASETS for s in (1, 2, 3)]
     models = [(f"{m}-{d}-s{s}", m, f, d, s) for m, f, d, s in trained] + [("clp", "clp", "classical", None, None)]
     write_plan(root / "plan", models)
     write_data(root, rng)
+    write_test_frames(root / "test" / "test.extxyz", 10)
     for key, model, framework, dataset, s in models[:-1]:
         write_model(root, rng, key, model, framework, dataset, s)
     for key in ("mace-start", "labels"):
@@ -45,6 +31,9 @@ def write_study(root: Path, seed: int = 7) -> list[str]:
     for liquid, r, key, model, framework, dataset, s in runs:
         run_id = f"{liquid}-430K-r{r}-{key}"
         if run_id != MISSING:
+            (root / "runs" / run_id).mkdir(parents=True)
+            if r == 1:
+                write_trajectory(root / "runs" / run_id, rng)
             write_run(root, rng, run_id, liquid, r, key, model, framework, dataset, s)
     processes = {
         "LABEL_FRAMES": 900.0,
@@ -69,14 +58,18 @@ def write_study(root: Path, seed: int = 7) -> list[str]:
         )
         (root / "tasks" / f"task{i}.json").write_text(json.dumps(cost))
     (root / "failures").mkdir()
-    (root / "failures" / f"RUN_MD.{MISSING}.failed.txt").write_text(
-        "the tool ended; its last lines:\nmore\nno such head\n"
-    )
-    (root / "failures" / "EVALUATE_MODEL.mace-start.failed.txt").write_text("crashed: SIGSEGV\n")
+    ended = ["the tool ended; its last lines:", "more", "no such head"]
+    for i, (stage, key, reason) in enumerate(
+        (("dynamics", MISSING, ended), ("evaluation", "mace-start", ["crashed: SIGSEGV"]))
+    ):
+        failed = {"stage": stage, "key": key, "reason": reason}
+        (root / "failures" / f"{i}.failed.json").write_text(json.dumps(failed))
     names = ("states", "labels", "sampling", "models", "evaluations", "runs", "measures", "tasks", "plan", "failures")
     return [x for n in names for x in (f"--{n}", str(root / n))] + [
         "--dataset",
         str(root / "dataset.parquet"),
+        "--test",
+        str(root / "test" / "test.extxyz"),
     ]
 
 
@@ -86,9 +79,7 @@ def write_plan(plan: Path, models: list[tuple]) -> None:
         "name": "pyr14bf4", "description": "EQ against non-equilibrated training data for two ionic liquids.",
         "liquids": [{"id": x, "ions": dict.fromkeys(IONS[x], 10), "temperatures_K": [T]} for x in DENSITY],
         "datasets": {"eq": ["eq"], "both": ["eq", "neq"]}, "seeds": [1, 2, 3],
-        "models": [
-            {"id": m, "framework": f} for m, f in (("mace", "mace"), ("dpmd", "deepmd"), ("clp", "classical"))
-        ],
+        "models": [{"id": m, "framework": f} for m, f in (FRAMEWORKS | {"clp": "classical"}).items()],
         "md": {"timestep_fs": 0.5, "npt_ps": 200.0, "nvt_ps": 300.0, "replicas": 2},
     }  # fmt: skip
     (plan / "study.json").write_text(json.dumps(study))
@@ -216,7 +207,7 @@ def write_model(
             "set": w,
             "quantity": "force_rmse",
             "unit": "eV/A",
-            "value": rmse * (1 + 8 * math.exp(-s / 7)) * (0.85 if w == "train" else 1) * (1 + 0.02 * rng.normal()),
+            "value": rmse * (1 + 8 * math.exp(-s / 4)) * (0.6 if w == "train" else 1) * (1 + 0.02 * rng.normal()),
         }
         for s in steps
         for w in ("train", "valid")
@@ -304,7 +295,7 @@ def write_model(
             "quantity": "force",
             "recipe": "eq",
             "group": [f"g{i // 50}" for i in range(500)],
-            "point": [f"p{i}" for i in range(500)],
+            "point": [f"{known_frame(i // 50).info['frame_id']}:{i % 50}" for i in range(500)],
             "reference": reference,
             "predicted": reference + 0.9 * shared.normal(0, rmse, 500) + 0.4 * rng.normal(0, rmse, 500),
             "unit": "eV/A",
@@ -327,14 +318,31 @@ def write_other_chemistry(evaluation: Path, key: str, factor: float) -> None:
         {"model_key": key, "pair": "F-Li", "distance_A": r, "energy_ev": factor / r, "reason": None} for r in distances
     ]
     pl.DataFrame(pairs, schema_overrides={"reason": pl.String}).write_parquet(evaluation / "dimers.parquet")
+    ranges = [
+        {"model_key": key, "liquid": "libf4", "pair": "li-bf4", "ions": 2, "distance_A": r,
+         "energy_ev": e if key == "labels" else 0.0 if r > 8 else e, "coulomb_ev": e,
+         "blind_beyond_A": None if key == "labels" else 9.0, "reason": None}
+        for r, e in ((4.0, -3.1), (9.0, -1.1), (20.0, -0.24), (30.0, 0.0))
+    ]  # fmt: skip
+    reasons = {"reason": pl.String, "blind_beyond_A": pl.Float64}
+    pl.DataFrame(ranges, schema_overrides=reasons).write_parquet(evaluation / "long_range.parquet")
 
 
 def write_trajectory(folder: Path, rng: np.random.Generator) -> None:
     """Write three ion pairs of lithium and BF4 that cross the walls of their box."""
     side, legs = 9.0, np.array([[0, 0, 0], [0.8, 0.8, 0.8], [0.8, -0.8, -0.8], [-0.8, 0.8, -0.8], [-0.8, -0.8, 0.8]])
     bf4 = {"name": "bf4", "count": 3, "charge": -1, "elements": ["B", "F", "F", "F", "F"], "masses_u": [10.8] + 4 * [19.0],
-           "bonds": [[0, 1], [0, 2], [0, 3], [0, 4]]}  # fmt: skip
-    li = {"name": "li", "count": 3, "charge": 1, "elements": ["Li"], "masses_u": [6.9], "bonds": []}
+           "bonds": [[0, 1], [0, 2], [0, 3], [0, 4]], "smiles": "F[B-](F)(F)F", "types": None}  # fmt: skip
+    li = {
+        "name": "li",
+        "count": 3,
+        "charge": 1,
+        "elements": ["Li"],
+        "masses_u": [6.9],
+        "bonds": [],
+        "smiles": "[Li+]",
+        "types": None,
+    }
     Topology("libf4", [li, bf4]).save(folder / "topology.json")
     start, speed = rng.uniform(0, side, (6, 3)), rng.normal(0, 0.7, (6, 3))
     writer = trajectory.Writer(folder / "nvt.xtc")
@@ -343,163 +351,3 @@ def write_trajectory(folder: Path, rng: np.random.Generator) -> None:
         atoms = np.concatenate([centres[:3], *(c + legs for c in centres[3:])]) % side
         writer.write(atoms[None], np.full((1, 3), side), np.array([i]), np.array([i * 0.5]))
     writer.close()
-
-
-def write_run(
-    root: Path,
-    rng: np.random.Generator,
-    run_id: str,
-    liquid: str,
-    replica: int,
-    key: str,
-    model: str,
-    framework: str,
-    dataset: str | None,
-    seed: int | None,
-) -> None:
-    folder, measures = root / "runs" / run_id, root / "measures"
-    folder.mkdir(parents=True)
-    measures.mkdir(exist_ok=True)
-    broken = run_id == BROKEN
-    end = {
-        "planned_ps": 500.0,
-        "survived_ps": 41.5 if broken else 500.0,
-        "end": "bond_broken" if broken else "completed",
-        "detail": "bond 12-13 (C-H) stretched to 2.1 A" if broken else None,
-    }
-    run = {
-        "id": run_id,
-        "liquid": liquid,
-        "temperature_K": T,
-        "pressure_bar": 1.0,
-        "replica": replica,
-        "seed": 1,
-        "model": model,
-        "model_key": key,
-        "dataset": dataset,
-        "model_seed": seed,
-        "framework": framework,
-        "n_atoms": 290,
-        "dtype": "float32",
-        "device": "cpu",
-        "save_every_fs": 500.0,
-        "save_every_asked_fs": 250.0 if run_id == UNCONVERGED else 500.0,
-        "atom_steps_per_s": {"mace": 1000.0, "deepmd": 6600.0, "classical": 4e5}[framework],
-    }
-    (folder / "run.json").write_text(json.dumps(run | end))
-    if replica == 1:
-        write_trajectory(folder, rng)
-    base = {
-        "run_id": run_id,
-        "liquid": liquid,
-        "model": model,
-        "dataset": dataset,
-        "seed": seed,
-        "temperature_K": T,
-        "replica": replica,
-        "framework": framework,
-        "model_key": key,
-    }
-    pl.DataFrame([base | end]).write_parquet(measures / f"{run_id}.survival.parquet")
-    if broken:
-        return
-    converged = run_id != UNCONVERGED
-    value = DENSITY[liquid] + OFFSET[model, dataset] + rng.normal(0, 2.0)
-    pl.DataFrame(
-        [
-            base
-            | {
-                "density_kg_m3": value,
-                "standard_error_kg_m3": 1.5,
-                "reference_kg_m3": None,
-                "n_effective": 40.0,
-                "converged": converged,
-                "reason": None if converged else "drift: halves differ by 9 kg/m3",
-                "equilibrated_ps": 20.0,
-            }
-        ]
-    ).write_parquet(measures / f"{run_id}.density.parquet")
-    rows = []
-    for i, ion in enumerate(IONS[liquid]):
-        d = (3e-11, 4e-11)[i] * {"mace": 1.0, "dpmd": 0.4, "clp": 0.3}[model] * math.exp(0.06 * rng.normal())
-        rows.append(
-            base
-            | {
-                "species": ion,
-                "diffusion_m2_s": d,
-                "ci95_low_m2_s": d * 0.9,
-                "ci95_high_m2_s": d * 1.1,
-                "finite_size_correction_m2_s": None,
-                "log_slope": 0.97,
-                "fit_start_ps": 30.0,
-                "fit_stop_ps": 150.0,
-                "converged": converged,
-                "reason": None if converged else "log-log slope 0.71 is not 1",
-            }
-        )
-    pl.DataFrame(rows).write_parquet(measures / f"{run_id}.diffusion.parquet")
-    kappa = {"mace": 2.0, "dpmd": 0.8, "clp": 0.6}[model] * math.exp(0.05 * rng.normal())
-    conductivity = {
-        "conductivity_s_m": kappa, "ci95_low_s_m": 0.9 * kappa, "ci95_high_s_m": 1.1 * kappa, "ionicity": 0.6,
-        "ionicity_ci95_low": 0.5, "ionicity_ci95_high": 0.7, "nernst_einstein_s_m": kappa / 0.6, "converged": True,
-    }  # fmt: skip
-    viscosity = {
-        "viscosity_pa_s": 0.01 / kappa, "ci95_low_pa_s": 0.008 / kappa, "ci95_high_pa_s": 0.012 / kappa,
-        "converged": False, "reason": "the running integral has no plateau; needs about 9000 ps", "needed_ps": 9000.0,
-    }  # fmt: skip
-    if liquid == "pyr14tfsi":
-        pl.DataFrame([base | conductivity]).write_parquet(measures / f"{run_id}.conductivity.parquet")
-        pl.DataFrame([base | viscosity]).write_parquet(measures / f"{run_id}.viscosity.parquet")
-    r = np.linspace(0.05, 12, 120)
-    peak = 6.0 if model == "mace" else 5.6
-    cation, anion = IONS[liquid]
-    rows = []
-    for pair, shift in ((f"{cation}-{anion}", 0.0), (f"{cation}-{cation}", 2.4), (f"{anion}-{anion}", 2.0)):
-        g = (1 + 1.6 * np.exp(-((r - peak - shift) ** 2)) * np.cos(1.6 * (r - peak - shift))) / (
-            1 + np.exp(-4 * (r - peak - shift + 1.6))
-        )
-        rows += [
-            base | {"quantity": "rdf", "pair": pair, "r_A": float(x), "value": float(y), "standard_error": 0.02}
-            for x, y in zip(r, g, strict=True)
-        ]
-    for quantity, pair, axis, x in (
-        ("structure_factor_xray", "all", "q_per_A", np.linspace(0.2, 8, 60)),
-        ("torsion", f"{cation} C-C-C-C", "angle_deg", np.linspace(2.5, 177.5, 36)),
-    ):
-        rows += [base | {"quantity": quantity, "pair": pair, axis: float(v), "value": 1 + math.sin(v)} for v in x]
-    rows.append(
-        base
-        | {
-            "quantity": "coordination",
-            "pair": f"{cation}-{anion}",
-            "r_A": 8.2,
-            "value": 5.1,
-            "standard_error": 0.1,
-        }
-    )
-    pl.DataFrame(rows, infer_schema_length=None).write_parquet(measures / f"{run_id}.structure.parquet")
-    number = base | {
-        "value": 0.6, "unit": "1", "standard_error": 0.05, "ci95_low": 0.5, "ci95_high": 0.7, "n_effective": 60.0,
-        "converged": converged, "reason": None if converged else "drifts by 4 standard errors",
-        "frames": 500, "interval_ps": 0.4,
-    }  # fmt: skip
-    named = {
-        "coordination": {"quantity": "coordination_number", "pair": f"{cation}-{anion}", "state": None, "cut_A": 7.4},
-        "conformers": {"species": cation, "feature": "C-C-C-C", "quantity": "population", "state": "gauche"},
-        "kinetics": {
-            "quantity": "transition_rate", "pair": f"{cation}-{anion}", "state_from": "2 anions",
-            "state_to": "3 anions", "tolerance_ps": 1.0, "events": 40,
-        },
-        "onsager": {"pair": f"{cation}-{anion}", "onsager_s_m": -0.2, "standard_error_s_m": 0.1},
-    }  # fmt: skip
-    low = 900.0 if dataset == "both" else value + 1
-    span = {"quantity": "density", "frames": 200, "share_outside": float(dataset == "eq"), "seen_low": value - 20,
-            "seen_high": value + 20, "limit_low": low, "limit_high": 1600.0, "unit": "kg/m3",
-            "verdict": "outside" if dataset == "eq" else "inside", "reason": None}  # fmt: skip
-    if dataset is None:
-        span = {"quantity": "all", "verdict": "not judged", "reason": "the model was not trained on frames"}
-    pl.DataFrame([base | span], schema_overrides={"reason": pl.String}).write_parquet(
-        measures / f"{run_id}.domain.parquet"
-    )
-    for name, keys in named.items():
-        pl.DataFrame([number | keys]).write_parquet(measures / f"{run_id}.{name}.parquet")

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -21,12 +22,14 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
 from used_files import BIN, all_imports
 
-from ionmelt import frame as frame_file
+from ionmelt import frame_file
 from ionmelt.dataset import split as split_module
 from ionmelt.dataset.settings import DatasetSettings, Split
 from ionmelt.dataset.summary import DatasetSummary, TrainingData
 from ionmelt.files import sha256
+from ionmelt.frame import make_frame, set_label
 from ionmelt.models import prediction as models_prediction
+from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.topology import Topology
 
@@ -42,6 +45,14 @@ DEEPMD = {
     "framework": "deepmd", "descriptor": "se_e2_a", "rcut_A": 3.0, "rcut_smth_A": 0.5, "neurons": [4, 8], "axis_neurons": 4,
     "fitting_neurons": [16, 16], "steps": 400, "batch_size": 2, "learning_rate": 0.01, "start_pref_e": 0.02,
     "limit_pref_e": 0.02, "start_pref_f": 100, "limit_pref_f": 100, "start_pref_v": 0.02, "limit_pref_v": 0.02,
+}  # fmt: skip
+DESCRIPTORS = {
+    "se_e2_a": DEEPMD,
+    "se_atten": DEEPMD | {"descriptor": "se_atten", "attention_layers": 1, "steps": 200},
+    "dpa3": DEEPMD | {
+        "descriptor": "dpa3", "rcut_smth_A": 0.5, "layers": 2, "node_width": 8, "edge_width": 8, "angle_width": 4, "angle_rcut_A": 2.5,
+        "steps": 100,
+    },
 }  # fmt: skip
 NEQUIP = {
     "framework": "nequip", "layers": 2, "l_max": 1, "parity": False, "features": 4, "r_max_A": 3.0, "radial_depth": 1,
@@ -69,13 +80,13 @@ def make_frames(count: int, seed: int = 1) -> list[Atoms]:
             symbols, (grid[: 8 if i % 4 else 6] + 0.25) * edge / 2, cell=[edge, edge * 1.02, edge * 1.04], pbc=True
         )
         atoms.positions += rng.normal(scale=0.1, size=atoms.positions.shape)
-        made = frame_file.make_frame(
+        made = make_frame(
             atoms.numbers, atoms.positions, atoms.cell.array, np.arange(len(atoms)),
             np.where(atoms.numbers == 3, "li", "f"), liquid="lif", kind="eq", recipe="eq", group=f"g{i // 3}",
         )  # fmt: skip
         work = reference(made)
         energy = work.get_potential_energy() - 50.0 * len(work)
-        frame_file.set_label(made, energy, work.get_forces(), work.get_stress(voigt=False), THEORY, True, None)
+        set_label(made, energy, work.get_forces(), work.get_stress(voigt=False), THEORY, True, None)
         frames.append(made)
     return frames
 
@@ -85,11 +96,11 @@ def single_ions() -> list[Atoms]:
     frames = []
     for symbol, charge, group in (("Li", 1, "g1"), ("F", -1, "g2")):
         atoms = Atoms(symbol, [[4.0, 4.0, 4.0]], cell=[8.0] * 3)
-        made = frame_file.make_frame(
+        made = make_frame(
             atoms.numbers, atoms.positions, atoms.cell.array, [0], [symbol.lower()], liquid="lif", kind="eq", recipe="ions",
             group=group, charge=charge,
         )  # fmt: skip
-        frame_file.set_label(made, -50.0, np.zeros((1, 3)), np.zeros((3, 3)), THEORY, True, None)
+        set_label(made, -50.0, np.zeros((1, 3)), np.zeros((3, 3)), THEORY, True, None)
         frames.append(made)
     return frames
 
@@ -114,7 +125,7 @@ def make_state(folder: Path) -> Path:
 
 RUN = {
     "id": "run", "liquid": "libf4", "replica": 1, "model": "tiny", "model_key": "tiny", "dataset": None, "model_seed": None,
-    "framework": "any", "seed": 3, "temperature_K": 1200, "pressure_bar": 1.0, "timestep_fs": 1.0, "npt_ps": 0.06, "nvt_ps": 0.06,
+    "framework": "any", "seed": 3, "temperature_K": 1200, "pressure_bar": 1.0, "timestep_fs": 1.0, "npt_ps": 0.06, "nvt_ps": 0.06, "start_volume": 1.0, "hydrogen_mass_u": None,
     "thermostat_fs": 20, "barostat_fs": 200, "save_every_fs": 5, "max_trajectory_mb": 10, "segment_ps": 0.02, "engine": "auto",
     "batch": 1,
 }  # fmt: skip
@@ -171,7 +182,7 @@ def write_settings(path: Path, settings: dict[str, Any]) -> Path:
 
 def training_data(split: Path) -> TrainingData:
     """Return what a training is told of the dataset eq."""
-    return DatasetSummary.read(split / "dataset.json").training_data("eq")
+    return DatasetSummary.read(split / "datasets" / "eq" / "dataset.json").training_data("eq")
 
 
 def train(script: ModuleType, settings: dict[str, Any], split: Path, work: Path) -> Path:
@@ -180,7 +191,7 @@ def train(script: ModuleType, settings: dict[str, Any], split: Path, work: Path)
     with contextlib.chdir(work):
         code = script.main([
             "--id", "m-eq-s1", "--settings", "settings.json", "--dataset", str(split / "datasets" / "eq"),
-            "--summary", str(split / "dataset.json"), "--out", "model",
+            "--summary", str(split / "datasets" / "eq" / "dataset.json"), "--out", "model",
         ])  # fmt: skip
     assert code == 0
     return work / "model"
@@ -201,8 +212,8 @@ def trained_once(script: ModuleType, settings: dict[str, Any], split: Path, work
     ]
     files += sorted(path for path in split.rglob("*") if path.is_file())
     # another processor, or another number of threads, may round otherwise
-    place = [platform.python_version(), platform.node(), os.environ.get("OMP_NUM_THREADS")]
-    digest = hashlib.sha256(json.dumps([settings, place], sort_keys=True).encode())
+    machine = [platform.python_version(), platform.node(), os.environ.get("OMP_NUM_THREADS")]
+    digest = hashlib.sha256(json.dumps([settings, machine], sort_keys=True).encode())
     for path in files:
         digest.update(f"{path.name}:{path.stat().st_size}:".encode() + path.read_bytes())
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -212,13 +223,20 @@ def trained_once(script: ModuleType, settings: dict[str, Any], split: Path, work
     with kept.with_name(f".{kept.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
-            part = kept.with_name(f"{kept.name}.part")
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
-            train(script, settings, split, part)
-            part.rename(kept)
+            unfinished = kept.with_name(f"{kept.name}.part")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            train(script, settings, split, unfinished)
+            unfinished.rename(kept)
     shutil.copytree(kept, work, dirs_exist_ok=True)
     return work / "model"
+
+
+def forces_of(model: Path, split: Path) -> np.ndarray:
+    """Return the forces (N, 3) of a model folder on the first test frame."""
+    atoms = frame_file.read_frames(split / "test.extxyz")[0]
+    atoms.calc = load_calculator(model)
+    return atoms.get_forces()
 
 
 def strain_derivative(atoms: Atoms, i: int, j: int, h: float) -> float:
@@ -247,6 +265,11 @@ def check_card(model: Path, split: Path, files: list[str]) -> dict[str, Any]:
     assert card["split_hash"] == data["datasets"]["eq"]["split_hash"]
     assert card["e0s_ev"] == data["datasets"]["eq"]["e0s_ev"]
     assert card["elements"] == ["Li", "F"]
+    export = FRAMEWORKS[card["framework"]].export
+    assert export is not None
+    given = (model / export.tool_input).read_text()  # where no folder of a machine is named
+    assert "train" in given
+    assert not re.search(r'["=\s]/', given), given
     assert card["cost"]["wall_s"] > 0
     assert {"id", "model", "framework", "dataset", "seed", "licence", "settings", "cutoff_A", "versions"} <= set(card)
     return card

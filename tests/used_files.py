@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 BIN = Path(__file__).resolve().parents[1] / "bin"
@@ -9,15 +10,16 @@ BIN = Path(__file__).resolve().parents[1] / "bin"
 
 def files_of(name: str) -> set[Path]:
     """Return the files that Python reads for a module of the package: its own, and what its packages begin with."""
-    places = [BIN / Path(*name.split(".")[: n + 1]) for n in range(name.count(".") + 1)]
-    files = {path for place in places for path in (place.with_name(f"{place.name}.py"), place / "__init__.py")}
+    stems = [BIN / Path(*name.split(".")[: n + 1]) for n in range(name.count(".") + 1)]
+    files = {path for stem in stems for path in (stem.with_name(f"{stem.name}.py"), stem / "__init__.py")}
     return {path for path in files if path.exists()}
 
 
-def imports(path: Path) -> set[Path]:
+@cache
+def imports(path: Path) -> frozenset[Path]:
     """Return the files of the package that a file imports, or names for an import, and those beside it that it reads by name."""
     if path.suffix != ".py":
-        return set()
+        return frozenset()
     names, beside = set(), set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -30,14 +32,14 @@ def imports(path: Path) -> set[Path]:
         elif isinstance(node, ast.Constant) and re.fullmatch(r"[\w-]+\.\w+", str(node.value)):
             beside.add(path.with_name(str(node.value)))
     used = {file for name in names if name.split(".")[0] == "ionmelt" for file in files_of(name)}
-    return used | {file for file in beside if file.is_file()}
+    return frozenset(used | {file for file in beside if file.is_file()})
 
 
 def all_imports(script: Path) -> set[Path]:
     """Return a script and the files of the package that it imports, directly or through others."""
-    found, left = {script}, [script]
+    imported, left = {script}, [script]
     while left:
-        new = imports(left.pop()) - found
-        found |= new
+        new = imports(left.pop()) - imported
+        imported |= new
         left += new
-    return found
+    return imported

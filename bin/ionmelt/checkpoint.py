@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
+from pydantic import BaseModel
 
 from ionmelt.errors import is_resource
 from ionmelt.files import sha256
@@ -39,31 +40,34 @@ def claim(folder: Path, key: str, fallback: Path) -> tuple[Path, IO[str] | None]
 
     Where it cannot be had, since another process is at this run, the folder is one in ``fallback``, without a lock.
     """
-    own, lock = folder / key, None
+    made, lock = folder / key, None
     try:
-        own.mkdir(parents=True, exist_ok=True)
-        lock = (own / "lock").open("w")
+        made.mkdir(parents=True, exist_ok=True)
+        lock = (made / "lock").open("w")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if lock:
             lock.close()
         why = "another process is at this run" if isinstance(error, BlockingIOError) else str(error)
-        say(f"checkpoints in {own} cannot be used ({why}): this run starts anew and a kill loses it")
-        own, lock = fallback / key, None
-        own.mkdir(parents=True, exist_ok=True)
-    return own, lock
+        say(f"checkpoints in {made} cannot be used ({why}): this run starts anew and a kill loses it")
+        made, lock = fallback / key, None
+        made.mkdir(parents=True, exist_ok=True)
+    return made, lock
 
 
-class Chain:
+Segment = TypeVar("Segment", bound=BaseModel)
+
+
+class Chain(Generic[Segment]):
     """The segments of one run, in a folder of their own, named by the run's key.
 
-    A run that finds its folder in use by another process works in ``fallback`` instead. ``metas`` holds what
-    was said of each segment so far (JSON); the arrays stay on the disk.
+    A run that finds its folder in use by another process works in ``fallback`` instead. ``segments`` holds what
+    was said of each segment so far, of the class ``kind``; the arrays stay on the disk.
     """
 
-    def __init__(self, folder: Path, key: str, fallback: Path) -> None:
-        self.key = key
-        self.metas: list[dict[str, Any]] = []
+    def __init__(self, folder: Path, key: str, fallback: Path, kind: type[Segment]) -> None:
+        self.key, self.kind = key, kind
+        self.segments: list[Segment] = []
         self.folder, self._lock = claim(folder, key, fallback)
         self._find()
 
@@ -72,10 +76,10 @@ class Chain:
 
     def _find(self) -> None:
         """Take up the segments that are whole, from the first on; drop those behind one that is not."""
-        while self._path(len(self.metas)).exists():
-            path = self._path(len(self.metas))
+        while self._path(len(self.segments)).exists():
+            path = self._path(len(self.segments))
             try:
-                self.metas.append(json.loads(str(self._read(path, len(self.metas))["meta"])))
+                self.segments.append(self.kind.model_validate_json(str(self._read(path, len(self.segments))["meta"])))
             except (ValueError, KeyError, OSError) as error:
                 if is_resource(error):  # the file may be whole, and to drop it would lose the run
                     self.close()
@@ -83,7 +87,7 @@ class Chain:
                 say(f"checkpoint {path.name} is not used: {error}; going on from the one before")
                 break
         for path in self.folder.glob("segment-*"):
-            if path.name.startswith(".") or path.name >= self._path(len(self.metas)).name:
+            if path.name.startswith(".") or path.name >= self._path(len(self.segments)).name:
                 path.unlink()
         for path in self.folder.glob(".segment-*"):
             path.unlink()
@@ -102,45 +106,45 @@ class Chain:
         with np.load(io.BytesIO(body), allow_pickle=False) as archive:
             return dict(archive)
 
-    def write(self, meta: dict[str, Any], arrays: Mapping[str, np.ndarray | float]) -> None:
+    def write(self, segment: Segment, arrays: Mapping[str, np.ndarray | float]) -> None:
         """Add a segment: it is on the disk, whole, when this returns."""
-        index = len(self.metas)
+        index = len(self.segments)
         buffer = io.BytesIO()
         content: dict[str, Any] = {name: np.asarray(values) for name, values in arrays.items()}
-        np.savez(buffer, meta=np.array(json.dumps(meta)), **content)
+        np.savez(buffer, meta=np.array(segment.model_dump_json()), **content)
         body = buffer.getvalue()
         head = {"key": self.key, "index": index, "sha256": sha256(body)}
         path = self._path(index)
-        part = path.with_name("." + path.name)
-        with part.open("wb") as file:
+        unfinished = path.with_name("." + path.name)
+        with unfinished.open("wb") as file:
             file.write(json.dumps(head).encode() + b"\n" + body)
             file.flush()
             os.fsync(file.fileno())
-        part.rename(path)
+        unfinished.rename(path)
         with contextlib.suppress(OSError):  # not every file system can flush a folder
             folder = os.open(self.folder, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-        self.metas.append(meta)
+        self.segments.append(segment)
 
     def arrays(self, index: int) -> dict[str, np.ndarray]:
         """Return the arrays of a segment; a negative index counts from the end."""
-        index %= len(self.metas)
+        index %= len(self.segments)
         return self._read(self._path(index), index)
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    def __iter__(self) -> Iterator[tuple[Segment, dict[str, np.ndarray]]]:
         """Yield what was said of each segment and its arrays, one segment in memory at a time."""
-        for index, meta in enumerate(self.metas):
-            yield meta, self.arrays(index)
+        for index, segment in enumerate(self.segments):
+            yield segment, self.arrays(index)
 
     def remove(self) -> None:
         """Remove the run's checkpoints: it is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.close()
 
-    def __enter__(self) -> "Chain":
+    def __enter__(self) -> "Chain[Segment]":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:

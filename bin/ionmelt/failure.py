@@ -1,15 +1,18 @@
-"""A model that cannot be used ends its task well: what was begun of it is removed, and files say the reason.
+"""A model that cannot be used ends its task well: what was begun of it is removed, and files say what failed and why.
 
 In a study of several models such a one is a row of the table of failures. What Python sees is written by the task itself (`run` of
 ionmelt.task); what ends a process by a signal, as a fault in a library's compiled code does, by record_failure.py after it.
 """
 
+import argparse
+import json
 import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from ionmelt.errors import Exit, kind_of
+from ionmelt.settings import SettingsFile
 
 # What the processor or a library ends a process with. An abort may also be for memory: it must say that it is not.
 FAULTS = (signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)
@@ -18,10 +21,24 @@ SAID = Path(".command.err")  # what the task has said so far, where Nextflow kee
 LAST_BYTES = 4000
 
 
-def write_reason(reason: Sequence[str], errors: Sequence[Path]) -> None:
-    """Write the lines of a reason into each of the files."""
-    for path in errors:
-        path.write_text("".join(f"{line}\n" for line in reason))
+FILE = ".failed.json"  # how the name of a file of a `Failure` ends
+# What a process does with a model or a run, as the table of failures has it.
+STAGES = {"IMPORT_MODEL": "import", "TRAIN_MODEL": "training", "EVALUATE_MODEL": "evaluation", "RUN_MD": "dynamics"}
+
+
+class Failure(SettingsFile):
+    """Why a model, or a run of it, failed: the stage, its key, and the lines of the reason."""
+
+    stage: str
+    key: str
+    reason: tuple[str, ...]
+
+
+def write_failures(process: str, keys: Sequence[str], reason: Sequence[str], errors: Sequence[Path]) -> None:
+    """Write why a task failed into a file for each key of it."""
+    for key, path in zip(keys, errors, strict=True):
+        failed = Failure(stage=STAGES[process], key=key, reason=tuple(reason))
+        path.write_text(json.dumps(failed.model_dump()) + "\n")
 
 
 def remove(folders: Sequence[Path]) -> None:
@@ -37,15 +54,17 @@ def crash(code: int, said: str) -> str | None:
         return f"crashed: {signal.Signals(number).name}"
     if number == signal.SIGABRT and UNCAUGHT in said and kind_of(said) is Exit.BUG:
         what, *rest = said[said.rindex(UNCAUGHT) :].splitlines()
-        more = [line.strip() for line in rest[:1] if line.strip().startswith("what():")]  # the next may be the shell's
+        more = [
+            line.strip() for line in rest[:1] if line.strip().startswith("what():")
+        ]  # further lines may be of the shell
         return f"crashed: {' '.join(' '.join([what, *more]).split())[:200]}"
     return None
 
 
-def judge(code: int, errors: Sequence[Path], folders: Sequence[Path]) -> int:
+def judge(process: str, keys: Sequence[str], code: int, errors: Sequence[Path], folders: Sequence[Path]) -> int:
     """Return the exit code of a task whose script ended with `code`: 0 where that was for its model alone.
 
-    The script has written the reason into the files of `errors`, or it crashed. Anything else ends with the code that was
+    ``keys`` are of its model or its runs. The script has written the reason into the files of `errors`, or it crashed. Anything else ends with the code that was
     given: a mistake, a bug, or a lack of memory or disk.
     """
     if not any(path.is_file() and path.stat().st_size for path in errors):
@@ -53,6 +72,20 @@ def judge(code: int, errors: Sequence[Path], folders: Sequence[Path]) -> int:
         why = crash(code, said)
         if why is None:
             return code
-        write_reason([why], errors)
+        write_failures(process, keys, [why], errors)
     remove(folders)
     return Exit.DONE
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Tell whether a task that failed did so for its model alone, and if so, end well: the model is then a row with its reason."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--process", choices=STAGES, required=True, help="name of the process")
+    parser.add_argument("--keys", nargs="+", required=True, help="key of the model, or of each run")
+    parser.add_argument("--code", type=int, required=True, help="exit code of the task's script")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="what it was to write: goes with its model")
+    parser.add_argument(
+        "--errors", type=Path, nargs="+", required=True, help="a file for each key: what failed, and why"
+    )
+    args = parser.parse_args(argv)
+    return judge(args.process, args.keys, args.code, args.errors, args.out)

@@ -18,14 +18,14 @@ SUMS = "SHA256SUMS"
 SEAL = "content_sha256"
 
 
-def sha256(*parts: bytes | Path) -> str:
+def sha256(*contents: bytes | Path) -> str:
     """Return the sha256 (hex) of bytes and of the content of files, one after another; files are read in pieces."""
     digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, bytes):
-            digest.update(part)
+    for content in contents:
+        if isinstance(content, bytes):
+            digest.update(content)
             continue
-        with part.open("rb") as file:
+        with content.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -11,17 +11,19 @@ from pydantic import BaseModel, Tag
 
 # What a text must look like, in words, by its pattern.
 SHA256 = r"^[0-9a-f]{64}$"
-PATH = r"""^[^\x00-\x1f\x7f"'`$;&|<>*?()\[\]{}!\\#,]+$"""  # without what a shell, or a pattern of file names, gives a meaning to
+PATH = r"""^[^\x00-\x1f\x7f"'`$;&|<>*?()\[\]{}!\\#,]+$"""  # no character that a shell or a file-name pattern interprets
 KEY = r"^[a-z0-9][a-z0-9_.]*$"  # no hyphen: keys such as LIQUID-r1 and MODEL-DATASET-s1 stay unambiguous
 IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
 FOLDER = r"^[A-Za-z0-9._/+-]+$"
-CLASS = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
+CLASS = r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)+|[\w./-]*\w\.py:[A-Za-z_]\w*)$"
+FILE_NAME = r"^[^/\x00-\x1f]*[^/\x00-\x1f.][^/\x00-\x1f]*$"
 PATTERNS = {
     SHA256: "64 hexadecimal digits",
     PATH: "a path without quotes, brackets, commas or any of $ ; & | < > * ? ! # \\",
+    FILE_NAME: "the name of a file, without a folder",
     IMAGE: "the name of an image, such as ghcr.io/someone/model:1",
     FOLDER: "a folder without spaces or other signs than . _ / + -",
-    CLASS: "a dotted name, such as tblite.ase.TBLite",
+    CLASS: "a dotted name, such as tblite.ase.TBLite, or a file of yours and a function in it, such as my_calculator.py:make",
 }
 NAME_WORDS = "small letters, digits, _ and ., beginning with a letter or digit"
 
@@ -116,7 +118,7 @@ def inside(kind: Any, item: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """Where an error stands: as the user wrote it, and the section whose field it is (None: no or several such)."""
 
     loc: tuple[Any, ...]
@@ -128,8 +130,8 @@ class Place:
         return next((item for item in reversed(self.loc) if isinstance(item, str)), "")
 
 
-def place_of(cls: type[BaseModel], loc: tuple[Any, ...]) -> Place:
-    """Return the place of an error of pydantic's in a section, without the tags of unions, which no user wrote."""
+def position_of(cls: type[BaseModel], loc: tuple[Any, ...]) -> Position:
+    """Return the position of an error of pydantic's in a section, without the tags of unions, which no user wrote."""
     options: list[tuple[str | None, Any]] = [(None, cls)]
     shown, section = [], None
     for item in loc:
@@ -143,7 +145,7 @@ def place_of(cls: type[BaseModel], loc: tuple[Any, ...]) -> Place:
             sections = [kind for _, kind in options if is_section(kind)]
             section = sections[0] if len(sections) == 1 else None
             options = [branch for _, kind in options for branch in branches(inside(kind, item))]
-    return Place(tuple(shown), section)
+    return Position(tuple(shown), section)
 
 
 # --- What is wrong, and what would be right ---
@@ -151,10 +153,10 @@ def place_of(cls: type[BaseModel], loc: tuple[Any, ...]) -> Place:
 
 @dataclass(frozen=True)
 class Wrong:
-    """One error of pydantic's: its kind, the value that is wrong, what pydantic says about it, and the place."""
+    """One error of pydantic's: its kind, the value that is wrong, what pydantic says about it, and its position in the section."""
 
     kind: str
-    place: Place
+    position: Position
     value: Any = None
     context: Mapping[str, Any] | None = None
     message: str = ""
@@ -170,21 +172,26 @@ class Wrong:
 
 def missing(wrong: Wrong) -> str:
     """Say what the missing field is for."""
-    section = wrong.place.section
-    info = section.model_fields.get(wrong.place.field) if section else None
+    section = wrong.position.section
+    info = section.model_fields.get(wrong.position.field) if section else None
     return f"missing: {info.description}" if info and info.description else "missing"
+
+
+def did_you_mean(word: str, names: Collection[str]) -> str:
+    """Return a question with the name that is most like a mistyped word, and a space after it; nothing where none is like it."""
+    like = difflib.get_close_matches(word.lower(), {name.lower(): name for name in names}, n=1)
+    return f"did you mean {next(name for name in names if name.lower() == like[0])}? " if like else ""
 
 
 def unknown_field(wrong: Wrong) -> str:
     """Name the field that is most like the unknown one, or all that there are."""
-    names = sorted(wrong.place.section.model_fields) if wrong.place.section else []
-    close = difflib.get_close_matches(wrong.place.field, names, n=1)
-    return "unknown field" + (f"; did you mean {close[0]}?" if close else f"; known: {', '.join(names)}")
+    names = sorted(wrong.position.section.model_fields) if wrong.position.section else []
+    return "unknown field; " + (did_you_mean(wrong.position.field, names).strip() or f"known: {', '.join(names)}")
 
 
 def out_of_bounds(wrong: Wrong) -> str:
     """Name the bound with its unit, and the other unit that the number most likely is in."""
-    context, field = wrong.context or {}, wrong.place.field
+    context, field = wrong.context or {}, wrong.position.field
     side, bound = ("below", context["ge"]) if "ge" in context else ("above", context["le"])
     unit = next((unit for end, unit in UNITS.items() if field.endswith(end)), "")
     line = f"{brief(wrong.value)} is {side} {bound:g} {unit}".rstrip()
@@ -196,7 +203,10 @@ def out_of_bounds(wrong: Wrong) -> str:
 def no_choice(wrong: Wrong) -> str:
     """Name the values that a field can have."""
     expected = (wrong.context or {})["expected"]
-    return f"{brief(wrong.value)}: give " + ("auto or a number" if expected == "'auto'" else f"one of {expected}")
+    if expected == "'auto'":
+        return f"{brief(wrong.value)}: give auto or a number"
+    like = did_you_mean(wrong.value, re.findall(r"'([^']*)'", expected)) if isinstance(wrong.value, str) else ""
+    return f"{brief(wrong.value)}: {like}give one of {expected}"
 
 
 def no_match(wrong: Wrong) -> str:
@@ -227,5 +237,5 @@ WORDS = {
 
 def explained(error: Any, cls: type[BaseModel]) -> tuple[tuple[Any, ...], str]:
     """Return where one of pydantic's errors about a section stands, and what is wrong there."""
-    place = place_of(cls, error["loc"])
-    return place.loc, Wrong(error["type"], place, error["input"], error.get("ctx"), error["msg"]).said()
+    position = position_of(cls, error["loc"])
+    return position.loc, Wrong(error["type"], position, error["input"], error.get("ctx"), error["msg"]).said()

@@ -17,8 +17,8 @@ from ionmelt.files import check, seal
 
 # Libraries whose version may change a result; those absent from an environment are left out.
 LIBRARIES = (
-    "ase", "deepmd-kit", "mace-torch", "mdtraj", "nequip", "numpy", "openmm", "packmol", "periodictable", "polars", "pydantic",
-    "pymbar", "rdkit", "scipy", "tblite", "torch",
+    "ase", "chgnet", "deepmd-kit", "diep", "e3nn", "mace-torch", "mdtraj", "nequip", "numpy", "openmm", "packmol", "periodictable", "polars", "pydantic",
+    "pymbar", "rdkit", "scipy", "sevenn", "tblite", "torch",
 )  # fmt: skip
 
 
@@ -27,13 +27,13 @@ LIBRARIES = (
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that this environment has."""
-    found = {"python": platform.python_version()}
+    made = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            made[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return made
 
 
 def check_device(device: str) -> None:
@@ -56,6 +56,7 @@ def run(
     reads: Sequence[Path | None] = (),
     writes: Sequence[Path] = (),
     errors: Sequence[Path] = (),
+    keys: Sequence[str] = (),
 ) -> int:
     """Do the work of one task and write ``PROCESS.ID.task.json``: its wall and CPU seconds, memory and versions.
 
@@ -67,6 +68,7 @@ def run(
     reads : files and folders that must be there, and whole (`check`), before the work begins.
     writes : folders that the work makes; they are sealed.
     errors : files that take the lines of a `ModelError`; the folders of `writes` are removed then.
+    keys : what each of these files is of, where that is not the task alone.
     """
     start = time.perf_counter()
     # OpenBLAS takes its memory at the first call, and ends the process without a word of Python's where it cannot.
@@ -80,7 +82,7 @@ def run(
         _record(process, task_id, start)
     except UserError as error:
         if isinstance(error, ModelError) and errors:
-            failure.write_reason(error.errors, errors)
+            failure.write_failures(process, keys or [task_id], error.errors, errors)
             failure.remove(writes)
         return _say(Exit.USER, *error.errors)
     except BaseException as error:
@@ -91,13 +93,13 @@ def run(
 
 
 def _record(process: str, task_id: str, start: float) -> None:
-    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    here, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     record = {
         "process": process,
         "id": task_id,
         "wall_s": round(time.perf_counter() - start, 3),
-        "cpu_s": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 3),
-        "max_rss_mb": round(max(own.ru_maxrss, children.ru_maxrss) / 1024, 1),
+        "cpu_s": round(here.ru_utime + here.ru_stime + children.ru_utime + children.ru_stime, 3),
+        "max_rss_mb": round(max(here.ru_maxrss, children.ru_maxrss) / 1024, 1),
         "versions": versions(),
     }
     Path(f"{process}.{task_id}.task.json").write_text(json.dumps(record) + "\n")

@@ -177,7 +177,7 @@ def dispersion_problem(theory: str, functional: str) -> str | None:
     """Return what is wrong with adding the D3(BJ) of a functional to a model of a level of theory, or None."""
     if HAS_DISPERSION.search(theory):
         return f"{theory!r} has a dispersion correction already: it would count twice; leave this out"
-    named = [known for known in POTENTIALS if plain_name(known) == plain_name(theory)]
+    named = [name for name in POTENTIALS if plain_name(name) == plain_name(theory)]
     if named and named[0] != functional:
         return f"the model imitates {theory!r}, these are the parameters of {functional}: give functional: {named[0]}"
     return None

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
 
 import numpy as np
+from typing_extensions import TypedDict  # the one of typing cannot be validated before Python 3.12
 
-from ionmelt import files
+from ionmelt.settings import SettingsFile
 
 
 class Ion(TypedDict):
@@ -21,6 +21,20 @@ class Ion(TypedDict):
     bonds: list[list[int]]
     masses_u: list[float]
     types: list[str] | None
+
+
+def counted(ion: Ion, count: int) -> Ion:
+    """Return an ion of which there are so many."""
+    copy = ion.copy()
+    copy["count"] = count
+    return copy
+
+
+class TopologyFile(SettingsFile):
+    """What topology.json holds: the ions of a box of a liquid."""
+
+    liquid: str
+    ions: list[Ion]
 
 
 class Topology:
@@ -53,15 +67,16 @@ class Topology:
 
     @classmethod
     def load(cls, path: str | Path) -> "Topology":
-        """Read topology.json."""
-        data = files.read_json(Path(path))
-        return cls(data["liquid"], data["ions"])
+        """Read topology.json; raises `UserError` where it is not one."""
+        content = TopologyFile.read(Path(path))
+        return cls(content.liquid, content.ions)
 
     def subset(self, molecules: np.ndarray) -> "Topology":
         """Return the topology of some of the ions, given by their sorted indices."""
         names = self.molecule_ion[molecules].tolist()
-        ions: list[Any] = [{**ion, "count": names.count(ion["name"])} for ion in self.ions if ion["name"] in names]
-        return Topology(self.liquid, ions)
+        return Topology(
+            self.liquid, [counted(ion, names.count(ion["name"])) for ion in self.ions if ion["name"] in names]
+        )
 
     def save(self, path: str | Path) -> None:
         """Write topology.json."""

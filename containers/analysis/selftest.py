@@ -9,12 +9,15 @@ import numpy as np
 import openmm
 import polars as pl
 import pymbar.timeseries
+from openff.toolkit import ForceField, Molecule
 from openmm import unit
 from rdkit import Chem
 from tblite.interface import Calculator
 
 assert np.isclose(pymbar.timeseries.statistical_inefficiency(np.random.default_rng(1).normal(size=1000)), 1, atol=0.2)
 assert shutil.which("packmol"), "packmol is missing"
+labels = ForceField("openff-2.2.1.offxml").label_molecules(Molecule.from_smiles("COC(=O)OC").to_topology())[0]
+assert len(labels["Bonds"]) == 11, labels
 assert Chem.MolFromSmiles("CCCC[N+]1(C)CCCC1").GetNumAtoms() == 10
 
 # Two opposite charges 3 angstrom apart: the energy is Coulomb's law.

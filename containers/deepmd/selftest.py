@@ -1,5 +1,6 @@
 """Try what the image `deepmd` is for: a small se_e2_a model, its forces against differences of its energy. Prints what it found."""
 
+import ctypes
 from importlib.metadata import version
 
 import torch
@@ -8,6 +9,7 @@ from deepmd.pt.model.model import get_model
 from deepmd.pt.utils import env
 
 assert ENABLE_CUSTOMIZED_OP, "DeePMD's own operators do not load: models could not be compressed"
+ctypes.CDLL("libcudart.so.12")  # which they load on a GPU, by this name
 torch.manual_seed(0)
 model = get_model(
     {
@@ -21,9 +23,9 @@ model = get_model(
 
 def evaluate(x: float) -> tuple[float, float]:
     """Return energy (eV) and the force on F along x (eV/A) with F at x (A)."""
-    place = torch.tensor([[[0.0, 0.0, 0.0], [x, 0.1, 0.0]]], dtype=torch.float64, device=env.DEVICE)
-    found = model(place.requires_grad_(), torch.tensor([[0, 1]], device=env.DEVICE))
-    return found["energy"].item(), found["force"][0, 1, 0].item()
+    positions = torch.tensor([[[0.0, 0.0, 0.0], [x, 0.1, 0.0]]], dtype=torch.float64, device=env.DEVICE)
+    predicted = model(positions.requires_grad_(), torch.tensor([[0, 1]], device=env.DEVICE))
+    return predicted["energy"].item(), predicted["force"][0, 1, 0].item()
 
 
 force = evaluate(1.6)[1]

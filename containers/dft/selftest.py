@@ -55,13 +55,13 @@ INPUT = """\
   &END
 &END
 """
-program = next(found for name in ("cp2k.ssmp", "cp2k.psmp", "cp2k") if (found := shutil.which(name)))
+program = next(path for name in ("cp2k.ssmp", "cp2k.psmp", "cp2k") if (path := shutil.which(name)))
 with tempfile.TemporaryDirectory() as folder:
     (Path(folder) / "h2.inp").write_text(INPUT)
     run = subprocess.run([program, "h2.inp"], cwd=folder, capture_output=True, text=True, timeout=600)
 assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
-found = float(re.findall(r"ENERGY\| Total FORCE_EVAL.*?(-?\d+\.\d+)", run.stdout)[-1])
-assert abs(found + 1.166) < 5e-3, found
+energy = float(re.findall(r"ENERGY\| Total FORCE_EVAL.*?(-?\d+\.\d+)", run.stdout)[-1])
+assert abs(energy + 1.166) < 5e-3, energy
 version = re.search(
     r"CP2K version +(\S.*)", subprocess.run([program, "--version"], capture_output=True, text=True).stdout
 )

@@ -7,26 +7,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
 from ionmelt import checkpoint
 from ionmelt.checkpoint import Chain
 
 
-def filled(folder: Path, count: int = 3) -> Chain:
-    chain = Chain(folder / "checkpoints", "key", folder / "own")
+class Step(BaseModel):
+    """What is said of a segment here."""
+
+    step: int
+
+
+def filled(folder: Path, count: int = 3) -> Chain[Step]:
+    chain = Chain(folder / "checkpoints", "key", folder / "own", Step)
     for i in range(count):
-        chain.write({"step": i}, {"positions": np.arange(6.0).reshape(2, 3) + i, "p_eps": 0.5})
+        chain.write(Step(step=i), {"positions": np.arange(6.0).reshape(2, 3) + i, "p_eps": 0.5})
     return chain
 
 
-def again(folder: Path, key: str = "key") -> Chain:
-    return Chain(folder / "checkpoints", key, folder / "own")
+def again(folder: Path, key: str = "key") -> Chain[Step]:
+    return Chain(folder / "checkpoints", key, folder / "own", Step)
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     filled(tmp_path).close()
     chain = again(tmp_path)
-    assert chain.metas == [{"step": 0}, {"step": 1}, {"step": 2}]
+    assert chain.segments == [Step(step=0), Step(step=1), Step(step=2)]
     np.testing.assert_array_equal(chain.arrays(-1)["positions"], np.arange(6.0).reshape(2, 3) + 2)
     assert [float(arrays["p_eps"]) for _, arrays in chain] == [0.5] * 3
     chain.remove()
@@ -57,7 +64,7 @@ def test_a_bad_file_is_noticed_in_one_line_and_the_one_before_is_used(
     spoil(chain.folder / f"segment-{index:06d}", fault)
     chain.close()
     chain = again(tmp_path)
-    assert chain.metas == [{"step": i} for i in range(index)]
+    assert chain.segments == [Step(step=i) for i in range(index)]
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
     assert f"segment-{index:06d} is not used" in said[0]
@@ -77,14 +84,14 @@ def test_a_lack_of_memory_drops_no_segment(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(OSError, match="Cannot allocate memory"):
             again(tmp_path)
     chain = again(tmp_path)
-    assert len(chain.metas) == 3
+    assert len(chain.segments) == 3
     chain.close()
 
 
 def test_another_run_sees_nothing(tmp_path: Path) -> None:
     filled(tmp_path).close()
     other = again(tmp_path, "other")
-    assert other.metas == []
+    assert other.segments == []
     other.close()
 
 
@@ -93,7 +100,7 @@ def test_a_file_that_was_being_written_is_not_there(tmp_path: Path) -> None:
     (chain.folder / ".segment-000003").write_bytes(b"half of a segm")
     chain.close()
     chain = again(tmp_path)
-    assert len(chain.metas) == 3
+    assert len(chain.segments) == 3
     assert not (chain.folder / ".segment-000003").exists()
     chain.close()
 
@@ -115,7 +122,7 @@ def test_two_processes_do_not_share_a_run(tmp_path: Path, capsys: pytest.Capture
     done.set()
     other.join()
     assert chain.folder == tmp_path / "own" / "key"
-    assert chain.metas == []
+    assert chain.segments == []
     assert "another process is at this run" in capsys.readouterr().err
 
 

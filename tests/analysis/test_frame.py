@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from ionmelt import frame as frame_file
+from ionmelt import frame_file
 from ionmelt.errors import UserError
+from ionmelt.frame import frame_id, label_problem, make_frame, overlaps, set_label
+from ionmelt.labels.theory_id import theory_id, theory_settings
 
 
 def frame(seed: int = 0, **info) -> Atoms:
     rng = np.random.default_rng(seed)
     info = {"liquid": "libf4", "kind": "eq", "recipe": "equilibrium", "group": "libf4-430K-r1-eq-0"} | info
-    return frame_file.make_frame(
+    return make_frame(
         np.array([3, 5, 9, 9, 9, 9]), rng.uniform(-3, 9, (6, 3)), np.array([6.1, 6.2, 6.3 + 1e-9]),
         np.array([0, 1, 1, 1, 1, 1]), ["li"] + ["bf4"] * 5, **info,
     )  # fmt: skip
@@ -25,9 +27,7 @@ def labelled(seed: int = 0) -> Atoms:
     rng = np.random.default_rng(seed + 100)
     forces = rng.normal(size=(6, 3))
     stress = rng.normal(size=(3, 3)) / 100
-    frame_file.set_label(
-        atoms, rng.normal() * 1000, forces - forces.mean(axis=0), stress + stress.T, "0123456789ab", True, 12
-    )
+    set_label(atoms, rng.normal() * 1000, forces - forces.mean(axis=0), stress + stress.T, "0123456789ab", True, 12)
     return atoms
 
 
@@ -38,7 +38,7 @@ def test_round_trip_is_exact(tmp_path):
     frame_file.write_frames(tmp_path / "b.extxyz", again)
     assert (tmp_path / "a.extxyz").read_bytes() == (tmp_path / "b.extxyz").read_bytes()
     for one, two in zip(frames, again, strict=True):
-        assert frame_file.frame_id(two) == one.info["frame_id"] == two.info["frame_id"]
+        assert frame_id(two) == one.info["frame_id"] == two.info["frame_id"]
         assert one.info.keys() == two.info.keys()
         assert np.array_equal(one.positions, two.positions)
         assert np.array_equal(one.cell.array, two.cell.array)
@@ -56,7 +56,7 @@ def test_round_trip_is_exact(tmp_path):
 def test_a_label_without_stress_is_a_label(tmp_path):
     atoms = labelled()
     del atoms.info["REF_stress"]
-    assert frame_file.label_problem(atoms) is None
+    assert label_problem(atoms) is None
     path = tmp_path / "frames.extxyz"
     frame_file.write_frames(path, [labelled(1), atoms])
     first, second = frame_file.read_frames(path, labelled=True)
@@ -86,10 +86,10 @@ def test_identifiers_that_look_like_numbers_stay_text(tmp_path, text):
 def test_frame_id_sees_structure_and_only_structure():
     atoms = frame()
     same = labelled()
-    assert frame_file.frame_id(atoms) == frame_file.frame_id(same)
+    assert frame_id(atoms) == frame_id(same)
     same.positions += 1e-8
-    assert frame_file.frame_id(atoms) == frame_file.frame_id(same)
-    ids = {frame_file.frame_id(atoms)}
+    assert frame_id(atoms) == frame_id(same)
+    ids = {frame_id(atoms)}
     for change in ("positions", "cell", "species"):
         other = atoms.copy()
         if change == "positions":
@@ -98,14 +98,14 @@ def test_frame_id_sees_structure_and_only_structure():
             other.set_cell(other.cell.array * 1.0001)
         else:
             other.numbers[0] = 11
-        ids.add(frame_file.frame_id(other))
+        ids.add(frame_id(other))
     assert len(ids) == 4
 
 
 def test_theory_id_ignores_order_and_sees_values():
-    assert frame_file.theory_id({"a": 1, "b": 2.5}) == frame_file.theory_id({"b": 2.5, "a": 1})
-    assert frame_file.theory_id({"a": 1, "b": 2.5}) != frame_file.theory_id({"a": 1, "b": 2.6})
-    assert len(frame_file.theory_id({})) == 12
+    assert theory_id({"a": 1, "b": 2.5}) == theory_id({"b": 2.5, "a": 1})
+    assert theory_id({"a": 1, "b": 2.5}) != theory_id({"a": 1, "b": 2.6})
+    assert len(theory_id({})) == 12
 
 
 def broken(reason: str) -> Atoms:
@@ -128,10 +128,16 @@ def broken(reason: str) -> Atoms:
     return atoms
 
 
+def test_a_frame_that_does_not_say_that_it_converged_is_no_label():
+    atoms = labelled()
+    del atoms.info["converged"]
+    assert frame_file.label_problem(atoms) == "scf_not_converged"
+
+
 @pytest.mark.parametrize("reason", sorted(frame_file.LABEL_BREACHES))
 def test_a_broken_label_is_named(tmp_path, reason):
-    assert frame_file.label_problem(labelled()) is None
-    assert frame_file.label_problem(broken(reason)) == reason
+    assert label_problem(labelled()) is None
+    assert label_problem(broken(reason)) == reason
     path = tmp_path / "bad.extxyz"
     frame_file.write_frames(path, [labelled(1), broken(reason)])
     frame_file.read_frames(path)
@@ -139,6 +145,12 @@ def test_a_broken_label_is_named(tmp_path, reason):
         frame_file.read_frames(path, labelled=True)
     assert len(caught.value.errors) == 1
     assert caught.value.errors[0].startswith(f"{path}: frame 1: ")
+
+
+def test_a_frame_that_does_not_say_that_its_scf_converged_has_no_label():
+    atoms = labelled()
+    del atoms.info["converged"]
+    assert label_problem(atoms) == "scf_not_converged"
 
 
 def test_a_breach_of_the_contract_is_named(tmp_path):
@@ -184,8 +196,8 @@ def test_appending_is_writing(tmp_path):
     frames = [labelled(seed) for seed in range(3)]
     frame_file.write_frames(tmp_path / "a.extxyz", frames)
     frame_file.write_frames(tmp_path / "b.extxyz", [])
-    for part in (frames[:1], frames[1:]):
-        frame_file.write_frames(tmp_path / "b.extxyz", part, append=True)
+    for chunk in (frames[:1], frames[1:]):
+        frame_file.write_frames(tmp_path / "b.extxyz", chunk, append=True)
     frame_file.seal_frames(tmp_path / "b.extxyz")
     assert (tmp_path / "a.extxyz").read_bytes() == (tmp_path / "b.extxyz").read_bytes()
 
@@ -214,14 +226,14 @@ def test_what_is_lost_or_altered_is_noticed(tmp_path, loss):
 
 def test_overlap_is_seen_across_the_boundary():
     atoms = Atoms("HO", [[0.05, 5, 5], [9.9, 5, 5]], cell=[10, 10, 10], pbc=True)
-    assert frame_file.overlaps(atoms)
+    assert overlaps(atoms)
     atoms.positions[0, 0] = 0.9
-    assert not frame_file.overlaps(atoms)
+    assert not overlaps(atoms)
 
 
 def test_theory_ignores_what_cannot_change_the_energy():
     labels = {"engine": "xtb", "method": "GFN1-xTB", "accuracy": 0.1}
-    assert frame_file.theory_settings(labels | {"chunk": 20, "max_iterations": 5}) == labels
+    assert theory_settings(labels | {"chunk": 20, "max_iterations": 5}) == labels
 
 
 def test_a_truncated_file_is_refused(tmp_path):

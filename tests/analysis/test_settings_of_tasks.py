@@ -21,7 +21,13 @@ from ionmelt.settings import TaskSettings
 LIQUID = {"id": "a", "liquid": "libf4", "replica": 1, "seed": 1}
 CONDITIONS = {"temperature_K": 400.0, "pressure_bar": 1.0}
 LITHIUM = {"name": "li", "smiles": "[Li+]", "charge": 1, "count": 1, "types": None, "hydrogen_types": None}
-BOX = LIQUID | {"ions": [LITHIUM], "density_guess_kg_m3": 1000.0, "force_field": "clandp", "cutoff_A": 5.0}
+BOX = LIQUID | {
+    "ions": [LITHIUM],
+    "density_guess_kg_m3": 1000.0,
+    "force_field": "clandp",
+    "charge_scale": 1.0,
+    "cutoff_A": 5.0,
+}
 STATE = LIQUID | CONDITIONS | {
     "force_field": "clandp", "timestep_fs": 1.0, "cutoff_A": "auto", "anneal_K": 500.0, "anneal_ps": 1.0, "cool_ps": 1.0,
     "settle_ps": 1.0, "production_ps": 1.0, "save_every_ps": 0.1,
@@ -42,7 +48,7 @@ EXPLORE = CONDITIONS | {
 CHOOSE = {"id": "a", "liquid": "libf4", "frames": 3}
 RUN = LIQUID | CONDITIONS | {
     "model": "m", "model_key": "m-s1", "dataset": None, "model_seed": None, "framework": "mace", "timestep_fs": 1.0,
-    "npt_ps": 1.0, "nvt_ps": 1.0, "thermostat_fs": 100.0, "barostat_fs": 500.0, "save_every_fs": 10.0,
+    "npt_ps": 1.0, "nvt_ps": 1.0, "start_volume": 1.0, "hydrogen_mass_u": None, "thermostat_fs": 100.0, "barostat_fs": 500.0, "save_every_fs": 10.0,
     "max_trajectory_mb": 10.0, "engine": "auto", "batch": 1, "segment_ps": 0.5,
 }  # fmt: skip
 LABEL = {
@@ -60,7 +66,7 @@ SCRIPTS: dict[str, tuple[Callable[[list[str]], int], type[TaskSettings], dict[st
         exploration.main, ExploreSettings, EXPLORE, ["--state", "folder", "--models", "folder", "--valid", "folder"],
     ),
     "choose_frames": (
-        choice.main, ChooseSettings, CHOOSE, ["--candidates", "folder", "--known", "folder", "--state", "folder"],
+        choice.main, ChooseSettings, CHOOSE, ["--candidates", "folder", "--labelled", "folder", "--state", "folder"],
     ),
     "label_frames": (labelling.main, settings_of(ENGINES["xtb"]), LABEL, ["--frames", "folder"]),
     "estimate_labels": (estimate.main, settings_of(ENGINES["xtb"]), LABEL, ["--plan", "folder", "--boxes", "folder"]),

@@ -14,13 +14,15 @@ import pytest
 
 from ionmelt import errors as errors_module
 from ionmelt import files as files_module
-from ionmelt import frame
+from ionmelt import frame_file
 from ionmelt import task as task_run
 from ionmelt.errors import DiskFullError, Exit, UserError
+from ionmelt.failure import Failure
 from ionmelt.labels.foreign import ase_formats, blocks, extxyz
 from ionmelt.labels.foreign import keys as foreign_keys
+from ionmelt.labels.foreign import survey as foreign_survey
 from ionmelt.liquid import ions, system
-from ionmelt.models.frameworks import ase, deepmd_training, mace_foundation
+from ionmelt.models.frameworks import ase_calculator, deepmd_net, mace_replay
 from ionmelt.study import reference_files
 from ionmelt.topology import Topology
 
@@ -116,7 +118,7 @@ def own_extxyz(path: Path) -> list[Any]:
 
 
 def names_of_a_frame(_path: Path) -> dict[str, int]:
-    survey = foreign_keys.Survey()
+    survey = foreign_survey.Survey()
     survey.add("energy=1", 2)
     return dict(survey.numbers)
 
@@ -127,20 +129,20 @@ def own_xml(path: Path) -> object:
 
 
 def checkpoint(_path: Path) -> object:
-    return deepmd_training.read_foundation(Path("model.pt"), "m", None, ["Li"])
+    return deepmd_net.read_foundation(Path("model.pt"), "m", None, ["Li"])
 
 
 # How each reads, and what of the library is called there.
 READERS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "frames": (frame.read_frames, "ase.io.iread"),
-    "replayed frames": (lambda path: mace_foundation.read_replay(path, "m"), "ase.io.iread"),
+    "frames": (frame_file.read_frames, "ase.io.iread"),
+    "replayed frames": (lambda path: mace_replay.read_replay(path, "m"), "ase.io.iread"),
     "a program's output": (lambda path: list(ase_formats.read_by_ase(path, "x", "vasp-out")), "ase.io.iread"),
     "own frames": (own_extxyz, "ionmelt.labels.foreign.blocks.read_extxyz"),
     "names of a frame": (names_of_a_frame, "ionmelt.labels.foreign.blocks.key_val_str_to_dict"),
     "references": (reference_files.read_references, "csv.reader"),
     "a force field": (own_xml, "xml.etree.ElementTree.parse"),
     "a checkpoint": (checkpoint, "torch.load"),
-    "a calculator's module": (lambda _path: ase.named_class("own.Model"), "importlib.import_module"),
+    "a calculator's module": (lambda _path: ase_calculator.named_class("own.Model"), "importlib.import_module"),
     "a table": (lambda path: files_module.read_tables([path]), "polars.read_parquet"),
 }
 
@@ -191,7 +193,7 @@ def test_a_damaged_file_is_the_users(
     if name == "names of a frame":  # which is refused where it is read
         assert read == [{}]
     elif read:  # of labels, one row
-        assert [found.reason for found in read[0]] == ["unreadable"]
+        assert [failure.reason for failure in read[0]] == ["unreadable"]
         assert "KeyError: 'positions'" in read[0][0].detail
     else:
         (line,) = capsys.readouterr().err.splitlines()
@@ -214,8 +216,8 @@ def task(work, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list
     monkeypatch.chdir(folder)
     (folder / "out").mkdir()
     (folder / "out" / "half").write_text("of a model")
-    code = task_run.run("X", work, task_id="m", writes=[Path("out")], errors=[Path("why")])
-    return code, (folder / "why").read_text().splitlines() if (folder / "why").exists() else None
+    code = task_run.run("TRAIN_MODEL", work, task_id="m", writes=[Path("out")], errors=[Path("why")])
+    return code, list(Failure.read(Path("why")).reason) if Path("why").exists() else None
 
 
 class LibraryError(Exception):

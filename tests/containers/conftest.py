@@ -15,6 +15,7 @@ from runs import Pipeline, copy_project
 
 TOP = Path(__file__).resolve().parents[2]
 BASE = "docker.io/library/debian:trixie-slim"
+HERE = f"--isolation chroot --network host --build-arg BASE={BASE}"  # where the image that is pinned cannot be had
 # A machine that cannot pull images may have a script beside the project that makes the base image from packages.
 LOCAL_BASE = TOP.parent / "shared" / "tools" / "local-base-image"
 NAMES = tuple(sorted(path.parent.name for path in (TOP / "containers").glob("*/Containerfile")))
@@ -31,11 +32,11 @@ def base_image() -> dict[str, str]:
     ):
         # An image imported as one layer was made here: then this machine builds in a chroot, with its own network.
         layers = call("podman", "image", "inspect", BASE, "--format", "{{.Comment}}").stdout
-        return {"BUILD_OPTIONS": "--isolation chroot --network host"} if "mported" in layers else {}
+        return {"BUILD_OPTIONS": HERE} if "mported" in layers else {}
     if LOCAL_BASE.exists() and os.geteuid() == 0:
         made = call(LOCAL_BASE)
         if made.returncode == 0:
-            return {"BUILD_OPTIONS": "--isolation chroot --network host"}
+            return {"BUILD_OPTIONS": HERE}
         pytest.skip(f"no base image: {made.stderr[-300:]}")
     pytest.skip(f"no images: podman, and {BASE} to be pulled, are needed")
 
@@ -48,18 +49,15 @@ def images(pytestconfig: pytest.Config) -> tuple[str, ...]:
     for name in NAMES:
         built = call(TOP / "containers" / "build", name, **options)
         assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
-        size = call("podman", "image", "inspect", f"ionmelt-{name}:{version()}", "--format", "{{.Size}}").stdout
+        size = call("podman", "image", "inspect", tag(name), "--format", "{{.Size}}").stdout
         shown.append(f"{built.stdout.splitlines()[-1]}, {int(size) / 1e6:.0f} MB")
     with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         print("", *shown, sep="\n")
     return NAMES
 
 
-def version() -> str:
-    line = next(
-        line for line in (TOP / "nextflow.config").read_text().splitlines() if line.strip().startswith("version")
-    )
-    return line.split("'")[1]
+def tag(name: str) -> str:
+    return call(TOP / "containers" / "tag", name).stdout.strip()
 
 
 @pytest.fixture(scope="session")

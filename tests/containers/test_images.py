@@ -42,8 +42,12 @@ def podman(*words: str) -> str:
     return subprocess.run(["podman", *words], capture_output=True, text=True, check=True).stdout
 
 
+def image(name: str) -> str:
+    return subprocess.run([TOP / "containers" / "tag", name], check=True, capture_output=True, text=True).stdout.strip()
+
+
 def inside(name: str, *words: str) -> str:
-    return podman("run", "--rm", "--network", "none", f"ionmelt-{name}:{VERSION}", *words)
+    return podman("run", "--rm", "--network", "none", image(name), *words)
 
 
 @pytest.mark.long
@@ -57,19 +61,32 @@ def test_it_does_what_it_is_for(images, name: str) -> None:
 @pytest.mark.long
 @each_image
 def test_it_says_what_it_is_and_runs_as_nobody_special(images, name: str) -> None:
-    about = json.loads(podman("image", "inspect", f"ionmelt-{name}:{VERSION}"))[0]
+    about = json.loads(podman("image", "inspect", image(name)))[0]
     labels = {key.removeprefix("org.opencontainers.image."): value for key, value in about["Labels"].items()}
     assert (labels["title"], labels["version"], labels["licenses"]) == (f"ionmelt-{name}", VERSION, "MIT")
     assert {"source", "revision"} <= labels.keys()
-    assert about["Config"]["User"] == "ionmelt"
-    assert inside(name, "id", "-u").strip() != "0"
+    assert about["Config"]["User"] == "1000:1000", "a number, which Kubernetes can see is not root's"
+    assert inside(name, "id", "-u", "-n").strip() == "ionmelt"
+
+
+@pytest.mark.long
+def test_a_folder_of_roots_is_written_by_who_the_places_say(images, tmp_path: Path) -> None:
+    """As a claim of Kubernetes or a bucket of Google's is mounted: the images' own user cannot, those of conf/ can."""
+    (tmp_path / "task").mkdir(mode=0o755)
+    mount = ("--volume", f"{tmp_path}/task:/task", "--workdir", "/task", "--network", "none", "--cap-drop", "all")
+    for options, works in (((), False), (("--user", "0:0"), True)):
+        command = ["podman", "run", "--rm", *mount, *options, image("analysis"), "touch", f"made-{works}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode == 0) == works, done.stderr
+    os.chown(tmp_path / "task", 1000, 1000)  # gcsfuse's --uid and --gid
+    podman("run", "--rm", *mount, image("analysis"), "touch", "made")
 
 
 @pytest.mark.long
 @each_image
 def test_it_holds_no_script_of_ours_and_no_weights(images, name: str) -> None:
     listing = "find / -xdev -type f -size +0 -printf '%s %p\\n'"
-    files = podman("run", "--rm", "--user", "0", f"ionmelt-{name}:{VERSION}", "sh", "-c", listing).splitlines()
+    files = podman("run", "--rm", "--user", "0", image(name), "sh", "-c", listing).splitlines()
     ours = {path.name for path in (TOP / "bin").glob("*.py")}
     for line in files:
         size, path = line.split(" ", 1)
@@ -117,5 +134,5 @@ def test_its_bill_of_materials_is_valid_and_complete(images, name: str, tmp_path
         ),
     ]
     check = [checker / "bin" / "python", "-c", CHECK_BILL, bill, python, *lists]
-    found = subprocess.run(check, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": ""})
-    assert found.stdout == ""
+    checked = subprocess.run(check, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": ""})
+    assert checked.stdout == ""

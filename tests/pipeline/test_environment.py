@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import time
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
@@ -27,13 +29,15 @@ class Project:
             shutil.copy(TOP / "containers" / name, self.tool.with_name(name))
         assert PIN
         self.pins.write_text(PIN[0] + "\n")
-        # The uv that is set up already, behind a script that notes each call and can be made slow.
+        # The uv that is set up already, behind a script that notes each call and can be held up, while a file is there.
         ready = Path(self.run("uv", home=None).stdout.strip())
         self.uv = self.home / "envs" / ready.name / "bin" / "uv"
         self.uv.parent.mkdir(parents=True)
         (self.uv.parents[1] / "ionmelt-complete").touch()
         self.uv.write_text(
-            f'#!/bin/sh\necho "$1" >> {self.calls}\n[ "$1" = pip ] && sleep "${{SLOW:-0}}"\nexec {ready}/bin/uv "$@"\n'
+            f'#!/bin/sh\necho "$1" >> {self.calls}\n'
+            'while [ "$1" = pip ] && [ -e "${HELD:-/no file}" ]; do sleep 0.1; done\n'
+            f'exec {ready}/bin/uv "$@"\n'
         )
         self.uv.chmod(0o755)
 
@@ -79,6 +83,22 @@ def test_made_once_and_its_path_is_printed(project: Project) -> None:
     assert project.calls.read_text().split() == ["venv", "pip"]
 
 
+def test_what_is_imported_is_compiled_once_and_kept_in_the_environment(project: Project, tmp_path: Path) -> None:
+    """Packages come without compiled code: each task would make it anew, for seconds. The folders of the project stay as they are."""
+    folder = Path(project.run().stdout.strip())
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "own.py").write_text("import iniconfig\n")
+    environ = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tmp_path / "bin")}
+    (settings,) = folder.rglob("ionmelt_compiled.pth")
+    settings.unlink()  # as in one that an older version made
+    for kept in (False, True):
+        subprocess.run([folder / "bin" / "python", "-c", "import own"], env=environ, check=True)
+        assert [path.name for path in (tmp_path / "bin").iterdir()] == ["own.py"]
+        names = {path.name.split(".")[0] for path in (folder / "compiled").rglob("*.pyc")}
+        assert ({"own", "exceptions"} <= names) == kept  # iniconfig.exceptions
+        assert Path(project.run().stdout.strip()) == folder
+
+
 def test_other_requirements_are_another_environment(project: Project) -> None:
     first = project.run().stdout
     project.pins.write_text(project.pins.read_text() + "# changed\n")
@@ -87,7 +107,7 @@ def test_other_requirements_are_another_environment(project: Project) -> None:
 
 
 def test_a_killed_set_up_is_made_again(project: Project) -> None:
-    process = project.start(SLOW="60")
+    process = project.start(HELD=str(project.pins))
     wait_for_call(project, "pip")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -100,14 +120,18 @@ def test_a_killed_set_up_is_made_again(project: Project) -> None:
     assert works(folder)
 
 
-def test_two_at_once_make_it_once(project: Project) -> None:
-    first = project.start(SLOW="3")
+def test_two_at_once_make_it_once(project: Project, tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    held.touch()
+    first = project.start(HELD=str(held))
     wait_for_call(project, "pip")
-    second = project.run()
-    out, _ = first.communicate()
-    assert "waiting" in second.stderr
+    second = project.start()
+    assert second.stderr is not None
+    assert "waiting" in second.stderr.readline()
+    held.unlink()
+    outs = [process.communicate()[0] for process in (first, second)]
     assert first.returncode == second.returncode == 0
-    assert out == second.stdout
+    assert outs[0] == outs[1]
     assert project.calls.read_text().split() == ["venv", "pip"]
 
 
@@ -129,5 +153,34 @@ def test_an_unknown_name_is_one_clear_line(project: Project) -> None:
     result = project.run("analysys")
     assert result.returncode == 2
     assert (
-        result.stderr == "error: no environment is called 'analysys'; there are analysis, dft, mace, deepmd, nequip\n"
+        result.stderr
+        == "error: no environment is called 'analysys'; there are analysis, dft, mace, deepmd, nequip, foundation\n"
+    )
+
+
+def test_a_patch_of_python_is_no_other_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes of a cluster differ by it; what was installed for 3.11.2 works with 3.11.9."""
+    loader = SourceFileLoader("environment", str(TOP / "containers" / "environment"))
+    module = module_from_spec(spec_from_loader("environment", loader))  # type: ignore[arg-type]
+    loader.exec_module(module)
+    names = []
+    for version in ("3.11.2", "3.11.19", "3.12.2"):
+        monkeypatch.setattr(module.platform, "python_version", lambda version=version: version)
+        names.append(module.folder_of("analysis", [TOP / "containers" / "uv.txt"]).name)
+    assert names[0] == names[1] != names[2]
+
+
+@pytest.mark.parametrize("home", ["file/home", None])
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, home: str | None) -> None:
+    (tmp_path / "file").touch()
+    environ = (
+        {"PATH": os.environ["PATH"], "IONMELT_HOME": str(tmp_path / home)}
+        if home
+        else {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(tmp_path / "file")}
+    )
+    done = subprocess.run([TOP / "containers" / "environment", "uv"], capture_output=True, text=True, env=environ)
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"error: \S+: cannot be written \(Not a directory\): name another folder: export IONMELT_HOME=DIR\n",
+        done.stderr,
     )

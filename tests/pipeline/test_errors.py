@@ -21,12 +21,13 @@ SECRETS = {
 
 def retried() -> set[str]:
     """Return the exit codes that conf/resources.config has tried again."""
-    found = re.search(
-        r"errorStrategy = \{ task\.exitStatus in \[([^]]*)\] \? 'retry' : 'finish' \}",
+    match = re.search(
+        r"errorStrategy = \{\s+task\.exitStatus in \[([^]]*)\]\s+\? \(.*?'ignore' : 'retry'\)\s+: 'finish'\s+\}",
         (TOP / "conf" / "resources.config").read_text(),
+        re.DOTALL,
     )
-    assert found
-    return {code.strip() for code in found[1].split(",")}
+    assert match
+    return {code.strip() for code in match[1].split(",")}
 
 
 def test_the_scripts_and_the_configuration_mean_the_same_by_a_code() -> None:
@@ -137,14 +138,32 @@ def test_no_secret_is_written_anywhere(faulty) -> None:
             assert not [name for name, secret in SECRETS.items() if secret.encode() in content], path
 
 
+def test_a_stub_run_does_not_replace_what_a_real_one_has_left(pipeline, tmp_path) -> None:
+    report = tmp_path / "results" / "report.html"
+    report.parent.mkdir()
+    report.write_text("a report")
+    arguments = (
+        "--study",
+        "studies/test.yaml",
+        "--outdir",
+        str(report.parent),
+        "-stub",
+        "-work-dir",
+        str(tmp_path / "w"),
+    )
+    screen = pipeline.run(*arguments, fails=True)
+    assert "holds a finished study, which -stub would replace by empty files: give another folder" in screen
+    assert report.read_text() == "a report" and "PLAN_STUDY" not in screen
+
+
 @pytest.mark.all
 def test_no_name_of_a_folder_or_file_reaches_a_shell(pipeline, tmp_path) -> None:
-    place = tmp_path / "a'; touch pwned; ' \"$(touch pwned)\" `touch pwned` & touch pwned"
-    place.mkdir()
-    study = place / "it's; touch pwned; $(touch pwned).yaml"
+    folder = tmp_path / "a'; touch pwned; ' \"$(touch pwned)\" `touch pwned` & touch pwned"
+    folder.mkdir()
+    study = folder / "it's; touch pwned; $(touch pwned).yaml"
     study.write_text((TOP / "studies" / "test.yaml").read_text())
     process = pipeline.start(
-        "--study", str(study), "--outdir", str(place / "o'; touch pwned; '"), "-stub", "-work-dir", str(tmp_path / "w")
+        "--study", str(study), "--outdir", str(folder / "o'; touch pwned; '"), "-stub", "-work-dir", str(tmp_path / "w")
     )
     screen, _ = process.communicate(timeout=600)
     assert "PLAN_STUDY" in screen

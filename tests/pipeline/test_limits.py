@@ -58,8 +58,8 @@ def outcomes(folder: Path, text: str, **environment: str) -> tuple[dict[str, str
 
 
 def test_what_is_over_its_budget_of_cpu_time_fails(tmp_path: Path) -> None:
-    found, screen = outcomes(tmp_path, COSTLY)
-    assert found == {
+    outcome, screen = outcomes(tmp_path, COSTLY)
+    assert outcome == {
         "test_a_child_burns": "FAILED",
         "test_a_fixture_burns": "ERROR",
         "test_waits": "PASSED",
@@ -70,6 +70,6 @@ def test_what_is_over_its_budget_of_cpu_time_fails(tmp_path: Path) -> None:
 
 
 def test_what_hangs_is_ended_and_the_next_test_runs(tmp_path: Path) -> None:
-    found, screen = outcomes(tmp_path, HANGS, IONMELT_TEST_PATIENCE="0.002")
-    assert found == {"test_hangs": "FAILED", "test_after_it": "PASSED"}, screen
+    outcome, screen = outcomes(tmp_path, HANGS, IONMELT_TEST_PATIENCE="0.002")
+    assert outcome == {"test_hangs": "FAILED", "test_after_it": "PASSED"}, screen
     assert "Timeout" in screen

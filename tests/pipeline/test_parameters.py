@@ -1,7 +1,10 @@
 """What the command line gives is judged before anything runs: types, names, units, paths, one line for each mistake."""
 
+import fcntl
 import json
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -54,6 +57,16 @@ WRONG: list[tuple[str, Any, str]] = [
     ("maxMemory", "1 GB", "unknown parameter; did you mean --max_memory? known: "),
     ("qqqqqqqqqqqqqq", "x", "unknown parameter; known: "),
 ]  # fmt: skip
+PROGRAMS = ("sbatch", "ps", "python3", "docker", "podman", "singularity", "apptainer", "ch-run")
+# Of `outdir`, the line that a site's configuration has for itself, its `project`, and a mistyped name, which are judged under a command line.
+COMMANDS = {
+    "nextflow run main.nf --outdir x -c site.config --project p": "outdir",
+    "nextflow run main.nf --outdir x --studd-y=z": "outdir studdY",
+    "nextflow run main.nf --studdY.part z": "outdir studdY",
+    "nextflow run main.nf -params-file mine.yaml": "outdir studdY",
+    "nextflow run main.nf -params-file 'my own.yaml'": "outdir studdY",
+    "nextflow run main.nf -params-file out-of-reach.yaml": "outdir config_profile_contact project studdY",
+}
 RIGHT: list[tuple[str, Any]] = [
     ("threads", 2), ("threads", "2"), ("max_cpus", 128), ("estimate", True), ("estimate", "false"), ("spot", "False"),
     ("max_memory", "240 GB"), ("max_memory", "1.5TB"), ("max_memory", "512MB"),
@@ -66,34 +79,70 @@ RIGHT: list[tuple[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def judged(pipeline, tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
-    """Return the lines that refuse each case, the right ones last, from one start of Nextflow."""
-    place = tmp_path_factory.mktemp("parameters")
-    (place / "folder.yaml").mkdir()
-    os.mkfifo(place / "pipe.yaml")
-    (place / "endless.yaml").symlink_to("/dev/zero")
-    with (place / "huge.yaml").open("wb") as file:
+def said(pipeline, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the lines of one start of Nextflow that judges each case, the right ones last, and looks at this machine."""
+    folder = tmp_path_factory.mktemp("parameters")
+    (folder / "folder.yaml").mkdir()
+    os.mkfifo(folder / "pipe.yaml")
+    (folder / "endless.yaml").symlink_to("/dev/zero")
+    with (folder / "huge.yaml").open("wb") as file:
         file.truncate(1 << 34)
     for name in ("README.md", "main.nf", "s[1].yaml"):
-        (place / name).write_text("name: s\n")
+        (folder / name).write_text("name: s\n")
+    for name in ("mine.yaml", "my own.yaml"):
+        (folder / name).write_text("outdir: x\nstuddY: z\n")
+    (folder / "commands.json").write_text(json.dumps([*COMMANDS]))
     cases = [{name: value} for name, value, _ in WRONG] + [{name: value} for name, value in RIGHT]
-    (place / "cases.json").write_text(json.dumps([*cases, {"threads": "two", "studdy": 1, "spot": "on"}]))
+    (folder / "cases.json").write_text(json.dumps([*cases, {"threads": "two", "studdy": 1, "spot": "on"}]))
     script = pipeline.folder / "judge.nf"
     script.write_text(
-        "include { wrong_parameters } from './modules/help.nf'\n"
+        "include { missing_programs; ours; says_something; wrong_parameters } from './modules/help.nf'\n"
+        "include { alone_in } from './modules/earlier_results.nf'\n"
         "workflow {\n"
+        "    try { alone_in('held') } catch (Exception why) { println('HELD ' + (why.cause ?: why).message) }\n"
+        "    println('FREE ' + (alone_in('free') != null))\n"
+        f"    println('MISSING ' + missing_programs({list(PROGRAMS)}).join(' | '))\n"
+        "    println('SAYS ' + [['echo', 'x'], ['false'], ['no-such-program'], ['sleep', '60']].collect { words -> says_something(words) })\n"
         "    new groovy.json.JsonSlurper().parse(file('cases.json').toFile())\n"
         "        .each { given -> println 'JUDGED ' + groovy.json.JsonOutput.toJson(wrong_parameters(given)) }\n"
+        "    new groovy.json.JsonSlurper().parse(file('commands.json').toFile())\n"
+        "        .each { command -> println('OURS ' + ours([outdir: 'x', config_profile_contact: 'y', project: 'p', studdY: 'z'], command, 'params { project = null }').keySet().join(' ')) }\n"
         "}\n"
     )
     command = [str(pipeline.folder / "nextflow"), "-q", "run", str(script)]
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=600, check=False)
+    note = folder / "held" / "pipeline_info" / ".running"
+    note.parent.mkdir(parents=True)
+    with note.open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
     script.unlink()
-    lines = [
-        json.loads(line.removeprefix("JUDGED ")) for line in done.stdout.splitlines() if line.startswith("JUDGED ")
-    ]
-    assert len(lines) == len(cases) + 1, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert sum(line.startswith("JUDGED ") for line in lines) == len(cases) + 1, done.stdout + done.stderr
     return lines
+
+
+@pytest.fixture(scope="module")
+def judged(said: list[str]) -> list[list[str]]:
+    """Return the lines that refuse each case."""
+    return [json.loads(line.removeprefix("JUDGED ")) for line in said if line.startswith("JUDGED ")]
+
+
+def test_results_that_another_run_writes_to_are_refused(said: list[str]) -> None:
+    (held,) = (line for line in said if line.startswith("HELD"))
+    assert (
+        held
+        == "HELD --outdir: held: another run is writing its results there: give another folder, or wait until it has ended"
+    )
+    assert "FREE true" in said
+
+
+def test_a_program_that_is_not_there_is_a_line_with_what_brings_it(said: list[str]) -> None:
+    (missing,) = (line.removeprefix("MISSING ") for line in said if line.startswith("MISSING"))
+    lines = [line for line in missing.split(" | ") if line]
+    assert [line.split(":")[0] for line in lines] == [name for name in PROGRAMS if shutil.which(name) is None]
+    for line in lines:
+        assert re.fullmatch(r"[\w-]+: is not installed here: .*(apt install|module load|login node).*", line)
+    assert "SAYS [true, false, false, false]" in said
 
 
 def test_a_wrong_value_is_one_line_that_says_what_is_right(judged: list[list[str]]) -> None:
@@ -106,6 +155,11 @@ def test_a_wrong_value_is_one_line_that_says_what_is_right(judged: list[list[str
 def test_what_is_right_is_left_alone(judged: list[list[str]]) -> None:
     for (name, value), lines in zip(RIGHT, judged[len(WRONG) :], strict=False):
         assert lines == [], (name, value)
+
+
+def test_what_a_site_says_of_itself_is_no_mistake(said: list[str]) -> None:
+    """Configurations of nf-core's for 150 sites have parameters of their own; a mistyped name is refused where it is typed."""
+    assert [line.removeprefix("OURS ") for line in said if line.startswith("OURS ")] == [*COMMANDS.values()]
 
 
 def test_all_mistakes_are_said_at_once(judged: list[list[str]]) -> None:
@@ -128,3 +182,32 @@ def test_every_parameter_says_what_it_takes(pipeline) -> None:
             if inside and line.startswith("    ") and "=" in line:
                 given.add(line.split("=")[0].strip())
     assert given == about.keys()
+
+
+def test_forms_of_nf_core_and_seqera_can_be_made_of_the_schema() -> None:
+    """What nf-schema's own schema of such files asks for: an id, groups with a title, and no key that it does not know."""
+    schema = json.loads((Path(__file__).resolve().parents[2] / "nextflow_schema.json").read_text())
+    assert {"$schema", "$id", "title", "description", "type"} <= schema.keys()
+    assert sorted(one["$ref"] for one in schema["allOf"]) == sorted(f"#/$defs/{name}" for name in schema["$defs"])
+    keywords = {
+        "type",
+        "format",
+        "exists",
+        "mimetype",
+        "pattern",
+        "description",
+        "errorMessage",
+        "default",
+        "minimum",
+        "maximum",
+        "enum",
+    }
+    for group in schema["$defs"].values():
+        assert group["type"] == "object"
+        assert group["title"]
+        for name, about in group["properties"].items():
+            assert about.keys() <= keywords, name
+            assert about.get("format") in (None, "file-path", "directory-path"), name
+            kinds = {"string": str, "integer": int, "boolean": bool}
+            assert isinstance(about.get("default", kinds[about["type"]]()), kinds[about["type"]]), name
+            assert about.get("default") != "", f"{name}: a form would show an empty default, and look for that path"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 STAGES = {
-    "PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MODEL",
+    "PLAN_STUDY", "BUILD_LIQUID", "EQUILIBRATE", "ESTIMATE_POWER", "SAMPLE_FRAMES", "LABEL_FRAMES", "SPLIT_DATASET", "TRAIN_MODEL",
     "EXPORT_MODEL", "EVALUATE_MODEL", "RUN_MD", "MEASURE_LIQUID", "COMPARE_MODELS",
 }  # fmt: skip
 GPU_STAGES = {"TRAIN_MODEL", "EVALUATE_MODEL", "RUN_MD"}
@@ -23,10 +23,10 @@ PARAMETERS = {
     "googlebatch": {"google_project": "mine", "google_location": "europe-west4", "gpu_type": "nvidia-l4", "gpu_machine": "g2-standard-8"},
     "azurebatch": {"azure_account": "mine", "azure_location": "westeurope", "azure_storage": "store", "gpu_machine": "Standard_NC4as_T4_v3"},
     "k8s": {"k8s_claim": "work", "k8s_nodes": "spot=true", "gpu_type": "nvidia.com/gpu"},
-    "slurm": {"slurm_queue": "long", "slurm_account": "chemistry", "gpu_type": "a100"},
+    "slurm": {"slurm_queue": "long", "slurm_gpu_queue": "gpus", "slurm_account": "chemistry", "gpu_type": "a100"},
 }  # fmt: skip
 DIRECTIVES = (
-    "queue", "machineType", "accelerator", "clusterOptions", "containerOptions", "resourceLabels", "pod", "cpus",
+    "queue", "machineType", "accelerator", "clusterOptions", "resourceLabels", "pod", "cpus",
     "memory", "time", "maxForks", "maxRetries", "container", "beforeScript",
 )  # fmt: skip
 # Runs here, whatever the place; each task leaves a line with its directives.
@@ -43,12 +43,13 @@ process {
     }
 }
 """
+TOP = Path(__file__).resolve().parents[2]
 SECRETS = {"AZURE_BATCH_ACCOUNT_KEY": "none", "AZURE_STORAGE_ACCOUNT_KEY": "none"}
 
 
-def arguments(place: str) -> list[str]:
-    words = [f"--{name}={value}" for name, value in PARAMETERS[place].items()]
-    return [*words, *([] if place == "slurm" else ["--registry=ghcr.io/someone"])]
+def arguments(profile: str) -> list[str]:
+    words = [f"--{name}={value}" for name, value in PARAMETERS[profile].items()]
+    return [*words, *([] if profile == "slurm" else ["--registry=ghcr.io/someone"])]
 
 
 def start(pipeline, *words: str, program: str = "main.nf", **more: str) -> "subprocess.CompletedProcess[str]":
@@ -59,52 +60,52 @@ def start(pipeline, *words: str, program: str = "main.nf", **more: str) -> "subp
 
 
 @pytest.mark.all
-@pytest.mark.parametrize("place", ["awsbatch", "googlebatch", "azurebatch", "k8s"])
-def test_a_place_says_what_it_was_not_told(pipeline, place: str) -> None:
-    result = start(pipeline, "-profile", f"gpu,{place}")
+@pytest.mark.parametrize("profile", ["awsbatch", "googlebatch", "azurebatch", "k8s"])
+def test_a_place_says_what_it_was_not_told(pipeline, profile: str) -> None:
+    result = start(pipeline, "-profile", f"gpu,{profile}")
     screen = result.stdout + result.stderr
     assert result.returncode
     assert "Submitted process" not in screen
     schema = json.loads((pipeline.folder / "nextflow_schema.json").read_text())
     about = {name: words for group in schema["$defs"].values() for name, words in group["properties"].items()}
-    optional = {"aws_gpu_queue", "k8s_nodes", *({"gpu_type"} if place == "k8s" else ())}
-    optional |= {"gpu_machine"} if place == "googlebatch" else set()
-    for name in {*PARAMETERS[place], "registry"} - optional:
-        assert f"--{name}: missing; profile {place} needs it: {about[name]['description']}" in screen
-    if place == "azurebatch":
+    optional = {"aws_gpu_queue", "k8s_nodes", *({"gpu_type"} if profile == "k8s" else ())}
+    optional |= {"gpu_machine"} if profile == "googlebatch" else set()
+    for name in {*PARAMETERS[profile], "registry"} - optional:
+        assert f"--{name}: missing; profile {profile} needs it: {about[name]['description']}" in screen
+    if profile == "azurebatch":
         assert "AZURE_BATCH_ACCOUNT_KEY: missing" in screen
 
 
 @pytest.fixture(scope="module")
 def directives(pipeline, tmp_path_factory: pytest.TempPathFactory):
-    """Return what each task of a place would be started with: (place) -> {stage: [directives, ...]}, a stub run each."""
-    found: dict[str, dict[str, list[dict[str, str | None]]]] = {}
+    """Return what each task of a profile would be started with: (profile) -> {stage: [directives, ...]}, a stub run each."""
+    directives_of: dict[str, dict[str, list[dict[str, str | None]]]] = {}
 
-    def of(place: str) -> dict[str, list[dict[str, str | None]]]:
-        if place not in found:
-            folder = tmp_path_factory.mktemp(place)
+    def of(profile: str) -> dict[str, list[dict[str, str | None]]]:
+        if profile not in directives_of:
+            folder = tmp_path_factory.mktemp(profile)
             (folder / "probe.config").write_text(
                 PROBE.replace("FILE", str(folder / "tasks")).replace("NAMES", str(list(DIRECTIVES)))
             )
-            result = start(pipeline, "-profile", f"test,stub,gpu,{place}", *arguments(place), "-c", f"{folder}/probe.config",
+            result = start(pipeline, "-profile", f"test,stub,gpu,{profile}", *arguments(profile), "-c", f"{folder}/probe.config",
                            "-work-dir", f"{folder}/work", "--outdir", f"{folder}/results", **SECRETS)  # fmt: skip
             assert result.returncode == 0, result.stdout[-3000:]
-            found[place] = {}
+            directives_of[profile] = {}
             for line in (folder / "tasks").read_text().split():
                 task = json.loads(base64.b64decode(line))
-                found[place].setdefault(task["process"], []).append(task)
-        return found[place]
+                directives_of[profile].setdefault(task["process"], []).append(task)
+        return directives_of[profile]
 
     return of
 
 
-each_place = pytest.mark.parametrize("place", sorted(PARAMETERS))
+each_profile = pytest.mark.parametrize("profile", sorted(PARAMETERS))
 
 
 @pytest.mark.all
-@each_place
-def test_every_task_has_what_any_place_needs(directives, place: str) -> None:
-    tasks = directives(place)
+@each_profile
+def test_every_task_has_what_any_place_needs(directives, profile: str) -> None:
+    tasks = directives(profile)
     assert set(tasks) == STAGES
     for stage, members in tasks.items():
         for task in members:
@@ -112,51 +113,47 @@ def test_every_task_has_what_any_place_needs(directives, place: str) -> None:
             assert re.fullmatch(r"\d+ GB", task["memory"] or ""), stage
             assert re.fullmatch(r"\d+[hd]", task["time"] or ""), stage
             assert task["maxForks"] in (None, "0"), f"{stage}: a cluster or cloud takes all at once"
-            assert re.fullmatch(r"ionmelt-(analysis|dft|mace|deepmd):\d+\.\d+\.\d+", task["container"]), stage
+            image = r"ionmelt-(analysis|dft|mace|deepmd):\d+\.\d+\.\d+-[0-9a-f]{12}"
+            assert re.fullmatch(("" if profile == "slurm" else "ghcr.io/someone/") + image, task["container"]), stage
             assert "one_gpu" not in task["beforeScript"], "only this machine shares out its GPUs"
 
 
 @pytest.mark.all
-@each_place
-def test_who_gets_a_gpu(directives, place: str) -> None:
-    kind = PARAMETERS[place].get("gpu_type")
-    for stage, members in directives(place).items():
+@each_profile
+def test_who_gets_a_gpu(directives, profile: str) -> None:
+    kind = PARAMETERS[profile].get("gpu_type")
+    for stage, members in directives(profile).items():
         on_gpu = [task for task in members if task["accelerator"]]
         # the classical force field needs none
-        assert {task["container"].split(":")[0] for task in on_gpu} <= {"ionmelt-mace", "ionmelt-deepmd"}
+        assert {task["container"].split(":")[0].split("/")[-1] for task in on_gpu} <= {"ionmelt-mace", "ionmelt-deepmd"}
         assert bool(on_gpu) == (stage in GPU_STAGES), stage
         for task in on_gpu:
             assert f"request:1, limit:null, type:{kind or 'null'}" in task["accelerator"]
         for task in members:
             gpu = task in on_gpu
-            if place == "awsbatch":  # a number is all it takes; the queue says the rest
+            if profile == "awsbatch":  # a number is all it takes; the queue says the rest
                 assert task["queue"] == ("gpus" if gpu else "cpus")
-            if place == "googlebatch":
+            if profile == "googlebatch":
                 assert task["machineType"] == ("g2-standard-8" if gpu else None)
-            if place == "azurebatch":  # knows no accelerator: a machine that has one, and the container told of it
+            if profile == "azurebatch":  # knows no accelerator: a machine that has one
                 assert task["machineType"] == ("Standard_NC4as_T4_v3" if gpu else "Standard_D8s_v5")
-                assert task["containerOptions"] == ("--gpus all" if gpu else "")
-            if place == "slurm":  # knows no accelerator either
-                assert task["clusterOptions"] == "--account=chemistry" + (" --gres=gpu:a100:1" if gpu else "")
+            if profile == "slurm":  # knows no accelerator either
+                assert task["clusterOptions"] == ("--gres=gpu:a100:1" if gpu else "")
+                assert task["queue"] == ("gpus" if gpu else "long")
 
 
 @pytest.mark.all
-@each_place
-def test_costs_can_be_told_apart(directives, place: str) -> None:
-    if place == "slurm":
+@each_profile
+def test_costs_can_be_told_apart(directives, profile: str) -> None:
+    if profile == "slurm":
         pytest.skip("Slurm has accounts and no labels")
-    for stage, members in directives(place).items():
+    for stage, members in directives(profile).items():
         for task in members:
             labels = dict(pair.split(":") for pair in task["resourceLabels"].strip("[]").split(", "))
             assert labels.keys() == {"pipeline", "run", "stage"}
             assert labels["stage"] == stage.lower()
             for value in labels.values():  # the strictest rule, Google's
                 assert re.fullmatch(r"[a-z0-9_-]{1,63}", value)
-
-
-@pytest.mark.all
-def test_jobs_of_slurm_go_to_the_queue_that_is_named(directives) -> None:
-    assert {task["queue"] for members in directives("slurm").values() for task in members} == {"long"}
 
 
 @pytest.mark.all
@@ -168,46 +165,138 @@ def test_kubernetes_keeps_to_the_nodes_it_is_told(directives) -> None:
 # Of each profile, or several, what it must set.
 PROFILES = {
     "awsbatch": ["process.executor = 'awsbatch'", "aws.batch.maxSpotAttempts = 5", "docker.enabled = true"],
-    "googlebatch": ["process.executor = 'google-batch'", "google.batch.spot = true", "google.batch.maxSpotAttempts = 5"],
+    "googlebatch": ["process.executor = 'google-batch'", "google.batch.spot = true", "google.batch.maxSpotAttempts = 5", "'--uid=1000', '--gid=1000'"],
     "azurebatch": ["process.executor = 'azurebatch'", "azure.batch.pools.auto.lowPriority = true", "azure.batch.autoPoolMode = true"],
-    "k8s": ["process.executor = 'k8s'", "params.label_store = '/workspace/label_store'", "k8s.storageMountPath = '/workspace'"],
+    "k8s": ["process.executor = 'k8s'", "params.label_store = '/workspace/label_store'", "k8s.storageMountPath = '/workspace'", "runAsUser"],
     "slurm": ["process.executor = 'slurm'", "executor.queueSize = 200", "labelling)'.array = 100"],
-    "docker,gpu": ["docker.runOptions = '-u $(id -u):$(id -g) --network none --gpus all'", "docker.envWhitelist = 'CUDA_VISIBLE_DEVICES'"],
-    "podman,gpu": ["podman.enabled = true", "--network none --device nvidia.com/gpu=all'"],
-    "singularity,gpu": ["singularity.runOptions = '--nv'", "singularity.autoMounts = true"],
-    "apptainer,gpu": ["apptainer.runOptions = '--nv'", "apptainer.autoMounts = true"],
-    "charliecloud,gpu": ["charliecloud.enabled = true", "charliecloud.envWhitelist = 'CUDA_VISIBLE_DEVICES'"],
+    "docker": ["docker.runOptions = '-u $(id -u):$(id -g) --network none --cap-drop all", "docker.envWhitelist = 'CUDA_VISIBLE_DEVICES'"],
+    "podman": ["podman.enabled = true", "--network none --cap-drop all"],
+    "singularity": ["singularity.autoMounts = true"],
+    "apptainer": ["apptainer.autoMounts = true"],
+    "charliecloud": ["charliecloud.enabled = true", "charliecloud.envWhitelist = 'CUDA_VISIBLE_DEVICES'"],
     "standard": ["process.executor = 'local'"],
     "test": ["/studies/test.yaml'"],
     "test_full": ["/studies/demo.yaml'"],
     "stub": ["stubRun = true"],
 }  # fmt: skip
+# Profiles that go together, whichever is named first.
+TOGETHER = [("gpu", "docker", "test"), ("gpu", "awsbatch"), ("gpu", "googlebatch"), ("gpu", "azurebatch"), ("gpu", "k8s"), ("gpu", "podman", "slurm")]  # fmt: skip
+# Prints, in one start of Nextflow, since each takes seconds: what profiles set (functions by their text), and what functions give.
+RESOLVE = r"""
+def config(profile, closures) {
+    new nextflow.config.ConfigBuilder().setBaseDir(projectDir).setCurrentDir(projectDir).setShowClosures(closures).setProfile(profile).buildConfigObject()
+}
+
+def given(profile, engine, accelerator, executor, container, more) {
+    def real = config(profile, false)
+    def task = [ext: [engine: engine], accelerator: accelerator, executor: executor, process: 'TRAIN_MODEL', cpus: 3]
+    def names = [task: task, params: real.params + more, projectDir: projectDir, workflow: [manifest: [version: '0.1.0'], containerEngine: container, stubRun: false]]
+    def environment = real.process['withLabel:env_.*']
+    ['image', 'site'].each { name -> task.ext[name] = environment.ext[name].cloneWith(names).call() }
+    def parts = ['container', 'containerOptions', 'beforeScript'].collectEntries { name -> [name, environment[name].cloneWith(names).call()] }
+    def cluster = real.process['withName:(.*)'] ?: [:]
+    parts + ['clusterOptions', 'queue'].collectEntries { name -> [name, cluster[name] ? cluster[name].cloneWith(names).call() : null] }
+}
+
+workflow {
+    PROFILES_SHOWN.each { profile -> println("== ${profile}\n" + nextflow.util.ConfigHelper.toFlattenString(config(profile, true))) }
+    def site = nextflow.Global.session.config.process
+    def cases = new groovy.json.JsonSlurper().parse(file('cases.json').toFile())
+    cases.each { one ->
+        site.clusterOptions = one.site == 'closure' ? new GroovyShell().evaluate('return { "--qos=q${task.cpus}" }') : one.site
+        ['beforeScript', 'containerOptions', 'queue'].each { name -> site[name] = one.site_says?.get(name) }
+        println('CASE ' + groovy.json.JsonOutput.toJson(given(one.profile, one.engine, one.gpu ? [request: 1] : null, one.executor, one.container, one.params ?: [:])))
+    }
+}
+"""
+# What a task of a profile is given, by the words that its functions give.
+GPU = {
+    "docker": "--gpus all",
+    "podman": "--device nvidia.com/gpu=all",
+    "singularity": "--nv",
+    "apptainer": "--nv",
+    "charliecloud": "",
+}
+RELEASED = f"ghcr.io/someone/ionmelt-nequip@sha256:{'0' * 64}"
+SITE = {"beforeScript": "module load x", "containerOptions": "-B /data", "queue": "short"}
+CASES: list[dict[str, object]] = [
+    *({"profile": f"{name},gpu", "engine": "mace", "gpu": True, "executor": "local", "container": name, "containerOptions": words} for name, words in GPU.items()),
+    *({"profile": f"{name},gpu", "engine": "mace", "gpu": False, "executor": "local", "container": name, "containerOptions": ""} for name in GPU),
+    {"profile": "azurebatch,gpu", "engine": "mace", "gpu": True, "executor": "azurebatch", "container": "docker", "containerOptions": "-u 0:0 --gpus all"},
+    {"profile": "azurebatch", "engine": "dft", "gpu": False, "executor": "azurebatch", "container": "docker", "containerOptions": "-u 0:0"},
+    {"profile": "awsbatch,gpu", "engine": "mace", "gpu": True, "executor": "awsbatch", "container": "docker", "containerOptions": ""},
+    {"profile": "apptainer,gpu", "engine": "mace", "gpu": True, "executor": "lsf", "container": "apptainer", "containerOptions": "--nv"},
+    {"profile": "gpu", "engine": "dft", "gpu": True, "executor": "local", "container": None, "image": "dft-gpu", "params": {"gpus": 2}, "script": "one_gpu' 2"},
+    {"profile": "podman", "engine": "my/own:1", "gpu": False, "executor": "local", "container": "podman", "container_name": "my/own:1"},
+    {"profile": "podman", "engine": "nequip", "gpu": False, "executor": "local", "container": "podman", "params": {"registry": "ghcr.io/me"}, "prefix": "ghcr.io/me/"},
+    {"profile": "podman", "engine": "nequip", "gpu": False, "executor": "local", "container": "podman", "params": {"registry": "local"}},
+    {"profile": "podman", "engine": "nequip", "gpu": False, "executor": "local", "container": "podman", "container_name": RELEASED},
+    {"profile": "slurm", "engine": "mace", "gpu": True, "executor": "slurm", "container": None, "cluster": "--gres=gpu:1"},
+    {"profile": "slurm", "engine": "mace", "gpu": False, "executor": "slurm", "container": None, "cluster": ""},
+    {"profile": "slurm", "engine": "mace", "gpu": True, "executor": "slurm", "container": None, "site": "--qos=long", "cluster": "--qos=long --gres=gpu:1"},
+    {"profile": "slurm", "engine": "mace", "gpu": False, "executor": "slurm", "container": None, "site": ["--qos=long", "-C x"], "cluster": "--qos=long -C x"},
+    {"profile": "slurm", "engine": "mace", "gpu": True, "executor": "slurm", "container": None, "site": "closure", "params": {"gpu_type": "1g.10gb"}, "cluster": "--qos=q3 --gres=gpu:1g.10gb:1"},
+    {"profile": "slurm", "engine": "mace", "gpu": True, "executor": "slurm", "container": None, "params": {"slurm_gres": "mps:50"}, "cluster": "--gres=mps:50"},
+    {"profile": "slurm,apptainer", "engine": "mace", "gpu": True, "executor": "slurm", "container": "apptainer", "site_says": SITE, "containerOptions": "-B /data --nv", "whole_script": "module load x", "cluster": "--gres=gpu:1", "queue": "short"},
+    {"profile": "slurm,apptainer", "engine": "mace", "gpu": False, "executor": "slurm", "container": "apptainer", "site_says": SITE, "containerOptions": "-B /data", "whole_script": "module load x", "cluster": "", "params": {"slurm_queue": "long", "slurm_gpu_queue": "gpus"}, "queue": "long"},
+    {"profile": "slurm", "engine": "mace", "gpu": True, "executor": "slurm", "container": None, "site_says": SITE, "containerOptions": "-B /data", "script": "module load x\n. '", "cluster": "--gres=gpu:1", "params": {"slurm_gpu_queue": "gpus"}, "queue": "gpus"},
+]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def resolved(pipeline) -> dict[str, str]:
-    """Return what `nextflow config -flat -profile PLACE` says of each place, in one start of Nextflow: each takes seconds."""
-    (pipeline.folder / "profiles.nf").write_text(
-        "workflow {\n"
-        f"    {list(PROFILES)}.each {{ place ->\n"
-        '        println("== ${place}")\n'
-        "        nextflow.plugin.Plugins.stop()\n"  # each command starts them
-        "        def words = ['-q', 'config', '-flat', '-profile', place, 'main.nf']\n"
-        "        if (new nextflow.cli.Launcher().command(words as String[]).run()) { System.exit(1) }\n"
-        "    }\n"
-        "}\n"
-    )
-    result = start(pipeline, program="profiles.nf")
+@pytest.fixture(scope="module", params=["v1", "v2"])
+def resolved(request: pytest.FixtureRequest, pipeline) -> tuple[dict[str, str], list[dict[str, str | None]]]:
+    """What each profile says, and what the functions of the configuration give in each case, by one of Nextflow's two parsers."""
+    places = [*PROFILES, *(",".join(order) for some in TOGETHER for order in (some, some[::-1]))]
+    (pipeline.folder / "profiles.nf").write_text(RESOLVE.replace("PROFILES_SHOWN", str(places)))
+    (pipeline.folder / "cases.json").write_text(json.dumps(CASES))
+    tag = subprocess.run(
+        [TOP / "containers" / "tag", "nequip"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    released = pipeline.folder / "containers" / "released.txt"  # as a release has it, for one image
+    released.write_text(f"{tag.rpartition('-')[0]}-0123456789ab other\n{tag} {RELEASED}\n")
+    result = start(pipeline, program="profiles.nf", NXF_SYNTAX_PARSER=request.param)
+    released.unlink()
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr
     parts = re.split(r"^== (.*)\n", result.stdout, flags=re.M)[1:]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    cases = [json.loads(line.removeprefix("CASE ")) for line in result.stdout.splitlines() if line.startswith("CASE ")]
+    texts = (
+        re.sub(r"\S+\$_\w*closure\S+", "a function", text.split("CASE")[0]) for text in parts[1::2]
+    )  # of an included file
+    return dict(zip(parts[::2], texts, strict=True)), cases
 
 
-@pytest.mark.parametrize("place", PROFILES)
-def test_what_a_profile_sets(resolved: dict[str, str], place: str) -> None:
-    for line in PROFILES[place]:
-        assert line in resolved[place], line
-    assert not re.search(r"(?i)key = '\S+'|password|token", resolved[place]), "no secret in a configuration"
+def test_what_a_profile_sets(resolved) -> None:
+    for profile, lines in PROFILES.items():
+        text = resolved[0][profile]
+        for line in lines:
+            assert line in text, line
+        assert not re.search(r"(?i)key = '\S+'|password|token\b", text), "no secret in a configuration"
+
+
+def test_the_order_of_profiles_changes_nothing(resolved) -> None:
+    """The default parser of 25.04 takes them as they stand in the file, the strict one, and 26, as they are named."""
+    for some in TOGETHER:
+        one, other = (sorted(resolved[0][",".join(order)].splitlines()) for order in (some, some[::-1]))
+        assert one == other, some
+
+
+def test_what_a_task_is_given(resolved) -> None:
+    """Words for a GPU where one is used and no other place; a site's own words beside ours; an image that the build makes."""
+    some = ("mace", "dft", "dft-gpu", "nequip")
+    names = subprocess.run(
+        [TOP / "containers" / "tag", *some], check=True, capture_output=True, text=True
+    ).stdout.split()
+    images = {re.sub(r"ionmelt-(.*):.*", r"\1", name): name for name in names}
+    assert len(resolved[1]) == len(CASES)
+    for case, given in zip(CASES, resolved[1], strict=True):
+        expected = case.get("container_name") or case.get("prefix", "") + images[case.get("image", case["engine"])]  # type: ignore[operator,index]
+        assert given["container"] == expected, case
+        assert given["containerOptions"] == case.get("containerOptions", given["containerOptions"]), case
+        assert given["clusterOptions"] == case.get("cluster"), case
+        assert given["queue"] == case.get("queue"), case
+        assert str(case.get("script", "")) in str(given["beforeScript"]), case
+        assert given["beforeScript"] == case.get("whole_script", given["beforeScript"]), case
+        assert ("one_gpu" in str(given["beforeScript"])) == (case["gpu"] and case["executor"] == "local"), case
 
 
 @pytest.mark.all
@@ -232,9 +321,11 @@ def test_tasks_of_one_machine_take_turns_on_its_gpus(tmp_path: Path) -> None:
     [ "$KILLED" ] && kill -9 $$
     true
     """
-    top = Path(__file__).resolve().parents[2]
+    without_gpus = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     tasks = [
-        subprocess.Popen(["bash", "-c", script], cwd=top, env=os.environ | {"TMPDIR": str(tmp_path), "KILLED": killed})
+        subprocess.Popen(
+            ["bash", "-c", script], cwd=TOP, env=without_gpus | {"TMPDIR": str(tmp_path), "KILLED": killed}
+        )
         for killed in ("1", "", "", "1", "", "")
     ]
     for task in tasks:
@@ -243,3 +334,22 @@ def test_tasks_of_one_machine_take_turns_on_its_gpus(tmp_path: Path) -> None:
     used = (tmp_path / "good").read_text().split()
     assert len(used) == 6
     assert set(used) == {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "taken"),
+    [("3,5", 2, "3"), ("3,5", 1, "3"), ("GPU-ab,GPU-cd", 4, "GPU-ab"), ("1", 8, "1"), ("", 1, "")],
+)
+def test_gpus_that_are_named_already_are_kept_to(tmp_path: Path, visible: str, count: int, taken: str) -> None:
+    """A scheduler, or another user's agreement, has said which are ours."""
+    script = f'. containers/one_gpu {count} && echo "$CUDA_VISIBLE_DEVICES"'
+    environ = os.environ | {"TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": visible}
+    done = subprocess.run(
+        ["bash", "-eu", "-c", script], cwd=TOP, env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == taken
+    assert (done.returncode, done.stderr) == (
+        (0, "")
+        if taken
+        else (2, "error: CUDA_VISIBLE_DEVICES is set to nothing: unset it, or leave out -profile gpu\n")
+    )

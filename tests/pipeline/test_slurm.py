@@ -1,4 +1,4 @@
-"""The small study on a real Slurm: labels as an array of jobs, one of them cancelled, the node drained and back."""
+"""The small study on a real Slurm: labels as an array of jobs, one of them cancelled, the node drained and back; a site's own options."""
 
 import os
 import re
@@ -38,8 +38,8 @@ def wait_for(what, running: subprocess.Popen, seconds: float = 600) -> object:
     """Return the first true value of what(), while a run goes on."""
     deadline = time.monotonic() + seconds
     while running.poll() is None and time.monotonic() < deadline:
-        if found := what():
-            return found
+        if answer := what():
+            return answer
         time.sleep(0.2)
     running.kill()
     pytest.fail(f"never came: {what.__name__}\n{running.communicate()[0][-3000:]}")
@@ -47,9 +47,11 @@ def wait_for(what, running: subprocess.Popen, seconds: float = 600) -> object:
 
 @pytest.mark.all
 def test_an_array_a_cancelled_task_and_a_drained_node(pipeline, results: Path, node: str) -> None:
+    (pipeline.folder / "site.config").write_text("process.clusterOptions = '--comment=of-the-site'\n")
     running = pipeline.start(
-        "-profile", "test,slurm", "--outdir", "slurm", "-work-dir", "work-slurm", "--label_store", "none"
-    )
+        "-profile", "slurm,test", "-c", "site.config", "--slurm_account", "chemistry", "--outdir", "slurm",
+        "-work-dir", "work-slurm", "--label_store", "none",
+    )  # fmt: skip
 
     def a_label_task_of_an_array() -> str:
         """Return JOB_INDEX of one that runs, of a job array."""
@@ -86,4 +88,9 @@ def test_an_array_a_cancelled_task_and_a_drained_node(pipeline, results: Path, n
     firsts = {row["native_id"] for row in rows if re.fullmatch(r"\d+_\d+", row["native_id"])}
     assert len(firsts) == len(chunks) > 1, "every chunk was in the array"
     assert len({job.split("_")[0] for job in firsts}) == 1, "one array"
+    scripts = [path.read_text() for path in (pipeline.folder / "work-slurm").glob("*/*/.command.run")]
+    asked = [set(re.findall(r"^#SBATCH (.*)", text, re.M)) for text in scripts]
+    assert len(asked) > 10
+    for words in asked:
+        assert {"-A chemistry", "--comment=of-the-site"} <= {word.strip() for word in words}
     assert_same_tables(results, pipeline.folder / "slurm")

@@ -1,5 +1,6 @@
 """The wrapper `nextflow`: which Nextflow it starts, what it sets up before, and what it says when it cannot."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -28,9 +29,9 @@ def bare(tmp_path: Path) -> Path:
     folder = tmp_path / "bare"
     folder.mkdir()
     for name in TOOLS:
-        found = shutil.which(name, path="/usr/local/bin:/usr/bin:/bin")
-        assert found, name
-        (folder / name).symlink_to(found)
+        program = shutil.which(name, path="/usr/local/bin:/usr/bin:/bin")
+        assert program, name
+        (folder / name).symlink_to(program)
     return folder
 
 
@@ -113,6 +114,10 @@ def test_libraries_that_are_not_the_pinned_ones_are_refused(bare: Path, tmp_path
         ("run main.nf -profile gpu,singularity,slurm", None),
         ("run main.nf -profile awsbatch", None),
         ("run main.nf -with-docker", None),
+        ("run main.nf -profile slurm -c block.config", None),
+        ("run main.nf -c absent.config -c line.config", None),
+        ("run main.nf -profile slurm -c none.config", "--all"),
+        ("run main.nf -c absent.config", "--all"),
         ("run main.nf --help", None),
         ("run main.nf -preview", None),
         ("run elsewhere.nf", None),
@@ -123,6 +128,11 @@ def test_environments_before_a_run_that_needs_them(
     project: Path, bare: Path, arguments: str, asked: str | None
 ) -> None:
     nextflow(bare, "25.04.4")
+    (project / "block.config").write_text("singularity {\n    cacheDir = '/x'\n    enabled  = true\n}\n")
+    (project / "line.config").write_text("apptainer.enabled = true\n")
+    (project / "none.config").write_text(
+        "docker.enabled = false\ntrace { enabled = true }\nsingularity { cacheDir = '/x' }\n"
+    )
     result = run(project, bare, *arguments.split())
     assert result.returncode == 0, result.stderr
     assert result.stdout.endswith(f" {arguments}\n")
@@ -136,3 +146,37 @@ def test_no_run_when_an_environment_cannot_be_made(project: Path, bare: Path) ->
     result = run(project, bare, "run", "main.nf")
     assert one_line(result) == "error: no space"
     assert result.stdout == ""
+
+
+def test_a_user_without_home(bare: Path, project: Path) -> None:
+    nextflow(bare, "25.04.4")
+    environ = {"PATH": str(bare)}
+    done = subprocess.run(
+        [project / "nextflow", "run", "main.nf"], capture_output=True, text=True, env=environ, cwd=project
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_home_that_cannot_be_made_is_one_line(bare: Path, tmp_path: Path) -> None:
+    program(bare / "java", """echo 'openjdk version "21.0.2" 2024-01-16' >&2""")
+    program(bare / "mvn", "exit 1")
+    (tmp_path / "file").touch()
+    line = one_line(run(TOP, bare, "info", home=tmp_path / "file" / "home"))
+    assert line == f"error: {tmp_path}/file/home: cannot be written: name another folder: export IONMELT_HOME=DIR"
+
+
+@pytest.mark.parametrize("words", [[], ["--outdir", "results"], ["--outdir=results"]])
+def test_a_second_run_into_the_same_results_is_refused_while_the_first_lives(
+    bare: Path, project: Path, words: list[str]
+) -> None:
+    nextflow(bare, "25.04.4")
+    note = project / "results" / "pipeline_info" / ".running"
+    note.parent.mkdir(parents=True)
+    with note.open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        line = one_line(run(project, bare, "run", "main.nf", *words))
+        assert line.startswith(
+            "error: --outdir: results: another run is writing its results there: give another folder"
+        )
+        assert run(project, bare, "run", "main.nf", "--outdir", "others").returncode == 0
+    assert run(project, bare, "run", "main.nf", *words).returncode == 0

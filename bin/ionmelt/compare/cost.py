@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ionmelt.compare.cards import Card
+from ionmelt.models.card import Card
 
 TRAINING, LABELLING, DYNAMICS = ("TRAIN_MODEL",), ("LABEL_FRAMES",), ("RUN_MD",)  # processes
 ACCELERATORS = ("cuda", "gpu", "hip", "xpu")  # how the name of a device begins that is no processor
@@ -40,11 +40,11 @@ def hours(wall_s: float | None, cpu_s: float | None, device: str | None) -> Hour
 def training_hours(costs: pl.DataFrame, cards: Sequence[Card]) -> dict[str, Hours]:
     """Return the training of each model key: from its task, else from its card."""
     taken: dict[str, Hours] = {}
-    devices = {card.key: card.device for card in cards}
+    devices = {card.id: card.cost.device for card in cards}
     for card in cards:
-        training = hours(card.wall_s, card.cpu_s, card.device) if card.wall_s else None
+        training = hours(card.cost.wall_s, card.cost.processor_s, card.cost.device) if card.cost.wall_s else None
         if training is not None:
-            taken[card.key] = training
+            taken[card.id] = training
     tasks = costs.filter(pl.col("process").is_in(TRAINING)).select("id", "wall_s", "cpu_s")
     for key, wall_s, cpu_s in tasks.iter_rows():
         if (training := hours(wall_s, cpu_s, devices.get(key))) is not None:

@@ -1,5 +1,10 @@
 """What learning curves say of a training: an error that grew again, one that still fell at the end, a model that hardly learnt.
 
+``undertrained`` sums it up for the forces, which move the liquid: such a training says how long it was, and nothing of its framework,
+so that its model stands in no ordering of models (`scope`). It is one that hardly learnt, or whose error still fell, or whose error is
+`FAR` times the least of all trainings on the same frames while its training frames have as much: more steps, or a larger model, and not
+more data, would help.
+
 The table `trainings` has a row for each trained model and each term of its loss (energy, forces, stress), with the share of the
 gradient that the term had. Points of a curve are errors of a few frames: what is compared are medians of neighbouring points.
 """
@@ -9,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import polars as pl
+from scipy import stats
 
 from ionmelt.compare.groups import grouped
+from ionmelt.models.loss import LossRecord
 from ionmelt.tables.comparison import TRAININGS
 
 # The error of each term of the loss in a curve: DeePMD prints that of the virial.
@@ -20,12 +27,16 @@ QUANTITIES = {
     "stress_rmse": "stress",
     "virial_per_atom_rmse": "stress",
 }
-WINDOW = 8  # a median is over this part of a curve's points, and of an odd number
+# What the table `errors` calls those of the curves that a training does not measure on its own frames.
+MEASURED = {"energy_per_atom_rmse": "energy_per_atom", "force_rmse": "force"}
+WINDOW = 8  # a running median is over an eighth of a curve's points, made an odd number
 GREW = 1.5  # at its end an error is so many times its best: it grew again
-FALLING = 0.9  # an error that fell to this in the last quarter of the steps still fell
+# An error that fell to this over the last quarter of the steps, by a line through its logarithm that falls by more than chance, still fell
+FALLING, QUARTER, CHANCE = 0.9, 0.25, 0.05
 HIGH = 1 / 3  # of the first error: above it, not much was learnt ...
 # ... and where the training frames have as much as this of the validation's error, more of them would not help
 NEAR = 0.8
+FAR = 2.0  # times the least error of the trainings on the same frames
 
 
 @dataclass(frozen=True)
@@ -53,17 +64,31 @@ def smooth(values: Sequence[float]) -> list[float]:
     return medians
 
 
-def judge(valid: Sequence[tuple[int, float]], train: Sequence[tuple[int, float]]) -> Finding | None:
-    """Return what the errors (step, value) of one quantity say, on validation and on training frames; None where there are none."""
+def falls(points: Sequence[tuple[int, float]]) -> bool:
+    """Tell whether an error still falls at its end; points are (step, error), in the order of the steps."""
+    last = points[-1][0]
+    end = [(step / last, math.log(max(error, 1e-12))) for step, error in points if step >= (1 - QUARTER) * last]
+    if len(end) < 3:
+        return False
+    line = stats.linregress(*zip(*end, strict=True))
+    steepest = line.slope + stats.t.isf(CHANCE, len(end) - 2) * (line.stderr or 0.0)
+    return bool(math.exp(QUARTER * line.slope) < FALLING and steepest < 0)
+
+
+def judge(
+    valid: Sequence[tuple[int, float]], train: Sequence[tuple[int, float]], measured: float | None = None
+) -> Finding | None:
+    """Return what the errors (step, value) of one quantity say, on validation and on training frames; None where there are none.
+
+    ``measured``: the error of the finished model on training frames, for a curve that does not have it.
+    """
     valid, train = ([(s, v) for s, v in sorted(points) if math.isfinite(v)] for points in (valid, train))
     if not valid:
         return None
     steps, values = [step for step, _ in valid], smooth([value for _, value in valid])
     end = values[-1]
     best = min(range(len(values)), key=values.__getitem__)
-    # The value at three quarters of the steps; a curve of a few points says nothing of its end.
-    before = next(value for step, value in zip(steps, values, strict=True) if step >= 0.75 * steps[-1])
-    train_end = smooth([value for _, value in train])[-1] if train else None
+    train_end = smooth([value for _, value in train])[-1] if train else measured
     return Finding(
         steps=steps[-1],
         valid_first=valid[0][1],
@@ -72,27 +97,53 @@ def judge(valid: Sequence[tuple[int, float]], train: Sequence[tuple[int, float]]
         valid_end=end,
         train_end=train_end,
         grew_again=end > GREW * values[best],
-        still_falling=end < FALLING * before if len(valid) >= WINDOW else None,
+        still_falling=falls(valid) if len(valid) >= WINDOW else None,
         hardly_learnt=None if train_end is None else end > HIGH * valid[0][1] and train_end > NEAR * end,
     )
 
 
-def table(curves: pl.DataFrame, losses: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pl.DataFrame:
-    """Return the table `trainings` from the table `curves` and the loss of each model key, as its card says it (`loss`)."""
+def with_undertrained(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the columns ``far_from_best`` and ``undertrained`` to rows of the table: null where that cannot be said."""
+    least = pl.col("valid_end").min().over("dataset", "quantity")
+    near = pl.col("train_end") > NEAR * pl.col("valid_end")
+    flags = ("hardly_learnt", "still_falling", "far_from_best")
+    rows = rows.with_columns(far_from_best=(pl.col("valid_end") > FAR * least) & near)
+    # one finding is enough; without one, all must be known
+    summed_up = pl.any_horizontal(*flags)
+    return rows.with_columns(undertrained=pl.when(pl.col("term") == "forces").then(summed_up))
+
+
+def undertrained(trainings: pl.DataFrame) -> dict[tuple[str, str | None], list[int]]:
+    """Return the seeds of each (model, dataset) whose trainings say nothing of their framework."""
+    rows = trainings.filter("undertrained").sort("model", "dataset", "seed")
+    seeds: dict[tuple[str, str | None], list[int]] = {}
+    for model, dataset, seed in rows.select("model", "dataset", "seed").iter_rows():
+        seeds.setdefault((model, dataset), []).append(seed)
+    return seeds
+
+
+def measured_on_training_frames(errors: pl.DataFrame) -> dict[tuple[str, str], float]:
+    """Return the errors of finished models on training frames, by model key and quantity of the table `errors`."""
+    of_train = errors.filter(pl.col("split") == "train", pl.col("scope") == "all", pl.col("rmse").is_finite())
+    return {
+        (key, quantity): rmse for key, quantity, rmse in of_train.select("model_key", "quantity", "rmse").iter_rows()
+    }
+
+
+def table(curves: pl.DataFrame, losses: Mapping[str, LossRecord], errors: pl.DataFrame) -> pl.DataFrame:
+    """Return the table `trainings` from the tables `curves` and `errors` and the loss of each model key, as its card says it (`loss`)."""
     rows = []
+    measured = measured_on_training_frames(errors)
     keys = ["model_key", "model", "dataset", "seed", "framework", "quantity", "unit"]
-    errors = curves.filter(pl.col("quantity").is_in(list(QUANTITIES)), pl.col("value").is_not_null())
-    for key, points in grouped(errors, keys):
+    learnt = curves.filter(pl.col("quantity").is_in(list(QUANTITIES)), pl.col("value").is_not_null())
+    for key, points in grouped(learnt, keys):
         valid, train = ([(p["step"], p["value"]) for p in points if p["set"] == name] for name in ("valid", "train"))
-        term, loss = QUANTITIES[key["quantity"]], losses.get(key["model_key"], {})
-        finding = judge(valid, train)
+        term, loss = QUANTITIES[key["quantity"]], losses.get(key["model_key"])
+        finding = judge(valid, train, measured.get((key["model_key"], MEASURED.get(key["quantity"], ""))))
         row = key | {"term": term} | (asdict(finding) if finding is not None else {})
-        for column, name in (
-            ("weight_start", "weights_start"),
-            ("weight_end", "weights_end"),
-            ("gradient_share_start", "gradient_shares_start"),
-            ("gradient_share_end", "gradient_shares_end"),
-        ):
-            row[column] = loss.get(name, {}).get(term)
+        if loss is not None:
+            row |= {"weight_start": loss.weights_start.get(term), "weight_end": loss.weights_end.get(term)}
+            row["gradient_share_start"] = loss.gradient_shares_start.get(term)
+            row["gradient_share_end"] = (loss.gradient_shares_end or {}).get(term)
         rows.append(row)
-    return pl.DataFrame(rows, schema=TRAININGS)
+    return with_undertrained(pl.DataFrame(rows, schema=TRAININGS))

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 
 import polars as pl
 
-from ionmelt.compare.statistics import GROUPS_LEAST, rmse_change
+from ionmelt.compare.rmse import GROUPS_LEAST, rmse_change
 from ionmelt.tables.comparison import FORGETTING
 
 
@@ -39,20 +39,20 @@ def forgetting(heldout: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
     changes = []
     for row in tuned:
         model = Change(row["key"], row["model"], row["dataset"], row["seed"], row["start"])
-        own, start = (heldout.filter(pl.col("model_key") == key) for key in (model.model_key, model.start))
-        changes.append(asdict(change(model, own, start)))
+        errors, errors_start = (heldout.filter(pl.col("model_key") == key) for key in (model.model_key, model.start))
+        changes.append(asdict(change(model, errors, errors_start)))
     return pl.DataFrame(changes, schema=FORGETTING)
 
 
-def change(model: Change, own: pl.DataFrame, start: pl.DataFrame) -> Change:
+def change(model: Change, errors: pl.DataFrame, errors_start: pl.DataFrame) -> Change:
     """Return the change of a model from its errors and those of its start, on the frames that both answered.
 
     A model that fails where its start did not cannot have kept or gained anything, whatever its error on the others.
     """
-    both = own.join(start, on="frame_id", how="full", coalesce=True, suffix="_before").sort("frame_id")
+    both = errors.join(errors_start, on="frame_id", how="full", coalesce=True, suffix="_before").sort("frame_id")
     answered = both.filter(pl.col("force_square").is_not_null() & pl.col("force_square_before").is_not_null())
     if not answered.height:
-        reasons = own["reason"].drop_nulls().to_list() + start["reason"].drop_nulls().to_list()
+        reasons = errors["reason"].drop_nulls().to_list() + errors_start["reason"].drop_nulls().to_list()
         return replace(model, reason=reasons[0] if reasons else "not evaluated")
     before, after, n = (answered[c].to_numpy().astype(float) for c in ("force_square_before", "force_square", "n"))
     rmse_before, rmse_after = math.sqrt(before.sum() / n.sum()), math.sqrt(after.sum() / n.sum())

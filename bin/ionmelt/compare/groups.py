@@ -5,12 +5,14 @@ training seeds) or, of an error, from the points of a test that the seeds of the
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
+from ionmelt.compare.box_spread import BoxSpread, box_spread
+from ionmelt.compare.lifetimes import Lifetimes
 from ionmelt.compare.statistics import Z95, Estimate, Runs
 from ionmelt.study import references as study_references
 
@@ -32,7 +34,7 @@ def finite(value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Reference:
-    """A measured value; ``low`` and ``high`` are the ends of its 95 % interval, whatever range the source gives (None: not known)."""
+    """A measured value, or the truth; ``low`` and ``high`` are the ends of its 95 % interval, whatever range the source gives (None: not known)."""
 
     value: float
     low: float | None
@@ -40,6 +42,7 @@ class Reference:
     source: str
     second_hand: bool
     interpolated: bool = False
+    is_truth: bool = False
 
     def estimate(self) -> Estimate:
         """Return it as an estimate; one without an uncertainty counts as exact, and every reason says so."""
@@ -48,6 +51,8 @@ class Reference:
 
     def words(self) -> str:
         """Return its name for a reason, second-hand ones called so."""
+        if self.is_truth:
+            return f"the truth is {self.source}"
         kind = "second-hand reference" if self.second_hand else "reference"
         return f"{kind}: {self.source}" + (
             "" if self.low is not None else ", taken as exact: its uncertainty is not known"
@@ -72,8 +77,9 @@ class Group:
 
     ``runs`` of ``planned_runs`` gave a number (of an error: trained models). ``mixture`` and ``size``: the mixture of the
     study that the dataset is cut from, and to how many frames. ``correction`` is that for the size of the box, which the
-    estimate does not hold. ``behind`` are the runs behind the number; ``points`` the errors at each point of the test (`points`),
-    of which ``missing`` have no answer.
+    estimate does not hold, and ``correction_error`` its standard error. ``behind`` are the runs behind the number; ``points`` the errors at each point of the test (`points`),
+    of which ``missing`` have no answer. ``hydrogen_mass_u``: the
+    mass that hydrogens were given in the runs, of a number that depends on masses. ``spread``: how much the models of this state differ from box to box. ``undertrained``: the training seeds whose trainings say nothing of their framework. ``truth``: the same of the model that is the method of the labels itself, where it was run. ``lifetimes``: how far its runs came, of survival.
     """
 
     liquid: str
@@ -92,12 +98,18 @@ class Group:
     needed_ps: float | None = None
     reference: Reference | None = None
     correction: float | None = None
+    correction_error: float = 0.0
     behind: Runs | None = None
     points: pl.DataFrame | None = None
     answered: int | None = None
     missing: int | None = None
     mixture: str | None = None
     size: int | None = None
+    hydrogen_mass_u: float | None = None
+    undertrained: tuple[int, ...] = ()
+    spread: BoxSpread | None = None
+    truth: "Group | None" = None
+    lifetimes: Lifetimes | None = None
 
     @property
     def name(self) -> str:
@@ -116,8 +128,25 @@ class Group:
 
     @property
     def shift(self) -> float:
-        """What an experiment would see beyond the estimate: the correction for the size of the box, where it is known."""
-        return self.correction or 0.0
+        """What an experiment would see beyond the estimate: the correction for the size of the box, where it is known.
+
+        The truth was simulated in the same boxes.
+        """
+        return self.shift_to(self.reference)
+
+    def shift_to(self, reference: Reference | None) -> float:
+        """Return what is to be added to the estimate before it is held against a reference."""
+        return 0.0 if reference is not None and reference.is_truth else self.correction or 0.0
+
+    def shift_error_to(self, reference: Reference | None) -> float:
+        """Return the standard error of `shift_to`."""
+        return 0.0 if reference is not None and reference.is_truth else self.correction_error
+
+    def words_of(self, reference: Reference) -> str:
+        """Return the name of a reference for a reason; that the runs had other masses than an experiment, where that matters, is said."""
+        if self.hydrogen_mass_u is None or reference.is_truth:
+            return reference.words()
+        return f"{reference.words()}; the runs are of other masses: hydrogens of {self.hydrogen_mass_u:g} u"
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -128,8 +157,8 @@ class Group:
         return (max(0.0, low), max(0.0, high)) if self.quantity in ERROR_UNITS else (low, high)
 
     def corrected(self) -> Estimate | None:
-        """Return the estimate with the correction for the size of the box."""
-        return None if self.estimate is None else self.estimate.plus(self.shift)
+        """Return the estimate with the correction for the size of the box, and the error that it brings."""
+        return None if self.estimate is None else self.estimate.plus(self.shift, self.shift_error_to(self.reference))
 
     def row(self) -> dict[str, object]:
         """Return the row of the table `summary`."""
@@ -158,13 +187,26 @@ class Group:
             "reference_source": reference.source if reference else None,
             "reference_second_hand": reference.second_hand if reference else None,
             "reference_interpolated": reference.interpolated if reference else None,
+            "reference_is_truth": reference.is_truth if reference else None,
             "finite_size_correction": self.correction,
             "needed_ps": self.needed_ps,
             "points": self.answered,
             "points_missing": self.missing,
             "mixture": self.mixture,
             "size": self.size,
+            "hydrogen_mass_u": self.hydrogen_mass_u,
+            "finite_size_standard_error": None if self.correction is None else self.correction_error,
         }
+
+
+def shift_of(row: Row) -> float:
+    """Return `Group.shift` from a row of the table `summary`."""
+    return 0.0 if row.get("reference_is_truth") else row.get("finite_size_correction") or 0.0
+
+
+def shift_error_of(row: Row) -> float:
+    """Return the standard error of `shift_of`."""
+    return 0.0 if row.get("reference_is_truth") else row.get("finite_size_standard_error") or 0.0
 
 
 def one_factor_apart(a: Group, b: Group) -> bool:
@@ -172,6 +214,15 @@ def one_factor_apart(a: Group, b: Group) -> bool:
     if a.dataset is None or b.dataset is None or a.dataset == b.dataset:
         return True
     return a.model == b.model and (a.whole == b.whole or a.size == b.size)
+
+
+def with_spread(groups: Sequence[Group]) -> list[Group]:
+    """Give the groups of a property the spread between boxes that the converged ones of their state have in common."""
+    spreads = {}
+    for alike in by_state(groups):
+        behind = [group.behind for group in alike if group.behind is not None and group.converged]
+        spreads[alike[0].state] = box_spread(behind)
+    return [replace(group, spread=spreads[group.state]) for group in groups]
 
 
 def by_state(groups: Iterable[Group]) -> list[list[Group]]:

@@ -2,36 +2,44 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from ionmelt.compare import verdicts
+from ionmelt.compare import answers, curves, distillation, verdicts, worth
+from ionmelt.compare.comparison import comparisons
 from ionmelt.compare.errors import summarise_forces, summarise_scans
-from ionmelt.compare.groups import Group
+from ionmelt.compare.groups import Group, Reference, with_spread
+from ionmelt.compare.learning import points
 from ionmelt.compare.points import frame_points
 from ionmelt.compare.reading import conform, table
 from ionmelt.compare.statistics import Z95
 from ionmelt.compare.summary import summarise_runs
-from ionmelt.compare.worth import learning_and_worth
+from ionmelt.compare.survival import groups_of_survival
 from ionmelt.measure.measurement import Observable
 from ionmelt.measure.observables import OBSERVABLES
 from ionmelt.tables.columns import REAL, TEXT
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
 
 
-def run_rows(frame: pl.DataFrame, observable: Observable) -> pl.DataFrame:
-    """Bring the measurements of a property of the liquid into the common form that `summary` combines."""
+def run_rows(frame: pl.DataFrame, observable: Observable, survival: pl.DataFrame) -> pl.DataFrame:
+    """Bring the measurements of a property of the liquid into the common form that `summary` combines.
+
+    ``survival`` says how each run began and ended.
+    """
     end = observable.suffix
     if "n_effective" in observable.columns:
         error, dof = pl.col(f"standard_error_{end}"), pl.col("n_effective") - 1
     else:
         error, dof = (pl.col(f"ci95_high_{end}") - pl.col(f"ci95_low_{end}")) / (2 * Z95), pl.lit(math.inf)
-    return frame.with_columns(
+    runs = survival.select("run_id", "end", "start_volume").unique("run_id", keep="first", maintain_order=True)
+    return frame.join(runs, on="run_id", how="left", maintain_order="left").with_columns(
         value=observable.column,
         standard_error=error,
         dof=dof,
         correction=pl.col(observable.correction) if observable.correction else pl.lit(None, REAL),
+        correction_error=pl.col(observable.correction_error) if observable.correction_error else pl.lit(None, REAL),
+        correction_source=pl.col(observable.correction_source) if observable.correction_source else pl.lit(None, TEXT),
         species=pl.col("species") if observable.by_species else pl.lit(None, TEXT),
     )
 
@@ -41,13 +49,15 @@ class Models:
     """The models that there should be, as the study names and orders them.
 
     ``frame`` is the table of models (`comparison.MODELS`). ``mixtures`` are the named datasets of the study, with their kinds.
-    ``truth`` is the model that is the method of the labels itself, None where none is.
+    ``truth`` is the model that is the method of the labels itself, None where none is. ``margins``: by property, the share of its value
+    that does not matter.
     """
 
     frame: pl.DataFrame
     names: Sequence[str]
     mixtures: Mapping[str, Sequence[str]]
     truth: str | None = None
+    margins: Mapping[str, float] = field(default_factory=dict)
 
     def trained(self) -> dict[tuple[str, str | None], int]:
         """Return how many models there should be of each (model, dataset) that is trained."""
@@ -73,33 +83,76 @@ class Models:
 def judge(
     tables: dict[str, pl.DataFrame], references: pl.DataFrame, frames: pl.DataFrame, models: Models
 ) -> dict[str, pl.DataFrame]:
-    """Return the tables summary (one number per model and property), verdicts, learning and worth.
+    """Return the tables summary (one number per model and property), verdicts, distillation, learning and worth.
 
     In a pair, model_a is the one that the study names first. ``frames`` holds the errors of test frames one by one.
     """
-    groups = {
-        observable.name: summarise_runs(run_rows(tables[observable.name], observable), observable.name, references)
-        for observable in OBSERVABLES
-    }
-    liquids = tables["dataset"]["liquid"].unique().sort().to_list()
-    of_all = liquids[0] if len(liquids) == 1 else "all"
-    planned = models.trained()
-    groups["force_rmse"] = summarise_forces(tables["errors"], of_all, frame_points(frames), planned)
-    groups["scan_energy_rmse"] = summarise_scans(tables["scan"], planned)
-    cuts = models.cuts()
-
-    def with_cut(group: Group) -> Group:
-        mixture, size = cuts.get(group.dataset, (None, None)) if group.dataset is not None else (None, None)
-        return replace(group, mixture=mixture, size=size)
-
-    groups = {quantity: models.ordered([with_cut(group) for group in of]) for quantity, of in groups.items()}
-    summary = [group.row() for of in groups.values() for group in of]
-    judged = [verdict.row() for of in groups.values() for verdict in verdicts.judge(of)]
-    mixtures = {dataset: mixture for dataset, (mixture, _) in cuts.items() if mixture is not None}
-    learning, worth = learning_and_worth(tables, groups, models.mixtures, models.truth, mixtures)
+    groups = groups_of(tables, references, frames, models)
+    summary = [group.row() for quantity, of in groups.items() if quantity != "survival" for group in of]
+    mixtures = {dataset: mixture for dataset, (mixture, _) in models.cuts().items() if mixture is not None}
+    curve = points(tables, groups, mixtures)
+    asked = worth.questions(tables, curve, models.mixtures)
+    made = [comparison for of in groups.values() for comparison in comparisons(of)]
+    judged = verdicts.judge(made, models.margins, answers.p_values_of(asked))
+    learning, worth_table = worth.tables(curve, answers.decide(asked, verdicts.winning_p_values(made)))
     return {
         "summary": table([pl.DataFrame(summary, schema=SUMMARY)], SUMMARY),
-        "verdicts": conform(pl.DataFrame(judged, schema=VERDICTS), VERDICTS, sort=False),
+        "verdicts": conform(pl.DataFrame([verdict.row() for verdict in judged], schema=VERDICTS), VERDICTS, sort=False),
+        "distillation": distillation.table(tables, groups, models.truth),
         "learning": learning,
-        "worth": worth,
+        "worth": worth_table,
     }
+
+
+def groups_of(
+    tables: dict[str, pl.DataFrame], references: pl.DataFrame, frames: pl.DataFrame, models: Models
+) -> dict[str, list[Group]]:
+    """Return the groups of each property and of survival, in the order of the study."""
+    groups = {
+        observable.name: summarise_runs(
+            run_rows(tables[observable.name], observable, tables["survival"]), observable.name, references
+        )
+        for observable in OBSERVABLES
+    }
+    heavy = tables["survival"].select(pl.col("hydrogen_mass_u").max()).item()
+    for observable in OBSERVABLES:
+        if observable.of_motion:
+            groups[observable.name] = [replace(group, hydrogen_mass_u=heavy) for group in groups[observable.name]]
+    liquids = tables["dataset"]["liquid"].unique().sort().to_list()
+    of_all = liquids[0] if len(liquids) == 1 else "all"
+    planned, cuts, undertrained = models.trained(), models.cuts(), curves.undertrained(tables["trainings"])
+    groups["force_rmse"] = summarise_forces(tables["errors"], of_all, frame_points(frames), planned)
+    groups["scan_energy_rmse"] = summarise_scans(tables["scan"], planned)
+    groups["survival"] = groups_of_survival(tables["survival"])
+
+    def with_training(group: Group) -> Group:
+        mixture, size = cuts.get(group.dataset, (None, None)) if group.dataset is not None else (None, None)
+        seeds = undertrained.get((group.model, group.dataset), ())
+        return replace(group, mixture=mixture, size=size, undertrained=tuple(seeds))
+
+    groups = {quantity: models.ordered([with_training(group) for group in of]) for quantity, of in groups.items()}
+    of_liquid = [observable.name for observable in OBSERVABLES]
+    return groups | {quantity: with_truth(with_spread(groups[quantity]), models.truth) for quantity in of_liquid}
+
+
+def with_truth(groups: Sequence[Group], truth: str | None) -> list[Group]:
+    """Give the groups of trained models the truth in their state, where the study runs it, as what they are held against.
+
+    It takes the place of experiment, which is another question: what the labels are worth. A truth that is not converged is none.
+    """
+    true = {group.state: group for group in groups if group.model == truth}
+    return [
+        group if group.dataset is None or group.state not in true else replace(
+            group, truth=true[group.state], reference=truth_as_reference(true[group.state]),
+        )
+        for group in groups
+    ]  # fmt: skip
+
+
+def truth_as_reference(truth: Group) -> Reference | None:
+    """Return the reference that a truth is; None where it is not converged."""
+    if not truth.converged or truth.estimate is None or truth.interval is None:
+        return None
+    low, high = truth.interval
+    source = f"{truth.name}, the method of the labels itself"
+    return Reference(truth.estimate.value, low, high, source, second_hand=False, is_truth=True)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from ionmelt.compare.cards import Card
 from ionmelt.compare.cost import Hours, dynamics_hours, label_hours, mean, training_hours
-from ionmelt.compare.groups import Row, label
+from ionmelt.compare.groups import Row, label, shift_error_of, shift_of
+from ionmelt.compare.statistics import Z95
 from ionmelt.compare.summary import LIQUID_UNITS
+from ionmelt.models.card import Card
 from ionmelt.tables.comparison import PARETO
 
 # What stands in `front`; the first two: it is not judged.
@@ -116,10 +117,10 @@ def distance(row: Row) -> Error | None:
     if row["value"] is None or row["standard_error"] is None or row["reference"] is None:
         return None
     # the interval's half-width holds the degrees of freedom, the reference's is a normal one: joined in quadrature
-    half = (row["ci95_high"] - row["ci95_low"]) / 2
+    half = math.hypot((row["ci95_high"] - row["ci95_low"]) / 2, Z95 * shift_error_of(row))
     if row["reference_low"] is not None and row["reference_high"] is not None:
         half = math.hypot(half, (row["reference_high"] - row["reference_low"]) / 2)
-    off = abs(row["value"] + (row["finite_size_correction"] or 0.0) - row["reference"])
+    off = abs(row["value"] + shift_of(row) - row["reference"])
     return Error(off, max(0.0, off - half), off + half)
 
 
@@ -128,7 +129,7 @@ def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Card]) -> list[Candid
     training, labels = training_hours(t["cost"], cards), label_hours(t)
     made = t["errors"].select("model_key", "model", "dataset").unique().sort("model_key").rows()
     keys: dict[tuple[str, str | None], set[str]] = {}
-    for key, model, dataset in [*made, *((card.key, card.model, card.dataset) for card in cards)]:
+    for key, model, dataset in [*made, *((card.id, card.model, card.dataset) for card in cards)]:
         keys.setdefault((model, dataset), set()).add(key)
     models = []
     for row in t["summary"].filter(pl.col("property").is_in([*LIQUID_UNITS, "force_rmse"])).to_dicts():
@@ -201,8 +202,8 @@ def judge(model: Candidate, models: Sequence[Candidate], winners: Winners) -> Ca
 def is_cheaper(a: Candidate, b: Candidate) -> bool:
     """Tell whether a costs less than b: not more of either kind of hour, and less of one."""
     pairs = ((a.cost.total_core_h, b.cost.total_core_h), (a.cost.total_gpu_h, b.cost.total_gpu_h))
-    known = [(x, y) for x, y in pairs if x is not None and y is not None]
-    return len(known) == len(pairs) and any(x != y for x, y in known) and all(x <= y for x, y in known)
+    hours = [(x, y) for x, y in pairs if x is not None and y is not None]
+    return len(hours) == len(pairs) and any(x != y for x, y in hours) and all(x <= y for x, y in hours)
 
 
 def lower(a: Candidate, b: Candidate) -> str | None:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ionmelt.compare.statistics import Estimate, rmse_over_points, satterthwaite
+from ionmelt.compare.rmse import rmse_over_points
+from ionmelt.compare.statistics import Estimate, satterthwaite
 
 Points = dict[tuple[str, str | None], pl.DataFrame]  # by (model, dataset); columns: `INDEX`, and one for each seed
-INDEX = ("block", "point", "n")  # what leaves together, what was asked, and for how many numbers it stands
+INDEX = ("block", "point", "n")  # jackknife block, point of the test, and how many numbers the point stands for
 
 
 def pivoted(rows: pl.DataFrame) -> Points:

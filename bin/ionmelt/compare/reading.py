@@ -10,6 +10,7 @@ import polars as pl
 from ionmelt import errors as errors_module
 from ionmelt import files
 from ionmelt.compare.groups import Row
+from ionmelt.failure import FILE, Failure
 from ionmelt.tables.columns import TEXT, Schema
 
 
@@ -57,10 +58,7 @@ def read_tasks(path: Path | None) -> list[Row]:
         return [json.loads(line) for line in content.splitlines()]
 
 
-# The end of the name of a file that says why a task could do nothing with its model: PROCESS.KEY and this.
-FAILED = ".failed.txt"
-STAGES = {"IMPORT_MODEL": "import", "TRAIN_MODEL": "training",
-          "EVALUATE_MODEL": "evaluation", "RUN_MD": "dynamics"}  # fmt: skip
+ENDED = "it left no result: the machine ended it at every try, for its memory or its time: see pipeline_info/trace.tsv"
 
 
 def read_failures(folder: Path | None, planned: pl.DataFrame) -> pl.DataFrame:
@@ -70,13 +68,31 @@ def read_failures(folder: Path | None, planned: pl.DataFrame) -> pl.DataFrame:
     """
     model_of = dict(planned.select("run_id", "model_key").iter_rows())
     rows = []
-    for path in find(folder, f"*{FAILED}"):
-        process, key = path.name.removesuffix(FAILED).split(".", 1)
-        lines = path.read_text().removeprefix(f"models: {key}: ").splitlines() or ["no reason was given"]
-        run_id = key if STAGES[process] == "dynamics" else None
+    for path in find(folder, f"*{FILE}"):
+        failed = Failure.read(path)
+        lines = [line.removeprefix(f"models: {failed.key}: ") for line in failed.reason] or ["no reason was given"]
+        run_id = failed.key if failed.key in model_of else None
         reason = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
-        rows.append((STAGES[process], model_of.get(key, key), run_id, reason))
+        rows.append((failed.stage, model_of.get(failed.key, failed.key), run_id, reason))
     return pl.DataFrame(rows, dict.fromkeys(("stage", "model_key", "run_id", "reason"), TEXT), orient="row")
+
+
+def ended_by_the_machine(plan: Path, delivered: set[str], evaluated: set[str], failures: pl.DataFrame) -> pl.DataFrame:
+    """Return a failure, as `read_failures` does, for each model of the plan that was made, or evaluated, and left nothing.
+
+    Tasks that the machine ends at every try, for memory or time, can say nothing themselves. `delivered`: models that have a card;
+    `evaluated`: those that have errors, none where nothing was labelled.
+    """
+    said, rows = set(failures["model_key"]), []
+    for model in read_plan_csv(plan, "models.csv").to_dicts():
+        key, made = model["key"], "true" in (model.get("trained"), model.get("imported"))
+        if key in said or model.get("role", "model") != "model" or not made:
+            continue
+        if key not in delivered:
+            rows.append(("training" if model["trained"] == "true" else "import", key, None, ENDED))
+        elif evaluated and key not in evaluated:
+            rows.append(("evaluation", key, None, ENDED))
+    return pl.DataFrame(rows, failures.schema, orient="row")
 
 
 def read_plan_csv(plan: Path, name: str) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """What a study asks for, as far as the comparison needs it: read from study.json as the plan wrote it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ionmelt.compare.groups import Row
 
@@ -23,6 +23,7 @@ class Request:
     planned_ps: float | None
     has_nvt: bool
     walks_ps: float | None
+    margins: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def growing(self) -> list[str]:
@@ -31,7 +32,7 @@ class Request:
 
 
 def request_of(study: Row) -> Request:
-    """Return what a study asks for; what it leaves out it does not ask for."""
+    """Return what a study asks for; sections that it leaves out are empty."""
     md, active = study.get("md") or {}, study.get("active")
     return Request(
         ions={liquid["id"]: tuple(liquid["ions"]) for liquid in study.get("liquids", [])},
@@ -40,4 +41,9 @@ def request_of(study: Row) -> Request:
         planned_ps=md["npt_ps"] + md["nvt_ps"] if {"npt_ps", "nvt_ps"} <= md.keys() else None,
         has_nvt=md.get("nvt_ps", 1) != 0,
         walks_ps=None if active is None else sum(active[f"{walk}_ps"] for walk in WALKS),
+        margins={
+            name.removesuffix("_percent"): percent / 100
+            for name, percent in (study.get("margins") or {}).items()
+            if percent is not None
+        },
     )

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, replace
 
 import polars as pl
 
-from ionmelt.compare.cards import Card
 from ionmelt.compare.groups import grouped
 from ionmelt.compare.request import ACTIVE, Request
+from ionmelt.models.card import Card
 from ionmelt.tables.comparison import ROUNDS
 
 SAME_DENSITY = 0.02  # of the density: what a further round may still change in a model that has converged
@@ -60,7 +60,7 @@ class Round:
 
 def number_of(cards: Iterable[Card]) -> int | None:
     """Return the round that the models of a run are of; None where the study has no active learning."""
-    return max((card.round for card in cards if card.round is not None), default=None)
+    return max((card.settings.round for card in cards if card.settings.round is not None), default=None)
 
 
 def having(rows: pl.DataFrame, values: Mapping[str, object]) -> pl.DataFrame:

@@ -6,15 +6,16 @@ smaller and the spread would not.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from ionmelt.compare.groups import grouped
-from ionmelt.compare.statistics import LEVEL, Z95, SeedSpread, seed_spread
-from ionmelt.compare.summary import Run, run_of
+from ionmelt.compare.groups import Row, grouped
+from ionmelt.compare.runs import Run, run_of
+from ionmelt.compare.seed_spread import SeedSpread, seed_spread
+from ionmelt.compare.statistics import LEVEL, Z95
 from ionmelt.tables.comparison import COMMITTEE
 
 FILLED = 0.05  # g(r) below this is the empty core of an atom: nothing there to differ
@@ -92,16 +93,21 @@ def of_numbers(frame: pl.DataFrame, name: str, unit: str | None = None) -> Itera
     for key, rows in grouped(frame.filter(pl.col("seed").is_not_null()), keys):
         if len({row["seed"] for row in rows}) < 2:
             continue
-        used = [run for run in map(run_of, rows) if run.is_used]
-        seeds = len({run.seed for run in used})
-        by_seed = seed_means(used)
-        spread = seed_spread(by_seed.means, by_seed.errors) if seeds > 1 else None
-        verdict, reason = judged(spread, len(used), sum(not run.converged for run in used))
-        words = [key[c] for c in ("quantity", "state") if key.get(c)]
-        yield Committee(
-            key["liquid"], key["temperature_K"], " ".join(words) or name, key.get("pair") or key.get("species"),
-            key["model"], key["dataset"], key.get("unit") or unit, seeds, verdict, reason, spread,
-        )  # fmt: skip
+        words = " ".join(key[c] for c in ("quantity", "state") if key.get(c))
+        yield of_runs(key, [run_of(row) for row in rows], words or name, key.get("unit") or unit)
+
+
+def of_runs(key: Row, runs: Sequence[Run], name: str, unit: str | None) -> Committee:
+    """Return the committee of runs of one number."""
+    used = [run for run in runs if run.is_used]
+    seeds = len({run.seed for run in used})
+    by_seed = seed_means(used)
+    spread = seed_spread(by_seed.means, by_seed.errors) if seeds > 1 else None
+    verdict, reason = judged(spread, len(used), sum(not run.converged for run in used))
+    return Committee(
+        key["liquid"], key["temperature_K"], name, key.get("pair") or key.get("species"), key["model"], key["dataset"],
+        unit, seeds, verdict, reason, spread,
+    )  # fmt: skip
 
 
 def judged(spread: SeedSpread | None, runs: int, poor: int) -> tuple[str, str | None]:

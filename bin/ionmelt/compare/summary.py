@@ -1,8 +1,8 @@
 """Combine the runs of each model into one number with its error: groups of the liquid's properties, and tables of numbers.
 
-The runs of a group (replicas, training seeds) are combined by `statistics.combine`. A group is converged when every planned run of
-it has a converged measurement; a run that broke, failed or never ran makes the group not converged (the survivors alone would
-be a biased sample), yet the mean of what was measured is still shown.
+The runs of a group (replicas, training seeds) are combined by `statistics.combine`, and judged together by `convergence`; a run
+that broke, failed or never ran makes the group not converged (the survivors alone would be a biased sample), yet the mean of what
+was measured is still shown. A single run is judged by its own tests.
 """
 
 import math
@@ -10,60 +10,16 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ionmelt.compare.groups import Group, Row, counted, finite, grouped, reference_at
+from ionmelt.compare.convergence import doubts
+from ionmelt.compare.groups import Group, Row, grouped, reference_at
+from ionmelt.compare.runs import Run, run_of
 from ionmelt.compare.statistics import Runs, combine
 from ionmelt.measure.observables import NAMED, OBSERVABLES
+from ionmelt.measure.observables.diffusion import THIS_RUN
+from ionmelt.measure.series import MIN_EFFECTIVE
 
 # properties of the liquid that have verdicts, with the unit of their tables
 LIQUID_UNITS = {observable.name: observable.unit for observable in OBSERVABLES}
-
-
-@dataclass(frozen=True)
-class Run:
-    """A number of one run; not-a-number stands for a value or an error that it does not have.
-
-    ``correction`` is that for the size of the box, ``needed_ps`` how long the run should be to converge.
-    """
-
-    value: float
-    standard_error: float
-    low: float | None
-    high: float | None
-    dof: float
-    seed: int | None
-    replica: int | None
-    converged: bool
-    reason: str | None
-    correction: float | None
-    needed_ps: float | None
-
-    @property
-    def is_used(self) -> bool:
-        """Whether it has a value."""
-        return math.isfinite(self.value)
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it has a value that is converged."""
-        return self.is_used and self.converged
-
-
-def run_of(row: Row) -> Run:
-    """Return the number in a row of a table; a column that the table does not have tells nothing."""
-    value, error = finite(row["value"]), finite(row["standard_error"])
-    return Run(
-        value=math.nan if value is None else value,
-        standard_error=math.nan if error is None else error,
-        low=finite(row.get("ci95_low")),
-        high=finite(row.get("ci95_high")),
-        dof=finite(row.get("dof")) or math.inf,
-        seed=row["seed"],
-        replica=row["replica"],
-        converged=bool(row["converged"]),
-        reason=row.get("reason"),
-        correction=finite(row.get("correction")),
-        needed_ps=finite(row.get("needed_ps")),
-    )
 
 
 def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) -> list[Group]:
@@ -81,20 +37,13 @@ def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) 
 def group_of(key: Row, runs: list[Run], quantity: str, references: pl.DataFrame) -> Group:
     """Return the group of runs that share ``key``."""
     used = [run for run in runs if run.is_used]
-    poor = [run for run in runs if not run.is_good]
-    behind = Runs(
-        [run.value for run in used],
-        [run.standard_error for run in used],
-        [run.seed for run in used],
-        [run.replica for run in used],
-        [run.dof for run in used],
-    )
+    why = reasons_of(runs)
+    behind = runs_behind(used)
     estimate = None
     if used:
         estimate = combine(behind.values, behind.standard_errors, [behind.seeds, behind.replicas], behind.dofs)
-    corrections = [run.correction for run in used if run.correction is not None]
-    correction = sum(corrections) / len(used) if used and len(corrections) == len(used) else None
-    notes = notes_on_runs(runs, poor, is_trained=key["dataset"] is not None, seeds=len(set(behind.seeds)))
+    correction, correction_error = mean_correction(used)
+    notes = why or notes_on_runs(runs, is_trained=key["dataset"] is not None, seeds=len(set(behind.seeds)))
     if NAMED[quantity].correction and used:
         notes.append(note_on_box(correction))
     return Group(
@@ -107,22 +56,68 @@ def group_of(key: Row, runs: list[Run], quantity: str, references: pl.DataFrame)
         framework=key["framework"],
         unit=LIQUID_UNITS[quantity],
         estimate=estimate,
-        converged=not poor and estimate is not None and math.isfinite(estimate.standard_error),
+        converged=not why and estimate is not None and math.isfinite(estimate.standard_error),
         reason="; ".join(notes) or None,
         runs=len(used),
         planned_runs=len(runs),
-        needed_ps=max((run.needed_ps for run in poor if run.needed_ps is not None), default=None),
+        needed_ps=needed(runs) if why else None,
         reference=reference_at(references, key["liquid"], quantity, key["species"], key["temperature_K"]),
         correction=correction,
+        correction_error=correction_error,
         behind=behind,
     )
 
 
-def notes_on_runs(runs: list[Run], poor: list[Run], is_trained: bool, seeds: int) -> list[str]:
-    """Say which runs are not converged, or else what a single run or a single training seed leaves out."""
-    if poor:
-        share = "" if len(runs) == 1 else f"{len(poor)} of {len(runs)} runs: "
-        return [share + counted(run.reason or "no reason" for run in poor)]
+def runs_behind(used: list[Run]) -> Runs:
+    """Return what an estimate is made of."""
+    return Runs(
+        [run.value for run in used],
+        [run.standard_error for run in used],
+        [run.seed for run in used],
+        [run.replica for run in used],
+        [run.dof for run in used],
+    )
+
+
+def mean_correction(used: list[Run]) -> tuple[float | None, float]:
+    """Return the mean correction for the size of the box and its standard error; None where a run has none.
+
+    Viscosities of the runs themselves are independent; the spread of what they give counts where it is larger. Where all runs take one
+    viscosity, from experiment or given, they share its error.
+    """
+    corrections = [run.correction for run in used if run.correction is not None]
+    if not used or len(corrections) != len(used):
+        return None, 0.0
+    n, errors = len(used), [run.correction_error for run in used]
+    mean = sum(corrections) / n
+    if {run.correction_source for run in used} != {THIS_RUN}:
+        return mean, sum(errors) / n
+    spread = sum((x - mean) ** 2 for x in corrections) / (n - 1) / n if n > 1 else 0.0
+    return mean, math.sqrt(max(sum(error**2 for error in errors) / n**2, spread))
+
+
+def reasons_of(runs: list[Run]) -> list[str]:
+    """Say why runs are not converged: one by its own tests, several by those of all together."""
+    if len(runs) > 1:
+        return doubts(runs)
+    return [] if runs[0].is_good else [runs[0].reason or "no reason"]
+
+
+def needed(runs: list[Run]) -> float | None:
+    """Return how long the runs of a group that is not converged should be; None where that cannot be told.
+
+    Where all runs together have too few samples, each adds its share of the missing time; otherwise the run that needs most decides.
+    """
+    lengths = [run.needed_ps for run in runs if run.needed_ps is not None]
+    if not lengths:
+        return None
+    effective = [run.effective for run in runs if run.effective is not None]
+    is_short = len(effective) == len(runs) and sum(effective) < MIN_EFFECTIVE
+    return max(lengths) / len(runs) if is_short and all(run.sound for run in runs) else max(lengths)
+
+
+def notes_on_runs(runs: list[Run], is_trained: bool, seeds: int) -> list[str]:
+    """Say what a single run or a single training seed leaves out."""
     if len(runs) == 1:
         return ["one run: the interval is its own error, without the spread between runs"]
     if is_trained and seeds == 1:
@@ -155,14 +150,13 @@ def summarise_numbers(frame: pl.DataFrame, keys: list[str]) -> list[Row]:
     for key, of_group in grouped(frame, ["liquid", "temperature_K", *keys, "unit", "model", "dataset"]):
         runs = [run_of(row) for row in of_group]
         used = [run for run in runs if run.is_used]
-        poor = [run for run in runs if not run.is_good]
         number = number_of(runs, used)
-        reason = counted(run.reason or "no reason given" for run in poor)
+        why = reasons_of(runs)
         rows.append(
             key
             | {"value": number.value, "ci95_low": number.low, "ci95_high": number.high}
             | {"runs": len(used), "planned_runs": len(runs)}
-            | {"converged": not poor and number.low is not None, "reason": reason or None}
+            | {"converged": not why and number.low is not None, "reason": "; ".join(why) or None}
         )
     return rows
 

@@ -1,18 +1,22 @@
 """Survival: every planned run has its row, how far it went and how it ended; one without results is missing, for a reason."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from ionmelt.compare.groups import Row
+from ionmelt.compare.groups import Group, Row, by_state, grouped
+from ionmelt.compare.lifetimes import Lifetimes, spread_of
 from ionmelt.compare.reading import conform, read_plan_csv
+from ionmelt.compare.statistics import Runs
 from ionmelt.tables.columns import REAL, RUN, RUN_MODEL, TEXT, WHOLE
 from ionmelt.tables.published import TABLES
 
 SURVIVAL = TABLES["survival"]
 # Ends of a run: as planned; and of one that was planned, but left no result
 COMPLETED, MISSING = "completed", "missing"
+UNIT = "planned time"  # of what runs lost by breaking
 
 
 def planned_runs(plan: Path, planned_ps: float | None) -> pl.DataFrame:
@@ -78,3 +82,40 @@ def with_start(survival: pl.DataFrame, equilibration: pl.DataFrame) -> pl.DataFr
     state = ["liquid", "temperature_K", "replica"]
     starts = equilibration.select(*state, equilibrated="converged").unique(state)
     return conform(survival.drop("equilibrated").join(starts, on=state, how="left"), SURVIVAL)
+
+
+def groups_of_survival(survival: pl.DataFrame) -> list[Group]:
+    """Return how far the runs of each model came in each state of a liquid, as groups to compare.
+
+    A run that left no result makes its group not converged: nobody knows how far it came.
+    """
+    groups = []
+    for key, runs in grouped(survival, ["liquid", "temperature_K", "model", "dataset", "framework"]):
+        lives = lifetimes_of(runs)
+        missing = sum(run["end"] == MISSING for run in runs)
+        lost = [1 - reached for reached in lives.reached]
+        boxes = [run["replica"] for run in runs]
+        groups.append(
+            Group(
+                key["liquid"], key["temperature_K"], "survival", None, key["model"], key["dataset"], UNIT, None, not missing,
+                f"{missing} of {len(runs)} runs are missing" if missing else None, key["framework"], len(runs) - missing, len(runs),
+                behind=Runs(lost, [0.0] * len(runs), lives.seeds, boxes, [1.0] * len(runs)), lifetimes=lives,
+            )
+        )  # fmt: skip
+    return [group for alike in by_state(groups) for group in with_common_spread(alike)]
+
+
+def with_common_spread(groups: Sequence[Group]) -> list[Group]:
+    """Give the survival of all models of a state the spread between training seeds that they have in common."""
+    spread = spread_of([group.lifetimes for group in groups if group.lifetimes is not None])
+    return [replace(group, lifetimes=group.lifetimes and replace(group.lifetimes, spread=spread)) for group in groups]
+
+
+def lifetimes_of(runs: Sequence[Row]) -> Lifetimes:
+    """Return the lifetimes of rows of the table `survival`; a run that completed has reached all, whatever was rounded."""
+    done = [run["end"] == COMPLETED for run in runs]
+    reached = [
+        1.0 if is_done else min(1.0, (run["survived_ps"] or 0.0) / run["planned_ps"] if run["planned_ps"] else 0.0)
+        for run, is_done in zip(runs, done, strict=True)
+    ]
+    return Lifetimes([run["seed"] for run in runs], reached, [not is_done for is_done in done])

@@ -8,7 +8,7 @@ is taken from all groups but one and tried on that one, in turn: the coverage is
 """
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -39,8 +39,8 @@ def held_out(scores: np.ndarray, groups: np.ndarray, level: float) -> np.ndarray
     """Tell of each point (P,) whether it is covered by the scale that all groups but its own give."""
     covered = np.zeros(len(scores), dtype=bool)
     for group in np.unique(groups):
-        own = groups == group
-        covered[own] = scores[own] <= quantile(scores[~own], level)
+        inside = groups == group
+        covered[inside] = scores[inside] <= quantile(scores[~inside], level)
     return covered
 
 
@@ -53,17 +53,45 @@ def coverage_interval(covered: np.ndarray, groups: np.ndarray) -> tuple[float, f
     return float(low), float(high)
 
 
-def committees(parity: pl.DataFrame) -> Iterator[tuple[dict[str, Any], pl.DataFrame]]:
-    """Yield (model, dataset, quantity, unit, members) and the points of each committee: group, error, spread.
+@dataclass(frozen=True)
+class Committee:
+    """The models of several seeds, and the points of one quantity that all of them have."""
+
+    model: str
+    dataset: str
+    quantity: str
+    unit: str
+    members: int
+    groups: np.ndarray  # (P,) the trajectory of each point
+    error: np.ndarray  # (P,) of the mean of the members, absolute
+    spread: np.ndarray  # (P,) standard deviation of the members
+
+    def problem(self) -> str | None:
+        """Return why its spread cannot be judged, or None."""
+        trajectories = len(np.unique(self.groups))
+        if self.members < MEMBERS_LEAST:
+            return "one seed: no committee; give two seeds or more"
+        if trajectories < GROUPS_LEAST:
+            return (
+                f"{trajectories} test groups: the scale needs {GROUPS_LEAST} to be tried on trajectories it never saw"
+            )
+        if not (self.spread > 0).all():
+            return "members that agree to the last digit have no spread to stretch"
+        return None
+
+
+def committees(parity: pl.DataFrame) -> Iterator[Committee]:
+    """Yield the committees of a table.
 
     ``parity``: rows of model, dataset, seed, quantity, unit, point, group, reference, predicted. Points that one of the members
     lacks are left out.
     """
     keys = ["model", "dataset", "quantity", "unit"]
-    for values, part in parity.filter(pl.col("dataset").is_not_null()).sort(keys).group_by(keys, maintain_order=True):
-        members = part["seed"].n_unique()
+    trained = parity.filter(pl.col("dataset").is_not_null()).sort(keys)
+    for (model, dataset, quantity, unit), rows in trained.group_by(keys, maintain_order=True):
+        members = rows["seed"].n_unique()
         points = (
-            part.group_by("point", maintain_order=True)
+            rows.group_by("point", maintain_order=True)
             .agg(
                 pl.col("group").first(),
                 pl.len().alias("count"),
@@ -73,7 +101,16 @@ def committees(parity: pl.DataFrame) -> Iterator[tuple[dict[str, Any], pl.DataFr
             .filter(pl.col("count") == members)
             .sort("group", "point")
         )
-        yield dict(zip(keys, values, strict=True)) | {"members": members}, points
+        yield Committee(
+            model=str(model),
+            dataset=str(dataset),
+            quantity=str(quantity),
+            unit=str(unit),
+            members=members,
+            groups=points["group"].to_numpy(),
+            error=np.abs(points["error"].to_numpy()),
+            spread=points["spread"].to_numpy(),
+        )
 
 
 def calibrate(parity: pl.DataFrame) -> tuple[pl.DataFrame, dict[tuple[str, str, str], dict[str, list[float]]]]:
@@ -82,24 +119,22 @@ def calibrate(parity: pl.DataFrame) -> tuple[pl.DataFrame, dict[tuple[str, str, 
     A committee that cannot be judged is a row with the reason.
     """
     rows, curves = [], {}
-    for key, points in committees(parity):
-        groups, spread = points["group"].to_numpy(), points["spread"].to_numpy()
-        error = np.abs(points["error"].to_numpy())
-        row = key | {"groups": len(np.unique(groups)), "points": len(error)}
-        reason = None
-        if key["members"] < MEMBERS_LEAST:
-            reason = "one seed: no committee; give two seeds or more"
-        elif row["groups"] < GROUPS_LEAST:
-            reason = (
-                f"{row['groups']} test groups: the scale needs {GROUPS_LEAST} to be tried on trajectories it never saw"
-            )
-        elif not (spread > 0).all():
-            reason = "members that agree to the last digit have no spread to stretch"
-        if reason is not None:
+    for committee in committees(parity):
+        groups, error = committee.groups, committee.error
+        row = {
+            "model": committee.model,
+            "dataset": committee.dataset,
+            "quantity": committee.quantity,
+            "unit": committee.unit,
+            "members": committee.members,
+            "groups": len(np.unique(groups)),
+            "points": len(error),
+        }
+        if (reason := committee.problem()) is not None:
             rows += [row | {"level": level, "reason": reason} for level in NOMINAL]
             continue
-        scores = error / spread
-        row |= {"rmse": float(np.sqrt(np.mean(error**2))), "spread": float(np.sqrt(np.mean(spread**2)))}
+        scores = error / committee.spread
+        row |= {"rmse": float(np.sqrt(np.mean(error**2))), "spread": float(np.sqrt(np.mean(committee.spread**2)))}
         for level in NOMINAL:
             covered = held_out(scores, groups, level)
             low, high = coverage_interval(covered, groups)
@@ -109,7 +144,7 @@ def calibrate(parity: pl.DataFrame) -> tuple[pl.DataFrame, dict[tuple[str, str, 
                 | {"raw_coverage": float(np.mean(scores <= normal_factor(level))), "coverage": float(covered.mean())}
                 | {"coverage_ci95_low": low, "coverage_ci95_high": high}
             )
-        curves[key["model"], key["dataset"], key["quantity"]] = {
+        curves[committee.model, committee.dataset, committee.quantity] = {
             "level": LEVELS.tolist(),
             "raw": [float(np.mean(scores <= normal_factor(level))) for level in LEVELS],
             "coverage": [float(held_out(scores, groups, level).mean()) for level in LEVELS],

@@ -1,18 +1,16 @@
-"""Frames as DeePMD reads them."""
+"""Frames as DeePMD reads them.
+
+dpdata 1.1 writes these files too; ours stays, since there a set has a stress in all frames or in none (`RuntimeError: this has
+virials, but system does not`), and labels of others have it in some.
+"""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from ionmelt.frame import (
-    ENERGY_KEY,
-    FORCES_KEY,
-    STRESS_KEY,
-)
+from ionmelt.frame import ENERGY_KEY, FORCES_KEY, STRESS_KEY
 
 
 def write_deepmd(folder: Path, frames: list[Atoms], type_map: list[str]) -> None:
@@ -33,14 +31,14 @@ def write_deepmd(folder: Path, frames: list[Atoms], type_map: list[str]) -> None
         (system / "type_map.raw").write_text("".join(f"{symbol}\n" for symbol in type_map))
         types = [type_map.index(symbol) for symbol in members[0].get_chemical_symbols()]
         (system / "type.raw").write_text("".join(f"{index}\n" for index in types))
-        values: dict[str, Callable[[Atoms], Any]] = {
-            "coord": lambda frame: frame.positions,
-            "box": lambda frame: frame.cell.array,
-            "energy": lambda frame: frame.info[ENERGY_KEY],
-            "force": lambda frame: frame.arrays[FORCES_KEY],
+        arrays = {
+            "coord": [frame.positions for frame in members],
+            "box": [frame.cell.array for frame in members],
+            "force": [frame.arrays[FORCES_KEY] for frame in members],
         }
         if has_stress:
-            values["virial"] = lambda frame: -frame.info[STRESS_KEY] * frame.get_volume()
-        for name, value in values.items():
-            array = np.array([np.ravel(value(frame)) for frame in members], dtype=np.float64)
-            np.save(system / "set.000" / f"{name}.npy", array[:, 0] if name == "energy" else array)
+            arrays["virial"] = [-frame.info[STRESS_KEY] * frame.get_volume() for frame in members]
+        for name, values in arrays.items():
+            np.save(system / "set.000" / f"{name}.npy", np.array([np.ravel(value) for value in values], np.float64))
+        energies = np.array([frame.info[ENERGY_KEY] for frame in members], np.float64)
+        np.save(system / "set.000" / "energy.npy", energies)

@@ -6,20 +6,30 @@ from dataclasses import dataclass
 from ase import Atoms
 
 from ionmelt.dataset.groups import TRAINED_KIND, Group, groups_of, split_groups
-from ionmelt.dataset.settings import DatasetSettings
+from ionmelt.dataset.settings import DatasetSettings, kinds_of
 from ionmelt.errors import UserError
 from ionmelt.files import sha256
-from ionmelt.frame import kinds_of
 from ionmelt.frames import selection
 
-PARTS = ("train", "valid")
+
+@dataclass(frozen=True)
+class Mixture:
+    """The frames that a mixture is trained and validated on."""
+
+    train: list[Atoms]
+    valid: list[Atoms]
+
+    @property
+    def subsets(self) -> dict[str, list[Atoms]]:
+        """Both, by name."""
+        return {"train": self.train, "valid": self.valid}
 
 
 @dataclass(frozen=True)
 class Division:
     """Frames by what they are for. ``near`` are frames of training groups that no training sees."""
 
-    mixtures: dict[str, dict[str, list[Atoms]]]  # by name, then train and valid
+    mixtures: dict[str, Mixture]  # by name
     test: list[Atoms]
     near: list[Atoms]
     split: dict[str, str]  # of each group: train, valid or test
@@ -66,30 +76,29 @@ def divided(frames: list[Atoms], settings: DatasetSettings) -> Division:
         split = dict.fromkeys(split, "test")
     trained = [f for f in frames if split[f.info["group"]] == "train" and f.info["kind"] != TRAINED_KIND]
     kept_back = near_frames(trained, settings.split.near, settings.split.seed)
-    parts: dict[str, list[Atoms]] = {name: [] for name in (*PARTS, "test", "near")}
+    by_use: dict[str, list[Atoms]] = {"train": [], "valid": [], "test": [], "near": []}
     for frame in sorted(frames, key=lambda f: [f.info[key] for key in ("liquid", "recipe", "group", "frame_id")]):
-        parts["near" if frame.info["frame_id"] in kept_back else split[frame.info["group"]]].append(frame)
-    for frame in parts["near"]:
+        by_use["near" if frame.info["frame_id"] in kept_back else split[frame.info["group"]]].append(frame)
+    for frame in by_use["near"]:
         frame.info["split"] = "near"
-    mixtures = {
-        name: {part: [frame for frame in parts[part] if belongs(frame, list(kinds))] for part in PARTS}
-        for name, kinds in sorted(settings.datasets.items())
-    }
-    for name, size in sorted(settings.sizes.items()):
-        mixtures[name]["train"] = cut(mixtures[name]["train"], size, name)
-    division = Division(mixtures, parts["test"], parts["near"], split)
+    mixtures = {}
+    for name, kinds in sorted(settings.datasets.items()):
+        train, valid = ([f for f in by_use[use] if belongs(f, list(kinds))] for use in ("train", "valid"))
+        size = settings.sizes.get(name)
+        mixtures[name] = Mixture(train if size is None else cut(train, size, name), valid)
+    division = Division(mixtures, by_use["test"], by_use["near"], split)
     refuse_empty(division, groups, settings)
     return division
 
 
 def refuse_empty(division: Division, groups: list[Group], settings: DatasetSettings) -> None:
-    """Raise `UserError`, a line for each, where a part of a mixture or the test set has no frame."""
+    """Raise `UserError`, a line for each, where the training or validation set of a mixture, or the test set, has no frame."""
     empty = [
-        f"datasets.{name}: no frame is left for {part}: its kinds ({', '.join(settings.datasets[name])}) have "
+        f"datasets.{name}: no frame is left for {subset}: its kinds ({', '.join(settings.datasets[name])}) have "
         f"{sum(g.cell[0] in settings.datasets[name] and not g.test_only for g in groups)} groups, and groups are never "
         "cut; sample more trajectories, replicas or temperatures"
-        for name, parts in division.mixtures.items()
-        for part, members in parts.items()
+        for name, mixture in division.mixtures.items()
+        for subset, members in mixture.subsets.items()
         if not members
     ]
     if not division.test:

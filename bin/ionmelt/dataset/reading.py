@@ -8,10 +8,8 @@ from ase import Atoms
 
 from ionmelt import errors as errors_module
 from ionmelt.dataset.groups import TEST_RECIPE
-from ionmelt.frame import (
-    ENERGY_KEY,
-    read_frames,
-)
+from ionmelt.frame import ENERGY_KEY
+from ionmelt.frame_file import read_frames
 
 
 def check_labels(labels: pl.DataFrame, max_failed_fraction: float) -> int:
@@ -59,8 +57,8 @@ def read_labelled(paths: list[Path]) -> list[Atoms]:
 def check_pairs(frames: list[Atoms], labels: pl.DataFrame) -> None:
     """Refuse frames that are not those of the rows: a chunk that is lost, or a table of another."""
     rows = Counter(labels.filter("converged").select("frame_id", "energy_ev").iter_rows())
-    found = Counter((frame.info["frame_id"], float(frame.info[ENERGY_KEY])) for frame in frames)
-    wrong = sorted({frame_id for frame_id, _ in (rows - found) + (found - rows)})
+    of_frames = Counter((frame.info["frame_id"], float(frame.info[ENERGY_KEY])) for frame in frames)
+    wrong = sorted({frame_id for frame_id, _ in (rows - of_frames) + (of_frames - rows)})
     if wrong:
         raise errors_module.UserError(
             f"frames: {wrong[0]} and {len(wrong) - 1} more: frames (REF_energy) and rows of labels (energy_ev) differ: one of "

@@ -1,8 +1,17 @@
 """What a study says of the division of its frames."""
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
 from ionmelt.settings import Count, Real, Section, TaskSettings, count, number
+
+TEST_LEAST = 5  # test frames, below which errors measured on them are worth a warning
+
+
+def kinds_of(entries: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Return the kinds of frames of a dataset and the liquids that it leaves out, from entries such as eq and -li10."""
+    return {x for x in entries if not x.startswith("-")}, {x[1:] for x in entries if x.startswith("-")}
 
 
 class Split(Section):

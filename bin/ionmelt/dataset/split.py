@@ -10,8 +10,8 @@ reference energies of the elements).
 """
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,27 +21,40 @@ from ase.data import chemical_symbols
 from ionmelt import files, task
 from ionmelt.arguments import command_line
 from ionmelt.dataset.deepmd import write_deepmd
-from ionmelt.dataset.division import Division, divided
+from ionmelt.dataset.division import Division, Mixture, divided
 from ionmelt.dataset.energies import fit_e0s, method_of
 from ionmelt.dataset.reading import check_labels, check_pairs, read_labelled, unique_frames
-from ionmelt.dataset.settings import DatasetSettings
+from ionmelt.dataset.settings import TEST_LEAST, DatasetSettings
 from ionmelt.dataset.summary import Dataset, LabelCounts, SplitSummary, TestSet, write_summary
 from ionmelt.errors import UserError
 from ionmelt.files import sha256
-from ionmelt.frame import (
-    STRESS_KEY,
-    TEST_LEAST,
-    write_frames,
-)
+from ionmelt.frame import IDENTITY_KEYS, STRESS_KEY
+from ionmelt.frame_file import write_frames
 from ionmelt.frames import selection
 from ionmelt.measure import domain
 
 
-def table_row(frame: Atoms, dataset: str | None, split: str) -> dict[str, Any]:
-    """Return the frame's row of dataset.parquet; the test set belongs to no dataset (null)."""
-    names = ("frame_id", "liquid", "kind", "recipe", "group")
-    row = {key: frame.info[key] for key in names} | {"equilibrated": frame.info.get("equilibrated")}
-    return row | {"dataset": dataset, "split": split, "n_atoms": len(frame)}
+@dataclass(frozen=True)
+class TableRow:
+    """A frame's row of dataset.parquet; the test set belongs to no dataset (null)."""
+
+    frame_id: str
+    liquid: str
+    kind: str
+    recipe: str
+    group: str
+    equilibrated: bool | None  # of frames of kind eq
+    dataset: str | None
+    split: str
+    n_atoms: int
+
+    @classmethod
+    def of(cls, frame: Atoms, dataset: str | None, split: str) -> "TableRow":
+        """Return the row of a frame."""
+        named = {key: frame.info[key] for key in IDENTITY_KEYS}
+        return cls(
+            **named, equilibrated=frame.info.get("equilibrated"), dataset=dataset, split=split, n_atoms=len(frame)
+        )
 
 
 def write_domains(folder: Path, sets: dict[str, list[Atoms]], numbers: list[int]) -> None:
@@ -57,24 +70,24 @@ def write_domains(folder: Path, sets: dict[str, list[Atoms]], numbers: list[int]
 def write_mixture(
     folder: Path,
     kinds: tuple[str, ...],
-    parts: dict[str, list[Atoms]],
+    mixture: Mixture,
     test: list[Atoms],
     type_map: list[str],
     free_atoms: dict[str, float],
 ) -> Dataset:
     """Write the frames of a mixture for both frameworks, and return what dataset.json says of it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for part, members in parts.items():
-        write_frames(folder / f"{part}.extxyz", members)
-        write_deepmd(folder / "deepmd" / part, members, type_map)
-    assigned = [(frame, part) for part, members in [*parts.items(), ("test", test)] for frame in members]
-    fitted = fit_e0s(parts["train"])
+    for name, members in mixture.subsets.items():
+        write_frames(folder / f"{name}.extxyz", members)
+        write_deepmd(folder / "deepmd" / name, members, type_map)
+    used = mixture.subsets | {"test": test}
+    fitted = fit_e0s(mixture.train)
     return Dataset(
         kinds=list(kinds),
-        frames={part: len(members) for part, members in parts.items()},
-        frames_with_stress={part: sum(STRESS_KEY in f.info for f in members) for part, members in parts.items()},
-        dataset_hash=sha256(*(folder / f"{part}.extxyz" for part in parts)),
-        split_hash=sha256(*(f"{frame.info['frame_id']} {part}\n".encode() for frame, part in assigned)),
+        frames={name: len(members) for name, members in mixture.subsets.items()},
+        frames_with_stress={name: sum(STRESS_KEY in f.info for f in fs) for name, fs in mixture.subsets.items()},
+        dataset_hash=sha256(*(folder / f"{name}.extxyz" for name in mixture.subsets)),
+        split_hash=sha256(*(f"{f.info['frame_id']} {name}\n".encode() for name, fs in used.items() for f in fs)),
         fitted_e0s_ev=fitted,
         e0s_ev={symbol: free_atoms[symbol] for symbol in fitted} if set(type_map) <= set(free_atoms) else fitted,
     )
@@ -82,12 +95,12 @@ def write_mixture(
 
 def write_table(division: Division, path: Path) -> None:
     """Write dataset.parquet: a row for each frame of the test set, of those near the training, and of each mixture."""
-    rows = [table_row(frame, None, "test") for frame in division.test]
-    rows += [table_row(frame, None, "near") for frame in division.near]
-    for name, parts in division.mixtures.items():
-        rows += [table_row(frame, name, part) for part, members in parts.items() for frame in members]
+    rows = [TableRow.of(frame, None, "test") for frame in division.test]
+    rows += [TableRow.of(frame, None, "near") for frame in division.near]
+    for name, mixture in division.mixtures.items():
+        rows += [TableRow.of(frame, name, subset) for subset, members in mixture.subsets.items() for frame in members]
     schema = {"dataset": pl.String, "equilibrated": pl.Boolean}
-    files.write_table(pl.DataFrame(rows, schema_overrides=schema), path)
+    files.write_table(pl.DataFrame([vars(row) for row in rows], schema_overrides=schema), path)
 
 
 def theory_of(frames: list[Atoms], labels: pl.DataFrame) -> str:
@@ -125,11 +138,11 @@ def split_dataset(
     write_frames(out / "test.extxyz", division.test + division.near)
     datasets = {
         name: write_mixture(
-            out / "datasets" / name, settings.datasets[name], parts, division.test, type_map, free_atoms
+            out / "datasets" / name, settings.datasets[name], mixture, division.test, type_map, free_atoms
         )
-        for name, parts in division.mixtures.items()
+        for name, mixture in division.mixtures.items()
     }
-    write_domains(out / "datasets", {name: parts["train"] for name, parts in division.mixtures.items()}, numbers)
+    write_domains(out / "datasets", {name: mixture.train for name, mixture in division.mixtures.items()}, numbers)
     write_table(division, out / "dataset.parquet")
     summary = SplitSummary(
         theory_id=theory,

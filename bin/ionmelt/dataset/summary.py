@@ -2,16 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Self
-
-from pydantic import BaseModel, ValidationError
 
 from ionmelt.dataset.settings import Split
-from ionmelt.errors import UserError
-from ionmelt.files import read_json
+from ionmelt.settings import Section, SettingsFile
 
 
-class Dataset(BaseModel):
+class Dataset(Section):
     """One mixture: counts by part (train, valid), hashes of its frames and of their split, reference energies (eV) by element."""
 
     kinds: list[str]
@@ -23,7 +19,7 @@ class Dataset(BaseModel):
     e0s_ev: dict[str, float]  # those of free atoms where they were given, else the fitted ones
 
 
-class Chemistry(BaseModel):
+class Chemistry(SettingsFile):
     """The level of theory of the labels, and the elements of all frames in the order of DeePMD's types."""
 
     theory_id: str
@@ -40,30 +36,20 @@ class DatasetSummary(Chemistry):
 
     datasets: dict[str, Dataset]
 
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Return the summary of a file; raises `UserError` where it is not one."""
-        content = read_json(path)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            lines = [f"{path}: {'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
-            raise UserError(*lines) from error
-
     def training_data(self, name: str) -> TrainingData:
         """Return what a training on a mixture is told."""
         chemistry = {"theory_id": self.theory_id, "elements": self.elements, "type_map": self.type_map}
         return TrainingData.model_validate(self.datasets[name].model_dump() | chemistry)
 
 
-class LabelCounts(BaseModel):
+class LabelCounts(Section):
     """How many frames were labelled, and how many of them without success."""
 
     tried: int
     failed: int
 
 
-class TestSet(BaseModel):
+class TestSet(Section):
     """The frames that no training sees: their number, without those kept near the training, and the sha256 of their file."""
 
     frames: int

@@ -10,6 +10,7 @@ from ase import Atoms
 from pydantic import BaseModel
 
 from ionmelt.checkpoint import Chain, say
+from ionmelt.duration import spoken
 from ionmelt.dynamics import integrators, watch
 from ionmelt.dynamics.engines.choice import Probe
 from ionmelt.dynamics.recorder import COLUMN, Recorder
@@ -39,12 +40,8 @@ class Segment(BaseModel):
     wall_s: float
     end: str | None
     detail: str | None
+    protons_away: int = 0  # most protons that were on another molecule than at the start, at once
     engine: UsedEngine
-
-
-def segments_of(chain: Chain) -> list[Segment]:
-    """Return what the checkpoints of a run say."""
-    return [Segment.model_validate(meta) for meta in chain.metas]
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Simulation:
     settings: RunSettings
     atoms: Atoms
     topology: Topology
-    chain: Chain
+    chain: Chain[Segment]
     watch: watch.Watch
     engine: UsedEngine
 
@@ -68,13 +65,18 @@ def rescale_ions(atoms: Atoms, topology: Topology, volume_A3: float) -> None:
 
 
 def begin_phase(phase: str, simulation: Simulation) -> dict[str, np.ndarray]:
-    """Return the state that a phase begins with: NVT from the end of NPT, at the mean volume of its last part."""
+    """Return the state that a phase begins with: NPT from the volume that is asked for, NVT from its end, at its mean volume.
+
+    That mean is of its last part; a run without NPT stays at the volume of the equilibrated liquid.
+    """
     atoms, chain, settings = simulation.atoms, simulation.chain, simulation.settings
-    if chain.metas:
+    if chain.segments:
         integrators.set_atoms(atoms, chain.arrays(-1))
         volumes = np.concatenate([arrays["thermo"][:, COLUMN["volume_A3"]] for _, arrays in chain])
         if len(volumes):
             rescale_ions(atoms, simulation.topology, volumes[int(len(volumes) * (1 - NPT_USED)) :].mean())
+    elif phase == "npt" and settings.start_volume != 1:
+        rescale_ions(atoms, simulation.topology, settings.start_volume * atoms.get_volume())
     rng = np.random.default_rng([settings.seed, PHASES.index(phase)])
     integrators.draw_velocities(atoms, settings.temperature_K, rng)
     return integrators.get_state(make_dynamics(phase, atoms, settings, rng))
@@ -116,17 +118,22 @@ class Progress:
         self.start = self.shown = time.perf_counter()
 
     def show(self, step: int, last: bool, recorder: Recorder, ended: watch.Ended | None) -> None:
-        """Say the step reached, the density and the speed, where it is time to, at the last step and at an end."""
+        """Say the time reached, the density, the speed and the time left, where it is time to, at the last step and at an end."""
         now, settings = time.perf_counter(), self.simulation.settings
         if now - self.shown <= SHOW_S and not last and ended is None:
             return
         self.shown = now
+        rest = settings.steps(settings.length_ps(self.phase) * 1000) - step
+        rest += sum(
+            settings.steps(settings.length_ps(later) * 1000) for later in PHASES[PHASES.index(self.phase) + 1 :]
+        )
+        left_s = rest * (now - self.start) / max(step - self.first, 1)
         density = recorder.rows[-1][COLUMN["density_kg_m3"]] if recorder.rows else math.nan
         say(
             f"{settings.id} {self.phase} {step * settings.timestep_fs / 1000:.2f} of "
             f"{settings.length_ps(self.phase):g} ps, {density:.0f} kg/m3, "
-            f"{(step - self.first) * len(self.simulation.atoms) / (now - self.start):.0f} atom-steps/s"
-            + (f", ended: {ended.end}, {ended.detail}" if ended else "")
+            f"{(step - self.first) * len(self.simulation.atoms) / (now - self.start):.0f} atom-steps/s, "
+            + (f"ended: {ended.end}, {ended.detail}" if ended else f"{spoken(left_s)} left")
         )
 
 
@@ -138,11 +145,11 @@ def run_phase(phase: str, simulation: Simulation) -> None:
     """
     settings, chain = simulation.settings, simulation.chain
     steps = settings.steps(settings.length_ps(phase) * 1000)
-    before = [segment.step for segment in segments_of(chain) if segment.phase == phase]
+    before = [segment.step for segment in chain.segments if segment.phase == phase]
     done = before[-1] if before else 0
     progress = Progress(phase, simulation, done)
     begun = bool(before)
-    while done < steps and not (chain.metas and segments_of(chain)[-1].end):
+    while done < steps and not (chain.segments and chain.segments[-1].end):
         state = chain.arrays(-1) if begun else None
         done = run_segment(phase, simulation, state, done, steps, progress)
         begun = True
@@ -160,7 +167,7 @@ def run_segment(
     settings, atoms, start = simulation.settings, simulation.atoms, time.perf_counter()
     stride, segment = strides_of(settings)
     recorder = Recorder(phase, atoms, settings, done)
-    new, ended = 0, None
+    new, ended, away = 0, None, 0
     try:
         state = state or begin_phase(phase, simulation)
         integrators.set_atoms(atoms, state)
@@ -173,6 +180,7 @@ def run_segment(
         length = min(segment, steps - done)
         for new, ended in watch.strides(dynamics, length, stride, recorder.sample, simulation.watch):
             progress.show(done + new, done + new == steps, recorder, ended)
+            away = max(away, simulation.watch.protons_away)
         state = integrators.get_state(dynamics)
     done += new
     says = Segment(
@@ -182,7 +190,8 @@ def run_segment(
         wall_s=time.perf_counter() - start,
         end=ended.end if ended else None,
         detail=ended.detail if ended else None,
+        protons_away=away,
         engine=simulation.engine,
     )
-    simulation.chain.write(says.model_dump(mode="json"), {**state, **recorder.arrays()})
+    simulation.chain.write(says, {**state, **recorder.arrays()})
     return done

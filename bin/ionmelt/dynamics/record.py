@@ -8,7 +8,7 @@ from ionmelt import files
 from ionmelt.checkpoint import Chain
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.engines.choice import Probe
-from ionmelt.dynamics.phases import PHASES, Simulation, segments_of
+from ionmelt.dynamics.phases import PHASES, Segment, Simulation
 from ionmelt.dynamics.recorder import COLUMN
 from ionmelt.dynamics.settings import RunSettings
 from ionmelt.dynamics.thermo import THERMO
@@ -27,6 +27,7 @@ class RunRecord(RunSettings):
     nvt_survived_ps: float
     end: str  # completed, or why it ended
     detail: str | None
+    protons_away: int = 0  # most protons that were on another molecule than at the start, at once
     n_atoms: int
     segments: int
     segments_resumed: int
@@ -42,7 +43,7 @@ def record_of(simulation: Simulation, asked_fs: float, resumed: int) -> RunRecor
     `asked_fs` is the interval between frames that the study asks for; `resumed` segments were there when it was taken up.
     """
     settings, n_atoms = simulation.settings, len(simulation.atoms)
-    segments = segments_of(simulation.chain)
+    segments = simulation.chain.segments
     survived = {}
     for phase in PHASES:
         steps = [segment.survived for segment in segments if segment.phase == phase]
@@ -61,6 +62,7 @@ def record_of(simulation: Simulation, asked_fs: float, resumed: int) -> RunRecor
         nvt_survived_ps=round(survived["nvt"], 6),
         end=(segments[-1].end if segments else None) or "completed",
         detail=segments[-1].detail if segments else None,
+        protons_away=max((segment.protons_away for segment in segments), default=0),
         n_atoms=n_atoms,
         segments=len(segments),
         segments_resumed=resumed,
@@ -71,11 +73,11 @@ def record_of(simulation: Simulation, asked_fs: float, resumed: int) -> RunRecor
     )
 
 
-def write_results(out: Path, settings: RunSettings, chain: Chain) -> None:
+def write_results(out: Path, settings: RunSettings, chain: Chain[Segment]) -> None:
     """Write the trajectory of each phase and thermo.parquet from the segments, one in memory at a time."""
     tables, writers = [pl.DataFrame(schema=THERMO)], {}
-    for meta, arrays in chain:
-        phase, thermo, frames = meta["phase"], arrays["thermo"], arrays["frames"]
+    for segment, arrays in chain:
+        phase, thermo, frames = segment.phase, arrays["thermo"], arrays["frames"]
         table = pl.DataFrame(thermo, schema=dict.fromkeys(COLUMN, pl.Float64)).fill_nan(None)
         table = table.with_columns(pl.lit(phase).alias("phase"), pl.col("step").cast(pl.Int64))
         tables.append(table.select(*THERMO))

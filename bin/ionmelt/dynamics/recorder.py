@@ -21,6 +21,8 @@ class Recorder:
         self.timestep_fs = settings.timestep_fs
         self.save_every = settings.steps(settings.save_every_fs)
         self.mass_u = atoms.get_masses().sum()
+        # `constraints` and `has_stress` are of OpenMM's own dynamics (engines/openmm.py), `hydrostatic` and `stress_is_dear` of a classical
+        # force field (liquid/calculator.py): neither can be imported in every environment.
         self.degrees = 3 * len(atoms) - (3 if phase == "nvt" else 0) - getattr(atoms.calc, "constraints", 0)
         self.hydrostatic = getattr(atoms.calc, "hydrostatic", False)
         self.stress = getattr(atoms.calc, "has_stress", True) and (

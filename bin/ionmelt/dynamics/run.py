@@ -25,13 +25,15 @@ from ase.calculators.calculator import Calculator
 
 from ionmelt import checkpoint, task
 from ionmelt.arguments import command_line
+from ionmelt.charge import say_charge
 from ionmelt.checkpoint import Chain, say
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.engines import PLAIN, DynamicsEngine, integrating_engine
 from ionmelt.dynamics.engines.choice import load_engine
 from ionmelt.dynamics.engines.forces import EngineCalculator, ForceEngine
 from ionmelt.dynamics.engines.together import Together
-from ionmelt.dynamics.phases import PHASES, Simulation, UsedEngine, run_phase, segments_of
+from ionmelt.dynamics.masses import with_heavy_hydrogens
+from ionmelt.dynamics.phases import PHASES, Segment, Simulation, UsedEngine, run_phase
 from ionmelt.dynamics.record import record_of, write_results
 from ionmelt.dynamics.settings import RunSettings
 from ionmelt.dynamics.watch import Watch
@@ -82,6 +84,9 @@ class Run:
         with reading(path, "extended XYZ"):
             atoms = ase.io.read(path)
         assert isinstance(atoms, Atoms)  # one frame
+        if self.planned.hydrogen_mass_u is not None:
+            atoms.set_masses(with_heavy_hydrogens(self.topology, self.planned.hydrogen_mass_u))
+        say_charge(atoms)
         return atoms
 
     def key(self, model: Path, threads: int, code: str) -> str:
@@ -89,7 +94,13 @@ class Run:
         card = read_card(model)
         content = {
             "settings": self.settings.model_dump(mode="json"),
-            "model": [card["framework"], card["files"], card.get("load"), card.get("settings"), card.get("head")],
+            "model": [
+                card.framework,
+                card.files,
+                card.load,
+                card.settings.model_dump(mode="json", exclude_unset=True),
+                card.head,
+            ],
             "versions": task.versions(),
             "threads": threads,
             "code": code,
@@ -99,11 +110,11 @@ class Run:
         return checkpoint.key_of(content, [path for path in starts if path.is_file()])
 
 
-def simulate(run: Run, chain: Chain, calculator: Calculator, engine: UsedEngine) -> None:
+def simulate(run: Run, chain: Chain[Segment], calculator: Calculator, engine: UsedEngine) -> None:
     """Run what is left of NPT and NVT and write the run folder."""
-    settings, resumed = run.settings, len(chain.metas)
+    settings, resumed = run.settings, len(chain.segments)
     if resumed:
-        last = segments_of(chain)[-1]
+        last = chain.segments[-1]
         say(f"{settings.id}: going on from a checkpoint: {last.phase} {last.step * settings.timestep_fs / 1000:g} ps")
     atoms, topology = run.atoms(), run.topology
     watch = Watch(atoms, topology.bonds, topology.molecule, settings.temperature_K)
@@ -131,12 +142,12 @@ def run_md(runs: list[Run], model: Path, threads: int, checkpoints: Path | None 
         for run in runs:
             run.out.mkdir(parents=True, exist_ok=True)
             fallback = run.out / "checkpoints"
-            chain = Chain(checkpoints or fallback, run.key(model, threads, code), fallback)
+            chain = Chain(checkpoints or fallback, run.key(model, threads, code), fallback, Segment)
             chains.append(stack.enter_context(chain))
         # A run that goes on has the engine that it began with: the trials might choose another this time.
-        before = next((segment.engine for chain in chains for segment in segments_of(chain)), None)
+        before = next((segment.engine for chain in chains for segment in chain.segments), None)
         wanted = before.engine if before else runs[0].settings.engine
-        integrating = integrating_engine(read_card(model)["framework"], wanted)
+        integrating = integrating_engine(read_card(model).framework, wanted)
         if integrating is not None:
             run_by_own_integrators(runs, chains, integrating, threads)
             return
@@ -155,14 +166,16 @@ def run_md(runs: list[Run], model: Path, threads: int, checkpoints: Path | None 
             run_together(runs, chains, engine, used)
 
 
-def run_by_own_integrators(runs: list[Run], chains: list[Chain], engine: DynamicsEngine, threads: int) -> None:
+def run_by_own_integrators(runs: list[Run], chains: list[Chain[Segment]], engine: DynamicsEngine, threads: int) -> None:
     """Run replicas one after another with the integrators of an engine."""
     for run, chain in zip(runs, chains, strict=True):
-        calculator = engine.make(run.state / "system.xml", run.topology, run.settings.timestep_fs, threads)
+        hydrogen_mass_u = run.settings.hydrogen_mass_u
+        masses = None if hydrogen_mass_u is None else with_heavy_hydrogens(run.topology, hydrogen_mass_u)
+        calculator = engine.make(run.state / "system.xml", run.topology, run.settings.timestep_fs, threads, masses)
         simulate(run, chain, calculator, UsedEngine(engine=engine.name))
 
 
-def run_together(runs: list[Run], chains: list[Chain], engine: ForceEngine, used: UsedEngine) -> None:
+def run_together(runs: list[Run], chains: list[Chain[Segment]], engine: ForceEngine, used: UsedEngine) -> None:
     """Run replicas side by side, each in a thread, with one call of the model a step for all."""
     together = Together(engine, len(runs))
 
@@ -204,4 +217,5 @@ def main(argv: list[str] | None = None) -> int:
         run_md(runs, args.model, args.threads, folder, args.code)
 
     reads = [*args.settings, *args.state, args.model]
-    return task.run("RUN_MD", work, task_id=args.id, reads=reads, writes=args.out, errors=args.errors)
+    keys = [out.name for out in args.out]
+    return task.run("RUN_MD", work, task_id=args.id, reads=reads, writes=args.out, errors=args.errors, keys=keys)

@@ -19,7 +19,27 @@ class Md(Section):
     timestep_fs: Real = number(0.5, 0.05, 4, "time step (fs)")
     npt_ps: Real = number(100.0, 0.001, 1e6, "length of the run at constant pressure, for the density (ps)")
     nvt_ps: Real = number(1000.0, 0, 1e6, "length of the run at constant volume, for diffusion and structure (ps)")
+    truth_times: Real = number(
+        1.0,
+        1,
+        1000,
+        "how many times as long the model runs that is the method of the labels itself: what others are held against is to be known better",
+    )
     replicas: Count = count(1, 1, 100, "independent boxes of each liquid and temperature")
+    start_percent: Real = number(
+        4.0,
+        0,
+        20,
+        "boxes begin by turns with volumes this much below and above that of the equilibrated liquid (percent; every further pair of "
+        "boxes with half of it): means that agree from both sides are of the liquid, not of its start",
+    )
+    hydrogen_mass_u: Real | None = number(
+        None,
+        1,
+        6,
+        "mass of every hydrogen that is bonded (u), taken from its heavy atom: 3 lets time steps be twice as long. Density and structure do "
+        "not depend on masses; what moves does, and is marked where it is held against experiment. Left out: as it is",
+    )
     thermostat_fs: Real = number(100.0, 1, 1e5, "time constant of the thermostat (fs)")
     barostat_fs: Real = number(500.0, 10, 1e6, "time constant of the barostat (fs)")
     save_every_fs: Real = number(20.0, 0.05, 1e6, "time between saved frames (fs)")
@@ -48,8 +68,19 @@ class Md(Section):
     )
 
 
+def start_volume(start_percent: float, replica: int) -> float:
+    """Return the volume that a box begins with, over that of the equilibrated liquid.
+
+    By turns below and above, by as much, then by half of it and so on: further boxes change nothing of those that were there.
+    """
+    return 1 + (-1) ** replica * start_percent / 100 / 2 ** ((replica - 1) // 2)
+
+
 class RunSettings(TaskSettings):
-    """The settings of RUN_MD for one model in one state: what the study says in `Md`, and which model and state these are."""
+    """The settings of RUN_MD for one model in one state: what the study says in `Md`, and which model and state these are.
+
+    ``start_volume``: the volume that NPT begins with, over that of the equilibrated liquid.
+    """
 
     liquid: str
     replica: Count
@@ -64,6 +95,8 @@ class RunSettings(TaskSettings):
     timestep_fs: Real
     npt_ps: Real
     nvt_ps: Real
+    start_volume: Real
+    hydrogen_mass_u: Real | None
     thermostat_fs: Real
     barostat_fs: Real
     save_every_fs: Real

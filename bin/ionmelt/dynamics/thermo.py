@@ -6,7 +6,7 @@ from ase import Atoms, units
 BAR = 1e5 * units.Pascal
 DENSITY_KG_M3 = 1.66053906660e3  # u/A^3 in kg/m3 (CODATA 2018)
 # The components of the pressure tensor, with their place in ASE's stress (Voigt).
-PRESSURE = {f"pressure_{name}_bar": place for place, name in enumerate(("xx", "yy", "zz", "yz", "xz", "xy"))}
+PRESSURE = {f"pressure_{name}_bar": component for component, name in enumerate(("xx", "yy", "zz", "yz", "xz", "xy"))}
 # The columns of thermo.parquet, of the equilibration and of every run. The pressure is null where no stress was
 # computed, its components also where only the isotropic stress was.
 THERMO = {

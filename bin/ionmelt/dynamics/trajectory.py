@@ -25,8 +25,8 @@ def size_mb(frames: float, atoms: int) -> float:
 
 def find(path: Path) -> Path | None:
     """Return the trajectory of this name, whichever suffix it has; None where there is none."""
-    found = [path.with_suffix(suffix) for suffix in (path.suffix, *SUFFIXES) if path.with_suffix(suffix).is_file()]
-    return found[0] if found else None
+    files = [path.with_suffix(suffix) for suffix in (path.suffix, *SUFFIXES) if path.with_suffix(suffix).is_file()]
+    return files[0] if files else None
 
 
 class Reader:

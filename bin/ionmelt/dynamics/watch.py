@@ -20,6 +20,8 @@ BOND_MADE = 1.15
 MIN_DISTANCE_A = 0.5
 TEMPERATURE_FACTOR = 2.0
 VOLUME_FACTOR = 2.0
+# Between these a proton may hop, as in a protic liquid or in acids: it is then on another molecule, which breaks no run.
+PROTON_HOLDERS = ("N", "O", "S")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def failed(error: Exception) -> Ended:
 class Watch:
     """Compare a running simulation with the liquid that it started from.
 
-    Parameters: the starting frame with its cell; ``bonds`` (B, 2) and ``molecule`` (N,) of its topology.
+    Parameters: the starting frame with its cell; ``bonds`` (B, 2) and ``molecule`` (N,) of its topology. A proton of N, O or S that
+    has come to another of these is no broken bond: `protons_away` is how many have, at the last check.
     """
 
     def __init__(self, atoms: Atoms, bonds: np.ndarray, molecule: np.ndarray, temperature_K: float) -> None:
@@ -61,6 +64,14 @@ class Watch:
         self.contact = BOND_MADE * radii
         bonded_radii = radii[self.bonded]
         self.reach = max(MIN_DISTANCE_A, 2 * BOND_MADE * bonded_radii.max() if len(bonded_radii) else 0)
+        self.holds = np.isin(self.symbols, PROTON_HOLDERS)
+        held = (self.symbols[bonds] == "H") & self.holds[bonds][:, ::-1]  # the proton's column in each such bond
+        self.mobile = np.zeros(len(atoms), bool)
+        self.mobile[bonds[held]] = True
+        self.proton_limit = BOND_BROKEN * radii
+        if self.mobile.any():
+            self.reach = max(self.reach, self.proton_limit[self.mobile].max() + self.proton_limit[self.holds].max())
+        self.protons_away = 0
 
     def check(self, atoms: Atoms) -> Ended | None:
         """Return why the run must stop now, or None. Reads positions, cell and momenta only."""
@@ -78,12 +89,20 @@ class Watch:
             closest = int(np.argmin(distance))
             return Ended("min_distance", f"{self._name(*pairs[closest])} at {distance[closest]:.2f} A")
         lengths = self._lengths(atoms.positions, self.bonds, edges)
+        i, j = pairs.T
+        sharing = (self.mobile[i] & self.holds[j]) | (self.holds[i] & self.mobile[j])
         broken = np.flatnonzero(lengths > self.bond_limit)
+        if len(broken) and self.mobile.any():
+            on_another = sharing & (distance < self.proton_limit[i] + self.proton_limit[j])
+            held = np.intersect1d(pairs[on_another], np.flatnonzero(self.mobile))
+            hopped = np.isin(self.bonds[broken], held).any(axis=1)
+            self.protons_away, broken = int(hopped.sum()), broken[~hopped]
+        else:
+            self.protons_away = 0
         if len(broken):
             worst = broken[np.argmax(lengths[broken] / self.bond_limit[broken])]
             return Ended("bond_broken", f"{self._name(*self.bonds[worst])} at {lengths[worst]:.2f} A")
-        i, j = pairs.T
-        between = (self.molecule[i] != self.molecule[j]) & self.bonded[i] & self.bonded[j]
+        between = (self.molecule[i] != self.molecule[j]) & self.bonded[i] & self.bonded[j] & ~sharing
         made = np.flatnonzero(between & (distance < self.contact[i] + self.contact[j]))
         if len(made):
             i, j = pairs[made[0]]

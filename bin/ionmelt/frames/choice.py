@@ -14,7 +14,8 @@ from ase import Atoms
 
 from ionmelt import files, task
 from ionmelt.arguments import command_line
-from ionmelt.frame import LABEL_KEYS, read_frames
+from ionmelt.frame import LABEL_KEYS
+from ionmelt.frame_file import read_frames
 from ionmelt.frames import selection
 from ionmelt.frames.counts import RecipeCount, table_of
 from ionmelt.frames.refusal import refusal
@@ -83,12 +84,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     parser = command_line(__doc__, "--id", "--settings", "--out")
     parser.add_argument("--candidates", required=True, nargs="*", type=Path, help="frames that explorations offer")
-    parser.add_argument("--known", required=True, nargs="+", type=Path, help="labelled training frames of before")
+    parser.add_argument("--labelled", required=True, nargs="+", type=Path, help="labelled training frames of before")
     parser.add_argument("--state", required=True, type=Path, help="a state folder of the liquid")
     args = parser.parse_args(argv)
 
     def work() -> None:
-        choose_frames(ChooseSettings.read(args.settings), args.candidates, args.known, args.state, args.out)
+        choose_frames(ChooseSettings.read(args.settings), args.candidates, args.labelled, args.state, args.out)
 
-    reads = [args.settings, *args.candidates, *args.known, args.state]
+    reads = [args.settings, *args.candidates, *args.labelled, args.state]
     return task.run("CHOOSE_FRAMES", work, task_id=args.id, reads=reads)

@@ -30,8 +30,12 @@ class RecipeCount:
 
     def refuse(self, reason: str) -> None:
         """Count a structure that was refused as a ``duplicate``, for a ``contact`` or for a ``bond``."""
-        name = f"refused_{reason}"
-        setattr(self, name, getattr(self, name) + 1)
+        if reason == "duplicate":
+            self.refused_duplicate += 1
+        elif reason == "contact":
+            self.refused_contact += 1
+        else:
+            self.refused_bond += 1
 
 
 def table_of(rows: list[RecipeCount]) -> pl.DataFrame:

@@ -21,7 +21,8 @@ from ase.data import atomic_numbers
 from ionmelt import files, task
 from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
-from ionmelt.frame import make_frame, write_frames
+from ionmelt.frame import make_frame
+from ionmelt.frame_file import write_frames
 from ionmelt.frames import selection
 from ionmelt.frames.candidate import TRIES, Candidate, Slot
 from ionmelt.frames.counts import RecipeCount, table_of

@@ -106,11 +106,17 @@ class Sampling(Section):
 
     def recipe(self, name: str) -> "FramesSection | TestScan | None":
         """Return what the section says of a recipe, None where it is left out."""
-        section: FramesSection | TestScan | None
-        section = (
-            self.eq if name == "equilibrium" else self.test_scan if name == "test_scan" else getattr(self.neq, name)
-        )
-        return section
+        sections: dict[str, FramesSection | TestScan | None] = {
+            "equilibrium": self.eq,
+            "volume_scan": self.neq.volume_scan,
+            "oscillation": self.neq.oscillation,
+            "packing": self.neq.packing,
+            "rattle": self.neq.rattle,
+            "clusters": self.neq.clusters,
+            "ions": self.neq.ions,
+            "test_scan": self.test_scan,
+        }
+        return sections[name]
 
 
 class Active(Section):

@@ -13,16 +13,14 @@ import numpy as np
 from ase import Atoms
 from ase.units import Bohr, Hartree
 
-from ionmelt.frame import (
-    Label,
-)
-from ionmelt.labels.store import Answer
+from ionmelt.frame import Label
+from ionmelt.labels.store_entry import Answer
 from ionmelt.labels.worker import Worker
 
-# What a label may depend on its guess by, for each component of the forces and for the energy of the frame.
+# Largest differences between a label from a guess and one from a cold start: of a force component, and of the frame's energy.
 FORCE_TOLERANCE_EV_A = 1e-4 * Hartree / Bohr
 ENERGY_TOLERANCE_EV = 1e-3
-WINDOW = 500  # frames that a neighbour is looked for among: the search costs frames times this
+WINDOW = 500  # candidates for the next frame; the search takes time in proportion to frames times candidates
 
 
 # --- The order -----------------------------------------------------------------------------------------
@@ -86,10 +84,10 @@ def compared(answer: Answer, cold: Label) -> Answer:
 def label_chain(frames: Sequence[Atoms], worker: Worker, fraction: float) -> Iterator[tuple[int, Answer]]:
     """Label frames along a chain and yield (index, answer); a later answer for a frame replaces the earlier.
 
-    `fraction` of the frames are compared with a cold start. Of a frame that fails this the chain behind it is tried
-    backwards until a frame agrees: up to there, every start was from a state that nothing vouches for.
+    `fraction` of the frames are compared with a cold start. Where a frame fails, the frames before it in the chain are compared too,
+    backwards until one agrees: those between started from a state that may have been wrong.
     """
-    chained: dict[int, Answer] = {}  # since the last label that is known not to come from its guess
+    chained: dict[int, Answer] = {}  # since the last label that a cold start confirmed
     cut = False
     for index in chain_order(frames):
         answer = worker.answer(frames[index], cold=cut)

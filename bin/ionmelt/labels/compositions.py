@@ -10,14 +10,12 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from ionmelt.frame import (
-    make_frame,
-)
+from ionmelt.frame import make_frame
 from ionmelt.labels.foreign.blocks import ForeignFrame
 from ionmelt.labels.matching import Matched, Matcher, NoMatch
 from ionmelt.labels.settings import ImportSettings
 from ionmelt.liquid.ions import library, resolve
-from ionmelt.topology import Ion, Topology
+from ionmelt.topology import Ion, Topology, counted
 
 OTHER = "other"  # liquid of compositions that the study has none of; plan_study.py refuses a liquid of that name
 
@@ -85,7 +83,7 @@ def contract_frame(foreign: ForeignFrame, liquid: Liquid, matched: Matched, **in
     assert foreign.atoms is not None
     names = list(dict.fromkeys(matched.names))
     counts = matched.counts()
-    topology = Topology(liquid.name, [{**liquid.ions[name], "count": counts[name]} for name in names])
+    topology = Topology(liquid.name, [counted(liquid.ions[name], counts[name]) for name in names])
     positions = topology.whole(foreign.atoms.positions[matched.order], foreign.atoms.cell.array)
     numbers = foreign.atoms.numbers[matched.order]
     return make_frame(

@@ -21,7 +21,7 @@ from ase import Atoms
 from ionmelt import errors, task
 from ionmelt.errors import UserError
 from ionmelt.labels.settings import LabelSettings, read_label_settings
-from ionmelt.labels.worker import OF_THE_MACHINE, Worker
+from ionmelt.labels.worker import OF_THE_MACHINE, Folders, Worker
 from ionmelt.study.estimate import Estimate, Probe
 
 MOVED_A = 0.03  # standard deviation of each coordinate from the first probe to the second: a few fs of a melt
@@ -40,14 +40,14 @@ def near(atoms: Atoms) -> Atoms:
     return moved
 
 
-def probe(liquid: str, atoms: Atoms, settings: LabelSettings, threads: int, boxes: list[Path]) -> Probe:
-    """Return what two labels of a box took; `boxes` are for an engine that computes with the force fields of the liquids.
+def probe(liquid: str, atoms: Atoms, settings: LabelSettings, threads: int, folders: Folders) -> Probe:
+    """Return what two labels of a box took.
 
     Raises `UserError` where one of them fails, or the error of memory or disk where the machine is to blame.
-    The start of the engine is in the first: it is part of every chunk's.
+    The first label includes the start of the engine, as the first of every chunk does.
     """
     taken = []
-    worker = Worker(settings, threads, boxes)
+    worker = Worker(settings, threads, folders)
     try:
         for name, frame in (("its packed box", atoms), ("a frame near its packed box", near(atoms))):
             answer = worker.answer(frame)
@@ -69,10 +69,10 @@ def liquids_to_label(plan: Estimate) -> list[str]:
     return [work.liquid for work in plan.labels if work.frames]
 
 
-def estimate_labels(settings: LabelSettings, plan: Estimate, boxes: list[Path], threads: int) -> Estimate:
+def estimate_labels(settings: LabelSettings, plan: Estimate, folders: Folders, threads: int) -> Estimate:
     """Do the work of the task: probe one box of each liquid that is labelled, and return the estimate as measured."""
     frames: dict[str, Atoms] = {}
-    for box in sorted(boxes):
+    for box in sorted(folders.boxes):
         with errors.reading(box / "box.extxyz", "extended XYZ"):
             atoms = ase.io.read(box / "box.extxyz", format="extxyz")
         assert isinstance(atoms, Atoms)
@@ -80,7 +80,7 @@ def estimate_labels(settings: LabelSettings, plan: Estimate, boxes: list[Path], 
     probes = []
     for liquid in liquids_to_label(plan):
         print(f"probing {liquid}: {len(frames[liquid])} atoms", file=sys.stderr, flush=True)
-        probes.append(probe(liquid, frames[liquid], settings, threads, sorted(boxes)))
+        probes.append(probe(liquid, frames[liquid], settings, threads, folders))
     return plan.priced(probes)
 
 
@@ -91,6 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--settings", required=True, type=Path, help="labels.json of the plan")
     parser.add_argument("--plan", required=True, type=Path, help="the plan: its estimate.json is priced anew")
     parser.add_argument("--boxes", required=True, type=Path, nargs="+", help="folders of the liquids' boxes")
+    parser.add_argument("--model", type=Path, nargs="?", help="folder of the model, where the engine computes with one")
     parser.add_argument("--threads", type=int, default=1, help="threads of the engine (default: %(default)s)")
     parser.add_argument("--out", required=True, type=Path, help="file to write the estimate to (JSON)")
     parser.add_argument("--errors", type=Path, help="file to write mistakes to, one line each")
@@ -104,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         if liquids_to_label(estimate):
             settings = read_label_settings(args.settings)
             try:
-                estimate = estimate_labels(settings, estimate, args.boxes, args.threads)
+                estimate = estimate_labels(settings, estimate, Folders(sorted(args.boxes), args.model), args.threads)
             except UserError as error:
                 if args.errors is not None:
                     args.errors.write_text("".join(f"{line}\n" for line in error.errors))
@@ -112,4 +113,5 @@ def main(argv: list[str] | None = None) -> int:
         args.out.write_text(json.dumps(estimate.content(), indent=2, sort_keys=True) + "\n")
         print(estimate.text())
 
-    return task.run("ESTIMATE_LABELS", work, task_id=args.id, reads=[args.settings, args.plan, *args.boxes])
+    reads = [args.settings, args.plan, args.model, *args.boxes]
+    return task.run("ESTIMATE_LABELS", work, task_id=args.id, reads=reads)

@@ -1,14 +1,15 @@
 """Whether a foreign frame can be used, and what would be right where it cannot."""
 
-import numpy as np
+from dataclasses import dataclass
 
-from ionmelt.frame import (
-    MAX_FORCE_EV_A,
-    NET_FORCE_EV_A,
-    overlaps,
-    values_problem,
-)
+import numpy as np
+from ase import Atoms
+
+from ionmelt.frame import MAX_FORCE_EV_A, NET_FORCE_EV_A, overlaps, values_problem
 from ionmelt.labels.foreign.blocks import ForeignFrame
+
+FARTHEST_A = 1e6  # beyond, a position has too few digits left for its place in the cell
+FLAT = 1e-6  # volume of a cell, to that of a box with its edges, below which it is none
 
 # What would be right, for the reasons that ionmelt/frame.py gives.
 REMEDIES = {
@@ -43,39 +44,64 @@ def without_drift(foreign: ForeignFrame, limit_ev_a: float) -> bool:
     return True
 
 
-def problem(foreign: ForeignFrame, net_force_limit_ev_a: float) -> tuple[str, str] | None:
-    """Return why a frame cannot be used and what would be right, as (code, text); None where it can."""
+@dataclass(frozen=True)
+class Refusal:
+    """Why a frame cannot be used: a code, and in words what is wrong or what would be right."""
+
+    reason: str
+    detail: str
+
+
+def problem(foreign: ForeignFrame, net_force_limit_ev_a: float) -> Refusal | None:
+    """Return why a frame cannot be used; None where it can."""
     if foreign.reason is not None:
-        return foreign.reason, foreign.detail or ""
+        return Refusal(foreign.reason, foreign.detail or "")
     assert foreign.atoms is not None
-    for code, value in (
-        ("no_energy", foreign.energy_ev),
-        ("no_forces", foreign.forces_ev_a),
-    ):
-        if value is None:
-            return code, foreign.detail or REMEDIES[code]
-    if not (np.isfinite(foreign.atoms.positions).all() and np.isfinite(foreign.atoms.cell.array).all()):
-        return "non_finite", "positions and cell must be finite numbers"
-    if foreign.atoms.cell.rank < 3 or not foreign.atoms.pbc.all():
-        return "not_periodic", "a cell of three vectors is needed"
-    assert foreign.energy_ev is not None
-    assert foreign.forces_ev_a is not None
+    if foreign.energy_ev is None:
+        return Refusal("no_energy", foreign.detail or REMEDIES["no_energy"])
+    if foreign.forces_ev_a is None:
+        return Refusal("no_forces", foreign.detail or REMEDIES["no_forces"])
+    if wrong := problem_of_structure(foreign.atoms):
+        return wrong
     if foreign.stress_ev_a3 is not None and not np.any(foreign.stress_ev_a3):
-        return "no_stress", (
-            "its stress is exactly zero: a placeholder of a writer that knows none; take it out of the file, and energy and forces are used"
-        )
-    forces, n_atoms = foreign.forces_ev_a, len(foreign.atoms)
-    wrong = "overlap" if overlaps(foreign.atoms) else None
-    wrong = wrong or values_problem(foreign.energy_ev, forces, foreign.stress_ev_a3, n_atoms)
-    if wrong in (None, "net_force") and forces.shape == (n_atoms, 3):
-        net, root = float(np.linalg.norm(forces.sum(axis=0))), np.sqrt(n_atoms)
-        if net <= net_force_limit_ev_a * root:
-            return None if wrong is None else (wrong, "")
-        return "net_force", (
-            f"the forces sum to {net:.3g} eV/A; the limit for {n_atoms} atoms is {net_force_limit_ev_a * root:.3g} (max_net_force_eV_A "
-            f"{net_force_limit_ev_a:g} times their square root): with {np.ceil(100 * net / root) / 100:g} or more the mean is taken off every force"
-        )
-    if wrong == "force_too_large":
-        largest = np.linalg.norm(forces, axis=1).max()
-        return wrong, f"a force is {largest:.3g} eV/A, the limit is {MAX_FORCE_EV_A:g}: is forces_unit right?"
-    return (wrong, REMEDIES[wrong]) if wrong else None
+        said = "its stress is exactly zero: a placeholder of a writer that knows none"
+        return Refusal("no_stress", f"{said}; take it out of the file, and energy and forces are used")
+    if overlaps(foreign.atoms):
+        return Refusal("overlap", REMEDIES["overlap"])
+    code = values_problem(foreign.energy_ev, foreign.forces_ev_a, foreign.stress_ev_a3, len(foreign.atoms))
+    return problem_of_values(code, foreign.forces_ev_a, net_force_limit_ev_a)
+
+
+def problem_of_values(code: str | None, forces_ev_a: np.ndarray, net_force_limit_ev_a: float) -> Refusal | None:
+    """Return why a label cannot be used that `values_problem` has this code, or None, for; the study may be stricter."""
+    if code is None or code == "net_force":
+        return net_force(forces_ev_a, net_force_limit_ev_a) or (Refusal(code, "") if code else None)
+    if code == "force_too_large":
+        largest = np.linalg.norm(forces_ev_a, axis=1).max()
+        said = f"a force is {largest:.3g} eV/A, the limit is {MAX_FORCE_EV_A:g}: is forces_unit right?"
+        return Refusal(code, said)
+    return Refusal(code, REMEDIES[code])
+
+
+def problem_of_structure(atoms: Atoms) -> Refusal | None:
+    """Return why positions or cell of a frame cannot be used; None where they can."""
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        return Refusal("non_finite", "positions and cell must be finite numbers")
+    lengths = atoms.cell.lengths()
+    if atoms.cell.rank < 3 or not atoms.pbc.all() or atoms.cell.volume < FLAT * lengths.prod():
+        return Refusal("not_periodic", "a cell of three vectors is needed, which are not in one plane")
+    if (farthest := max(np.abs(atoms.positions).max(), lengths.max())) > FARTHEST_A:
+        return Refusal("unreadable", f"positions and cell reach {farthest:.3g} A: is the file damaged?")
+    return None
+
+
+def net_force(forces_ev_a: np.ndarray, limit_ev_a: float) -> Refusal | None:
+    """Refuse forces (N, 3) whose sum is beyond the study's limit, which counts times the square root of N."""
+    net, root = float(np.linalg.norm(forces_ev_a.sum(axis=0))), np.sqrt(len(forces_ev_a))
+    if net <= limit_ev_a * root:
+        return None
+    return Refusal(
+        "net_force",
+        f"the forces sum to {net:.3g} eV/A; the limit for {len(forces_ev_a)} atoms is {limit_ev_a * root:.3g} (max_net_force_eV_A "
+        f"{limit_ev_a:g} times their square root): with {np.ceil(100 * net / root) / 100:g} or more the mean is taken off every force",
+    )

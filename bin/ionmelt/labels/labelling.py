@@ -24,17 +24,14 @@ from ase.units import bar
 
 from ionmelt import files, task
 from ionmelt.arguments import command_line
-from ionmelt.frame import (
-    IDENTITY_KEYS,
-    read_frames,
-    set_label,
-    write_frames,
-)
+from ionmelt.frame import IDENTITY_KEYS, set_label
+from ionmelt.frame_file import read_frames, write_frames
 from ionmelt.labels.chain import label_chain
 from ionmelt.labels.progress import Progress
 from ionmelt.labels.settings import LabelSettings, read_label_settings
-from ionmelt.labels.store import Answer, Store, say
-from ionmelt.labels.worker import OF_THE_MACHINE, Worker
+from ionmelt.labels.store import Store, say
+from ionmelt.labels.store_entry import Answer
+from ionmelt.labels.worker import OF_THE_MACHINE, Folders, Worker
 from ionmelt.tables.labels import LABELLED
 
 STORE_NOTE = "README.txt"  # lies in every store
@@ -129,19 +126,21 @@ def label_chunk(
     threads: int,
     store: Store,
     try_again: bool = False,
-    boxes: Sequence[Path] = (),
+    folders: Folders | None = None,
 ) -> None:
-    """Label frames and write the two files, the frames as they come; `boxes` are those of `Worker`.
+    """Label frames and write the two files, the frames as they come.
 
     Where the machine is to blame for a frame without a label, `try_again` raises that instead of a row with its reason.
     """
     answers = {index: answer for index, atoms in enumerate(frames) if (answer := store.get(atoms))}
-    worker = Worker(settings, threads, boxes)
+    worker = Worker(settings, threads, folders)
     try:
         label_left(frames, answers, worker, settings.spot_check_fraction, store)
     except BaseException:
         worker.close(at_once=True)
         raise
+    finally:
+        store.close()
     worker.close()
     reasons = {reason for answer in answers.values() if (reason := answer.label.reason) in OF_THE_MACHINE}
     for reason in sorted(reasons) if try_again else ():
@@ -181,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--spare", type=Path, help="folder for new entries where the store is not to be seen or written"
     )
-    parser.add_argument("--staged", type=Path, help="folder with entries copied from the store")
+    parser.add_argument("--staged", type=Path, help="folder with shards copied from the store")
     parser.add_argument(
         "--boxes",
         type=Path,
@@ -189,6 +188,7 @@ def main(argv: list[str] | None = None) -> int:
         default=[],
         help="boxes of the liquids, where the engine computes with their force fields",
     )
+    parser.add_argument("--model", type=Path, help="folder of the model, where the engine computes with one")
     parser.add_argument(
         "--try-again", action="store_true", help="fail where memory or disk was too small for a frame (default: a row)"
     )
@@ -202,10 +202,10 @@ def main(argv: list[str] | None = None) -> int:
         frames = read_frames(args.frames)
         note = args.store and args.store.resolve()
         folder = note.parent if note and note.name == STORE_NOTE and note.exists() else None  # else it is a copy
-        staged = sorted(args.staged.glob("*.json")) if args.staged else []
         if args.device:
             settings = settings.on(args.device)
-        store = Store(folder, settings.theory_id, args.spare, staged)
-        label_chunk(settings, frames, args.out, args.threads, store, args.try_again, args.boxes)
+        store = Store(folder, settings.theory_id, args.spare, args.staged)
+        label_chunk(settings, frames, args.out, args.threads, store, args.try_again, Folders(args.boxes, args.model))
 
-    return task.run("LABEL_FRAMES", work, task_id=args.id, reads=[args.settings, args.frames, *args.boxes])
+    reads = [args.settings, args.frames, args.model, *args.boxes]
+    return task.run("LABEL_FRAMES", work, task_id=args.id, reads=reads)

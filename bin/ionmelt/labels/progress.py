@@ -2,6 +2,7 @@
 
 import time
 
+from ionmelt.duration import spoken
 from ionmelt.labels.store import say
 
 PROGRESS_S = 30.0
@@ -23,7 +24,5 @@ class Progress:
             return
         self.last = now
         each = (now - self.start) / self.done
-        left = each * (self.total - self.done) / 60
-        say(
-            f"{self.done} of {self.total} frames, {self.failed} without a label, {each:.3g} s each, {left:.1f} min left"
-        )
+        left = spoken(each * (self.total - self.done))
+        say(f"{self.done} of {self.total} frames, {self.failed} without a label, {each:.3g} s each, {left} left")

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 from ionmelt.errors import UserError
 from ionmelt.files import read_json
 from ionmelt.labels.engines import ENGINES, LabelEngine
-from ionmelt.labels.engines.settings import LabelledBy, LabelTasks
+from ionmelt.labels.engines.settings import LabelledBy, LabelTasks, Teacher
 from ionmelt.labels.foreign import FORMATS
 from ionmelt.liquid.settings import BoxIon
 from ionmelt.settings import Path_, Real, Section, TaskSettings, Text, number
@@ -95,7 +95,9 @@ def labels_form(value: Any) -> Any:
     """Return which kind of labels section this is."""
     if isinstance(value, dict):
         return "frames" if "frames" in value else value.get("engine")
-    return "frames" if isinstance(value, OwnLabels) else getattr(value, "engine", None)
+    if isinstance(value, LabelTasks):
+        return value.engine
+    return "frames" if isinstance(value, OwnLabels) else None
 
 
 def refuse_no_form(value: Any) -> Any:
@@ -122,7 +124,7 @@ else:
 
 # --- Tasks ---------------------------------------------------------------------------------------------
 
-# What changes no label is with the tasks that use it; names that stand for settings are not needed beside these.
+# Fields of the section that a task is not told: names, whose settings are written out beside them, and what other tasks use.
 NOT_OF_A_TASK = ("theory", "quality", "chunk", "max_failed_fraction")
 
 
@@ -136,34 +138,55 @@ class LabelSettings(TaskSettings):
 
     @classmethod
     def of(
-        cls, section: LabelTasks, theory_id: str, force_fields: Mapping[str, LabelledBy] | None = None
+        cls,
+        section: LabelTasks,
+        theory_id: str,
+        force_fields: Mapping[str, LabelledBy] | None = None,
+        teacher: Teacher | None = None,
     ) -> "LabelSettings":
-        """Return the settings that a section of a study stands for, with the force fields of the liquids where it labels by them."""
+        """Return the settings that a section of a study stands for, with the force fields, or the model, where it labels by them."""
         written = section.model_dump(mode="json", exclude=set(NOT_OF_A_TASK))
         written |= {"theory_id": theory_id, "id": "labels"} | ({"force_fields": force_fields} if force_fields else {})
+        written |= {"teacher": teacher} if teacher else {}
         return settings_of(ENGINES[section.engine]).model_validate(written)
+
+    def section(self) -> LabelTasks:
+        """Return what the engine is told: its section of the study, with the defaults of what the task is not told."""
+        section = ENGINES[self.engine].settings
+        return section.model_validate(self.model_dump(include=set(section.model_fields)))
 
     def on(self, device: str) -> Self:
         """Return these settings for another device, where the engine has a choice of one."""
         return self.model_copy(update={"device": device}) if "device" in type(self).model_fields else self
 
 
+class ForceFieldLabelSettings(LabelSettings):
+    """The settings of an engine that computes with the force fields of the liquids, which are given by liquid."""
+
+    force_fields: dict[str, LabelledBy]
+
+
+class ModelLabelSettings(LabelSettings):
+    """The settings of an engine that computes with a model."""
+
+    teacher: Teacher
+
+
 def settings_of(engine: LabelEngine) -> type[LabelSettings]:
     """Return the class of the settings of an engine's tasks."""
-    return settings_class(engine.settings, engine.boxes)
+    base = ForceFieldLabelSettings if engine.boxes else ModelLabelSettings if engine.model else LabelSettings
+    return settings_class(engine.settings, base)
 
 
 @cache
-def settings_class(section: type[LabelTasks], by_force_field: bool) -> type[LabelSettings]:
-    """Return the class of the settings of a section's tasks, with the force fields of the liquids where these label."""
+def settings_class(section: type[LabelTasks], base: type[LabelSettings]) -> type[LabelSettings]:
+    """Return the class of the settings of a section's tasks: those of the section, and what the plan adds."""
     fields: dict[str, Any] = {
         name: (Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation, ...)
         for name, info in section.model_fields.items()
         if name not in (*NOT_OF_A_TASK, *LabelSettings.model_fields)
     }
-    if by_force_field:
-        fields["force_fields"] = (dict[str, LabelledBy], ...)
-    return create_model(f"{section.__name__}Settings", __base__=LabelSettings, **fields)
+    return create_model(f"{section.__name__}Settings", __base__=base, **fields)
 
 
 def read_label_settings(path: Path) -> LabelSettings:

@@ -1,43 +1,26 @@
 """The label store: every label that was ever finished, for all later runs to take instead of paying again.
 
-One small JSON file a frame, ROOT/THEORY_ID/XX/FRAME_ID.json with XX the first two digits of the frame's id. An entry
-holds numbers in full precision and the sha256 of its own content, so that what was cut off, altered or put in the
-wrong place is noticed and redone. Files appear whole or not at all: any number of tasks may write at once.
+Each task adds to a file of its own, a shard, ROOT/THEORY_ID/SHARD.jsonl, so that any number of them may write at once
+and a hundred thousand labels are some hundred files. An entry is a line: JSON with numbers in full precision and the
+sha256 of its own content, so that what was cut off, altered or put in the wrong place is noticed and redone. When its
+task has ended, SHARD.ids says where in the shard each frame is: FRAME_ID OFFSET, in bytes. A shard without one, of a
+task that is still going on or was killed, is read through. Stores that were begun with a file a frame,
+ROOT/THEORY_ID/XX/FRAME_ID.json, are read too.
 """
 
-import json
 import os
+import re
 import secrets
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
 
-from ionmelt.files import digest
-from ionmelt.frame import Label, values_problem
+from ionmelt.labels.store_entry import Answer, entry_text, parse_entry
 
-FORMAT = 1
-
-
-@dataclass
-class Answer:
-    """A frame's label, what it took and which engine gave it.
-
-    `wall_s` and `label.scf_steps` of an answer from the store are those of the run that labelled it. The differences
-    (label less the same from a cold start: energy in eV, largest component of the forces in eV/A) are there where
-    that was tried.
-    """
-
-    label: Label
-    wall_s: float
-    version: str | None
-    cold_energy_difference_ev: float | None = None
-    cold_max_force_difference_ev_a: float | None = None
-    from_store: bool = False
+FRAME_ID = re.compile(rb'^\{"format": \d+, "frame_id": "(\w+)"')  # the beginning of an entry
 
 
 def say(text: str) -> None:
@@ -46,100 +29,8 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What the store keeps of a frame that has a usable label, in the order in which it stands in the file."""
-
-    format: int
-    frame_id: str
-    theory_id: str
-    n_atoms: int
-    energy_ev: float
-    forces_ev_a: list[list[float]]
-    stress_ev_a3: list[list[float]]
-    scf_steps: int | None
-    guess: str | None
-    engine_version: str | None
-    wall_s: float
-    cold_energy_difference_ev: float | None
-    cold_max_force_difference_ev_a: float | None
-
-    @classmethod
-    def of(cls, atoms: Atoms, theory: str, answer: Answer) -> "Entry":
-        """Return the entry of a frame."""
-        label = answer.label
-        assert label.reason is None
-        assert label.energy_ev is not None
-        assert label.forces_ev_a is not None
-        assert label.stress_ev_a3 is not None
-        return cls(
-            format=FORMAT,
-            frame_id=atoms.info["frame_id"],
-            theory_id=theory,
-            n_atoms=len(atoms),
-            energy_ev=float(label.energy_ev),
-            forces_ev_a=np.asarray(label.forces_ev_a, dtype=float).tolist(),
-            stress_ev_a3=np.asarray(label.stress_ev_a3, dtype=float).tolist(),
-            scf_steps=label.scf_steps,
-            guess=label.guess,
-            engine_version=answer.version,
-            wall_s=float(answer.wall_s),
-            cold_energy_difference_ev=answer.cold_energy_difference_ev,
-            cold_max_force_difference_ev_a=answer.cold_max_force_difference_ev_a,
-        )
-
-    def answer(self) -> Answer:
-        """Return the answer that is kept; raises `TypeError` or `ValueError` where a number is none."""
-        energy, forces, stress = (
-            float(self.energy_ev),
-            np.array(self.forces_ev_a, float),
-            np.array(self.stress_ev_a3, float),
-        )
-        label = Label(energy, forces, stress, converged=True, scf_steps=self.scf_steps, guess=self.guess)
-        return Answer(
-            label,
-            wall_s=float(self.wall_s),
-            version=self.engine_version,
-            cold_energy_difference_ev=self.cold_energy_difference_ev,
-            cold_max_force_difference_ev_a=self.cold_max_force_difference_ev_a,
-            from_store=True,
-        )
-
-
-def entry_text(atoms: Atoms, theory: str, answer: Answer) -> str:
-    """Return the entry of a frame that has a usable label, as JSON."""
-    content = vars(Entry.of(atoms, theory, answer))
-    return json.dumps(content | {"sha256": digest(content)}, allow_nan=False) + "\n"
-
-
-def parse_entry(data: bytes, frame_id: str, theory: str, n_atoms: int) -> Answer:
-    """Return the answer that an entry of this frame holds; raises `ValueError` with what is wrong with it."""
-    try:
-        content = json.loads(data)
-        claimed = content.pop("sha256")
-        right = claimed == digest(content)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise ValueError("it is cut off or altered") from None
-    if not right:
-        raise ValueError("its content does not fit its sha256")
-    for name, value in (("format", FORMAT), ("frame_id", frame_id), ("theory_id", theory), ("n_atoms", n_atoms)):
-        if content.get(name) != value:
-            raise ValueError(f"its {name} is {content.get(name)!r}, not {value!r}")
-    try:
-        answer = Entry(**content).answer()
-    except (TypeError, ValueError):
-        raise ValueError("a field is missing or of another type") from None
-    label = answer.label
-    assert label.energy_ev is not None
-    assert label.forces_ev_a is not None
-    if problem := values_problem(label.energy_ev, label.forces_ev_a, label.stress_ev_a3, n_atoms):
-        raise ValueError(f"its label cannot be used: {problem}")
-    return answer
-
-
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, also for those who write the same one; raises `OSError`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file that is there whole or not at all; raises `OSError`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with partial.open("x") as file:
@@ -152,6 +43,64 @@ def write_whole(path: Path, text: str) -> None:
             partial.unlink(missing_ok=True)
 
 
+def offsets_in(shard: Path) -> dict[str, int]:
+    """Return where the entry of each frame begins in a shard, in bytes; raises `OSError` where it cannot be read."""
+    with suppress(OSError, ValueError):
+        lines = shard.with_suffix(".ids").read_text().splitlines()
+        return {frame_id: int(offset) for frame_id, offset in (line.split() for line in lines)}
+    offsets, offset = {}, 0
+    with shard.open("rb") as file:
+        for line in file:
+            if (frame_id := FRAME_ID.search(line)) and line.endswith(b"\n"):  # else it is being written
+                offsets[frame_id[1].decode()] = offset
+            offset += len(line)
+    return offsets
+
+
+class Shard:
+    """The file that one task adds entries to; it is made with the first. Methods raise `OSError`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f"{secrets.token_hex(8)}.jsonl"
+        self.offsets: dict[str, int] = {}
+        self.file: FileIO | None = None
+
+    def add(self, frame_id: str, line: bytes) -> int:
+        """Add an entry and return its offset; when that fails, the shard is as it was."""
+        if self.file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = FileIO(self.path, "x+")
+        start = self.file.seek(0, os.SEEK_END)
+        try:
+            left = line
+            while left:
+                left = left[self.file.write(left) :]
+            os.fsync(self.file.fileno())
+        except OSError:
+            self.file.truncate(start)
+            if not start:
+                self.path.unlink()
+            raise
+        self.offsets[frame_id] = start
+        return start
+
+    def remove(self, frame_id: str) -> None:
+        """Put spaces in place of an entry, if it is here."""
+        if self.file is not None and (offset := self.offsets.pop(frame_id, None)) is not None:
+            self.file.seek(offset)
+            length = len(self.file.readline()) - 1
+            self.file.seek(offset)
+            self.file.write(b" " * length)
+
+    def close(self) -> None:
+        """Write where each entry is."""
+        if self.file is not None:
+            self.file.close()
+            lines = (f"{frame_id} {offset}\n" for frame_id, offset in self.offsets.items())
+            if self.offsets:
+                write_whole(self.path.with_suffix(".ids"), "".join(lines))
+
+
 class Store:
     """The entries of one level of theory.
 
@@ -160,50 +109,78 @@ class Store:
     root : the store's folder, where this task can see it.
     theory : ``theory_id`` of all labels.
     spare : folder of the same layout for new entries where `root` cannot be written; they are copied from there.
-    staged : entries of `root` that were copied to here, FRAME_ID.json each.
+    staged : folder with shards of `root` that were copied to here.
     """
 
-    def __init__(self, root: Path | None, theory: str, spare: Path | None = None, staged: Iterable[Path] = ()) -> None:
+    def __init__(self, root: Path | None, theory: str, spare: Path | None = None, staged: Path | None = None) -> None:
         self.theory = theory
-        self.roots = [folder for folder in (root, spare) if folder is not None]
-        self.staged = {path.stem: path for path in staged}
+        self.root = root
+        self.shards = [Shard(folder / theory) for folder in (root, spare) if folder is not None]
+        # Where each frame's entries begin, those of this task first.
+        self.entries: dict[str, list[tuple[Path, int]]] = {}
+        folders = [*(shard.path.parent for shard in self.shards), *([staged] if staged else [])]
+        for path in (path for folder in folders for path in sorted(folder.glob("*.jsonl"))):
+            try:
+                for frame_id, offset in offsets_in(path).items():
+                    self.entries.setdefault(frame_id, []).append((path, offset))
+            except OSError as error:
+                say(f"label store: {path}: cannot be read ({error.strerror}); its frames are labelled again")
 
-    def entry_path(self, root: Path, frame_id: str) -> Path:
-        """Return where a frame's entry is."""
-        return root / self.theory / frame_id[:2] / f"{frame_id}.json"
+    def places(self, frame_id: str) -> list[tuple[Path, int]]:
+        """Return the file and the offset of each entry that there may be of a frame."""
+        alone = [self.root / self.theory / frame_id[:2] / f"{frame_id}.json"] if self.root else []
+        return [*self.entries.get(frame_id, []), *((path, 0) for path in alone)]
 
     def get(self, atoms: Atoms) -> Answer | None:
-        """Return the stored answer of a frame; an entry that is not right is said, and counts as none."""
+        """Return the stored answer of a frame. Where no entry of it is right, that is said, and counts as none."""
         frame_id = atoms.info["frame_id"]
-        paths = [self.entry_path(root, frame_id) for root in self.roots]
-        for path in [*paths, *([self.staged[frame_id]] if frame_id in self.staged else [])]:
+        wrong = []
+        for path, offset in self.places(frame_id):
             try:
-                data = path.read_bytes()
+                with path.open("rb") as file:
+                    file.seek(offset)
+                    return parse_entry(file.readline(), frame_id, self.theory, len(atoms))
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
-                say(f"label store: {path}: cannot be read ({error.strerror}); the frame is labelled again")
-                continue
-            try:
-                return parse_entry(data, frame_id, self.theory, len(atoms))
+                wrong.append(f"label store: {path}: cannot be read ({error.strerror}); the frame is labelled again")
             except ValueError as error:
-                say(f"label store: {path}: {error}; the frame is labelled again")
+                wrong.append(f"label store: {path}: {error}; the frame is labelled again")
+        for words in wrong:
+            say(words)
         return None
 
     def put(self, atoms: Atoms, answer: Answer) -> None:
         """Keep an answer. A folder that cannot be written is said once and left; the label itself is not lost."""
-        text = entry_text(atoms, self.theory, answer)
-        while self.roots:
+        frame_id = atoms.info["frame_id"]
+        line = entry_text(atoms, self.theory, answer).encode()
+        while self.shards:
+            shard = self.shards[0]
             try:
-                write_whole(self.entry_path(self.roots[0], atoms.info["frame_id"]), text)
+                offset = shard.add(frame_id, line)
             except OSError as error:
-                say(f"label store {self.roots[0]}: cannot be written ({error.strerror}); this task leaves it")
-                del self.roots[0]
+                self.leave(error)
             else:
+                self.entries.setdefault(frame_id, []).insert(0, (shard.path, offset))
                 return
+
+    def leave(self, error: OSError) -> None:
+        """Go on without the folder that new entries went to."""
+        shard = self.shards.pop(0)
+        say(f"label store {shard.path.parents[1]}: cannot be written ({error.strerror}); this task leaves it")
+        with suppress(OSError):
+            shard.close()
 
     def discard(self, atoms: Atoms) -> None:
         """Take back an answer that this task put there."""
-        for root in self.roots:
+        frame_id = atoms.info["frame_id"]
+        for shard in self.shards:
             with suppress(OSError):
-                self.entry_path(root, atoms.info["frame_id"]).unlink(missing_ok=True)
+                shard.remove(frame_id)
+            self.entries[frame_id] = [entry for entry in self.entries.get(frame_id, []) if entry[0] != shard.path]
+
+    def close(self) -> None:
+        """Say of what this task put there where it is; without that, others find it by reading all."""
+        for shard in self.shards:
+            with suppress(OSError):
+                shard.close()

@@ -8,35 +8,31 @@ import shutil
 import signal
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from ase import Atoms
-from pydantic import JsonValue
 
 from ionmelt import errors
 from ionmelt.errors import DiskFullError, UserError
-from ionmelt.frame import (
-    Label,
-    overlaps,
-    shown,
-    values_problem,
-)
+from ionmelt.frame import Label, overlaps, shown, values_problem
 from ionmelt.labels.engines import ENGINES
-from ionmelt.labels.settings import LabelSettings
-from ionmelt.labels.store import Answer
+from ionmelt.labels.engines.settings import LabelledBoxes, LabelledModel, LabelTasks
+from ionmelt.labels.settings import ForceFieldLabelSettings, LabelSettings, ModelLabelSettings
+from ionmelt.labels.store_entry import Answer
 
 START_S = 600.0  # for an engine to load its libraries from a slow disk
 # Reasons that lie with the machine: with more memory, or on another node, there might be a label.
 OF_THE_MACHINE: dict[str, type[Exception]] = {
     "disk_full": DiskFullError,
     "out_of_memory": MemoryError,
-    "engine_killed": MemoryError,  # by signal 9, as the kernel does it where memory is short
+    "engine_killed": MemoryError,  # by signal 9: the kernel ends a process so when memory is short
 }
-FREE_LEAST = 1 << 20  # bytes: with less than this left, a failed engine most likely failed for that
+FREE_LEAST = 1 << 20  # bytes: an engine that failed with less disk left than this most likely failed for want of it
 
 
 def failed(reason: str, scf_steps: int | None = None) -> Label:
@@ -50,14 +46,35 @@ def disk_is_full(error: Exception | None = None) -> bool:
     return said or shutil.disk_usage(".").free < FREE_LEAST
 
 
-def serve(pipe: Connection, module: str, settings: Mapping[str, JsonValue], threads: int, *boxes: Path) -> None:
+Given = LabelledBoxes | LabelledModel
+
+
+@dataclass(frozen=True)
+class Folders:
+    """What an engine may compute with: the folders of the liquids' boxes, for their force fields, or that of a model."""
+
+    boxes: Sequence[Path] = ()
+    model: Path | None = None
+
+    def given(self, settings: LabelSettings) -> tuple[Given, ...]:
+        """Return what the engine of some settings is given of them; raises `UserError` where its model is missing."""
+        if isinstance(settings, ForceFieldLabelSettings):
+            return (LabelledBoxes(tuple(self.boxes), settings.force_fields),)
+        if not isinstance(settings, ModelLabelSettings):
+            return ()
+        if self.model is None:
+            raise UserError(f"labels.engine: {settings.engine}: the folder of its model is not given")
+        return (LabelledModel(self.model, settings.teacher),)
+
+
+def serve(pipe: Connection, module: str, settings: LabelTasks, threads: int, *given: Given) -> None:
     """Label the frames that come through a pipe until it closes (runs in the engine's process)."""
     os.setpgid(0, 0)  # so that the programs an engine starts can be ended along with it
     with suppress(OSError, AttributeError):  # Linux: this process ends when its parent is killed
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     try:
         with errors.reading(f"labels.engine: {module} cannot be loaded here"):
-            engine = importlib.import_module(module).Engine(settings, threads, *boxes)
+            engine = importlib.import_module(module).Engine(settings, threads, *given)
     except UserError as error:
         pipe.send(error.errors)
         return
@@ -87,15 +104,11 @@ def serve(pipe: Connection, module: str, settings: Mapping[str, JsonValue], thre
 
 
 class Worker:
-    """The engine in a process of its own, started when it is first needed and again after a crash.
+    """The engine in a process of its own, started when it is first needed and again after a crash."""
 
-    `boxes`: folders of the liquids' boxes, for an engine that computes with their force fields.
-    """
-
-    def __init__(self, settings: LabelSettings, threads: int, boxes: Sequence[Path] = ()) -> None:
-        engine = ENGINES[settings.engine]
-        given = boxes if engine.boxes else ()
-        self.arguments = (engine.module, settings.model_dump(mode="json"), threads, *given)
+    def __init__(self, settings: LabelSettings, threads: int, folders: Folders | None = None) -> None:
+        given = (folders or Folders()).given(settings)
+        self.arguments = (ENGINES[settings.engine].module, settings.section(), threads, *given)
         self.max_frame_s = settings.max_frame_s
         self.process: SpawnProcess | None = None
         self.pipe: Connection | None = None

@@ -59,6 +59,7 @@ class ClassicalCalculator(Calculator):
 
     def _strain_derivative(self, direction: np.ndarray) -> float:
         """Return dE/d(strain) in eV along one strain direction (3, 3)."""
+        assert self.atoms is not None  # ASE has set it
         cell, positions = self.atoms.cell.array, self.atoms.positions
         ends = []
         for sign in (1, -1):
@@ -74,6 +75,7 @@ class ClassicalCalculator(Calculator):
     ) -> None:
         """Compute energy (eV) and forces (eV/A), and the stress (eV/A^3, Voigt) when asked for."""
         super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None  # ASE has set it
         if (size := self.context.getSystem().getNumParticles()) != len(self.atoms):
             raise ValueError(f"a force field of the whole box, {size} atoms: this frame has {len(self.atoms)} of them")
         unit = self.openmm.unit

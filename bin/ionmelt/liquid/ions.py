@@ -1,8 +1,9 @@
-"""Ions from SMILES: those of assets/ions, their atoms, bonds, force-field types and a start geometry."""
+"""Ions and molecules from SMILES: those of assets, their atoms, bonds, force-field types and a start geometry."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
@@ -14,22 +15,32 @@ from ionmelt.files import read_yaml
 from ionmelt.topology import Ion
 
 CONFORMER_SEED = 7  # the geometry of an ion is part of the recipe, not of a study's randomness
+OPEN_SHELLS = {*range(21, 31), *range(39, 49), *range(57, 81), *range(89, 113)}  # atomic numbers of the d and f blocks
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=float)
 
 
 class LibraryIon(TypedDict):
-    """An ion of assets/ions: `types` of its heavy atoms in the order of its SMILES, and of hydrogens by their neighbour's type."""
+    """An ion of assets/ions, or a neutral one of assets/molecules.
 
+    `aliases` are other names of the same, `symbol` how it is written without its charge where capital letters are not it. `types`: of its heavy atoms in the order of its SMILES, and of hydrogens by their
+    neighbour's type; None where the force field of assets/forcefields has none.
+    """
+
+    full_name: str
+    symbol: NotRequired[str]
+    aliases: list[str]
     smiles: str
     charge: int
-    types: list[str]
-    hydrogen_types: dict[str, str]
+    types: list[str] | None
+    hydrogen_types: dict[str, str] | None
+    charges_e: NotRequired[list[float]]  # of all its atoms, by NAGL; where it has no types
 
 
 def library(assets: str | Path) -> dict[str, Any]:
-    """Return the ions of assets/ions, each a `LibraryIon`, by name."""
-    paths = sorted(Path(assets).glob("ions/*.yaml"))
-    return {path.stem: read_yaml(path, "smiles", "charge", "types", "hydrogen_types") for path in paths}
+    """Return the ions of assets/ions and the molecules of assets/molecules, each a `LibraryIon`, by name."""
+    paths = [path for folder in ("ions", "molecules") for path in sorted(Path(assets).glob(f"{folder}/*.yaml"))]
+    needed = ("full_name", "aliases", "smiles", "charge", "types", "hydrogen_types")
+    return {path.stem: read_yaml(path, *needed) for path in paths}
 
 
 def parse(smiles: str) -> Chem.Mol:
@@ -40,12 +51,32 @@ def parse(smiles: str) -> Chem.Mol:
         raise UserError(f"ions: smiles {smiles!r} is not a valid SMILES")
     if len(Chem.GetMolFrags(molecule)) > 1:
         raise UserError(f"ions: smiles {smiles!r} has several parts; give each ion on its own")
+    if atom := unpaired(molecule):
+        raise UserError(
+            f"ions: smiles {smiles!r} has an unpaired electron at {atom}, and only closed shells are covered: is a charge, or a bond, missing?"
+        )
     return Chem.AddHs(molecule)
 
 
+def unpaired(molecule: Chem.Mol) -> str | None:
+    """Return the element of an atom with an unpaired electron; RDKit's count says nothing of the d and f shells."""
+    atoms = (
+        atom for atom in molecule.GetAtoms() if atom.GetNumRadicalElectrons() and atom.GetAtomicNum() not in OPEN_SHELLS
+    )
+    return next((str(atom.GetSymbol()) for atom in atoms), None)
+
+
+def charge_of(smiles: str) -> int:
+    """Return the net charge of the ion or molecule of a SMILES, in e."""
+    return int(Chem.GetFormalCharge(parse(smiles)))
+
+
+@cache
 def canonical(smiles: str) -> str:
-    """Return the canonical SMILES: equal for every way to write the same ion."""
-    return str(Chem.MolToSmiles(Chem.RemoveHs(parse(smiles))))
+    """Return the InChI of an ion or molecule: equal for every way to write it, wherever its charge is drawn."""
+    molecule = parse(smiles)
+    with rdBase.BlockLogs():
+        return str(Chem.MolToInchi(molecule)) or str(Chem.MolToSmiles(Chem.RemoveHs(molecule)))
 
 
 def resolve(ion: Mapping[str, Any], ions: Mapping[str, LibraryIon]) -> Ion:
@@ -97,10 +128,13 @@ def geometry(smiles: str) -> np.ndarray:
     molecule = parse(smiles)
     parameters: Any = rdDistGeom.ETKDGv3()
     parameters.randomSeed = CONFORMER_SEED
-    if rdDistGeom.EmbedMolecule(molecule, parameters) != 0:
-        parameters.useRandomCoords = True
-        if rdDistGeom.EmbedMolecule(molecule, parameters) != 0:
-            raise UserError(f"ions: rdkit finds no three-dimensional structure for smiles {smiles!r}")
+    with rdBase.BlockLogs():  # it speaks of charges that its types of atoms do not have
+        failed = rdDistGeom.EmbedMolecule(molecule, parameters) != 0
+        if failed:
+            parameters.useRandomCoords = True
+            failed = rdDistGeom.EmbedMolecule(molecule, parameters) != 0
+    if failed:
+        raise UserError(f"ions: rdkit finds no three-dimensional structure for smiles {smiles!r}")
     positions = np.array(molecule.GetConformer().GetPositions())
     for atom in molecule.GetAtoms():
         ligands = sorted(neighbour.GetIdx() for neighbour in atom.GetNeighbors())

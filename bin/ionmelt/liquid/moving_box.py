@@ -2,11 +2,13 @@
 
 import os
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import openmm
 from ase import Atoms, units
+from ase.md.bussi import Bussi
+from ase.md.langevinbaoab import LangevinBAOAB
 from ase.optimize import FIRE
 from openmm import unit
 
@@ -122,29 +124,39 @@ class XtbBox:
 
     def begin(self, phase: Phase) -> None:
         """Start the dynamics of a phase, with the momenta that the last one left."""
-        common: dict[str, Any] = {
-            "timestep_fs": phase.timestep_fs, "temperature_K": phase.start_K, "thermostat_fs": XTB_THERMOSTAT_FS,
-            "rng": self.rng,
-        }  # fmt: skip
+        self.dynamics: LangevinBAOAB | Bussi
         if phase.pressure_bar is None:
-            self.dynamics: integrators.LangevinBAOAB | integrators.Bussi = integrators.nvt(self.atoms, **common)
+            self.dynamics = integrators.nvt(
+                self.atoms,
+                timestep_fs=phase.timestep_fs,
+                temperature_K=phase.start_K,
+                thermostat_fs=XTB_THERMOSTAT_FS,
+                rng=self.rng,
+            )
         else:
             self.dynamics = integrators.npt(
-                self.atoms, barostat_fs=XTB_BAROSTAT_FS, pressure_bar=phase.pressure_bar, **common
+                self.atoms,
+                timestep_fs=phase.timestep_fs,
+                temperature_K=phase.start_K,
+                thermostat_fs=XTB_THERMOSTAT_FS,
+                barostat_fs=XTB_BAROSTAT_FS,
+                pressure_bar=phase.pressure_bar,
+                rng=self.rng,
             )
-        self.fixed_volume = phase.pressure_bar is None
 
     def advance(self, steps: int, temperature_K: float) -> Sample:
         """Go on for a number of steps at a temperature; return the box then."""
-        if not self.fixed_volume:
-            self.dynamics.set_temperature(temperature_K)  # type: ignore[union-attr]
+        if isinstance(self.dynamics, LangevinBAOAB):
+            self.dynamics.set_temperature(temperature_K)
         self.dynamics.run(steps)
         return Sample(
             positions=self.atoms.positions.copy(),
             cell=np.array(self.atoms.cell),
             potential_energy_ev=float(self.atoms.get_potential_energy()),
             kinetic_energy_ev=float(self.atoms.get_kinetic_energy()),
-            temperature_K=thermo.mean_kinetic_temperature(self.atoms, 3 * len(self.atoms) - 3 * self.fixed_volume),
+            temperature_K=thermo.mean_kinetic_temperature(
+                self.atoms, 3 * len(self.atoms) - 3 * isinstance(self.dynamics, Bussi)
+            ),
         )
 
 

@@ -1,11 +1,12 @@
 """BUILD_LIQUID: pack ions into a periodic box and write its topology and force field.
 
 Writes OUT/box.extxyz (whole ions), OUT/topology.json and, unless the force field is xtb, OUT/system.xml and the file of the
-force field that it is of, OUT/force_field.xml or OUT/force_field.yaml.
+force field that it is of, OUT/force_field.xml, OUT/force_field.yaml or, for openff, OUT/force_field.json.
 The box is packed by packmol at a fraction of the guessed density; the same seed gives the same bytes.
 """
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import ase.io
@@ -17,7 +18,9 @@ from ase.neighborlist import neighbor_list
 from ionmelt import task
 from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
+from ionmelt.liquid import mixed
 from ionmelt.liquid.cutoff import CUTOFF_LIMIT, chosen_cutoff_A
+from ionmelt.liquid.forcefield import load_forcefield
 from ionmelt.liquid.ions import geometry, library, resolve
 from ionmelt.liquid.packmol import run_packmol
 from ionmelt.liquid.settings import BoxSettings
@@ -107,6 +110,26 @@ def write_box(out: Path, topology: Topology, positions: np.ndarray, edge_A: floa
     topology.save(out / "topology.json")
 
 
+def write_force_field(
+    settings: BoxSettings, topology: Topology, assets: Path, user_xml: Path | None, folder: Path
+) -> Path | None:
+    """Return the file of a box's force field, written into a folder or the user's own XML; None for xtb, which has none."""
+    if settings.force_field == "xtb":
+        return None
+    shipped = assets / "forcefields" / f"{settings.force_field}.yaml"
+    if settings.force_field == mixed.NAME:
+        path = folder / "force_field.json"
+        typed = load_forcefield(assets / "forcefields" / "clandp.yaml")
+        mixed.mixed_force_field(topology.ions, typed, library(assets), settings.charge_scale).save(path)
+    elif shipped.exists():
+        path = folder / "force_field.yaml"
+        scaled = f"charge_scale: {settings.charge_scale}\n" if settings.charge_scale != 1 else ""
+        path.write_text(shipped.read_text() + scaled)
+    else:
+        path = user_xml or Path(settings.force_field)
+    return path
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the task; return its exit code."""
     parser = command_line(__doc__, "--id", "--settings", "--out")
@@ -117,17 +140,16 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> None:
         settings = BoxSettings.read(args.settings)
         topology, positions, edge = build(settings, args.assets)
-        force_field = None
-        if settings.force_field != "xtb":
-            cutoff = choose_cutoff_A(topology, settings.density_guess_kg_m3, settings.cutoff_A)
-            shipped = args.assets / "forcefields" / f"{settings.force_field}.yaml"
-            force_field = shipped if shipped.exists() else args.force_field or Path(settings.force_field)
-            system = system_of(topology, np.eye(3) * edge, cutoff, force_field)
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_box(args.out, topology, positions, edge)
-        if force_field is not None:
-            (args.out / "system.xml").write_text(openmm.XmlSerializer.serialize(system))
-            shutil.copyfile(force_field, args.out / f"force_field{force_field.suffix}")
+        with tempfile.TemporaryDirectory() as folder:
+            force_field = write_force_field(settings, topology, args.assets, args.force_field, Path(folder))
+            if force_field is not None:
+                cutoff = choose_cutoff_A(topology, settings.density_guess_kg_m3, settings.cutoff_A)
+                system = system_of(topology, np.eye(3) * edge, cutoff, force_field)
+            args.out.mkdir(parents=True, exist_ok=True)
+            write_box(args.out, topology, positions, edge)
+            if force_field is not None:
+                (args.out / "system.xml").write_text(openmm.XmlSerializer.serialize(system))
+                shutil.copyfile(force_field, args.out / f"force_field{force_field.suffix}")
 
     reads = [args.settings, args.assets, args.force_field]
     return task.run("BUILD_LIQUID", work, task_id=args.id, reads=reads, writes=[args.out])

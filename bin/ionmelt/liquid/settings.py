@@ -23,13 +23,17 @@ from ionmelt.settings import (
     number,
 )
 
+BUILT_IN = ("auto", "clandp", "openff", "xtb")  # force fields that are no file of the user's
+
 # --- The liquid ----------------------------------------------------------------------------------------
 
 
 class IonSmiles(Section):
-    """An ion that assets/ions does not hold."""
+    """An ion or a molecule that assets does not hold."""
 
-    smiles: Text = Field(description="SMILES of the whole ion with its charge, such as C[N+](C)(C)C")
+    smiles: Text = Field(
+        description="SMILES of the whole ion with its charge, such as C[N+](C)(C)C; or of a whole molecule"
+    )
     count: Annotated[Count, count(..., 1, 10_000, "how many of it a box holds")]
 
 
@@ -44,15 +48,56 @@ Ion = Annotated[
 ]
 
 
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+Amount = Annotated[Real, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
+
+
+class Composition(Section):
+    """A liquid by its concentrations: the box that comes nearest to them is found by the plan, which says what it holds."""
+
+    mole_fraction: dict[Name, Amount] | None = Field(
+        default=None, max_length=20, description="moles of each ion and molecule, of all of them; the sum is 1"
+    )
+    molality: dict[Name, Amount] | None = Field(
+        default=None, max_length=20, description="moles of each ion in a kilogram of the solvent (mol/kg)"
+    )
+    molarity: dict[Name, Amount] | None = Field(
+        default=None,
+        max_length=20,
+        description="moles of each ion in a litre of the liquid (mol/L), whose density is taken to be density_guess_kg_m3",
+    )
+    solvent: dict[Name, Amount] | None = Field(
+        default=None, max_length=20, description="with molality and molarity: parts of each molecule of the solvent"
+    )
+    solvent_parts: Literal["mole", "mass"] = Field(
+        default="mole", description="what the parts of the solvent are: mole, or mass (EC/DMC 1:1 w/w)"
+    )
+    smiles: dict[Name, Text] = Field(
+        default={},
+        max_length=20,
+        description="SMILES of the ions and molecules that assets does not hold, by your names",
+    )
+    atoms: Count = count(..., 10, 1_000_000, "about how many atoms the box has; the plan says how many it will be")
+
+
 class Liquid(Section):
-    """A liquid: its ions, and the conditions that it is simulated at."""
+    """A liquid: its ions and molecules, and the conditions that it is simulated at."""
 
     id: Key = Field(description="name of the liquid in every table: small letters, digits, _ and .")
-    ions: dict[Key, Ion] = Field(
-        min_length=1,
+    ions: dict[Name, Ion] = Field(
+        default={},
         max_length=20,
         description="ions of one box: a name from assets/ions with a count, or a name of your own with "
         "{smiles: ..., count: ...}; the charges must sum to zero",
+    )
+    molecules: dict[Name, Ion] = Field(
+        default={},
+        max_length=20,
+        description="neutral molecules of one box: a name from assets/molecules with a count, or a name of your own with "
+        "{smiles: ..., count: ...}",
+    )
+    composition: Composition | None = Field(
+        default=None, description="instead of ions and molecules: concentrations, and the size of the box"
     )
     temperatures_K: tuple[Annotated[Real, between(100, 3000)], ...] = Field(
         min_length=1, max_length=50, description="temperatures to simulate at (K)"
@@ -62,10 +107,16 @@ class Liquid(Section):
         1200.0, 100, 10_000, "rough density (kg/m3): sizes the packed box; equilibration finds the real one"
     )
     force_field: Path_ = Field(
-        "clandp",
-        description="force field that equilibrates the box: clandp (its ions must be typed), xtb "
-        "(GFN1-xTB: any ion, thousands of times slower: give the equilibration short times), or the path of an OpenMM "
-        "force-field XML file",
+        "auto",
+        description="force field that equilibrates the box: clandp (CL&P and OPLS-AA; all must be typed), openff (those that are typed, "
+        "OpenFF Sage for all others), xtb (GFN1-xTB: any ion, thousands of times slower: give the equilibration short times), or the path of "
+        "an OpenMM force-field XML file; auto is clandp where that has all ions and molecules, else openff",
+    )
+    charge_scale: Real = number(
+        1.0,
+        0.1,
+        1.5,
+        "factor of the charges of the ions in clandp and openff (0.7 to 0.8 stands for their polarization)",
     )
     force_field_sha256: Sha256 | None = Field(
         default=None,
@@ -127,6 +178,7 @@ class BoxSettings(TaskSettings):
     ions: tuple[BoxIon, ...]
     density_guess_kg_m3: Real
     force_field: str
+    charge_scale: Real
     cutoff_A: Real | Literal["auto"]
 
 

@@ -1,4 +1,4 @@
-"""The OpenMM System of a box of ions: CL&P (OPLS form, geometric mixing) or a user's OpenMM XML."""
+"""The OpenMM System of a box: CL&P (OPLS form, geometric mixing), terms written out one by one, or a user's OpenMM XML."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,7 +8,9 @@ import openmm
 from openmm import app, unit
 
 from ionmelt.errors import UserError, reading
-from ionmelt.liquid.forcefield import AtomType, ForceField, IonTerms, ion_terms, load_forcefield
+from ionmelt.liquid.explicit import ExplicitForceField, explicit_system
+from ionmelt.liquid.forcefield import AtomType, ForceField, load_forcefield, rb_coefficients
+from ionmelt.liquid.ion_terms import IonTerms, ion_terms
 from ionmelt.topology import Topology
 
 EWALD_TOLERANCE = 5e-4
@@ -17,12 +19,6 @@ LJ_GEOMETRIC = "ri6*(a1*a2*ri6 - b1*b2); ri6 = r^(-6)"
 HYDROGEN_MASS_U = 3.0
 # Elements of a force field that OpenMM runs as Python, or reads another file for.
 CODE_TAGS = {"Script", "InitializationScript", "Include"}
-
-
-def rb_coefficients(v_kj_mol: tuple[float, float, float, float]) -> list[float]:
-    """Return the six Ryckaert-Bellemans coefficients of an OPLS torsion V1..V4 (trans at 180 degrees)."""
-    v1, v2, v3, v4 = v_kj_mol
-    return [v2 + (v1 + v3) / 2, (3 * v3 - v1) / 2, 4 * v4 - v2, -2 * v3, -4 * v4, 0.0]
 
 
 def constrain_hydrogens(system: openmm.System, topology: Topology) -> None:
@@ -76,10 +72,10 @@ def opls_system(
         check_cutoff(cutoff_A, cell)
     terms = all_terms(topology, forcefield)
     forces = OplsForces(cutoff_A, forcefield)
-    for ion, own_terms in zip(topology.ions, terms, strict=True):
+    for ion, terms_of_ion in zip(topology.ions, terms, strict=True):
         types = [forcefield.types[kind] for kind in ion["types"] or ()]
         for _ in range(ion["count"]):
-            forces.add_ion(ion["masses_u"], types, own_terms)
+            forces.add_ion(ion["masses_u"], types, terms_of_ion, forcefield.charge_scale if ion["charge"] else 1.0)
     system = forces.system()
     if cell is not None:
         set_box(system, cell)
@@ -124,14 +120,14 @@ class OplsForces:
             self.dispersion.setCutoffDistance(cutoff_A / 10)
             self.dispersion.setUseLongRangeCorrection(True)
 
-    def add_ion(self, masses_u: list[float], types: list[AtomType], terms: IonTerms) -> None:
-        """Add the atoms of one ion and its terms."""
+    def add_ion(self, masses_u: list[float], types: list[AtomType], terms: IonTerms, charge_scale: float = 1.0) -> None:
+        """Add the atoms of one ion and its terms; its charges are scaled."""
         start = len(self.masses_u)
         self.masses_u += masses_u
         for kind in types:
             sigma3 = (kind.sigma_A / 10) ** 3
             root = 2 * kind.epsilon_kJ_mol**0.5
-            self.coulomb.addParticle(kind.charge_e, 0.1, 0.0)
+            self.coulomb.addParticle(charge_scale * kind.charge_e, 0.1, 0.0)
             self.dispersion.addParticle([root * sigma3**2, root * sigma3])
         for (i, j), bond in terms.bonds:
             self.bonds.addBond(start + i, start + j, bond.length_A / 10, bond.k_kJ_mol_A2 * 100)
@@ -141,9 +137,9 @@ class OplsForces:
         for force, chains in ((self.torsions, terms.torsions), (self.impropers, terms.impropers)):
             for atoms, torsion in chains:
                 force.addTorsion(*(start + i for i in atoms), *rb_coefficients(torsion.V_kJ_mol))
-        self._add_exceptions(start, types, terms)
+        self._add_exceptions(start, types, terms, charge_scale)
 
-    def _add_exceptions(self, start: int, types: list[AtomType], terms: IonTerms) -> None:
+    def _add_exceptions(self, start: int, types: list[AtomType], terms: IonTerms, charge_scale: float) -> None:
         """Leave out the pairs one or two bonds apart, and scale those three bonds apart."""
         for i, j in terms.excluded:
             self.coulomb.addException(start + i, start + j, 0.0, 0.1, 0.0)
@@ -153,7 +149,7 @@ class OplsForces:
             self.coulomb.addException(
                 start + i,
                 start + j,
-                self.forcefield.coulomb_14 * one.charge_e * two.charge_e,
+                self.forcefield.coulomb_14 * charge_scale**2 * one.charge_e * two.charge_e,
                 (one.sigma_A * two.sigma_A) ** 0.5 / 10,
                 self.forcefield.lennard_jones_14 * (one.epsilon_kJ_mol * two.epsilon_kJ_mol) ** 0.5,
             )
@@ -204,7 +200,14 @@ def xml_system(topology: Topology, cell: np.ndarray | None, cutoff_A: float | No
 
 
 def system_of(topology: Topology, cell: np.ndarray | None, cutoff_A: float | None, path: Path) -> openmm.System:
-    """Return the System of ions in the force field of a file: an OpenMM XML, or one of assets/forcefields."""
+    """Return the System of ions in the force field of a file: an OpenMM XML, one of assets/forcefields, or of terms written out."""
     if path.suffix == ".yaml":
         return opls_system(topology, cell, cutoff_A, load_forcefield(path))
+    if path.suffix == ".json":
+        if cell is not None and cutoff_A is not None:
+            check_cutoff(cutoff_A, cell)
+        system = explicit_system(topology, cutoff_A, ExplicitForceField.load(path), EWALD_TOLERANCE)
+        if cell is not None:
+            set_box(system, cell)
+        return system
     return xml_system(topology, cell, cutoff_A, path)

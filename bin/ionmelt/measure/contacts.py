@@ -5,7 +5,7 @@ whose first peak is one of touching atoms; for a cation of several atoms an anio
 the centres. An anion may bind by one donor (monodentate), by two (bidentate) and so on.
 
 Every quantity is given for each kind of cation and anion, and over all anions (``li-anions``) where there are
-several kinds.
+several kinds. Neutral molecules are anions here, but for what is over all anions.
 """
 
 import math
@@ -72,12 +72,13 @@ class Contacts:
 
 
 def contacts(topology: Topology, first: dict[str, FirstShell]) -> list[Contacts]:
-    """Return what is to be gathered for each pair of a kind of cation with a kind of anion, or with all of them."""
+    """Return what is to be gathered for each pair of a kind of cation with a kind of anion or molecule, or with all anions."""
     charges = {ion["name"]: ion["charge"] for ion in topology.ions}
     cations, anions = ([name for name, q in charges.items() if sign * q > 0] for sign in (1, -1))
     gathered = []
     for cation in cations:
-        for group in [[name] for name in anions] + ([anions] if len(anions) > 1 else []):
+        solvents = [name for name, q in charges.items() if q == 0]
+        for group in [[name] for name in anions + solvents] + ([anions] if len(anions) > 1 else []):
             pair = f"{cation}-{group[0] if len(group) == 1 else 'anions'}"
             single = len(next(ion["elements"] for ion in topology.ions if ion["name"] == cation)) == 1
             make = _by_donors if single else _by_centres

@@ -32,7 +32,7 @@ def centres_of_mass(positions: Array, masses: Array, kinds: Sequence[tuple[int, 
 
     ``masses`` (N,); ``kinds`` are (copies, atoms of one) in the order of the atoms, which lie copy by copy.
     """
-    flat = positions.reshape(len(positions), -1)  # long rows: numpy converts rows of three slowly
+    flat = positions.reshape(len(positions), -1)  # numpy converts long rows faster than rows of three
     centres = np.empty((len(positions), sum(copies for copies, _ in kinds), 3))
     last = done = 0
     for copies, atoms in kinds:
@@ -113,12 +113,12 @@ def mean_squared_displacement(positions: Paths, threads: int = 1) -> Array:
     def spectrum(block: Array) -> tuple[Array, Array]:
         series = np.zeros((block[0].size, size))
         used = series[:, :frames]
-        # packed before it is turned: a column of a large array lies on as many pages as there are frames
+        # copied before it is transposed: in a large array each frame of a particle is on another page of memory
         used[:] = np.moveaxis(np.array(block, dtype=float, order="K"), 0, -1).reshape(-1, frames)
-        used -= used.mean(axis=1, keepdims=True)  # far from the origin, digits would cancel
+        used -= used.mean(axis=1, keepdims=True)  # positions far from the origin would lose digits
         squares = np.einsum("st,st->t", used, used)
-        parts = fft.rfft(series, axis=1, overwrite_x=True).view(float)  # real and imaginary, side by side
-        return squares, np.einsum("sf,sf->f", parts, parts)
+        components = fft.rfft(series, axis=1, overwrite_x=True).view(float)  # real and imaginary, side by side
+        return squares, np.einsum("sf,sf->f", components, components)
 
     squares, power = np.zeros(frames), np.zeros(2 * (size // 2 + 1))
     for some_squares, some_power in by_particles(positions, spectrum, threads):

@@ -21,8 +21,8 @@ import numpy as np
 from ase import Atoms
 
 from ionmelt import errors
-from ionmelt import frame as frame_file
 from ionmelt.dataset.calibration import quantile
+from ionmelt.frame import density_kg_m3
 from ionmelt.frames import selection
 
 FILE = "domain.npz"
@@ -82,33 +82,40 @@ def envelope(frames: Sequence[Atoms], elements: Sequence[int], averages: np.ndar
     """Return the envelope of training frames; ``averages`` (F', E, P, S) are the descriptors of those `described`."""
     some = [frames[i] for i in described(frames)]
     liquid = [frame for frame in frames if frame.info["recipe"] not in NO_LIQUID]
-    compositions = [shares(ions_of(frame)) for frame in liquid]
-    names = sorted({name for ions in compositions for name in ions})
     scale = selection.scale(averages)
     x = selection.scaled(averages, scale)
     groups = [frame.info["group"] for frame in some]
     chosen = selection.farthest_points(x, groups, LANDMARKS)
-    distances = []
-    for row, group in enumerate(groups):
-        others = [i for i in chosen if groups[i] != group] or [i for i in chosen if i != row]
-        if others:
-            distances.append(float(np.linalg.norm(x[others] - x[row], axis=1).min()))
-    limit = quantile(np.array(distances), LEVEL) if distances else None
-    if limit is not None and not np.isfinite(limit):  # too few frames for that quantile: the largest there is
-        limit = max(distances)
     return Envelope(
         frames=len(frames),
-        density_kg_m3=span([frame_file.density_kg_m3(frame) for frame in liquid]),
+        density_kg_m3=span([density_kg_m3(frame) for frame in liquid]),
         temperature_K=span([float(f.info["temperature_K"]) for f in frames if "temperature_K" in f.info]),
-        ions={
-            name: (min(c.get(name, 0.0) for c in compositions), max(c.get(name, 0.0) for c in compositions))
-            for name in names
-        },
+        ions=spans_of_ions([shares(ions_of(frame)) for frame in liquid]),
         elements=[int(z) for z in elements],
-        limit=limit,
+        limit=usual_distance(x, groups, chosen),
         scale=scale,
         landmarks=averages[chosen].astype(np.float32),
     )
+
+
+def spans_of_ions(compositions: Sequence[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    """Return the lowest and the highest share of each kind of ion in some compositions."""
+    names = sorted({name for ions in compositions for name in ions})
+    every = {name: [ions.get(name, 0.0) for ions in compositions] for name in names}
+    return {name: (min(values), max(values)) for name, values in every.items()}
+
+
+def usual_distance(x: np.ndarray, groups: Sequence[str], chosen: Sequence[int]) -> float | None:
+    """Return the distance from the landmarks ``chosen`` of other trajectories that holds most of the frames ``x``, None of none."""
+    nearest = []
+    for row, group in enumerate(groups):
+        others = [i for i in chosen if groups[i] != group] or [i for i in chosen if i != row]
+        if others:
+            nearest.append(float(np.linalg.norm(x[others] - x[row], axis=1).min()))
+    if not nearest:
+        return None
+    limit = quantile(np.array(nearest), LEVEL)
+    return limit if np.isfinite(limit) else max(nearest)  # too few frames for that quantile: the largest there is
 
 
 def save(envelope: Envelope, path: Path) -> None:
@@ -125,13 +132,13 @@ def load(path: Path) -> Envelope:
 
 def distances(frames: Sequence[Atoms], envelope: Envelope) -> np.ndarray:
     """Return how far each frame (F,) is from its nearest landmark; infinite where an element was never trained on."""
-    known = np.array([set(frame.numbers.tolist()) <= set(envelope.elements) for frame in frames], dtype=bool)
+    covered = np.array([set(frame.numbers.tolist()) <= set(envelope.elements) for frame in frames], dtype=bool)
     result = np.full(len(frames), np.inf)
-    some = [frame for frame, good in zip(frames, known, strict=True) if good]
+    some = [frame for frame, good in zip(frames, covered, strict=True) if good]
     if some:
         x = selection.scaled(selection.averages(some, envelope.elements), envelope.scale)
         marks = selection.scaled(envelope.landmarks.astype(float), envelope.scale)
-        result[known] = [np.linalg.norm(marks - row, axis=1).min() for row in x]
+        result[covered] = [np.linalg.norm(marks - row, axis=1).min() for row in x]
     return result
 
 

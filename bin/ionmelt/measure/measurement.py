@@ -49,7 +49,12 @@ class Observable(Measurement):
     symbol: str = field(default="", kw_only=True)  # on an axis, where it is not the name
     logarithmic: bool = field(default=True, kw_only=True)
     by_species: bool = field(default=False, kw_only=True)  # a row for each kind of ion
+    of_motion: bool = field(default=False, kw_only=True)  # depends on the masses of the atoms
     correction: str | None = field(default=None, kw_only=True)  # column to be added before comparing with experiment
+    correction_error: str | None = field(default=None, kw_only=True)  # column of its standard error
+    correction_source: str | None = field(
+        default=None, kw_only=True
+    )  # column that says what it is from: alike, runs share its error
 
     @property
     def suffix(self) -> str:

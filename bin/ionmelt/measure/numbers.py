@@ -9,6 +9,7 @@ from scipy import stats
 
 from ionmelt.measure import series
 from ionmelt.measure.arrays import Array
+from ionmelt.measure.series import Change
 
 Row: TypeAlias = dict[str, Any]
 BLOCKS = 8
@@ -18,6 +19,13 @@ def number(value: float | None, unit: str, reason: str | None = None, **more: An
     """Return the columns of a number without an interval: not converged, for a reason."""
     empty = {"standard_error": None, "ci95_low": None, "ci95_high": None, "n_effective": None}
     return {"value": value, "unit": unit} | empty | {"converged": reason is None, "reason": reason} | more
+
+
+def steadiness(change: Change | None, sound: bool) -> Row:
+    """Return the columns of `columns.STEADY`; None: nothing is known of it."""
+    if change is None:
+        return {"sound": sound}
+    return {"halves_t": change.halves, "drift_t": change.drift, "steady_dof": change.dof, "sound": sound}
 
 
 def mean_row(samples: Array, unit: str = "1", fraction: bool = False) -> Row:
@@ -32,30 +40,24 @@ def mean_row(samples: Array, unit: str = "1", fraction: bool = False) -> Row:
     if not samples.size:
         return number(None, unit, "no frames")
     estimate = series.series_mean(samples.mean(axis=1))
-    ions = samples.shape[1]
-    used = samples[estimate.start :]
-    low, high = float(samples.min()), float(samples.max())
-    if low == high and len(samples) >= 16:
-        why = {0.0: "never seen in this run", 1.0: "nothing else seen in this run"} if fraction else {}
-        return number(estimate.mean, unit, why.get(low, "the same in every frame"))
-    if (samples == samples[0]).all() and len(samples) >= 16:
-        return number(estimate.mean, unit, "no ion changed in this run")
-    if not math.isfinite(estimate.standard_error):
-        return number(estimate.mean, unit, estimate.reason)
-    error, dof, reasons = estimate.standard_error, max(estimate.n_effective - 1, 1.0), []
-    if ions > 1:
-        scatter = float(used.mean(axis=0).std(ddof=1)) / math.sqrt(ions)
-        if scatter > error:
-            excess = scatter / error
-            error, dof = scatter, float(ions - 1)
-            if excess > 1.5 * math.sqrt(stats.chi2.ppf(0.999, ions - 1) / (ions - 1)):
-                reasons.append("ions differ by more than the time series explains: slower than the run")
+    if why := why_no_interval(samples, fraction) or (
+        None if math.isfinite(estimate.standard_error) else estimate.reason
+    ):
+        return number(estimate.mean, unit, why)
+    error, dof = estimate.standard_error, max(estimate.n_effective - 1, 1.0)
+    scatter, limit = scatter_of_ions(samples[estimate.start :])
+    slow = ""
+    if scatter > error:
+        slow = (
+            "ions differ by more than the time series explains: slower than the run" if scatter / error > limit else ""
+        )
+        error, dof = scatter, float(samples.shape[1] - 1)
     half = series.student(dof) * error
     ends = estimate.mean - half, estimate.mean + half
     if fraction and 0 < estimate.mean < 1:
         n = estimate.mean * (1 - estimate.mean) * (series.student(math.inf) / half) ** 2
         ends = beta_interval(estimate.mean * n, n)
-    reasons = [text for text in (estimate.reason, *reasons) if text]
+    reasons = [text for text in (estimate.reason, slow) if text]
     return {
         "value": estimate.mean,
         "unit": unit,
@@ -68,19 +70,42 @@ def mean_row(samples: Array, unit: str = "1", fraction: bool = False) -> Row:
     }
 
 
+def why_no_interval(samples: Array, fraction: bool) -> str | None:
+    """Say what never changed in ``samples`` (frames, ions), so that they have no scatter; None where something did."""
+    if len(samples) < 16:
+        return None  # too few to tell, which the estimate says
+    low = float(samples.min())
+    if low == float(samples.max()):
+        why = {0.0: "never seen in this run", 1.0: "nothing else seen in this run"} if fraction else {}
+        return why.get(low, "the same in every frame")
+    return "no ion changed in this run" if (samples == samples[0]).all() else None
+
+
+def scatter_of_ions(samples: Array) -> tuple[float, float]:
+    """Return the standard error of the mean of ``samples`` (frames, ions) from ion to ion, 0 of one ion.
+
+    With it comes how many times larger than the error of the time series chance makes it, once in a thousand.
+    """
+    ions = samples.shape[1]
+    if ions == 1:
+        return 0.0, math.inf
+    scatter = float(samples.mean(axis=0).std(ddof=1)) / math.sqrt(ions)
+    return scatter, 1.5 * math.sqrt(stats.chi2.ppf(0.999, ions - 1) / (ions - 1))
+
+
 def beta_interval(successes: float, trials: float) -> tuple[float, float]:
     """Return Jeffreys's 95 % interval of a proportion: quantiles of Beta(successes + 1/2, failures + 1/2)."""
     low, high = stats.beta.ppf((0.025, 0.975), successes + 0.5, max(trials - successes, 0.0) + 0.5)
     return float(low), float(high)
 
 
-def ratio_samples(part: Array, whole: Array) -> Array | None:
-    """Return samples whose mean is sum(part) / sum(whole), to first order with its errors; None where whole is 0."""
+def ratio_samples(some: Array, whole: Array) -> Array | None:
+    """Return samples whose mean is sum(some) / sum(whole), to first order with its errors; None where whole is 0."""
     mean = float(np.mean(whole))
     if not mean:
         return None
-    ratio = float(np.mean(part)) / mean
-    return ratio + (np.asarray(part, dtype=float) - ratio * whole) / mean
+    ratio = float(np.mean(some)) / mean
+    return ratio + (np.asarray(some, dtype=float) - ratio * whole) / mean
 
 
 def block_error(samples: Array) -> Array:

@@ -79,8 +79,8 @@ class Radial:
         """Return the mean number of b within r around one a, (frames,)."""
         counts = np.array(self.counts)
         whole = min(int(r / self.shells[1]), counts.shape[1] - 1)  # and a part of the next shell
-        part = counts[:, whole] * (r / self.shells[1] - whole)
-        return (counts[:, :whole].sum(axis=1) + part) / self.a_count
+        rest = counts[:, whole] * (r / self.shells[1] - whole)
+        return (counts[:, :whole].sum(axis=1) + rest) / self.a_count
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,14 @@ def _first_shell(r: Array, g: Array, noise: Array, width_bins: float) -> tuple[f
     for i in range(1, len(smooth)):
         if not peaked:
             peak = i if smooth[i] > smooth[peak] else peak
-            # an ordering stands out of the mean density, and falls off again
+            # a peak is significantly above the mean density, and falls off again
             if smooth[peak] > 1 + limit[peak] and smooth[peak] - smooth[i] > limit[peak] + limit[i]:
                 peaked, low = True, i
         elif smooth[i] < smooth[low]:
             low = i
         elif smooth[i] - smooth[low] > max(limit[low] + limit[i], 0.02 * smooth[peak]):
             level = smooth[low] + max(limit[low] / SIGNIFICANT, 0.005 * smooth[peak])
-            first = last = low  # the middle of a flat minimum: where in it the lowest point lies is noise
+            first = last = low  # of a flat minimum the middle is taken: noise decides where its lowest point is
             while smooth[first - 1] <= level:
                 first -= 1
             while smooth[last + 1] <= level:

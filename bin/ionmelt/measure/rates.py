@@ -53,37 +53,53 @@ def rate_matrix(states: Array, slower: Array | None = None) -> list[Rate]:
     blocks = (
         [jumps(np.vstack([states[a : b + 1]])) for a, b in itertools.pairwise(cuts)] if len(states) > BLOCKS else []
     )
+    again = None if slower is None else jumps(slower)
     out = []
-    for n in np.flatnonzero(time):
+    for n in np.flatnonzero(time).tolist():
         leaving = int(total[n].sum())
         rate = leaving / time[n]
-        by_block = [
-            [float(c[:, n].sum()) if n < c.shape[1] else 0.0, float(s[:, n].sum()) if n < s.shape[1] else 0.0]
-            for c, s in blocks
-        ]
+        by_block = [(exits(c, n), float(s[:, n].sum()) if n < s.shape[1] else 0.0) for c, s in blocks]
         excess = max(
             dispersion([counts[:, n].sum(axis=1), spent[:, n]], rate),
             dispersion(list(np.array(by_block).T), rate) if by_block else 1.0,
         )
-        why = None
-        if leaving < MIN_EVENTS:
-            why = f"state left {leaving} times: too few"
-        elif rate > 0.1:
-            why = "the state changes within a few frames: save more often"
-        elif slower is not None:
-            again, length = (x.sum(axis=0) for x in jumps(slower))
-            held = n < len(length) and length[n] > 0
-            slow = float(again[n].sum() / length[n]) if held else 0.0
-            if slow < 0.7 * rate:
-                why = f"rate of leaving falls to {100 * slow / rate:.0f} % with twice the tolerance: recrossings"
+        why = why_no_chain(n, leaving, rate, again)
         for m in range(len(time)):
             events = int(total[n, m])
-            if n == m or not time[m] or not (events or abs(n - m) == 1):
-                continue
-            low, high = rate_interval(events / excess, time[n] / excess)
-            reason = why or ("no such change seen: the high end is a 95 % bound" if not events else None)
-            if reason is None and events < MIN_EVENTS / 2:
-                reason = f"{events} events: too few"
-            error = math.sqrt(max(events, 1) * excess) / time[n]
-            out.append(Rate(int(n), m, events / time[n], error, low, high, events, reason))
+            if n != m and time[m] and (events or abs(n - m) == 1):
+                out.append(rate_of(n, m, events, time[n], excess, why))
     return out
+
+
+def exits(counts: Array, state: int) -> float:
+    """Return how often a state was left, of jumps (ions, S, S) that may not know it."""
+    return float(counts[:, state].sum()) if state < counts.shape[1] else 0.0
+
+
+def why_no_chain(state: int, leaving: int, rate: float, slower: tuple[Array, Array] | None) -> str | None:
+    """Say why the exits of a state are not those of a Markov chain, None where they may be.
+
+    It was left ``leaving`` times, at a ``rate`` per frame; ``slower`` are the `jumps` with twice the tolerance.
+    """
+    if leaving < MIN_EVENTS:
+        return f"state left {leaving} times: too few"
+    if rate > 0.1:
+        return "the state changes within a few frames: save more often"
+    if slower is None:
+        return None
+    again, length = (x.sum(axis=0) for x in slower)
+    held = state < len(length) and length[state] > 0
+    slow = float(again[state].sum() / length[state]) if held else 0.0
+    if slow < 0.7 * rate:
+        return f"rate of leaving falls to {100 * slow / rate:.0f} % with twice the tolerance: recrossings"
+    return None
+
+
+def rate_of(start: int, stop: int, events: int, time: float, excess: float, why: str | None) -> Rate:
+    """Return the rate of ``events`` changes in a time, whose variance is ``excess`` times Poisson's; ``why``: it is no chain."""
+    low, high = rate_interval(events / excess, time / excess)
+    reason = why or ("no such change seen: the high end is a 95 % bound" if not events else None)
+    if reason is None and events < MIN_EVENTS / 2:
+        reason = f"{events} events: too few"
+    error = math.sqrt(max(events, 1) * excess) / time
+    return Rate(start, stop, events / time, error, low, high, events, reason)

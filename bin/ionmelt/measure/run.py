@@ -9,16 +9,16 @@ ended early is measured as far as it went and says so: converged is false and th
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from ionmelt import files, task
 from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
-from ionmelt.measure import domain
+from ionmelt.measure import domain, view
 from ionmelt.measure.observables import MEASUREMENTS
 from ionmelt.measure.simulation import Record, Run, Viscosity
-from ionmelt.report import picture
 from ionmelt.study import references as study_references
 from ionmelt.tables.columns import RUN, RUN_MODEL, Schema
 from ionmelt.tables.runs import SURVIVAL
@@ -43,9 +43,14 @@ def read_run(
     record, measured = Record.read(folder / "run.json"), None
     if references is not None:
         best = study_references.best(references, record.liquid, "viscosity", None, record.temperature_K)
-        measured = None if best is None else Viscosity(best["value"], f"experiment: {best['source']}")
+        measured = None if best is None else viscosity_of(best)
     given = None if viscosity_pa_s is None else Viscosity(viscosity_pa_s, "given")
     return Run(folder, record, Topology.load(folder / "topology.json"), threads, given, measured, envelope)
+
+
+def viscosity_of(reference: dict[str, Any]) -> Viscosity:
+    """Return a measured viscosity with its standard uncertainty, where the file of references gives one."""
+    return Viscosity(reference["value"], f"experiment: {reference['source']}", reference.get("standard_uncertainty"))
 
 
 def measure(
@@ -93,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, table in tables.items():
             files.write_table(table, args.out / f"{args.id}.{name}.parquet")
         shutil.copyfile(args.run / "run.json", args.out / "run.json")
-        if view := picture.read(args.run):
-            view.save(args.out / picture.VIEW)
+        if frames := view.read(args.run):
+            frames.save(args.out / view.VIEW)
 
     return task.run("MEASURE_LIQUID", work, task_id=args.id, reads=[args.run, args.model], writes=[args.out])

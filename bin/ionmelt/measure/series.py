@@ -19,11 +19,32 @@ FALSE_ALARM = 0.02  # of the tests that the halves agree and that there is no dr
 
 
 @dataclass(frozen=True)
+class Change:
+    """How far the second half of a series lies above the first, and how far it rises, in standard errors (Student's t of ``dof``).
+
+    ``limit``: what is no fluctuation, of one series alone.
+    """
+
+    halves: float
+    drift: float
+    dof: float
+    limit: float
+
+    @property
+    def words(self) -> str | None:
+        """Say what changes beyond its fluctuations; None where nothing does."""
+        if abs(self.halves) > self.limit:
+            return f"halves differ by {abs(self.halves):.1f} standard errors"
+        return f"drifts by {abs(self.drift):.1f} standard errors" if abs(self.drift) > self.limit else None
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Mean of a correlated series: its 95 % interval is ± Student's t of ``n_effective - 1`` standard errors.
 
     ``start`` is the first sample used. Not-a-number where there is nothing to say; ``reason`` is None if
-    converged; if not, ``needed`` is how long a series is likely to be (in samples, this one included).
+    converged; if not, ``needed`` is how long a series is likely to be (in samples, this one included). ``sound``: it passes the
+    tests of one series other than those of `Change` and of its number of samples, which several series are judged by together.
     """
 
     mean: float
@@ -33,6 +54,8 @@ class Estimate:
     converged: bool
     reason: str | None
     needed: float = math.nan
+    change: Change | None = None
+    sound: bool = False
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -82,22 +105,6 @@ def equilibration_start(x: Array) -> int:
     return min(2 * int(starts[best]), n // 2) if effective[best] > MIN_GAIN * effective[0] else 0
 
 
-@dataclass(frozen=True)
-class Change:
-    """How far the two halves of a series differ, and how far it drifts, in standard errors; `limit`: what is no fluctuation."""
-
-    halves: float
-    drift: float
-    limit: float
-
-    @property
-    def words(self) -> str | None:
-        """Say what changes beyond its fluctuations; None where nothing does."""
-        if self.halves > self.limit:
-            return f"halves differ by {self.halves:.1f} standard errors"
-        return f"drifts by {self.drift:.1f} standard errors" if self.drift > self.limit else None
-
-
 def change_of(y: Array, alarm: Callable[[float], float] = lambda _slope: FALSE_ALARM / 2) -> Change:
     """Return how a series (n,) changes; ``alarm`` gives the one-sided false-alarm rate for the slope of its trend.
 
@@ -107,10 +114,11 @@ def change_of(y: Array, alarm: Callable[[float], float] = lambda _slope: FALSE_A
     half, time = n // 2, np.arange(n) - (n - 1) / 2
     slope = float(time @ y) / float(time @ time)
     noise, _, dof = error_of_mean(y - slope * time)
-    limit = float(stats.t.ppf(1 - alarm(slope), max(dof, 1.0)))
-    halves = abs(float(y[:half].mean() - y[half:].mean())) / (2 * noise)
-    drift = abs(slope) * n / (math.sqrt(12) * noise)  # end to end, with its error in a stationary series
-    return Change(halves, drift, limit)
+    dof = max(dof, 1.0)
+    limit = float(stats.t.ppf(1 - alarm(slope), dof))
+    halves = float(y[half:].mean() - y[:half].mean()) / (2 * noise)
+    drift = slope * n / (math.sqrt(12) * noise)  # end to end, with its error in a stationary series
+    return Change(halves, drift, dof, limit)
 
 
 def series_mean(x: Array) -> Estimate:
@@ -124,36 +132,50 @@ def series_mean(x: Array) -> Estimate:
     x = np.asarray(x, dtype=float)
     if not np.isfinite(x).all():
         raise ValueError("the series holds values that are not finite")
-    nan = math.nan
     if len(x) < 16:
-        return Estimate(float(x.mean()) if len(x) else nan, nan, nan, 0, False, f"{len(x)} samples: too few")
-    if np.ptp(x) <= 1e-12 * np.abs(x).max():
-        return Estimate(float(x.mean()), nan, nan, 0, False, "the series is constant")
+        return no_error(x, 0, f"{len(x)} samples: too few")
+    if is_constant(x):
+        return no_error(x, 0, "the series is constant")
     start = equilibration_start(x)
     y = x[start:]
     n = len(y)
-    if np.ptp(y) <= 1e-12 * np.abs(y).max():
-        return Estimate(float(y.mean()), nan, nan, start, False, "the series becomes constant")
+    if is_constant(y):
+        return no_error(y, start, "the series becomes constant")
     error, effective, dof = error_of_mean(y)
     blocks = y[n % 8 :].reshape(8, -1).mean(axis=1)
     error = max(error, float(blocks.std(ddof=1)) / math.sqrt(8))
     if effective < MIN_EFFECTIVE:
         error *= max(student(max(dof, 1.0)) / student(max(effective - 1, 1.0)), 1.0)
 
-    # with less patience where what was left out was heading the same way
+    # a stricter limit where the discarded start was drifting in the same direction
     change = change_of(
         y, lambda slope: 0.05 if start > 0 and slope * (y.mean() - x[:start].mean()) > 0 else FALSE_ALARM / 2
     )
-    reasons = []
-    if start >= len(x) // 2:
-        reasons.append("not equilibrated within its first half")
+    is_late = start >= len(x) // 2
+    reasons = doubts(is_late, effective, change)
+    needed = math.nan
+    if reasons:  # one and a half times the samples needed: a series of just that length would fail every second time
+        needed = start + 1.5 * MIN_EFFECTIVE * n / effective
+        if change.words or is_late:
+            needed = max(needed, 2.0 * len(x))  # something relaxes more slowly than can be seen
+    words = "; ".join(reasons) or None
+    return Estimate(float(y.mean()), error, effective, start, not reasons, words, needed, change, sound=not is_late)
+
+
+def doubts(is_late: bool, effective: float, change: Change) -> list[str]:
+    """Say why a mean is not converged: it settled late, has few effective samples, or still changes."""
+    reasons = ["not equilibrated within its first half"] if is_late else []
     if effective < MIN_EFFECTIVE:
         reasons.append(f"n_effective {effective:.1f} < {MIN_EFFECTIVE:g}")
-    if change.words:
-        reasons.append(change.words)
-    needed = math.nan
-    if reasons:  # half again the effective samples, so that a series of this length passes more often than not
-        needed = start + 1.5 * MIN_EFFECTIVE * n / effective
-        if change.words or start >= len(x) // 2:
-            needed = max(needed, 2.0 * len(x))  # something relaxes more slowly than can be seen
-    return Estimate(float(y.mean()), error, effective, start, not reasons, "; ".join(reasons) or None, needed)
+    return [*reasons, change.words] if change.words else reasons
+
+
+def is_constant(x: Array) -> bool:
+    """Tell whether a series (n,) does not change beyond rounding."""
+    return bool(np.ptp(x) <= 1e-12 * np.abs(x).max())
+
+
+def no_error(x: Array, start: int, reason: str) -> Estimate:
+    """Return the mean of a series (n,), if it has one, without an error for a reason."""
+    mean = float(x.mean()) if len(x) else math.nan
+    return Estimate(mean, math.nan, math.nan, start, False, reason)

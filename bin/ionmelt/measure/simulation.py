@@ -11,6 +11,7 @@ from ase import Atoms
 from pydantic import ConfigDict
 
 from ionmelt import files
+from ionmelt.lengths import needed_words
 from ionmelt.measure import paths
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.displacement import remove_drift
@@ -47,6 +48,8 @@ class Record(SettingsFile):
     dtype: str | None = None
     device: str | None = None
     save_every_asked_fs: float | None = None
+    start_volume: float = 1.0
+    hydrogen_mass_u: float | None = None
 
     @property
     def keys(self) -> dict[str, str | float | None]:
@@ -98,10 +101,11 @@ def read_trajectory(path: Path, topology: Topology, threads: int = 1) -> Traject
 
 @dataclass(frozen=True)
 class Viscosity:
-    """A viscosity and where it is from; or why there is none."""
+    """A viscosity and where it is from, or why there is none; without a standard error it counts as exact."""
 
     pa_s: float | None
     source: str
+    standard_error_pa_s: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +177,8 @@ def finite(values: Array) -> Array:
     return values if good.all() else values[: int(np.argmin(good))]
 
 
-def with_needed(reason: str | None, needed_ps: float) -> str | None:
-    """Return the reason, and how long a run is likely to be enough where that can be said."""
+def with_needed(reason: str | None, needed_ps: float, phase: str) -> str | None:
+    """Return the reason, and how long a run of a phase (npt or nvt) is likely to be enough where that can be said."""
     if reason is None or not math.isfinite(needed_ps):
         return reason
-    return f"{reason}; needs about {needed_ps:.2g} ps"
+    return f"{reason}; needs {needed_words(needed_ps, phase)}"

@@ -27,7 +27,8 @@ class DiffusionEstimate:
 
     ``log_slope`` is that of log MSD against log time in the fitted window. ``n_independent`` counts the
     displacements of length ``fit_start`` that do not overlap: what the estimate rests on. ``dof`` are the degrees
-    of freedom of ``standard_error``. ``needed`` is the length that is likely to converge, in s, if this did not.
+    of freedom of ``standard_error``. ``needed`` is the length that is likely to converge, in s, if this did not. ``change``: how the
+    slope differs between the halves of the run; ``sound``: it passes all other tests.
     """
 
     D: float
@@ -42,11 +43,18 @@ class DiffusionEstimate:
     standard_error: float = math.nan
     dof: float = math.nan
     needed: float = math.nan
+    change: Change | None = None
+    sound: bool = False
 
     def scaled(self, factor: float) -> "DiffusionEstimate":
         """Return the same estimate in another unit."""
-        numbers = {name: getattr(self, name) * factor for name in ("D", "ci95_low", "ci95_high", "standard_error")}
-        return replace(self, **numbers)
+        return replace(
+            self,
+            D=self.D * factor,
+            ci95_low=self.ci95_low * factor,
+            ci95_high=self.ci95_high * factor,
+            standard_error=self.standard_error * factor,
+        )
 
 
 def msd_covariance(msd_1d: Array, lags: Array, frames: int) -> Array:
@@ -113,7 +121,7 @@ def _fit(msd: Array, shape: tuple[int, ...], lags: Array) -> _Fit:
     y, t, first = msd[lags] / dimensions, lags.astype(float), int(lags[0])
     line = np.column_stack([np.ones_like(t), t])
     parameters = np.linalg.lstsq(line / t[:, None], y / t, rcond=None)[0]
-    for _ in range(2):  # the covariance follows from the line, and the line from the covariance
+    for _ in range(2):  # two iterations: the covariance depends on the line that it is used to fit
         # the expected displacements: as observed below the window, the fitted line from there on
         intercept, slope = parameters if parameters[1] > 0.05 * y[-1] / t[-1] else (0.0, y[-1] / t[-1])
         expected = intercept + slope * np.arange(3 * lags[-1] + 2 * first + 2)
@@ -163,9 +171,9 @@ def _scatter(positions: Paths, fit: _Fit, threads: int) -> _Scatter:
                 moments[1:] = squared.mean(axis=0), (squared * squared).mean(axis=0)
         return moments, slopes
 
-    parts = list(by_particles(positions, of_each, threads))
-    by_particle, second, fourth = np.concatenate([moments for moments, _ in parts], axis=1)
-    by_origin = np.sum([slopes for _, slopes in parts], axis=0) / particles
+    sums = list(by_particles(positions, of_each, threads))
+    by_particle, second, fourth = np.concatenate([moments for moments, _ in sums], axis=1)
+    by_origin = np.sum([slopes for _, slopes in sums], axis=0) / particles
     cumulant = (fourth.mean() - second.mean() ** 2 * (1 + 2 / dimensions)) / (dimensions**2 * fit.lags[0])
     return _Scatter(by_particle, by_origin, max(float(cumulant), 0.0) / (frames * particles))
 
@@ -251,13 +259,13 @@ def _interval(scatter: _Scatter, fit: _Fit, frames: int) -> _Interval:
     limits = [math.sqrt(stats.chi2.ppf(1 - COMMON, count - 1) / (count - 1)) * error for count in BLOCKS]
     if all(e <= limit for (e, _), limit in zip(common, limits, strict=False)):
         return _Interval(error, dof, low, high)
-    error, dof = max(common, key=lambda known: student(known[1]) * known[0])
+    error, dof = max(common, key=lambda interval: student(interval[1]) * interval[0])
     factor = math.exp(min(student(dof) * error / slope, 50.0))
     return _Interval(error, dof, min(low, slope / factor), max(high, slope * factor))
 
 
-def _doubt(fit: _Fit, straight: bool, change: Change) -> str | None:
-    """Return why a slope is not converged, None where it is."""
+def _doubt(fit: _Fit, straight: bool) -> str | None:
+    """Return why a slope is none of diffusion, None where it is."""
     exponent = f"slope {fit.log_slope:.2g}"
     if not fit.diffusive and fit.log_slope_error > SLOPE_TOLERANCE:
         return f"{exponent} ± {fit.log_slope_error:.1g}: too few independent displacements"
@@ -265,9 +273,7 @@ def _doubt(fit: _Fit, straight: bool, change: Change) -> str | None:
         return f"{exponent} ({'sub' if fit.log_slope < 1 else 'super'}diffusive)"
     if not straight:
         return "the mean squared displacement is not yet straight"
-    if fit.slope <= 0:
-        return "the mean squared displacement does not grow"
-    return f"the motion changes during the run: {change.words}" if change.words else None
+    return "the mean squared displacement does not grow" if fit.slope <= 0 else None
 
 
 def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstimate:
@@ -298,9 +304,10 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
 
     fit, straight, beginning = _window(fit_from, last)
     scatter = _scatter(positions, fit, threads)
-    known = _interval(scatter, fit, frames)
+    interval = _interval(scatter, fit, frames)
     change = change_of(scatter.by_origin)
-    reason, needed = _doubt(fit, straight, change), math.nan
+    doubt, needed = _doubt(fit, straight), math.nan
+    reason = doubt or (f"the motion changes during the run: {change.words}" if change.words else None)
     if reason is not None:
         needed = frames_needed(fit.intercept, fit.slope, beginning, positions.shape) * dt_s
         if change.words:  # something relaxes more slowly than can be seen
@@ -309,17 +316,19 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
     start, stop = int(fit.lags[0]), int(fit.lags[-1])
     return DiffusionEstimate(
         D=fit.slope * unit,
-        ci95_low=known.low * unit,
-        ci95_high=known.high * unit,
+        ci95_low=interval.low * unit,
+        ci95_high=interval.high * unit,
         log_slope=fit.log_slope,
         fit_start=start * dt_s,
         fit_stop=stop * dt_s,
         n_independent=particles * (frames - start) / start,
         converged=reason is None,
         reason=reason,
-        standard_error=known.error * unit,
-        dof=known.dof,
+        standard_error=interval.error * unit,
+        dof=interval.dof,
         needed=needed,
+        change=change,
+        sound=doubt is None,
     )
 
 
@@ -339,7 +348,9 @@ def frames_needed(intercept: float, slope: float, first: int, shape: tuple[int, 
     frames, particles, dimensions = shape
     if not slope > 0:
         return math.nan
-    scale = max(1.0, first / 8)  # a coarser frame: only ratios of times matter
+    scale = max(
+        1.0, first / 8
+    )  # in a coarser unit of time, which saves work: the result depends on ratios of times alone
     first, intercept, length = round(first / scale), intercept / (slope * scale), frames / scale
     for _ in range(30):
         length *= 1.3

@@ -14,17 +14,17 @@ FRAMES = 1000  # evenly spaced, for distributions: more are too correlated to ad
 FACTOR_FRAMES = 100  # for the structure factor, which costs most
 BIN_A = 0.05
 CENTRES_MAX_A, ATOMS_MAX_A = 15.0, 10.0  # g(r) of ions' centres and of pairs of elements, which cost most
-CATION_ELEMENTS = ("Li", "Na", "K", "N", "H")  # what the anions' electronegative atoms gather around
+CATION_ELEMENTS = ("Li", "Na", "K", "N", "H")  # what electronegative atoms of anions and solvents gather around
 ANION_ELEMENTS = ("N", "O", "F", "Cl")
 
 
 def element_pairs(topology: Topology) -> dict[str, tuple[Array, Array]]:
-    """Return {pair: atoms of a, atoms of b} of the element pairs between cations and anions."""
+    """Return {pair: atoms of a, atoms of b} of the element pairs between cations and the anions and molecules around them."""
     charge = topology.charges_e[topology.molecule]
     pairs = {}
     for first, second in itertools.product(CATION_ELEMENTS, ANION_ELEMENTS):
         a = np.flatnonzero((topology.elements == first) & (charge > 0))
-        b = np.flatnonzero((topology.elements == second) & (charge < 0))
+        b = np.flatnonzero((topology.elements == second) & (charge <= 0))
         if len(a) and len(b):
             pairs[f"{first}-{second}"] = (a, b)
     return pairs

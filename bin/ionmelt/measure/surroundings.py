@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ionmelt.measure import numbers, rates, survival
+from ionmelt.measure import numbers, rates, stretches, survival
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.clusters import clusters
 from ionmelt.measure.contacts import Contacts
@@ -165,7 +165,7 @@ def rate_rows(
     per_ns = 1000 / interval_ps
     for name, (h, cation, _) in kinds.items():
         series = [
-            per_cation(survival.without_blips(h, n), cation, len(gathered.cations)) for n in (tolerance, 2 * tolerance)
+            per_cation(stretches.without_blips(h, n), cation, len(gathered.cations)) for n in (tolerance, 2 * tolerance)
         ]
         for r in rates.rate_matrix(series[0], series[1] if tolerance else None):
             yield {

@@ -17,6 +17,7 @@ import numpy as np
 from ionmelt.measure import series
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.events import MIN_EVENTS, dispersion, rate_interval
+from ionmelt.measure.stretches import remaining, without_blips
 
 BLOCKS = 8
 LAGS = 40  # evenly spaced in log time, up to half of the run
@@ -24,45 +25,6 @@ DECAYED = 0.2  # of a survival correlation at the longest lag, for its integral 
 
 
 # --- contacts -----------------------------------------------------------------------------------------------
-
-
-def runs_of(h: Array) -> tuple[Array, Array, Array]:
-    """Return (column, first frame, frame after the last) of every unbroken stretch of True in h (frames, columns)."""
-    padded = np.zeros((h.shape[1], len(h) + 2), dtype=np.int8)
-    padded[:, 1:-1] = h.T
-    steps = np.diff(padded, axis=1)
-    column, start = np.nonzero(steps == 1)
-    return column, start, np.nonzero(steps == -1)[1]
-
-
-def _paint(shape: tuple[int, ...], column: Array, start: Array, stop: Array) -> Array:
-    marks = np.zeros((shape[0] + 1, shape[1]), dtype=np.int32)
-    np.add.at(marks, (start, column), 1)
-    np.add.at(marks, (stop, column), -1)
-    return np.cumsum(marks, axis=0)[:-1] > 0
-
-
-def without_blips(h: Array, tolerance: int) -> Array:
-    """Return contacts h (frames, columns) without breaks, then without contacts, of at most ``tolerance`` frames.
-
-    What touches either end of the run stays: how long it lasts is not known.
-    """
-    if not tolerance or not len(h):
-        return h
-    out = np.array(h, dtype=bool)
-    for value in (False, True):
-        column, start, stop = runs_of(out == value)
-        short = (start > 0) & (stop < len(h)) & (stop - start <= tolerance)
-        flip = _paint(out.shape, column[short], start[short], stop[short])
-        out[flip] = not value
-    return out
-
-
-def remaining(h: Array) -> Array:
-    """Return for how many frames from each on, itself included, a contact h (frames, columns) is unbroken."""
-    time = np.arange(len(h), dtype=np.int32)[:, None]
-    ends = np.where(h, np.int32(len(h)), time)
-    return np.minimum.accumulate(ends[::-1], axis=0)[::-1] - time
 
 
 # --- survival -----------------------------------------------------------------------------------------------
@@ -101,8 +63,8 @@ def integral(lags: Array, c: Array) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(high / low)
         smooth = (low > 0) & (high > low) & (np.abs(logs) > 1e-6)
-        parts = np.where(smooth, (high - low) / np.where(smooth, logs, 1.0), (high + low) / 2) * gap
-    total = float(parts.sum())
+        areas = np.where(smooth, (high - low) / np.where(smooth, logs, 1.0), (high + low) / 2) * gap
+    total = float(areas.sum())
     middle = int(np.searchsorted(lags, lags[-1] / 2))
     if 0 < c[-1] < c[middle]:
         total += float(c[-1]) * float(lags[-1] - lags[middle]) / math.log(c[middle] / c[-1])

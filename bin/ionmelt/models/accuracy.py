@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import polars as pl
@@ -23,31 +22,65 @@ UNITS = {
 }
 
 
-def squared_sums(prediction: Prediction, ions: bool) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True)
+class Sums:
+    """Sums over errors of one frame: squared, absolute, and the number of values."""
+
+    quantity: str
+    element: str | None
+    ion: str | None
+    group: str
+    recipe: str
+    kind: str
+    liquid: str
+    square: float
+    absolute: float
+    n: int
+
+
+@dataclass(frozen=True)
+class ErrorRow:
+    """A row of errors.parquet, without the columns of the model and of the split."""
+
+    quantity: str
+    scope: str
+    name: str
+    n: int
+    unit: str
+    rmse: float | None = None
+    mae: float | None = None
+    frames: int | None = None
+    frames_missing: int | None = None
+    rmse_ci95_low: float | None = None
+    rmse_ci95_high: float | None = None
+    reason: str | None = None
+
+
+def squared_sums(prediction: Prediction, ions: bool) -> Iterator[Sums]:
     """Yield sums over the errors of one frame: by quantity, and for forces by element and, where it has ions, by ion."""
     frame, reference, model = prediction.frame, prediction.reference, prediction.model
     if model is None:
         return
-    info = {key: frame.info[key] for key in ("group", "recipe", "kind", "liquid")}
+    info = frame.info
 
-    def row(quantity: str, error: np.ndarray, element: str | None = None, ion: str | None = None) -> dict[str, Any]:
-        sums = {"square": float(np.sum(error**2)), "absolute": float(np.sum(np.abs(error))), "n": error.size}
-        return {"quantity": quantity, "element": element, "ion": ion, **info, **sums}
+    def row(quantity: str, error: np.ndarray, element: str | None = None, ion: str | None = None) -> Sums:
+        names = (quantity, element, ion, info["group"], info["recipe"], info["kind"], info["liquid"])
+        return Sums(*names, float(np.sum(error**2)), float(np.sum(np.abs(error))), error.size)
 
     yield row("energy_per_atom", np.array([(model.energy - reference.energy) / len(frame)]))
     if model.stress is not None and reference.stress is not None:
         yield row("stress", model.stress - reference.stress)
     error = model.forces - reference.forces
-    parts = {"force": error}
+    of_motion = {"force": error}
     if ions:
         geometry = (frame.positions, frame.get_masses(), frame.arrays["molecule"])
         pressures = [molecular_pressure(label, *geometry, frame.get_volume()) for label in (model, reference)]
         if pressures[0] is not None and pressures[1] is not None:
             yield row("molecular_pressure", np.array([pressures[0] - pressures[1]]))
-        parts |= {f"force_{motion}": part for motion, part in by_motion(error, *geometry).items()}
+        of_motion |= {f"force_{motion}": some for motion, some in by_motion(error, *geometry).items()}
     symbols, names = np.array(frame.get_chemical_symbols()), frame.arrays["ion"]
     pairs = sorted({(str(s), str(i)) for s, i in zip(symbols, names, strict=True)})
-    for quantity, values in parts.items():
+    for quantity, values in of_motion.items():
         for element, ion in pairs:
             yield row(quantity, values[(symbols == element) & (names == ion)], element, ion)
 
@@ -62,18 +95,20 @@ def interval(square: np.ndarray, n: np.ndarray) -> tuple[float | None, float | N
     return float(low), float(high)
 
 
-def errors_of(predictions: list[Prediction], ions: bool = True) -> list[dict[str, Any]]:
-    """Return the rows of errors.parquet (without the model's own columns) of one split.
+def errors_of(predictions: list[Prediction], ions: bool = True) -> list[ErrorRow]:
+    """Return the rows of errors.parquet of one split.
 
     ``ions``: whether the frames are divided into ions, as those of a liquid are.
     """
     sums = pl.DataFrame(
-        [row for prediction in predictions for row in squared_sums(prediction, ions)], infer_schema_length=None
+        [asdict(row) for prediction in predictions for row in squared_sums(prediction, ions)], infer_schema_length=None
     )
     rows = []
     if predictions and not len(sums):  # no frame was answered: a row says so, which compares with nothing
-        none = {"scope": "all", "name": "all", "n": 0, "frames": 0, "frames_missing": len(predictions)}
-        rows = [{"quantity": name, "unit": UNITS[name]} | none for name in ("energy_per_atom", "force")]
+        rows = [
+            ErrorRow(name, "all", "all", 0, UNITS[name], frames=0, frames_missing=len(predictions))
+            for name in ("energy_per_atom", "force")
+        ]
     if len(sums):
         counts = {needs_stress: Counts.of(predictions, needs_stress) for needs_stress in (False, True)}
         for quantity in UNITS:
@@ -88,7 +123,7 @@ def scopes_of(quantity: str, ions: bool, several_liquids: bool) -> list[str]:
     return ["all", *of_forces, "recipe", "kind", *(["liquid"] if several_liquids else [])]
 
 
-def scope_rows(sums: pl.DataFrame, quantity: str, scope: str, counts: "Counts") -> list[dict[str, Any]]:
+def scope_rows(sums: pl.DataFrame, quantity: str, scope: str, counts: "Counts") -> list[ErrorRow]:
     """Return a row for each name of a scope: the errors of one quantity, with intervals over groups."""
     name = pl.lit("all") if scope == "all" else pl.col(scope)
     of_quantity = sums.filter(pl.col("quantity") == quantity).with_columns(name.alias("name"))
@@ -99,24 +134,24 @@ def scope_rows(sums: pl.DataFrame, quantity: str, scope: str, counts: "Counts") 
         low, high = interval(cell["square"].to_numpy(), cell["n"].to_numpy())
         answered, asked = counts.answered[scope, str(label)], counts.asked[scope, str(label)]
         rows.append(
-            {
-                "quantity": quantity,
-                "scope": scope,
-                "name": label,
-                "n": n,
-                "rmse": float(np.sqrt(float(cell["square"].sum()) / n)),
-                "mae": float(cell["absolute"].sum()) / n,
-                "unit": UNITS[quantity],
-                "frames": answered,
-                "frames_missing": asked - answered,
-                "rmse_ci95_low": low,
-                "rmse_ci95_high": high,
-            }
+            ErrorRow(
+                quantity,
+                scope,
+                str(label),
+                n,
+                UNITS[quantity],
+                rmse=float(np.sqrt(float(cell["square"].sum()) / n)),
+                mae=float(cell["absolute"].sum()) / n,
+                frames=answered,
+                frames_missing=asked - answered,
+                rmse_ci95_low=low,
+                rmse_ci95_high=high,
+            )
         )
     return rows
 
 
-def failed_rows(predictions: list[Prediction]) -> list[dict[str, Any]]:
+def failed_rows(predictions: list[Prediction]) -> list[ErrorRow]:
     """Return a row for each recipe and reason of frames that the model did not answer."""
     failed = Counter(
         (prediction.frame.info["recipe"], prediction.reason)
@@ -124,7 +159,7 @@ def failed_rows(predictions: list[Prediction]) -> list[dict[str, Any]]:
         if prediction.reason is not None
     )
     return [
-        {"quantity": "failed", "scope": "recipe", "name": recipe, "n": count, "unit": "frames", "reason": reason}
+        ErrorRow("failed", "recipe", recipe, count, "frames", reason=reason)
         for (recipe, reason), count in sorted(failed.items())
     ]
 

@@ -28,14 +28,14 @@ def load_calculator(
 
 def whole_calculator(loading: Loading) -> Calculator:
     """Return the calculator of a model, with the dispersion that its card adds."""
-    return with_dispersion(bare_calculator(loading), (loading.card.get("settings") or {}).get("dispersion"))
+    return with_dispersion(bare_calculator(loading), loading.card.settings.dispersion)
 
 
 def bare_calculator(loading: Loading) -> Calculator:
     """Return the calculator of a model without what is added to it."""
     os.environ.setdefault("OMP_NUM_THREADS", str(loading.threads))
-    framework = FRAMEWORKS.get(loading.card["framework"])
+    framework = FRAMEWORKS.get(loading.card.framework)
     if framework is None:
         names = ", ".join(sorted(FRAMEWORKS))
-        raise UserError(f"model {loading.folder.name}: framework: {loading.card['framework']!r} is not one of {names}")
+        raise UserError(f"model {loading.folder.name}: framework: {loading.card.framework!r} is not one of {names}")
     return framework.calculator(loading)

@@ -1,27 +1,26 @@
 """The dispersion that is added to a model which imitates a functional without it: D3(BJ)."""
 
-from typing import Any
-
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from ionmelt.models.device import device_name
+from ionmelt.models.settings import AddedDispersion
 
 # D3's pairs are switched off over this length (A), and counted for coordination numbers up to this (A).
 SWITCH_A = 2.0
 COORDINATION_A = 21.2
 
 
-def added_dispersion(settings: dict[str, Any] | None) -> Calculator | None:
+def added_dispersion(settings: AddedDispersion | None) -> Calculator | None:
     """Return the calculator of the two-body D3(BJ) that a card's settings add to a model (Grimme et al., J. Comput. Chem.
     32, 1456, 2011; simple-dftd3), None where they add none.
     """
-    if not settings:
+    if settings is None:
         return None
     from dftd3.ase import DFTD3
 
-    parameters = {"method": settings["functional"].lower(), "atm": False}
-    return DFTD3(damping="d3bj", params_tweaks=parameters, realspace_cutoff=dispersion_radii(settings["cutoff_A"]))
+    parameters = {"method": settings.functional.lower(), "atm": False}
+    return DFTD3(damping="d3bj", params_tweaks=parameters, realspace_cutoff=dispersion_radii(settings.cutoff_A))
 
 
 def dispersion_radii(cutoff_A: float) -> dict[str, float]:
@@ -41,8 +40,8 @@ class DispersedCalculator(Calculator):
     def reset(self) -> None:
         """Forget what was computed."""
         super().reset()
-        for part in self.parts:
-            part.reset()
+        for calculator in self.parts:
+            calculator.reset()
 
     def calculate(
         self,
@@ -52,12 +51,13 @@ class DispersedCalculator(Calculator):
     ) -> None:
         """Compute the sums of energy (eV), forces (eV/A) and, in a periodic box, stress (eV/A^3, Voigt)."""
         super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None  # ASE has set it
         names = ("energy", "forces", "stress") if self.atoms.pbc.all() else ("energy", "forces")
         for name in names:
-            self.results[name] = sum(part.get_property(name, self.atoms) for part in self.parts)
+            self.results[name] = sum(calculator.get_property(name, self.atoms) for calculator in self.parts)
 
 
-def with_dispersion(calculator: Calculator, settings: dict[str, Any] | None) -> Calculator:
+def with_dispersion(calculator: Calculator, settings: AddedDispersion | None) -> Calculator:
     """Return the calculator with the dispersion of a card's settings added, or as it is where they add none."""
     dispersion = added_dispersion(settings)
     return calculator if dispersion is None else DispersedCalculator(calculator, dispersion)

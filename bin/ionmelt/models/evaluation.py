@@ -4,40 +4,73 @@ Forces are judged whole and by the motion of the ions they drive: translation an
 the liquid) and vibration (what dominates the sum, and hides the rest). The split is a projection: exact for
 charged ions, and no further label is needed. The frozen-ion volume scan tells whether the density can come out right.
 Frames of other chemistry (--heldout) tell what a tuned model has kept of what it knew; atoms alone and in pairs, what lies
-at short distances.
+at short distances; ions that are moved apart, how far it sees.
 
 Writes, under --out: errors.parquet, scan.parquet, parity.parquet, frame_errors.parquet (the test set frame by frame),
-heldout.parquet and dimers.parquet. Intervals are bootstraps over groups, since frames of one trajectory are not independent;
+heldout.parquet, dimers.parquet and long_range.parquet. Intervals are bootstraps over groups, since frames of one trajectory are not independent;
 with few groups they are too narrow. An error is that of the frames which the model answered; how many it did not stands beside it.
 """
 
 import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ionmelt import errors as errors_module
 from ionmelt import files, task
 from ionmelt.arguments import command_line
-from ionmelt.frame import read_frames
+from ionmelt.frame_file import read_frames
 from ionmelt.models import dimers as models_dimers
+from ionmelt.models import long_range
 from ionmelt.models.accuracy import errors_of
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.card import read_card
+from ionmelt.models.card import Card, read_card
 from ionmelt.models.parity import parity_of
 from ionmelt.models.prediction import Prediction, predict, remove_offset
+from ionmelt.models.pressures import pressures_of
 from ionmelt.models.scan import scan_of
-from ionmelt.tables.evaluation import DIMERS, ERRORS, FRAME_ERRORS, PARITY, SCAN
+from ionmelt.tables.columns import Schema
+from ionmelt.tables.evaluation import DIMERS, ERRORS, FRAME_ERRORS, LONG_RANGE, PARITY, PRESSURES, SCAN
 
 MAX_TRAIN_FRAMES = 50
+
+Row = dict[str, Any]  # of a table: values by column
+
+
+@dataclass(frozen=True)
+class FrameError:
+    """A row of frame_errors.parquet: squared force errors (eV/A)^2, summed over n components; null with a reason: no answer."""
+
+    frame_id: str
+    group: str
+    force_square: float | None
+    n: int
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Frames that a model is compared on, and whether its energies have another zero than their labels."""
+
+    name: str  # test, near, train or heldout
+    frames: list[Atoms]
+    shifted: bool
+
+    @property
+    def of_ions(self) -> bool:
+        """Whether the frames are divided into ions: those of other chemistry are not."""
+        return self.name != "heldout"
 
 
 def calculators_of(model: Path, states: list[Path], threads: int) -> dict[str, Calculator] | Calculator:
     """Return the model's calculator; one for each liquid where the model is a force field of the liquid."""
-    if read_card(model)["framework"] != "classical":
+    if read_card(model).framework != "classical":
         return load_calculator(model, threads=threads)
     if not states:
         raise errors_module.UserError(
@@ -47,13 +80,30 @@ def calculators_of(model: Path, states: list[Path], threads: int) -> dict[str, C
     return {liquid: load_calculator(model, state, threads=threads) for liquid, state in liquids.items()}
 
 
-def frames_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
-    """Return the sum of squared force errors (eV/A)^2 of each frame, over n components; null with a reason: no answer."""
+def splits_of(args: argparse.Namespace, card: Card, of_liquids: bool) -> Iterator[Split]:
+    """Give the frames to compare on; `of_liquids`: the model knows the liquids alone. The labels' own engine has none."""
+    untrained = card.dataset is None  # on these labels
+    labels_alone = card.role == "labels"
+    if args.test is not None and not labels_alone:
+        frames = read_frames(args.test, labelled=True)
+        yield Split("test", [frame for frame in frames if frame.info.get("split") != "near"], untrained)
+        # Frames of the trajectories that models were trained on: what a random split would test on.
+        if not untrained and (near := [frame for frame in frames if frame.info.get("split") == "near"]):
+            yield Split("near", near, untrained)
+    if args.train is not None:
+        train = read_frames(args.train, labelled=True)
+        yield Split("train", train[:: -(-len(train) // MAX_TRAIN_FRAMES)], untrained)
+    if args.heldout is not None and not of_liquids and not labels_alone:
+        yield Split("heldout", read_frames(args.heldout, labelled=True), True)
+
+
+def frames_of(predictions: list[Prediction]) -> list[FrameError]:
+    """Return the force errors of each frame."""
     rows = []
     for p in predictions:
         square = None if p.model is None else float(np.sum((p.model.forces - p.reference.forces) ** 2))
-        names = {"frame_id": p.frame.info["frame_id"], "group": p.frame.info["group"]}
-        rows.append(names | {"force_square": square, "n": p.reference.forces.size, "reason": p.reason})
+        info = p.frame.info
+        rows.append(FrameError(info["frame_id"], info["group"], square, p.reference.forces.size, p.reason))
     return rows
 
 
@@ -63,54 +113,48 @@ def elements_of(states: list[Path]) -> list[str]:
     return sorted({element for ion in ions for element in ion["elements"]})
 
 
+def one_of_each(states: list[Path]) -> list[Path]:
+    """Return a state of each liquid."""
+    return list({str(files.read_json(state / "topology.json")["liquid"]): state for state in sorted(states)}.values())
+
+
+def error_rows(split: Split, predictions: list[Prediction]) -> Iterator[Row]:
+    """Give the errors of a split, with the columns that say how they were made."""
+    for row in errors_of(predictions, ions=split.of_ions):
+        removed = split.shifted if row.quantity == "energy_per_atom" else None
+        yield asdict(row) | {"split": split.name, "energy_offset_removed": removed}
+
+
 def evaluate(args: argparse.Namespace) -> None:
     """Do the work of the task: predict, compare, write."""
     task.check_device(args.device)
     card = read_card(args.model)
     with errors_module.of_model():
         calculators = calculators_of(args.model, args.state, args.threads)
-    splits = {}
-    # The labels' own engine is here for its pairs of atoms alone.
-    if args.test is not None and card.get("role") != "labels":
-        frames = read_frames(args.test, labelled=True)
-        splits["test"] = [frame for frame in frames if frame.info.get("split") != "near"]
-        # Frames of the trajectories that models were trained on: what a random split would test on.
-        if card["dataset"] is not None and (near := [frame for frame in frames if frame.info.get("split") == "near"]):
-            splits["near"] = near
-    if args.train is not None:
-        train = read_frames(args.train, labelled=True)
-        splits["train"] = train[:: -(-len(train) // MAX_TRAIN_FRAMES)]
-    if args.heldout is not None and not isinstance(calculators, dict) and card.get("role") != "labels":
-        splits["heldout"] = read_frames(args.heldout, labelled=True)
-    offset_removed = card["dataset"] is None  # not trained on these labels
-    rows: list[dict[str, Any]] = []
+    errors: list[Row] = []
     predictions: dict[str, list[Prediction]] = {"test": [], "heldout": []}
-    for split, frames in splits.items():
-        predictions[split] = list(predict(frames, calculators))
-        if offset_removed or split == "heldout":
-            remove_offset(predictions[split])
-        rows += [
-            {"split": split, "energy_offset_removed": offset_removed or split == "heldout", **row}
-            for row in errors_of(predictions[split], ions=split != "heldout")
-        ]
-    identity = {"model_key": card["id"], "model": card["model"], "dataset": card["dataset"], "seed": card["seed"]}
-    for row in rows:
-        row |= identity
-        if row["quantity"] != "energy_per_atom":
-            row["energy_offset_removed"] = None
-    args.out.mkdir(parents=True, exist_ok=True)
-    # A classical force field has parameters for ions only, so that it has no energy of two atoms alone.
+    for split in splits_of(args, card, isinstance(calculators, dict)):
+        predictions[split.name] = list(predict(split.frames, calculators))
+        if split.shifted:
+            remove_offset(predictions[split.name])
+        errors += error_rows(split, predictions[split.name])
+    # A classical force field has parameters for whole ions, so it has no energy of single atoms.
     dimers = [] if isinstance(calculators, dict) else list(models_dimers.curves(calculators, elements_of(args.state)))
-    tables = {
-        "errors": (rows, ERRORS),
-        "scan": (scan_of(predictions["test"]), SCAN),
-        "parity": (parity_of(predictions["test"]), PARITY),
-        "frame_errors": (frames_of(predictions["test"]), FRAME_ERRORS),
-        "heldout": (frames_of(predictions["heldout"]), FRAME_ERRORS),
-        "dimers": (dimers, DIMERS),
+    ranges = [] if isinstance(calculators, dict) else list(long_range.curves(calculators, one_of_each(args.state)))
+    tables: dict[str, tuple[Sequence[Row], Schema]] = {
+        "errors": (errors, ERRORS),
+        "scan": (list(map(asdict, scan_of(predictions["test"]))), SCAN),
+        "pressures": (list(map(asdict, pressures_of(predictions["test"]))), PRESSURES),
+        "parity": (list(map(asdict, parity_of(predictions["test"]))), PARITY),
+        "frame_errors": (list(map(asdict, frames_of(predictions["test"]))), FRAME_ERRORS),
+        "heldout": (list(map(asdict, frames_of(predictions["heldout"]))), FRAME_ERRORS),
+        "dimers": (list(map(asdict, dimers)), DIMERS),
+        "long_range": (list(map(asdict, ranges)), LONG_RANGE),
     }
-    for name, (content, schema) in tables.items():
-        full = [{column: (row | identity).get(column) for column in schema} for row in content]
+    identity = {"model_key": card.id, "model": card.model, "dataset": card.dataset, "seed": card.seed}
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, (rows, schema) in tables.items():
+        full = [{column: (row | identity).get(column) for column in schema} for row in rows]
         files.write_table(pl.DataFrame(full, schema=schema), args.out / f"{name}.parquet")
 
 

@@ -1,12 +1,13 @@
 """What a row of the table of frameworks says (ionmelt/models/frameworks)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from ase.calculators.calculator import Calculator
 
+from ionmelt.models.card import Card
 from ionmelt.models.settings import AnyModel, TrainingSettings
 
 
@@ -15,11 +16,15 @@ class Loading:
     """A model folder that is to be loaded, with its card, and how."""
 
     folder: Path
-    card: dict[str, Any]
+    card: Card
     state: Path | None = None  # folder of the equilibrated liquid, for models that need its force field
     threads: int = 1
     hydrostatic: bool = False  # stress components that no isotropic barostat reads may be left out
     double: bool = False  # in double precision, where the framework lets choose
+
+    def weights_file(self) -> Path:
+        """Return the file to load, after checking every file of the folder; raises `UserError` for another content."""
+        return self.card.weights_file(self.folder)
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,15 @@ class Export:
     """What the page of an exported model says of its use, and the form of it that LAMMPS loads."""
 
     library: str  # that its lines of Python need
-    python: Callable[
-        [dict[str, Any], str], list[str]
-    ]  # from the card and a name: lines that give the name a calculator
+    python: Callable[[Card, str], list[str]]  # from the card and a name: lines that give the name a calculator
+    tool_input: str = ""  # file beside weights that were trained here: what the framework's own tool was given
     lammps_needs: str = ""  # LAMMPS with what; empty: LAMMPS cannot use it
-    lammps: Callable[[dict[str, Any]], list[str]] = lambda _card: []  # lines of an input in units metal
-    convert: Callable[[Path, dict[str, Any], Path, int], None] | None = (
-        None  # (weights, card, out, threads) -> file for LAMMPS
-    )
+    lammps_runs: str = "These lines are those of its manual and were not run."  # what is known of them
+    lammps_settings: tuple[str, ...] = ()  # lines of an input before atoms are read
+    # (card, elements in the order of atom types): lines of an input in units metal
+    lammps: Callable[[Card, Sequence[str]], list[str]] = lambda _card, _elements: []
+    # (weights, card, out, threads): writes the file that LAMMPS loads
+    convert: Callable[[Path, Card, Path, int], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Framework:
     export: Export | None = None  # None: there are no files to hand out
     environment: str = "analysis"  # Python environment, or image, that it is trained and run in
     training_settings: type[TrainingSettings] | None = None  # what its training is told; None: it is not trained here
+    length: str | None = None  # field of the settings with the length of a training: steps or epochs
     training_core_s: Callable[[Any, float, float], float] | None = None  # (settings, frames, mean atoms)
     given: bool = False  # a model always comes from elsewhere, as a class or a file
     weights_name: str | None = None  # of the weights in a model folder; None: as the user's file is called

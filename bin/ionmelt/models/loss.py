@@ -8,11 +8,17 @@ Weights are found before the first step, from the gradient that the labels exert
 and no force. What an untrained model predicts instead is noise, and in DeePMD an offset of the energy a hundred times what is to be learnt.
 """
 
-import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    import torch
+
+Terms = Mapping[str, "torch.Tensor"]  # of the loss of a batch, each a scalar with a graph
 
 TERMS = ("energy", "forces", "stress")
 # What the terms whose weights are found begin with. An energy is one number a frame that pulls on all weights of a model together, so that
@@ -22,7 +28,7 @@ BATCHES = 16  # training batches that gradients are measured on: enough for a we
 DIGITS = 3  # of a weight that is found: more would say that it is known better
 
 
-def gradient_lengths(batches: Iterable[dict[str, Any]], parameters: Iterable[Any]) -> dict[str, float]:
+def gradient_lengths(batches: Iterable[Terms], parameters: Iterable["torch.nn.Parameter"]) -> dict[str, float]:
     """Return, for each term of the loss, the root mean square over batches of the length of its gradient by the parameters.
 
     `batches` yields the unweighted terms of each batch (scalar tensors with a graph); a term without a graph counts as zero.
@@ -36,16 +42,18 @@ def gradient_lengths(batches: Iterable[dict[str, Any]], parameters: Iterable[Any
         count += 1
         for name, term in terms.items():
             if term.requires_grad:
-                found = torch.autograd.grad(term, trained, retain_graph=True, allow_unused=True)
-                squares[name] += sum(float(part.double().square().sum()) for part in found if part is not None)
+                gradients = torch.autograd.grad(term, trained, retain_graph=True, allow_unused=True)
+                squares[name] += sum(
+                    float(gradient.double().square().sum()) for gradient in gradients if gradient is not None
+                )
     return {name: math.sqrt(square / max(count, 1)) for name, square in squares.items()}
 
 
 def shares(weights: dict[str, float], lengths: dict[str, float]) -> dict[str, float]:
     """Return the share of the gradient that each weighted term has; they sum to one, or are all zero where there is no gradient."""
-    parts = {name: weights[name] * lengths[name] for name in TERMS}
-    total = sum(parts.values())
-    return {name: part / total if total > 0 else 0.0 for name, part in parts.items()}
+    weighted = {name: weights[name] * lengths[name] for name in TERMS}
+    total = sum(weighted.values())
+    return {name: length / total if total > 0 else 0.0 for name, length in weighted.items()}
 
 
 def balanced(given: dict[str, float | None], lengths: dict[str, float], forces: float) -> dict[str, float]:
@@ -55,15 +63,15 @@ def balanced(given: dict[str, float | None], lengths: dict[str, float], forces: 
     without a gradient, such as the stress of frames that have none, gets no weight.
     """
     scale = (given["forces"] or forces) * lengths["forces"]
-    found = {}
+    weights = {}
     for name in TERMS:
         value = given[name]
         if value is None and name == "forces":
             value = forces
         elif value is None:
             value = rounded(SHARES[name] / SHARES["forces"] * scale / lengths[name]) if lengths[name] > 0 else 0.0
-        found[name] = float(value)
-    return found
+        weights[name] = float(value)
+    return weights
 
 
 def rounded(weight: float) -> float:
@@ -71,13 +79,21 @@ def rounded(weight: float) -> float:
     return float(f"{weight:.{DIGITS}g}")
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """Return what a training wrote about its loss; None where it wrote nothing."""
-    return dict(json.loads(path.read_text())) if path.is_file() else None
+class LossRecord(BaseModel):
+    """The loss of a training: weights of the terms and their shares of the gradient, at its start and at its end."""
 
+    weights_start: dict[str, float]
+    weights_end: dict[str, float]
+    gradient_shares_start: dict[str, float]
+    gradient_shares_end: dict[str, float] | None = None  # None: it has not ended
 
-def write(path: Path, about: dict[str, Any]) -> None:
-    """Write what a training found out about its loss, whole or not at all."""
-    part = path.with_name(f".{path.name}")
-    part.write_text(json.dumps(about, indent=2) + "\n")
-    part.replace(path)
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Return what a training wrote about its loss; None where it wrote nothing."""
+        return cls.model_validate_json(path.read_text()) if path.is_file() else None
+
+    def write(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        unfinished = path.with_name(f".{path.name}")
+        unfinished.write_text(self.model_dump_json(indent=2, exclude_unset=True) + "\n")
+        unfinished.replace(path)

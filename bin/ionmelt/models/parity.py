@@ -1,9 +1,10 @@
 """Labels and predictions side by side, for a picture."""
 
 from collections import defaultdict
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+from ase.stress import full_3x3_to_voigt_6_stress
 
 from ionmelt import files
 from ionmelt.models.accuracy import UNITS
@@ -12,15 +13,28 @@ from ionmelt.models.prediction import Prediction
 MAX_PARITY_POINTS = 2000
 
 
-def parity_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Point:
+    """A row of parity.parquet, without the columns of the model; `point` names the frame and the component."""
+
+    quantity: str
+    recipe: str
+    group: str
+    point: str
+    reference: float
+    predicted: float
+    unit: str
+
+
+def parity_of(predictions: list[Prediction]) -> list[Point]:
     """Return the rows of parity.parquet: reference and prediction, a choice by hash where they are many.
 
-    Energies per atom are relative to the mean label of the composition.
+    Energies per atom are relative to the mean label of the composition; of the stress there are its six components.
     """
     labels: dict[str, list[float]] = defaultdict(list)
     for p in predictions:
         labels[p.frame.get_chemical_formula()].append(p.reference.energy)
-    rows: dict[str, list[dict[str, Any]]] = {"energy_per_atom": [], "force": []}
+    rows: dict[str, list[Point]] = {"energy_per_atom": [], "force": [], "stress": []}
     for p in predictions:
         if p.model is None:
             continue
@@ -29,18 +43,25 @@ def parity_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
         pairs = {
             "energy_per_atom": [((p.reference.energy - mean) / len(p.frame), (p.model.energy - mean) / len(p.frame))],
             "force": list(zip(p.reference.forces.ravel().tolist(), p.model.forces.ravel().tolist(), strict=True)),
+            "stress": stresses(p.reference.stress, p.model.stress),
         }
         for quantity, values in pairs.items():
-            common = {"quantity": quantity, "recipe": p.frame.info["recipe"], "group": group, "unit": UNITS[quantity]}
-            points = [f"{frame_id}:{i}" for i in range(len(values))]
+            recipe, unit = p.frame.info["recipe"], UNITS[quantity]
             rows[quantity] += [
-                common | {"point": point, "reference": a, "predicted": b}
-                for point, (a, b) in zip(points, values, strict=True)
+                Point(quantity, recipe, group, f"{frame_id}:{i}", a, b, unit) for i, (a, b) in enumerate(values)
             ]
     return [row for some in rows.values() for row in thinned(some)]
 
 
-def thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def stresses(reference: np.ndarray | None, predicted: np.ndarray | None) -> list[tuple[float, float]]:
+    """Return the six components of two stresses (3, 3), xx, yy, zz, yz, xz, xy; nothing where one is not there."""
+    if reference is None or predicted is None:
+        return []
+    six = [full_3x3_to_voigt_6_stress(np.reshape(stress, (3, 3))).tolist() for stress in (reference, predicted)]
+    return list(zip(*six, strict=True))
+
+
+def thinned(rows: list[Point]) -> list[Point]:
     """Return at most `MAX_PARITY_POINTS` of the rows; every model keeps the same points, whatever it could not predict."""
-    order = sorted(range(len(rows)), key=lambda i: files.sha256(rows[i]["point"].encode()))
+    order = sorted(range(len(rows)), key=lambda i: files.sha256(rows[i].point.encode()))
     return [rows[i] for i in sorted(order[:MAX_PARITY_POINTS])]

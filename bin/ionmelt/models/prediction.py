@@ -30,7 +30,7 @@ def predict(frames: list[Atoms], calculators: dict[str, Calculator] | Calculator
         atoms = shown(frame)
         try:
             atoms.calc = calculators[frame.info["liquid"]] if isinstance(calculators, dict) else calculators
-            energy, forces = float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=float)
+            energy, forces = float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=np.float64)
             stress = atoms.get_stress(voigt=False) if atoms.pbc.all() else virial_stress(atoms, forces)
             stress = np.array(stress, dtype=float)
             model = Label(energy, forces, stress)

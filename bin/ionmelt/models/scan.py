@@ -1,7 +1,7 @@
 """A model along the frozen-ion volume scan of the test frames."""
 
 from collections import defaultdict
-from typing import Any
+from dataclasses import dataclass
 
 from ionmelt.frame import density_kg_m3
 from ionmelt.models.motions import molecular_pressure
@@ -10,7 +10,21 @@ from ionmelt.models.prediction import Prediction
 SCAN_RECIPE = "test_scan"
 
 
-def scan_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class ScanPoint:
+    """A row of scan.parquet, without the columns of the model; energies are relative to scale 1 of the same scan."""
+
+    liquid: str
+    group: str
+    scale: float
+    density_kg_m3: float
+    energy_ref_ev_per_atom: float | None
+    energy_model_ev_per_atom: float | None
+    pressure_ref_bar: float | None
+    pressure_model_bar: float | None
+
+
+def scan_of(predictions: list[Prediction]) -> list[ScanPoint]:
     """Return the rows of scan.parquet: energy and molecular pressure along the frozen-ion volume scan.
 
     Energies are relative to scale 1 of the same scan; without that frame they are null.
@@ -26,14 +40,13 @@ def scan_of(predictions: list[Prediction]) -> list[dict[str, Any]]:
         for prediction in members:
             frame = prediction.frame
             geometry = (frame.positions, frame.get_masses(), frame.arrays["molecule"], frame.get_volume())
-            row = {"liquid": liquid, "group": group, "scale": frame.info["scan_scale"]}
-            row["density_kg_m3"] = density_kg_m3(frame)
-            for name, here, zero in (
-                ("ref", prediction.reference, base.reference if base else None),
-                ("model", prediction.model, base.model if base else None),
-            ):
-                relative = (here.energy - zero.energy) / len(frame) if here and zero else None
-                row[f"energy_{name}_ev_per_atom"] = relative
-                row[f"pressure_{name}_bar"] = molecular_pressure(here, *geometry) if here is not None else None
-            rows.append(row)
+            labels = (prediction.reference, prediction.model)
+            zeros = (base.reference, base.model) if base else (None, None)
+            energies = [
+                (label.energy - zero.energy) / len(frame) if label and zero else None
+                for label, zero in zip(labels, zeros, strict=True)
+            ]
+            pressures = [molecular_pressure(label, *geometry) if label is not None else None for label in labels]
+            scale, density = frame.info["scan_scale"], density_kg_m3(frame)
+            rows.append(ScanPoint(liquid, group, scale, density, *energies, *pressures))
     return rows

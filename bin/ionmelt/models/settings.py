@@ -9,7 +9,7 @@ from pydantic import (
     Tag,
 )
 
-from ionmelt.settings import Count, Key, Path_, Real, Section, Sha256, TaskSettings, Text, auto_or_number, number
+from ionmelt.settings import Count, Key, Path_, Real, Section, Sha256, TaskSettings, Text, auto_or_number, count, number
 from ionmelt.theory import FITTED
 
 # --- Models --------------------------------------------------------------------------------------------
@@ -100,6 +100,30 @@ LossWeight = Annotated[
 ]
 
 
+# --- How long trainings are ------------------------------------------------------------------------------
+
+
+class TrainingBudget(Section):
+    """How much is spent on each training: one length of all, for a comparison at equal cost, and how many settings are tried."""
+
+    core_minutes: Real | None = number(
+        None,
+        0.1,
+        1e7,
+        "core-minutes that each training takes, start and validation too (of a GPU: minutes, times the threads): as many steps "
+        "or epochs as fit in, by the pace of two short trainings before it; their number is in the card, and giving it instead repeats "
+        "the training elsewhere; all trials together take them, in equal parts",
+    )
+    trials: Count | None = count(
+        None,
+        1,
+        8,
+        "trainings of each model and seed, of which the one with the least validation errors is kept: the first with the settings of the "
+        "study, the others with the learning rate, what it falls to, the weights of energy and stress, and (without core_minutes) as many "
+        "or down to half as many steps or epochs, as optuna asks; left out: one, without a search",
+    )
+
+
 # --- Tasks ---------------------------------------------------------------------------------------------
 
 
@@ -111,6 +135,12 @@ class TrainingSettings(TaskSettings, LearnedModel):
     dataset: str = Field(description="mixture that it is trained on")
     seed: Count = Field(description="seed of the training")
     theory_id: str | None = Field(description="level of theory of the labels")
+    core_minutes: Real | None = Field(
+        default=None, description="what the training may take; None: the steps or epochs that are given"
+    )
+    trials: Count | None = Field(
+        default=None, description="trainings of which the best is kept; left out: one, without a search"
+    )
     round: Count | None = Field(default=None, description="round of active learning; left out where there is none")
 
 
@@ -121,6 +151,7 @@ class ImportSettings(TaskSettings):
     framework: str
     dataset: str | None = None
     seed: Count | None = None
+    role: str | None = Field(default=None, description="labels: what made the labels")
     weights: Path_ | None = Field(default=None, description="name of the file of weights")
     sha256: Sha256 | None = None
     licence: Text | None = None
@@ -129,6 +160,12 @@ class ImportSettings(TaskSettings):
     head: Text | None = None
     dtype: Literal["float32", "float64"] | None = None
     calculator: str | None = None
-    arguments: dict[str, JsonValue] = Field({})
+    calculator_sha256: Sha256 | None = None
+    arguments: dict[str, JsonValue] = Field(default={})
     weights_argument: str | None = None
+    row: str | None = Field(default=None, description="name in the table of named models")
+    device_argument: str | None = None
+    shipped: dict[str, Sha256] = Field(default={}, description="weights that a package holds: path in it, and sha256")
+    elements: tuple[str, ...] | None = None
+    cutoff_A: float | None = None
     liquid_elements: tuple[str, ...] = Field(description="elements that the model must know")

@@ -2,7 +2,8 @@
 
 The framework is that of the settings; its file in ionmelt/models/frameworks says what it writes besides the model folder --out with
 the weights, curve.parquet (learning curve), model.json (the model card) and domain.npz (what the training frames span). On a CPU the
-same settings, seed, data and number of threads give the same model. A training that was killed goes on from --checkpoints.
+same settings, seed, data and number of threads give the same model. A training that was killed goes on from --checkpoints. With
+trials in its settings it is a search: so many trainings, of which the best is the model (ionmelt/models/search.py).
 """
 
 import importlib
@@ -10,15 +11,20 @@ from pathlib import Path
 
 from ionmelt.arguments import command_line
 from ionmelt.models import frameworks
+from ionmelt.models.search import search
 from ionmelt.models.training import TrainingTask, read_settings
 from ionmelt.task import run
 
 
 def train(task: TrainingTask) -> None:
     """Do the work of the task; raises `UserError` for a framework that is not trained here."""
-    framework = read_settings(task.settings).framework
+    settings = read_settings(task.settings)
     # Imported by its name, so that the digest of this script leaves it out: modules/models.nf adds that of the one framework.
-    importlib.import_module(f"{frameworks.__name__}.{framework}_training").train(task)
+    module = importlib.import_module(f"{frameworks.__name__}.{settings.framework}_training")
+    if settings.trials is None:
+        module.train(task)
+    else:
+        search(task, module.train)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,8 +1,8 @@
 """What trainings share: the check of settings against data, the run of the tool, curve and model card."""
 
-import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,9 @@ from ionmelt import checkpoint
 from ionmelt.dataset.summary import Dataset, DatasetSummary, TrainingData
 from ionmelt.errors import UserError, of_model
 from ionmelt.files import read_json, sha256, write_table
-from ionmelt.models.card import wrong_content
+from ionmelt.models.card import IDENTITY, Card, CardSettings, Cost, Facts, TunedFrom, wrong_content
 from ionmelt.models.frameworks import FRAMEWORKS
+from ionmelt.models.loss import LossRecord
 from ionmelt.models.settings import TrainingSettings
 from ionmelt.tables.training import CURVE
 from ionmelt.task import versions
@@ -37,6 +38,12 @@ class TrainingTask:
     code: str  # digest of the code: what another code began is not gone on with
     threads: int
     device: str  # cpu or cuda
+
+    def cost(self, began: float, before_s: float, frames: int) -> Cost:
+        """Return what it has taken since a time of `time.perf_counter`, and before; ``frames`` went through its gradient steps."""
+        wall_s = time.perf_counter() - began + before_s
+        per_s = float(f"{frames / wall_s:.4g}")
+        return Cost(wall_s=round(wall_s, 1), threads=self.threads, device=self.device, frames_per_s=per_s)
 
 
 def read_settings(path: Path) -> TrainingSettings:
@@ -110,6 +117,25 @@ def determined_by(settings: TrainingSettings, data: TrainingData, task: Training
     return [given, data.model_dump(mode="json"), task.threads, task.device, task.code]
 
 
+SPENT = "spent"  # in the folder of checkpoints: when the last attempt began (s since 1970), and what those before it took (s)
+
+
+def spent_before(folder: Path) -> float:
+    """Return the wall time (s) of attempts at a training that were killed, and note that the next begins.
+
+    Of an attempt what counts lies between its start and the last file that it wrote: what came later is done again.
+    """
+    note, spent_s = folder / SPENT, 0.0
+    if note.is_file():
+        start, spent_s = map(float, note.read_text().split())
+        written = [
+            path.stat().st_mtime for path in folder.rglob("*") if path.is_file() and path.name not in (SPENT, "lock")
+        ]
+        spent_s += max(0.0, max(written, default=start) - start)
+    note.write_text(f"{time.time():.3f} {spent_s:.3f}\n")
+    return spent_s
+
+
 @contextmanager
 def kept(folder: Path | None, content: Any, files: Sequence[Path | None]) -> Iterator[Path]:
     """Give the folder that keeps the checkpoints of a training; it goes when the training is complete.
@@ -118,12 +144,12 @@ def kept(folder: Path | None, content: Any, files: Sequence[Path | None]) -> Ite
     and no other, is taken up. ``folder`` is where checkpoints outlive their tasks, or a file in it; None keeps them here.
     """
     here = Path("checkpoints").resolve()
-    place = here if folder is None else folder.resolve()
+    top = here if folder is None else folder.resolve()
     key = checkpoint.key_of([content, versions()], [*filter(None, files)])
-    own, lock = checkpoint.claim(place.parent if place.is_file() else place, key, here)
+    checkpoints, lock = checkpoint.claim(top.parent if top.is_file() else top, key, here)
     try:
-        yield own
-        shutil.rmtree(own, ignore_errors=True)
+        yield checkpoints
+        shutil.rmtree(checkpoints, ignore_errors=True)
     finally:
         if lock:
             lock.close()
@@ -141,40 +167,53 @@ def hand_on(dataset: Path, out: Path) -> None:
         shutil.copyfile(path, out / path.name)
 
 
+def write_tool_input(path: Path, text: str, folders: Mapping[Path, str]) -> None:
+    """Write what the framework's own tool was given; folders of the task have names for their paths."""
+    for folder, called in folders.items():
+        text = text.replace(str(folder), called)
+    path.write_text(text)
+
+
 def write_curve(path: Path, model_key: str, rows: Iterable[tuple[int, str, str, float, str]]) -> None:
     """Write a learning curve: rows of step, set (train or valid), quantity, value, unit."""
     table = pl.DataFrame([(model_key, *row) for row in rows], schema=CURVE, orient="row")
     write_table(table, path)
 
 
-def write_card(
-    out: Path,
-    settings: TrainingSettings,
-    data: TrainingData,
-    files: Sequence[str],
-    cutoff_A: float,
-    cost: dict[str, Any],
-    more: dict[str, Any],
-) -> None:
-    """Write the model card; the weights to be loaded are the last of `files`. `more`: about the loss, and what it was tuned from."""
-    identity = ("id", "model", "framework", "dataset", "seed")
+@dataclass(frozen=True)
+class Trained:
+    """What the card of a trained model says besides what the training was told.
+
+    `files`: the last is loaded. `facts`: what the weights say of themselves. `tuned_from`: None for a training from nothing.
+    """
+
+    files: Sequence[str]
+    facts: Facts
+    cost: Cost
+    loss: LossRecord | None
+    tuned_from: TunedFrom | None = None
+
+
+def write_card(out: Path, settings: TrainingSettings, data: TrainingData, trained: Trained) -> None:
+    """Write the model card."""
     given = settings.model_dump(mode="json", exclude_unset=True)
-    card = (
-        {key: given[key] for key in identity}
-        | {
-            "versions": versions(),
-            "files": {name: sha256(out / name) for name in files},
-            "load": files[-1],
-            "theory_id": data.theory_id,
-            "dataset_hash": data.dataset_hash,
-            "split_hash": data.split_hash,
-            "e0s_ev": data.e0s_ev,
-            "elements": data.elements,
-            "cutoff_A": cutoff_A,
-            "licence": settings.licence,  # of the weights that it was tuned from; else it is the user's own
-            "settings": {key: value for key, value in given.items() if key not in (*identity, "theory_id")},
-            "cost": cost,
-        }
-        | more
-    )
-    (out / "model.json").write_text(json.dumps(card, indent=2) + "\n")
+    card = Card(
+        **{key: given[key] for key in IDENTITY},
+        versions=versions(),
+        files={name: sha256(out / name) for name in trained.files},
+        load=trained.files[-1],
+        theory_id=data.theory_id,
+        dataset_hash=data.dataset_hash,
+        split_hash=data.split_hash,
+        licence=settings.licence,  # of the weights that it was tuned from; else it is the user's own
+        settings=CardSettings(**{key: value for key, value in given.items() if key not in (*IDENTITY, "theory_id")}),
+        cost=trained.cost,
+        loss=trained.loss,
+    ).with_facts(trained.facts)
+    if (
+        trained.tuned_from is None
+    ):  # trained here without charges and spins; whether a foundation model reads them is left open
+        card = card.model_copy(update={"uses_charge": False, "uses_spin": False})
+    else:
+        card = card.model_copy(update={"tuned_from": trained.tuned_from})
+    card.write(out)

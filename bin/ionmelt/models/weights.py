@@ -1,7 +1,7 @@
 """Open weights that somebody else wrote without running what they may hold.
 
 A MACE model is a pickle of the whole module, or TorchScript; DeePMD models are TorchScript or checkpoints of tensors. What is in a
-file is compared with lists of what models need first (ionmelt/models/untrusted.py), and what is not on them is refused by name. Then PyTorch's
+file is compared with lists of what models need first (ionmelt/models/untrusted), and what is not on them is refused by name. Then PyTorch's
 own readers open it, for a pickle the restricted one, which makes nothing but what the lists name.
 """
 
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ionmelt.errors import UserError, reading
-from ionmelt.models import allowed, refusals, untrusted
-from ionmelt.models.untrusted import Checked
+from ionmelt.models.untrusted import allowed, file, refusals
+from ionmelt.models.untrusted.checked import Checked
+
+HEAD = "Default"  # what MACE calls the head of a model that has one
 
 
 def checked(path: Path, framework: str, name: str | None = None) -> Checked:
@@ -23,7 +25,7 @@ def checked(path: Path, framework: str, name: str | None = None) -> Checked:
     """
     name = name or path.name
     try:
-        return untrusted.check(path)
+        return file.check(path)
     except refusals.NotThisKindError as error:
         hint = {
             "MACE": "MACE model: it is not a file that torch.save wrote",
@@ -39,7 +41,7 @@ def checked(path: Path, framework: str, name: str | None = None) -> Checked:
         raise UserError(f"weights: {name} was not opened: {what}, which no {framework} model needs") from error
 
 
-# What operators call the texts that they take, where those are no names of files: dimensions, formulas, parts of texts.
+# Names of the text arguments of operators that are no names of files: dimensions, formulas, parts of texts.
 TEXTS = {
     "UPLO", "a", "approximate", "b", "chars", "default_value", "dim", "dim0", "dim1", "dim2", "dims", "el", "end_dim",
     "equation", "fillchar", "indexing", "interpolation", "key", "mode", "msg", "names", "ord", "out_dim", "outdim",
@@ -68,16 +70,26 @@ def resolved(name: str) -> Any:
     import torch
 
     try:
-        found = getattr(import_module(module.replace("numpy.core.", "numpy._core.")), attribute)
+        meant = getattr(import_module(module.replace("numpy.core.", "numpy._core.")), attribute)
     except AttributeError as error:
         raise ImportError(f"{module} has no {attribute}") from error
     if module in allowed.CLASSES and not (
-        inspect.isclass(found) and issubclass(found, torch.nn.Module | tuple) and found.__module__ == module
+        inspect.isclass(meant) and issubclass(meant, torch.nn.Module | tuple) and meant.__module__ == module
     ):
-        plain = inspect.isclass(found) and hasattr(found, "__dataclass_fields__")
+        plain = inspect.isclass(meant) and hasattr(meant, "__dataclass_fields__")
         if not plain:
             raise ImportError(f"{name} is no module")
-    return found
+    return meant
+
+
+def kind_of(model: Any) -> str:
+    """Return the class of a module of PyTorch: TorchScript says what it was made from."""
+    return str(getattr(model, "original_name", type(model).__name__))
+
+
+def heads_of(model: Any) -> list[str]:
+    """Return the names of the heads of a MACE model; those of one head have no list in older versions."""
+    return [str(head) for head in getattr(model, "heads", None) or [HEAD]]
 
 
 def read_mace(path: Path, name: str | None = None) -> Any:
@@ -86,23 +98,23 @@ def read_mace(path: Path, name: str | None = None) -> Any:
     Raises `UserError` where the file is no MACE model, or would run more than a model needs; nothing of it has run then.
     """
     name = name or path.name
-    found = checked(path, "MACE", name)
-    if not found.script and not found.top.startswith("mace."):
-        what = found.top.rpartition(".")[2]
+    contents = checked(path, "MACE", name)
+    if not contents.script and not contents.top.startswith("mace."):
+        what = contents.top.rpartition(".")[2]
         raise UserError(f"weights: {name} is no MACE model: it holds a {what}; give the .model file, not a checkpoint")
     import mace.modules  # noqa: F401  (its classes are what the file names)
     import torch
 
-    check_attributes(found.attributes, name)
+    check_attributes(contents.attributes, name)
     with reading(f"weights: {name} cannot be opened as a MACE model"):
-        if found.script:
+        if contents.script:
             model = torch.jit.load(str(path), map_location="cpu")
         else:
-            known = [(resolved(one), one) for one in sorted(found.globals)]
-            with torch.serialization.safe_globals(known):
+            classes = [(resolved(one), one) for one in sorted(contents.globals)]
+            with torch.serialization.safe_globals(classes):
                 model = torch.load(path, map_location="cpu", weights_only=True)
     if not (isinstance(model, torch.nn.Module) and hasattr(model, "atomic_numbers") and hasattr(model, "r_max")):
-        what = getattr(model, "original_name", type(model).__name__)
+        what = kind_of(model)
         raise UserError(f"weights: {name} is no MACE model: it holds a {what}; give the .model file, not a checkpoint")
     return model
 
@@ -112,7 +124,9 @@ def check_deepmd(path: Path, name: str) -> Checked:
 
     Raises `UserError` for anything else; `name` is how messages call it.
     """
-    found = checked(path, "DeePMD", name)
-    if not found.script and (found.top not in ("dict", "OrderedDict") or any("mace." in one for one in found.globals)):
-        raise UserError(f"weights: {name} is no DeePMD model of PyTorch: it holds a {found.top.rpartition('.')[2]}")
-    return found
+    contents = checked(path, "DeePMD", name)
+    if not contents.script and (
+        contents.top not in ("dict", "OrderedDict") or any("mace." in one for one in contents.globals)
+    ):
+        raise UserError(f"weights: {name} is no DeePMD model of PyTorch: it holds a {contents.top.rpartition('.')[2]}")
+    return contents

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import plotly.graph_objects as go
 
-from ionmelt.report.picture import View
+from ionmelt.measure.view import View
+from ionmelt.report.marks import Mark
 from ionmelt.report.results import Results
+from ionmelt.report.structures import Structure
 
 Quote = tuple[str, list[str]]  # a heading and the sentences that the top of the page says under it
 
@@ -55,6 +57,12 @@ class Plot:
     label: str
     tall: bool = False
 
+    @property
+    def least_width_px(self) -> int:
+        """The width below which a reader has to scroll sideways: less for fewer panels beside each other."""
+        columns = 1 if self.figure is None else int((self.figure.layout.meta or {}).get("columns", 1))
+        return min(860, 300 + 280 * (columns - 1))
+
 
 @dataclass(frozen=True)
 class Table:
@@ -64,6 +72,48 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     file: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A number in a cell: its mark with the reason, and the kind of ion that it is of."""
+
+    text: str
+    mark: Mark | None = None
+    why: str = ""
+    species: str = ""
+
+
+Cell = Sequence[Line]
+
+
+@dataclass(frozen=True)
+class RowOfModel:
+    """A row of the table of all models, with what it is sorted by; the row of measured values has no colour."""
+
+    name: str
+    colour: str | None
+    cells: Sequence[Cell]
+    rank: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class StateOfModels:
+    """All models in a state of a liquid, best first, below what was measured of it."""
+
+    title: str
+    reference: RowOfModel | None
+    rows: Sequence[RowOfModel]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The table of all models; ``marks`` are those that its key explains."""
+
+    kind: ClassVar = "matrix"
+    head: Sequence[str]
+    states: Sequence[StateOfModels]
+    marks: Sequence[Mark]
 
 
 @dataclass(frozen=True)
@@ -95,6 +145,14 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """Frames of the test set, which a click on a point of a parity plot shows."""
+
+    kind: ClassVar = "frames"
+    structures: Sequence[Structure]
+
+
+@dataclass(frozen=True)
 class Source:
     """Text shown as it is."""
 
@@ -102,14 +160,24 @@ class Source:
     text: str
 
 
-Block = Heading | Note | Sentences | Nothing | Plot | Table | Folded | Short | Picture | Source
+Block = Heading | Note | Sentences | Nothing | Plot | Table | Matrix | Folded | Short | Picture | Frames | Source
+
+
+def silent(results: Results) -> Sequence[str]:
+    """Say nothing."""
+    return ()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A topic of the report: its name in the list of sections, its title, and what it shows; without blocks it is left out."""
+    """A topic of the report: its name in the list of sections, its title, and what it shows; without blocks it is left out.
+
+    Until it is opened it shows ``lines``, else its first paragraph, and its first figure.
+    """
 
     id: str
     name: str
     title: str
     blocks: Callable[[Results], list[Block]]
+    lines: Callable[[Results], Sequence[str]] = silent
+    is_folded: bool = True

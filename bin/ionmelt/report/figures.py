@@ -14,11 +14,17 @@ from plotly.subplots import make_subplots
 from ionmelt.compare.groups import label
 from ionmelt.report.words import Row, Tables
 
-# Okabe and Ito's colours, told apart by colour-blind readers; grey is kept for references and labels.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B6FC0", "#A6761D")
+# Of the models alone, after Okabe and Ito: at least 3:1 (WCAG) against the page, light and dark, and told apart by colour-blind
+# readers as far as ten can be. What is no model is grey, filled or in patterns.
+COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#c38a00", "#2c99f4", "#8259ec", "#428b0a", "#c515a0", "#916164",
+)  # fmt: skip
 
 
 REFERENCE = "#7a7a7a"
+
+
+PATTERNS = ("", "/", "x", ".", "-", "\\", "+", "|")
 
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
@@ -56,23 +62,23 @@ class Style:
 
     def groups(self, frame: pl.DataFrame) -> list[tuple[Row, str, pl.DataFrame]]:
         """Split a table by model and dataset: (keys, label, rows), in the study's order."""
-        parts = []
-        for (model, data), part in frame.group_by(["model", "dataset"], maintain_order=True):
+        groups = []
+        for (model, data), rows in frame.group_by(["model", "dataset"], maintain_order=True):
             key = {"model": model, "dataset": data}
-            parts.append((key, label(model, data), part))
-        return sorted(parts, key=lambda p: self.order(p[0]))
+            groups.append((key, label(model, data), rows))
+        return sorted(groups, key=lambda p: self.order(p[0]))
 
 
 def panels(
     titles: Sequence[str], columns: int = 3, row_height: int = 330, **options: Any
-) -> tuple[go.Figure, Callable]:
-    """Return a figure of panels and a function that gives (row, column) of the i-th one."""
+) -> tuple[go.Figure, Callable[[int], dict[str, int]]]:
+    """Return a figure of panels and a function that gives the row and the column of the i-th one, as keywords."""
     columns = 2 if len(titles) == 4 and columns == 3 else max(1, min(columns, len(titles)))
     rows = math.ceil(len(titles) / columns)
     gap = min(0.9 / rows, 120 / (row_height * rows)) if rows > 1 else 0.1
     options.setdefault("horizontal_spacing", 0.28 / columns)
     figure = make_subplots(rows=rows, cols=columns, subplot_titles=list(titles), vertical_spacing=gap, **options)
-    figure.update_layout(height=row_height * rows + 90)
+    figure.update_layout(height=row_height * rows + 90, meta={"columns": columns})
     return figure, lambda i: {"row": i // columns + 1, "col": i % columns + 1}
 
 
@@ -88,6 +94,7 @@ def finish(figure: go.Figure, **layout: Any) -> go.Figure:
         "automargin": True,
         "title_standoff": 8,
         "title_font_size": 13,
+        "exponentformat": "power",
     }
     figure.update_xaxes(**line)
     figure.update_yaxes(**line)
@@ -103,7 +110,37 @@ def finish(figure: go.Figure, **layout: Any) -> go.Figure:
         legend={"orientation": "h", "y": 1.0, "yref": "container", "yanchor": "top", "x": 0},
     )
     figure.update_layout(**layout)
+    for trace in figure.data:
+        if trace.hoverinfo is None and trace.hovertemplate is None:
+            trace.hovertemplate = hover(figure, trace)
     return figure
+
+
+def patterned(i: int) -> Row:
+    """Return how the i-th of several things that are no models is filled: grey, in a pattern of its own."""
+    pattern = {
+        "shape": PATTERNS[i % len(PATTERNS)],
+        "fillmode": "overlay",
+        "fgcolor": "#ffffff",
+        "fgopacity": 1.0,
+        "size": 6,
+    }
+    return {"color": "#7a7a7a", "line": {"color": "#7a7a7a", "width": 1}, "pattern": pattern}
+
+
+def hover(figure: go.Figure, trace: Any) -> str:
+    """Return what is shown of a point: the name of its curve, and both numbers with the unit of their axes."""
+    lines = [trace.name] if trace.name else []
+    for letter in "xy":
+        axis = figure.layout[f"{letter}axis{(trace[f'{letter}axis'] or letter)[1:]}"]
+        what, _, unit = (axis.title.text or "").partition(" (")
+        values = trace[letter] if trace[letter] is not None else ()
+        is_number = any(isinstance(value, int | float) for value in values)
+        shown = f"%{{{letter}:.4g}}" if is_number else f"%{{{letter}}}"
+        lines.append(
+            " ".join(word for word in (f"{what}:" if what and is_number else "", shown, unit.rstrip(")")) if word)
+        )
+    return "<br>".join(lines) + "<extra></extra>"
 
 
 def log_axis(values: Sequence[float | None]) -> Row:

@@ -1,17 +1,15 @@
-// The liquid, drawn on a plain canvas: far things first. Positions are 1/100 A.
-const view = JSON.parse(document.getElementById("liquid-data").textContent);
-if (view) {
-  const bytes = Uint8Array.from(atob(view.positions), (c) => c.charCodeAt(0));
-  const places = new Int16Array(bytes.buffer), n = view.elements.length, frames = view.time_ps.length;
-  const holder = document.getElementById("liquid-view"), canvas = document.createElement("canvas");
+// A liquid, drawn on a plain canvas: far things first. Positions are 1/100 A. `viewer` makes one of an element of the page, and
+// returns what shows a view in it, with a ring around one atom where that is asked for.
+const viewer = (root) => {
+  const within = (name) => root.querySelector("." + name);
+  const holder = within("liquid"), canvas = document.createElement("canvas");
   canvas.tabIndex = 0;
-  canvas.setAttribute("aria-label", view.title + ": drag or use the arrow keys to turn");
+  canvas.setAttribute("role", "img");
   holder.prepend(canvas);
   holder.classList.add("live");
-  const pen = canvas.getContext("2d"), slider = document.getElementById("liquid-time");
-  const clock = document.getElementById("liquid-clock"), play = document.getElementById("liquid-play");
-  const paint = document.getElementById("liquid-colour");
-  const ions = [...new Set(view.ions)];
+  const pen = canvas.getContext("2d"), slider = within("time"), clock = within("clock"), play = within("play");
+  const paint = within("colour");
+  let view = null, places = null, n = 0, frames = 0, ions = [], marked = -1;
   const mix = (hex, f) => "#" + [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16))
     .map((x) => Math.round(f > 0 ? x + (255 - x) * f : x * (1 + f)).toString(16).padStart(2, "0")).join("");
   const sprites = {};
@@ -33,7 +31,7 @@ if (view) {
     : view.looks[view.elements[i]].colour;
   const key = () => {
     const names = paint.value === "ion" ? ions : Object.keys(view.looks);
-    document.getElementById("liquid-key").replaceChildren(...names.map((name) => {
+    within("key").replaceChildren(...names.map((name) => {
       const item = document.createElement("span"), dot = document.createElement("i");
       const i = (paint.value === "ion" ? view.ions : view.elements).indexOf(name);
       dot.style.background = colourOf(i);
@@ -41,15 +39,18 @@ if (view) {
       return item;
     }));
   };
-  let frame = 0, tilt = [...view.tilt], timer = null;
+  let frame = 0, tilt = null, timer = null;
   const draw = () => {
+    if (!view) return;
     const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
     if (!width) return;
     canvas.width = width * ratio;
     canvas.height = height * ratio;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.lineCap = "round";
-    const box = view.edges_A[frame], diagonal = Math.hypot(...box);
+    const edges = view.edges_A[frame], [a, b, c] = edges.length === 9
+      ? [edges.slice(0, 3), edges.slice(3, 6), edges.slice(6)] : [[edges[0], 0, 0], [0, edges[1], 0], [0, 0, edges[2]]];
+    const box = [0, 1, 2].map((k) => a[k] + b[k] + c[k]), diagonal = Math.hypot(...box);
     const [cx, sx, cy, sy] = [Math.cos(tilt[0]), Math.sin(tilt[0]), Math.cos(tilt[1]), Math.sin(tilt[1])];
     const seen = (px, py, pz) => {
       const [x, y, z] = [px - box[0] / 2, py - box[1] / 2, pz - box[2] / 2];
@@ -67,10 +68,10 @@ if (view) {
       const middle = (at[i][2] + at[j][2]) / 2;
       things.push([Math.max(at[i][2], middle) + 0.01, i, j], [Math.max(at[j][2], middle) + 0.01, j, i]);
     }
-    const corners = [...Array(8).keys()].map((k) => seen(box[0] * (k >> 2), box[1] * ((k >> 1) & 1), box[2] * (k & 1)));
-    for (let a = 0; a < 8; a++) for (const b of [a ^ 1, a ^ 2, a ^ 4]) if (a < b) {
-      const far = Math.max(corners[a][2], corners[b][2]) > (view.distance + 0.3) * diagonal;
-      things.push([far ? 1e9 : (corners[a][2] + corners[b][2]) / 2, corners[a], corners[b]]);
+    const corners = [...Array(8).keys()].map((k) => seen(...[0, 1, 2].map((i) => a[i] * (k >> 2) + b[i] * ((k >> 1) & 1) + c[i] * (k & 1))));
+    for (let i = 0; i < 8; i++) for (const j of [i ^ 1, i ^ 2, i ^ 4]) if (i < j) {
+      const far = Math.max(corners[i][2], corners[j][2]) > (view.distance + 0.3) * diagonal;
+      things.push([far ? 1e9 : (corners[i][2] + corners[j][2]) / 2, corners[i], corners[j]]);
     }
     things.sort((a, b) => b[0] - a[0]);
     for (const [, a, b] of things) {
@@ -92,6 +93,14 @@ if (view) {
         pen.stroke();
       }
     }
+    if (marked >= 0) {
+      pen.beginPath();
+      pen.strokeStyle = "#d1344b";
+      pen.lineWidth = 4;
+      pen.arc(at[marked][0], at[marked][1], 2 * view.looks[view.elements[marked]].radius_A * at[marked][3], 0, 2 * Math.PI);
+      pen.stroke();
+    }
+    if (!slider) return;
     slider.value = frame;
     clock.textContent = view.time_ps[frame].toPrecision(3) + " ps";
   };
@@ -100,7 +109,7 @@ if (view) {
     timer = null;
     play.textContent = "Play";
   };
-  play.addEventListener("click", () => {
+  play?.addEventListener("click", () => {
     if (timer) return stop();
     play.textContent = "Pause";
     timer = setInterval(() => {
@@ -108,8 +117,7 @@ if (view) {
       draw();
     }, 90);
   });
-  slider.max = frames - 1;
-  slider.addEventListener("input", () => {
+  slider?.addEventListener("input", () => {
     frame = Number(slider.value);
     draw();
   });
@@ -137,6 +145,14 @@ if (view) {
     draw();
   });
   new ResizeObserver(draw).observe(canvas);
-  key();
-  draw();
-}
+  return (chosen, atom = -1) => {
+    view = chosen;
+    places = new Int16Array(Uint8Array.from(atob(view.positions), (c) => c.charCodeAt(0)).buffer);
+    [n, frames, ions, frame, marked] = [view.elements.length, view.edges_A.length, [...new Set(view.ions)], 0, atom];
+    tilt = tilt || [...view.tilt];
+    if (slider) slider.max = frames - 1;
+    canvas.setAttribute("aria-label", view.title + ": drag or use the arrow keys to turn");
+    key();
+    draw();
+  };
+};

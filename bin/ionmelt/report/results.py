@@ -6,8 +6,11 @@ from functools import cached_property
 
 import polars as pl
 
+from ionmelt.chemical_names import ChemicalNames
+from ionmelt.measure.view import View
+from ionmelt.models.card import Card
 from ionmelt.report.figures import Style
-from ionmelt.report.picture import View
+from ionmelt.report.structures import Structure
 from ionmelt.report.words import Row, Tables
 
 
@@ -19,7 +22,7 @@ class Results:
     study: Row  # study.json and labels.json, as the plan wrote them
     labels: Row
     estimate: Row = field(default_factory=dict)  # estimate.json; empty where the plan has none
-    cards: Sequence[Row] = ()  # the model cards
+    cards: Sequence[Card] = ()
     warnings: Sequence[str] = ()  # of the plan
     parity: pl.DataFrame = field(default_factory=pl.DataFrame)
     calibration: dict[tuple[str, str, str], dict[str, list[float]]] = field(
@@ -29,6 +32,8 @@ class Results:
     cuts: dict[str, str] = field(default_factory=dict)  # dataset -> the mixture that it is a part of
     delivered: set[str] = field(default_factory=set)  # keys of the models that are there
     view: View | None = None
+    structures: Sequence[Structure] = ()  # frames of the test set that the page can show
+    names: ChemicalNames = field(default_factory=ChemicalNames)
 
     @cached_property
     def style(self) -> Style:

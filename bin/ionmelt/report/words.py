@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from ionmelt.compare.groups import shift_of
 from ionmelt.measure.observables import OBSERVABLES
 
 Tables = dict[str, pl.DataFrame]
@@ -14,13 +15,14 @@ Row = dict[str, Any]  # of a table, by column
 # factor and unit in which a quantity is shown
 UNITS = {observable.unit: observable.shown for observable in OBSERVABLES} | {
     "eV/A": (1e3, "meV/Å"), "eV/atom": (1e3, "meV/atom"), "eV": (1e3, "meV"), "eV/A^3": (1e3, "meV/Å³"), "eV/A3": (1e3, "meV/Å³"),
+    "planned time": (100.0, "%"),
 }  # fmt: skip
 NAMES = {observable.name: observable.title for observable in OBSERVABLES} | {
     "force_rmse": "Force error",
     "scan_energy_rmse": "Volume-scan energy error",
     "density_error": "Density error",
     "diffusion_error": "Diffusion error",
-    "survival": "Share of runs that broke",
+    "survival": "Planned time lost by breaking",
     "energy_per_atom": "energy per atom",
     "force": "force",
     "force_translation": "force, translation of whole ions (inter)",
@@ -31,35 +33,53 @@ NAMES = {observable.name: observable.title for observable in OBSERVABLES} | {
 }
 
 
+UNBROKEN = ("missing", "completed")  # how a run may end without having broken
+# What a verdict without a winner says of a model and the reference, and of two models.
+SAID = {
+    "differs": ("is off the reference", " differ; neither wins"),
+    "equivalent": ("is the reference's equal within the margins", " are equal within the margins"),
+    "not distinguishable": ("is not told from the reference", ": no difference seen"),
+}
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """Write a number with so many significant digits, a true minus sign, and a dash for nothing."""
     if value is None or not math.isfinite(value):
         return "–"
     if value != 0 and not 1e-3 <= abs(value) < 1e6:
         return f"{value:.{digits - 1}e}".replace("-", "−")
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
     groups = "," if abs(value) >= 1e4 else ""
-    return f"{value:{groups}.{min(places, 6)}f}".replace("-", "−").replace(",", "\u202f")
+    return f"{value:{groups}.{min(decimals, 6)}f}".replace("-", "−").replace(",", "\u202f")
 
 
 def rounded(values: Sequence[float | None], scale: float) -> list[str]:
     """Write numbers with the decimals that suit an uncertainty of ``scale`` (two significant digits)."""
-    places = 3
+    decimals = 3
     if scale > 0 and math.isfinite(scale):
-        places = min(8, max(0, 1 - math.floor(math.log10(scale))))
-    return ["–" if v is None else f"{v:.{places}f}".replace("-", "−") for v in values]
+        decimals = min(8, max(0, 1 - math.floor(math.log10(scale))))
+    return ["–" if v is None else f"{v:.{decimals}f}".replace("-", "−") for v in values]
+
+
+def plus_minus(row: Row) -> tuple[str, str]:
+    """Return value ± half of the 95 % interval, alone where there is none, and the unit that it is in."""
+    factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
+    if row["value"] is None:
+        return "no value", ""
+    if row["ci95_low"] is None:
+        return number(row["value"] * factor), unit
+    half = factor * (row["ci95_high"] - row["ci95_low"]) / 2
+    return " ± ".join(rounded([row["value"] * factor, half], half)), unit
 
 
 def measured(row: Row) -> str:
     """Write value ± half of the 95 % interval with its unit, or why there is none."""
-    factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
+    text, unit = plus_minus(row)
     if row["value"] is None:
-        return "no value"
+        return text
     if row["ci95_low"] is None:
-        return f"{number(row['value'] * factor)} {'× ' if unit.startswith('10') else ''}{unit} (no error bar)"
-    half = factor * (row["ci95_high"] - row["ci95_low"]) / 2
-    value, error = rounded([row["value"] * factor, half], half)
-    return f"({value} ± {error}) × {unit}" if unit.startswith("10") else f"{value} ± {error} {unit}"
+        return f"{text} {'× ' if unit.startswith('10') else ''}{unit} (no error bar)"
+    return f"({text}) × {unit}" if unit.startswith("10") else f"{text} {unit}"
 
 
 def interval(row: Row, value: str, low: str, high: str) -> str:
@@ -86,9 +106,36 @@ def difference(v: Row) -> str:
 
 def off_by(v: Row, r: Row) -> str:
     """Write how far a summary row is off its reference, as the verdict on the two has it."""
-    return f"off by {difference(v)}" + (
-        " once corrected for the size of the box" if r.get("finite_size_correction") else ""
-    )
+    return f"off by {difference(v)}" + (" once corrected for the size of the box" if shift_of(r) else "")
+
+
+def verdict_words(v: Row) -> str:
+    """Say one verdict in plain words."""
+    a, b, verdict = v["model_a"], v["model_b"], v["verdict"]
+    if verdict in ("a", "b"):
+        winner, loser = (a, b) if verdict == "a" else (b, a)
+        better = "has the lower error than" if v["property"].endswith("rmse") else "is closer to the reference than"
+        return f"{winner} {'lasts longer than' if v['property'] == 'survival' else better} {loser}"
+    single, pair = SAID.get(verdict, ("", ""))
+    if not pair:
+        return f"{a} against {b}: no verdict ({verdict})"
+    return f"{a} {single}" if b == "reference" else f"{a} and {b}{pair}"
+
+
+# How a sentence counts verdicts: its words, and the verdicts that they stand for.
+COUNTED = (
+    ("with a winner", ("a", "b")),
+    ("equivalent within the margins", ("equivalent",)),
+    ("different, without a winner", ("differs",)),
+    ("not distinguishable", ("not distinguishable",)),
+)
+
+
+def counted_verdicts(verdicts: pl.DataFrame) -> str:
+    """Count verdicts by what they say; those that are none by their own words."""
+    counts = dict(verdicts.group_by("verdict").len().sort("verdict").iter_rows())
+    told = [(sum(counts.pop(verdict, 0) for verdict in of), words) for words, of in COUNTED]
+    return ", ".join(f"{n} {words}" for n, words in [*told, *((n, verdict) for verdict, n in counts.items())] if n)
 
 
 def p_value(p: float | None) -> str:
@@ -103,12 +150,12 @@ def listed(words: Sequence[str]) -> str:
 
 def state_name(row: Row) -> str:
     """Name liquid, temperature and species of a row."""
-    parts = [row["liquid"] or ""]
+    words = [row["liquid"] or ""]
     if row["temperature_K"] is not None:
-        parts.append(f"{row['temperature_K']:g}\u00a0K")
+        words.append(f"{row['temperature_K']:g}\u00a0K")
     if row.get("species"):
-        parts.append(row["species"])
-    return ", ".join(parts)
+        words.append(row["species"])
+    return ", ".join(words)
 
 
 def at_time(run: Row) -> str:

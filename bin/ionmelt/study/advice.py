@@ -1,34 +1,37 @@
 """What a reader of the results must know beforehand: the warnings of a plan."""
 
-from collections.abc import Callable
-from math import ceil
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil, sqrt
 from typing import Any
 
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.settings import Md
 from ionmelt.labels.engines.settings import DftLabels
+from ionmelt.lengths import DENSITY_PS, DIFFUSION_PS
 from ionmelt.mistakes import path_text
 from ionmelt.study.boxes import Box
 from ionmelt.study.estimate import rounded
+from ionmelt.study.interpolation import references_of
 from ionmelt.study.keys import levels
+from ionmelt.study.melting import Melting
+from ionmelt.study.references import SAME_TEMPERATURE_K, Composition, Reference, composition
 from ionmelt.study.schema import Study
 from ionmelt.study.workload import melt_core_s, melt_steps
 from ionmelt.theory import two_levels
 
 # What makes warnings.
-PYR14BF4_MELTS_K = 425.0
-PYR14BF4_LIQUID_K = 430.0
-LIQUID_PAIRS = 10
-DIFFUSION_PAIRS = 80
-HYDROGEN_TIMESTEP_FS = 1.0
-DENSITY_PS = 100.0
-DIFFUSION_PS = 1000.0
+ABOVE_MELTING_K = 5.0  # what melting points of different sources, and of wet samples, differ by
+LIQUID_MOLECULES = 20  # ions count as molecules: ten pairs
+DIFFUSION_MOLECULES = 160
+HYDROGEN_TIMESTEP_FS, HYDROGEN_U = 1.0, 1.008
 
 
 Add = Callable[[tuple[Any, ...], str], None]  # a field and what is said of it
 
 
-def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
+def warn(
+    study: Study, boxes: dict[int, Box], references: Sequence[Reference], melting: Mapping[Composition, Melting]
+) -> list[str]:
     """Return what a reader of the results must know beforehand, one line each."""
     lines: list[str] = []
 
@@ -39,8 +42,11 @@ def warn(study: Study, boxes: dict[int, Box]) -> list[str]:
     warn_of_models(study, add)
     for index, box in boxes.items():
         warn_of_melt(study, index, box, add)
-        warn_of_liquid(study, index, box, add)
+        warn_of_melting(study, index, box, melting, add)
+        warn_of_size(study, index, box, add)
+        warn_of_references(study, index, box, references, add)
     warn_of_trajectories(study, boxes, add)
+    warn_of_step(study, boxes, add)
     warn_of_dynamics(study, add)
     return lines
 
@@ -79,25 +85,41 @@ def warn_of_melt(study: Study, index: int, box: Box, add: Add) -> None:
             add(("equilibration", "cutoff_A"), f"is not used for {liquid.id}, whose force_field is xtb")
 
 
-def warn_of_liquid(study: Study, index: int, box: Box, add: Add) -> None:
-    """Say where a liquid is solid, or its box too small for what is measured."""
-    liquid, loc = study.liquids[index], ("liquids", index)
-    names = {ion.name for ion in box.ions}
-    for position, kelvin in enumerate(liquid.temperatures_K):
-        if names == {"pyr14", "bf4"} and kelvin < PYR14BF4_LIQUID_K:
-            melts = f"PYR14BF4 melts at 424-{PYR14BF4_MELTS_K:g} K: call it supercooled"
-            add((*loc, "temperatures_K", position), f"{kelvin:g} K: {melts}, or give {PYR14BF4_LIQUID_K:g} K")
-    if box.pairs < LIQUID_PAIRS:
+def warn_of_melting(study: Study, index: int, box: Box, melting: Mapping[Composition, Melting], add: Add) -> None:
+    """Say where a salt is a solid at the temperature of its liquid, where its melting point is known."""
+    point = melting.get(composition(box.counts))
+    for position, kelvin in enumerate(study.liquids[index].temperatures_K):
+        if point and kelvin < point.high_K + ABOVE_MELTING_K:
+            melts = f"{' '.join(sorted(box.counts))} melts at {point.words}: call it supercooled"
+            text = f"{kelvin:g} K: {melts}, or give {point.high_K + ABOVE_MELTING_K:g} K"
+            add(("liquids", index, "temperatures_K", position), text)
+
+
+def warn_of_size(study: Study, index: int, box: Box, add: Add) -> None:
+    """Say where a box is too small for what is measured."""
+    loc = ("liquids", index)
+    for field, words in box.taken.items():
+        add((*loc, *field), words)
+    molecules = sum(ion.count for ion in box.ions)
+    if molecules < LIQUID_MOLECULES:
+        add((*loc, "ions"), f"{box.size} are not the liquid: densities and structures depend on the box")
+    if study.md.nvt_ps and molecules < DIFFUSION_MOLECULES:
         add(
             (*loc, "ions"),
-            f"{box.pairs:g} ion pairs are not the liquid: densities and structures depend on the box",
-        )
-    if study.md.nvt_ps and box.pairs < DIFFUSION_PAIRS:
-        add(
-            (*loc, "ions"),
-            f"{box.pairs:g} ion pairs: diffusion is too slow in so small a box; it needs the Yeh-Hummer "
+            f"{box.size}: diffusion is too slow in so small a box; it needs the Yeh-Hummer "
             "correction (finite_size_correction_m2_s)",
         )
+
+
+def warn_of_references(study: Study, index: int, box: Box, references: Sequence[Reference], add: Add) -> None:
+    """Say at which temperatures no density was measured: there no model can be called right."""
+    liquid = study.liquids[index]
+    rows = references_of(liquid.id, box.counts, liquid.temperatures_K, references)
+    measured = {row.temperature_K for row in rows if row.property == "density" and row.temperature_K is not None}
+    for position, kelvin in enumerate(liquid.temperatures_K):
+        if not any(abs(kelvin - at) <= SAME_TEMPERATURE_K for at in measured):
+            text = f"no reference at {kelvin:g} K for density: models can be told apart, none can be called right"
+            add(("liquids", index, "temperatures_K", position), text)
 
 
 def warn_of_trajectories(study: Study, boxes: dict[int, Box], add: Add) -> None:
@@ -112,13 +134,19 @@ def warn_of_trajectories(study: Study, boxes: dict[int, Box], add: Add) -> None:
             add(("md", "save_every_fs"), text)
 
 
+def warn_of_step(study: Study, boxes: dict[int, Box], add: Add) -> None:
+    """Say where a time step is too long for the hydrogen of a liquid, whose bonds are held by no model."""
+    light = [study.liquids[index].id for index, box in boxes.items() if "H" in box.elements]
+    # a vibration of bonded hydrogens is slower by the root of their mass
+    longest_fs = HYDROGEN_TIMESTEP_FS * sqrt((study.md.hydrogen_mass_u or HYDROGEN_U) / HYDROGEN_U)
+    if light and study.md.timestep_fs > longest_fs:
+        of = "" if len(light) == len(boxes) else f" of {', '.join(light)}"
+        text = f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen{of}: 0.5 fs is usual"
+        add(("md", "timestep_fs"), text)
+
+
 def warn_of_dynamics(study: Study, add: Add) -> None:
-    """Say where a time step is too long, a run too short, or a setting not used."""
-    if study.md.timestep_fs > HYDROGEN_TIMESTEP_FS:
-        add(
-            ("md", "timestep_fs"),
-            f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen: 0.5 fs is usual",
-        )
+    """Say where a run is too short, or a setting not used."""
     by_openmm = [model.id for model in study.models if model.framework == "classical" and study.md.engine == "openmm"]
     if by_openmm and study.md.barostat_fs != Md.model_fields["barostat_fs"].default:
         text = f"is not used for {', '.join(by_openmm)}: OpenMM's barostat makes Monte Carlo moves and has no time constant"

@@ -8,8 +8,10 @@ from typing import Any
 from ase.units import kg
 
 from ionmelt.errors import UserError
-from ionmelt.liquid.ions import LibraryIon, resolve
-from ionmelt.liquid.settings import BoxIon, IonSmiles, Liquid
+from ionmelt.liquid.ions import LibraryIon
+from ionmelt.liquid.settings import BoxIon, Liquid
+from ionmelt.study.composition import said
+from ionmelt.study.members import Members, by_concentration, by_count, parts_of
 from ionmelt.study.reading import Problems
 from ionmelt.topology import Ion as ResolvedIon
 
@@ -18,7 +20,7 @@ EQUILIBRATION_TIMESTEP_FS, XTB_TIMESTEP_FS = 2.0, 1.0  # what auto means; with x
 
 @dataclass
 class Box:
-    """What is known of a liquid's box before it is built."""
+    """What is known of a liquid's box before it is built: its ions are all its molecules, the neutral ones among them."""
 
     ions: tuple[BoxIon, ...]
     atoms: int
@@ -27,66 +29,85 @@ class Box:
     untyped: list[str]
     edge_A: float | None
     elements: frozenset[str]
+    taken: dict[
+        tuple[str, ...], str
+    ]  # fields whose names are not the library's own, with what they were taken as, in words
+    concentrations: str  # what it has of the concentrations that the study asks for, in words
 
     @property
-    def pairs(self) -> float:
-        """The number of ion pairs, half the number of ions."""
-        return sum(ion.count for ion in self.ions) / 2
+    def size(self) -> str:
+        """How much liquid the box holds, in the words of its kind: ion pairs, or molecules and ions."""
+        neutral = sum(ion.count for ion in self.ions if not ion.charge)
+        ions = sum(ion.count for ion in self.ions if ion.charge)
+        if not neutral:
+            return f"{ions / 2:g} ion pairs"
+        return f"{neutral} molecules" + (f" and {ions} ions" if ions else "")
 
     @property
     def counts(self) -> dict[str, int]:
         """The number of each ion, by its name."""
         return {ion.name: ion.count for ion in self.ions}
 
+    def text(self, liquid: Liquid) -> str:
+        """Return what the box of a liquid is, on a line."""
+        parts = ", ".join(f"{ion.count} {ion.name}" for ion in self.ions)
+        edge = f", {self.edge_A:.1f} A at {liquid.density_guess_kg_m3:g} kg/m3" if self.edge_A else ""
+        asked = f"; {self.concentrations}" if self.concentrations else ""
+        return f"{liquid.id}: {parts}: {self.atoms} atoms{edge}{asked}"
+
 
 def describe_box(
     liquid: Liquid, loc: tuple[Any, ...], library: Mapping[str, LibraryIon], problems: Problems
 ) -> Box | None:
-    """Return what a liquid's composition says about its box, or None where an ion is wrong; `library`: the ions of assets/ions."""
-    given = liquid.ions or {}
-    pairs = [resolved_ion(name, ion, (*loc, "ions", name), library, problems) for name, ion in given.items()]
-    ions = [pair[0] for pair in pairs if pair is not None]
-    resolved = [pair[1] for pair in pairs if pair is not None]
-    if not ions or len(ions) < len(pairs):
+    """Return what a liquid's composition says about its box, or None where an ion is wrong; `library`: the ions of assets."""
+    members = Members(library, loc, problems)
+    counts = counts_of(liquid, members)
+    pairs = resolved(counts, members, library)
+    if members.mistakes or not counts:
         return None
-    mass = sum(sum(ion["masses_u"]) * ion["count"] for ion in resolved)
+    ions, molecules = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    mass = sum(sum(ion["masses_u"]) * ion["count"] for ion in molecules)
+    edge = edge_A(mass, liquid.density_guess_kg_m3)
+    asked = liquid.composition
     return Box(
         ions=tuple(ions),
-        atoms=sum(len(ion["elements"]) * ion["count"] for ion in resolved),
+        atoms=sum(len(ion["elements"]) * ion["count"] for ion in molecules),
         mass_u=mass,
         charge=sum(ion.charge * ion.count for ion in ions),
-        untyped=[ion["name"] for ion in resolved if ion["types"] is None],
-        edge_A=edge_A(mass, liquid.density_guess_kg_m3),
-        elements=frozenset().union(*(ion["elements"] for ion in resolved)),
+        untyped=[ion["name"] for ion in molecules if ion["types"] is None],
+        edge_A=edge,
+        elements=frozenset().union(*(ion["elements"] for ion in molecules)),
+        taken={member.loc: member.words for member in members.right.values() if member.written != member.name},
+        concentrations=said(asked, counts, parts_of(members), edge**3) if asked and edge else "",
     )
+
+
+def counts_of(liquid: Liquid, members: Members) -> dict[str, int]:
+    """Return the number of each ion and molecule as it is written, by numbers or by concentrations; a liquid of nothing is refused."""
+    counts = by_concentration(liquid, members) if liquid.composition else by_count(liquid, members)
+    nothing = not (liquid.ions or liquid.molecules or liquid.composition)
+    if nothing and {"ions", "molecules", "composition"} <= liquid.model_fields_set:
+        members.refuse(("ions",), "missing: give ions, molecules or both with numbers; or a composition")
+    return counts
+
+
+def resolved(
+    counts: Mapping[str, int], members: Members, library: Mapping[str, LibraryIon]
+) -> list[tuple[BoxIon, ResolvedIon]]:
+    """Return each ion as the plan holds it and with its atoms; those that are wrong are refused."""
+    pairs = []
+    for written, number in counts.items() if not members.mistakes else ():
+        member = members.right[written]
+        try:
+            pairs.append(member.resolved(number, library))
+        except UserError as error:
+            members.refuse(member.loc, "; ".join(error.errors).removeprefix("ions: "))
+    return pairs
 
 
 def edge_A(mass_u: float, density_kg_m3: float | None) -> float | None:
     """Return the edge of a cubic box of some density; None where the density is wrong."""
     return (mass_u * 1e30 / kg / density_kg_m3) ** (1 / 3) if density_kg_m3 else None
-
-
-def resolved_ion(
-    name: str, given: int | IonSmiles, loc: tuple[Any, ...], library: Mapping[str, LibraryIon], problems: Problems
-) -> tuple[BoxIon, ResolvedIon] | None:
-    """Return an ion as the plan holds it and with its atoms; None where it is wrong, which is noted."""
-    if isinstance(given, IonSmiles):
-        smiles, number, types, hydrogen_types = given.smiles, given.count, None, None
-    elif name in library:
-        typed = library[name]
-        smiles, number, types, hydrogen_types = typed["smiles"], given, typed["types"], typed["hydrogen_types"]
-    else:
-        names = ", ".join(sorted(library))
-        text = f"unknown ion {name!r}; known: {names}; or give {{smiles: ..., count: {given}}}"
-        problems.add(loc, text)
-        return None
-    fields = {"name": name, "smiles": smiles, "count": number, "types": types, "hydrogen_types": hydrogen_types}
-    try:
-        resolved = resolve(fields, library)
-    except UserError as error:
-        problems.add(loc, "; ".join(error.errors).removeprefix("ions: "))
-        return None
-    return BoxIon.model_validate(fields | {"charge": resolved["charge"]}), resolved
 
 
 def neutral_fix(box: Box) -> str:

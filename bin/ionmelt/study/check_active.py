@@ -4,14 +4,14 @@ from ionmelt.frames.settings import Active
 from ionmelt.study.reading import Draft, Problems
 
 
-def check_active(draft: Draft, trained: list[int], own: bool, problems: Problems) -> None:
+def check_active(draft: Draft, trained: list[int], brought: bool, problems: Problems) -> None:
     """Judge active learning: it needs committees, data to add to, walks, and an engine that labels."""
     active = draft.study.active
     if active is None:
         return
-    if own or not trained:
+    if brought or not trained:
         problems.add(
-            ("active",), "needs models that are trained here, and labels.engine" if own else "no model is trained"
+            ("active",), "needs models that are trained here, and labels.engine" if brought else "no model is trained"
         )
     if len(draft.study.seeds or (1, 2)) < 2:
         problems.add(("seeds",), "1 is no committee: active needs two at least, such as [1, 2, 3]")

@@ -4,14 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ionmelt.frame import KINDS, kinds_of
+from ionmelt.dataset.settings import kinds_of
+from ionmelt.frame import KINDS
 from ionmelt.frames.settings import NeqRecipes, Sampling
 from ionmelt.labels.settings import OwnLabels
+from ionmelt.mistakes import did_you_mean
 from ionmelt.study.boxes import repeated
 from ionmelt.study.check_active import check_active
 from ionmelt.study.check_labels import check_labels
 from ionmelt.study.check_sampling import check_sampling
-from ionmelt.study.places import Places, missing_file
+from ionmelt.study.paths import Paths, missing_file
 from ionmelt.study.reading import Draft, Problems
 
 TRAJECTORY_GROUPS = 3  # that sample_frames.py cuts a trajectory into, at least
@@ -19,20 +21,20 @@ TRAJECTORY_GROUPS = 3  # that sample_frames.py cuts a trajectory into, at least
 GIVEN_BY = {"eq": "sampling.eq", "neq": "a recipe in sampling.neq", "active": "active"}
 
 
-def check_data(draft: Draft, raw: Mapping[str, Any], places: Places, problems: Problems) -> None:
+def check_data(draft: Draft, raw: Mapping[str, Any], paths: Paths, problems: Problems) -> None:
     """Judge sampling, labels, datasets and split against each other."""
     study = draft.study
-    sampling, own = study.sampling, isinstance(study.labels, OwnLabels)
+    sampling, brought = study.sampling, isinstance(study.labels, OwnLabels)
     trained = [index for index, model in draft.models.items() if model.is_trained]
-    check_labels(draft, raw, trained, places, problems)
+    check_labels(draft, raw, trained, paths, problems)
     if sampling:
         check_sampling(draft, sampling, problems)
     made = made_groups(draft, sampling) if sampling else None
     for name, entries in (study.datasets or {}).items():
-        check_entries(draft, name, entries, problems, None if own else made)
+        check_entries(draft, name, entries, problems, None if brought else made)
         check_mixture(draft, name, entries, problems, made)
-    check_active(draft, trained, own, problems)
-    if study.heldout_frames is not None and (wrong := missing_file(places, study.heldout_frames)):
+    check_active(draft, trained, brought, problems)
+    if study.heldout_frames is not None and (wrong := missing_file(paths, study.heldout_frames)):
         problems.add(("heldout_frames",), wrong)
     valid, test = study.split.valid or 0, study.split.test or 0
     check_sizes(draft, problems, 1 - valid - test)
@@ -74,9 +76,12 @@ def check_entries(
         if entry.startswith("-"):
             if entry[1:] not in liquids:
                 names = ", ".join(f"-{liquid}" for liquid in liquids if liquid)
-                problems.add(loc, f"{entry!r} leaves out no liquid of the study; known: {names}")
+                problems.add(
+                    loc,
+                    f"{entry!r} leaves out no liquid of the study; {did_you_mean(entry, names.split(', '))}known: {names}",
+                )
         elif entry not in KINDS:
-            problems.add(loc, f"unknown kind {entry!r}; known: {', '.join(KINDS)}")
+            problems.add(loc, f"unknown kind {entry!r}; {did_you_mean(entry, KINDS)}known: {', '.join(KINDS)}")
         elif made is not None and entry not in made:
             problems.add(loc, f"no {entry} frames are sampled: give {GIVEN_BY[entry]}, or leave {entry!r} out")
     for entry in repeated(list(entries)):
@@ -108,6 +113,12 @@ def neq_frames(neq: NeqRecipes) -> int:
 def check_sizes(draft: Draft, problems: Problems, kept: float) -> None:
     """Judge the sizes of learning curves; `kept` is the share of the sampled frames to train on."""
     sizes, sampling, datasets = draft.study.sizes or (), draft.study.sampling, draft.study.datasets or {}
+    if draft.study.whole_datasets is False and not sizes:
+        problems.add(
+            ("whole_datasets",), "false, without sizes: nothing to train on; give the numbers of frames as sizes"
+        )
+    if draft.study.whole_datasets is False and draft.study.active is not None:
+        problems.add(("whole_datasets",), "false, with active learning: it explores with models of whole datasets")
     for size in repeated(list(sizes)):
         problems.add(("sizes",), f"{size} is given twice")
     for name in datasets if sizes else ():

@@ -3,20 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ionmelt.errors import UserError
 from ionmelt.files import sha256
+from ionmelt.liquid import mixed
 from ionmelt.liquid.cutoff import CUTOFF_LIMIT, chosen_cutoff_A
-from ionmelt.liquid.ions import LibraryIon
-from ionmelt.liquid.settings import Equilibration, Liquid
+from ionmelt.liquid.ions import LibraryIon, resolve
+from ionmelt.liquid.settings import BUILT_IN, Equilibration, Liquid
 from ionmelt.mistakes import brief
 from ionmelt.study.boxes import XTB_TIMESTEP_FS, Box, describe_box, neutral_fix, repeated
-from ionmelt.study.places import Places, missing_file
+from ionmelt.study.paths import Paths, missing_file
 from ionmelt.study.reading import Draft, Problems
 
 CUTOFF_LEAST_A = 3.0
 
 
 def check_liquids(
-    draft: Draft, raw: Mapping[str, Any], library: Mapping[str, LibraryIon], places: Places, problems: Problems
+    draft: Draft, raw: Mapping[str, Any], library: Mapping[str, LibraryIon], paths: Paths, problems: Problems
 ) -> dict[int, Box]:
     """Judge each liquid by itself; return what is known of the boxes, by the liquid's place in the file."""
     boxes = {}
@@ -24,13 +26,18 @@ def check_liquids(
         loc = ("liquids", index)
         for text in repeated([f"{kelvin:g}" for kelvin in liquid.temperatures_K or ()]):
             problems.add((*loc, "temperatures_K"), f"{text} is given twice")
-        check_force_field(index, liquid.force_field, places, problems)
-        check_force_field_sha256(index, liquid, places, problems)
+        check_force_field(index, liquid.force_field, paths, problems)
+        check_force_field_sha256(index, liquid, paths, problems)
         box = describe_box(liquid, loc, library, problems)
-        if box is None or len(box.ions) != len(raw["liquids"][index]["ions"]):
+        given = raw["liquids"][index]
+        if box is None or not (liquid.composition or is_whole(box, given)):
             continue  # an ion that is wrong is said already, and makes every sum meaningless
         boxes[index] = box
+        if liquid.force_field == "auto":
+            liquid = liquid.model_copy(update={"force_field": "openff" if box.untyped else "clandp"})
+            draft.liquids[index] = liquid
         check_ions(index, liquid, box, problems)
+        check_coverage(index, liquid, box, library, problems)
         if liquid.force_field == "xtb":
             check_xtb_step(index, draft.study.equilibration, problems)
         else:
@@ -38,40 +45,58 @@ def check_liquids(
     return boxes
 
 
-def check_force_field(index: int, force_field: str | None, places: Places, problems: Problems) -> None:
+def is_whole(box: Box, given: Mapping[str, Any]) -> bool:
+    """Tell whether a box has all ions and molecules that a liquid gives: none was left out for a wrong number."""
+    return len(box.ions) == sum(len(given.get(kind) or {}) for kind in ("ions", "molecules"))
+
+
+def check_force_field(index: int, force_field: str | None, paths: Paths, problems: Problems) -> None:
     """Refuse a force field that is none of those that there are, and no file."""
-    if not force_field or force_field in ("clandp", "xtb"):
+    if not force_field or force_field in BUILT_IN:
         return
     loc = ("liquids", index, "force_field")
     if not force_field.endswith(".xml"):
-        problems.add(loc, f"{brief(force_field)}: give clandp, xtb or the path of a .xml file")
-    elif wrong := missing_file(places, force_field):
+        problems.add(loc, f"{brief(force_field)}: give auto, clandp, openff, xtb or the path of a .xml file")
+    elif wrong := missing_file(paths, force_field):
         problems.add(loc, wrong)
 
 
-def check_force_field_sha256(index: int, liquid: Liquid, places: Places, problems: Problems) -> None:
+def check_force_field_sha256(index: int, liquid: Liquid, paths: Paths, problems: Problems) -> None:
     """Hold the user's own force field, where it can be opened from here, to the sha256 that the study gives."""
     wanted, force_field, loc = liquid.force_field_sha256, liquid.force_field, ("liquids", index, "force_field_sha256")
     if wanted is None or force_field is None:
         return
-    if force_field in ("clandp", "xtb"):
+    if force_field in BUILT_IN:
         problems.add(loc, f"is of a file of your own, and force_field is {force_field}: leave it out")
-    elif (path := places.path(force_field)) is not None and path.is_file() and (content := sha256(path)) != wanted:
+    elif (path := paths.path(force_field)) is not None and path.is_file() and (content := sha256(path)) != wanted:
         problems.add(loc, f"{force_field} has sha256 {content}, not this one")
 
 
 def check_ions(index: int, liquid: Liquid, box: Box, problems: Problems) -> None:
     """Refuse a box that is not neutral, and ions that the force field has no types for."""
     if box.charge:
-        parts = ", ".join(f"{ion.count} x {ion.name} {ion.charge:+d}" for ion in box.ions)
-        text = f"the charges sum to {box.charge:+d} ({parts}); {neutral_fix(box)}"
+        charges = ", ".join(f"{ion.count} x {ion.name} {ion.charge:+d}" for ion in box.ions)
+        text = f"the charges sum to {box.charge:+d} ({charges}); {neutral_fix(box)}"
         problems.add(("liquids", index, "ions"), text)
+
+
+def check_coverage(index: int, liquid: Liquid, box: Box, library: Mapping[str, LibraryIon], problems: Problems) -> None:
+    """Refuse ions and molecules that the force field has no parameters for, and a scale of charges where there are none to scale."""
     if liquid.force_field == "clandp" and box.untyped:
         problems.add(
             ("liquids", index, "force_field"),
-            f"clandp has no types for {', '.join(box.untyped)}: give the path of an OpenMM force-field "
+            f"clandp has no types for {', '.join(box.untyped)}: give openff, the path of an OpenMM force-field "
             "XML file that has them, or xtb",
         )
+    if liquid.force_field == "openff":
+        for ion in box.ions:
+            try:
+                mixed.source_of(resolve(ion.model_dump(), library), library)
+            except UserError as error:
+                text = f"{'; '.join(error.errors)}: give the path of an OpenMM force-field XML file that has it, or xtb"
+                problems.add(("liquids", index, "force_field"), text)
+    if liquid.charge_scale not in (None, 1) and liquid.force_field not in (None, "clandp", "openff"):
+        problems.add(("liquids", index, "charge_scale"), f"force_field is {liquid.force_field}: leave it out")
 
 
 def check_xtb_step(index: int, melt: Equilibration, problems: Problems) -> None:

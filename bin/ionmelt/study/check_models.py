@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from ionmelt import theory as theory_level
-from ionmelt.mistakes import brief
+from ionmelt.mistakes import brief, did_you_mean
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.frameworks.deepmd import DeepmdModel
 from ionmelt.models.frameworks.mace import LEARNING_RATES, MaceModel
-from ionmelt.models.settings import AnyModel, LearnedModel, OwnModel
+from ionmelt.models.frameworks.named import NamedModel
+from ionmelt.models.settings import AnyModel, LearnedModel, OwnModel, TrainingBudget
 from ionmelt.study.boxes import Box, repeated
+from ionmelt.study.check_named import check_named
 from ionmelt.study.check_weights import check_weights
-from ionmelt.study.places import Places, missing_file
+from ionmelt.study.keys import imitated_by
+from ionmelt.study.paths import Paths, missing_file
 from ionmelt.study.reading import Draft, Problems
 
 RESERVED = {
@@ -53,8 +56,8 @@ def cutoff_of(model: AnyModel) -> tuple[str, float] | None:
 
 def check_theory(index: int, model: OwnModel, labels_theory: str | None, problems: Problems) -> None:
     """Judge the level of theory of a model from elsewhere: against its own dispersion, and the labels it is tuned on."""
-    theory, dispersion = model.theory, model.dispersion
-    if FRAMEWORKS[model.framework].given and theory is None and "theory" in model.model_fields_set:
+    theory, dispersion = imitated_by(model), model.dispersion
+    if model.framework == "ase" and theory is None and "theory" in model.model_fields_set:
         problems.add(("models", index, "theory"), "missing: the level of theory that the model imitates, such as PBE")
     if dispersion is not None and not model.is_imported:
         text = "is added to a zero-shot model only: what a model is trained on holds its dispersion; leave this out"
@@ -94,13 +97,24 @@ def check_loss(index: int, model: LearnedModel, problems: Problems) -> None:
             problems.add((*loc, names[0]), "0, and so are the weights of the other terms: nothing would be trained")
 
 
+def check_length(
+    index: int, model: LearnedModel, given: Any, budget: TrainingBudget | None, problems: Problems
+) -> None:
+    """Refuse a number of steps or epochs beside core-minutes; `given`: what the study says of the model, right or not."""
+    length = FRAMEWORKS[model.framework].length
+    minutes = None if budget is None else budget.core_minutes
+    if minutes is not None and length is not None and model.is_trained and isinstance(given, dict) and length in given:
+        text = "training.core_minutes says how long every training is: leave one of the two out"
+        problems.add(("models", index, length), text)
+
+
 def check_datasets_of(index: int, model: LearnedModel, given: Any, problems: Problems) -> None:
     """Judge the names of the datasets that a model is trained on; `given`: the study's own, right or not."""
     loc = ("models", index, "datasets")
     names = sorted(map(str, given)) if isinstance(given, dict) else []
     for position, name in enumerate(model.datasets or ()):
         if name not in names:
-            listed = f"known: {', '.join(names)}" if names else "the study has no datasets"
+            listed = f"{did_you_mean(name, names)}known: {', '.join(names)}" if names else "the study has no datasets"
             problems.add((*loc, position), f"unknown dataset {name!r}; {listed}")
     for name in repeated(list(model.datasets or ())):
         problems.add(loc, f"{name!r} is given twice")
@@ -108,21 +122,55 @@ def check_datasets_of(index: int, model: LearnedModel, given: Any, problems: Pro
         problems.add(loc, "no dataset to train on: give datasets, such as {both: [eq, neq]}")
 
 
-def check_tuning(index: int, model: MaceModel, places: Places, problems: Problems) -> None:
-    """Judge the replayed frames of a MACE model and the weights that it freezes."""
+def check_tuning(index: int, model: MaceModel, paths: Paths, problems: Problems) -> None:
+    """Judge what MACE alone has: replayed frames, weights that are frozen, options of the net, a second stage."""
     loc, frames = ("models", index), model.replay_frames
     if frames is not None and model.mode != "replay":
         problems.add((*loc, "replay_frames"), "is used by mode replay only")
     elif model.mode == "replay" and frames is None and "replay_frames" in model.model_fields_set:
         problems.add((*loc, "replay_frames"), "missing: extxyz of the foundation model's own data, to replay")
-    elif frames is not None and (wrong := missing_file(places, frames)):
+    elif frames is not None and (wrong := missing_file(paths, frames)):
         problems.add((*loc, "replay_frames"), wrong)
     if model.freeze not in (None, "none") and model.mode not in ("finetune", "replay"):
         problems.add((*loc, "freeze"), f"{model.freeze!r}: is used by modes finetune and replay only")
+    for name, usual in (("zbl", False), ("distance_transform", "none")):
+        if model.weights is not None and (value := dict(model)[name]) not in (None, usual):
+            problems.add((*loc, name), f"{brief(value)}: the weights bring their own: leave this out")
+    if model.long_range is not None:
+        text = f"{model.long_range!r}: mace-torch 0.3.16 needs the library les for it, which no package registry has: it cannot be "
+        problems.add((*loc, "long_range"), text + "pinned here; leave this out")
+
+
+# Settings of some descriptors of DeePMD.
+OF_DESCRIPTORS: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ("rcut_smth_A", "neurons", "axis_neurons"), ("se_e2_a", "se_atten")
+)
+OF_DESCRIPTORS |= {"attention_layers": ("se_atten",)}
+OF_DESCRIPTORS |= dict.fromkeys(("layers", "node_width", "edge_width", "angle_width", "angle_rcut_A"), ("dpa3",))
+
+
+def check_messages(index: int, model: DeepmdModel, problems: Problems) -> None:
+    """Judge the radii and widths of a DPA-3 model against each other."""
+    arm, radius, angle = model.angle_rcut_A, model.rcut_A, model.angle_width
+    if arm is not None and radius is not None and arm > radius:
+        problems.add(("models", index, "angle_rcut_A"), f"{arm:g} is above rcut_A {radius:g}")
+    if angle is not None and angle % 2:
+        problems.add(("models", index, "angle_width"), f"{angle} is odd: half of it is for each arm")
+    for name in ("node_width", "edge_width"):
+        if angle is not None and (width := dict(model)[name]) is not None and width < angle:
+            problems.add(("models", index, name), f"{width} is below angle_width {angle}")
 
 
 def check_descriptor(index: int, model: DeepmdModel, problems: Problems) -> None:
-    """Judge the radii and widths of a DeePMD model against each other."""
+    """Judge the radii and widths of a DeePMD model against each other, and that they are of its descriptor."""
+    for name, descriptors in OF_DESCRIPTORS.items():
+        value, usual = dict(model)[name], DeepmdModel.model_fields[name].default
+        if model.descriptor not in (None, *descriptors) and value not in (None, usual):
+            shown = list(value) if isinstance(value, tuple) else value
+            problems.add(("models", index, name), f"{brief(shown)}: is used by {' and '.join(descriptors)} only")
+    if model.descriptor == "dpa3":
+        check_messages(index, model, problems)
+        return
     smooth, radius = model.rcut_smth_A, model.rcut_A
     if smooth is not None and radius is not None and smooth >= radius:
         problems.add(("models", index, "rcut_smth_A"), f"{smooth:g} is not below rcut_A {radius:g}")
@@ -151,21 +199,22 @@ def check_in_boxes(index: int, model: AnyModel, draft: Draft, boxes: dict[int, B
             )
 
 
-def check_models(
-    draft: Draft, raw: Mapping[str, Any], boxes: dict[int, Box], places: Places, problems: Problems
-) -> None:
+def check_models(draft: Draft, raw: Mapping[str, Any], boxes: dict[int, Box], paths: Paths, problems: Problems) -> None:
     """Judge each model against the datasets, the boxes and its own weights."""
     labels = draft.study.labels
     for index, model in draft.models.items():
         if isinstance(model, OwnModel):
-            check_weights(index, model, places, problems)
+            check_weights(index, model, paths, problems)
             check_theory(index, model, labels.level if labels else None, problems)
         if isinstance(model, LearnedModel):
             check_datasets_of(index, model, raw.get("datasets"), problems)
+        if isinstance(model, NamedModel):
+            check_named(index, model, draft, boxes, paths, problems)
         if isinstance(model, MaceModel):
-            check_tuning(index, model, places, problems)
+            check_tuning(index, model, paths, problems)
         if isinstance(model, DeepmdModel):
             check_descriptor(index, model, problems)
         if isinstance(model, LearnedModel):
             check_loss(index, model, problems)
+            check_length(index, model, raw["models"][index], draft.study.training, problems)
         check_in_boxes(index, model, draft, boxes, problems)

@@ -7,7 +7,7 @@ from typing import Any
 from ionmelt.errors import UserError
 from ionmelt.mistakes import brief
 from ionmelt.study.boxes import Box
-from ionmelt.study.places import Places, missing_file
+from ionmelt.study.paths import Paths, missing_file
 from ionmelt.study.reading import Draft, Problems
 from ionmelt.study.reference_files import read_references
 from ionmelt.study.references import Composition, Reference, composition, spelled
@@ -30,7 +30,7 @@ class KnownIons:
 
 
 def check_references(
-    draft: Draft, library: Mapping[str, Any], boxes: dict[int, Box], places: Places, problems: Problems
+    draft: Draft, library: Mapping[str, Any], boxes: dict[int, Box], paths: Paths, problems: Problems
 ) -> list[Reference]:
     """Return the values of every file of references, and note what is wrong with them; `library`: the ions of assets/ions."""
     ions = KnownIons(
@@ -41,17 +41,17 @@ def check_references(
     )
     references: list[Reference] = []
     for index, text in enumerate(draft.study.references or ()):
-        references += references_in(text, index, ions, places, problems)
+        references += references_in(text, index, ions, paths, problems)
     return references
 
 
-def references_in(text: str, index: int, ions: KnownIons, places: Places, problems: Problems) -> list[Reference]:
+def references_in(text: str, index: int, ions: KnownIons, paths: Paths, problems: Problems) -> list[Reference]:
     """Return the values of the file of references at a place of the study's list, and note what is wrong with it."""
-    loc, path, bundled = ("references", index), places.path(text), text.startswith("assets/")
+    loc, path, bundled = ("references", index), paths.path(text), text.startswith("assets/")
     if path is None:
         problems.add(loc, f"{brief(text)}: cannot be read from here: put it into assets/references")
         return []
-    if wrong := missing_file(places, text):
+    if wrong := missing_file(paths, text):
         problems.add(loc, wrong)
         return []
     try:

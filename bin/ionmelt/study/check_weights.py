@@ -7,7 +7,7 @@ from ionmelt.mistakes import brief
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.frameworks.ase import AseModel
 from ionmelt.models.settings import LearnedModel, OwnModel
-from ionmelt.study.places import Places, missing_file
+from ionmelt.study.paths import Paths, missing_file
 from ionmelt.study.reading import Problems
 
 NEEDED = {
@@ -17,10 +17,12 @@ NEEDED = {
 }
 
 
-def check_weights(index: int, model: OwnModel, places: Places, problems: Problems) -> None:
+def check_weights(index: int, model: OwnModel, paths: Paths, problems: Problems) -> None:
     """Judge what a model says about its weights: nothing where there are none, else what they are and that they are there."""
     if not isinstance(model, LearnedModel | AseModel):
         return
+    if isinstance(model, AseModel):
+        check_script(index, model, paths, problems)
     if model.weights is None:
         refuse_words_about_none(index, model, problems)
         return
@@ -33,7 +35,26 @@ def check_weights(index: int, model: OwnModel, places: Places, problems: Problem
             problems.add(("models", index, name), f"missing: the {name} {what}")
     if isinstance(model, LearnedModel):
         check_use(index, model, model.weights, problems)
-    check_file(index, model.weights, model.sha256, places, problems)
+    check_file(index, model.weights, model.sha256, paths, problems)
+
+
+def check_script(index: int, model: AseModel, paths: Paths, problems: Problems) -> None:
+    """Judge the file of the study that makes a calculator: it is there, and the one that the study means."""
+    loc, script, digest = ("models", index), model.script, model.calculator_sha256
+    if script is None:
+        if digest is not None and model.calculator is not None:
+            problems.add((*loc, "calculator_sha256"), f"{brief(model.calculator)} is no file: leave this out")
+        return
+    if digest is None and "calculator_sha256" in model.model_fields_set:
+        problems.add(
+            (*loc, "calculator_sha256"), f"missing: the sha256 of {script}: it is checked before it is imported"
+        )
+    if wrong := missing_file(paths, script):
+        problems.add((*loc, "calculator"), wrong)
+        return
+    path = paths.path(script)
+    if path is not None and digest and (content := sha256(path)) != digest:
+        problems.add((*loc, "calculator_sha256"), f"{script} has sha256 {content}, not this one")
 
 
 def refuse_words_about_none(index: int, model: LearnedModel | AseModel, problems: Problems) -> None:
@@ -64,11 +85,11 @@ def check_use(index: int, model: LearnedModel, weights: str, problems: Problems)
         problems.add(("models", index, "weights"), text)
 
 
-def check_file(index: int, weights: str, digest: str | None, places: Places, problems: Problems) -> None:
+def check_file(index: int, weights: str, digest: str | None, paths: Paths, problems: Problems) -> None:
     """Refuse a file of weights that is not there, or not the one that the study means."""
-    if wrong := missing_file(places, weights):
+    if wrong := missing_file(paths, weights):
         problems.add(("models", index, "weights"), wrong)
         return
-    path = places.path(weights)
+    path = paths.path(weights)
     if path is not None and digest and (content := sha256(path)) != digest:
         problems.add(("models", index, "sha256"), f"{weights} has sha256 {content}, not this one")

@@ -11,6 +11,7 @@ from typing import Any
 
 from ionmelt.errors import UserError
 from ionmelt.files import sealed
+from ionmelt.settings import TaskSettings
 
 
 def cell(value: Any) -> Any:
@@ -27,6 +28,10 @@ class Plan:
     def json(self, path: str, content: Any) -> None:
         """Add a JSON file."""
         self.files[path] = json.dumps(sealed(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+    def settings(self, path: str, settings: TaskSettings, **left_out: Any) -> None:
+        """Add the settings of a task; `left_out` as in pydantic's `model_dump`."""
+        self.json(path, settings.model_dump(mode="json", **left_out))
 
     def csv(self, path: str, kind: Any, rows: Sequence[Any], columns: Sequence[str] = ()) -> None:
         """Add a CSV file of rows of one dataclass; its fields are the columns, where none are given."""

@@ -7,9 +7,12 @@ from pathlib import Path
 from ionmelt import theory as theory_level
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.frameworks.ase import AseModel
+from ionmelt.models.frameworks.named import NamedModel
+from ionmelt.models.named import NAMED
 from ionmelt.models.settings import AnyModel, LearnedModel, OwnModel
 from ionmelt.study.rows import ModelRow
 from ionmelt.study.schema import Study
+from ionmelt.study.teacher import KEY, teacher_of
 
 
 def by_force_field(study: Study) -> bool:
@@ -31,9 +34,10 @@ class TrainingSet:
 
 
 def training_sets(study: Study, names: tuple[str, ...] | None = None) -> list[TrainingSet]:
-    """Return the datasets of some mixtures, all of them where none are named: each whole and cut to every size."""
+    """Return the datasets of some mixtures, all of them where none are named: each whole (if so wished) and cut to every size."""
+    whole = [None] if study.whole_datasets else []
     return [
-        TrainingSet(name, size) for name in names or sorted(study.datasets) for size in (None, *sorted(study.sizes))
+        TrainingSet(name, size) for name in names or sorted(study.datasets) for size in (*whole, *sorted(study.sizes))
     ]
 
 
@@ -98,42 +102,52 @@ class Levels:
     same_theory: bool | None = None
 
 
+def imitated_by(model: OwnModel) -> str | None:
+    """Return the level of theory that a model imitates, which a named model has from its row; None where it is not known."""
+    row = NAMED.get(model.model) if isinstance(model, NamedModel) and model.model else None
+    return (row and row.theory) or model.theory
+
+
 def levels(study: Study, model: AnyModel) -> Levels:
     """Return the levels of theory of a model and of the labels; that of the labels alone where one of the two has none."""
     labels_theory = study.labels.level if study.labels else None
     if by_force_field(study):
         names = sorted({Path(liquid.force_field).stem for liquid in study.liquids})
         labels_theory = f"{labels_theory}, {' and '.join(names)}"
-    if labels_theory is None or not isinstance(model, OwnModel) or not model.is_imported or model.theory is None:
+    imitated = imitated_by(model) if isinstance(model, OwnModel) and model.is_imported else None
+    if labels_theory is None or not isinstance(model, OwnModel) or imitated is None:
         return Levels(labels_theory=labels_theory)
-    theory = theory_level.level_with(model.theory, model.dispersion.functional if model.dispersion else None)
-    return Levels(theory, labels_theory, theory_level.same_level(theory, labels_theory))
+    theory = theory_level.level_with(imitated, model.dispersion.functional if model.dispersion else None)
+    labels_itself = teacher_of(study) == model
+    return Levels(theory, labels_theory, labels_itself or theory_level.same_level(theory, labels_theory))
 
 
 def model_rows(study: Study) -> list[ModelRow]:
     """Return the rows of models.csv: one for each model."""
     rows = [row for model in study.models for row in rows_of(study, model)]
-    engine = study.label_engine
-    if engine is not None and engine.pairs:
+    engine, teacher = study.label_engine, teacher_of(study)
+    if teacher is not None:
+        rows += [replace(row, key=KEY, model=KEY, role="labels") for row in rows_of(study, teacher)]
+    elif engine is not None and engine.pairs:
         assert engine.framework is not None
         environment = FRAMEWORKS[engine.framework].environment
-        rows.append(
-            ModelRow("labels", "labels", engine.framework, role="labels", image=environment, environment=environment)
-        )
+        rows.append(ModelRow(KEY, KEY, engine.framework, role="labels", image=environment, environment=environment))
     return rows
 
 
 def rows_of(study: Study, model: AnyModel) -> list[ModelRow]:
     """Return the rows of one model of the study: one for each training, and one for the weights that they start from."""
     usual, start = FRAMEWORKS[model.framework].environment, start_of(study, model)
-    own = model if isinstance(model, AseModel) else None
+    framework, given = model.framework, model if isinstance(model, AseModel | NamedModel) else None
+    if isinstance(model, NamedModel):
+        framework, usual = NAMED[model.model].framework, NAMED[model.model].environment or "analysis"
     row = ModelRow(
         key=model.id,
         model=model.id,
-        framework=model.framework,
+        framework=framework,
         start=start,
-        image=(own and own.image) or usual,
-        environment=(own and own.environment) or usual,
+        image=(given and given.image) or usual,
+        environment=(given and given.environment) or usual,
         **asdict(levels(study, model)),
     )
     if not model.is_trained:

@@ -7,13 +7,15 @@ what would be right.
 """
 
 import argparse
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ionmelt import task
-from ionmelt.errors import UserError
+from ionmelt import chemical_names, task
+from ionmelt.errors import Exit, UserError
 from ionmelt.liquid.ions import library
+from ionmelt.liquid.symbols import names_of
 from ionmelt.study.advice import warn
 from ionmelt.study.boxes import Box
 from ionmelt.study.check_data import check_data
@@ -23,11 +25,13 @@ from ionmelt.study.check_models import check_ids, check_models
 from ionmelt.study.check_references import check_references
 from ionmelt.study.estimate import Estimate
 from ionmelt.study.keys import committees
-from ionmelt.study.places import Places, check_outdir
+from ionmelt.study.melting import read_melting
+from ionmelt.study.paths import Paths, check_outdir
 from ionmelt.study.reading import Problems, read_draft
 from ionmelt.study.references import Reference
 from ionmelt.study.rounds import Before, check_before, read_before
 from ionmelt.study.schema import Study, schema
+from ionmelt.study.teacher import check_teacher
 from ionmelt.study.text import parse_yaml, read_text
 from ionmelt.study.workload import check_budget, estimate
 from ionmelt.study.writing import make_plan
@@ -36,16 +40,16 @@ from ionmelt.study.writing import make_plan
 
 
 def read_study(
-    text: str, name: str, places: Places, outdir: str | None = None, before: Before | None = None
+    text: str, name: str, paths: Paths, outdir: str | None = None, before: Before | None = None
 ) -> tuple[Study, dict[int, Box], list[Reference], Estimate]:
     """Return a study that is right in every way, its boxes, references and estimate.
 
     Raises `UserError` with one line for each mistake.
     """
     problems = Problems()
-    known = library(places.assets)
-    if not known:
-        raise UserError(f"assets: {places.assets}: holds no ions (ions/*.yaml)")
+    ions = library(paths.assets)
+    if not ions:
+        raise UserError(f"assets: {paths.assets}: holds no ions (ions/*.yaml)")
     outdir_line = [f"outdir: {wrong}"] if outdir and (wrong := check_outdir(outdir)) else []
     try:
         raw = parse_yaml(text, name)
@@ -56,20 +60,24 @@ def read_study(
     boxes: dict[int, Box] = {}
     if isinstance(raw, dict):
         check_ids(draft, problems)
-        boxes = check_liquids(draft, raw, known, places, problems)
-        check_models(draft, raw, boxes, places, problems)
-        check_data(draft, raw, places, problems)
+        boxes = check_liquids(draft, raw, ions, paths, problems)
+        check_models(draft, raw, boxes, paths, problems)
+        check_data(draft, raw, paths, problems)
+        check_teacher(draft, raw, boxes, problems)
         check_dynamics(draft, problems)
-        references = check_references(draft, known, boxes, places, problems)
-    if problems.found:
+        references = check_references(draft, ions, boxes, paths, problems)
+    if problems.mistakes:
         raise UserError(*problems.lines(), *outdir_line)
     study = Study.model_validate(raw)
-    if before and before.place:
+    chosen = {index: {"force_field": liquid.force_field} for index, liquid in draft.liquids.items()}
+    liquids = tuple(liquid.model_copy(update=chosen[index]) for index, liquid in enumerate(study.liquids))
+    study = study.model_copy(update={"liquids": liquids})  # with what auto stands for
+    if before and before.folder:
         check_before(study, before, problems)
     explorations = len(committees(study)) if before and before.cards else 0
-    estimated = estimate(study, boxes, places, explorations)
+    estimated = estimate(study, boxes, paths, explorations)
     check_budget(estimated, problems)
-    if problems.found or outdir_line:
+    if problems.mistakes or outdir_line:
         raise UserError(*problems.lines(), *outdir_line)
     return study, boxes, references, estimated
 
@@ -78,19 +86,46 @@ def plan_study(args: argparse.Namespace) -> None:
     """Do the work of the task: read, judge, write, and say what it costs."""
     base = args.base or str(args.study.resolve().parent)
     seen = not args.files_unseen and "://" not in base
-    places = Places(base, args.assets, seen)
+    paths = Paths(base, args.assets, seen)
     before = read_before(args.previous, args.cards)
-    study, boxes, references, estimated = read_study(
-        read_text(args.study), args.study.name, places, args.outdir, before
-    )
-    plan = make_plan(study, boxes, references, places, before)
-    warnings = warn(study, boxes)
+    study, boxes, references, estimated = read_study(read_text(args.study), args.study.name, paths, args.outdir, before)
+    plan = make_plan(study, boxes, references, paths, before)
+    warnings = warn(study, boxes, references, read_melting(args.assets))
     plan.json("estimate.json", estimated.content())
+    ions = {study.liquids[index].id: box.ions for index, box in boxes.items()}
+    plan.json(chemical_names.FILE, names_of(ions, library(args.assets)).model_dump())
     plan.files["warnings.txt"] = "".join(f"{line}\n" for line in warnings)
+    plan.files["plan.txt"] = spoken(study, boxes, estimated, warnings)
     plan.write(args.out)
     print(estimated.text())
+    for index, box in boxes.items():
+        print(box.text(study.liquids[index]))
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
+
+
+def spoken(study: Study, boxes: dict[int, Box], estimated: Estimate, warnings: Sequence[str]) -> str:
+    """Return the plan as it is shown before the first task: stages, core-hours, boxes, warnings."""
+    lines = [f"plan of {study.name}: {study.description}" if study.description else f"plan of {study.name}"]
+    lines += [estimated.text(), *(box.text(study.liquids[index]) for index, box in boxes.items())]
+    lines += [f"warning: {line}" for line in warnings]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def as_json(args: argparse.Namespace) -> int:
+    """Print the plan as one JSON object, or the mistakes, and write nothing."""
+    paths = Paths(args.base or str(args.study.resolve().parent), args.assets, not args.files_unseen)
+    try:
+        before = read_before(args.previous, args.cards)
+        text = read_text(args.study)
+        study, boxes, references, estimated = read_study(text, args.study.name, paths, args.outdir, before)
+        warnings = warn(study, boxes, references, read_melting(args.assets))
+    except UserError as error:
+        print(json.dumps({"mistakes": list(error.errors)}, indent=2))
+        return Exit.USER
+    plan = {"study": study.model_dump(mode="json"), "estimate": estimated.content(), "warnings": warnings}
+    print(json.dumps(plan, indent=2, allow_nan=False))
+    return Exit.DONE
 
 
 def noting_errors(work: Callable[[], None], errors: Path | None) -> None:
@@ -122,6 +157,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="model cards (model.json) of that round")
     parser.add_argument("--errors", type=Path, metavar="FILE", help="file to write the mistakes to, one line each")
     parser.add_argument("--id", default="plan", help="key of the task")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the plan as JSON (study, estimate, warnings; or mistakes) and write nothing",
+    )
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of the study file and stop")
     args = parser.parse_args(argv)
     if args.schema:
@@ -129,6 +169,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if args.study is None:
         parser.error("--study is required")
+    if args.json:
+        return as_json(args)
     return task.run(
         "PLAN_STUDY", lambda: noting_errors(lambda: plan_study(args), args.errors), task_id=args.id, writes=[args.out]
     )

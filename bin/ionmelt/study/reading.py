@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from ionmelt.dataset.settings import Split
 from ionmelt.dynamics.settings import Md
 from ionmelt.liquid.settings import Equilibration, Liquid
-from ionmelt.mistakes import NO_SECTION, Place, Wrong, brief, explained, one_line, path_text
+from ionmelt.mistakes import NO_SECTION, Position, Wrong, brief, did_you_mean, explained, one_line, path_text
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.settings import AnyModel
 from ionmelt.settings import Section
@@ -22,24 +22,24 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 @dataclass
 class Problems:
-    """The mistakes found so far, each with the place that it is at."""
+    """The mistakes so far, each with where it is."""
 
-    found: list[tuple[tuple[Any, ...], str]] = field(default_factory=list)
+    mistakes: list[tuple[tuple[Any, ...], str]] = field(default_factory=list)
 
     def add(self, loc: tuple[Any, ...], text: str) -> None:
         """Note a mistake at `loc`."""
-        self.found.append((loc, text))
+        self.mistakes.append((loc, text))
 
     def lines(self) -> list[str]:
         """Return one line for each mistake, in the order of the study file's sections."""
         order = list(Study.model_fields)
 
-        def place(entry: tuple[tuple[Any, ...], str]) -> tuple[int, int]:
+        def position(entry: tuple[tuple[Any, ...], str]) -> tuple[int, int]:
             loc = entry[0]
             section = order.index(loc[0]) if loc and loc[0] in order else -1
             return section, loc[1] if len(loc) > 1 and isinstance(loc[1], int) else -1
 
-        texts = (one_line(f"{path_text(loc)}: {text}") for loc, text in sorted(self.found, key=place))
+        texts = (one_line(f"{path_text(loc)}: {text}") for loc, text in sorted(self.mistakes, key=position))
         return list(dict.fromkeys(texts))
 
 
@@ -65,7 +65,7 @@ def partial(
     else:
         for key in raw:
             if key not in cls.model_fields:
-                problems.add((*loc, key), Wrong("extra_forbidden", Place((key,), cls)).said())
+                problems.add((*loc, key), Wrong("extra_forbidden", Position((key,), cls)).said())
         for name in (name for name in cls.model_fields if name not in skip):
             right |= right_field(cls, name, raw, loc, problems)
     return cls.model_construct(_fields_set=set(right), **dict.fromkeys(cls.model_fields) | right)
@@ -79,7 +79,7 @@ def right_field(
         return right_value(cls, name, raw[name], loc, problems)
     info = cls.model_fields[name]
     if info.is_required():
-        problems.add((*loc, name), Wrong("missing", Place((name,), cls)).said())
+        problems.add((*loc, name), Wrong("missing", Position((name,), cls)).said())
         return {}
     return {name: info.get_default(call_default_factory=True)}
 
@@ -95,9 +95,9 @@ def right_value(cls: type[Section], name: str, value: Any, loc: tuple[Any, ...],
         inside = any(other["loc"][:-1] == entry["loc"] for other in entries if other["loc"])
         if entry["type"] == "too_short" and inside:  # it counts only the items that are right
             continue
-        place, text = explained({**entry, "loc": (name, *entry["loc"])}, cls)
-        problems.add((*loc, *place), text)
-        wrong.add(place[1] if len(place) > 1 else None)
+        where, text = explained({**entry, "loc": (name, *entry["loc"])}, cls)
+        problems.add((*loc, *where), text)
+        wrong.add(where[1] if len(where) > 1 else None)
     if isinstance(value, dict) and None not in wrong:
         try:
             return {name: adapter(cls, name).validate_python({k: v for k, v in value.items() if k not in wrong})}
@@ -152,5 +152,6 @@ def model_class(item: Any, index: int, problems: Problems) -> type[AnyModel] | N
     if isinstance(framework, str) and framework in FRAMEWORKS:
         return FRAMEWORKS[framework].settings
     text = "missing" if "framework" not in item else brief(framework)
-    problems.add(("models", index, "framework"), f"{text}: give one of {', '.join(FRAMEWORKS)}")
+    like = did_you_mean(framework, FRAMEWORKS) if isinstance(framework, str) else ""
+    problems.add(("models", index, "framework"), f"{text}: {like}give one of {', '.join(FRAMEWORKS)}")
     return None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ionmelt.errors import UserError, reading
 from ionmelt.measure.observables import NAMED
+from ionmelt.mistakes import brief, one_line
 from ionmelt.study.references import Composition, Reference, composition
 from ionmelt.study.uncertainty import RANGES, standard_uncertainty
 
@@ -43,7 +44,7 @@ class Line:
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or value <= 0:
-            self.note(column, f"{text!r} is not a positive number")
+            self.note(column, f"{brief(text)} is not a positive number")
             return None
         return value
 
@@ -53,14 +54,14 @@ def read_factor(line: Line) -> float | None:
     kind, unit = line.cells["property"], line.cells["unit"]
     factors = NAMED[kind].units if kind in NAMED else {}
     if not factors:
-        line.note("property", f"{kind!r}: give one of {', '.join(NAMED)}")
+        line.note("property", f"{brief(kind)}: give one of {', '.join(NAMED)}")
     elif unit not in factors:
-        line.note("unit", f"{unit!r}: give one of {', '.join(factors)}")
+        line.note("unit", f"{brief(unit)}: give one of {', '.join(factors)}")
     return factors.get(unit)
 
 
 def check_value(line: Line, value: float | None, factor: float | None) -> None:
-    """Refuse a value that is missing, or that no liquid of ions has."""
+    """Refuse a value that is missing, or that no liquid has."""
     if not line.cells["value"]:
         line.note("value", "empty: give the measured value")
     if value is None or factor is None:
@@ -71,7 +72,7 @@ def check_value(line: Line, value: float | None, factor: float | None) -> None:
         given, unit = f"{value:g} {line.cells['unit']}", next(iter(NAMED[kind].units))
         line.note(
             "value",
-            f"{given} is no {kind} of a liquid of ions, which is from {least:g} to {most:g} {unit}: is the unit right?",
+            f"{given} is no {kind} of a liquid, which is from {least:g} to {most:g} {unit}: is the unit right?",
         )
 
 
@@ -82,10 +83,10 @@ def check_temperature(line: Line, kelvin: float | None) -> None:
     if kelvin is not None and kelvin < least:
         line.note(
             "temperature_K",
-            f"{text} is below {least:g} K: is it {text} degC? give kelvin, {kelvin + 273.15:g}",
+            f"{text[:20]} is below {least:g} K: is it {text[:20]} degC? give kelvin, {kelvin + 273.15:g}",
         )
     elif kelvin is not None and kelvin > most:
-        line.note("temperature_K", f"{text} is above {most:g} K: give kelvin")
+        line.note("temperature_K", f"{text[:20]} is above {most:g} K: give kelvin")
 
 
 def read_range(line: Line, value: float | None, low: float | None, high: float | None) -> str:
@@ -96,9 +97,9 @@ def read_range(line: Line, value: float | None, low: float | None, high: float |
     if any(ends) and not all(ends):
         line.note("high" if ends[0] else "low", "empty: give both low and high, or neither")
     if any(ends) and what not in RANGES:
-        line.note("range", f"{text!r}: say what low and high are: {', '.join(RANGES)}")
+        line.note("range", f"{brief(text)}: say what low and high are: {', '.join(RANGES)}")
     elif what and not any(ends):
-        line.note("range", f"{text!r}, but low and high are empty: give them, or leave range empty")
+        line.note("range", f"{brief(text)}, but low and high are empty: give them, or leave range empty")
     if low is not None and high is not None:
         if low > high:
             line.note("low", f"{low:g} is above high {high:g}")
@@ -110,9 +111,9 @@ def read_range(line: Line, value: float | None, low: float | None, high: float |
 def check_words(line: Line, count: float | None) -> None:
     """Refuse a number of data sets, or a mark of a second-hand value, that is none."""
     if count is not None and count != int(count):
-        line.note("n", f"{line.cells['n']!r}: give the number of data sets")
+        line.note("n", f"{brief(line.cells['n'])}: give the number of data sets")
     if line.cells["second_hand"].lower() not in ("true", "false"):
-        line.note("second_hand", f"{line.cells['second_hand']!r}: give true or false")
+        line.note("second_hand", f"{brief(line.cells['second_hand'])}: give true or false")
 
 
 def read_ions(line: Line, charges: Mapping[str, int] | None) -> Composition:
@@ -124,17 +125,17 @@ def read_ions(line: Line, charges: Mapping[str, int] | None) -> Composition:
         items = []
     ions = dict(items)
     if not ions or min(ions.values()) < 1:
-        line.note("ions", f"{text!r}: give a composition such as 'pyr14:1 tfsi:1'")
+        line.note("ions", f"{brief(text)}: give a composition such as 'pyr14:1 tfsi:1'")
         return ()
     if len(ions) < len(items):
-        line.note("ions", f"{text!r}: an ion is given twice")
+        line.note("ions", f"{brief(text)}: an ion is given twice")
     if charges is None:
         return composition(ions)
     if strange := [name for name in ions if name not in charges]:
         names = ", ".join(sorted(charges))
-        line.note("ions", f"{', '.join(strange)}: no ion of assets/ions or of this study; known: {names}")
+        line.note("ions", f"{one_line(', '.join(strange))[:60]}: neither of assets nor of this study; known: {names}")
     elif total := sum(charges[name] * count for name, count in ions.items()):
-        line.note("ions", f"{text!r}: the charges sum to {total:+d}: no liquid of ions has this composition")
+        line.note("ions", f"{brief(text)}: the charges sum to {total:+d}: no liquid has this composition")
     return composition(ions)
 
 
@@ -144,9 +145,9 @@ def check_species(line: Line, liquid: Composition) -> None:
     names = [name for name, _ in liquid]
     by_species = kind in NAMED and NAMED[kind].by_species
     if by_species and species not in names:
-        line.note("species", f"{species!r}: give the ion that diffuses, one of {', '.join(names)}")
+        line.note("species", f"{brief(species)}: give the ion that diffuses, one of {', '.join(names)}")
     elif not by_species and species:
-        line.note("species", f"{species!r}: leave it empty: a {kind} is that of the liquid")
+        line.note("species", f"{brief(species)}: leave it empty: a {kind} is that of the liquid")
 
 
 def read_line(line: Line, charges: Mapping[str, int] | None) -> Reference | None:

@@ -14,6 +14,7 @@ from ionmelt.errors import UserError
 from ionmelt.tables.references import REFERENCES
 
 COLUMNS = tuple(REFERENCES)
+SAME_TEMPERATURE_K = 0.5  # a reference is of a state where their temperatures differ by no more
 # The ions of a liquid with their numbers in lowest terms, by name: (("bf4", 1), ("pyr14", 1)).
 Composition = tuple[tuple[str, int], ...]
 
@@ -73,6 +74,6 @@ def best(
         (pl.col("liquid") == liquid)
         & (pl.col("property") == quantity)
         & pl.col("species").eq_missing(pl.lit(species, pl.String))
-        & ((pl.col("temperature_K") - temperature_K).abs() <= 0.5)
+        & ((pl.col("temperature_K") - temperature_K).abs() <= SAME_TEMPERATURE_K)
     ).sort("second_hand", "interpolated", "source", "temperature_K")
     return rows.row(0, named=True) if rows.height else None

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ionmelt.files import read_json
 from ionmelt.frames.settings import ChooseSettings, ExploreSettings
 from ionmelt.liquid.settings import Liquid
+from ionmelt.models.card import Card
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.study.files import Plan
 from ionmelt.study.keys import committees, seed_of
@@ -20,23 +19,23 @@ from ionmelt.study.schema import Study
 class Before:
     """The round before, in active learning: where its results are, and the cards of its models, by key."""
 
-    place: str = ""
-    cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folder: str = ""
+    cards: Mapping[str, Card] = field(default_factory=dict)
 
     @property
     def round(self) -> int:
         """Return the number of the round that follows: the first, without anything before it, is 0."""
-        return 1 + max(card["settings"].get("round", 0) for card in self.cards.values()) if self.cards else 0
+        return 1 + max(card.settings.round or 0 for card in self.cards.values()) if self.cards else 0
 
     def file(self, key: str) -> str:
         """Return the address of the weights of a model that a training can go on from."""
-        return f"{self.place.rstrip('/')}/models/{key}/model.pt"
+        return f"{self.folder.rstrip('/')}/models/{key}/model.pt"
 
 
-def read_before(place: str | None, cards: Iterable[Path]) -> Before:
+def read_before(folder: str | None, cards: Iterable[Path]) -> Before:
     """Return the round before; only models that were trained have weights to go on from."""
-    read = [read_json(path) for path in sorted(cards)]
-    return Before(place or "", {card["id"]: card for card in read if "model.pt" in card["files"]})
+    read = [Card.read(path) for path in sorted(cards)]
+    return Before(folder or "", {card.id: card for card in read if "model.pt" in card.files})
 
 
 def retrained(study: Study, before: Before) -> set[str]:
@@ -58,16 +57,16 @@ def check_before(study: Study, before: Before, problems: Problems) -> None:
     """Judge the results that a round goes on from."""
     if study.active is None:
         problems.add(
-            ("active",), f"missing: --previous {before.place} is for active learning; give active: {{frames: ...}}"
+            ("active",), f"missing: --previous {before.folder} is for active learning; give active: {{frames: ...}}"
         )
         return
     if not before.cards:
-        text = f"--previous {before.place}: holds no models/*/model.json: give the results of a round that has ended"
+        text = f"--previous {before.folder}: holds no models/*/model.json: give the results of a round that has ended"
         problems.add(("active",), text)
         return
     for key in [key for committee in committees(study) for key in committee.members]:
         if key not in before.cards:
-            problems.add(("active",), f"--previous {before.place}: has no model {key}: is it of another study?")
+            problems.add(("active",), f"--previous {before.folder}: has no model {key}: is it of another study?")
 
 
 def plan_rounds(plan: Plan, study: Study, models: list[ModelRow], before: Before) -> None:
@@ -80,7 +79,7 @@ def plan_rounds(plan: Plan, study: Study, models: list[ModelRow], before: Before
         name = f"{liquid.id}-active{before.round}"
         choices.append(ChooseRow(name, liquid.id))
         choice = ChooseSettings(id=name, liquid=liquid.id, frames=study.active.frames)
-        plan.json(f"choose/{name}.json", choice.model_dump(mode="json"))
+        plan.settings(f"choose/{name}.json", choice)
         for kelvin in liquid.temperatures_K:
             state = f"{liquid.id}-{kelvin:g}K-r1"
             for committee in committees(study):
@@ -96,7 +95,7 @@ def plan_rounds(plan: Plan, study: Study, models: list[ModelRow], before: Before
                 )
                 rows.append(row)
                 settings = explore_settings(study, liquid, kelvin, row, committee.model.id, before.round)
-                plan.json(f"explore/{row.key}.json", settings.model_dump(mode="json"))
+                plan.settings(f"explore/{row.key}.json", settings)
     plan.csv("explore.csv", ExploreRow, rows)
     plan.csv("choose.csv", ChooseRow, choices)
 

@@ -29,8 +29,8 @@ class ModelRow:
     """A model: a row of models.csv.
 
     ``image`` and ``environment`` say what it runs in, with containers and without. ``role`` is ``model``, ``start`` (the
-    weights that a tuned model starts from, evaluated but not run) or ``labels`` (the labels' engine where it is cheap, of
-    which only atoms and pairs are computed); ``start`` names the row of the weights that a tuned model starts from.
+    weights that a tuned model starts from, evaluated but not run) or ``labels`` (what made the labels, where it is cheap: of it
+    only atoms and pairs are computed); ``start`` names the row of the weights that a tuned model starts from.
     ``dataset`` is the ``mixture`` of the study, cut to ``size`` frames where there is one. ``theory`` is the level that a
     model from elsewhere imitates, ``same_theory`` whether it is that of the labels.
     """
@@ -80,6 +80,7 @@ class LabelEngineRow:
     """What computes the labels of the study, and what it runs in: the row of label_engine.csv."""
 
     engine: str = ""  # nothing where no label is computed
+    image: str = "analysis"
     environment: str = "analysis"
     gpu: bool = False
 

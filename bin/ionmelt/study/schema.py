@@ -12,6 +12,8 @@ from pydantic import (
     Field,
 )
 
+from ionmelt.compare.settings import Margins
+from ionmelt.compare.truth import labellers
 from ionmelt.dataset.settings import Split
 from ionmelt.dynamics.settings import Md
 from ionmelt.frames.settings import Active, Sampling
@@ -20,6 +22,7 @@ from ionmelt.labels.engines.settings import LabelTasks
 from ionmelt.labels.settings import Labels
 from ionmelt.liquid.settings import Equilibration, Liquid
 from ionmelt.models.frameworks import Model
+from ionmelt.models.settings import TrainingBudget
 from ionmelt.settings import Count, Key, Path_, Real, SettingsFile, number
 
 
@@ -50,12 +53,21 @@ class Study(SettingsFile):
         description="learning curves: numbers of training frames that each dataset is cut to, besides all of them; the "
         "frames that differ most are kept",
     )
+    whole_datasets: bool = Field(
+        True,
+        description="train on the whole datasets too, besides those cut to sizes; false: on equal numbers of frames only",
+    )
     split: Split = Field(default_factory=Split, description="division into training, validation and test")
     active: Active | None = Field(
         default=None,
         description="active learning: what a round (--previous) adds to datasets with the kind active, such as {al: [eq, active]}",
     )
     models: tuple[Model, ...] = Field(min_length=1, max_length=100, description="models to compare")
+    training: TrainingBudget | None = Field(
+        default=None,
+        description="what each training takes, in place of steps and epochs, such as {core_minutes: 60}: all models at equal cost; and "
+        "how many settings are tried, such as {trials: 4}",
+    )
     heldout_frames: Path_ | None = Field(
         default=None,
         description="labelled frames of other chemistry (extxyz with REF_energy, REF_forces, REF_stress), at the level of "
@@ -69,9 +81,14 @@ class Study(SettingsFile):
     )
     md: Md = Field(default_factory=Md, description="molecular dynamics of every model")
     references: tuple[Path_, ...] = Field(
-        ("assets/references/ilthermo.csv",),
+        ("assets/references/ilthermo.csv", "assets/references/solvents.csv"),
         max_length=50,
         description="CSV files of measured values to compare with",
+    )
+    margins: Margins | None = Field(
+        default=None,
+        description="differences that do not matter, in percent, such as {density_percent: 1, diffusion_percent: 15}: models within "
+        "them are called equivalent",
     )
     budget_core_hours: Real = number(
         100_000.0, 0.001, 1e9, "the plan is refused where its estimated cost is above this (CPU core-hours)"
@@ -81,6 +98,14 @@ class Study(SettingsFile):
     def label_engine(self) -> LabelEngine | None:
         """The row of the engine that computes the labels; None where none are computed."""
         return ENGINES[self.labels.engine] if isinstance(self.labels, LabelTasks) else None
+
+    @property
+    def truths(self) -> list[str]:
+        """The models that are the method of the labels itself; none where none is, or no label is computed."""
+        if not isinstance(self.labels, LabelTasks):
+            return []
+        models = [model.model_dump(mode="json") for model in self.models]
+        return labellers({"models": models}, self.labels.model_dump(mode="json"))
 
 
 def schema() -> str:

@@ -3,18 +3,18 @@
 from math import ceil
 
 from ionmelt import laws
-from ionmelt.frame import kinds_of
+from ionmelt.dataset.settings import kinds_of
 from ionmelt.labels.engines.settings import LabelTasks
 from ionmelt.labels.settings import OwnLabels
 from ionmelt.laws import Law
 from ionmelt.liquid.settings import Liquid
 from ionmelt.models.frameworks import FRAMEWORKS
-from ionmelt.models.settings import AnyModel
+from ionmelt.models.settings import AnyModel, TrainingBudget
 from ionmelt.study.boxes import Box, equilibration_step_fs
 from ionmelt.study.check_data import neq_frames
 from ionmelt.study.estimate import Estimate, LabelWork, Stage, assumed
 from ionmelt.study.keys import sets_of, times
-from ionmelt.study.places import Places
+from ionmelt.study.paths import Paths
 from ionmelt.study.reading import Problems
 from ionmelt.study.schema import Study
 
@@ -38,13 +38,13 @@ def frame_counts(study: Study, index: int) -> dict[str, int]:
     }
 
 
-def own_frames(study: Study, places: Places) -> int:
+def own_frames(study: Study, paths: Paths) -> int:
     """Return the number of the user's own labelled frames; 0 where they cannot be seen from here."""
     labels = study.labels
     if not isinstance(labels, OwnLabels):
         return 0
     frames = 0
-    for path in map(places.path, labels.paths()):
+    for path in map(paths.path, labels.paths()):
         if path is None:
             return 0
         if path.is_dir():
@@ -130,7 +130,9 @@ def melt_core_s(study: Study, liquid: Liquid, box: Box) -> float:
     return laws.openmm_core_s(box.atoms, steps)
 
 
-def training_costs(study: Study, boxes: dict[int, Box], counts: dict[int, dict[str, int]], own: int) -> list[float]:
+def training_costs(
+    study: Study, boxes: dict[int, Box], counts: dict[int, dict[str, int]], labelled: int
+) -> list[float]:
     """Return the core-seconds of every training; `counts`: frames of each liquid by kind; `own`: labelled frames of the user's."""
     kept = 1 - study.split.valid - study.split.test
     mean_atoms = sum(box.atoms for box in boxes.values()) / len(boxes)
@@ -139,9 +141,17 @@ def training_costs(study: Study, boxes: dict[int, Box], counts: dict[int, dict[s
         for chosen in sets_of(study, model):
             kinds, without = kinds_of(study.datasets[chosen.mixture])
             taken = [count for index, count in counts.items() if study.liquids[index].id not in without]
-            frames = own or sum(count.get(kind, 0) for count in taken for kind in kinds)
-            costs += [training_core_s(model, chosen.size or kept * frames, mean_atoms)] * len(study.seeds)
+            frames = labelled or sum(count.get(kind, 0) for count in taken for kind in kinds)
+            core_s = training_core_s(model, chosen.size or kept * frames, mean_atoms)
+            costs += [with_budget(study.training, core_s)] * len(study.seeds)
     return costs
+
+
+def with_budget(budget: TrainingBudget | None, core_s: float) -> float:
+    """Return the core-seconds of a training with its trials, at most; ``core_s``: of one by its steps or epochs."""
+    if budget is None:
+        return core_s
+    return (budget.trials or 1) * core_s if budget.core_minutes is None else 60 * budget.core_minutes
 
 
 def exploration_core_s(study: Study, atoms: int) -> float:
@@ -151,7 +161,7 @@ def exploration_core_s(study: Study, atoms: int) -> float:
     return max(md_core_s(model, atoms, steps) for model in study.models if model.is_trained)
 
 
-def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: int = 0) -> Estimate:
+def estimate(study: Study, boxes: dict[int, Box], paths: Paths, explorations: int = 0) -> Estimate:
     """Return what the study will cost.
 
     In a round of active learning, which has `explorations` of a liquid, only its own labels count: earlier ones are stored.
@@ -161,6 +171,7 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: 
     if study.active and explores:
         counts = {index: count | {"active": study.active.frames} for index, count in counts.items()}
     md_steps = 1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.timestep_fs
+    longer = dict.fromkeys(study.truths, study.md.truth_times)
     entries = [(model, times(study, model)) for model in study.models]
     states, equilibrate_s, md_s = 0, 0.0, 0.0
     for index, box in boxes.items():
@@ -169,9 +180,12 @@ def estimate(study: Study, boxes: dict[int, Box], places: Places, explorations: 
         states += here
         equilibrate_s += here * melt_core_s(study, liquid, box)
         md_s += explorations * exploration_core_s(study, box.atoms) if explores else 0.0
-        md_s += sum(here * number * md_core_s(model, box.atoms, md_steps) for model, number in entries)
+        md_s += sum(
+            here * number * md_core_s(model, box.atoms, longer.get(model.id, 1.0) * md_steps)
+            for model, number in entries
+        )
     works = label_works(study, boxes, counts)
-    trainings = training_costs(study, boxes, counts, own_frames(study, places))
+    trainings = training_costs(study, boxes, counts, own_frames(study, paths))
     label_s = sum((1 + work.again) * work.frames * work.core_s for work in works)
     stages = [
         Stage("equilibrate", states, "boxes", equilibrate_s),
@@ -187,6 +201,8 @@ def check_budget(estimated: Estimate, problems: Problems) -> None:
     """Refuse a study that costs more than its own budget."""
     total, budget = estimated.total_core_hours, estimated.budget_core_hours
     if total > budget:
-        parts = ", ".join(f"{row.stage} {row.core_hours:g}" for row in estimated.stages if row.core_hours)
-        text = f"{budget:g} is less than the {total:g} core-hours that the plan needs ({parts}): plan less, or raise it"
+        shares = ", ".join(f"{row.stage} {row.core_hours:g}" for row in estimated.stages if row.core_hours)
+        text = (
+            f"{budget:g} is less than the {total:g} core-hours that the plan needs ({shares}): plan less, or raise it"
+        )
         problems.add(("budget_core_hours",), text)

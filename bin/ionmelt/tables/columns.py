@@ -15,6 +15,9 @@ RUN: Schema = {"run_id": TEXT, "liquid": TEXT, **MODEL, "temperature_K": REAL, "
 RUN_MODEL: Schema = {"framework": TEXT, "model_key": TEXT}
 # Whether a number may be trusted, and why not
 CHECK: Schema = {"converged": FLAG, "reason": TEXT}
+# How steady it is during the run (Student's t of the second half less the first, and of its drift; their degrees of freedom),
+# and whether it passes all other tests of one run: what several runs are judged by together
+STEADY: Schema = {"halves_t": REAL, "drift_t": REAL, "steady_dof": REAL, "sound": FLAG}
 # A number with its 95 % interval, or the reason for having none
 NUMBER: Schema = {
     "value": REAL, "unit": TEXT, "standard_error": REAL, "ci95_low": REAL, "ci95_high": REAL, "n_effective": REAL,

@@ -7,14 +7,21 @@ SUMMARY: Schema = {
     **STATE, "model": TEXT, "dataset": TEXT, "framework": TEXT, "value": REAL, "standard_error": REAL,
     "ci95_low": REAL, "ci95_high": REAL, "unit": TEXT, "runs": WHOLE, "planned_runs": WHOLE, **CHECK,
     "reference": REAL, "reference_low": REAL, "reference_high": REAL, "reference_source": TEXT,
-    "reference_second_hand": FLAG, "reference_interpolated": FLAG, "finite_size_correction": REAL, "needed_ps": REAL,
-    "points": WHOLE, "points_missing": WHOLE, "mixture": TEXT, "size": WHOLE,
+    "reference_second_hand": FLAG, "reference_interpolated": FLAG, "reference_is_truth": FLAG, "finite_size_correction": REAL, "needed_ps": REAL,
+    "points": WHOLE, "points_missing": WHOLE, "mixture": TEXT, "size": WHOLE, "hydrogen_mass_u": REAL,
+    "finite_size_standard_error": REAL,
 }  # fmt: skip
 VERDICTS: Schema = {
     **STATE, "model_a": TEXT, "model_b": TEXT, "difference": REAL, "ci95_low": REAL, "ci95_high": REAL, "unit": TEXT,
     "verdict": TEXT, "reason": TEXT, "p_value": REAL, "p_holm": REAL, "holm_low": REAL, "holm_high": REAL,
     "pairs": WHOLE, "points": WHOLE, "points_missing_a": WHOLE, "points_missing_b": WHOLE, "model_id_a": TEXT,
-    "dataset_a": TEXT, "model_id_b": TEXT, "dataset_b": TEXT,
+    "dataset_a": TEXT, "model_id_b": TEXT, "dataset_b": TEXT, "about": TEXT,
+    "margin": REAL, "more_runs": REAL,
+}  # fmt: skip
+POWER: Schema = {
+    **STATE, "about": TEXT, "runs_a": WHOLE, "runs_b": WHOLE, "tests": WHOLE, "value": REAL, "run_error": REAL, "unit": TEXT,
+    "detectable": REAL, "detectable_percent": REAL, "equivalent_percent": REAL, "margin_percent": REAL, "length_times": REAL,
+    "reason": TEXT,
 }  # fmt: skip
 LEARNING: Schema = {
     **STATE, "model": TEXT, "framework": TEXT, "dataset": TEXT, "mixture": TEXT, "frames": WHOLE, "labels_core_h": REAL,
@@ -38,7 +45,7 @@ TRAININGS: Schema = {
     "model_key": TEXT, **MODEL, "framework": TEXT, "term": TEXT, "quantity": TEXT, "unit": TEXT, "weight_start": REAL,
     "weight_end": REAL, "gradient_share_start": REAL, "gradient_share_end": REAL, "steps": WHOLE, "valid_first": REAL,
     "valid_best": REAL, "best_step": WHOLE, "valid_end": REAL, "train_end": REAL, "grew_again": FLAG,
-    "still_falling": FLAG, "hardly_learnt": FLAG,
+    "still_falling": FLAG, "hardly_learnt": FLAG, "far_from_best": FLAG, "undertrained": FLAG,
 }  # fmt: skip
 COMMITTEE: Schema = {
     **STATE, "model": TEXT, "dataset": TEXT, "seeds": WHOLE, "mean": REAL, "unit": TEXT, "between_seeds": REAL,
@@ -49,6 +56,11 @@ FORGETTING: Schema = {
     "model_key": TEXT, **MODEL, "start": TEXT, "frames": WHOLE, "groups": WHOLE, "force_rmse_before": REAL,
     "force_rmse_after": REAL, "difference": REAL, "ci95_low": REAL, "ci95_high": REAL, "unit": TEXT, "verdict": TEXT,
     "reason": TEXT,
+}  # fmt: skip
+DISTILLATION: Schema = {
+    **STATE, "model": TEXT, "dataset": TEXT, "teacher": TEXT, "difference": REAL, "ci95_low": REAL, "ci95_high": REAL,
+    "unit": TEXT, "speed_up": REAL, "speed_up_ci95_low": REAL, "speed_up_ci95_high": REAL, "md_core_h_per_ns": REAL,
+    "teacher_md_core_h_per_ns": REAL, **CHECK,
 }  # fmt: skip
 ROUNDS: Schema = {
     "round": WHOLE, "liquid": TEXT, "temperature_K": REAL, "model": TEXT, "dataset": TEXT, "train_frames": WHOLE,

@@ -6,7 +6,7 @@ have in common is said once, in `PATTERNS`.
 
 import re
 
-from ionmelt.measure.observables import MEASUREMENTS
+from ionmelt.measure.observables import MEASUREMENTS, OBSERVABLES
 from ionmelt.tables.labels import IMPORTED, LABELLED
 from ionmelt.tables.published import TABLES
 
@@ -23,11 +23,15 @@ ROWS = {
     "cost": "a task",
     "versions": "a library that a process ran with",
     "dimers": "a distance of two atoms alone",
+    "long_range": "a distance of two ions, or of two pairs of ions, alone",
     "committee": "a property of one model that was trained with several seeds",
     "exploration": "a configuration on a walk of active learning that the committee was asked about",
     "rounds": "a model in a state of the liquid after a round of active learning",
     "forgetting": "a tuned model, held against the one it started from on frames of other chemistry",
+    "distillation": "a trained model in a property, held against the method of its labels, where the study runs that as a model",
     "summary": "a property of a model: its runs, seeds and boxes as one number",
+    "power": "a property of an equilibrated liquid and two models: what difference the study's seeds, boxes and lengths can decide",
+    "pressures": "a model, a liquid and a temperature: pressures of the equilibrium frames of the test set",
     "verdicts": "a comparison of two models, or of a model with the reference",
     "pareto": "a property of a model with its error and its cost",
     "learning": "an error of a model that was trained on so many frames",
@@ -73,12 +77,31 @@ COLUMNS = {
     "converged": "whether the number may be trusted",
     "reason": "why it may not, or what is to be known about it",
     "n_effective": "number of samples as good as independent",
+    "halves_t": "second half of the run less the first, in standard errors (Student's t)",
+    "drift_t": "how far it rises from the beginning of the run to its end, in standard errors (Student's t)",
+    "steady_dof": "degrees of freedom of halves_t and drift_t",
+    "sound": "whether it passes the tests of one run, those of steadiness and of the number of samples aside",
+    "hydrogen_mass_u": "mass that bonded hydrogens were given; empty: their own",
+    "start_volume": "volume that NPT began with, over that of the equilibrated liquid",
     "needed_ps": "length of a run that is likely to be enough, where this one is not",
     "frames": "number of frames used",
     "interval_ps": "time between two of these frames",
     "verdict": "what follows from the comparison",
     "p_value": "chance of a difference as large or larger if there is none",
-    "p_holm": "the same, corrected by Holm for all tests of the property",
+    "p_holm": "the same, corrected by Holm for all tests of the report that may name a winner",
+    "reference_is_truth": "whether that is no measurement but the method of the labels itself, run as a model of the study",
+    "about": "what the verdict is about: `methods`, `weights`, or `weights in one box`; of `power`: which two models are compared",
+    "runs_a": "number of runs of the first of the two",
+    "runs_b": "number of runs of the second",
+    "tests": "number of tests that the level of 5 % may be shared by",
+    "run_error": "standard error that a run as long as the study's has, from the equilibrated liquid",
+    "detectable": "difference that is found in 8 of 10 studies, if trainings do not differ",
+    "detectable_percent": "the same in percent of the value",
+    "equivalent_percent": "margin within which models that are alike are called equivalent in 8 of 10 studies, in percent of the value",
+    "margin_percent": "margin that the study gives, in percent",
+    "length_times": "how many times as long the runs would have to be for that margin; 1: they are long enough",
+    "margin": "difference that does not matter, as the study says, in the unit of the property",
+    "more_runs": "how many times as many runs, of seeds and boxes alike, would decide it if the difference stays as it is seen",
     "difference": "the first less the second",
     # liquid
     "force_field": "force field of the equilibration",
@@ -92,6 +115,10 @@ COLUMNS = {
     # labels
     "theory_id": "hash of all settings that change the energy",
     "energy_ev": "energy",
+    "ions": "ions that are moved apart: two, or four as two pairs",
+    "coulomb_ev": "what Coulomb's law gives for the ions' charges",
+    "blind_beyond_A": "distance from which on the model sees less than a tenth of what Coulomb's law has left; empty: it sees all the "
+    "way",
     "max_force_ev_a": "largest force on an atom",
     "net_force_ev_a": "length of the sum of all forces",
     "has_stress": "whether there is a stress",
@@ -119,9 +146,16 @@ COLUMNS = {
     "energy_model_ev_per_atom": "energy of the model, from that of scale 1",
     "pressure_ref_bar": "pressure of the label",
     "pressure_model_bar": "pressure of the model",
+    "standard_error_ref_bar": "standard error of the mean pressure of the labels",
+    "pressure_difference_bar": "mean pressure of the model less that of the labels on the same frames",
+    "standard_error_difference_bar": "standard error of that difference",
+    "wasserstein_bar": "Wasserstein distance of the two distributions of the pressure over frames",
+    "energy_difference_kT": "how much the energies of model and labels differ from frame to frame, in kT (standard deviation)",
+    "density_shift_percent": "first-order estimate of the density of the model less that of the labels; empty beyond 1 kT",
+    "standard_error_shift_percent": "standard error of that estimate",
     "distance_A": "distance of the two atoms",
     # trainings
-    "step": "step of the training: an epoch of MACE, a batch of DeePMD",
+    "step": "step of the training: an epoch or a batch, as its framework counts",
     "set": "`train` or `valid`",
     "term": "energy, forces or stress",
     "weight_start": "weight of the term in the loss at the start",
@@ -137,6 +171,8 @@ COLUMNS = {
     "grew_again": "whether the error grew again after its best",
     "still_falling": "whether the error still fell at the end",
     "hardly_learnt": "whether the error hardly fell at all",
+    "far_from_best": "whether the error is twice the least of the trainings on the same frames, and as large on training frames",
+    "undertrained": "whether the training says nothing of its framework: one of the three before, for the forces",
     # sampling, active learning
     "requested": "number of frames that the study asks for",
     "kept": "number of frames that were kept",
@@ -166,6 +202,7 @@ COLUMNS = {
     "density_change_kg_m3": "density less that of the round before",
     # runs
     "planned_ps": "planned length of NPT and NVT together",
+    "protons_away": "protons of N, O or S that were on another molecule than at the start, the most at once: a state, not an end",
     "survived_ps": "length that was reached",
     "end": "`completed`, or what ended it: `bond_broken`, `temperature`, `volume`, `nan`, `missing` ...",
     "atom_steps_per_s": "speed: atoms times steps in a second",
@@ -181,6 +218,7 @@ COLUMNS = {
     "n_independent": "displacements of the first lag that do not overlap",
     "diffusion_m2_s": "self-diffusion coefficient of the box, without correction for its size",
     "finite_size_correction_m2_s": "to be added for an infinite box (Yeh and Hummer)",
+    "finite_size_standard_error_m2_s": "standard error of that, from those of the viscosity and of the volume at constant pressure",
     "finite_size_reason": "why there is none",
     "finite_size_viscosity_pa_s": "viscosity that it is made with",
     "finite_size_viscosity_source": "where that viscosity is from",
@@ -207,6 +245,7 @@ COLUMNS = {
     "planned_runs": "those that were planned",
     "reference": "measured value",
     "finite_size_correction": "mean correction for the size of the box, not in `value`",
+    "finite_size_standard_error": "its standard error, not in that of `value`",
     "points": "test frames, or places of the volume scan, that every seed answered",
     "points_missing": "those that one did not",
     "pairs": "number of boxes over which the two are paired; empty: taken as independent",
@@ -224,6 +263,9 @@ COLUMNS = {
     "training_gpu_h": "GPU-hours of the training",
     "md_core_h_per_ns": "core-hours of a nanosecond of dynamics",
     "md_gpu_h_per_ns": "GPU-hours of a nanosecond of dynamics",
+    "teacher": "model that is the method of the labels itself",
+    "speed_up": "how many times as fast as the teacher the model runs, by wall time, box by box",
+    "teacher_md_core_h_per_ns": "the same of the teacher",
     "total_core_h": "core-hours of labels, training and a nanosecond",
     "total_gpu_h": "GPU-hours of training and a nanosecond",
     "front": "whether no cheaper model is better: `yes`, `no`, `undecided`, `not converged`, `cost unknown`",
@@ -252,12 +294,17 @@ COLUMNS = {
 }
 
 EXCEPTIONS = {
+    (
+        "distillation",
+        "difference",
+    ): "the model's value less the teacher's; of forces the error on labels of the teacher",
     ("dataset", "dataset"): "dataset that the frame is in",
     ("exploration", "offered"): "whether the configuration was offered for a label",
     ("labels", "converged"): "whether the label is good",
     ("errors", "frames"): "frames of the set",
     ("equilibration", "engine"): "program that ran it",
     ("learning", "frames"): "frames that the model was trained on",
+    ("long_range", "distance_A"): "distance of the centres of what is moved",
     ("references", "value"): "measured value",
     ("references", "n"): "number of measurements behind it",
     ("references", "source"): "where it is published",
@@ -289,7 +336,9 @@ PATTERNS = (
 ALIASES = {"model_id": "model"}
 
 
-MEANINGS = {column: text for measurement in MEASUREMENTS for column, text in measurement.meanings.items()}
+# What measurements say of their columns; the number of an observable is called by its name, where nothing else is said.
+MEANINGS = {observable.column: observable.words.removeprefix("the ") for observable in OBSERVABLES}
+MEANINGS |= {column: text for measurement in MEASUREMENTS for column, text in measurement.meanings.items()}
 
 
 def words(table: str, column: str) -> str:

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from ionmelt.compare import rounds as compare_rounds
-from ionmelt.compare.cards import Card, card_of
 from ionmelt.compare.request import request_of
+from ionmelt.models.card import Card
 from ionmelt.tables.comparison import ROUNDS, SUMMARY
 from ionmelt.tables.frames import EXPLORATION
 
@@ -44,15 +44,15 @@ def shifted(by: float, half: float = 6.0) -> compare_rounds.Round:
     ],
 )
 def test_a_round_is_over_where_nothing_changes(now: compare_rounds.Round, verdict: str) -> None:
-    found = compare_rounds.judged(now, BEFORE)
-    assert found.verdict == verdict
-    assert found.reason
+    changes = compare_rounds.judged(now, BEFORE)
+    assert changes.verdict == verdict
+    assert changes.reason
 
 
 def test_the_interval_of_a_change_is_that_of_two_independent_densities() -> None:
-    found = compare_rounds.judged(shifted(3, half=8.0), BEFORE)
-    assert found.density_change_kg_m3 == pytest.approx(3)
-    assert found.density_change_ci95_high_kg_m3 == pytest.approx(3 + 10)  # 6 and 8 in quadrature
+    changes = compare_rounds.judged(shifted(3, half=8.0), BEFORE)
+    assert changes.density_change_kg_m3 == pytest.approx(3)
+    assert changes.density_change_ci95_high_kg_m3 == pytest.approx(3 + 10)  # 6 and 8 in quadrature
 
 
 def test_the_first_round_is_compared_with_nothing() -> None:
@@ -60,12 +60,12 @@ def test_the_first_round_is_compared_with_nothing() -> None:
 
 
 def card(**fields: Any) -> Card:
-    return card_of({"id": "m-al-s1", "model": "m", **fields})
+    return Card.model_validate({"id": "m-al-s1", "model": "m", "framework": "mace", "files": {}, **fields})
 
 
 def test_a_study_without_active_learning_has_no_rounds() -> None:
     assert not compare_rounds.table({}, request_of({"datasets": {"eq": ["eq"]}}), None, pl.DataFrame()).height
-    assert compare_rounds.number_of([card(settings={}), card(settings=None)]) is None
+    assert compare_rounds.number_of([card(settings={}), card()]) is None
     assert compare_rounds.number_of([card(settings={"round": 0}), card(settings={"round": 2})]) == 2
 
 

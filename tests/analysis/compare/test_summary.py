@@ -24,8 +24,8 @@ def test_reference_of_a_temperature_and_never_of_another() -> None:
     frame = pl.DataFrame([base | dict(zip(names, row, strict=True)) for row in rows], schema=REFERENCES)
 
     def at(temperature_K: float, rows: pl.DataFrame = frame) -> float | None:
-        found = reference_at(rows, "x", "density", None, temperature_K)
-        return found and found.value
+        reference = reference_at(rows, "x", "density", None, temperature_K)
+        return reference and reference.value
 
     assert at(300.0) == 3.0  # measured, first-hand
     assert at(300.0, frame.filter(pl.col("value") != 3.0)) == 2.0
@@ -53,11 +53,12 @@ def test_numbers_of_runs_become_one_with_the_spread_between_them() -> None:
     runs = [
         base | {"seed": 1, "replica": r, "value": v, "standard_error": 0.1, "ci95_low": v - 0.1, "ci95_high": v + 0.3,
                 "converged": c, "reason": None if c else "drifts"}
-        for r, v, c in ((1, 5.0, True), (2, 6.0, True), (3, 7.0, False))
+        for r, v, c in ((1, 5.0, True), (2, 5.2, False), (3, 5.4, False))
     ]  # fmt: skip
     (three,) = summarise_numbers(pl.DataFrame(runs), ["pair"])
-    assert three["value"] == 6.0 and three["runs"] == 3 and not three["converged"] and three["reason"] == "drifts"
-    assert three["ci95_high"] - 6.0 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)  # the spread, not the 0.1
+    assert three["value"] == pytest.approx(5.2) and three["runs"] == 3 and not three["converged"]
+    assert three["reason"] == "2 of 3 runs: drifts (2 times)"
+    assert three["ci95_high"] - 5.2 == pytest.approx(0.2 * 4.302653 / math.sqrt(3), rel=1e-5)  # the spread, not the 0.1
     (one,) = summarise_numbers(pl.DataFrame(runs[:1]), ["pair"])
     assert (one["ci95_low"], one["ci95_high"], one["converged"]) == (4.9, 5.3, True)  # its own interval
     nothing = pl.DataFrame([runs[0] | {"value": None, "converged": False}], schema_overrides={"value": pl.Float64})

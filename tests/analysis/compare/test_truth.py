@@ -11,6 +11,8 @@ MODELS = [
     {"id": "gfn2", "framework": "xtb", "method": "GFN2-xTB"},
     {"id": "clp", "framework": "classical"},
     {"id": "mace", "framework": "mace"},
+    {"id": "sevennet", "framework": "named", "model": "sevennet-0", "dispersion": None},
+    {"id": "sevennet_d3", "framework": "named", "model": "sevennet-0", "dispersion": {"functional": "PBE"}},
 ]
 
 
@@ -19,6 +21,9 @@ MODELS = [
     [
         ({"engine": "xtb", "method": "GFN2-xTB"}, ["gfn2"]),
         ({"engine": "classical"}, ["clp"]),
+        ({"engine": "model", "model": "sevennet-0"}, ["sevennet"]),
+        ({"engine": "model", "model": "sevennet_d3"}, ["sevennet_d3"]),
+        ({"engine": "model", "model": "chgnet-0.3.0"}, []),
         ({"engine": "cp2k", "functional": "PBE"}, []),
         ({"frames": ["my.extxyz"]}, []),
     ],

@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 
 from ionmelt.compare import verdicts
+from ionmelt.compare.comparison import Comparison, comparisons
 from ionmelt.compare.groups import Group, Reference, Row
-from ionmelt.compare.statistics import Z95, Estimate
+from ionmelt.compare.judgement import with_truth
+from ionmelt.compare.statistics import Z95, Estimate, Runs
 from ionmelt.compare.summary import summarise_runs
 from ionmelt.report.figures import REFERENCE, Style
 from ionmelt.report.sections import properties
@@ -24,14 +26,17 @@ T = 430.0
 def group(model: str, value: float, error: float, converged: bool = True, reference: float | None = None) -> Group:
     measured = None if reference is None else Reference(reference, reference - 4, reference + 4, "s", second_hand=True)
     reason = None if converged else "drift"
+    boxes = [f"{model} {i}" for i in range(3)]  # of its own: nothing is paired
+    behind = Runs([value] * 3, [error * math.sqrt(3)] * 3, [1, 2, 3], boxes, [math.inf] * 3)
     return Group(
-        "x", T, "density", None, model, "d", "kg/m3", Estimate(value, error), converged, reason, reference=measured
-    )
+        "x", T, "density", None, model, "d", "kg/m3", Estimate(value, error), converged, reason, reference=measured,
+        behind=behind,
+    )  # fmt: skip
 
 
-def judge(groups: list[Group]) -> list[Row]:
+def judge(groups: list[Group], margins: dict[str, float] | None = None) -> list[Row]:
     """Return the rows of the table of verdicts."""
-    return [verdict.row() for verdict in verdicts.judge(groups)]
+    return [verdict.row() for verdict in verdicts.judge(comparisons(groups), margins)]
 
 
 def verdict(rows: list[Row], a: str, b: str) -> str:
@@ -88,35 +93,46 @@ def judged(rows: list[Row], low: float | None = None, high: float | None = None)
 
 
 def test_shared_boxes_decide_what_independent_ones_could_not() -> None:
-    """Boxes scatter by 60 kg/m3, the models differ by 8 in each of them."""
-    box = [1000.0, 1060.0, 960.0, 1030.0]
-    rows = runs_of("a", [box]) + runs_of("b", [[x + 8 + e for x, e in zip(box, (0.3, -0.2, 0.1, 0), strict=True)]])
-    found = judged(rows)["a-d", "b-d"]
-    assert found["verdict"] == "differs" and found["pairs"] == 4 and "paired over 4 shared boxes" in found["reason"]
-    assert found["ci95_low"] < -8 < found["ci95_high"] < 0
-    for row in rows[4:]:
+    """Boxes scatter by 10 kg/m3, the models differ by 8 in each of them."""
+    box = [1000.0, 1012.0, 990.0, 1006.0]
+    other = [x + 8 + e for x, e in zip(box, (0.3, -0.2, 0.1, 0), strict=True)]
+    rows = runs_of("a", [box] * 3, 7.0) + runs_of("b", [other] * 3, 7.0)
+    verdict = judged(rows)["a-d", "b-d"]
+    assert (
+        verdict["verdict"] == "differs" and verdict["pairs"] == 4 and "paired over 4 shared boxes" in verdict["reason"]
+    )
+    assert verdict["ci95_low"] < -8 < verdict["ci95_high"] < 0
+    for row in rows[12:]:
         row["replica"] += 10  # other boxes
     apart = judged(rows)["a-d", "b-d"]
     assert apart["verdict"] == "not distinguishable" and apart["pairs"] is None and "no shared box" in apart["reason"]
 
 
+def test_boxes_that_differ_beyond_the_errors_of_their_runs_are_not_converged() -> None:
+    rows = runs_of("a", [[1000.0, 1060.0]] * 3) + runs_of("b", [[1008.0, 1068.0]] * 3)
+    verdict = judged(rows)["a-d", "b-d"]
+    assert verdict["verdict"] == "not converged" and "boxes differ" in verdict["reason"]
+
+
 def test_shared_boxes_widen_the_midpoint_and_so_the_winner_is_not_certain() -> None:
     """a and b differ in every box, but the boxes scatter so much that either may be the closer one."""
-    box = [1000.0, 1060.0, 960.0, 1020.0]
-    rows = runs_of("a", [box]) + runs_of("b", [[x + 8 for x in box]])
+    box = [1000.0, 1025.0, 980.0, 1010.0]
+    rows = runs_of("a", [box] * 3, 15.0) + runs_of("b", [[x + 25 for x in box]] * 3, 15.0)
     assert judged(rows, 990.0, 1000.0)["a-d", "b-d"]["verdict"] == "differs"
     assert judged(rows, 790.0, 800.0)["a-d", "b-d"]["verdict"] == "a"  # far from both: certain
 
 
 def test_one_box_says_that_it_cannot_be_paired() -> None:
-    found = judged(runs_of("a", [[1000.0]]) + runs_of("b", [[1010.0]]))["a-d", "b-d"]
-    assert found["pairs"] is None and "one shared box, too few to pair" in found["reason"]
+    verdict = judged(runs_of("a", [[1000.0]]) + runs_of("b", [[1010.0]]))["a-d", "b-d"]
+    assert verdict["pairs"] is None and "one shared box, too few to pair" in verdict["reason"]
 
 
 def test_the_correction_for_the_box_decides_who_is_closer() -> None:
     """As simulated a is closer; with the correction of each model, as an experiment would see them, b is."""
     rows = [
-        {**r, "correction": c} for m, v, c in (("a", 10.0, 0.0), ("b", 8.0, 2.0)) for r in runs_of(m, [[v] * 3], 0.01)
+        {**r, "correction": c}
+        for m, v, c in (("a", 10.0, 0.0), ("b", 8.0, 2.0))
+        for r in runs_of(m, [[v] * 3] * 3, 0.01)
     ]
     references = pl.DataFrame(
         [{"liquid": "x", "temperature_K": T, "property": "diffusion", "species": None, "value": 10.02,
@@ -124,15 +140,50 @@ def test_the_correction_for_the_box_decides_who_is_closer() -> None:
         schema=REFERENCES,
     )  # fmt: skip
     items = summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "diffusion", references)
-    found = {(v["model_a"], v["model_b"]): v for v in judge(items)}["a-d", "b-d"]
-    assert found["difference"] == pytest.approx(2.0) and found["verdict"] == "differs"  # corrected: no difference
+    verdict = {(v["model_a"], v["model_b"]): v for v in judge(items)}["a-d", "b-d"]
+    assert verdict["difference"] == pytest.approx(2.0) and verdict["verdict"] == "differs"  # corrected: no difference
+
+
+@pytest.mark.parametrize(("source", "error"), [("this run", 0.3 / 3), ("experiment: s", 0.3)])
+def test_the_error_of_the_correction_is_in_what_is_held_against_experiment(source: str, error: float) -> None:
+    """Nine runs of their own viscosities bring a third of the error of each; one viscosity for all brings all of it."""
+    rows = runs_of("a", [[10.0] * 3] * 3, 0.3)
+    added = [r | {"correction": 2.0, "correction_error": 0.3, "correction_source": source} for r in rows]
+    references = pl.DataFrame(
+        [{"liquid": "x", "temperature_K": T, "property": "diffusion", "species": None, "value": 12.3,
+          "standard_uncertainty": 0.005, "unit": "m2/s", "source": "s", "second_hand": False}],
+        schema=REFERENCES,
+    )  # fmt: skip
+    (group,) = summarise_runs(pl.DataFrame(added), "diffusion", references)
+    assert group.estimate is not None and group.estimate.standard_error == pytest.approx(0.1)
+    corrected = group.corrected()
+    assert corrected is not None and corrected.value == pytest.approx(12.0)
+    assert corrected.standard_error == pytest.approx(math.hypot(0.1, error))
+    (verdict,) = judge([group])
+    low, high = Estimate(0, math.hypot(0.1, error, 0.005), corrected.dof).interval()
+    assert verdict["ci95_high"] - verdict["ci95_low"] == pytest.approx(high - low, rel=0.02)
+    assert group.row()["finite_size_standard_error"] == pytest.approx(error)
+
+
+def test_the_middle_of_two_models_is_taken_as_an_experiment_would_see_it() -> None:
+    """Corrected they are at 12 and 10, and the reference at 10.1 is nearer to b; as simulated, at 10 and 8, it is to a."""
+    rows = [{**r, "correction": 2.0} for m, v in (("a", 10.0), ("b", 8.0)) for r in runs_of(m, [[v] * 3] * 3, 0.01)]
+    references = pl.DataFrame(
+        [{"liquid": "x", "temperature_K": T, "property": "diffusion", "species": None, "value": 10.1,
+          "standard_uncertainty": 0.005, "unit": "m2/s", "source": "s", "second_hand": False}],
+        schema=REFERENCES,
+    )  # fmt: skip
+    items = summarise_runs(pl.DataFrame(rows, infer_schema_length=None), "diffusion", references)
+    verdicts = {(v["model_a"], v["model_b"]): v for v in judge(items)}
+    assert verdicts["a-d", "b-d"]["verdict"] == "b"
+    assert [verdicts[name, "reference"]["difference"] for name in ("a-d", "b-d")] == pytest.approx([1.9, -0.1])
 
 
 def off_by_150() -> list[Row]:
-    """Return verdicts on 150 [119, 182] kg/m3 from two degrees of freedom, taken back by the number of tests."""
+    """Return verdicts on 150 [116, 184] kg/m3 from two degrees of freedom, taken back by the number of tests."""
     items = [group("far", 1150.0, 1.0, reference=1000.0)]
-    items[0] = replace(items[0], estimate=Estimate(1150.0, 7.2, 2.0))  # three boxes
-    items += [group(f"n{i}", 1000.0 + i, 900.0, reference=1000.0) for i in range(11)]
+    items[0] = replace(items[0], estimate=Estimate(1150.0, 8.0, 2.0))  # three boxes
+    items += [group(f"n{i}", 1000.0 + i, 900.0, reference=1000.0) for i in range(45)]
     return judge(items)
 
 
@@ -171,7 +222,7 @@ def test_every_verdict_says_what_its_corrected_interval_says() -> None:
 
 def test_an_interval_of_a_ratio_is_finite_however_many_tests_there_are() -> None:
     alike = group("a", 1.0, 1.0)
-    interval = verdicts.Comparison(alike, alike, Estimate(0.0, 1e4, 1.0), scale=1.0).interval(1e-6)
+    interval = Comparison(alike, alike, Estimate(0.0, 1e4, 1.0), scale=1.0).interval(1e-6)
     assert interval is not None and all(math.isfinite(x) for x in interval)
 
 
@@ -186,7 +237,7 @@ def test_no_verdict_is_no_agreement() -> None:
 
 def test_against_experiment_the_figure_and_the_words_have_the_corrected_value() -> None:
     """Simulated 10, of an infinite box 12, measured 12: the verdict is about 12, and so is what is drawn and said."""
-    rows = [{**r, "correction": 2e-11} for r in runs_of("a", [[1e-10] * 3], 1e-13)]
+    rows = [{**r, "correction": 2e-11} for r in runs_of("a", [[1e-10] * 3] * 3, 1e-13)]
     references = pl.DataFrame(
         [{"liquid": "x", "temperature_K": T, "property": "diffusion", "species": None, "value": 1.2e-10,
           "standard_uncertainty": 1e-13, "unit": "m2/s", "source": "s", "second_hand": False, "interpolated": False}],
@@ -204,3 +255,106 @@ def test_against_experiment_the_figure_and_the_words_have_the_corrected_value() 
     style = Style(t, {"models": [{"id": "a"}], "datasets": {"d": ["eq"]}})
     heights = [y for trace in properties.figure_liquid(t, style, "diffusion").data for y in trace.y]
     assert max(heights) == pytest.approx(120) and min(heights) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "error", "expected"),
+    [
+        (1000.0, 1001.0, 1.0, "equivalent"),
+        (1000.0, 1005.0, 0.2, "equivalent"),  # they differ, by less than matters
+        (1000.0, 1009.0, 1.0, "a"),  # the margin is within the error
+        (1000.0, 1001.0, 20.0, "not distinguishable"),
+        (1000.0, 1100.0, 3.0, "a"),
+    ],
+)
+def test_within_the_margin_is_equivalent(a: float, b: float, error: float, expected: str) -> None:
+    (row,) = [
+        r
+        for r in judge(
+            [group("a", a, error, reference=1000.0), group("b", b, error, reference=1000.0)], {"density": 0.01}
+        )
+        if r["model_b"] == "b-d"
+    ]
+    assert row["verdict"] == expected and row["margin"] == pytest.approx(10.0)
+    assert (row["more_runs"] is not None) == (expected == "not distinguishable")
+
+
+def test_as_many_runs_as_it_says_decide_it() -> None:
+    undecided = next(r for r in judge([group("a", 0.0, 3.0), group("b", 7.0, 3.0)]))
+    assert undecided["verdict"] == "not distinguishable"
+    error = 3.0 / math.sqrt(1.02 * undecided["more_runs"])
+    assert next(r for r in judge([group("a", 0.0, error), group("b", 7.0, error)]))["verdict"] == "differs"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "boxes", "trained", "verdict", "about"),
+    [
+        (3, 2, True, "differs", "methods"),
+        (2, 2, True, "design cannot decide", "methods"),
+        (3, 1, True, "design cannot decide", "methods"),
+        (1, 1, False, "differs", "weights in one box"),
+        (1, 2, False, "differs", "weights"),
+    ],
+)
+def test_what_a_design_may_speak_of(seeds: int, boxes: int, trained: bool, verdict: str, about: str) -> None:
+    """Two trained models are methods, which ask for three seeds and two boxes; a trained and an untrained one are weights."""
+    rows = runs_of("a", [[1000.0 + 0.1 * box for box in range(boxes)]] * seeds)
+    rows += runs_of(
+        "b",
+        [[1100.0 - 0.1 * box for box in range(boxes)]] * (seeds if trained else 1),
+        dataset="d" if trained else None,
+    )
+    (row,) = judged(rows).values()
+    assert (row["verdict"], row["about"]) == (verdict, about)
+    if about != "methods":
+        assert "about these weights" in row["reason"]
+    elif verdict != "differs":
+        assert "a verdict on methods needs 3 training seeds and 2 boxes" in row["reason"]
+
+
+def test_all_that_may_name_a_winner_is_one_family() -> None:
+    """A difference that stands alone does not stand as one of forty of the report, whatever their property."""
+    pair = [group("a", 1000.0, 2.0, reference=1000.0), group("b", 1007.0, 2.0, reference=1000.0)]
+    alone = verdicts.judge(comparisons(pair))
+    among = verdicts.judge(comparisons(pair), others=[0.5] * 39)
+    assert alone[0].comparison.side == "a" and alone[0].verdict != "not distinguishable"
+    assert among[0].verdict == "not distinguishable" and among[1].p_holm == alone[1].p_holm
+
+
+def test_two_trained_models_are_held_against_the_truth() -> None:
+    """The truth of the labels stands in for a reference, also where experiment says otherwise."""
+    truth = replace(group("clp", 1000.0, 1.0, reference=1100.0), dataset=None)
+    other = replace(group("other", 1101.0, 1.0, reference=1100.0), dataset=None)
+    pair = [group(m, x, 1.0, reference=1100.0) for m, x in (("a", 1002.0), ("b", 1090.0))]
+    rows = judge(with_truth([*pair, truth, other], "clp"))
+    assert verdict(rows, "a-d", "b-d") == "a"
+    assert (verdict(rows, "a-d", "reference"), verdict(rows, "b-d", "reference")) == ("not distinguishable", "differs")
+    assert next(r for r in rows if r["model_a"] == "b-d" and r["model_b"] == "reference")[
+        "difference"
+    ] == pytest.approx(90)
+    assert not [r for r in rows if r["model_b"] == "clp"], "that is the reference"
+    assert verdict(rows, "clp", "reference") == "differs" and verdict(rows, "clp", "other") == "b"  # against experiment
+    assert verdict(rows, "b-d", "other") == "b", "against experiment: the truth is not that of a model from elsewhere"
+    poor = judge(with_truth([*pair, replace(truth, converged=False, reason="short")], "clp"))
+    assert verdict(poor, "a-d", "b-d") == "not converged" and "clp: short" in poor[0]["reason"]
+
+
+def test_an_undertrained_model_stands_in_no_ordering_of_models() -> None:
+    better, short = group("better", 1001.0, 1.0, reference=1000.0), group("short", 1100.0, 1.0, reference=1000.0)
+    assert verdict(judge([better, short]), "better-d", "short-d") == "a"
+    rows = judge([better, replace(short, undertrained=(2, 3))])
+    (row,) = [row for row in rows if row["model_b"] == "short-d"]
+    assert row["verdict"] == "design cannot decide"
+    assert row["reason"].startswith("short-d: undertrained (seeds 2, 3), which is no measure of a framework")
+    # what it gives of the liquid is a fact all the same, and so is what further data did for it
+    assert verdict(rows, "short-d", "reference") == "differs"
+    more = replace(group("short", 1200.0, 1.0, reference=1000.0), dataset="e", undertrained=(1,))
+    assert verdict(judge([replace(short, undertrained=(2,)), more]), "short-d", "short-e") == "a"
+
+
+def test_runs_of_other_masses_than_an_experiment_are_called_so() -> None:
+    heavy = replace(group("heavy", 1001.0, 1.0, reference=1000.0), hydrogen_mass_u=3.0)
+    rows = judge([heavy, group("b", 1100.0, 1.0, reference=1000.0)])
+    said = {row["model_b"]: row["reason"] for row in rows if row["model_a"] == "heavy-d"}
+    assert "the runs are of other masses: hydrogens of 3 u" in said["reference"]
+    assert "the runs are of other masses: hydrogens of 3 u" in said["b-d"]

@@ -49,6 +49,20 @@ def test_a_large_committee_that_is_right_needs_no_stretching() -> None:
     assert wide["raw_coverage"] < 0.35
 
 
+def test_the_spread_of_two_members_is_that_of_a_sample() -> None:
+    """Two members a distance d apart: d / sqrt(2), by which the error of their mean is divided."""
+    table = parity(2.0, seeds=2, groups=4, per_group=5)
+    first, second = (table.filter(seed=member).sort("point") for member in (0, 1))
+    apart = np.abs(first["predicted"] - second["predicted"]).to_numpy() / math.sqrt(2)
+    error = ((first["predicted"] + second["predicted"]) / 2 - first["reference"]).abs().to_numpy()
+    row = calibrate(table)[0].row(0, named=True)
+    assert row["spread"] == pytest.approx(math.sqrt(np.mean(apart**2)))
+    assert row["rmse"] == pytest.approx(math.sqrt(np.mean(error**2)))
+    assert row["raw_coverage"] == np.mean(error / apart <= 0.99445788)  # of a normal distribution, 68 %
+    rank = math.ceil(0.68 * (len(error) + 1))
+    assert row["scale"] == pytest.approx(np.sort(error / apart)[rank - 1] / 0.99445788)
+
+
 def test_the_scale_never_saw_the_group_it_is_tried_on() -> None:
     """One group that errs ten times as much is not covered by the scale of the others, though it would be by its own."""
     rng = np.random.default_rng(3)
@@ -71,8 +85,14 @@ def test_the_quantile_is_that_of_a_new_score() -> None:
 def test_levels_of_the_plot_are_covered_and_raw_ones_are_not() -> None:
     _, curves = calibrate(parity(3.0))
     curve = curves["m", "d", "force"]
+    assert curve["level"] == pytest.approx([0.05 * i for i in range(1, 20)], abs=1e-12)
     assert np.abs(np.array(curve["coverage"]) - curve["level"]).max() < 0.06
     assert (np.array(curve["raw"]) <= np.array(curve["level"]) + 0.01).all()
+
+
+def test_three_test_groups_are_enough() -> None:
+    table, curves = calibrate(parity(1.0, groups=3, per_group=20))
+    assert table["reason"].is_null().all() and table["coverage"].is_not_null().all() and curves
 
 
 @pytest.mark.parametrize(
@@ -84,16 +104,17 @@ def test_levels_of_the_plot_are_covered_and_raw_ones_are_not() -> None:
     ],
 )
 def test_what_cannot_be_judged_says_why(table: pl.DataFrame, reason: str) -> None:
-    found, curves = calibrate(table)
+    judged, curves = calibrate(table)
     assert not curves
-    assert found["coverage"].null_count() == found.height == 2
-    assert all(reason in text for text in found["reason"])
+    assert judged["coverage"].null_count() == judged.height == 2
+    assert judged["level"].to_list() == [0.68, 0.95]
+    assert all(reason in text for text in judged["reason"])
 
 
 def test_points_that_a_member_lacks_are_left_out_and_untrained_models_too() -> None:
     table = parity(1.0, groups=5, per_group=20)
     lost = table.filter(~((pl.col("seed") == 1) & (pl.col("point") == "0-0")))
     other = table.with_columns(dataset=pl.lit(None, pl.String), model=pl.lit("clp"))
-    found, _ = calibrate(pl.concat([lost, other]))
-    assert found["points"].to_list() == [99, 99]
-    assert found["model"].unique().to_list() == ["m"]
+    judged, _ = calibrate(pl.concat([lost, other]))
+    assert judged["points"].to_list() == [99, 99]
+    assert judged["model"].unique().to_list() == ["m"]

@@ -9,10 +9,11 @@ import pytest
 from ase import Atoms
 from ase.calculators.lj import LennardJones
 
-from ionmelt import frame as frame_file
+from ionmelt import frame_file
 from ionmelt.dataset import deepmd, energies
 from ionmelt.dataset import groups as dataset_groups
 from ionmelt.dataset import split as split_module
+from ionmelt.frame import density_kg_m3, make_frame, set_label
 from ionmelt.measure import domain
 
 THEORY = "0123456789ab"
@@ -32,7 +33,7 @@ def frame(
     positions = (grid + 0.2) * [2.9, 3.1, 3.4] + rng.normal(scale=0.15, size=(len(atoms), 3))
     ion = np.where(atoms.numbers == 3, "li", "f")
     kind = "eq" if recipe == "eq" else "neq"
-    made = frame_file.make_frame(
+    made = make_frame(
         atoms.numbers, positions, atoms.cell.array, np.arange(len(atoms)), ion,
         liquid=liquid, kind=kind, recipe=recipe, group=group, **info,
     )  # fmt: skip
@@ -40,9 +41,7 @@ def frame(
         work = Atoms(made.numbers, made.positions, cell=made.cell, pbc=True)
         work.calc = LennardJones(sigma=2.0, epsilon=0.05, rc=6.0, smooth=True)
         stress = work.get_stress(voigt=False)
-        frame_file.set_label(
-            made, work.get_potential_energy() - 30 * len(work), work.get_forces(), stress, THEORY, True, 7
-        )
+        set_label(made, work.get_potential_energy() - 30 * len(work), work.get_forces(), stress, THEORY, True, 7)
     return made
 
 
@@ -111,12 +110,12 @@ def test_frames_without_stress_are_systems_of_their_own(tmp_path: Path, every: i
     summary = split(write(tmp_path / "in", frames), tmp_path / "out")
     bare = {atoms.info["frame_id"] for atoms in frames[::every]}
     for name, about in summary["datasets"].items():
-        for part in ("train", "valid"):
+        for subset in ("train", "valid"):
             folder = tmp_path / "out" / "datasets" / name
-            held = frame_file.read_frames(folder / f"{part}.extxyz", labelled=True)
+            held = frame_file.read_frames(folder / f"{subset}.extxyz", labelled=True)
             with_stress = [atoms for atoms in held if atoms.info["frame_id"] not in bare]
-            assert about["frames_with_stress"][part] == len(with_stress)
-            systems = sorted((folder / "deepmd" / part).iterdir())
+            assert about["frames_with_stress"][subset] == len(with_stress)
+            systems = sorted((folder / "deepmd" / subset).iterdir())
             count = {True: 0, False: 0}
             for system in systems:
                 there = (system / "set.000" / "virial.npy").exists()
@@ -143,14 +142,14 @@ def test_no_group_is_cut_and_every_kind_is_in_every_set(seed: int) -> None:
     assert set(result) == {group.name for group in groups}
     for kind in ("eq", "neq"):
         members = [group for group in groups if group.cell[0] == kind]
-        found = {name: [g for g in members if result[g.name] == name] for name in ("train", "valid", "test")}
-        assert found["train"] and found["valid"]
+        groups_of = {name: [g for g in members if result[g.name] == name] for name in ("train", "valid", "test")}
+        assert groups_of["train"] and groups_of["valid"]
         if len(members) > 2:
-            assert found["test"]
+            assert groups_of["test"]
         # The share is met to within the largest group, the grain that the groups allow.
         total = sum(len(g.frames) for g in members)
         grain = max(len(g.frames) for g in members)
-        assert abs(sum(len(g.frames) for g in found["test"]) - 0.2 * total) <= grain
+        assert abs(sum(len(g.frames) for g in groups_of["test"]) - 0.2 * total) <= grain
 
 
 def test_recipes_are_balanced() -> None:
@@ -171,9 +170,9 @@ def test_a_dataset_cut_to_a_size_is_part_of_the_larger_one(tmp_path: Path) -> No
     summary = split(arguments, tmp_path / "out")
     table = pl.read_parquet(tmp_path / "out" / "dataset.parquet")
     ids = {
-        (name, part): table.filter(pl.col("dataset") == name, pl.col("split") == part)["frame_id"].to_list()
+        (name, subset): table.filter(pl.col("dataset") == name, pl.col("split") == subset)["frame_id"].to_list()
         for name in settings["datasets"]
-        for part in ("train", "valid")
+        for subset in ("train", "valid")
     }
     assert set(ids["both.4", "train"]) < set(ids["both.12", "train"]) < set(ids["both", "train"])
     assert [len(ids[name, "train"]) for name in ("both.4", "both.12", "eq.4")] == [4, 12, 4]
@@ -205,13 +204,13 @@ def test_each_dataset_has_the_envelope_of_its_training_frames(tmp_path: Path) ->
     split(write(tmp_path / "in", frames), tmp_path / "out")
     for name, hottest in (("eq", 430.0), ("both", 580.0)):
         folder = tmp_path / "out" / "datasets" / name
-        found = domain.load(folder / domain.FILE)
+        envelope = domain.load(folder / domain.FILE)
         train = frame_file.read_frames(folder / "train.extxyz", labelled=True)
-        assert found.frames == len(train) and found.temperature_K == [430.0, hottest]
-        assert found.ions["li"][0] == pytest.approx(1 / 3)
-        densities = [frame_file.density_kg_m3(f) for f in train]
-        assert found.density_kg_m3 == pytest.approx([min(densities), max(densities)])
-        assert domain.distances(train, found).max() <= (found.limit or 0)
+        assert envelope.frames == len(train) and envelope.temperature_K == [430.0, hottest]
+        assert envelope.ions["li"][0] == pytest.approx(1 / 3)
+        densities = [density_kg_m3(f) for f in train]
+        assert envelope.density_kg_m3 == pytest.approx([min(densities), max(densities)])
+        assert domain.distances(train, envelope).max() <= (envelope.limit or 0)
 
 
 def test_near_frames_are_of_trained_groups_and_in_no_training(tmp_path: Path) -> None:
@@ -225,9 +224,9 @@ def test_near_frames_are_of_trained_groups_and_in_no_training(tmp_path: Path) ->
     rest = table.filter(pl.col("split").is_in(["train", "valid"]))
     assert not set(near["frame_id"]) & set(rest["frame_id"])
     assert set(near["group"]) <= set(rest.filter(pl.col("split") == "train")["group"])
-    for (kind,), part in near.group_by("kind"):
+    for (kind,), frames in near.group_by("kind"):
         trained = rest.filter(pl.col("kind") == kind, pl.col("split") == "train", pl.col("dataset") == "both").height
-        assert part.height == round(0.2 * (part.height + trained))
+        assert frames.height == round(0.2 * (frames.height + trained))
     read = frame_file.read_frames(tmp_path / "out" / "test.extxyz", labelled=True)
     assert {f.info["frame_id"] for f in read if f.info.get("split") == "near"} == set(near["frame_id"])
     again = split(arguments, tmp_path / "again")
@@ -245,7 +244,7 @@ def test_a_liquid_left_out_is_tested_and_not_trained_on(tmp_path: Path) -> None:
     Path(arguments[1]).write_text(json.dumps(settings))
     split(arguments, tmp_path / "out")
     table = pl.read_parquet(tmp_path / "out" / "dataset.parquet")
-    liquids = {name: set(part["liquid"]) for (name,), part in table.group_by("dataset")}
+    liquids = {name: set(rows["liquid"]) for (name,), rows in table.group_by("dataset")}
     assert liquids == {None: {"salt", "other"}, "eq": {"salt", "other"}, "less": {"salt"}}
     whole = table.filter(pl.col("dataset") == "eq", pl.col("liquid") == "salt").drop("dataset").sort("frame_id")
     assert whole.equals(table.filter(pl.col("dataset") == "less").drop("dataset").sort("frame_id"))
@@ -283,10 +282,10 @@ def test_deepmd_view_holds_the_same_numbers(tmp_path: Path) -> None:
     summary = split(write(tmp_path / "in", frames), tmp_path / "out")
     assert summary["type_map"] == ["Li", "F"]
     folder = tmp_path / "out" / "datasets" / "both"
-    for part in ("train", "valid"):
-        expected = frame_file.read_frames(folder / f"{part}.extxyz", labelled=True)
-        found = 0
-        for system in sorted((folder / "deepmd" / part).iterdir()):
+    for subset in ("train", "valid"):
+        expected = frame_file.read_frames(folder / f"{subset}.extxyz", labelled=True)
+        compared = 0
+        for system in sorted((folder / "deepmd" / subset).iterdir()):
             arrays = {
                 name: np.load(system / "set.000" / f"{name}.npy")
                 for name in ("coord", "box", "energy", "force", "virial")
@@ -302,8 +301,8 @@ def test_deepmd_view_holds_the_same_numbers(tmp_path: Path) -> None:
                 np.testing.assert_allclose(
                     arrays["virial"][row].reshape(3, 3) / f.get_volume(), -f.info["REF_stress"], rtol=1e-14
                 )
-                found += 1
-        assert found == len(expected)
+                compared += 1
+        assert compared == len(expected)
 
 
 def test_virial_is_minus_the_derivative_over_strain(tmp_path: Path) -> None:
@@ -340,6 +339,18 @@ def test_e0s_find_what_compositions_determine_and_share_the_rest() -> None:
     assert one == pytest.approx({"Li": -15.5, "F": -15.5}, abs=1e-9)
 
 
+def test_e0s_are_those_of_the_training_frames_alone(tmp_path: Path) -> None:
+    """All frames are of one composition: twice the energies of a pair is the mean over the training."""
+    summary = split(write(tmp_path / "in", dataset(MANY)), tmp_path / "out")
+    for name, about in summary["datasets"].items():
+        means = {
+            subset: np.mean([f.info["REF_energy"] / len(f) for f in frame_file.read_frames(path, labelled=True)])
+            for subset in ("train", "valid") if (path := tmp_path / f"out/datasets/{name}/{subset}.extxyz")
+        }  # fmt: skip
+        assert np.mean(list(about["e0s_ev"].values())) == pytest.approx(means["train"], abs=1e-9)
+        assert means["train"] != pytest.approx(means["valid"], abs=1e-6)
+
+
 @pytest.mark.parametrize("given", [{"Li": -4.5, "F": -115.2, "O": -9.0}, {"Li": -4.5}])
 def test_free_atoms_are_the_reference_energies_where_none_is_missing(tmp_path: Path, given: dict[str, float]) -> None:
     arguments = write(tmp_path / "in", dataset(MANY))
@@ -350,8 +361,8 @@ def test_free_atoms_are_the_reference_energies_where_none_is_missing(tmp_path: P
         assert data["fitted_e0s_ev"] == fitted["datasets"][name]["e0s_ev"]
         whole = {"Li": -4.5, "F": -115.2} if len(given) > 1 else data["fitted_e0s_ev"]
         assert data["e0s_ev"] == whole
-        own = json.loads((tmp_path / "out/datasets" / name / "dataset.json").read_text())
-        assert own["datasets"][name]["e0s_ev"] == whole
+        alone = json.loads((tmp_path / "out/datasets" / name / "dataset.json").read_text())
+        assert alone["datasets"][name]["e0s_ev"] == whole
     assert "least squares" in fitted["e0s_method"]
     assert ("no free atom was given of F" in summary["e0s_method"]) == (len(given) == 1)
     assert ("free atoms, given with the labels" in summary["e0s_method"]) == (len(given) > 1)

@@ -31,4 +31,4 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         DatasetSummary.read(written(tmp_path, SUMMARY | {"datasets": {"eq": mixture}}))
     (line,) = caught.value.errors
-    assert line.endswith("dataset.json: datasets.eq.e0s_ev: Field required")
+    assert line.endswith("dataset.json: datasets.eq.e0s_ev: missing")

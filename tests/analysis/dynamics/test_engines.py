@@ -3,14 +3,13 @@
 import ast
 import importlib.util
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
 
-from ionmelt.dynamics.engines import ENGINES, PLAIN, DynamicsEngine, forces
+from ionmelt.dynamics.engines import ENGINES, PLAIN, DynamicsEngine, choice, forces
 from ionmelt.dynamics.engines.choice import choose
 from ionmelt.dynamics.engines.forces import EngineCalculator, Result
 from ionmelt.dynamics.engines.neighbours import Neighbours
@@ -22,13 +21,13 @@ def by_hand(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> list[tupl
     """All pairs within the cut-off, from the images of a box in the 27 around it."""
     images = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)]) @ cell
     wrapped = positions - np.floor(positions @ np.linalg.inv(cell)) @ cell
-    found = []
-    for i, place in enumerate(wrapped):
+    pairs = []
+    for i, position in enumerate(wrapped):
         for j, other in enumerate(wrapped):
-            vectors = other + images - place
+            vectors = other + images - position
             distance = np.linalg.norm(vectors, axis=1)
-            found += [(i, j, *np.round(v, 6)) for v in vectors[(distance < cutoff) & (distance > 1e-9)]]
-    return sorted(found)
+            pairs += [(i, j, *np.round(v, 6)) for v in vectors[(distance < cutoff) & (distance > 1e-9)]]
+    return sorted(pairs)
 
 
 def test_a_skin_misses_no_pair_while_atoms_move_and_the_box_breathes() -> None:
@@ -63,13 +62,13 @@ def test_forces_and_stress_from_pairs_are_derivatives() -> None:
             x[atom, axis] += sign * step
         slope = (energy(moved[0], cell) - energy(moved[1], cell)) / (2 * step)
         assert result.forces[atom, axis] == pytest.approx(-slope, abs=1e-5)
-    for place, (a, b) in enumerate(zip(*forces.VOIGT, strict=True)):
+    for component, (a, b) in enumerate(zip(*forces.VOIGT, strict=True)):
         strains = [np.eye(3), np.eye(3)]
         for sign, strain in zip((1, -1), strains, strict=True):
             strain[a, b] += sign * step / 2
             strain[b, a] += sign * step / 2
         ends = [energy(positions @ s, cell @ s) for s in strains]
-        assert result.stress[place] == pytest.approx((ends[0] - ends[1]) / (2 * step) / 343, abs=1e-6)
+        assert result.stress[component] == pytest.approx((ends[0] - ends[1]) / (2 * step) / 343, abs=1e-6)
 
 
 class Counting:
@@ -125,7 +124,7 @@ def test_each_row_of_the_table_names_a_file_that_makes_the_engine() -> None:
         tree = ast.parse(Path(spec.origin).read_text())
         makes = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "make"]
         arguments = (
-            ["system", "topology", "timestep_fs", "threads"]
+            ["system", "topology", "timestep_fs", "threads", "masses_u"]
             if row.own_integrators
             else ["name", "calculator", "weights", "atoms"]
         )
@@ -146,28 +145,40 @@ def test_an_engine_is_here_where_its_package_and_device_are() -> None:
     assert [needy.is_here("cuda"), gpu.is_here("cpu"), gpu.is_here("cuda")] == [False, False, True]
 
 
-class Slow(Counting):
-    """An engine that takes a while."""
+class Clock:
+    """A clock that only engines advance."""
 
-    def __init__(self, seconds: float) -> None:
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+class Slow(Counting):
+    """An engine that takes a while by a clock."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
         super().__init__()
-        self.seconds = seconds
+        self.clock, self.seconds = clock, seconds
 
     def compute(self, frames, slots):
-        time.sleep(self.seconds)
+        self.clock.now += self.seconds
         return super().compute(frames, slots)
 
 
-def test_another_engine_is_taken_where_it_is_much_faster_than_the_preferred() -> None:
+def test_another_engine_is_taken_where_it_is_much_faster_than_the_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(choice, "time", clock)
     atoms = Atoms("Ar", positions=[[1, 0, 0]], cell=[9] * 3, pbc=True)
     rows = [
         DynamicsEngine("first", "f", "m"),
         DynamicsEngine("second", "f", "m"),
         DynamicsEngine("spare", "f", "m", fallback=True),
     ]
-    for seconds, best in (((0.02, 0.001), "second"), ((0.02, 0.02), "first")):
-        made = dict(zip(("first", "second", "spare"), (*map(Slow, seconds), Slow(0)), strict=True))
-        engine, probes = choose(rows, lambda row, made=made: made[row.name], Slow(0.05), atoms)
+    for seconds, best in (((0.02, 0.0132), "second"), ((0.02, 0.0134), "first")):
+        slow = [Slow(clock, number) for number in (*seconds, 0)]
+        made = dict(zip(("first", "second", "spare"), slow, strict=True))
+        engine, probes = choose(rows, lambda row, made=made: made[row.name], Slow(clock, 0.05), atoms)
         assert engine is made[best]
         # on a CPU the fallback is not tried, since another can be used
         assert [probe.engine for probe in probes] == ["first", "second", "plain"]

@@ -8,6 +8,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ionmelt.dynamics import integrators, thermo
 from ionmelt.dynamics.watch import Watch, strides
 
+BAR = 1e5 / 1.602176634e11  # eV/A^3; the ensembles tell whether the code has the same
 FS_BAR = {"timestep_fs": 4.0, "temperature_K": 400.0}
 
 
@@ -53,7 +54,7 @@ def test_ideal_gas_has_the_volume_of_the_isobaric_ensemble() -> None:
         dynamics.run(1)
         volumes.append(atoms.get_volume())
     series = np.array(volumes[1000:])
-    expected = (n + 1) * units.kB * 400 / (pressure_bar * thermo.BAR)
+    expected = (n + 1) * units.kB * 400 / (pressure_bar * BAR)
     error = block_error(series)
     assert error < 0.05 * expected
     assert abs(series.mean() - expected) < 3 * error
@@ -105,7 +106,7 @@ def test_the_isobaric_ensemble_holds_through_many_segments() -> None:
         dynamics.run(5)
         volumes.append(dynamics.atoms.get_volume())
         kinetic.append(dynamics.p_eps**2 / mass)  # of the barostat: kT
-    unit = units.kB * 400 / (pressure_bar * thermo.BAR)
+    unit = units.kB * 400 / (pressure_bar * BAR)
     series = np.array(volumes[100:])
     for values, expected in (
         (series, (n + 1) * unit),
@@ -142,16 +143,49 @@ def test_same_seed_same_trajectory() -> None:
     assert ends[0] == ends[1]
 
 
-def test_barostat_mass_gives_the_period_asked_for() -> None:
-    # An elastic box of bulk modulus B, with no temperature: the volume must oscillate with the period.
-    class Elastic(Springs):
-        def calculate(self, atoms=None, properties=None, system_changes=all_changes) -> None:
-            super().calculate(atoms, properties, system_changes)
-            pressure = -integrators.BULK_MODULUS * np.log(atoms.get_volume() / 1000)
-            self.results["stress"] = np.array([-pressure] * 3 + [0.0] * 3)
+class Elastic(Springs):
+    """Free atoms whose energy is that of the box: B / 2 V0 ln(V / V0)^2, with a bulk modulus B at V0."""
 
+    def __init__(self, modulus: float, volume: float, places: np.ndarray) -> None:
+        super().__init__(0.0, places)
+        self.modulus, self.volume = modulus, volume
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes) -> None:
+        super().calculate(atoms, properties, system_changes)
+        volume = atoms.get_volume()
+        slope = self.modulus * self.volume / volume * np.log(volume / self.volume)  # dE/dV
+        self.results["energy"] = self.modulus / 2 * self.volume * np.log(volume / self.volume) ** 2
+        self.results["stress"] = np.array([slope] * 3 + [0.0] * 3)
+
+
+def test_an_elastic_box_has_the_volumes_of_its_isobaric_ensemble() -> None:
+    """Where the box itself has an energy, p(V) ~ V^N exp(-(E(V) + pV) / kT): its mean and variance, by quadrature."""
+    n, pressure_bar, modulus = 5, 2500.0, 0.007
+    atoms, rng = gas(n, 8.0, 0.0, seed=6)
+    atoms.calc = Elastic(modulus, 512.0, atoms.positions.copy())
+    dynamics = integrators.npt(atoms, **FS_BAR, pressure_bar=pressure_bar, thermostat_fs=50, barostat_fs=100, rng=rng)
+    volumes = []
+    for _ in range(12000):
+        dynamics.run(1)
+        volumes.append(atoms.get_volume())
+    series = np.array(volumes[500:])
+    v = np.linspace(200, 900, 4000)
+    energy = modulus / 2 * 512 * np.log(v / 512) ** 2 + pressure_bar * BAR * v
+    weight = np.exp(n * np.log(v / 512) - (energy - energy.min()) / (units.kB * 400))
+    mean = np.average(v, weights=weight)
+    variance = np.average((v - mean) ** 2, weights=weight)
+    for values, expected, sharp in ((series, mean, 0.01), ((series - mean) ** 2, variance, 0.1)):
+        error = block_error(values)
+        assert error < sharp * expected
+        assert abs(values.mean() - expected) < 3 * error
+    assert abs(mean - 512) > 0.1 * 512  # neither the pressure nor the energy alone decides
+    assert abs(mean - (n + 1) * units.kB * 400 / (pressure_bar * BAR)) > 0.1 * mean
+
+
+def test_barostat_mass_gives_the_period_asked_for() -> None:
+    # An elastic box, with no temperature: the volume must oscillate with the period.
     atoms = Atoms("Ar2", positions=[[0, 0, 0], [5, 5, 5]], cell=[10.1] * 3, pbc=True)
-    atoms.calc = Elastic(0.0, atoms.positions.copy())
+    atoms.calc = Elastic(integrators.BULK_MODULUS, 1000.0, atoms.positions.copy())
     dynamics = integrators.npt(
         atoms,
         timestep_fs=2.0,

@@ -19,11 +19,11 @@ def ideal_gas(folder: Path, n: int, kelvin: float, bar: float, sizes: int = 1) -
     nothing.setNonbondedMethod(openmm.NonbondedForce.CutoffPeriodic)
     nothing.setCutoffDistance(0.2)
     bonds = openmm.HarmonicBondForce()
-    for place in range(n * sizes):
+    for index in range(n * sizes):
         system.addParticle(10.0)
         nothing.addParticle(0.0, 1.0, 0.0)
-        if place % sizes:
-            bonds.addBond(place - 1, place, 0.15, 1e5)
+        if index % sizes:
+            bonds.addBond(index - 1, index, 0.15, 1e5)
     system.addForce(nothing)
     system.addForce(bonds)
     (folder / "system.xml").write_text(openmm.XmlSerializer.serialize(system))

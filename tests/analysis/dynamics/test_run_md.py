@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 import polars as pl
 import pytest
@@ -14,20 +15,20 @@ from ionmelt import files as files_module
 from ionmelt.dynamics import run as run_module
 from ionmelt.dynamics import thermo as thermo_columns
 from ionmelt.dynamics import trajectory
+from ionmelt.dynamics.settings import start_volume
 from ionmelt.liquid import equilibration, packing
 from ionmelt.measure.series import error_of_mean, series_mean
 from ionmelt.study import plan
+from ionmelt.topology import Topology
 
 TOP = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the plan of the test study at 1200 K, and the equilibrated liquid in `state`."""
-    folder = tmp_path_factory.mktemp("study")
+def melted(folder: Path, **equilibration_settings: float) -> Path:
+    """Write the plan of the test study at 1200 K, and the equilibrated liquid in `state`; return the folder."""
     content = yaml.safe_load((TOP / "studies" / "test.yaml").read_text())
     content["liquids"][0]["temperatures_K"] = [1200]
-    content["equilibration"] |= {"production_ps": 150, "save_every_ps": 0.5}
+    content["equilibration"] |= equilibration_settings
     (folder / "study.yaml").write_text(yaml.safe_dump(content))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -38,6 +39,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         state = ["--id", key, "--settings", f"plan/states/{key}.json", "--box", "libf4-r1", "--out", "state"]
         assert equilibration.main(state) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return melted(tmp_path_factory.mktemp("study"))
 
 
 def run(study: Path, out: Path, checkpoints: Path | None = None, code: str = "", **changes: Any) -> dict[str, Any]:
@@ -182,7 +188,9 @@ def test_a_calculator_that_raises_ends_its_own_run(
     arguments = {"sigma": 1.0, "epsilon": 1e-4, "rc": 3.0, "smooth": True}
     settings = {"calculator": f"{__name__}.{calculator}", "arguments": arguments, "dispersion": None}
     Path("own").mkdir()
-    Path("own", "model.json").write_text(json.dumps({"framework": "ase", "files": {}, "settings": settings}))
+    Path("own", "model.json").write_text(
+        json.dumps({"id": "own", "model": "own", "framework": "ase", "files": {}, "settings": settings})
+    )
     planned = files_module.read_json(study / "plan" / "runs" / "libf4-1200K-r1-clp.json")
     Path("run.json").write_text(json.dumps(planned | {"npt_ps": 0.05, "nvt_ps": 0.0, "save_every_fs": 5}))
     command = ["--id", "own", "--settings", "run.json", "--state", str(study / "state"), "--model", "own"]
@@ -198,14 +206,60 @@ def test_a_calculator_that_raises_ends_its_own_run(
         assert not Path("why.txt").exists()
 
 
-def test_our_barostat_gives_the_density_of_another_one(study: Path, tmp_path: Path) -> None:
+def test_boxes_begin_on_both_sides_with_whole_ions(study: Path, tmp_path: Path) -> None:
+    """The volume of the first step is the one asked for, and the bonds are as long as they were: ions move as a whole."""
+    assert [start_volume(4.0, replica) for replica in (1, 2, 3, 4)] == pytest.approx([0.96, 1.04, 0.98, 1.02])
+    equilibrated = ase.io.read(study / "state" / "start.extxyz")
+    for volume in (0.96, 1.04):
+        run(
+            study,
+            tmp_path / f"{volume}",
+            npt_ps=0.02,
+            nvt_ps=0.0,
+            timestep_fs=1.0,
+            save_every_fs=1,
+            start_volume=volume,
+        )
+        folder = tmp_path / f"{volume}" / "run"
+        thermo = pl.read_parquet(folder / "thermo.parquet").sort("time_ps")
+        assert thermo["volume_A3"][0] == pytest.approx(volume * equilibrated.get_volume(), rel=0.01)
+        with trajectory.Reader(folder / "npt.xtc") as file:
+            positions, _ = file.read(1)
+        bonds = Topology.load(study / "state" / "topology.json").bonds
+        first, other = bonds[:, 0], bonds[:, 1]
+        before = np.linalg.norm(equilibrated.positions[first] - equilibrated.positions[other], axis=1)
+        assert np.linalg.norm(positions[0, first] - positions[0, other], axis=1) == pytest.approx(before, abs=0.15)
+
+
+@pytest.mark.parametrize("engine", ["auto", "openmm"])
+def test_other_masses_are_in_the_run_and_in_its_record(study: Path, tmp_path: Path, monkeypatch, engine: str) -> None:
+    masses = []
+    monkeypatch.setattr(
+        run_module, "with_heavy_hydrogens", lambda topology, mass: topology.masses_u + mass
+    )  # here is no hydrogen
+    begin = run_module.run_phase
+
+    def watched(phase: str, simulation: Any) -> None:
+        begin(phase, simulation)
+        masses.append(simulation.atoms.get_masses())
+
+    monkeypatch.setattr(run_module, "run_phase", watched)
+    record = run(study, tmp_path / "run", hydrogen_mass_u=2.0, npt_ps=0.02, nvt_ps=0, engine=engine)
+    topology = Topology.load(tmp_path / "run" / "run" / "topology.json")
+    assert record["hydrogen_mass_u"] == 2.0
+    np.testing.assert_allclose(masses[0], topology.masses_u + 2)
+
+
+@pytest.mark.all
+def test_our_barostat_gives_the_density_of_another_one(tmp_path: Path) -> None:
     # EQUILIBRATE uses OpenMM's Monte Carlo barostat and constraints, RUN_MD a Langevin-Hoover barostat without.
-    run(study, tmp_path / "a", npt_ps=25.0, nvt_ps=0.0, timestep_fs=1.0, save_every_fs=1000, barostat_fs=200)
+    study = melted(tmp_path, timestep_fs=4, production_ps=80, save_every_ps=0.4)
+    run(study, tmp_path / "a", npt_ps=15.0, nvt_ps=0.0, timestep_fs=2.0, save_every_fs=1000, barostat_fs=200)
     ours = pl.read_parquet(tmp_path / "a" / "run" / "thermo.parquet")["density_kg_m3"].to_numpy()
     other = pl.read_parquet(study / "state" / "thermo.parquet").filter(pl.col("phase") == "production")
     estimates = [series_mean(ours), series_mean(other["density_kg_m3"].to_numpy())]
     error = float(np.hypot(*(estimate.standard_error for estimate in estimates)))
-    assert error < 0.03 * estimates[0].mean
+    assert error < 0.02 * estimates[0].mean
     assert abs(estimates[0].mean - estimates[1].mean) < 3 * error
 
 

@@ -43,9 +43,9 @@ def test_a_contact_of_a_single_atom_ion_is_no_bond() -> None:
 def test_watch_names_each_fault(fault, end: str) -> None:
     atoms, watch = watched()
     fault(atoms)
-    found = watch.check(atoms)
-    assert found is not None
-    assert found.end == end
+    fault_named = watch.check(atoms)
+    assert fault_named is not None
+    assert fault_named.end == end
 
 
 @pytest.mark.parametrize("edge", [30.0, 3.0])  # the second: smaller than twice the reach, searched pair by pair
@@ -61,3 +61,37 @@ def test_the_watch_finds_the_pairs_that_all_pairs_show(edge: float) -> None:
     kept = distance < watch.reach
     np.testing.assert_array_equal(pairs[kept], near)
     np.testing.assert_allclose(distance[kept], expected[tuple(near.T)])
+
+
+def protic(proton_x: float) -> tuple[Atoms, Watch]:
+    """An O-H...O of two molecules along x, the proton at 1 A from the first oxygen at the start; the oxygens are 2.5 A apart."""
+    atoms = Atoms("OHO", positions=[[1, 1, 1], [2, 1, 1], [3.5, 1, 1]], cell=[12] * 3, pbc=True)
+    atoms.set_momenta(np.zeros((3, 3)))
+    watch = Watch(atoms, np.array([[0, 1]]), np.array([0, 0, 1]), 300.0)
+    atoms.positions[1, 0] = proton_x
+    return atoms, watch
+
+
+@pytest.mark.parametrize(("proton_x", "away"), [(2.0, 0), (2.25, 0), (2.6, 1), (3.4 - 0.85, 0)])
+def test_a_proton_that_hops_is_a_state(proton_x: float, away: int) -> None:
+    atoms, watch = protic(proton_x)
+    assert watch.check(atoms) is None
+    assert watch.protons_away == away
+    atoms.positions[1, 0] = 2.0  # it comes back
+    assert watch.check(atoms) is None and watch.protons_away == 0
+
+
+def test_a_proton_that_nothing_holds_is_a_broken_bond() -> None:
+    atoms, watch = protic(2.0)
+    atoms.positions[1] = [1, 5, 1]
+    fault = watch.check(atoms)
+    assert fault is not None and fault.end == "bond_broken"
+
+
+def test_a_proton_that_leaves_for_fluorine_is_a_reaction() -> None:
+    """As PF6- with water: HF is another substance."""
+    atoms = Atoms("OHF", positions=[[1, 1, 1], [2, 1, 1], [3.5, 1, 1]], cell=[12] * 3, pbc=True)
+    watch = Watch(atoms, np.array([[0, 1]]), np.array([0, 0, 1]), 300.0)
+    atoms.positions[1, 0] = 2.6
+    fault = watch.check(atoms)
+    assert fault is not None and fault.end == "bond_broken"

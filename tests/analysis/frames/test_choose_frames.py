@@ -9,7 +9,8 @@ import pytest
 import tiny_training as tiny
 from ase import Atoms
 
-from ionmelt.frame import make_frame, read_frames, set_label, write_frames
+from ionmelt.frame import make_frame, set_label
+from ionmelt.frame_file import read_frames, write_frames
 from ionmelt.frames import choice
 from ionmelt.topology import Topology
 
@@ -48,14 +49,14 @@ def chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     state = tiny.make_state(tmp_path / "lif-1200K-r1")
 
-    def run(candidates: list[list[Atoms]], known: list[list[Atoms]]) -> tuple[list[Atoms], dict]:
-        for name, sets in (("candidates", candidates), ("known", known)):
+    def run(candidates: list[list[Atoms]], training: list[list[Atoms]]) -> tuple[list[Atoms], dict]:
+        for name, sets in (("candidates", candidates), ("known", training)):
             for i, frames in enumerate(sets):
                 Path(name, str(i)).mkdir(parents=True, exist_ok=True)
                 write_frames(Path(name, str(i), "frames.extxyz"), frames)
         Path("settings.json").write_text(json.dumps(SETTINGS))
         files = [sorted(map(str, Path(name).rglob("*.extxyz"))) for name in ("candidates", "known")]
-        arguments = ["--candidates", *files[0], "--known", *files[1], "--state", str(state), "--out", "chosen"]
+        arguments = ["--candidates", *files[0], "--labelled", *files[1], "--state", str(state), "--out", "chosen"]
         assert choice.main(["--id", "lif-active2", "--settings", "settings.json", *arguments]) == 0
         path = Path("chosen", "lif-active2.extxyz")
         frames = read_frames(path) if path.exists() else []
@@ -69,10 +70,10 @@ def chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_the_ones_that_differ_most_of_each_walk(chosen) -> None:
     """One frame like the training frames, and far ones of two walks: the far ones are taken, of both walks."""
-    known = labelled(offered(chosen.state, [0.0, 0.01], "train"), kind="eq", recipe="equilibrium")
+    training = labelled(offered(chosen.state, [0.0, 0.01], "train"), kind="eq", recipe="equilibrium")
     near = offered(chosen.state, [0.005], "a", seed=2)
     far = offered(chosen.state, [0.12, 0.13], "a", seed=3), offered(chosen.state, [0.12], "b", seed=4)
-    frames, row = chosen([near + far[0], far[1]], [known])
+    frames, row = chosen([near + far[0], far[1]], [training])
     assert {f.info["frame_id"] for f in frames} == {f.info["frame_id"] for f in far[0] + far[1]}
     assert (row["requested"], row["kept"], row["offered"]) == (3, 3, 4)
 
@@ -80,8 +81,8 @@ def test_the_ones_that_differ_most_of_each_walk(chosen) -> None:
 def test_what_earlier_rounds_chose_comes_first_and_is_no_candidate(chosen) -> None:
     early = offered(chosen.state, [0.1, 0.12], "early", seed=5)
     bare = [frame.copy() for frame in early]
-    known = labelled(early), labelled(offered(chosen.state, [0.0], "train"), kind="eq", recipe="equilibrium")
-    frames, row = chosen([bare + offered(chosen.state, [0.13], "a", seed=6)], [known[0] + known[1], known[0]])
+    training = labelled(early), labelled(offered(chosen.state, [0.0], "train"), kind="eq", recipe="equilibrium")
+    frames, row = chosen([bare + offered(chosen.state, [0.13], "a", seed=6)], [training[0] + training[1], training[0]])
     assert sorted(f.info["frame_id"] for f in frames[:2]) == sorted(f.info["frame_id"] for f in early)
     assert len(frames) == 3
     assert not any("REF_energy" in f.info or "REF_forces" in f.arrays for f in frames)
@@ -97,14 +98,14 @@ def test_overlapping_ions_are_refused(chosen) -> None:
     topology = Topology.load(chosen.state / "topology.json")
     info = {key: bad.info[key] for key in ("liquid", "kind", "recipe", "group")}
     bad = make_frame(bad.numbers, positions, bad.cell.array, topology.molecule, topology.ion, **info)
-    known = labelled(offered(chosen.state, [0.01], "train"), kind="eq", recipe="equilibrium")
-    frames, row = chosen([[bad]], [known])
+    training = labelled(offered(chosen.state, [0.01], "train"), kind="eq", recipe="equilibrium")
+    frames, row = chosen([[bad]], [training])
     assert not frames
     assert (row["refused_contact"], row["kept"]) == (1, 0)
 
 
 def test_no_candidates_is_an_answer(chosen) -> None:
-    known = labelled(offered(chosen.state, [0.01], "train"), kind="eq", recipe="equilibrium")
-    frames, row = chosen([], [known])
+    training = labelled(offered(chosen.state, [0.01], "train"), kind="eq", recipe="equilibrium")
+    frames, row = chosen([], [training])
     assert not frames
     assert row["kept"] == 0

@@ -10,8 +10,9 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 
 from ionmelt.errors import UserError
-from ionmelt.frame import read_frames, write_frames
-from ionmelt.frames.exploration import Committee, explore, set_edges, spread, thresholds
+from ionmelt.frame_file import read_frames, write_frames
+from ionmelt.frames.committee import Committee, spread, thresholds
+from ionmelt.frames.exploration import explore, set_edges
 from ionmelt.frames.refusal import refusal
 from ionmelt.frames.settings import ExploreSettings
 from ionmelt.topology import Topology
@@ -65,9 +66,9 @@ def test_a_committee_that_differs_by_a_factor_of_its_energy_disagrees_by_its_for
 
 def test_thresholds_follow_the_committee() -> None:
     frames = tiny.make_frames(9)
-    found = [committee().disagreement(frame) for frame in frames]
+    disagreements = [committee().disagreement(frame) for frame in frames]
     low, high = thresholds(committee(), frames, 0.75, 2.5)
-    assert low == pytest.approx(np.quantile(found, 0.75))
+    assert low == pytest.approx(np.quantile(disagreements, 0.75))
     assert high == pytest.approx(2.5 * low)
     # members twice as far apart ask for twice as much
     assert thresholds(committee(0.28, 0.30, 0.32), frames, 0.75, 2.5)[0] == pytest.approx(2 * low, rel=1e-6)

@@ -60,28 +60,28 @@ def test_frames_of_other_compositions_can_be_compared() -> None:
 
 def greedy(x: np.ndarray, count: int, first: list[int]) -> list[int]:
     """Farthest points by the definition."""
-    found = list(first)
-    while len(found) < count:
-        best = max((min(np.linalg.norm(x[i] - x[j]) for j in found), -i) for i in range(len(x)) if i not in found)
-        found.append(-best[1])
-    return found
+    chosen = list(first)
+    while len(chosen) < count:
+        best = max((min(np.linalg.norm(x[i] - x[j]) for j in chosen), -i) for i in range(len(x)) if i not in chosen)
+        chosen.append(-best[1])
+    return chosen
 
 
 def test_the_choice_is_the_farthest_point_each_time() -> None:
     x = np.random.default_rng(5).normal(size=(60, 4))
-    found = farthest_points(x, ["a"] * 60, 12)
+    chosen = farthest_points(x, ["a"] * 60, 12)
     start = int(np.argmin(np.linalg.norm(x - x.mean(axis=0), axis=1)))
-    assert found == greedy(x, 12, [start])
-    later = farthest_points(x, ["a"] * 60, 5, taken=found)
-    assert found + later == greedy(x, 17, found)
+    assert chosen == greedy(x, 12, [start])
+    later = farthest_points(x, ["a"] * 60, 5, taken=chosen)
+    assert chosen + later == greedy(x, 17, chosen)
 
 
 def test_groups_take_turns_and_what_is_not_offered_is_not_taken() -> None:
     x = np.random.default_rng(5).normal(size=(60, 4))
     x[:10] += 100.0  # one group lies far from the others
     groups = ["far"] * 10 + ["near"] * 30 + [""] * 20
-    found = farthest_points(x, groups, 16)
-    names = [groups[i] for i in found]
+    chosen = farthest_points(x, groups, 16)
+    names = [groups[i] for i in chosen]
     assert names.count("far") == names.count("near") == 8
     assert "" not in names
     assert farthest_points(x, groups, 100) != []
@@ -90,9 +90,9 @@ def test_groups_take_turns_and_what_is_not_offered_is_not_taken() -> None:
 
 def test_what_says_the_same_again_is_left_out() -> None:
     x = np.repeat(np.random.default_rng(2).normal(size=(5, 3)), 4, axis=0)
-    found = farthest_points(x, ["a"] * 20, 20)
-    assert len(found) == 5
-    assert len({i // 4 for i in found}) == 5
+    chosen = farthest_points(x, ["a"] * 20, 20)
+    assert len(chosen) == 5
+    assert len({i // 4 for i in chosen}) == 5
 
 
 @pytest.mark.parametrize("count", [5, 20])

@@ -13,8 +13,10 @@ import pytest
 from ase import Atoms
 from foreign_labels import ASSETS, EDGE_A, LIBF4, THEORY, Run
 
-from ionmelt.frame import make_frame, read_frames, set_label
+from ionmelt.frame import make_frame, set_label
+from ionmelt.frame_file import read_frames
 from ionmelt.labels import importing
+from ionmelt.labels.engines.settings import XtbLabels
 from ionmelt.labels.engines.xtb import Engine
 from ionmelt.labels.settings import OwnLabels
 from ionmelt.liquid.ions import geometry, library
@@ -28,10 +30,10 @@ def frames() -> list[Atoms]:
     anions = [bf4 + np.array([4.2, 1.0, 0.8]), bf4 + np.array([1.0, 4.4, 4.6])]
     start = np.concatenate([[[0.5, 0.5, 0.5], [4.5, 4.2, 4.4]], *anions])
     velocity = rng.normal(scale=0.02, size=start.shape)
-    engine = Engine({"accuracy": 0.01}, 1)
+    engine = Engine(XtbLabels(engine="xtb", accuracy=0.01), 1)
     molecule = [0, 1, *[2] * 5, *[3] * 5]
     names = ["li", "li", *["bf4"] * 10]
-    found = []
+    frames_read = []
     for step in range(20):
         numbers = [3, 3, *[9, 5, 9, 9, 9] * 2]
         positions = start + velocity * np.sin(step / 3.0)
@@ -41,8 +43,8 @@ def frames() -> list[Atoms]:
         label = engine.label(Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True))
         assert label.converged
         set_label(frame, label.energy_ev, label.forces_ev_a, label.stress_ev_a3, THEORY, True, label.scf_steps)
-        found.append(frame)
-    return found
+        frames_read.append(frame)
+    return frames_read
 
 
 @pytest.fixture

@@ -12,35 +12,35 @@ from foreign_labels import Run, far_apart, moved, reversed_signs, shifted, shown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ionmelt.labels import checks
+from ionmelt.labels import work
 
 
-@pytest.mark.parametrize("place", [0, 9, 19])
-def test_one_frame_in_another_state_is_named_and_left_out(run: Run, frames: list[Atoms], place: int) -> None:
-    code, lines, table, got = run(shifted(frames, {place: 3.0}))
+@pytest.mark.parametrize("index", [0, 9, 19])
+def test_one_frame_in_another_state_is_named_and_left_out(run: Run, frames: list[Atoms], index: int) -> None:
+    code, lines, table, got = run(shifted(frames, {index: 3.0}))
     assert code == 0, lines
     assert table is not None
     bad = table.filter(~pl.col("converged"))
     assert bad["reason"].to_list() == ["energy_jump"]
-    assert bad["source"][0].startswith(f"a.xyz: frame {place} (line ")
+    assert bad["source"][0].startswith(f"a.xyz: frame {index} (line ")
     assert "+3 eV off" in bad["detail"][0]
     assert len(got) == 19
     assert not {frame.info["frame_id"] for frame in got} & {bad["frame_id"][0]}
     assert any(re.search(r"the energy changes by (0\.9|1\.0)", line) for line in lines)
 
 
-@pytest.mark.parametrize("place", [4, 10])
-def test_one_frame_switches_no_check_off(run: Run, frames: list[Atoms], place: int) -> None:
-    files = shifted(frames, {place: 3.0})
+@pytest.mark.parametrize("index", [4, 10])
+def test_one_frame_switches_no_check_off(run: Run, frames: list[Atoms], index: int) -> None:
+    files = shifted(frames, {index: 3.0})
     text = files["a.xyz"]
     code, lines, _, _ = run({"a.xyz": reversed_signs(text)})
     assert code == 2
     assert "is the sign of the forces wrong (gradients)?" in lines[0]
     assert "is compression positive (give stress_sign: compression)?" in lines[1]
-    assert re.search(rf"a.xyz: frame {place} \(line \d+\): energy_jump: its energy is \+3 eV off", lines[2]), lines
+    assert re.search(rf"a.xyz: frame {index} \(line \d+\): energy_jump: its energy is \+3 eV off", lines[2]), lines
     code, lines, _, _ = run(
         shown(
-            [moved(frame, 3.0 if i == place else 0.0) for i, frame in enumerate(frames)],
+            [moved(frame, 3.0 if i == index else 0.0) for i, frame in enumerate(frames)],
             energy=1 / Hartree,
         )
     )
@@ -95,6 +95,6 @@ def test_the_fit_of_the_work_holds_with_two_fifths_of_bad_pairs(data: st.DataObj
     columns = rng.normal(size=(n, 2)) * [1.0, 0.3]
     energy = columns @ truth + rng.normal(scale=1e-3, size=n)
     energy[bad] += rng.uniform(5, 1000, len(bad)) * rng.choice([-1, 1], len(bad))
-    slopes, near = checks.robust_slopes(columns, energy)
+    slopes, near = work.robust_slopes(columns, energy)
     np.testing.assert_allclose(slopes, truth, atol=0.02)
     assert not near[bad].any()

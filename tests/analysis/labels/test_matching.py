@@ -12,11 +12,11 @@ from ionmelt.liquid.ions import geometry, library, resolve
 def test_ions_of_organic_liquids_are_found_in_any_order() -> None:
     rng = np.random.default_rng(5)
     ions = {name: resolve(ion(name), library(ASSETS)) for name in ("pyr14", "emim", "tfsi", "li", "pf6")}
-    parts = {name: geometry(found["smiles"]) for name, found in ions.items()}
+    parts = {name: geometry(entry["smiles"]) for name, entry in ions.items()}
     symbols, positions = [], []
-    for place, name in enumerate(ions):
+    for index, name in enumerate(ions):
         symbols += ions[name]["elements"]
-        positions.append(parts[name] + [9.0 * place, 0, 0])
+        positions.append(parts[name] + [9.0 * index, 0, 0])
     positions[3] = positions[2][:1] + np.array([0, 0, 1.9])  # lithium at an oxygen of TFSI is no bond
     at = np.concatenate(positions)
     order = rng.permutation(len(at))

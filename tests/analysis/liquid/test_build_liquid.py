@@ -30,7 +30,7 @@ def settings(**changes: Any) -> dict[str, Any]:
         }
 
     default = {
-        "id": "x-r1", "liquid": "x", "replica": 1, "seed": 3, "density_guess_kg_m3": 1300.0,
+        "id": "x-r1", "liquid": "x", "replica": 1, "seed": 3, "charge_scale": 1.0, "density_guess_kg_m3": 1300.0,
         "force_field": "clandp", "cutoff_A": "auto",
         "ions": [given("li", "[Li+]", 1, 1), given("pyr14", PYR14, 1, 3), given("anion", TFSI, -1, 4)],
     }  # fmt: skip
@@ -79,8 +79,8 @@ def test_box_folder(tmp_path: Path) -> None:
     contact = slow_contact(atoms.positions, edge, topology.molecule)
     assert contact > packing.CONTACT_A - packing.PACKMOL_PRECISION_A
     if contact < 3:
-        found = packing.closest_contact_A(atoms.positions, edge, topology.molecule)
-        assert found == pytest.approx(contact, abs=1e-9)
+        contact_A = packing.closest_contact_A(atoms.positions, edge, topology.molecule)
+        assert contact_A == pytest.approx(contact, abs=1e-9)
     system = openmm.XmlSerializer.deserialize((tmp_path / "a/system.xml").read_text())
     assert system.getNumParticles() == len(atoms) and system.getNumConstraints() == 0
     assert (tmp_path / "a/force_field.yaml").read_bytes() == (ASSETS / "forcefields/clandp.yaml").read_bytes()

@@ -57,6 +57,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cutoff_A": "auto",
         "seed": 3,
         "ions": ions,
+        "charge_scale": 1.0,
         "density_guess_kg_m3": 1050.0,
         "force_field": "clandp",
     }
@@ -191,8 +192,8 @@ def test_frames_are_evenly_spaced_up_to_the_end() -> None:
 
 
 def test_hydrogens_are_constrained_and_mass_is_kept() -> None:
-    known = library(ASSETS)
-    ions = [resolve({**known[name], "count": 1}, known) for name in ("emim", "bf4")]
+    ion_library = library(ASSETS)
+    ions = [resolve({**ion_library[name], "count": 1}, ion_library) for name in ("emim", "bf4")]
     topology = Topology("t", ions)
     field = load_forcefield(ASSETS / "forcefields/clandp.yaml")
     system = opls_system(topology, np.eye(3) * 20, 9.0, field)
@@ -315,6 +316,7 @@ def test_xtb_runs_the_same_phases(tmp_path: Path, capfd: pytest.CaptureFixture[s
         "cutoff_A": "auto",
         "seed": 3,
         "ions": ions,
+        "charge_scale": 1.0,
         "density_guess_kg_m3": 1000.0,
         "force_field": "xtb",
     }
@@ -345,9 +347,9 @@ def test_xtb_runs_the_same_phases(tmp_path: Path, capfd: pytest.CaptureFixture[s
 @pytest.mark.long
 def test_density_of_pyr14tfsi_is_near_experiment(tmp_path: Path) -> None:
     """40 pairs at 353.15 K: 1346.8 kg/m3 by experiment (ILThermo median); CL&P within 4 %."""
-    known = library(ASSETS)
+    ion_library = library(ASSETS)
     given = ("name", "smiles", "charge", "types", "hydrogen_types")
-    ions = [{key: known[name][key] for key in given} | {"count": 40} for name in ("pyr14", "tfsi")]
+    ions = [{key: ion_library[name][key] for key in given} | {"count": 40} for name in ("pyr14", "tfsi")]
     plan = {
         "id": "x-r1",
         "liquid": "x",
@@ -355,6 +357,7 @@ def test_density_of_pyr14tfsi_is_near_experiment(tmp_path: Path) -> None:
         "cutoff_A": "auto",
         "seed": 3,
         "ions": ions,
+        "charge_scale": 1.0,
         "density_guess_kg_m3": 1350.0,
         "force_field": "clandp",
     }

@@ -15,7 +15,9 @@ from rdkit import Chem
 from scipy.special import erfc
 
 from ionmelt.errors import UserError
-from ionmelt.liquid.forcefield import AtomType, ForceField, force_field_digest, ion_terms, load_forcefield
+from ionmelt.liquid.force_field_digest import force_field_digest
+from ionmelt.liquid.forcefield import AtomType, ForceField, load_forcefield
+from ionmelt.liquid.ion_terms import ion_terms
 from ionmelt.liquid.ions import canonical, geometry, library, resolve
 from ionmelt.liquid.system import opls_system, rb_coefficients, system_of, xml_system
 from ionmelt.topology import Topology
@@ -74,9 +76,9 @@ def slow_bonded(kind: dict[str, Any], x: np.ndarray) -> dict[str, float]:
 
     def find(table: str, atoms: tuple[int, ...]) -> dict[str, Any]:
         classes = [cls[i] for i in atoms]
-        found = [t for t in terms[table] if t["classes"] in (classes, classes[::-1])]
-        assert len(found) == 1, (table, classes)
-        return found[0]
+        matches = [t for t in terms[table] if t["classes"] in (classes, classes[::-1])]
+        assert len(matches) == 1, (table, classes)
+        return matches[0]
 
     n = range(len(cls))
     result = {"bonds": 0.0, "angles": 0.0, "torsions": 0.0, "impropers": 0.0}
@@ -135,9 +137,9 @@ def test_bonded_energies_equal_the_slow_reference(name: str) -> None:
     kind = ion(name)
     x = geometry(kind["smiles"]) + np.random.default_rng(3).normal(0, 0.05, (len(kind["elements"]), 3)) + 15
     system = opls_system(Topology("t", [kind]), np.eye(3) * 30, 9.0, FIELD)
-    found = energies(system, x)
+    computed = energies(system, x)
     for key, value in slow_bonded(kind, x).items():
-        assert found[key] == pytest.approx(value, rel=1e-6, abs=1e-6), key
+        assert computed[key] == pytest.approx(value, rel=1e-6, abs=1e-6), key
 
 
 def test_opls_torsion_by_hand() -> None:
@@ -156,10 +158,10 @@ def test_stretched_bf4_by_hand() -> None:
     b = np.array([15.0, 15, 15])
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
     x = np.concatenate([b + 1.494 * corners[:1], [b], b + 1.394 * corners[1:]])
-    found = energies(opls_system(Topology("t", [ion("bf4")]), np.eye(3) * 30, 9.0, FIELD), x)
-    assert found["bonds"] == pytest.approx(0.5 * 3235.0 * 0.1**2, rel=1e-6)
+    computed = energies(opls_system(Topology("t", [ion("bf4")]), np.eye(3) * 30, 9.0, FIELD), x)
+    assert computed["bonds"] == pytest.approx(0.5 * 3235.0 * 0.1**2, rel=1e-6)
     tetrahedral = np.degrees(np.arccos(-1 / 3))
-    assert found["angles"] == pytest.approx(6 * 0.5 * 669.5 * np.radians(tetrahedral - 109.5) ** 2, rel=1e-4)
+    assert computed["angles"] == pytest.approx(6 * 0.5 * 669.5 * np.radians(tetrahedral - 109.5) ** 2, rel=1e-4)
 
 
 def slow_nonbonded(topology: Topology, x: np.ndarray, edge: float, cutoff: float) -> tuple[float, float, float]:
@@ -176,11 +178,11 @@ def slow_nonbonded(topology: Topology, x: np.ndarray, edge: float, cutoff: float
             steps[i, j] = steps[j, i] = 1
         for k in range(len(steps)):  # Floyd and Warshall: bonds between any two atoms
             steps = np.minimum(steps, steps[:, k : k + 1] + steps[k : k + 1, :])
-        own = np.where(steps < 3, 0.0, np.where(steps == 3, 0.5, 1.0))
+        scales = np.where(steps < 3, 0.0, np.where(steps == 3, 0.5, 1.0))
         for _ in range(kind["count"]):
-            part = slice(start, start + len(own))
-            scale[part, part] = own
-            start += len(own)
+            atoms_of_ion = slice(start, start + len(scales))
+            scale[atoms_of_ion, atoms_of_ion] = scales
+            start += len(scales)
     lj = lj14 = ewald = 0.0
     alpha, images = 5.5 / (edge / 2), list(itertools.product(range(-1, 2), repeat=3))
     for i, j in itertools.combinations(range(len(q)), 2):
@@ -218,10 +220,10 @@ def test_nonbonded_energies_equal_the_double_loop(cation: str, anion: str) -> No
     system = opls_system(topology, np.eye(3) * edge, cutoff, FIELD)
     dispersion = next(f for f in system.getForces() if f.getName() == "dispersion")
     dispersion.setUseLongRangeCorrection(False)
-    found = energies(system, x)
+    computed = energies(system, x)
     lj, lj14, ewald = slow_nonbonded(topology, x, edge, cutoff)
-    assert found["dispersion"] == pytest.approx(lj, rel=1e-6)
-    assert found["coulomb"] == pytest.approx(ewald + lj14, rel=2e-5)
+    assert computed["dispersion"] == pytest.approx(lj, rel=1e-6)
+    assert computed["coulomb"] == pytest.approx(ewald + lj14, rel=2e-5)
 
 
 def rock_salt(n: int, spacing: float) -> tuple[Topology, np.ndarray, ForceField]:
@@ -246,9 +248,9 @@ def site(charge: float) -> AtomType:
 
 def test_madelung_constant_of_rock_salt() -> None:
     topology, x, field = rock_salt(4, 2.82)
-    found = energies(opls_system(topology, np.eye(3) * 4 * 2.82, 5.0, field), x)
-    assert found["coulomb"] / 32 == pytest.approx(-1.747564595 * KE / 2.82, rel=1e-5)
-    assert found["dispersion"] == 0
+    computed = energies(opls_system(topology, np.eye(3) * 4 * 2.82, 5.0, field), x)
+    assert computed["coulomb"] / 32 == pytest.approx(-1.747564595 * KE / 2.82, rel=1e-5)
+    assert computed["dispersion"] == 0
 
 
 def test_tail_correction_is_the_integral() -> None:
@@ -325,23 +327,31 @@ def test_start_geometries_have_sound_bonds() -> None:
 
 def test_pf6_starts_octahedral_with_the_trans_pairs_left_out() -> None:
     kind = ion("pf6")
-    found = energies(opls_system(Topology("t", [kind]), np.eye(3) * 30, 9.0, FIELD), geometry(kind["smiles"]) + 15)
-    assert found["angles"] == pytest.approx(0.0, abs=1e-6)
+    computed = energies(opls_system(Topology("t", [kind]), np.eye(3) * 30, 9.0, FIELD), geometry(kind["smiles"]) + 15)
+    assert computed["angles"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_missing_types_and_terms_are_named() -> None:
-    dca = resolve({"name": "dca", "smiles": "N#C[N-]C#N", "count": 1}, IONS)
-    assert dca["types"] is None and dca["charge"] == -1 and len(dca["elements"]) == 5
+    nitrate = resolve({"name": "no3", "smiles": "[O-][N+](=O)[O-]", "count": 1}, IONS)
+    assert nitrate["types"] is None and nitrate["charge"] == -1 and len(nitrate["elements"]) == 4
     broken = replace(FIELD, angles={k: v for k, v in FIELD.angles.items() if k != ("F", "B", "F")})
     with pytest.raises(UserError) as error:
-        opls_system(Topology("t", [dca, ion("bf4")]), np.eye(3) * 30, 9.0, broken)
+        opls_system(Topology("t", [nitrate, ion("bf4")]), np.eye(3) * 30, 9.0, broken)
     assert len(error.value.errors) == 2
-    assert "ion dca (N#C[N-]C#N)" in error.value.errors[0] and "force_field: xtb" in error.value.errors[0]
+    assert "ion no3 ([O-][N+](=O)[O-])" in error.value.errors[0] and "force_field: xtb" in error.value.errors[0]
     assert "ion bf4: clandp lacks angle F-B-F" in error.value.errors[1]
     with pytest.raises(UserError, match="lacks types ZZ"):
         opls_system(Topology("t", [{**ion("li"), "types": ["ZZ"]}]), np.eye(3) * 30, 9.0, FIELD)
     with pytest.raises(UserError, match=r"carry -0\.4900 e, the ion \+1 e"):
         opls_system(Topology("t", [{**ion("li"), "types": ["FB"]}]), np.eye(3) * 30, 9.0, FIELD)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "name"), [("CC[n+]1ccn(C)c1", "emim"), ("CCCCn1cc[n+](C)c1", "bmim"), ("C(C)[NH3+]", "ea")]
+)
+def test_an_ion_is_known_wherever_its_charge_is_drawn(smiles: str, name: str) -> None:
+    kind = resolve({"name": "mine", "smiles": smiles, "count": 1}, IONS)
+    assert (kind["name"], kind["smiles"]) == ("mine", IONS[name]["smiles"])
 
 
 @pytest.mark.parametrize("smiles", ["C1CC", "[Li+].[F-]", ""])

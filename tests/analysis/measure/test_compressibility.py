@@ -16,6 +16,7 @@ from ionmelt.measure.observables.compressibility import OBSERVABLE, compressibil
 from ionmelt.measure.run import measure
 from ionmelt.report.words import NAMES, UNITS
 from ionmelt.tables.references import REFERENCES
+from ionmelt.tables.runs import SURVIVAL
 from ionmelt.topology import Topology
 
 KELVIN = 400.0
@@ -62,7 +63,9 @@ def test_a_run_has_its_row_and_a_verdict_can_be_made_of_it(tmp_path: Path) -> No
     true = 300**2 * 1e-30 / (Boltzmann * KELVIN * 30_000) * 1e9
     assert row["converged"], row["reason"]
     assert row["ci95_low_1_gpa"] < true < row["ci95_high_1_gpa"]
-    (group,) = summarise_runs(run_rows(table, OBSERVABLE), "compressibility", pl.DataFrame(schema=REFERENCES))
+    (group,) = summarise_runs(
+        run_rows(table, OBSERVABLE, pl.DataFrame(schema=SURVIVAL)), "compressibility", pl.DataFrame(schema=REFERENCES)
+    )
     assert group.converged and group.estimate.value == row["compressibility_1_gpa"] and group.unit == "1/GPa"
     assert NAMES["compressibility"] == "Compressibility" and UNITS["1/GPa"] == (1.0, "1/GPa")
 

@@ -39,12 +39,12 @@ def embedded(smiles: str, n: int) -> tuple[Chem.Mol, np.ndarray]:
 
 
 def test_torsions_are_those_that_chemists_name() -> None:
-    found = {t.name: t for t in flexibility.torsions(mol_of(PYR14))}
-    assert set(found) == {"C-C-C-C", "C-C-C-N", "C-C-N-C"}
-    assert all([name for name, _, _ in t.classes] == ["gauche", "anti"] for t in found.values())
+    torsions = {t.name: t for t in flexibility.torsions(mol_of(PYR14))}
+    assert set(torsions) == {"C-C-C-C", "C-C-C-N", "C-C-N-C"}
+    assert all([name for name, _, _ in t.classes] == ["gauche", "anti"] for t in torsions.values())
     # round the bond to nitrogen from the methyl group, not from one of the ring's two equal carbons
     mol = mol_of(PYR14)
-    ends = found["C-C-N-C"].atoms[0]
+    ends = torsions["C-C-N-C"].atoms[0]
     assert not mol.GetAtomWithIdx(int(ends[-1])).IsInRing() and mol.GetAtomWithIdx(int(ends[-1])).GetDegree() == 1
     tfsi = {t.name: t for t in flexibility.torsions(mol_of(TFSI))}
     assert set(tfsi) == {"C-S...S-C", "S-N-S-C"}  # CF3 tops turn onto themselves
@@ -68,8 +68,8 @@ def test_every_class_has_its_place() -> None:
 def test_dihedrals_are_those_of_rdkit(smiles: str) -> None:
     mol, x = embedded(smiles, 6)
     for torsion in flexibility.torsions(mol_of(smiles)):
-        found = shape.dihedrals(x, torsion.atoms)
-        for frame, conformer in zip(found, mol.GetConformers(), strict=True):
+        angles = shape.dihedrals(x, torsion.atoms)
+        for frame, conformer in zip(angles, mol.GetConformers(), strict=True):
             for angle, atoms in zip(frame, torsion.atoms.tolist(), strict=True):
                 if mol.GetBondBetweenAtoms(atoms[1], atoms[2]):
                     assert angle == pytest.approx(rdMolTransforms.GetDihedralDeg(conformer, *atoms), abs=0.01)
@@ -84,11 +84,11 @@ def test_shapes_are_those_of_rdkit() -> None:
     mol, x = embedded(PYR14, 5)
     masses = np.array([atom.GetMass() for atom in mol.GetAtoms()])
     eigenvalues = shape.gyration(x, masses)
-    found = shape.shape(eigenvalues)
+    shapes = shape.shape(eigenvalues)
     for i in range(5):
-        assert found["radius_of_gyration"][i] == pytest.approx(rdMolDescriptors.CalcRadiusOfGyration(mol, i), rel=1e-4)
+        assert shapes["radius_of_gyration"][i] == pytest.approx(rdMolDescriptors.CalcRadiusOfGyration(mol, i), rel=1e-4)
         # rdkit's asphericity is the relative shape anisotropy
-        assert found["relative_shape_anisotropy"][i] == pytest.approx(
+        assert shapes["relative_shape_anisotropy"][i] == pytest.approx(
             rdMolDescriptors.CalcAsphericity(mol, i), rel=1e-3
         )
 
@@ -183,19 +183,19 @@ def test_populations_are_what_was_put_in_with_an_interval_that_holds_it() -> Non
         x[:, start : start + here.shape[1]] = here + np.array([9.0 * ion, 0, 0])
     conformers = ilc.Conformers(topology)
     assert [s.name for s in conformers.species] == ["pyr14"]  # lithium has no conformers, and no rows
-    for part in np.split(x, 4):
-        conformers.add(part)
+    for block in np.split(x, 4):
+        conformers.add(block)
     structure, rows = conformers.rows(0.5)
-    found = {(r["feature"], r["quantity"], r.get("state")): r for r in rows}
-    row = found["C-C-C-C", "population", "anti"]
+    row_of = {(r["feature"], r["quantity"], r.get("state")): r for r in rows}
+    row = row_of["C-C-C-C", "population", "anti"]
     assert row["ci95_low"] < 0.75 < row["ci95_high"] and row["unit"] == "1" and row["converged"], row["reason"]
     assert row["value"] == pytest.approx(anti.mean()) and row["frames"] == 600 and row["interval_ps"] == 0.5
-    assert row["value"] + found["C-C-C-C", "population", "gauche"]["value"] == pytest.approx(1)
-    still = [found["C-C-N-C", "population", name] for name in ("gauche", "anti")]
+    assert row["value"] + row_of["C-C-C-C", "population", "gauche"]["value"] == pytest.approx(1)
+    still = [row_of["C-C-N-C", "population", name] for name in ("gauche", "anti")]
     assert {r["value"] for r in still} == {0.0, 1.0} and not any(r["converged"] for r in still)
     assert {r["reason"] for r in still} == {"never seen in this run", "nothing else seen in this run"}
-    assert sum(r["value"] for key, r in found.items() if key[:2] == ("shape", "population")) == pytest.approx(1)
-    assert found["ring N-C-C-C-C", "puckering_amplitude", None]["unit"] == "A"
+    assert sum(r["value"] for key, r in row_of.items() if key[:2] == ("shape", "population")) == pytest.approx(1)
+    assert row_of["ring N-C-C-C-C", "puckering_amplitude", None]["unit"] == "A"
     curve = [r for r in structure if r["quantity"] == "torsion" and r["pair"] == "pyr14 C-C-C-C"]
     assert sum(r["value"] for r in curve) * ilc.ANGLE_BIN_DEG == pytest.approx(1)
     peak = max(curve, key=lambda r: r["value"])

@@ -26,7 +26,7 @@ def solution(anions: int = 3, lithium: int = 2) -> Topology:
     return Topology("toy", [ion("li", 1, lithium, ["Li"]), ion("so2f", -1, anions, ["S", "O", "O", "F"])])
 
 
-def place(topology: Topology, near: dict[tuple[int, int, int], bool], lithium: int = 2) -> np.ndarray:
+def positions_of(topology: Topology, near: dict[tuple[int, int, int], bool], lithium: int = 2) -> np.ndarray:
     """Positions where oxygen ``k`` of anion ``j`` touches lithium ``i`` for every (i, j, k), and no other does."""
     x = np.zeros((len(topology), 3))
     x[:lithium] = [[10.0 * i, 1.0, 39.5] for i in range(lithium)]
@@ -46,10 +46,10 @@ def place(topology: Topology, near: dict[tuple[int, int, int], bool], lithium: i
 
 
 def gathered(topology: Topology, frames: list[dict], first: dict[str, FirstShell]) -> ilc.Contacts:
-    (found,) = ilc.contacts(topology, first)
+    (contact,) = ilc.contacts(topology, first)
     for near in frames:
-        found.add(place(topology, near), EDGE)
-    return found
+        contact.add(positions_of(topology, near), EDGE)
+    return contact
 
 
 def test_coordination_is_that_of_the_picture() -> None:
@@ -58,9 +58,9 @@ def test_coordination_is_that_of_the_picture() -> None:
     alone = {(0, 0, 0): True, (0, 0, 1): True, (0, 1, 0): True}
     bridged = alone | {(1, 1, 1): True}
     frames = [alone, bridged] * 40
-    found = gathered(topology, frames, {"Li-O": SHELL, "Li-F": FAR})
-    assert found.reason is None and len(found.donors) == 6  # fluorine's first peak is no contact
-    structure, coordination, _ = surroundings.rows(found, 0.5)
+    contact = gathered(topology, frames, {"Li-O": SHELL, "Li-F": FAR})
+    assert contact.reason is None and len(contact.donors) == 6  # fluorine's first peak is no contact
+    structure, coordination, _ = surroundings.rows(contact, 0.5)
     rows = {(r["quantity"], r.get("state")): r for r in coordination}
     assert rows["anions_per_cation", None]["value"] == pytest.approx((2 + 2 + 0 + 1) / 4)
     assert rows["donors_per_cation", None]["value"] == pytest.approx((3 + 3 + 0 + 1) / 4)
@@ -85,8 +85,8 @@ def test_kinetics_are_those_of_the_picture() -> None:
     frames = [
         {(0, 0, 0): True, (1, 2, 0): True} if t % 80 < 40 else {(0, 1, 0): True, (0, 2, 0): True} for t in range(1600)
     ]
-    found = gathered(topology, frames, {"Li-O": SHELL, "Li-F": FAR})
-    structure, _, kinetics = surroundings.rows(found, 0.5)
+    contact = gathered(topology, frames, {"Li-O": SHELL, "Li-F": FAR})
+    structure, _, kinetics = surroundings.rows(contact, 0.5)
     rows = {(r["quantity"], r.get("state_from"), r.get("state_to")): r for r in kinetics}
     lifetime = rows["contact_lifetime", None, None]
     assert lifetime["value"] == pytest.approx(20, rel=0.03) and lifetime["unit"] == "ps"
@@ -109,8 +109,8 @@ def test_kinetics_are_those_of_the_picture() -> None:
 def test_breaks_shorter_than_the_tolerance_do_not_count() -> None:
     topology = solution()
     frames = [{(0, 0, 0): True} if t % 10 else {} for t in range(400)]
-    found = gathered(topology, frames, {"Li-O": SHELL})
-    rows = {r["quantity"]: r for r in surroundings.rows(found, 0.5)[2]}
+    contact = gathered(topology, frames, {"Li-O": SHELL})
+    rows = {r["quantity"]: r for r in surroundings.rows(contact, 0.5)[2]}
     assert rows["contact_lifetime"]["value"] is None and rows["contact_lifetime"]["events"] == 0
     assert "longer than the run" in rows["contact_lifetime"]["reason"]
     assert rows["contact_lifetime"]["ci95_low"] > 60
@@ -121,10 +121,10 @@ def test_breaks_shorter_than_the_tolerance_do_not_count() -> None:
 def test_ions_of_several_atoms_meet_by_their_centres() -> None:
     topology = Topology("toy", [ion("an", -1, 2, ["O", "O"]), ion("cat", 1, 2, ["C", "N"]), ion("br", -1, 1, ["Br"])])
     first = {"an-cat": FAR, "cat-br": FAR}
-    found = ilc.contacts(topology, first)
-    assert [c.pair for c in found] == ["cat-an", "cat-br", "cat-anions"] and all(c.centres for c in found)
+    contacts = ilc.contacts(topology, first)
+    assert [c.pair for c in contacts] == ["cat-an", "cat-br", "cat-anions"] and all(c.centres for c in contacts)
     centres = np.array([[1.0, 1, 1], [20, 20, 20], [39, 1, 1], [30, 30, 30], [1, 39, 1]])  # of an, an, cat, cat, br
-    for c in found:
+    for c in contacts:
         for _ in range(20):
             c.add(centres, EDGE)
         _, coordination, _ = surroundings.rows(c, 1.0)
@@ -132,6 +132,17 @@ def test_ions_of_several_atoms_meet_by_their_centres() -> None:
         mean = {"cat-an": 0.5, "cat-br": 0.5, "cat-anions": 1.0}[c.pair]
         assert rows["anions_per_cation", None]["value"] == pytest.approx(mean)
         assert not any(key[0] == "denticity_fraction" for key in rows)
+
+
+def test_each_donor_has_the_cut_off_of_its_element() -> None:
+    """2.5 A is a contact with fluorine, whose first minimum is at 2.8 A, and none with oxygen, whose is at 2.3 A."""
+    near = FirstShell(1.9, 2.3, 0.02, 0.05, None)
+    (contact,) = ilc.contacts(solution(anions=1, lithium=1), {"Li-O": near, "Li-F": SHELL})
+    assert contact.cuts_A.tolist() == [2.3, 2.3, 2.8]
+    for oxygen_A, fluorine_A in ((2.5, 2.5), (2.2, 2.9)):
+        x = np.array([[20.0, 20, 20], [10, 10, 10], [20 + oxygen_A, 20, 20], [30, 10, 10], [20, 20 + fluorine_A, 20]])
+        contact.add(x, EDGE)
+    assert [donors.tolist() for donors in contact.donor] == [[2], [0]]
 
 
 def test_without_a_first_minimum_there_is_a_reason() -> None:
@@ -143,8 +154,8 @@ def test_without_a_first_minimum_there_is_a_reason() -> None:
         ),
         ({}, "no donor atoms"),
     ):
-        found = gathered(topology, [{}] * 5, first)
-        structure, coordination, kinetics = surroundings.rows(found, 1.0)
+        contact = gathered(topology, [{}] * 5, first)
+        structure, coordination, kinetics = surroundings.rows(contact, 1.0)
         assert structure == [] and [r["reason"] for r in coordination] == [why]
         assert {r["reason"] for r in kinetics} == {why} and len(kinetics) == 3
 
@@ -152,8 +163,8 @@ def test_without_a_first_minimum_there_is_a_reason() -> None:
 @pytest.mark.parametrize("frames", [1, 2, 7, 20])
 @pytest.mark.parametrize("near", [{}, {(0, 0, 0): True, (1, 0, 1): True}])
 def test_few_frames_give_reasons(frames: int, near: dict) -> None:
-    found = gathered(solution(), [near] * frames, {"Li-O": SHELL})
-    _, coordination, kinetics = surroundings.rows(found, 1.0)
+    contact = gathered(solution(), [near] * frames, {"Li-O": SHELL})
+    _, coordination, kinetics = surroundings.rows(contact, 1.0)
     assert coordination and kinetics
     assert all(r["reason"] and not r["converged"] for r in coordination + kinetics)
     if near and frames > 1:

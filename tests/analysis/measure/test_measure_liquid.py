@@ -13,10 +13,9 @@ from scipy import signal
 
 from ionmelt.dynamics import thermo as dynamics_thermo
 from ionmelt.measure import domain as measure_domain
-from ionmelt.measure import paths
+from ionmelt.measure import paths, view
 from ionmelt.measure import run as run_module
-from ionmelt.measure.observables import MEASUREMENTS, OBSERVABLES
-from ionmelt.report import picture
+from ionmelt.measure.observables import MEASUREMENTS, OBSERVABLES, diffusion
 from ionmelt.topology import Topology
 
 EDGE = 20.0  # A
@@ -143,10 +142,10 @@ def test_density_and_diffusion_are_what_was_put_in(complete: dict[str, pl.DataFr
     # AR(1) of 5 rows: 4000 rows hold about 400 independent ones
     assert row["n_effective"] == pytest.approx(4000 * np.tanh(0.1), rel=0.3)
     assert row["standard_error_kg_m3"] < 1
-    found = by_species(complete["diffusion"])
-    assert set(found) == set(D_M2_S)
+    diffusion = by_species(complete["diffusion"])
+    assert set(diffusion) == set(D_M2_S)
     for name in D_M2_S:
-        row, true = found[name], left_of_drift(ions(), name)
+        row, true = diffusion[name], left_of_drift(ions(), name)
         assert row["converged"], row["reason"]
         assert row["ci95_low_m2_s"] < true < row["ci95_high_m2_s"]
         assert row["ci95_high_m2_s"] < 1.6 * row["ci95_low_m2_s"]
@@ -162,8 +161,8 @@ def test_wrapped_unwrapped_and_drifting_give_the_same(tmp_path: Path, complete: 
     cut = x % EDGE  # atom by atom: ions lie in pieces on both sides of the cell
     assert np.abs(np.diff(cut[:, ions().bonds], axis=2)).max() > EDGE / 2
     for name, positions in (("wrapped", cut), ("drifting", drifting), ("both", drifting % EDGE)):
-        found = by_species(run_module.measure(write_run(tmp_path / name, positions))["diffusion"])
-        for species, row in found.items():
+        diffusion = by_species(run_module.measure(write_run(tmp_path / name, positions))["diffusion"])
+        for species, row in diffusion.items():
             for column in ("diffusion_m2_s", "ci95_low_m2_s", "ci95_high_m2_s", "fit_start_ps"):
                 assert row[column] == pytest.approx(expected[species][column], rel=2e-3), (name, column)
 
@@ -172,9 +171,9 @@ def test_chunks_change_nothing(
     tmp_path: Path, complete: dict[str, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "CHUNK_BYTES", 12.0 * 6 * PAIRS * 7)  # seven frames, not a divisor
-    found = run_module.measure(write_run(tmp_path / "a", trajectory(ions())))
+    tables = run_module.measure(write_run(tmp_path / "a", trajectory(ions())))
     for name, table in complete.items():
-        assert found[name].equals(table), name
+        assert tables[name].equals(table), name
 
 
 def test_a_run_is_held_against_the_frames_its_model_was_trained_on(tmp_path: Path) -> None:
@@ -188,16 +187,16 @@ def test_a_run_is_held_against_the_frames_its_model_was_trained_on(tmp_path: Pat
         atoms.info = {"group": f"g{i // 20}", "recipe": "equilibrium", "temperature_K": 400.0}
         frames.append(atoms)
     numbers = sorted({int(z) for z in frames[0].numbers})
-    found = measure_domain.envelope(frames, numbers, measure_domain.selection.averages(frames, numbers))
-    found.density_kg_m3 = (DENSITY - 300, DENSITY + 100)
-    measure_domain.save(found, tmp_path / measure_domain.FILE)
+    envelope = measure_domain.envelope(frames, numbers, measure_domain.selection.averages(frames, numbers))
+    envelope.density_kg_m3 = (DENSITY - 300, DENSITY + 100)
+    measure_domain.save(envelope, tmp_path / measure_domain.FILE)
     rows = {
         r["quantity"]: r for r in run_module.measure(folder, domain=tmp_path / measure_domain.FILE)["domain"].to_dicts()
     }
     assert {name: row["verdict"] for name, row in rows.items()} == dict.fromkeys(rows, "inside")
     assert set(rows) == {"density", "temperature", "composition", "surroundings"}
-    found.density_kg_m3 = (DENSITY - 300, DENSITY - 200)
-    measure_domain.save(found, tmp_path / measure_domain.FILE)
+    envelope.density_kg_m3 = (DENSITY - 300, DENSITY - 200)
+    measure_domain.save(envelope, tmp_path / measure_domain.FILE)
     rows = {
         r["quantity"]: r for r in run_module.measure(folder, domain=tmp_path / measure_domain.FILE)["domain"].to_dicts()
     }
@@ -215,6 +214,14 @@ def test_finite_size_correction_needs_a_viscosity(tmp_path: Path) -> None:
         assert row["finite_size_reason"] is None
 
 
+def test_the_error_of_the_correction_is_how_it_scatters_with_viscosity_and_volume() -> None:
+    rng, n = np.random.default_rng(8), 40_000
+    eta, volume = 0.01 * (1 + 0.03 * rng.normal(size=n)), (30e-10) ** 3 * (1 + 0.06 * rng.normal(size=n))
+    drawn = [diffusion.yeh_hummer(0.0, v ** (1 / 3), 400.0, e) for e, v in zip(eta, volume, strict=True)]
+    added = diffusion.yeh_hummer(0.0, 30e-10, 400.0, 0.01)
+    assert np.std(drawn) == pytest.approx(diffusion.correction_error(added, 0.03, 0.06), rel=0.02)
+
+
 def test_structure_counts_what_is_there(tmp_path: Path) -> None:
     """Anions that sit 3 A from a cation of their own, cations far apart: one neighbour, in one shell."""
     topology = ions()
@@ -222,8 +229,8 @@ def test_structure_counts_what_is_there(tmp_path: Path) -> None:
     grid = np.stack(np.meshgrid([0, 1, 2], [0, 1], [0, 1], indexing="ij"), -1).reshape(-1, 3) * 10.0
     assert len(grid) == PAIRS
     centres = np.concatenate([grid, grid + np.array([3.0, 0, 0])]) + rng.normal(size=(200, 1, 3)).cumsum(axis=0)
-    found = run_module.measure(write_box(tmp_path, centres[:, topology.molecule] + small(topology)))
-    rows = found["structure"]
+    tables = run_module.measure(write_box(tmp_path, centres[:, topology.molecule] + small(topology)))
+    rows = tables["structure"]
     number = rows.filter((pl.col("pair") == "pyr-bf4") & (pl.col("quantity") == "coordination"))
     r, value = number["r_A"].to_numpy(), number["value"].to_numpy()
     assert value[r < 2.85].max() == 0
@@ -231,10 +238,10 @@ def test_structure_counts_what_is_there(tmp_path: Path) -> None:
     rdf = rows.filter((pl.col("pair") == "pyr-bf4") & (pl.col("quantity") == "rdf"))
     assert abs(rdf["r_A"][int(rdf["value"].arg_max() or 0)] - 3.0) < 0.11
     assert {"pyr-pyr", "bf4-bf4", "N-F"} <= set(rows["pair"])
-    at_cut = found["coordination"].filter(quantity="coordination_number", pair="pyr-bf4").row(0, named=True)
+    at_cut = tables["coordination"].filter(quantity="coordination_number", pair="pyr-bf4").row(0, named=True)
     assert at_cut["value"] == pytest.approx(1) and 3.1 < at_cut["cut_A"] < 7
     assert at_cut["frames"] == 200 and at_cut["interval_ps"] == pytest.approx(SAVE_FS / 1000)
-    lifetime = found["kinetics"].filter(quantity="contact_lifetime").row(0, named=True)
+    lifetime = tables["kinetics"].filter(quantity="contact_lifetime").row(0, named=True)
     assert lifetime["value"] is None and lifetime["events"] == 0 and "longer than the run" in lifetime["reason"]
     assert lifetime["ci95_low"] > 200 * SAVE_FS / 1000
 
@@ -270,6 +277,7 @@ def test_the_viscosity_of_the_run_goes_into_the_correction_or_else_the_experimen
             "value": [0.02, 0.5, 1000.0, 0.7],
             "source": ["a handbook"] * 4,
             "second_hand": [False] * 4,
+            "standard_uncertainty": [0.001, None, None, None],
         },
     ).with_columns(species=pl.lit(None, pl.String), interpolated=pl.lit(False))
     for row in run_module.measure(folder, references=references)["diffusion"].iter_rows(named=True):
@@ -277,14 +285,20 @@ def test_the_viscosity_of_the_run_goes_into_the_correction_or_else_the_experimen
         assert row["finite_size_viscosity_source"] == "experiment: a handbook"
         expected = 2.837297 * 1.380649e-23 * 400 / (6 * np.pi * 0.02 * EDGE * 1e-10)
         assert row["finite_size_correction_m2_s"] == pytest.approx(expected, rel=1e-6)
+        # as 1 / (eta V^(1/3)): 5 % of the viscosity and a third of that of the volume, which is that of the density
+        volume = first["density"]["standard_error_kg_m3"][0] / first["density"]["density_kg_m3"][0]
+        assert row["finite_size_standard_error_m2_s"] == pytest.approx(expected * np.hypot(0.05, volume / 3), rel=1e-6)
     true = with_pressures(folder)
-    found = run_module.measure(folder, references=references)
-    viscosity = found["viscosity"].row(0, named=True)
+    tables = run_module.measure(folder, references=references)
+    viscosity = tables["viscosity"].row(0, named=True)
     assert viscosity["ci95_low_pa_s"] < true < viscosity["ci95_high_pa_s"]
     assert viscosity["converged"], viscosity["reason"]
-    for row in found["diffusion"].iter_rows(named=True):
+    for row in tables["diffusion"].iter_rows(named=True):
         assert row["finite_size_viscosity_source"] == "this run"
         assert row["finite_size_viscosity_pa_s"] == viscosity["viscosity_pa_s"]
+        relative = viscosity["standard_error_pa_s"] / viscosity["viscosity_pa_s"]
+        error = row["finite_size_correction_m2_s"] * np.hypot(relative, volume / 3)
+        assert row["finite_size_standard_error_m2_s"] == pytest.approx(error, rel=1e-6) and relative > 0
 
 
 def test_conductivity_of_few_ions_is_of_their_own(complete: dict[str, pl.DataFrame]) -> None:
@@ -298,7 +312,7 @@ def test_conductivity_of_few_ions_is_of_their_own(complete: dict[str, pl.DataFra
     assert row["ionicity"] == pytest.approx(row["conductivity_s_m"] / row["nernst_einstein_s_m"])
     assert row["ionicity_ci95_low"] < 1 < row["ionicity_ci95_high"]
     if not row["converged"]:
-        assert row["needed_ps"] > FRAMES * SAVE_FS / 1000 and "needs about" in row["reason"]
+        assert row["needed_ps"] > FRAMES * SAVE_FS / 1000 and "; needs " in row["reason"]
     parts = {r["pair"]: r["onsager_s_m"] for r in complete["onsager"].iter_rows(named=True)}
     total = parts["pyr-pyr"] + parts["bf4-bf4"] + 2 * parts["pyr-bf4"]
     assert total == pytest.approx(row["conductivity_s_m"], rel=0.3)
@@ -319,19 +333,19 @@ def test_a_run_that_broke_in_nvt_keeps_its_numbers_and_says_how_it_ended(tmp_pat
     x = trajectory(ions(), frames=600)
     x[500:] = np.nan  # what a run writes when it explodes
     folder = write_run(tmp_path / "a", x, end="nan", detail="forces at step 20000", survived_ps=50.0)
-    found = run_module.measure(folder)
-    for row in [found["density"].row(0, named=True), *by_species(found["diffusion"]).values()]:
+    tables = run_module.measure(folder)
+    for row in [tables["density"].row(0, named=True), *by_species(tables["diffusion"]).values()]:
         assert not row["converged"]
         assert row["reason"].startswith("run ended: nan at 50 ps")
-    assert found["density"]["density_kg_m3"][0] == pytest.approx(DENSITY, abs=3)
-    for name, row in by_species(found["diffusion"]).items():
+    assert tables["density"]["density_kg_m3"][0] == pytest.approx(DENSITY, abs=3)
+    for name, row in by_species(tables["diffusion"]).items():
         assert row["ci95_low_m2_s"] < row["diffusion_m2_s"] < row["ci95_high_m2_s"]
         assert row["diffusion_m2_s"] == pytest.approx(D_M2_S[name], rel=0.4)
-    assert found["structure"]["value"].is_finite().all()
+    assert tables["structure"]["value"].is_finite().all()
     for name in ("structure", "coordination", "kinetics"):
-        assert found[name]["reason"].str.starts_with("run ended: nan at 50 ps").all(), name
-    assert not found["coordination"]["converged"].any()
-    survival = found["survival"].row(0, named=True)
+        assert tables[name]["reason"].str.starts_with("run ended: nan at 50 ps").all(), name
+    assert not tables["coordination"]["converged"].any()
+    survival = tables["survival"].row(0, named=True)
     assert (survival["planned_ps"], survival["survived_ps"]) == (70.0, 50.0)
     assert (survival["end"], survival["detail"]) == ("nan", "forces at step 20000")
 
@@ -339,25 +353,25 @@ def test_a_run_that_broke_in_nvt_keeps_its_numbers_and_says_how_it_ended(tmp_pat
 def test_a_run_that_broke_in_npt_has_every_row_with_a_reason(tmp_path: Path) -> None:
     x = trajectory(ions(), frames=20)
     folder = write_run(tmp_path / "a", None, npt=x, n_density=10, end="bond_broken", survived_ps=0.1)
-    found = run_module.measure(folder)
-    density = found["density"].row(0, named=True)
+    tables = run_module.measure(folder)
+    density = tables["density"].row(0, named=True)
     assert density["density_kg_m3"] is not None and density["standard_error_kg_m3"] is None
     assert density["reason"] == "run ended: bond_broken at 0.1 ps; 10 samples: too few"
-    rows = by_species(found["diffusion"])
+    rows = by_species(tables["diffusion"])
     assert set(rows) == set(D_M2_S)  # a row for each ion, though there is nothing to measure
     for row in rows.values():
         assert row["diffusion_m2_s"] is None and not row["converged"]
         assert row["reason"] == "run ended: bond_broken at 0.1 ps; no NVT survived"
-    assert len(found["structure"]) and len(found["survival"]) == 1
+    assert len(tables["structure"]) and len(tables["survival"]) == 1
 
 
 def test_a_run_that_broke_at_once_still_has_its_rows(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", None, n_density=0, end="error", detail="x", survived_ps=0.0)
-    found = run_module.measure(folder)
-    assert {name: len(table) for name, table in found.items()} == {
+    tables = run_module.measure(folder)
+    assert {name: len(table) for name, table in tables.items()} == {
         "onsager": 3, "survival": 1, "domain": 1, "structure": 0, "coordination": 0, "conformers": 0, "kinetics": 0,
     } | {observable.name: 2 if observable.by_species else 1 for observable in OBSERVABLES}  # fmt: skip
-    assert found["density"]["reason"][0] == "run ended: error at 0 ps; no NPT survived"
+    assert tables["density"]["reason"][0] == "run ended: error at 0 ps; no NPT survived"
 
 
 def test_a_density_that_is_not_finite_ends_the_series(tmp_path: Path) -> None:
@@ -373,9 +387,9 @@ def test_a_density_that_is_not_finite_ends_the_series(tmp_path: Path) -> None:
 
 def test_phases_that_were_not_planned_are_told_from_those_that_broke(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", None, n_density=0, npt_planned_ps=0.0, nvt_planned_ps=0.0)
-    found = run_module.measure(folder)
-    assert found["density"]["reason"][0] == "no NPT was planned"
-    assert found["diffusion"]["reason"].unique().to_list() == ["no NVT was planned"]
+    tables = run_module.measure(folder)
+    assert tables["density"]["reason"][0] == "no NPT was planned"
+    assert tables["diffusion"]["reason"].unique().to_list() == ["no NVT was planned"]
 
 
 def test_an_untrained_model_has_no_seed_and_no_dataset(tmp_path: Path) -> None:
@@ -392,9 +406,9 @@ def test_command_line_writes_the_tables_and_a_mistake_is_one_line(
     folder = write_run(tmp_path / "a", trajectory(ions(), frames=200))
     call = ["--id", "x", "--out", str(tmp_path / "out"), "--run"]
     assert run_module.main([*call, str(folder)]) == 0
-    beside = {"SHA256SUMS", "run.json", picture.VIEW}
-    found = {path.name for path in (tmp_path / "out").iterdir()}
-    assert found == {f"x.{name}.parquet" for name in ("survival", *(m.name for m in MEASUREMENTS))} | beside
+    beside = {"SHA256SUMS", "run.json", view.VIEW}
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {f"x.{name}.parquet" for name in ("survival", *(m.name for m in MEASUREMENTS))} | beside
     for name, table in run_module.measure(folder).items():
         assert pl.read_parquet(tmp_path / "out" / f"x.{name}.parquet").equals(table)
     (folder / "run.json").unlink()

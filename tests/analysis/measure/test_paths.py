@@ -67,14 +67,14 @@ def test_paths_come_back_from_memory_and_from_a_file(tmp_path: Path, monkeypatch
     for limit in (1e9, 100):
         monkeypatch.setattr(measure_paths, "MEMORY_BYTES", limit)
         paths = measure_paths.Paths(8)
-        for part in (x[:1], x[1:34], x[34:]):
-            paths.append(part)
+        for frames in (x[:1], x[1:34], x[34:]):
+            paths.append(frames)
         assert paths.shape == x.shape and len(paths) == len(x)
         np.testing.assert_array_equal(paths[:, 3:6], x[:, 3:6])
         np.testing.assert_array_equal(paths[:, :], x)
         assert paths[:, 8:].shape == (60, 0, 3)
-        found, expected = slope.diffusion(paths, 1.0, threads=3), slope.diffusion(x, 1.0)
-        assert found == expected  # not a bit differs
+        measured, expected = slope.diffusion(paths, 1.0, threads=3), slope.diffusion(x, 1.0)
+        assert measured == expected  # not a bit differs
 
 
 def test_no_file_no_frame_and_wrong_atoms(tmp_path: Path) -> None:

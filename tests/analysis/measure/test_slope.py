@@ -1,10 +1,14 @@
 """The slope of a mean squared displacement where particles are not independent, or their motion changes."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+import pytest
+from random_motion import random_walks
 from scipy import signal
 
+from ionmelt.measure import displacement, slope
 from ionmelt.measure.slope import DiffusionEstimate, diffusion
 
 D = 0.5
@@ -54,3 +58,156 @@ def test_motion_that_slows_during_the_run_is_not_converged() -> None:
     slowed = walks(0, 1000, 32, 1 + np.exp(-np.arange(1000) / 400))
     assert slowed.reason is not None and "changes during the run" in slowed.reason
     assert slowed.needed >= 2000
+
+
+def plain(rng: np.random.Generator, frames: int, particles: int) -> tuple[np.ndarray, float]:
+    return random_walks(rng, frames, particles), 0.5
+
+
+def ballistic(rng: np.random.Generator, frames: int, particles: int) -> tuple[np.ndarray, float]:
+    """Ornstein-Uhlenbeck velocities that live for two frames."""
+    a = math.exp(-1 / 2)
+    v = signal.lfilter([1], [1, -a], rng.normal(size=(frames + 50, particles, 3)), axis=0)[50:]
+    return v.cumsum(axis=0), 0.5 / (1 - a) ** 2
+
+
+def caged(rng: np.random.Generator, frames: int, particles: int) -> tuple[np.ndarray, float]:
+    """Rattling in a cage, relaxing in three frames, on top of jumps every other frame."""
+    a = math.exp(-1 / 3)
+    rattle = signal.lfilter([1], [1, -a], rng.normal(size=(frames + 50, particles, 3)), axis=0)[50:]
+    jumps = np.sqrt(rng.poisson(0.5, (frames, particles, 1))) * rng.normal(size=(frames, particles, 3))
+    return jumps.cumsum(axis=0) + 0.5 * math.sqrt(1 - a * a) * rattle, 0.25
+
+
+Walk = Callable[[np.random.Generator, int, int], tuple[np.ndarray, float]]
+
+
+def estimates(walk: Walk, seed: int, cases: int, *shape: int) -> tuple[list[slope.DiffusionEstimate], float]:
+    rng = np.random.default_rng(seed)
+    fits = []
+    for _ in range(cases):
+        x, true = walk(rng, *shape)
+        fits.append(slope.diffusion(x, 1.0))
+    return fits, true
+
+
+def covered(fits: list[slope.DiffusionEstimate], true: float) -> list[bool]:
+    return [d.ci95_low <= true <= d.ci95_high for d in fits]
+
+
+def test_msd_covariance_is_that_of_many_walks() -> None:
+    frames, lags = 60, np.array([1, 2, 5, 12, 20])
+    x = np.random.default_rng(3).normal(size=(20_000, frames)).cumsum(axis=1)
+    seen = np.cov([((x[:, k:] - x[:, :-k]) ** 2).mean(axis=1) for k in lags])
+    expected = slope.msd_covariance(np.arange(80.0), lags, frames)
+    np.testing.assert_allclose(expected, seen, rtol=0.1)
+
+
+def test_intervals_of_500_walks_cover() -> None:
+    covers: list[bool] = []
+    converged = []
+    for seed, shape in enumerate([(200, 4), (1000, 4), (500, 16), (200, 64), (5000, 8)]):
+        fits, true = estimates(plain, seed, 100, *shape)
+        covers += covered(fits, true)
+        converged.append(np.mean([d.converged for d in fits]))
+    assert 0.90 <= np.mean(covers) <= 0.985
+    assert min(converged) > 0.75
+    assert np.mean(converged) > 0.9
+
+
+@pytest.mark.parametrize("walk", [ballistic, caged])
+def test_intervals_cover_after_a_short_time_of_another_kind(walk: Walk) -> None:
+    covers: list[bool] = []
+    for seed, shape in enumerate([(1000, 4), (800, 16), (600, 64)]):
+        fits, true = estimates(walk, seed, 60, *shape)
+        covers += covered([d for d in fits if d.converged], true)
+    assert len(covers) > 120
+    assert 0.88 <= np.mean(covers) <= 0.99
+
+
+def test_the_window_starts_after_the_ballistic_part() -> None:
+    fits, true = estimates(ballistic, 5, 20, 1000, 16)
+    assert min(d.fit_start for d in fits) >= 5
+    assert all(d.fit_stop > 4 * d.fit_start - 4 for d in fits)
+    assert np.mean([d.D for d in fits]) == pytest.approx(true, rel=0.05)
+
+
+def test_ions_that_differ_widen_the_interval() -> None:
+    x = random_walks(np.random.default_rng(6), 1000, 8)
+    same = slope.diffusion(x, 1.0)
+    differ = slope.diffusion(x * np.sqrt(np.array([0.2, 0.2, 0.2, 0.2, 1.8, 1.8, 1.8, 1.8]))[:, None], 1.0)
+    assert differ.ci95_high / differ.ci95_low > 2 * same.ci95_high / same.ci95_low
+
+
+@pytest.mark.parametrize("exponent", [0.6, 0.8, 1.5])
+def test_anomalous_diffusion_is_not_converged(exponent: float) -> None:
+    n = 600
+    t = np.arange(1, n + 1)
+    increments = 0.5 * (
+        np.abs(t[:, None] - t + 1.0) ** exponent
+        + np.abs(t[:, None] - t - 1.0) ** exponent
+        - 2.0 * np.abs(t[:, None] - t) ** exponent
+    )
+    root = np.linalg.cholesky(increments)
+    rng = np.random.default_rng(7)
+    fits = [slope.diffusion((root @ rng.normal(size=(n, 48))).cumsum(axis=0).reshape(n, 16, 3), 1.0) for _ in range(20)]
+    flagged = [d for d in fits if not d.converged]
+    assert len(flagged) >= 19
+    kind = "subdiffusive" if exponent < 1 else "superdiffusive"
+    assert all(kind in (d.reason or "") for d in flagged)
+    assert np.mean([d.log_slope for d in fits]) == pytest.approx(exponent, abs=0.05)
+
+
+def test_too_short_resting_and_flying() -> None:
+    rng = np.random.default_rng(8)
+    short = slope.diffusion(random_walks(rng, 8, 4), 1.0)
+    assert not short.converged and "8 frames of 4 particles: too short" in (short.reason or "")
+    assert math.isnan(short.D)
+    rest = slope.diffusion(np.ones((500, 4, 3)), 1.0)
+    assert not rest.converged and "do not move" in (rest.reason or "")
+    line = np.arange(300.0)[:, None, None] * rng.normal(size=(1, 8, 3))
+    assert "superdiffusive" in (slope.diffusion(line, 1.0).reason or "")
+    few = slope.diffusion(random_walks(rng, 40, 4), 1.0)
+    assert not few.converged and few.ci95_low < few.D < few.ci95_high
+
+
+def test_units_of_time_and_length_scale() -> None:
+    x = random_walks(np.random.default_rng(9), 500, 16)
+    a, b = slope.diffusion(x, 1.0), slope.diffusion(x * 1e-10, 2e-14)
+    assert pytest.approx(a.D * 1e-20 / 2e-14, rel=1e-9) == b.D
+    assert b.ci95_low == pytest.approx(a.ci95_low * 1e-20 / 2e-14, rel=1e-9)
+    assert b.fit_start == pytest.approx(a.fit_start * 2e-14)
+    assert b.converged == a.converged
+
+
+def test_wrapped_drifting_and_still_give_the_same() -> None:
+    rng = np.random.default_rng(10)
+    masses = rng.uniform(5, 20, 24)
+    still = displacement.remove_drift(random_walks(rng, 600, 24) * 0.1 + rng.uniform(0, 10, (24, 3)), masses)
+    drifting = still + np.arange(600)[:, None, None] * np.array([0.02, -0.01, 0.03])
+    edges = np.array([10.0, 11.0, 9.0])
+    wrapped = drifting % edges
+    unwrapped = displacement.unwrap(wrapped, edges)
+    np.testing.assert_allclose(unwrapped - unwrapped[0], drifting - drifting[0], atol=1e-9)
+    np.testing.assert_allclose(displacement.unwrap(drifting, edges), drifting, atol=1e-9)
+    expected = slope.diffusion(still, 1.0)
+    for x in (drifting, unwrapped):
+        fit = slope.diffusion(displacement.remove_drift(x, masses), 1.0)
+        assert pytest.approx(expected.D, rel=1e-9) == fit.D
+        assert fit.ci95_high == pytest.approx(expected.ci95_high, rel=1e-9)
+
+
+def test_rattling_in_place_is_not_diffusion() -> None:
+    """Rounding noise of single precision, once all ions move as one, must not break the fit."""
+    x = np.random.default_rng(20).normal(size=(300, 6, 3)) * 1e-7
+    fit = slope.diffusion(x, 1.0)
+    assert not fit.converged and "subdiffusive" in (fit.reason or "")
+
+
+def test_the_length_that_diffusion_needs_is_said() -> None:
+    fits, _ = estimates(ballistic, 22, 20, 80, 16)
+    said = [d.needed for d in fits if not d.converged]
+    assert len(said) >= 18 and np.isfinite(said).all()
+    needed = round(float(np.median(said)))
+    share = [np.mean([d.converged for d in estimates(ballistic, 23, 20, n, 16)[0]]) for n in (needed // 3, needed * 2)]
+    assert share[0] < 0.4 and share[1] > 0.7

@@ -48,29 +48,29 @@ def test_ideal_gas_has_g_of_one_at_any_size_and_pressure_and_no_shell() -> None:
     edges = np.repeat(rng.uniform(9.5, 10.5, (800, 1)), 3, axis=1)
     like, other = gas(rng, 800, 6, edges), gas(rng, 800, 5, edges)
     for a, b, pairs in ((like, like, 30), (like, other, 30)):
-        found = radial(a, b, edges, SHELLS, pairs)
-        g, error = found.g()
+        distribution = radial(a, b, edges, SHELLS, pairs)
+        g, error = distribution.g()
         z = (g - 1)[20:] / error[20:]
         assert np.abs(z).max() < 6.5 and 0.8 < z.std() < 1.6  # Student's t of 7 degrees of freedom
         assert np.mean(g[50:]) == pytest.approx(1, abs=0.02)
-        number, _ = found.running()
+        number, _ = distribution.running()
         ideal = pairs / 6 * np.mean(4 / 3 * np.pi * SHELLS[-1] ** 3 / edges.prod(axis=1))
         assert number[-1] == pytest.approx(ideal, rel=0.05)
-        assert found.within(float(SHELLS[-1])).mean() == pytest.approx(number[-1])
-        shell = measure_radial.first_shell(found)
+        assert distribution.within(float(SHELLS[-1])).mean() == pytest.approx(number[-1])
+        shell = measure_radial.first_shell(distribution)
         assert math.isnan(shell.cut_A) and shell.reason == "no first peak of g(r) within 4.7 A"
-        row = measure_radial.coordination_rows("a-b", found, shell)[-1]
+        row = measure_radial.coordination_rows("a-b", distribution, shell)[-1]
         assert row["value"] is None and not row["converged"] and row["reason"] == shell.reason
 
 
 def test_a_gas_seldom_has_a_first_shell() -> None:
-    found = 0
+    shells = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
         edges = np.full((16, 3), 10.0)
         x = gas(rng, 16, 20, edges)
-        found += math.isfinite(measure_radial.first_shell(radial(x, x, edges, SHELLS, 380)).cut_A)
-    assert found <= 2
+        shells += math.isfinite(measure_radial.first_shell(radial(x, x, edges, SHELLS, 380)).cut_A)
+    assert shells <= 2
 
 
 def test_distribution_is_that_of_mdtraj() -> None:
@@ -85,9 +85,9 @@ def test_distribution_is_that_of_mdtraj() -> None:
         x / 10, topology, unitcell_lengths=edges / 10, unitcell_angles=np.full((20, 3), 90.0)
     )
     r, g = mdtraj.compute_rdf(trajectory, topology.select_pairs("all", "all"), r_range=(0, 0.9), n_bins=9)
-    found = radial(x, x, edges, np.arange(10.0), 30 * 29)
-    np.testing.assert_allclose(found.middle / 10, r, rtol=1e-6)
-    np.testing.assert_allclose(found.g()[0], g, atol=0.01)
+    distribution = radial(x, x, edges, np.arange(10.0), 30 * 29)
+    np.testing.assert_allclose(distribution.middle / 10, r, rtol=1e-6)
+    np.testing.assert_allclose(distribution.g()[0], g, atol=0.01)
 
 
 def test_rock_salt_has_its_neighbours_whatever_the_images() -> None:
@@ -105,12 +105,12 @@ def test_a_warm_crystal_has_its_first_shell_with_an_error() -> None:
     rng = np.random.default_rng(19)
     edges = np.full((64, 3), edge)
     noise = rng.normal(0, 0.15, (2, 64, len(a), 3))
-    found = radial(a + noise[0], b + noise[1], edges, np.arange(160) * 0.05, len(a) ** 2)
-    shell = measure_radial.first_shell(found)
+    distribution = radial(a + noise[0], b + noise[1], edges, np.arange(160) * 0.05, len(a) ** 2)
+    shell = measure_radial.first_shell(distribution)
     assert shell.reason is None
     assert shell.peak_A == pytest.approx(2.8, abs=0.1) and 3.4 < shell.cut_A < 4.4
     assert 0 < shell.cut_error_A < 0.3
-    rows = {row["quantity"]: row for row in measure_radial.coordination_rows("a-b", found, shell)}
+    rows = {row["quantity"]: row for row in measure_radial.coordination_rows("a-b", distribution, shell)}
     assert rows["first_minimum"]["converged"] and rows["first_peak"]["ci95_low"] < 2.83
     number = rows["coordination_number"]
     assert number["value"] == pytest.approx(6, abs=0.02)
@@ -121,12 +121,15 @@ def test_a_warm_crystal_has_its_first_shell_with_an_error() -> None:
 def test_few_frames_give_a_reason(frames: int) -> None:
     a, b, edge = rock_salt(6, 2.8)
     noise = np.random.default_rng(20).normal(0, 0.15, (2, frames, len(a), 3))
-    found = radial(a + noise[0], b + noise[1], np.full((frames, 3), edge), np.arange(160) * 0.05, len(a) ** 2)
-    shell = measure_radial.first_shell(found)
+    distribution = radial(a + noise[0], b + noise[1], np.full((frames, 3), edge), np.arange(160) * 0.05, len(a) ** 2)
+    shell = measure_radial.first_shell(distribution)
     assert math.isfinite(shell.cut_A) and shell.reason == f"{frames} frames: too few for an error"
-    for row in measure_radial.coordination_rows("a-b", found, shell):
+    for row in measure_radial.coordination_rows("a-b", distribution, shell):
         assert not row["converged"] and "too few" in row["reason"] and row["ci95_low"] is None
-    assert numbers.curve("rdf", "a-b", "r_A", found.middle, *found.g())[0]["reason"] == "too few frames for an error"
+    assert (
+        numbers.curve("rdf", "a-b", "r_A", distribution.middle, *distribution.g())[0]["reason"]
+        == "too few frames for an error"
+    )
 
 
 def test_a_peak_of_touching_atoms_is_told_from_a_second_shell() -> None:
@@ -165,11 +168,11 @@ def test_modes_are_the_plain_sum() -> None:
 def factors(
     topology: Topology, frames: np.ndarray, edges: np.ndarray, q_max: float
 ) -> dict[tuple[str, str], np.ndarray]:
-    found = scattering.StructureFactor(topology, edges[0], q_max)
+    factor = scattering.StructureFactor(topology, edges[0], q_max)
     for x, cell in zip(frames, edges, strict=True):
-        found.add(x, cell)
+        factor.add(x, cell)
     out: dict[tuple[str, str], list[list[float]]] = {}
-    for row in found.rows():
+    for row in factor.rows():
         out.setdefault((row["quantity"], row["pair"]), []).append([row["q_per_A"], row["value"], row["standard_error"]])
     return {key: np.array(values) for key, values in out.items()}
 
@@ -177,13 +180,13 @@ def factors(
 def test_an_ideal_gas_scatters_as_its_atoms_do() -> None:
     rng = np.random.default_rng(22)
     edges = np.repeat(rng.uniform(11.5, 12.5, (200, 1)), 3, axis=1)
-    found = factors(salt(20, ("H", "O")), gas(rng, 200, 40, edges), edges, 5.0)
+    factors_of = factors(salt(20, ("H", "O")), gas(rng, 200, 40, edges), edges, 5.0)
     for name in ("structure_factor_xray", "structure_factor_neutron"):
-        _, s, error = found[name, "all"].T
+        _, s, error = factors_of[name, "all"].T
         assert np.mean(s[30:]) == pytest.approx(1, abs=0.01)  # bins of lower q hold few vectors
         assert np.abs((s - 1) / error).max() < 6.5
     for pair in ("cat-cat", "cat-an", "an-an"):
-        assert np.mean(found["structure_factor_xray_partial", pair][30:, 1]) == pytest.approx(0, abs=0.01)
+        assert np.mean(factors_of["structure_factor_xray_partial", pair][30:, 1]) == pytest.approx(0, abs=0.01)
 
 
 def test_a_crystal_has_its_bragg_peaks_and_partials_add_up() -> None:
@@ -191,19 +194,21 @@ def test_a_crystal_has_its_bragg_peaks_and_partials_add_up() -> None:
     a, b, edge = rock_salt(4, 2.5)
     topology = salt(len(a))
     edges = np.full((1, 3), edge)
-    found = scattering.StructureFactor(topology, edges[0], 5.0)
-    modes = scattering.density_modes(np.concatenate([a, b]), edges[0], found.indices, found.members)
-    q = np.linalg.norm(2 * np.pi * found.indices / edge, axis=1)
-    frame = found._frame(q, modes)
+    factor = scattering.StructureFactor(topology, edges[0], 5.0)
+    modes = scattering.density_modes(np.concatenate([a, b]), edges[0], factor.indices, factor.members)
+    q = np.linalg.norm(2 * np.pi * factor.indices / edge, axis=1)
+    frame = factor._frame(q, modes)
     f = np.column_stack([scattering.xray_factor(x, q) for x in ("Li", "F")])
     mean = f.mean(axis=1)
-    n, cell = 2 * len(a), found.indices / 2  # the cell of 4 x 4 x 4 sites holds 2 x 2 x 2 unit cells of 2 d
+    n, cell = 2 * len(a), factor.indices / 2  # the cell of 4 x 4 x 4 sites holds 2 x 2 x 2 unit cells of 2 d
     whole = (cell == np.rint(cell)).all(axis=1)
     even, odd = (whole & (np.rint(cell) % 2 == r).all(axis=1) for r in (0, 1))
     assert even.any() and odd.any()
-    own = (f**2).sum(axis=1) / 2 / mean**2
+    self_scattering = (f**2).sum(axis=1) / 2 / mean**2
     expected = np.where(even, n * ((f[:, 0] + f[:, 1]) / 2) ** 2, np.where(odd, n * ((f[:, 0] - f[:, 1]) / 2) ** 2, 0))
-    np.testing.assert_allclose(frame["structure_factor_xray", "all"], 1 + expected / mean**2 - own, atol=1e-8)
+    np.testing.assert_allclose(
+        frame["structure_factor_xray", "all"], 1 + expected / mean**2 - self_scattering, atol=1e-8
+    )
     parts = [frame["structure_factor_xray_partial", pair] for pair in ("cat-cat", "cat-an", "an-an")]
     np.testing.assert_allclose(1 + sum(parts), frame["structure_factor_xray", "all"], atol=1e-9)
     lengths = [scattering.neutron_length(x) for x in ("Li", "F")]
@@ -228,21 +233,21 @@ def test_structure_factor_is_the_transform_of_g() -> None:
                 x = np.vstack([x, new])
         frames.append(x)
     x, edges = np.array(frames), np.full((60, 3), edge)
-    found = factors(salt(n // 2, ("Li", "Li")), x, edges, 6.0)["structure_factor_xray", "all"]
+    factor = factors(salt(n // 2, ("Li", "Li")), x, edges, 6.0)["structure_factor_xray", "all"]
     g = radial(x, x, edges, np.arange(161) * 0.05, n * (n - 1))
     r, (h, _) = g.middle, g.g()
-    q = found[:, 0][found[:, 0] > 1.5]
+    q = factor[:, 0][factor[:, 0] > 1.5]
     expected = 1 + 4 * np.pi * n / edge**3 * ((h - 1) * r * np.sin(q[:, None] * r) * 0.05).sum(axis=1) / q
-    seen = found[found[:, 0] > 1.5, 1]
+    seen = factor[factor[:, 0] > 1.5, 1]
     assert np.sqrt(np.mean((seen - expected) ** 2)) < 0.06
     assert np.ptp(expected) > 0.2  # there is a peak to be found
 
 
 def test_a_cell_too_small_has_no_rows() -> None:
     topology = salt(1)
-    found = scattering.StructureFactor(topology, np.full(3, 0.7), 5.0)
-    found.add(np.zeros((2, 3)), np.full(3, 0.7))
-    assert found.rows() == []
+    factor = scattering.StructureFactor(topology, np.full(3, 0.7), 5.0)
+    factor.add(np.zeros((2, 3)), np.full(3, 0.7))
+    assert factor.rows() == []
 
 
 # --- numbers with errors ------------------------------------------------------------------------------------
@@ -297,10 +302,10 @@ def test_ratio_has_the_mean_and_the_error_of_a_ratio() -> None:
     ratios, errors = [], []
     for _ in range(200):
         whole = rng.poisson(3, (300, 4)) + signal.lfilter([1], [1, -0.5], rng.normal(size=(300, 4)), axis=0) ** 2
-        part = whole * rng.uniform(0.3, 0.5, whole.shape)
-        samples = numbers.ratio_samples(part, whole)
+        share = whole * rng.uniform(0.3, 0.5, whole.shape)
+        samples = numbers.ratio_samples(share, whole)
         assert samples is not None
-        assert samples.mean() == pytest.approx(part.sum() / whole.sum())
+        assert samples.mean() == pytest.approx(share.sum() / whole.sum())
         row = numbers.mean_row(samples)
         ratios.append(row["value"])
         errors.append(row["standard_error"])

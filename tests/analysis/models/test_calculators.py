@@ -22,7 +22,7 @@ def liquid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A packed box of four PYR14BF4 pairs with its force field: a state folder as far as models need one."""
     folder = tmp_path_factory.mktemp("box")
     settings = {
-        "id": "il-r1", "liquid": "il", "replica": 1, "seed": 1, "density_guess_kg_m3": 1000.0,
+        "id": "il-r1", "liquid": "il", "replica": 1, "seed": 1, "charge_scale": 1.0, "density_guess_kg_m3": 1000.0,
         "force_field": "clandp", "cutoff_A": 5.0,
         "ions": [
             {"name": "pyr14", "smiles": "CCCC[N+]1(C)CCCC1", "charge": 1, "count": 4, "types": None, "hydrogen_types": None},
@@ -40,7 +40,7 @@ def liquid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def model(folder: Path, **card) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.json").write_text(json.dumps({"files": {}, "settings": {}, **card}))
+    (folder / "model.json").write_text(json.dumps({"id": "m", "model": "m", "files": {}, "settings": {}, **card}))
     return folder
 
 
@@ -136,7 +136,7 @@ def test_wrong_weights_are_refused_before_they_are_opened(tmp_path: Path) -> Non
 
 
 def test_unknown_framework_and_missing_force_field_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'allegro' is not one of ase, classical, deepmd, mace, nequip, xtb"):
+    with pytest.raises(UserError, match="'allegro' is not one of ase, classical, deepmd, mace, named, nequip, xtb"):
         calculators.load_calculator(model(tmp_path / "a", framework="allegro"))
     with pytest.raises(UserError, match="needs a liquid with a force field"):
         calculators.load_calculator(model(tmp_path / "b", framework="classical"), tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from ionmelt.errors import UserError
 from ionmelt.models import confined
@@ -15,6 +16,8 @@ TOP = Path(__file__).resolve().parents[3]
 SCRIPT = """
 import os, platform, resource, socket, subprocess, sys, threading
 sys.path.insert(0, {bin!r})
+from pydantic import BaseModel
+
 from ionmelt.models import confined
 
 def attempt(what):
@@ -23,11 +26,20 @@ def attempt(what):
     except BaseException as error:
         return [type(error).__name__, str(error)]
 
+class Question(confined.Request):
+    folder: str
+    writes: bool
+
+class Said(BaseModel):
+    why_not: str | None
+    outcomes: dict[str, list[str]] = {{}}
+    user: int | None = None
+
 def work(request):
-    place = request["folder"]
+    place = request.folder
     threading.Thread(target=lambda: waiting.wait()).start()  # of a library, before
     {before}
-    why_not = confined.confine(writes=request["writes"])
+    why_not = confined.confine(writes=request.writes)
     waiting.set()
     {after}
     found = {{
@@ -51,13 +63,28 @@ def work(request):
         "local": attempt(lambda: socket.socket(socket.AF_UNIX)),
         "limits": attempt(lambda: resource.prlimit(0, resource.RLIMIT_NOFILE, (1, 1))),
     }}
-    return {{"why_not": why_not, "found": found, "user": os.getuid()}}
+    return Said(why_not=why_not, outcomes=found, user=os.getuid())
 
 waiting = threading.Event()
-sys.exit(confined.answer(work))
+sys.exit(confined.answer(Question, work))
 """
 COMPUTES = {"read", "thread"}
 PROGRAMS_AND_NETWORK = {"program", "become", "tcp", "udp", "local"}
+
+
+class Question(confined.Request):
+    """What the script is asked."""
+
+    folder: str
+    writes: bool
+
+
+class Said(BaseModel):
+    """What it answers."""
+
+    why_not: str | None
+    outcomes: dict[str, list[str]] = {}
+    user: int | None = None
 
 
 def ask(folder: Path, before: str = "pass", after: str = "pass", writes: bool = False) -> dict[str, Any]:
@@ -66,7 +93,8 @@ def ask(folder: Path, before: str = "pass", after: str = "pass", writes: bool = 
     (folder / "there").chmod(0o666)
     script = folder / "script.py"
     script.write_text(SCRIPT.format(bin=str(TOP / "bin"), before=before, after=after))
-    return confined.ask(script, {"folder": str(folder), "writes": writes}, dict(os.environ), "weights: x")
+    question = Question(folder=str(folder), writes=writes)
+    return confined.ask(script, question, Said, dict(os.environ), "weights: x").model_dump()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux")
@@ -78,7 +106,7 @@ def test_it_computes_and_reads_and_nothing_else(user: str) -> None:
         said = ask(folder, before)
         if said["why_not"]:
             pytest.skip(said["why_not"])
-        assert {name for name, (end, _) in said["found"].items() if end == "done"} == COMPUTES
+        assert {name for name, (end, _) in said["outcomes"].items() if end == "done"} == COMPUTES
         assert {path.name for path in folder.iterdir()} == {"there", "script.py"}
         assert (folder / "there").read_text() == "text"
 
@@ -88,13 +116,13 @@ def test_with_writes_it_is_kept_from_programs_and_the_network_alone(tmp_path: Pa
     said = ask(tmp_path, writes=True)
     if said["why_not"]:
         pytest.skip(said["why_not"])
-    refused = {name for name, (end, _) in said["found"].items() if end == "PermissionError"}
+    refused = {name for name, (end, _) in said["outcomes"].items() if end == "PermissionError"}
     assert refused == PROGRAMS_AND_NETWORK
     assert not (tmp_path / "ran").exists()
 
 
 def test_where_there_is_no_filter_the_reason_is_said(tmp_path: Path) -> None:
-    said = ask(tmp_path, "platform.machine = lambda: 'sparc64'", "return {'why_not': why_not}")
+    said = ask(tmp_path, "platform.machine = lambda: 'sparc64'", "return Said(why_not=why_not)")
     assert said["why_not"].endswith("on sparc64 is not supported")
 
 
@@ -108,6 +136,13 @@ def test_where_there_is_no_filter_the_reason_is_said(tmp_path: Path) -> None:
 def test_how_it_ended_is_one_line(after: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=words):
         ask(tmp_path, after=after)
+
+
+def test_one_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert confined.WALL_S <= 1800, "minutes, not hours: the other models wait"
+    monkeypatch.setattr(confined, "WALL_S", 3)
+    with pytest.raises(UserError, match="weights: x: it was not opened and tried within"):
+        ask(tmp_path, after="threading.Event().wait()")
 
 
 def test_memory_is_limited(tmp_path: Path) -> None:

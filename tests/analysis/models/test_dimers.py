@@ -34,15 +34,15 @@ class Knows(Calculator):
 
 def test_a_pair_potential_gives_back_its_law() -> None:
     rows = list(dimers.curves(Shifted(sigma=1.8, epsilon=0.3, rc=20.0), ["Li", "F"]))
-    alone = {row["pair"]: row["energy_ev"] for row in rows if row["distance_A"] is None}
+    alone = {row.pair: row.energy_ev for row in rows if row.distance_A is None}
     assert alone == {"F": pytest.approx(-50.0), "Li": pytest.approx(-50.0)}
-    pairs = {row["pair"] for row in rows if row["distance_A"] is not None}
+    pairs = {row.pair for row in rows if row.distance_A is not None}
     assert pairs == {"F-F", "F-Li", "Li-Li"}
     shift = 4 * 0.3 * ((1.8 / 20) ** 12 - (1.8 / 20) ** 6)  # ASE shifts the potential to 0 at its cut-off
     for row in rows:
-        if row["distance_A"] is not None:
-            ratio = (1.8 / row["distance_A"]) ** 6
-            assert row["energy_ev"] == pytest.approx(4 * 0.3 * (ratio**2 - ratio) - shift, abs=1e-9)
+        if row.distance_A is not None:
+            ratio = (1.8 / row.distance_A) ** 6
+            assert row.energy_ev == pytest.approx(4 * 0.3 * (ratio**2 - ratio) - shift, abs=1e-9)
 
 
 def test_distances_begin_inside_the_atoms() -> None:
@@ -54,11 +54,11 @@ def test_distances_begin_inside_the_atoms() -> None:
 
 def test_what_a_model_does_not_know_is_a_row_with_a_reason() -> None:
     rows = list(dimers.curves(Knows(), ["Li", "F"]))
-    assert {row["reason"] for row in rows if row["pair"] == "F"} == {"KeyError: 'F'"}
-    assert {row["reason"] for row in rows if row["pair"] == "F-Li"} == {"no energy of F alone"}
-    lithium = [row for row in rows if row["pair"] == "Li-Li"]
-    assert {row["reason"] for row in lithium} == {None, "not a finite number"}
-    assert all((row["energy_ev"] is None) == (row["reason"] is not None) for row in rows)
+    assert {row.reason for row in rows if row.pair == "F"} == {"KeyError: 'F'"}
+    assert {row.reason for row in rows if row.pair == "F-Li"} == {"no energy of F alone"}
+    lithium = [row for row in rows if row.pair == "Li-Li"]
+    assert {row.reason for row in lithium} == {None, "not a finite number"}
+    assert all((row.energy_ev is None) == (row.reason is not None) for row in rows)
 
 
 def test_energy_leaves_the_atoms_alone() -> None:

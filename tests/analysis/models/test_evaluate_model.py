@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 import polars as pl
 import pytest
@@ -11,13 +12,16 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.lj import LennardJones
 
-from ionmelt import frame as frame_file
+from ionmelt import frame_file
+from ionmelt.failure import Failure
+from ionmelt.frame import make_frame, set_label
 from ionmelt.models import accuracy, motions
 from ionmelt.models import evaluation as em
 from ionmelt.models import parity as models_parity
 from ionmelt.models import prediction as models_prediction
 from ionmelt.models import scan as models_scan
 from ionmelt.tables.evaluation import ERRORS
+from ionmelt.topology import Ion, Topology
 
 MASSES = np.array([12.0, 1.0, 1.0, 16.0, 19.0, 7.0, 7.0])
 MOLECULE = np.array([0, 0, 0, 0, 1, 2, 2])  # bent, single atom, linear
@@ -36,8 +40,8 @@ def test_parts_add_up_and_depend_on_nothing_but_shape() -> None:
     np.testing.assert_allclose(sum(parts.values()), forces, atol=1e-14)
     # Moving a whole molecule by a lattice vector changes nothing.
     moved = motions.by_motion(forces, positions + np.array([7.0, -3.0, 11.0]) * (MOLECULE == 0)[:, None], *rest)
-    for name, part in parts.items():
-        np.testing.assert_allclose(moved[name], part, atol=1e-10)
+    for name, force in parts.items():
+        np.testing.assert_allclose(moved[name], force, atol=1e-10)
 
 
 def test_rigid_translation_is_all_translation() -> None:
@@ -109,28 +113,28 @@ def test_molecular_pressure_is_minus_de_dv_at_rigid_molecules() -> None:
         moved.positions = (atoms.positions - arm) * scale + arm
         ends.append((moved.get_potential_energy(), moved.get_volume()))
     slope = -(ends[0][0] - ends[1][0]) / (ends[0][1] - ends[1][1]) / motions.BAR
-    found = motions.molecular_pressure(label_of(atoms), atoms.positions, masses, molecule, atoms.get_volume())
-    assert found == pytest.approx(slope, rel=1e-5)
+    pressure = motions.molecular_pressure(label_of(atoms), atoms.positions, masses, molecule, atoms.get_volume())
+    assert pressure == pytest.approx(slope, rel=1e-5)
     atomic = -np.trace(atoms.get_stress(voigt=False)) / 3 / motions.BAR
-    assert abs(found - atomic) > 100  # the two differ, so the test can fail
+    assert abs(pressure - atomic) > 100  # the two differ, so the test can fail
 
 
 def test_molecular_pressure_of_single_atoms_is_the_pressure() -> None:
     atoms = pair_fluid()
-    found = motions.molecular_pressure(
+    pressure = motions.molecular_pressure(
         label_of(atoms), atoms.positions, atoms.get_masses(), np.arange(len(atoms)), atoms.get_volume()
     )
-    assert found == pytest.approx(-np.trace(atoms.get_stress(voigt=False)) / 3 / motions.BAR, rel=1e-12)
+    assert pressure == pytest.approx(-np.trace(atoms.get_stress(voigt=False)) / 3 / motions.BAR, rel=1e-12)
 
 
 def test_one_molecule_alone_has_no_molecular_pressure() -> None:
     atoms = Atoms("FC", [[5, 5, 5], [5, 5, 6.1]], cell=[20, 20, 20], pbc=True)
     atoms.calc = LennardJones(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True)
     assert np.abs(atoms.get_forces()).max() > 0.1
-    found = motions.molecular_pressure(
+    pressure = motions.molecular_pressure(
         label_of(atoms), atoms.positions, atoms.get_masses(), np.array([0, 0]), atoms.get_volume()
     )
-    assert found == pytest.approx(0, abs=1e-6)
+    assert pressure == pytest.approx(0, abs=1e-6)
 
 
 def test_interval_covers_and_needs_two_groups() -> None:
@@ -148,11 +152,9 @@ def test_an_ion_alone_is_shown_without_images_and_with_its_charge() -> None:
     """The stress that no calculator gives without a cell is that of the same atoms in a box without images."""
     atoms = Atoms("FC", [[5, 5, 5], [5, 5, 6.1]], cell=[20, 20, 20], pbc=True)
     atoms.calc = LennardJones(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True)
-    frame = frame_file.make_frame(
-        atoms.numbers, atoms.positions, atoms.cell.array, [0, 0], ["ab"] * 2, liquid="l", charge=-1
-    )
+    frame = make_frame(atoms.numbers, atoms.positions, atoms.cell.array, [0, 0], ["ab"] * 2, liquid="l", charge=-1)
     label = label_of(atoms)
-    frame_file.set_label(frame, label.energy, label.forces, label.stress, "0" * 12, True, None)
+    set_label(frame, label.energy, label.forces, label.stress, "0" * 12, True, None)
     shown: list[Atoms] = []
 
     class Seen(LennardJones):
@@ -162,6 +164,7 @@ def test_an_ion_alone_is_shown_without_images_and_with_its_charge() -> None:
 
     (prediction,) = models_prediction.predict([frame], Seen(sigma=1.2, epsilon=0.5, rc=4.0, smooth=True))
     assert not shown[0].pbc.any() and shown[0].get_initial_charges().sum() == -1
+    assert (shown[0].info["charge"], shown[0].info["spin"]) == (-1, 1)
     assert prediction.model is not None and prediction.reason is None
     assert prediction.model.energy == pytest.approx(label.energy, abs=1e-12)
     np.testing.assert_allclose(prediction.model.stress, label.stress, atol=1e-12)
@@ -202,7 +205,7 @@ def make_frames() -> list[Atoms]:
             scale = 1.2  # the model raises
         base = pair_fluid(20) if recipe == "test_scan" else atoms
         arm = motions.arms(base.positions, base.get_masses(), base.arrays["molecule"])
-        made = frame_file.make_frame(
+        made = make_frame(
             base.numbers, (base.positions - arm) * scale + arm, base.cell.array * scale, base.arrays["molecule"],
             ["ab"] * len(base), liquid="fluid", kind="eq" if recipe == "eq" else "neq", recipe=recipe,
             group="scan" if recipe == "test_scan" else f"g{i // 2}",
@@ -211,7 +214,7 @@ def make_frames() -> list[Atoms]:
         work = Atoms(made.numbers, made.positions, cell=made.cell, pbc=True)
         work.calc = LennardJones(sigma=2.6, epsilon=0.05, rc=5.9, smooth=True)
         stress = work.get_stress(voigt=False)
-        frame_file.set_label(made, work.get_potential_energy(), work.get_forces(), stress, "0" * 12, True, None)
+        set_label(made, work.get_potential_energy(), work.get_forces(), stress, "0" * 12, True, None)
         frames.append(made)
     return frames
 
@@ -242,15 +245,15 @@ def test_near_frames_are_judged_apart_from_the_test(
     (tmp_path / "lj" / "model.json").write_text(json.dumps(card | {"dataset": "eq", "seed": 1}))
     assert em.main(["--id", "lj", "--model", "lj", "--test", "test.extxyz", "--out", "near"]) == 0
     errors = pl.read_parquet("near/errors.parquet").filter(pl.col("quantity") == "force", pl.col("scope") == "all")
-    found = {row["split"]: row for row in errors.to_dicts()}
-    assert set(found) == {"test", "near"}
+    row_of = {row["split"]: row for row in errors.to_dicts()}
+    assert set(row_of) == {"test", "near"}
     reference = np.concatenate([frame.arrays["REF_forces"] for frame in frames[:3]])
-    assert found["near"]["n"] == reference.size
-    assert found["near"]["rmse"] == pytest.approx(0.1 * np.sqrt(np.mean(reference**2)), rel=1e-4)
+    assert row_of["near"]["n"] == reference.size
+    assert row_of["near"]["rmse"] == pytest.approx(0.1 * np.sqrt(np.mean(reference**2)), rel=1e-4)
     whole = evaluated["errors"].filter(
         pl.col("quantity") == "force", pl.col("scope") == "all", pl.col("split") == "test"
     )
-    assert found["test"]["n"] == whole["n"][0] - reference.size
+    assert row_of["test"]["n"] == whole["n"][0] - reference.size
 
 
 def test_errors_table(evaluated: dict[str, pl.DataFrame]) -> None:
@@ -291,8 +294,8 @@ def test_frames_without_an_answer_are_counted_and_named(evaluated: dict[str, pl.
         lost["frame_id"].to_list() == [labels[i].info["frame_id"] for i in (7, 8)] and lost["reason"].null_count() == 0
     )
     whole = errors.filter(pl.col("scope") == "all").row(0, named=True)
-    known = frames.filter(pl.col("force_square").is_not_null())
-    assert whole["rmse"] == pytest.approx(np.sqrt(known["force_square"].sum() / known["n"].sum()))
+    answered = frames.filter(pl.col("force_square").is_not_null())
+    assert whole["rmse"] == pytest.approx(np.sqrt(answered["force_square"].sum() / answered["n"].sum()))
 
 
 @pytest.mark.parametrize("every", [1, 2])
@@ -300,13 +303,12 @@ def test_labels_without_stress_judge_energies_and_forces(every: int) -> None:
     frames = make_frames()
     model = LennardJones(sigma=2.5, epsilon=0.06, rc=5.9, smooth=True)
     whole = {
-        (r["quantity"], r["scope"], r["name"]): r
-        for r in accuracy.errors_of(list(models_prediction.predict(frames, model)))
+        (r.quantity, r.scope, r.name): r for r in accuracy.errors_of(list(models_prediction.predict(frames, model)))
     }
     for frame in frames[::every]:
         del frame.info["REF_stress"]
     predictions = list(models_prediction.predict(frames, model))
-    rows = {(r["quantity"], r["scope"], r["name"]): r for r in accuracy.errors_of(predictions)}
+    rows = {(r.quantity, r.scope, r.name): r for r in accuracy.errors_of(predictions)}
     left = len(frames) - len(frames[::every])
     for key, row in whole.items():
         if key[0] not in ("stress", "molecular_pressure"):
@@ -314,13 +316,13 @@ def test_labels_without_stress_judge_energies_and_forces(every: int) -> None:
     if not left:
         assert not [key for key in rows if key[0] in ("stress", "molecular_pressure")]
     else:
-        assert rows["stress", "all", "all"]["n"] == 9 * left
-        assert rows["stress", "all", "all"]["frames"] == left
-        assert rows["molecular_pressure", "all", "all"]["n"] == left
-        assert rows["force", "all", "all"]["frames"] == len(frames)
+        assert rows["stress", "all", "all"].n == 9 * left
+        assert rows["stress", "all", "all"].frames == left
+        assert rows["molecular_pressure", "all", "all"].n == left
+        assert rows["force", "all", "all"].frames == len(frames)
     scan = models_scan.scan_of(predictions)
-    assert all(row["pressure_model_bar"] is not None and row["energy_model_ev_per_atom"] is not None for row in scan)
-    assert any(row["pressure_ref_bar"] is None for row in scan)
+    assert all(row.pressure_model_bar is not None and row.energy_model_ev_per_atom is not None for row in scan)
+    assert any(row.pressure_ref_bar is None for row in scan)
 
 
 def test_a_model_that_answers_nothing_is_a_row() -> None:
@@ -328,9 +330,9 @@ def test_a_model_that_answers_nothing_is_a_row() -> None:
         models_prediction.Prediction(f, motions.Label(0.0, f.arrays["REF_forces"], np.eye(3)), None, "boom")
         for f in make_frames()
     ]
-    rows = {r["quantity"]: r for r in accuracy.errors_of(lost)}
-    assert (rows["force"]["frames"], rows["force"]["frames_missing"], rows["force"].get("rmse")) == (0, 12, None)
-    assert rows["failed"]["reason"] == "boom"
+    rows = {r.quantity: r for r in accuracy.errors_of(lost)}
+    assert (rows["force"].frames, rows["force"].frames_missing, rows["force"].rmse) == (0, 12, None)
+    assert rows["failed"].reason == "boom"
 
 
 def test_scan_table(evaluated: dict[str, pl.DataFrame]) -> None:
@@ -355,6 +357,9 @@ def test_parity_is_bounded_and_centred(evaluated: dict[str, pl.DataFrame]) -> No
     assert 0 < len(force) <= models_parity.MAX_PARITY_POINTS
     np.testing.assert_allclose(force["predicted"], 1.1 * force["reference"].to_numpy(), atol=1e-7)
     assert abs(parity.filter(pl.col("quantity") == "energy_per_atom")["predicted"].mean()) < 1
+    stress = parity.filter(pl.col("quantity") == "stress")
+    assert 0 < len(stress) <= models_parity.MAX_PARITY_POINTS and set(stress["unit"]) == {"eV/A^3"}
+    np.testing.assert_allclose(stress["predicted"], 1.1 * stress["reference"].to_numpy(), atol=1e-7)
 
 
 def test_classical_model_needs_its_states(
@@ -362,7 +367,9 @@ def test_classical_model_needs_its_states(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clp").mkdir()
-    (tmp_path / "clp" / "model.json").write_text(json.dumps({"framework": "classical", "files": {}}))
+    (tmp_path / "clp" / "model.json").write_text(
+        json.dumps({"id": "clp", "model": "clp", "framework": "classical", "files": {}})
+    )
     (tmp_path / "test.extxyz").touch()
     code = em.main(["--id", "clp", "--model", "clp", "--test", "test.extxyz", "--out", "out"])
     assert code == 2
@@ -375,18 +382,21 @@ def test_a_model_that_cannot_be_loaded_is_a_reason(tmp_path: Path, monkeypatch: 
         raise KeyError("head")  # as libraries do with files that they do not know
 
     monkeypatch.setattr(em, "load_calculator", refuse)
-    arguments = ["--id", "lj", "--model", "lj", "--test", "test.extxyz", "--out", "none", "--errors", "why.txt"]
+    arguments = ["--id", "lj", "--model", "lj", "--test", "test.extxyz", "--out", "none", "--errors", "why.json"]
     assert em.main(arguments) == 2
-    assert (tmp_path / "why.txt").read_text() == "KeyError: 'head'\n"
+    assert Failure.read(tmp_path / "why.json") == Failure(stage="evaluation", key="lj", reason=("KeyError: 'head'",))
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.usefixtures("evaluated")
 def test_frames_of_other_chemistry_are_judged_one_by_one(tmp_path: Path) -> None:
     """The force errors of held-out frames, frame by frame; a frame that the model cannot do has its reason."""
-    topology = {"liquid": "fluid", "ions": [{"elements": ["F", "C"]}]}
+    molecule = Ion(
+        name="fc", smiles="", charge=0, count=1, elements=["F", "C"], bonds=[[0, 1]], masses_u=[19.0, 12.0], types=None
+    )
     (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "topology.json").write_text(json.dumps(topology))
+    Topology("fluid", [molecule]).save(tmp_path / "state" / "topology.json")
+    ase.io.write(tmp_path / "state" / "start.extxyz", Atoms("FC", [[5, 5, 5], [5, 5, 6.1]], cell=[20] * 3, pbc=True))
     # no test frames: labels are not needed for this
     arguments = [
         "--id",
@@ -420,3 +430,4 @@ def test_frames_of_other_chemistry_are_judged_one_by_one(tmp_path: Path) -> None
     assert set(errors["scope"]) == {"all", "element", "recipe", "kind"}
     assert pl.read_parquet("held/scan.parquet").height == 0
     assert set(pl.read_parquet("held/dimers.parquet")["pair"]) == {"C", "F", "C-C", "C-F", "F-F"}
+    assert pl.read_parquet("held/long_range.parquet").height == 0, "there are no ions"

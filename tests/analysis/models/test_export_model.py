@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ase.build import bulk
@@ -9,6 +10,7 @@ from tiny_imports import do_import
 
 from ionmelt.models import export
 from ionmelt.models.calculators import load_calculator
+from ionmelt.models.card import Card
 
 LJ = {"sigma": 1.8, "epsilon": 0.3, "rc": 3.9, "smooth": True}
 OWN = {"framework": "ase", "calculator": "ase.calculators.lj.LennardJones", "weights_argument": None, "arguments": LJ}
@@ -36,17 +38,21 @@ def test_the_lines_of_the_page_are_the_model(
 
 
 def test_a_page_says_what_was_trained_on_and_what_is_not_known() -> None:
-    card = {
-        "id": "m-both-s1", "framework": "deepmd", "dataset": "both", "dataset_hash": "ab12", "theory_id": "cd34", "seed": 1,
-        "files": {"model_frozen.pth": "0", "model.pth": "1"}, "elements": ["Li", "F"], "cutoff_A": 4.0, "licence": None,
+    content: dict[str, Any] = {
+        "id": "m-both-s1", "model": "m", "framework": "deepmd", "dataset": "both", "dataset_hash": "ab12", "theory_id": "cd34", "seed": 1,
+        "files": {"model_frozen.pth": "0" * 64, "model.pth": "1" * 64}, "elements": ["Li", "F"], "cutoff_A": 4.0, "licence": None,
         "settings": {},
     }  # fmt: skip
-    page = export.page(card)
+    page = export.page(Card.model_validate(content))
     assert "Trained by Ionmelt on the dataset both." in page
     assert "| trained on | dataset both (sha256 ab12) |" in page
-    assert "pair_style deepmd model.pth\npair_coeff * * Li F\n" in page
+    assert "atom_modify map yes\nnewton on\npair_style deepmd model.pth\npair_coeff * * Li F\n" in page
+    assert "A test of Ionmelt runs such lines" in page
+    of_mace = export.page(Card.model_validate(content | {"framework": "mace", "files": {"model.pt": "0" * 64}}))
+    assert "atom_modify map yes\nnewton on\npair_style mace no_domain_decomposition\n" in of_mace
+    assert "were not run: no LAMMPS with pair_style mace" in of_mace
     assert "tuned from" not in page
-    tuned = card | {"tuned_from": {"file": "dpa.pt", "sha256": "ef56"}, "settings": {"mode": "finetune"}}
-    assert "| tuned from | dpa.pt (sha256 ef56), mode finetune |" in export.page(tuned)
-    card |= {"trial": {"force_off": 0.2, "stress_off": 0.0, "conservative": False}}
-    assert "not the derivative of its energy" in export.page(card)
+    tuned = content | {"tuned_from": {"file": "dpa.pt", "sha256": "ef56"}, "settings": {"mode": "finetune"}}
+    assert "| tuned from | dpa.pt (sha256 ef56), mode finetune |" in export.page(Card.model_validate(tuned))
+    content |= {"trial": {"force_off": 0.2, "stress_off": 0.0, "conservative": False}}
+    assert "not the derivative of its energy" in export.page(Card.model_validate(content))

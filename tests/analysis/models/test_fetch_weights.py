@@ -1,5 +1,6 @@
 """Fetching of named weights: from a server of this test's own, whole or not, and what is printed for a study."""
 
+import dataclasses
 import hashlib
 import http.server
 import threading
@@ -10,7 +11,8 @@ import pytest
 import yaml
 
 from ionmelt.models import fetching
-from ionmelt.models.settings import LearnedModel
+from ionmelt.models.frameworks.named import NamedModel
+from ionmelt.models.named import mace
 from ionmelt.study.reading import Problems, read_draft
 
 CONTENT = b"weights" * 1000
@@ -44,19 +46,20 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def table(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = ["name,address,licence,theory,head,sha256,reference,note"]
+    rows = {}
     for name, licence, theory, sha256 in (
         ("good", "MIT", "PBE+U", hashlib.sha256(CONTENT).hexdigest()),
-        ("unpublished", "ASL", "PBE+U", ""),
-        ("heads", "ASL", "", ""),
+        ("unpublished", "ASL", "PBE+U", None),
+        ("heads", "ASL", "", None),
         ("wrong", "MIT", "PBE", 64 * "0"),
-        ("cut", "MIT", "PBE", ""),
-        ("absent", "MIT", "PBE", ""),
+        ("cut", "MIT", "PBE", None),
+        ("absent", "MIT", "PBE", None),
     ):
-        rows.append(f"{name},{server}/{name}.model,{licence},{theory},,{sha256},arXiv:1,a note")
-    (tmp_path / "weights.csv").write_text("\n".join(rows) + "\n")
-    monkeypatch.setattr(fetching, "TABLE", tmp_path / "weights.csv")
+        rows[name] = mace(name, theory, licence, "arXiv:1", f"{server}/{name}.model", sha256=sha256)
+        rows[name] = dataclasses.replace(rows[name], address=f"{server}/{name}.model")
+    monkeypatch.setattr(fetching, "FETCHED", rows)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.model").touch()
 
 
 @pytest.mark.usefixtures("table")
@@ -73,8 +76,8 @@ def test_what_came_is_checked_and_can_be_pasted_into_a_study(
     draft = read_draft({"models": models}, problems)
     assert [line for line in problems.lines() if line.startswith("models")] == []
     (model,) = draft.models.values()
-    assert isinstance(model, LearnedModel)
-    assert model.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert isinstance(model, NamedModel)
+    assert (model.model, model.sha256) == ("good", None)  # that of the table
 
 
 @pytest.mark.usefixtures("table")
@@ -83,6 +86,7 @@ def test_a_licence_and_a_missing_hash_are_said(capsys: pytest.CaptureFixture[str
     screen = capsys.readouterr().out
     assert "academic, non-commercial use only" in screen
     assert "the project publishes none" in screen
+    assert f"    sha256: {hashlib.sha256(CONTENT).hexdigest()}\n" in screen
     assert fetching.main(["heads"]) == 0
     assert "    head: ...\n" in capsys.readouterr().out
 
@@ -95,8 +99,9 @@ def test_a_licence_and_a_missing_hash_are_said(capsys: pytest.CaptureFixture[str
         (["cut"], "cannot be fetched|100 of 7000 bytes came: try again"),
         (["absent"], "cannot be fetched: HTTP Error 404"),
         (["none"], "'none' is not known: give one of good, unpublished"),
+        (["sevennet-0"], "sevennet-0: its weights are in sevenn==0.13.0: there is nothing to fetch"),
         (["good", "--out", "no/such/folder.model"], "there is no folder no/such"),
-        (["good", "--out", "weights.csv"], "is there already"),
+        (["good", "--out", "there.model"], "is there already"),
     ],
 )
 def test_what_goes_wrong_leaves_no_file(
@@ -106,12 +111,4 @@ def test_what_goes_wrong_leaves_no_file(
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert any(word in said for word in words.split("|"))
-    assert [path.name for path in tmp_path.iterdir()] == ["weights.csv"]
-
-
-def test_the_table_of_the_repository_is_whole() -> None:
-    for name, row in fetching.known_weights().items():
-        assert row["address"].startswith("https://"), name
-        assert row["licence"], name
-        assert row["reference"], name
-        assert row["sha256"] == "" or len(row["sha256"]) == 64
+    assert [path.name for path in tmp_path.iterdir()] == ["there.model"]

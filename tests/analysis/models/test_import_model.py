@@ -5,8 +5,10 @@ import inspect
 import json
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,10 +23,12 @@ from tiny_imports import do_import
 
 from ionmelt.dynamics import watch
 from ionmelt.errors import UserError
+from ionmelt.files import sha256
+from ionmelt.models import confined as models_confined
 from ionmelt.models import dimers
 from ionmelt.models import trial as models_trial
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks.ase import named_class, runs_programs
+from ionmelt.models.frameworks.ase_calculator import named_class, runs_programs
 
 ASE = {"framework": "ase", "calculator": "ase.calculators.lj.LennardJones", "weights_argument": None}
 LJ = {"sigma": 1.8, "epsilon": 0.3, "rc": 3.9, "smooth": True}
@@ -86,6 +90,19 @@ class Reads(LennardJones):
         return cls(path)
 
 
+def makes(sigma: float, rc: float) -> Calculator:
+    """Make a model, as mace_mp does."""
+    return LennardJones(sigma=sigma, epsilon=0.3, rc=rc, smooth=True)
+
+
+def makes_none() -> dict[str, int]:
+    """Make no model."""
+    return {}
+
+
+removes = shutil.rmtree  # as a library has it that imports it
+
+
 class Filed(FileIOCalculator):
     """A model that is another program."""
 
@@ -98,6 +115,13 @@ class Runs(LennardJones):
     def calculate(self, *arguments: Any, **named: Any) -> None:
         subprocess.run(["touch", "it_ran"], check=True)
         super().calculate(*arguments, **named)
+
+
+class Hangs(LennardJones):
+    """A model that never answers."""
+
+    def calculate(self, *_arguments: Any, **_named: Any) -> None:
+        time.sleep(100_000)  # longer than any test may take
 
 
 class Hungry(LennardJones):
@@ -157,22 +181,30 @@ def test_a_stress_is_the_same_as_tensor_or_as_six_numbers(dispersion: dict | Non
     atoms = bulk("Ar", cubic=True, a=4.0)
     atoms.rattle(0.1, seed=1)
     atoms.set_cell(atoms.cell.array + np.array([[0, 0.3, 0], [0, 0, 0.2], [0, 0, 0]]), scale_atoms=True)
-    found = []
+    stresses = []
     for name in ("Tensor", "Plain"):
         plain = {} if name == "Plain" else {"calculator": f"{__name__}.{name}"}
         code, errors, model = do_import(tmp_path / name, None, **ASE | plain, arguments=LJ, dispersion=dispersion)
         assert (code, errors) == (0, [])
         atoms.calc = load_calculator(model)
-        found.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
-        assert isinstance(found[-1][0], float)
-        assert found[-1][2].shape == (6,)
-    for ours, theirs in zip(*found, strict=True):
+        stresses.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
+        assert isinstance(stresses[-1][0], float)
+        assert stresses[-1][2].shape == (6,)
+    for ours, theirs in zip(*stresses, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
-    assert np.unique(np.abs(found[0][2]).round(6)).size == 6, "a stress without symmetry tells the order of six numbers"
+    assert np.unique(np.abs(stresses[0][2]).round(6)).size == 6, (
+        "a stress without symmetry tells the order of six numbers"
+    )
 
 
 def test_an_error_of_a_class_of_its_own_ends_a_run_as_any_other(tmp_path: Path) -> None:
-    card = {"framework": "ase", "files": {}, "settings": {"calculator": f"{__name__}.Moody", "arguments": LJ}}
+    card = {
+        "id": "m",
+        "model": "m",
+        "framework": "ase",
+        "files": {},
+        "settings": {"calculator": f"{__name__}.Moody", "arguments": LJ},
+    }
     (tmp_path / "model.json").write_text(json.dumps(card))
     atoms = bulk("Ar", cubic=True, a=4.0)
     atoms.calc = load_calculator(tmp_path)
@@ -198,6 +230,9 @@ def test_forces_that_are_no_derivative_are_noted(tmp_path: Path) -> None:
         ({"calculator": "no_such_library.Model"}, "there is no module no_such_library in this environment"),
         ({"calculator": "ase.calculators.lj.Lenard"}, "ase.calculators.lj has no Lenard"),
         ({"calculator": "os.system", "arguments": {"command": "touch it_ran"}}, "os.system is no ASE calculator"),
+        ({"calculator": "shutil.rmtree", "arguments": {"path": "own"}}, "shutil.rmtree is a function of shutil"),
+        ({"calculator": f"{__name__}.removes", "arguments": {"path": "own"}}, "removes is a function of shutil"),
+        ({"calculator": f"{__name__}.makes_none"}, "makes_none makes a dict, which is no ASE calculator"),
         ({"calculator": "subprocess.Popen", "arguments": {"args": ["touch", "it_ran"]}}, "is no ASE calculator"),
         ({"calculator": "ase.calculators.vasp.Vasp", "arguments": {"command": "touch it_ran"}}, "may run any program"),
         ({"calculator": "ase.calculators.abinit.Abinit"}, "may run any program"),
@@ -232,16 +267,27 @@ def test_a_model_that_runs_a_program_is_refused_where_it_is_tried(tmp_path: Path
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_model_that_hangs_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models_confined, "WALL_S", 1)
+    code, errors, _ = do_import(
+        tmp_path, None, confined=True, **ASE | {"calculator": f"{__name__}.Hangs"}, arguments=LJ
+    )
+    assert (code, errors) == (
+        2,
+        [f"models: own: calculator: {__name__}.Hangs: it was not opened and tried within 0 minutes"],
+    )
+
+
 def test_calculators_of_ase_that_run_programs_are_refused() -> None:
     """By what their source says: those that are let through have no word of another process in it."""
     through = []
-    for found in pkgutil.iter_modules(ase.calculators.__path__, "ase.calculators."):
+    for entry in pkgutil.iter_modules(ase.calculators.__path__, "ase.calculators."):
         try:
-            module = importlib.import_module(found.name)
+            module = importlib.import_module(entry.name)
         except ImportError:  # needs another library
             continue
         for _, kind in inspect.getmembers(module, inspect.isclass):
-            if kind.__module__ != found.name or not issubclass(kind, BaseCalculator) or runs_programs(kind):
+            if kind.__module__ != entry.name or not issubclass(kind, BaseCalculator) or runs_programs(kind):
                 continue
             through.append(kind.__name__)
             bases = {base.__module__ for base in kind.__mro__ if base.__module__.startswith("ase.calculators.")}
@@ -249,6 +295,47 @@ def test_calculators_of_ase_that_run_programs_are_refused() -> None:
                 source = inspect.getsource(sys.modules[name])
                 assert not re.search(r"subprocess|os\.system|popen|execv|socket\b", source, re.I), (kind, name)
     assert {"LennardJones", "EMT", "EAM", "Tersoff", "SumCalculator"} <= set(through)
+
+
+def test_a_function_of_a_library_makes_the_model(tmp_path: Path) -> None:
+    arguments = {"sigma": LJ["sigma"], "rc": LJ["rc"]}
+    code, errors, model = do_import(tmp_path, None, **ASE | {"calculator": f"{__name__}.makes"}, arguments=arguments)
+    assert (code, errors) == (0, [])
+    card = json.loads((model / "model.json").read_text())
+    assert card["loaded"]["class"] == "ase.calculators.lj.LennardJones"
+    atoms = bulk("Ar", cubic=True, a=4.0)
+    atoms.rattle(0.1, seed=1)
+    assert load_calculator(model).get_potential_energy(atoms) == LennardJones(**LJ).get_potential_energy(atoms)
+
+
+def test_a_function_of_a_file_of_the_study_makes_the_model(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import json\nfrom pathlib import Path\nfrom ase.calculators.lj import LennardJones\n\n\n"
+        "def make(path, **more):\n    return LennardJones(**json.loads(Path(path).read_text()), **more)\n"
+    )
+    weights = tmp_path / "lj.json"
+    weights.write_text(json.dumps({"sigma": LJ["sigma"], "rc": LJ["rc"]}))
+    settings = ASE | {
+        "calculator": "mine.py:make",
+        "weights_argument": "path",
+        "arguments": {"epsilon": 0.3, "smooth": True},
+    }
+    code, errors, model = do_import(tmp_path, weights, script, **settings, calculator_sha256=sha256(script))
+    assert (code, errors) == (0, [])
+    card = json.loads((model / "model.json").read_text())
+    assert card["files"] == {"lj.json": sha256(weights), "mine.py": sha256(script)}
+    atoms = bulk("Ar", cubic=True, a=4.0)
+    atoms.rattle(0.1, seed=1)
+    assert load_calculator(model).get_potential_energy(atoms) == LennardJones(**LJ).get_potential_energy(atoms)
+    (model / "mine.py").write_text("raise SystemExit\n")
+    with pytest.raises(UserError, match=r"mine\.py: sha256 is .*, the model card says"):
+        load_calculator(model)
+    code, errors, _ = do_import(tmp_path, weights, script, **settings, calculator_sha256=64 * "0")
+    assert code == 2
+    assert errors == [
+        f"models: own: calculator_sha256: mine.py: sha256 is {sha256(script)}, the study says {64 * '0'}; it was not opened"
+    ]
 
 
 def test_a_class_is_a_calculator() -> None:

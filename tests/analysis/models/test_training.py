@@ -1,5 +1,7 @@
 """What trainings refuse before they begin."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +71,14 @@ def test_a_training_that_other_code_began_is_begun_anew(tmp_path: Path, monkeypa
     assert killed_after("one") == []
     assert killed_after("one") == ["one.pt"]
     assert killed_after("other") == []
+
+
+def test_what_killed_attempts_took_counts_until_their_last_file(tmp_path: Path) -> None:
+    assert training.spent_before(tmp_path) == 0
+    start = time.time() - 1000
+    (tmp_path / training.SPENT).write_text(f"{start} 20\n")
+    (tmp_path / "epoch.pt").touch()
+    os.utime(tmp_path / "epoch.pt", (start + 100, start + 100))  # then it was killed
+    assert training.spent_before(tmp_path) == pytest.approx(120, abs=0.01)
+    # the next attempt wrote nothing before it was killed too
+    assert training.spent_before(tmp_path) == pytest.approx(120, abs=0.01)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ionmelt.models import traced as models_traced
-from ionmelt.models import untrusted
-from ionmelt.models.refusals import CallsError, NotThisKindError, RefusedError
+from ionmelt.models.untrusted import file as untrusted
+from ionmelt.models.untrusted import traced as models_traced
+from ionmelt.models.untrusted.refusals import CallsError, NotThisKindError, RefusedError
 
 MODEL = "mace.modules.models.ScaleShiftMACE"
 IMPORTS = "from math import inf\nimport torch\n\n\n"
@@ -68,8 +68,8 @@ def script(code: str, data: bytes = b"}", records: dict[str, bytes] | None = Non
     content = {"data.pkl": b"\x80\x02" + data + b".", "constants.pkl": b"\x80\x02).", "version": b"3\n"}
     content |= {"code/__torch__/m.py": code.encode()} | (records or {})
     with zipfile.ZipFile(buffer, "w") as file:
-        for name, part in content.items():
-            file.writestr(f"archive/{name}", part)
+        for name, text in content.items():
+            file.writestr(f"archive/{name}", text)
     return buffer.getvalue()
 
 
@@ -156,16 +156,16 @@ ODD = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_pickle_that_calls_something_else_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
-    for place in (CALLS[name], model(CALLS[name])):
+    for pickled in (CALLS[name], model(CALLS[name])):
         with pytest.raises(CallsError, match=name.replace("os.system", ".*system")):
-            untrusted.check(archive(tmp_path / "m.model", place))
+            untrusted.check(archive(tmp_path / "m.model", pickled))
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_a_pickle_that_is_put_together_oddly_is_refused(name: str, tmp_path: Path) -> None:
-    for place in (ODD[name], model(ODD[name])):
+    for pickled in (ODD[name], model(ODD[name])):
         with pytest.raises(RefusedError):
-            untrusted.check(archive(tmp_path / "m.model", place, {"data/0": bytes(8)}))
+            untrusted.check(archive(tmp_path / "m.model", pickled, {"data/0": bytes(8)}))
 
 
 TRACED = {
@@ -200,6 +200,7 @@ TRACED = {
     "a formatted text": "\ndef forward(self, x):\n    return f'{x}'\n",
     "a walrus": "\ndef forward(self, x):\n    return (y := x)\n",
     "an attribute set": "\ndef forward(self, x):\n    self.forward = x\n    return x\n",
+    "an attribute of torch set among others": "\ndef forward(self, x):\n    (torch.add, y) = x\n    return x\n",
     "torch set": "\ndef forward(self, x):\n    torch = x\n    return x\n",
     "open": "\ndef forward(self, x):\n    return open('f', 'w')\n",
     "eval": "\ndef forward(self, x):\n    return eval('1')\n",

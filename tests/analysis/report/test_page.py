@@ -1,5 +1,6 @@
 """The page: every kind of block is shown, nothing that a user wrote becomes markup, and scripts are scripts."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,24 @@ import polars as pl
 import pytest
 
 from ionmelt.report import page as report_page
-from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Section, Sentences, Source, Table
+from ionmelt.report.blocks import (
+    Block,
+    Folded,
+    Heading,
+    Line,
+    Matrix,
+    Note,
+    Nothing,
+    Plot,
+    RowOfModel,
+    Section,
+    Sentences,
+    Source,
+    StateOfModels,
+    Table,
+)
+from ionmelt.report.marks import BROKE, MARKS
+from ionmelt.report.packed import unpacked
 from ionmelt.report.results import Results
 from ionmelt.report.sections import SECTIONS
 
@@ -22,10 +40,15 @@ BAD = "<i>&"
 def shown(monkeypatch: pytest.MonkeyPatch, *sections: Section) -> str:
     """Return the page of these sections, without plotly.js."""
     monkeypatch.setattr(report_page, "SECTIONS", sections)
-    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "")
+    monkeypatch.setattr(report_page, "plotly_js", lambda: "")
     nothing = pl.DataFrame(schema={"model": pl.String, "dataset": pl.String})
     tables = dict.fromkeys(("summary", "survival", "errors"), nothing)
     return report_page.page(Results(tables, {"name": BAD, "models": [], "liquids": []}, {}))
+
+
+def figures_of(page: str) -> dict[str, dict]:
+    """Return the figures that a page carries, by name."""
+    return json.loads(unpacked(re.findall('<script id="figures" type="text/plain">(.*?)</script>', page)[0]))
 
 
 def test_every_kind_of_block_has_a_macro() -> None:
@@ -39,7 +62,9 @@ def test_names_of_sections_are_unique() -> None:
 
 def test_what_a_user_wrote_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table([BAD], [[BAD], [BAD * 60]], "x")
+    row = RowOfModel(BAD, "#000000", [[Line(BAD, BROKE, BAD + '"', BAD)]], ())
     blocks = [
+        Matrix([BAD], [StateOfModels(BAD, row, [row])], MARKS),
         Heading(BAD),
         Note(BAD),
         Sentences([BAD]),
@@ -60,8 +85,50 @@ def test_figures_in_folded_blocks_are_drawn_and_empty_sections_left_out(monkeypa
         Section("full", "Full", "Full", lambda results: [Folded("more", [Plot("inner", figure, "a figure")])]),
         Section("empty", "Empty", "Empty", lambda results: []),
     )
-    assert '<div id="fig-inner"' in page and '"inner":{' in page
-    assert "\\u003c/script>" in page and 'id="full"' in page and '"empty"' not in page and "Empty" not in page
+    assert '<div id="fig-inner"' in page and list(figures_of(page)) == ["inner"]
+    assert figures_of(page)["inner"]["data"][0]["x"] == ["</script>"]
+    assert 'id="full"' in page and '"empty"' not in page and "Empty" not in page
+
+
+def test_a_section_is_a_line_and_a_figure_until_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = go.Figure(go.Scatter(x=[1], y=[1]))
+    blocks = [
+        Note("how to read it"),
+        Plot("none", None, ""),
+        Plot("first", figure, ""),
+        Plot("second", figure, ""),
+        Table(["n"], [["17"]]),
+    ]
+    page = shown(
+        monkeypatch,
+        Section(
+            "said",
+            "Said",
+            "Said",
+            lambda results: blocks,
+            lambda results: ["One is best.", "Two is not.", "Three broke."],
+        ),
+        Section("mute", "Mute", "Mute", lambda results: [*blocks[:2], Plot("third", figure, "")]),
+        Section("void", "Void", "Void", lambda results: [Note("how to read it"), Table(["n"], [])]),
+        Section(
+            "bare", "Bare", "Bare", lambda results: [Note("how to read it"), blocks[1]], lambda results: ["None ran."]
+        ),
+        Section("open", "Open", "Open", lambda results: blocks, is_folded=False),
+    )
+    said, mute, void, bare, whole = re.findall(r"<section.*?</section>", page, re.S)
+    front, rest = said.split('<details class="rest">')
+    assert "<p>One is best. Two is not.</p>" in front and 'id="fig-first"' in front
+    assert (
+        "<p>Three broke.</p>" in rest
+        and "how to read it" in rest
+        and 'id="fig-second"' in rest
+        and ">17<" in rest
+        and 'id="fig-first"' not in rest
+    )
+    assert "how to read it" in mute.split("<details")[0] and 'id="fig-third"' in mute.split("<details")[0]
+    assert "There is nothing to show." in void and "<details" not in void and "how to read it" not in void
+    assert "None ran." in bare and "<details" not in bare
+    assert "<details" not in whole and 'id="fig-second"' in whole
 
 
 def test_long_tables_say_where_the_rest_is(monkeypatch: pytest.MonkeyPatch) -> None:

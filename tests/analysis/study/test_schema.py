@@ -10,9 +10,11 @@ import yaml
 
 from ionmelt.errors import UserError
 from ionmelt.frames.settings import VolumeScan
+from ionmelt.labels.engines import ENGINES
 from ionmelt.labels.engines.settings import Cp2kLabels
 from ionmelt.liquid.settings import IonSmiles
-from ionmelt.mistakes import branches, is_section, path_text, place_of
+from ionmelt.mistakes import branches, is_section, path_text, position_of
+from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.frameworks.mace import MaceModel
 from ionmelt.settings import Section
 from ionmelt.study.reading import Problems, read_draft
@@ -21,6 +23,7 @@ from ionmelt.study.text import parse_yaml
 
 STUDIES = Path(__file__).resolve().parents[3] / "studies"
 FILES = sorted(STUDIES.glob("*.yaml"))
+ENGINE_NAMES = " or ".join([", ".join(list(ENGINES)[:-1]), list(ENGINES)[-1]])
 
 LEAST = {
     "name": "least",
@@ -39,10 +42,10 @@ def mistakes(raw: Any) -> list[str]:
 def changed(*path: Any, value: Any) -> dict[str, Any]:
     """Return LEAST with one value replaced or added."""
     study = json.loads(json.dumps(LEAST))
-    place = study
+    section = study
     for item in path[:-1]:
-        place = place.setdefault(item, {}) if isinstance(place, dict) else place[item]
-    place[path[-1]] = value
+        section = section.setdefault(item, {}) if isinstance(section, dict) else section[item]
+    section[path[-1]] = value
     return study
 
 
@@ -55,11 +58,11 @@ def sections_of(annotation: Any) -> list[type[Section]]:
 
 
 def all_sections(cls: type[Section] = Study) -> set[type[Section]]:
-    found = {cls}
+    sections = {cls}
     for info in cls.model_fields.values():
         for inner in sections_of(info.annotation):
-            found |= all_sections(inner)
-    return found
+            sections |= all_sections(inner)
+    return sections
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -152,7 +155,7 @@ def test_a_section_cannot_be_changed() -> None:
             "sampling.neq.frames: unknown field; known: clusters, ions, oscillation, packing, rattle, volume_scan"
         ]),
         (("labels",), {"frames": True, "theory": None}, ["labels.frames: true is not a text", "labels.theory: nothing is not a text"]),
-        (("liquids", 0, "ions"), {}, ["liquids[0].ions: empty: give at least 1"]),
+        (("liquids", 0, "composition"), {"atoms": 5}, ["liquids[0].composition.atoms: 5 is below 10"]),
         (("liquids", 0, "ions"), None, ["liquids[0].ions: nothing is not a section: give name: value lines"]),
         (
             ("liquids", 0, "id"),
@@ -179,9 +182,9 @@ def test_a_section_cannot_be_changed() -> None:
             "sampling.eq.frams: unknown field; did you mean frames?",
         ]),
         (("sampling", "seed"), -1, ["sampling.seed: -1 is below 0"]),
-        (("labels",), {"engine": "vasp"}, ["labels: engine is 'vasp': give xtb, cp2k, pyscf or classical"]),
+        (("labels",), {"engine": "vasp"}, [f"labels: engine is 'vasp': give {ENGINE_NAMES}"]),
         (("labels",), {"chunk": 3}, [
-            "labels: engine is missing: give xtb, cp2k, pyscf or classical; or frames, the path of your own labels"
+            f"labels: engine is missing: give {ENGINE_NAMES}; or frames, the path of your own labels"
         ]),
         (("labels",), {"engine": "xtb", "method": "GFN3"}, ["labels.method: 'GFN3': give one of 'GFN1-xTB' or 'GFN2-xTB'"]),
         (
@@ -201,8 +204,8 @@ def test_a_section_cannot_be_changed() -> None:
             "max_failed_fraction, max_frame_s, max_iterations, method, spot_check_fraction"
         ]),
         (("datasets",), {"eq": "eq"}, ["datasets.eq: 'eq' is not a list: give [...]"]),
-        (("models", 0, "framework"), "allegro", ["models[0].framework: 'allegro': give one of mace, deepmd, nequip, classical, xtb, ase"]),
-        (("models", 0), {"id": "x"}, ["models[0].framework: missing: give one of mace, deepmd, nequip, classical, xtb, ase"]),
+        (("models", 0, "framework"), "allegro", [f"models[0].framework: 'allegro': give one of {', '.join(FRAMEWORKS)}"]),
+        (("models", 0), {"id": "x"}, [f"models[0].framework: missing: give one of {', '.join(FRAMEWORKS)}"]),
         (("models", 0), {"id": "m", "framework": "mace", "r_max_A": 0.6}, [
             "models[0].r_max_A: 0.6 is below 2 A: is it 0.6 nm? give angstrom, 6"
         ]),
@@ -224,7 +227,7 @@ def test_one_mistake_does_not_hide_another_and_lines_follow_the_file() -> None:
     raw["liquids"][0] |= {"temperatures_K": [300, 20], "colour": "red"}
     raw["seeds"] = [True]
     assert mistakes(raw) == [
-        "liquids[0].colour: unknown field; known: density_guess_kg_m3, force_field, force_field_sha256, id, ions, pressure_bar, temperatures_K",
+        "liquids[0].colour: unknown field; known: charge_scale, composition, density_guess_kg_m3, force_field, force_field_sha256, id, ions, molecules, pressure_bar, temperatures_K",
         "liquids[0].temperatures_K[1]: 20 is below 100 K: is it 20 degC? give kelvin, 293.15",
         "seeds[0]: true is not a number",
         "md.npt_ps: -1 is below 0.001 ps",
@@ -283,9 +286,9 @@ def test_what_is_no_yaml_is_said_with_its_line(text: str, lines: list[str]) -> N
 def test_what_yaml_1_1_reads_in_a_way_of_its_own_is_read_as_it_looks() -> None:
     text = "[1e-5, 1E5, 2026-02-31, =, 1_000, .5, '007', !!str 500, ~, yes, 10, -0.5e+3, 1.2.3]"
     values = [1e-5, 1e5, "2026-02-31", "=", 1000, 0.5, "007", "500", None, True, 10, -500.0, "1.2.3"]
-    found = parse_yaml(text, "s.yaml")
-    assert found == values
-    assert [type(value) for value in found] == [type(value) for value in values]
+    parsed = parse_yaml(text, "s.yaml")
+    assert parsed == values
+    assert [type(value) for value in parsed] == [type(value) for value in values]
 
 
 @pytest.mark.parametrize(
@@ -302,11 +305,11 @@ def test_no_tag_but_those_of_plain_data(tag: str, value: str) -> None:
 @pytest.mark.parametrize("value", ["500", "''", "maybe", "01604", ".nan", "[a, b]", "{a: 1}", "[a: 1]", "2026-02-31"])
 def test_a_tag_and_a_value_give_a_value_or_one_line(tag: str, value: str) -> None:
     try:
-        found = parse_yaml(f"a: !!{tag} {value}", "s.yaml")
+        parsed = parse_yaml(f"a: !!{tag} {value}", "s.yaml")
     except UserError as error:
         assert len(error.errors) == 1
     else:
-        assert isinstance(found["a"], str | int | float | bool | list | dict | None)
+        assert isinstance(parsed["a"], str | int | float | bool | list | dict | None)
 
 
 def test_a_few_lines_that_stand_for_millions_of_values_are_one_line() -> None:
@@ -338,13 +341,13 @@ def test_schema_knows_every_field_of_every_section() -> None:
 
 def test_a_place_is_what_the_user_wrote_and_the_section_that_it_is_in() -> None:
     """Pydantic puts the tags of unions into the places of its errors."""
-    place = place_of(Study, ("labels", "cp2k", "cutof_Ry"))
-    assert (place.loc, place.section) == (("labels", "cutof_Ry"), Cp2kLabels)
-    place = place_of(Study, ("sampling", "neq", "volume_scan", "frames"))
-    assert (place.loc, place.section) == (("sampling", "neq", "volume_scan", "frames"), VolumeScan)
-    place = place_of(Study, ("liquids", 0, "ions", "count", "smiles", "count"))
-    assert (place.loc, place.section) == (("liquids", 0, "ions", "count", "count"), IonSmiles)
-    place = place_of(Study, ("labels", "frames", "frames", "paths", 0))
-    assert (place.loc, place.field, place.section) == (("labels", "frames", 0), "frames", None)
-    place = place_of(Study, ("models", 1, "mace", "energy_weight", "number"))
-    assert (place.loc, place.section) == (("models", 1, "energy_weight"), MaceModel)
+    position = position_of(Study, ("labels", "cp2k", "cutof_Ry"))
+    assert (position.loc, position.section) == (("labels", "cutof_Ry"), Cp2kLabels)
+    position = position_of(Study, ("sampling", "neq", "volume_scan", "frames"))
+    assert (position.loc, position.section) == (("sampling", "neq", "volume_scan", "frames"), VolumeScan)
+    position = position_of(Study, ("liquids", 0, "ions", "count", "smiles", "count"))
+    assert (position.loc, position.section) == (("liquids", 0, "ions", "count", "count"), IonSmiles)
+    position = position_of(Study, ("labels", "frames", "frames", "paths", 0))
+    assert (position.loc, position.field, position.section) == (("labels", "frames", 0), "frames", None)
+    position = position_of(Study, ("models", 1, "mace", "energy_weight", "number"))
+    assert (position.loc, position.section) == (("models", 1, "energy_weight"), MaceModel)

@@ -15,14 +15,14 @@ import polars as pl
 import pytest
 import tiny_training as tiny
 
-from ionmelt import frame as frame_file
+from ionmelt import frame_file
 from ionmelt.dataset import deepmd
 from ionmelt.errors import UserError
 from ionmelt.files import sha256
 from ionmelt.models import tool as models_tool
 from ionmelt.models import train
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import deepmd_tool, deepmd_training
+from ionmelt.models.frameworks import deepmd_net, deepmd_tool, deepmd_training
 
 SCRIPT = str(Path(__file__).resolve().parents[3] / "bin" / "train_model.py")
 # torch and deepmd warn of each other when they are imported.
@@ -51,7 +51,7 @@ SETTINGS = tiny.DEEPMD | {
 def arguments(work: Path, split: Path) -> list[str]:
     return [
         "--id", "m-eq-s1", "--settings", str(work / "settings.json"), "--dataset", str(split / "datasets" / "eq"),
-        "--summary", str(split / "dataset.json"), "--out", "model",
+        "--summary", str(split / "datasets" / "eq" / "dataset.json"), "--out", "model",
     ]  # fmt: skip
 
 
@@ -64,23 +64,24 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def foundation(tmp_path_factory: pytest.TempPathFactory, split: Path) -> Path:
     """Train a small DPA-2 model on frames whose energies have another zero; returns its checkpoint."""
     work = tmp_path_factory.mktemp("foundation")
-    for part, seed in (("train", 5), ("valid", 6)):
+    for subset, seed in (("train", 5), ("valid", 6)):
         frames = tiny.make_frames(12, seed=seed)
         for index, frame in enumerate(frames):
             frame.numbers[np.flatnonzero(frame.numbers == 3)[: index % 3]] = 11
             frame.info["REF_energy"] += 3.0 * len(frame)
-        deepmd.write_deepmd(work / "deepmd" / part, frames, TYPE_MAP)
-    own = {"elements": TYPE_MAP, "type_map": TYPE_MAP, "fitted_e0s_ev": dict.fromkeys(TYPE_MAP, -47.0)}
-    data = tiny.training_data(split).model_copy(update=own)
+        deepmd.write_deepmd(work / "deepmd" / subset, frames, TYPE_MAP)
+    facts = {"elements": TYPE_MAP, "type_map": TYPE_MAP, "fitted_e0s_ev": dict.fromkeys(TYPE_MAP, -47.0)}
+    data = tiny.training_data(split).model_copy(update=facts)
     settings = tiny.training_settings(SETTINGS)
-    model = deepmd_training.new_model(tiny.training_settings(tiny.DEEPMD), data, work / "deepmd") | {"descriptor": DPA2}
-    tool = deepmd_training.tool_input(settings, data, work / "deepmd", work / "dpa2", model)
+    plain = deepmd_net.new_model(tiny.training_settings(tiny.DEEPMD), data, work / "deepmd")
+    net = plain.model_copy(update={"descriptor": deepmd_net.Descriptor.model_validate(DPA2)})
+    tool = deepmd_training.tool_input(settings, net, work / "deepmd", work / "dpa2")
     (work / "input.json").write_text(json.dumps(tool))
     commands = json.dumps([["train", "input.json"]])
     env = models_tool.environment(1) | {"DEVICE": "cpu", "NUM_WORKERS": "0"}
     script, weights = deepmd_tool.__name__, json.dumps(deepmd_training.weights_of_loss(settings))
     subprocess.run(
-        [sys.executable, "-P", "-m", script, "loss.json", weights, commands],
+        [sys.executable, "-P", "-m", script, "loss.json", weights, "1", commands],
         cwd=work,
         env=env,
         check=True,
@@ -106,7 +107,7 @@ def test_a_dpa_model_is_tuned_and_keeps_its_elements(foundation: Path, split: Pa
     assert card["licence"] == "LGPL-3.0"
     assert card["tuned_from"]["sha256"] == sha256(foundation)
     # The zero of the tuned frames is 3 eV an atom lower: that goes into the reference energies, not into what was learnt.
-    before, after = (deepmd_training.energies_of(path, TYPE_MAP) for path in (foundation, model / "model.pt"))
+    before, after = (deepmd_net.energies_of(path, TYPE_MAP) for path in (foundation, model / "model.pt"))
     for symbol in ("Li", "F"):
         assert after[symbol] - before[symbol] == pytest.approx(-3.0, abs=0.5)
     assert card["e0s_ev"] == after
@@ -120,30 +121,51 @@ def test_a_dpa_model_is_tuned_and_keeps_its_elements(foundation: Path, split: Pa
     assert np.sqrt(np.mean(np.square(errors))) < 0.3
 
 
+def weights_of(model: Path) -> dict[str, np.ndarray]:
+    """Return the numbers of a checkpoint, by name."""
+    import torch
+
+    held = torch.load(model / "model.pt", weights_only=True, map_location="cpu")["model"]
+    return {name: value.numpy() for name, value in held.items() if isinstance(value, torch.Tensor)}
+
+
 @pytest.mark.all
-def test_a_killed_tuning_goes_on_from_its_checkpoint(foundation: Path, split: Path, tmp_path: Path) -> None:
-    tiny.write_settings(tmp_path / "settings.json", settings_of(foundation, steps=400))
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    command = [
-        sys.executable, SCRIPT, *arguments(tmp_path, split), "--weights", str(foundation), "--checkpoints", str(kept),
-    ]  # fmt: skip
+@pytest.mark.parametrize("is_tuned", [True, False], ids=["tuned", "from nothing"])
+def test_a_killed_training_ends_with_the_same_numbers(
+    is_tuned: bool, foundation: Path, split: Path, tmp_path: Path
+) -> None:
+    kept, whole, killed = tmp_path / "kept", tmp_path / "whole", tmp_path / "killed"
+    settings = settings_of(foundation, steps=400) if is_tuned else tiny.DEEPMD
+    for folder in (kept, whole, killed):
+        folder.mkdir()
+    for folder in (whole, killed):
+        tiny.write_settings(folder / "settings.json", settings)
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
+
+    def command(work: Path) -> list[str]:
+        weights = ["--weights", str(foundation)] if is_tuned else []
+        return [sys.executable, SCRIPT, *arguments(work, split), *weights]
+
+    subprocess.run(command(whole), cwd=whole, env=env, stderr=subprocess.DEVNULL, check=True)
+    going_on = [*command(killed), "--checkpoints", str(kept)]
+    process = subprocess.Popen(going_on, cwd=killed, env=env, stderr=subprocess.DEVNULL)
     while not list(kept.glob("*/model.ckpt-160.pt")):
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = subprocess.run(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(going_on, cwd=killed, env=env, stderr=subprocess.PIPE, text=True, check=True)
     steps = [int(line.split("Batch")[1].split(":")[0]) for line in done.stderr.splitlines() if " val: rmse" in line]
-    assert steps[0] >= 120
+    assert steps[0] >= 160
     assert steps[-1] == 400
-    curve = pl.read_parquet(tmp_path / "model" / "curve.parquet")
-    written = curve.filter(pl.col("quantity") == "loss", pl.col("set") == "valid")["step"].to_list()
-    assert written == sorted(set(written))
-    assert written[0] <= 10
     assert not list(kept.iterdir())
+    assert pl.read_parquet(whole / "model" / "curve.parquet").equals(
+        pl.read_parquet(killed / "model" / "curve.parquet")
+    )
+    ended, resumed = weights_of(whole / "model"), weights_of(killed / "model")
+    assert ended
+    for name, value in ended.items():
+        np.testing.assert_array_equal(value, resumed[name])
 
 
 @pytest.mark.all
@@ -168,4 +190,4 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     assert not (tmp_path / "ran").exists()
     refused("head: 'dft': dpa2.pt has one", foundation, head="dft")
     with pytest.raises(UserError, match="does not know K; it knows Na, F, Li"):
-        deepmd_training.read_foundation(foundation, "m", None, ["F", "K"])
+        deepmd_net.read_foundation(foundation, "m", None, ["F", "K"])

@@ -58,22 +58,22 @@ def test_a_bill_from_two_probes_of_each_liquid(
     plan = write_plan(tmp_path / "plan", works, LABELS["GFN1-xTB"])
     boxes = [write_box(tmp_path / f"{name}-r{replica}", name) for name in "ab" for replica in (1, 2)]
     assert run(tmp_path, XTB, plan, boxes) == 0
-    found = json.loads((tmp_path / "estimate.json").read_text())
-    assert [(probe["liquid"], probe["atoms"], probe["threads"]) for probe in found["probes"]] == [
+    estimate = json.loads((tmp_path / "estimate.json").read_text())
+    assert [(probe["liquid"], probe["atoms"], probe["threads"]) for probe in estimate["probes"]] == [
         ("a", 6, 1),
         ("b", 6, 1),
     ]
-    assert all(0 < probe["cold_s"] < 60 and 0 < probe["chained_s"] < 60 for probe in found["probes"])
-    rows = {row["stage"]: row for row in found["stages"]}
-    assert [row["basis"] for row in found["stages"]] == ["assumed", "measured", "assumed", "assumed"]
+    assert all(probe["cold_s"] > 0 and probe["chained_s"] > 0 for probe in estimate["probes"])
+    rows = {row["stage"]: row for row in estimate["stages"]}
+    assert [row["basis"] for row in estimate["stages"]] == ["assumed", "measured", "assumed", "assumed"]
     seconds = 0.0
-    for probe, frames in zip(found["probes"], (100, 30), strict=True):
+    for probe, frames in zip(estimate["probes"], (100, 30), strict=True):
         chunks = -(-frames // 20)
         chained = min(probe["chained_s"], probe["cold_s"])
         seconds += chunks * probe["cold_s"] + (frames - chunks) * chained
     assert rows["label"]["core_hours"] == pytest.approx(seconds / 3600, rel=0.01)
-    # xtb labels of six atoms cost seconds, not the 3600 core-hours that were assumed
-    assert found["total_core_hours"] == pytest.approx(1.7, abs=0.1)
+    # what was measured of xtb labels of six atoms, not the 3600 core-hours that were assumed
+    assert estimate["total_core_hours"] == pytest.approx(1.7 + seconds / 3600, rel=0.01)
     screen = capsys.readouterr().out
     for text in ("measured: tblite", "s cold", "s chained", "assumed: CL&P in OpenMM", "budget_core_hours is 5;"):
         assert text in screen

@@ -14,9 +14,11 @@ from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ionmelt.files import digest
 from ionmelt.frame import Label, make_frame
 from ionmelt.labels import store as labels_store
-from ionmelt.labels.store import Answer, Store, digest, entry_text, parse_entry
+from ionmelt.labels.store import Store, offsets_in
+from ionmelt.labels.store_entry import Answer, entry_text, parse_entry
 
 THEORY = "0123456789ab"
 BIN = Path(__file__).resolve().parents[3] / "bin"
@@ -39,15 +41,15 @@ def answer(number: int = 0) -> Answer:
     return Answer(label, 1.234, "engine 1", 1e-9 / 3, None)
 
 
-def assert_same(found: Answer | None, expected: Answer) -> None:
-    assert found is not None
-    assert found.from_store
-    assert found.label.energy_ev == expected.label.energy_ev
-    assert np.array_equal(found.label.forces_ev_a, expected.label.forces_ev_a)
-    assert np.array_equal(found.label.stress_ev_a3, expected.label.stress_ev_a3)
+def assert_same(answer: Answer | None, expected: Answer) -> None:
+    assert answer is not None
+    assert answer.from_store
+    assert answer.label.energy_ev == expected.label.energy_ev
+    assert np.array_equal(answer.label.forces_ev_a, expected.label.forces_ev_a)
+    assert np.array_equal(answer.label.stress_ev_a3, expected.label.stress_ev_a3)
     for name in ("wall_s", "version", "cold_energy_difference_ev", "cold_max_force_difference_ev_a"):
-        assert getattr(found, name) == getattr(expected, name)
-    assert (found.label.scf_steps, found.label.guess, found.label.reason) == (11, "chained", None)
+        assert getattr(answer, name) == getattr(expected, name)
+    assert (answer.label.scf_steps, answer.label.guess, answer.label.reason) == (11, "chained", None)
 
 
 def test_what_is_put_comes_back_to_the_last_bit(tmp_path: Path) -> None:
@@ -56,12 +58,48 @@ def test_what_is_put_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     store.put(frame(), answer())
     assert_same(Store(tmp_path, THEORY).get(frame()), answer())
     assert Store(tmp_path, "another").get(frame()) is None
+    store.put(frame(1), answer(1))
+    store.discard(frame())
+    store.discard(frame())
+    for one in (store, Store(tmp_path, THEORY)):
+        assert one.get(frame()) is None
+        assert_same(one.get(frame(1)), answer(1))
+    store.put(frame(), answer())
+    store.close()
+    for number in range(2):
+        assert_same(Store(tmp_path, THEORY).get(frame(number)), answer(number))
+
+
+def test_a_task_leaves_one_file_of_labels_and_where_they_are(tmp_path: Path) -> None:
+    """Whether they are found by the index or by reading all of a shard whose task was killed, they are the same."""
+    store = Store(tmp_path, THEORY)
+    for number in range(20):
+        store.put(frame(number), answer(number))
+    (shard,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    read_through = offsets_in(shard)
+    store.close()
+    assert sorted(path.suffix for path in shard.parent.iterdir()) == [".ids", ".jsonl"]
+    assert (
+        offsets_in(shard)
+        == read_through
+        == {frame(n).info["frame_id"]: read_through[frame(n).info["frame_id"]] for n in range(20)}
+    )
+    shard.with_suffix(".ids").write_text("no index")
+    assert offsets_in(shard) == read_through
+    with shard.open("ab") as file:
+        file.write(ENTRY[:200])  # of a task that goes on writing
+    assert offsets_in(shard) == read_through
+
+
+def test_labels_of_a_store_of_one_file_a_frame_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frame_id = frame().info["frame_id"]
-    assert [path.name for path in tmp_path.rglob("*.json")] == [f"{frame_id}.json"]
-    assert store.entry_path(tmp_path, frame_id).is_file()
-    store.discard(frame())
-    store.discard(frame())
-    assert store.get(frame()) is None
+    path = tmp_path / THEORY / frame_id[:2] / f"{frame_id}.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(ENTRY)
+    assert_same(Store(tmp_path, THEORY).get(frame()), answer())
+    path.write_bytes(ENTRY[:100])
+    assert Store(tmp_path, THEORY).get(frame()) is None
+    assert f"label store: {path}: it is cut off or altered" in capsys.readouterr().err
 
 
 ENTRY = entry_text(frame(), THEORY, answer()).encode()
@@ -73,24 +111,24 @@ def test_no_damage_gives_a_wrong_number(data: st.DataObject) -> None:
     """Cut off, bits flipped, bytes written over, doubled: the right numbers or none."""
     damaged = bytearray(ENTRY)
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, max(len(damaged) - 1, 0)))
+        offset = data.draw(st.integers(0, max(len(damaged) - 1, 0)))
         match data.draw(st.sampled_from(["cut", "flip", "write", "insert"])):
             case "cut":
-                del damaged[place:]
+                del damaged[offset:]
             case "flip" if damaged:
-                damaged[place] ^= 1 << data.draw(st.integers(0, 7))
+                damaged[offset] ^= 1 << data.draw(st.integers(0, 7))
             case "write":
                 noise = data.draw(
                     st.binary(min_size=1, max_size=40) | st.text("0123456789.e-,", min_size=1).map(str.encode)
                 )
-                damaged[place : place + len(noise)] = noise
+                damaged[offset : offset + len(noise)] = noise
             case "insert":
-                damaged[place:place] = ENTRY[: data.draw(st.integers(1, len(ENTRY)))]
+                damaged[offset:offset] = ENTRY[: data.draw(st.integers(1, len(ENTRY)))]
     try:
-        found = parse_entry(bytes(damaged), frame().info["frame_id"], THEORY, 2)
+        read_back = parse_entry(bytes(damaged), frame().info["frame_id"], THEORY, 2)
     except ValueError:
         return
-    assert_same(found, answer())
+    assert_same(read_back, answer())
 
 
 @given(data=st.binary() | st.recursive(st.none() | st.booleans() | st.floats() | st.text(),
@@ -128,14 +166,19 @@ def test_an_entry_that_is_not_right_is_said_redone_and_replaced(
 ) -> None:
     store = Store(tmp_path, THEORY)
     store.put(frame(), answer())
-    path = store.entry_path(tmp_path, frame().info["frame_id"])
+    store.close()
+    (path,) = tmp_path.rglob("*.jsonl")
     path.write_bytes(data)
+    store = Store(tmp_path, THEORY)
     assert store.get(frame()) is None
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"label store: {path}: {said}")
     store.put(frame(), answer())
     assert_same(store.get(frame()), answer())
+    store.close()
+    assert_same(Store(tmp_path, THEORY).get(frame()), answer())
+    assert capsys.readouterr().err == "", "the right one is said nothing of"
 
 
 WRITER = """
@@ -148,6 +191,8 @@ for turn in range(5):
     for number in range(10):
         store.put(frame(number), answer(number))
         assert store.get(frame(number)) is not None
+        assert Store(Path(sys.argv[1]), THEORY).get(frame(number)) is not None
+store.close()
 """
 
 
@@ -163,7 +208,7 @@ def test_many_writers_of_the_same_entries(tmp_path: Path) -> None:
     store = Store(tmp_path, THEORY)
     for number in range(10):
         assert_same(store.get(frame(number)), answer(number))
-    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 10, "no part is left behind"
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3 * 2, "no part is left behind"
 
 
 def test_a_store_that_cannot_be_written_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,11 +221,11 @@ def test_a_store_that_cannot_be_written_is_said_once(tmp_path: Path, capsys: pyt
     for number in range(3):
         store.put(frame(number), answer(number))
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"label store {root}: cannot be written (Not a directory); this task leaves it"]
+    assert lines == [f"label store {root}: cannot be written (File exists); this task leaves it"]
+    store.close()
     for number in range(3):
         assert_same(Store(spare, THEORY).get(frame(number)), answer(number))
-        staged = sorted(spare.rglob("*.json"))
-        assert_same(Store(None, THEORY, staged=staged).get(frame(number)), answer(number))
+        assert_same(Store(None, THEORY, staged=spare / THEORY).get(frame(number)), answer(number))
 
 
 def test_a_full_disk_leaves_no_part_of_an_entry(

@@ -34,8 +34,8 @@ def test_the_probe_refuses_an_engine_whose_forces_are_wrong(
 
     class Wrong(engines_mace.MaceEngine):
         def compute(self, frames, slots):
-            found = super().compute(frames, slots)
-            return [forces.Result(r.energy, r.forces * 1.1 + 1e-3, r.stress) for r in found]
+            answers = super().compute(frames, slots)
+            return [forces.Result(r.energy, r.forces * 1.1 + 1e-3, r.stress) for r in answers]
 
     monkeypatch.setattr(engines_mace, "MaceEngine", Wrong)
     atoms = ase.io.read(state / "start.extxyz")
@@ -44,3 +44,42 @@ def test_the_probe_refuses_an_engine_whose_forces_are_wrong(
     assert "forces differ" in probe[0].reason
     with pytest.raises(UserError, match=r"md\.engine: 'fused' cannot be used: forces differ"):
         choice.load_engine(model, state, 1, atoms, "fused")
+
+
+def test_charge_and_spin_reach_a_model_that_reads_them() -> None:
+    """The engines call MACE's model with what its own calculator reads of the atoms; else such a model is an error, or neutral."""
+    import numpy as np
+    import torch
+    from ase.build import bulk
+    from e3nn import o3
+    from mace import modules
+    from mace.calculators import MACECalculator
+
+    from ionmelt.charge import say_charge
+    from ionmelt.dynamics.engines import mace as engines_mace
+
+    torch.manual_seed(1)
+    spec = {"type": "continuous", "per": "graph", "in_dim": 1, "emb_dim": 4}
+    block = modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
+    model = modules.ScaleShiftMACE(
+        r_max=3.0, num_bessel=4, num_polynomial_cutoff=5, max_ell=2, interaction_cls=block, interaction_cls_first=block,
+        num_interactions=2, num_elements=2, hidden_irreps=o3.Irreps("8x0e + 8x1o"), MLP_irreps=o3.Irreps("4x0e"),
+        atomic_energies=np.zeros((1, 2)), avg_num_neighbors=8.0, atomic_numbers=[3, 9], correlation=2,
+        gate=torch.nn.functional.silu, atomic_inter_scale=1.0, atomic_inter_shift=0.0,
+        embedding_specs={"total_charge": spec, "total_spin": spec}, use_embedding_readout=True,
+    ).double()  # fmt: skip
+    calculator = MACECalculator(models=model, device="cpu", default_dtype="float64")
+    energies = {}
+    for charge, spin in ((0, 1), (1, 2)):
+        atoms = bulk("LiF", "rocksalt", a=4.0, cubic=True)
+        atoms.rattle(0.1, seed=3)
+        say_charge(atoms, charge, spin)
+        frame = (atoms.positions, atoms.cell.array)
+        (exact,) = forces.PlainEngine(calculator, atoms).compute([frame], [0])
+        energies[charge] = exact.energy
+        for fused in (True, False):
+            twice = engines_mace.MaceEngine(calculator, atoms, fused=fused).compute([frame, frame], [0, 1])
+            for result in twice:
+                assert result.energy == pytest.approx(exact.energy, abs=1e-4)
+                np.testing.assert_allclose(result.forces, exact.forces, atol=1e-4)
+    assert abs(energies[0] - energies[1]) > 1e-3

@@ -17,9 +17,10 @@ import pytest
 import tiny_training as tiny
 from ase import Atoms
 
-from ionmelt import frame as frame_file
+from ionmelt import frame_file
 from ionmelt.dynamics.engines import choice
 from ionmelt.files import sha256
+from ionmelt.frame import frame_id
 from ionmelt.models import train
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import mace_foundation
@@ -42,7 +43,7 @@ def old_frames(count: int) -> list[Atoms]:
         if index % 2:
             frame.numbers[np.flatnonzero(frame.numbers == 3)[:2]] = 11
         frame.info["REF_energy"] += 3.0 * len(frame)
-        frame.info["frame_id"] = frame_file.frame_id(frame)
+        frame.info["frame_id"] = frame_id(frame)
         frames.append(frame)
     return frames
 
@@ -58,7 +59,7 @@ def run(work: Path, split: Path, settings: dict[str, Any], *more: str) -> int:
 def arguments(work: Path, split: Path) -> list[str]:
     return [
         "--id", "m-eq-s1", "--settings", str(work / "settings.json"), "--dataset", str(split / "datasets" / "eq"),
-        "--summary", str(split / "dataset.json"), "--out", "model",
+        "--summary", str(split / "datasets" / "eq" / "dataset.json"), "--out", "model",
     ]  # fmt: skip
 
 
@@ -201,16 +202,19 @@ def test_two_heads_run_in_every_engine(tuned: dict[str, Path], tmp_path: Path) -
     for name in ("fused", "direct"):
         engine, probe = choice.load_engine(tuned["replay"], state, 1, atoms, name)
         assert engine.name == name, probe
-        found = engine.compute([frame, frame], [0, 1])[1]
-        assert found.energy == pytest.approx(expected.energy, abs=1e-3)
-        np.testing.assert_allclose(found.forces, expected.forces, atol=1e-4)
-        np.testing.assert_allclose(found.stress, expected.stress, atol=1e-5)
+        answer = engine.compute([frame, frame], [0, 1])[1]
+        assert answer.energy == pytest.approx(expected.energy, abs=1e-3)
+        np.testing.assert_allclose(answer.forces, expected.forces, atol=1e-4)
+        np.testing.assert_allclose(answer.stress, expected.stress, atol=1e-5)
 
 
 @pytest.mark.all
-def test_a_killed_tuning_ends_with_the_same_numbers(foundation: tuple[Path, Path], split: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"stage_two": 0.7}], ids=["one stage", "in stage two"])
+def test_a_killed_tuning_ends_with_the_same_numbers(
+    more: dict[str, Any], foundation: tuple[Path, Path], split: Path, tmp_path: Path
+) -> None:
     # So large a step spoils the foundation model: its best epoch is one of the first, where MACE's own restart would begin again.
-    settings = settings_of(foundation, "finetune", learning_rate=0.3, epochs=14)
+    settings = settings_of(foundation, "finetune", learning_rate=0.3, epochs=14, **more)
     files = files_of(foundation, "finetune")
     assert run(tmp_path / "whole", split, settings, *files) == 0
     curve = pl.read_parquet(tmp_path / "whole" / "model" / "curve.parquet")
@@ -249,7 +253,7 @@ def test_a_killed_tuning_ends_with_the_same_numbers(foundation: tuple[Path, Path
     ]
     assert again == list(range(again[0], 14))
     assert again[0] >= 3
-    assert again[0] > np.argmin(loss[1 : again[0] + 1]), loss  # not the best epoch of before
+    assert more or again[0] > np.argmin(loss[1 : again[0] + 1]), loss  # not the best epoch of before
     assert sorted(path.name for path in kept.iterdir()) == ["README.txt"]  # nothing is left of it
 
     whole, resumed = (weights_of(tmp_path / name / "model" / "model.pt") for name in ("whole", "killed"))
@@ -264,11 +268,11 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     model, replay = foundation
     frames = ase.io.read(replay, ":")
 
-    def refused(line: str, settings: dict[str, Any], weights: Path = model, own: Path = replay) -> None:
-        code = run(tmp_path / "work", split, settings, "--weights", str(weights), "--replay", str(own))
+    def refused(line: str, settings: dict[str, Any], weights: Path = model, replayed_frames: Path = replay) -> None:
+        code = run(tmp_path / "work", split, settings, "--weights", str(weights), "--replay", str(replayed_frames))
         said = capsys.readouterr().err.strip().splitlines()
         assert code == 2, said
-        assert [part for part in said if part.startswith("error: ")] == said
+        assert [line_said for line_said in said if line_said.startswith("error: ")] == said
         assert line in said[0]
         assert not (tmp_path / "work" / "model").exists()
 
@@ -286,9 +290,9 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     plain = frame_file.read_frames(split / "datasets" / "eq" / "train.extxyz", labelled=True)
     for frame in plain:
         frame.numbers[:1] = 19
-    known = mace_foundation.read_foundation(model, "m", None)
+    foundation_read = mace_foundation.read_foundation(model, "m", None)
     with pytest.raises(mace_foundation.UserError, match=r"weights: model\.pt does not know K; it knows Li, F, Na"):
-        mace_foundation.tuned_energies(known, plain, "m")
+        mace_foundation.tuned_energies(foundation_read, plain, "m")
 
     def replayed(name: str, change: Any) -> Path:
         path = tmp_path / f"{name}.extxyz"
@@ -301,8 +305,16 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
         return path
 
     mode = settings_of(foundation, "replay")
-    refused("have no forces (the first is frame 0)", mode, own=replayed("a", lambda f: f.arrays.pop("REF_forces")))
-    refused("has K, which model.pt does not know", mode, own=replayed("b", lambda f: f.numbers.__setitem__(0, 19)))
+    refused(
+        "have no forces (the first is frame 0)",
+        mode,
+        replayed_frames=replayed("a", lambda f: f.arrays.pop("REF_forces")),
+    )
+    refused(
+        "has K, which model.pt does not know",
+        mode,
+        replayed_frames=replayed("b", lambda f: f.numbers.__setitem__(0, 19)),
+    )
 
     def moved(frame: Atoms) -> None:
         frame.info["REF_energy"] += 2.0 * len(frame)
@@ -310,8 +322,8 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     def turned(frame: Atoms) -> None:
         frame.arrays["REF_forces"] *= -1
 
-    refused("are off by -2.", mode, own=replayed("c", moved))
-    refused("themselves: give the foundation model's own data", mode, own=replayed("d", turned))
+    refused("are off by -2.", mode, replayed_frames=replayed("c", moved))
+    refused("themselves: give the foundation model's own data", mode, replayed_frames=replayed("d", turned))
     garbage = tmp_path / "garbage.extxyz"
     garbage.write_text("what\n")
-    refused("is not a readable extended XYZ file", mode, own=garbage)
+    refused("is not a readable extended XYZ file", mode, replayed_frames=garbage)

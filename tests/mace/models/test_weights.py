@@ -14,7 +14,8 @@ import torch
 from ase import Atoms
 
 from ionmelt.errors import UserError
-from ionmelt.models import allowed, weights
+from ionmelt.models import weights
+from ionmelt.models.untrusted import allowed
 
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -140,16 +141,16 @@ def test_files_of_mace_open_and_are_the_same_model(kind: str, tmp_path: Path) ->
     ours = computed(MACECalculator(models=weights.read_mace(path), **options))
     assert np.isfinite(theirs[0])
     assert np.abs(theirs[1]).max() > 1e-3
-    for own, other in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(own, other)
+    for tensor, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(tensor, other)
 
 
 def test_numbers_of_a_gpu_are_read_without_one(tmp_path: Path) -> None:
     from_a_gpu(tmp_path / "m.model")
     model = weights.read_mace(tmp_path / "m.model")
     assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
-    for own, other in zip(model.parameters(), build().parameters(), strict=True):
-        assert torch.equal(own, other)
+    for tensor, other in zip(model.parameters(), build().parameters(), strict=True):
+        assert torch.equal(tensor, other)
 
 
 class Opened(torch.nn.Module):
@@ -221,15 +222,15 @@ TEXTS = {
 
 def test_operators_that_are_allowed_take_no_names_of_files_and_no_functions() -> None:
     """As torch itself describes them."""
-    known = 0
+    checked = 0
     for name in allowed.OPERATORS:
         for schema in torch._C._jit_get_schemas_for_operator(f"aten::{name}"):
-            known += 1
+            checked += 1
             for argument in schema.arguments:
                 kind = str(argument.type)
                 assert "str" not in kind or argument.name in TEXTS, f"{name}: {argument.name}"
                 assert not any(word in kind for word in ("Storage", "Callable", "Future", "AnyClass")), (
                     f"{name}: {argument.name}"
                 )
-    assert known > 500
+    assert checked > 500
     assert not allowed.OPERATORS & {"save", "from_file", "load", "set_", "apply_", "map_"}

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ionmelt.dynamics.engines import PLAIN, DynamicsEngine, engines_of
 from ionmelt.dynamics.engines.forces import DispersedEngine, ForceEngine, Frame, PlainEngine
 from ionmelt.errors import UserError, is_resource
 from ionmelt.models.calculators import bare_calculator, load_calculator
-from ionmelt.models.card import read_card, weights_file
+from ionmelt.models.card import read_card
 from ionmelt.models.dispersion import added_dispersion
 from ionmelt.models.framework import Loading
 
@@ -84,16 +85,7 @@ def choose(
     wanted cannot be used.
     """
     frame = (atoms.positions.copy(), atoms.cell.array.copy())
-    reference = plain.compute([frame], [0])[0].forces
-    usable: dict[str, ForceEngine] = {}
-    probes: list[Probe] = []
-    for row in rows:
-        superfluous = row.fallback and plain.device == "cpu" and bool(usable)
-        if wanted == row.name or (wanted == "auto" and not superfluous):
-            engine, result = probe(row.name, lambda row=row: make(row), frame, reference, wanted != "auto")  # type: ignore[misc]
-            probes.append(result)
-            if engine is not None:
-                usable[row.name] = engine
+    usable, probes = tried(rows, make, plain, frame, wanted)
     if wanted not in ("auto", PLAIN, *usable):
         names = ["auto", PLAIN, *(row.name for row in rows)]
         why = probes[0].reason if probes else f"it is none of {', '.join(names)}, which are here"
@@ -101,14 +93,34 @@ def choose(
     if not usable or wanted in ("auto", PLAIN):
         usable[PLAIN] = plain
         probes.append(Probe(PLAIN, seconds_a_step(plain, frame, steps=1), 0.0))
-    if wanted in usable:
-        return usable[wanted], probes
+    return usable[fastest(probes, list(usable)) if wanted == "auto" else wanted], probes
+
+
+def tried(
+    rows: Sequence[DynamicsEngine], make: Maker, plain: ForceEngine, frame: Frame, wanted: str
+) -> tuple[dict[str, ForceEngine], list[Probe]]:
+    """Return the engines that can be used, by name, and what the trial of each gave: of the one that is wanted, or (auto) of all."""
+    reference = plain.compute([frame], [0])[0].forces
+    usable: dict[str, ForceEngine] = {}
+    probes: list[Probe] = []
+    for row in rows:
+        superfluous = row.fallback and plain.device == "cpu" and bool(usable)
+        if wanted == row.name or (wanted == "auto" and not superfluous):
+            engine, result = probe(row.name, partial(make, row), frame, reference, wanted != "auto")
+            probes.append(result)
+            if engine is not None:
+                usable[row.name] = engine
+    return usable, probes
+
+
+def fastest(probes: Sequence[Probe], usable: Sequence[str]) -> str:
+    """Return the first engine that can be used, or one that is `MARGIN` times as fast."""
     times = {result.engine: result.s_a_step or 0.0 for result in probes}
-    best = next(iter(usable))
+    best = usable[0]
     for name in usable:
         if times[name] < times[best] / MARGIN:
             best = name
-    return usable[best], probes
+    return best
 
 
 def load_engine(
@@ -119,7 +131,7 @@ def load_engine(
     A model of a framework without engines comes as its calculator. An engine that the framework does not have means auto.
     """
     card = read_card(model)
-    rows = engines_of(card["framework"])
+    rows = engines_of(card.framework)
     if not rows:
         return load_calculator(model, state, threads, hydrostatic=True), []
     if wanted not in (PLAIN, *(row.name for row in rows)):
@@ -127,11 +139,11 @@ def load_engine(
     import torch
 
     torch.set_flush_denormal(True)
-    weights = weights_file(model, card)
-    # Of a framework whose precision can be chosen the plain calculator is the exact one.
+    weights = card.weights_file(model)
+    # Where the framework lets choose the precision, forces are compared with those in double precision.
     calculator: Any = bare_calculator(Loading(model, card, state, threads, double=True))
     plain = PlainEngine(calculator, atoms)
     here = [row for row in rows if row.is_here(plain.device)]
     engine, probes = choose(here, lambda row: row.make(row.name, calculator, weights, atoms), plain, atoms, wanted)
-    dispersion = added_dispersion(card["settings"].get("dispersion"))
+    dispersion = added_dispersion(card.settings.dispersion)
     return (engine if dispersion is None else DispersedEngine(engine, dispersion, atoms)), probes

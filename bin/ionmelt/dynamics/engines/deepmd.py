@@ -25,7 +25,7 @@ class DeepmdEngine:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = torch.jit.load(str(weights), map_location=self.device).eval()
         if self.model.mixed_types() or self.model.has_message_passing():
-            raise ValueError("a descriptor of another kind")
+            raise ValueError("a descriptor of mixed types, or one that passes messages")
         for parameter in self.model.parameters():
             parameter.requires_grad_(False)
         self.cutoff, self.sel = float(self.model.get_rcut()), np.array(self.model.get_sel())

@@ -10,7 +10,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from ionmelt.dynamics.engines import PLAIN
 from ionmelt.models.device import device_name
-from ionmelt.models.frameworks.ase import as_model_error
+from ionmelt.models.frameworks.ase_calculator import as_model_error
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 
@@ -115,6 +115,7 @@ class EngineCalculator(Calculator):
     ) -> None:
         """Compute energy (eV), forces (eV/A) and stress (eV/A^3, Voigt)."""
         super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None  # ASE has set it
         with as_model_error():
             result = self._compute((self.atoms.positions, self.atoms.cell.array))
         self.results = {"energy": result.energy, "forces": result.forces, "stress": result.stress}

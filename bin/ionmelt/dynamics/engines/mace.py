@@ -14,6 +14,7 @@ from ionmelt.dynamics.engines.convolution import FusedConvolution
 from ionmelt.dynamics.engines.forces import Frame, Result, result_of
 from ionmelt.dynamics.engines.neighbours import Neighbours
 
+OF_THE_WHOLE = ("head", "total_charge", "total_spin")
 BUCKETS = 12  # atoms with about as many neighbours are computed together, in arrays without holes
 
 
@@ -43,7 +44,12 @@ class MaceEngine:
                 block.conv_fusion = True
         one = single._atoms_to_batch(atoms).to_dict()
         self.n = len(atoms)
-        self.attributes, self.head = one["node_attrs"].float(), one["head"]
+        self.attributes = one["node_attrs"].float()
+        # Inputs of the whole frame and not of an atom: the head and, where a model reads them, charge and spin.
+        self.whole = {name: one[name] for name in OF_THE_WHOLE if name in one}
+        # A model that reads charge and spin adds an energy for them that belongs to no atom: its total is MACE's. For other models the
+        # energies of the atoms are summed here, with more digits than MACE's total has.
+        self.adds_of_charge = hasattr(self.model, "embedding_readout")
         self.lists: dict[int, Neighbours] = {}
 
     def forget(self, slot: int) -> None:
@@ -81,8 +87,7 @@ class MaceEngine:
             "cell": torch.zeros(3 * count, 3, device=self.device),
             "batch": torch.from_numpy(graph[order]).to(self.device),
             "ptr": torch.arange(0, n * count + 1, n, device=self.device),
-            "head": self.head.repeat(count),
-        }
+        } | {name: value.repeat(count) for name, value in self.whole.items()}
         out = self.model(data, compute_force=False)
         (gradient,) = torch.autograd.grad(out["interaction_energy"].sum(), shifts)
         pair = -gradient.cpu().numpy().astype(float)[where]
@@ -93,7 +98,9 @@ class MaceEngine:
             i, j, vectors = pairs[index]
             pair_forces = pair[start : start + len(i)]
             start += len(i)
-            energy = float(atomic[index * n : (index + 1) * n].sum())
+            energy = (
+                float(out["energy"][index]) if self.adds_of_charge else float(atomic[index * n : (index + 1) * n].sum())
+            )
             volume = abs(np.linalg.det(cell))
             results.append(result_of(energy, pair_forces, i - index * n, j - index * n, vectors, n, volume))
         return results

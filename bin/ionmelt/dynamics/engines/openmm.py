@@ -39,11 +39,16 @@ class Native(OwnIntegrators):
     name = "openmm"
     has_stress = False
 
-    def __init__(self, system: Path, topology: Topology, timestep_fs: float, threads: int) -> None:
+    def __init__(
+        self, system: Path, topology: Topology, timestep_fs: float, threads: int, masses_u: np.ndarray | None = None
+    ) -> None:
+        """Read the force field; ``masses_u`` (N,), where they are not its own."""
         super().__init__()
         self.system = openmm.XmlSerializer.deserialize(system.read_text())
         if timestep_fs > RIGID_FS:
             constrain_hydrogens(self.system, topology)
+        for atom, mass in enumerate(() if masses_u is None else masses_u):
+            self.system.setParticleMass(atom, float(mass))
         self.threads = threads
         self.constraints = self.system.getNumConstraints()
         self.masses_u = np.array(
@@ -208,6 +213,6 @@ class OpenMMDynamics:
         self.native.results = {"energy": energy}
 
 
-def make(system: Path, topology: Topology, timestep_fs: float, threads: int) -> Native:
+def make(system: Path, topology: Topology, timestep_fs: float, threads: int, masses_u: np.ndarray | None) -> Native:
     """Return the calculator of a force field in OpenMM's own integrators."""
-    return Native(system, topology, timestep_fs, threads)
+    return Native(system, topology, timestep_fs, threads, masses_u)

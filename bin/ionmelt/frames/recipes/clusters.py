@@ -77,7 +77,14 @@ def cluster(
     chosen = [int(rng.integers(len(centres)))]
     while len(chosen) < size or charges[chosen].sum() != 0:
         charge = charges[chosen].sum()
-        others = [i for i in range(len(centres)) if i not in chosen and charges[i] * charge <= 0]
+        large = (
+            len(chosen) >= size
+        )  # then only what takes the charge away: molecules of a solvent would be added without end
+        others = [
+            i
+            for i in range(len(centres))
+            if i not in chosen and (charges[i] * charge < 0 if large else charges[i] * charge <= 0)
+        ]
         if not others:
             return np.array([], dtype=int), shifts
         # nearest to any ion of the cluster, through the boundaries

@@ -6,7 +6,6 @@ such as a cluster or an ion alone, has its own System in the same force field, w
 
 import importlib.metadata
 import sys
-from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,11 @@ from openmm import unit
 
 from ionmelt.errors import UserError
 from ionmelt.frame import Label, virial_stress
+from ionmelt.labels.engines.settings import ClassicalLabels, LabelledBoxes
 from ionmelt.liquid.calculator import STRAIN, ClassicalCalculator
-from ionmelt.liquid.forcefield import force_field_digest
+from ionmelt.liquid.force_field_digest import force_field_digest
 from ionmelt.liquid.system import system_of
-from ionmelt.topology import Topology
+from ionmelt.topology import Topology, counted
 
 KEPT = 100  # so many different Systems of ions alone are kept: frames with the same ions are met again
 
@@ -56,7 +56,7 @@ class ForceField:
             if len(self.alone) == KEPT:
                 self.alone.clear()
             kinds = {ion["name"]: ion for ion in self.topology.ions}
-            ions: list[Any] = [{**kinds[name], "count": len(list(copies))} for name, copies in groupby(names)]
+            ions = [counted(kinds[name], len(list(copies))) for name, copies in groupby(names)]
             system = system_of(Topology(self.topology.liquid, ions), None, None, self.file)
             self.alone[names] = ClassicalCalculator(openmm.XmlSerializer.serialize(system))
         return self.alone[names]
@@ -69,25 +69,22 @@ def cutoff_A(system: openmm.System) -> float:
 
 
 class Engine:
-    """Energy, forces and stress of frames of the liquids whose boxes are given.
+    """Energy, forces and stress of frames of the liquids whose boxes (folders that BUILD_LIQUID wrote) are given.
 
-    Parameters
-    ----------
-    settings : ``force_fields``, by the name of the liquid what labels its frames (`LabelledBy`): the boxes must have these.
-    threads : not used: with several, forces differ in their last bits from call to call.
-    boxes : folders that BUILD_LIQUID wrote.
+    More than one thread is not used: forces would differ in their last bits from call to call. Raises `UserError` where a
+    liquid has no box, or one with another force field.
     """
 
     version = f"OpenMM {importlib.metadata.version('openmm')}"
 
-    def __init__(self, settings: Mapping[str, Any], threads: int, *boxes: Path) -> None:
-        force_fields = [ForceField(box) for box in boxes]
+    def __init__(self, settings: ClassicalLabels, threads: int, boxes: LabelledBoxes) -> None:
+        force_fields = [ForceField(folder) for folder in boxes.folders]
         self.force_fields = {force_field.topology.liquid: force_field for force_field in force_fields}
-        for liquid, planned in settings["force_fields"].items():
+        for liquid, planned in boxes.force_fields.items():
             if liquid not in self.force_fields:
                 raise UserError(f"labels.engine: classical: the box of {liquid} is not given")
-            if (sha256 := self.force_fields[liquid].sha256) != planned["sha256"]:
-                raise UserError(f"liquids: {liquid}: its force field has sha256 {sha256}, not {planned['sha256']}")
+            if (sha256 := self.force_fields[liquid].sha256) != planned.sha256:
+                raise UserError(f"liquids: {liquid}: its force field has sha256 {sha256}, not {planned.sha256}")
 
     def label(self, atoms: Atoms, cold: bool = False) -> Label:
         """Label one frame; each is computed by itself, so that a cold start is no other."""

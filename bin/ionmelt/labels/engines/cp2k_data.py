@@ -14,10 +14,10 @@ POTENTIAL_FILES = (POTENTIAL_FILE, "POTENTIAL_UZH")
 def data_folder(binary: Path) -> Path:
     """Return the folder of CP2K's basis sets: CP2K_DATA_DIR, or the one beside the binary."""
     share = binary.resolve().parent.parent / "share" / "cp2k"
-    places = [Path(os.environ[name]) for name in ("CP2K_DATA_DIR",) if name in os.environ]
-    for place in (*places, share, share / "data"):
-        if (place / POTENTIAL_FILE).is_file():
-            return place
+    named = [Path(os.environ[name]) for name in ("CP2K_DATA_DIR",) if name in os.environ]
+    for folder in (*named, share, share / "data"):
+        if (folder / POTENTIAL_FILE).is_file():
+            return folder
     raise UserError(f"labels.engine: no {POTENTIAL_FILE} beside {binary}; set CP2K_DATA_DIR to CP2K's data")
 
 
@@ -47,7 +47,7 @@ def potential_name(data: Path, element: str, potential: str) -> tuple[str, str]:
 def charge(entries: list[list[str]], name: str) -> str:
     """Return the -qN of the first of the entries that has this name, or nothing."""
     names = next((names for names in entries if name in names), [])
-    return next((found[0] for other in (name, *names) if (found := re.findall(r"-q\d+$", other))), "")
+    return next((match[0] for other in (name, *names) if (match := re.search(r"-q\d+$", other))), "")
 
 
 def basis_name(data: Path, element: str, basis: str, potential: str) -> str:
@@ -55,11 +55,11 @@ def basis_name(data: Path, element: str, basis: str, potential: str) -> str:
 
     Raises UserError where there is no such potential or basis set.
     """
-    file, found = potential_name(data, element, potential)
-    electrons = charge(names_of((data / file).read_text(), element), found)
-    known = {name for path in basis_files(data) for names in names_of(path.read_text(), element) for name in names}
+    file, full_name = potential_name(data, element, potential)
+    electrons = charge(names_of((data / file).read_text(), element), full_name)
+    bases = {name for path in basis_files(data) for names in names_of(path.read_text(), element) for name in names}
     for name in (basis, basis + electrons):
-        if name in known:
+        if name in bases:
             return name
-    some = ", ".join(sorted(name for name in known if not re.search(r"-q\d+$", name))) or "none"
+    some = ", ".join(sorted(name for name in bases if not re.search(r"-q\d+$", name))) or "none"
     raise UserError(f"labels.basis: CP2K has no {basis!r} for {element}; it has {some}, and names with {electrons}")

@@ -52,14 +52,14 @@ def numbers(fields: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     values, units, digits = [], [], set()
     for text in fields:
-        found = NUMBER.fullmatch(text)
-        if found is None:
+        match = NUMBER.fullmatch(text)
+        if match is None:
             if re.fullmatch(r"[+-]?(?:nan|inf|infinity)|\*+", text, re.IGNORECASE):
                 raise NonFinite(f"CP2K says {text}")
             raise ValueError(f"{text!r} is not a number as CP2K writes it")
         values.append(float(text))
-        units.append(10.0 ** (int(found[2] or 0) - len(found[1])))
-        digits.add(len(found[1]))
+        units.append(10.0 ** (int(match[2] or 0) - len(match[1])))
+        digits.add(len(match[1]))
     if len(digits) > 1:
         raise ValueError("the numbers in a table of CP2K's do not have the same number of digits")
     return np.array(values), np.array(units)
@@ -71,15 +71,15 @@ def total_energy(output: str, n_atoms: int) -> float:
     Raises ValueError unless the last outer step of the SCF has it too. To 1e-7 Hartree an atom, no better: before
     the forces CP2K evaluates the energy once more, with the orbitals of that step.
     """
-    found = re.findall(r"^ ENERGY\| Total FORCE_EVAL .*\s(\S+)\n", output, re.MULTILINE)
-    if len(found) != 1:
-        raise ValueError(f"CP2K's output holds {len(found)} total energies, not one")
+    totals = re.findall(r"^ ENERGY\| Total FORCE_EVAL .*\s(\S+)\n", output, re.MULTILINE)
+    if len(totals) != 1:
+        raise ValueError(f"CP2K's output holds {len(totals)} total energies, not one")
     seen = re.findall(r"^  outer SCF iter = +\d+ RMS gradient = +\S+ energy = +(\S+)\n", output, re.MULTILINE)
     if not seen:
         raise ValueError("CP2K's output holds no energy of an outer SCF step")
-    (energy,), (again,) = numbers(found)[0], numbers(seen[-1:])[0]
+    (energy,), (again,) = numbers(totals)[0], numbers(seen[-1:])[0]
     if abs(energy - again) > 1e-7 * n_atoms:
-        raise ValueError(f"CP2K's output holds two energies, {found[0]} and {seen[-1]}")
+        raise ValueError(f"CP2K's output holds two energies, {totals[0]} and {seen[-1]}")
     return float(energy)
 
 
@@ -134,10 +134,10 @@ def stress_tensor(text: str) -> np.ndarray:
         + "".join(row.format(axis) for axis in "xyz")
         + r" STRESS\| 1/3 Trace +(\S+) *\n"
     )
-    found = re.findall(block, text, re.MULTILINE)
-    if len(found) != 1:
+    blocks = re.findall(block, text, re.MULTILINE)
+    if len(blocks) != 1:
         raise ValueError("CP2K's file of the stress is not complete")
-    unit, *fields = found[0]
+    unit, *fields = blocks[0]
     values, last = numbers(fields)
     tensor, trace = values[:9].reshape(3, 3), values[9]
     unsure = 2 * last.max()

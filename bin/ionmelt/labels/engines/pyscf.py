@@ -7,21 +7,11 @@ PySCF has no analytic stress for its multigrid. Here the stress is the central d
 under six strains, with the converged orbitals made orthonormal again in each strained box (Loewdin): the energy is
 stationary there, so their relaxation counts only in second order, which the difference of both signs removes. That
 takes twelve energies and no further SCF. GPU4PySCF has the analytic one.
-
-PySCF 2.14 with its libcint has a wrong integral in the forces: the y component of int3c1e_ip1_r6_origk, which is
-the fourth coefficient of a GTH potential's local part. Lithium (-q3) has one. `fourth_term` puts it right.
 """
 
-import functools
 import importlib
-import importlib.metadata
-import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-import dftd3.interface
-import dftd4.interface
 import numpy as np
 import pyscf
 from ase import Atoms
@@ -30,26 +20,19 @@ from pyscf.grad import rks as molecular_gradients
 from pyscf.gto import mole
 from pyscf.gto.basis import parse_cp2k, parse_cp2k_pp
 from pyscf.pbc import dft, gto
-from pyscf.pbc.df import incore
-from pyscf.pbc.gto import build_neighbor_list_for_shlpairs, free_neighbor_list
-from pyscf.pbc.gto.pseudo import pp_int
 
 from ionmelt import theory
 from ionmelt.errors import UserError, is_resource
 from ionmelt.frame import Label, virial_stress
+from ionmelt.labels.engines.pyscf_data import entry
+from ionmelt.labels.engines.pyscf_dispersion import DISPERSIONS, Dispersion
+from ionmelt.labels.engines.pyscf_fourth_term import fourth_term
+from ionmelt.labels.engines.settings import PyscfLabels
 
 FUNCTIONALS = {"PBE": "PBE,PBE", "revPBE": "PBE_R,PBE", "BLYP": "B88,LYP", "r2SCAN": "R2SCAN,R2SCAN"}
-# The same files as CP2K's, as PySCF brings them.
-DATA = Path(gto.__file__).parent
-BASIS_FILES = [DATA / "basis" / name for name in ("BASIS_MOLOPT", "BASIS_MOLOPT_UCL", "BASIS_MOLOPT_UZH")]
-POTENTIAL_FILES = [DATA / "pseudo" / name for name in ("GTH_POTENTIALS", "POTENTIAL_UZH")]
-
 PRECISION = 1e-8  # of integrals and of the cut-offs in real space (Ha)
 # Density of a Gaussian pair goes to a grid of at least this cut-off for each unit of its exponent (CP2K's REL_CUTOFF).
 REL_CUTOFF_RY = 60.0
-# D3's pairs: CP2K's R_CUTOFF of 16 A reaches twice as far. Coordination numbers, and all of D4, at the libraries' radii.
-DISPERSION_CUTOFF_A = 32.0
-COORDINATION_CUTOFF_BOHR = 40.0
 # The norm of the orbital gradient is some ten times its largest element, which eps_scf bounds in CP2K.
 GRADIENT_NORM = 10.0
 CYCLES, STURDY_CYCLES = 50, 200
@@ -57,7 +40,6 @@ GRID_LEVEL = 4  # of the molecular code's grid around each atom
 LEVEL_SHIFT = 0.3  # Ha
 STRAIN = 1e-3  # half of the difference between the strained boxes
 STRAINS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-EXPONENT_STEP = 1e-3  # relative; the error of a central difference is its square
 
 
 class Engine:
@@ -65,27 +47,22 @@ class Engine:
 
     Parameters
     ----------
-    settings : ``functional`` (PBE, revPBE, BLYP, and on a GPU r2SCAN), ``dispersion`` (none, D3, D3(BJ), D4),
-        ``basis`` and ``potential`` (names as in CP2K's data; a basis may be named without the -qN of its
-        potential), ``cutoff_Ry`` (of the density, the meaning of CP2K's CUTOFF), ``eps_scf`` (Hartree: the SCF has
-        converged where the norm of the orbital gradient is below ten times, and the last change of the energy
-        below a tenth of it), ``device`` (auto, cpu, cuda).
+    settings : `basis` and `potential` are names as in CP2K's data, and a basis may be named without the -qN of its
+        potential; `cutoff_Ry` is of the density, as CP2K's CUTOFF; `eps_scf` (Hartree): the SCF has converged where the
+        norm of the orbital gradient is below ten times, and the last change of the energy below a tenth of it.
     threads : OpenMP threads of PySCF. Its memory is bounded by the environment's PYSCF_MAX_MEMORY (MB).
 
     Raises
     ------
-    UserError : a setting that is not known here, or a GPU that was asked for and is not there.
+    UserError : a functional that needs a GPU, or a GPU that was asked for and is not there.
     """
 
-    def __init__(self, settings: Mapping[str, Any], threads: int) -> None:
-        for name, known in (("functional", FUNCTIONALS), ("dispersion", DISPERSIONS)):
-            if settings.get(name) not in known:
-                raise UserError(f"labels.{name}: {settings.get(name)!r} is not known; use one of {', '.join(known)}")
+    def __init__(self, settings: PyscfLabels, threads: int) -> None:
         self.settings = settings
-        self.gpu = use_gpu(settings.get("device", "auto"))
-        if settings["functional"] in theory.META_GGA and not self.gpu:
+        self.gpu = use_gpu(settings.device)
+        if settings.functional in theory.META_GGA and not self.gpu:
             raise UserError(
-                f"labels.functional: PySCF has no forces of {settings['functional']} without a GPU; use engine: cp2k"
+                f"labels.functional: PySCF has no forces of {settings.functional} without a GPU; use engine: cp2k"
             )
         pyscf.lib.num_threads(threads)
         self.version = f"PySCF {pyscf.__version__}"
@@ -129,9 +106,9 @@ class Engine:
                 stress = on_host(gradients.get_stress()) if self.gpu else self.stress(atoms, orbitals)
                 self._guess, self._guess_numbers = orbitals, atoms.numbers.copy()
                 return Label(
-                    energy_ev=float(field.e_tot) * Hartree + dispersion[0],
-                    forces_ev_a=forces * (Hartree / Bohr) + dispersion[1],
-                    stress_ev_a3=(stress + stress.T) / 2 * (Hartree / Bohr**3) + dispersion[2],
+                    energy_ev=float(field.e_tot) * Hartree + dispersion.energy_ev,
+                    forces_ev_a=forces * (Hartree / Bohr) + dispersion.forces_ev_a,
+                    stress_ev_a3=(stress + stress.T) / 2 * (Hartree / Bohr**3) + dispersion.stress_ev_a3,
                     converged=True,
                     scf_steps=steps,
                     guess="retry" if number else "chained" if warm else "cold",
@@ -146,13 +123,13 @@ class Engine:
         Where a potential has the fourth coefficient, whose y component PySCF has wrong here too, that comes from a second
         calculation in which the y axis is `turned` into the x axis.
         """
-        energy_ev, forces_ev_a, _ = self.dispersion(atoms)
+        dispersion = self.dispersion(atoms)
         molecule = self.described(mole.Mole(), atoms)
         molecule.charge = round(atoms.get_initial_charges().sum())
         molecule.build(dump_input=False, parse_arg=False)
         steps = 0
         for number, (cycles, shift) in enumerate(((CYCLES, 0.0), (STURDY_CYCLES, LEVEL_SHIFT))):
-            field = pyscf.dft.RKS(molecule, xc=FUNCTIONALS[self.settings["functional"]])
+            field = pyscf.dft.RKS(molecule, xc=FUNCTIONALS[self.settings.functional])
             field.grids.level = GRID_LEVEL
             self.converge_to(field)
             field.max_cycle, field.level_shift = cycles, shift
@@ -163,7 +140,7 @@ class Engine:
             gradients = molecular_gradients.Gradients(field)
             gradients.verbose = 0
             gradients.grid_response = True
-            forces_ev_a = forces_ev_a - gradients.kernel() * (Hartree / Bohr)
+            forces_ev_a = dispersion.forces_ev_a - gradients.kernel() * (Hartree / Bohr)
             if not turned and len(atoms) > 1 and any(len(pseudo[3]) > 3 for pseudo in molecule._pseudo.values()):
                 other = atoms.copy()
                 other.positions = atoms.positions[:, [1, 2, 0]]
@@ -172,7 +149,7 @@ class Engine:
                     return again
                 forces_ev_a[:, 1] = again.forces_ev_a[:, 0]
             return Label(
-                energy_ev=float(field.e_tot) * Hartree + energy_ev,
+                energy_ev=float(field.e_tot) * Hartree + dispersion.energy_ev,
                 forces_ev_a=forces_ev_a,
                 stress_ev_a3=virial_stress(atoms, forces_ev_a),
                 converged=True,
@@ -183,7 +160,7 @@ class Engine:
 
     def described(self, system: Any, atoms: Atoms) -> Any:
         """Return a cell or a molecule of PySCF with the atoms of a frame, their basis sets and pseudopotentials."""
-        basis, potential = self.settings["basis"], self.settings["potential"]
+        basis, potential = self.settings.basis, self.settings.potential
         system.unit = "B"
         system.atom = list(zip(atoms.get_chemical_symbols(), atoms.positions / Bohr, strict=True))
         entries = {element: entry(element, basis, potential) for element in set(atoms.symbols)}
@@ -196,8 +173,8 @@ class Engine:
         """Give a mean field the convergence of the settings."""
         field.verbose = 0
         field.chkfile = None
-        field.conv_tol = self.settings["eps_scf"] / 10
-        field.conv_tol_grad = self.settings["eps_scf"] * GRADIENT_NORM
+        field.conv_tol = self.settings.eps_scf / 10
+        field.conv_tol_grad = self.settings.eps_scf * GRADIENT_NORM
 
     def cell(self, atoms: Atoms, mesh: np.ndarray | None = None) -> gto.Cell:
         """Return PySCF's cell of a frame, on the mesh of the cut-off or on the given one."""
@@ -205,7 +182,7 @@ class Engine:
         cell.a = atoms.cell.array / Bohr
         cell.precision = PRECISION
         if mesh is None:
-            cell.ke_cutoff = self.settings["cutoff_Ry"] / 2  # Hartree
+            cell.ke_cutoff = self.settings.cutoff_Ry / 2  # Hartree
         else:
             cell.mesh = mesh
         cell.build(dump_input=False, parse_arg=False)
@@ -213,7 +190,7 @@ class Engine:
 
     def mean_field(self, cell: gto.Cell) -> Any:
         """Return the restricted Kohn-Sham calculation of a cell."""
-        name = FUNCTIONALS[self.settings["functional"]]
+        name = FUNCTIONALS[self.settings.functional]
         if self.gpu:
             field = importlib.import_module("gpu4pyscf.pbc.dft").RKS(cell, xc=name).multigrid_numint()
         else:
@@ -244,40 +221,9 @@ class Engine:
             stress[i, j] = stress[j, i] = (energies[0] - energies[1]) / (2 * STRAIN)
         return stress / (atoms.get_volume() / Bohr**3)
 
-    def dispersion(self, atoms: Atoms) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return the energy (eV), forces (N, 3) (eV/A) and stress (3, 3) (eV/A^3) of the dispersion correction."""
-        make = DISPERSIONS[self.settings["dispersion"]]
-        if make is None:
-            return 0.0, np.zeros((len(atoms), 3)), np.zeros((3, 3))
-        said = make(atoms, self.settings["functional"])
-        stress = (said["virial"] + said["virial"].T) / 2 * Hartree / atoms.get_volume()
-        return float(said["energy"]) * Hartree, -said["gradient"] * (Hartree / Bohr), stress
-
-
-def d3(atoms: Atoms, functional: str, damping: Callable[..., Any]) -> dict[str, Any]:
-    """Return the energy, gradient and virial (atomic units) of the two-body D3 of a functional."""
-    model = dftd3.interface.DispersionModel(
-        atoms.numbers, atoms.positions / Bohr, lattice=atoms.cell.array / Bohr, periodic=atoms.pbc
-    )
-    pairs = DISPERSION_CUTOFF_A / Bohr
-    model.set_realspace_cutoff(disp2=pairs, disp3=pairs, cn=COORDINATION_CUTOFF_BOHR)
-    return model.get_dispersion(damping(method=functional.lower(), atm=False), grad=True)
-
-
-def d4(atoms: Atoms, functional: str) -> dict[str, Any]:
-    """Return the energy, gradient and virial (atomic units) of D4 with its three-body term."""
-    model = dftd4.interface.DispersionModel(
-        atoms.numbers, atoms.positions / Bohr, lattice=atoms.cell.array / Bohr, periodic=atoms.pbc
-    )
-    return model.get_dispersion(dftd4.interface.DampingParam(method=functional.lower()), grad=True)
-
-
-DISPERSIONS: dict[str, Callable[[Atoms, str], dict[str, Any]] | None] = {
-    "none": None,
-    "D3": functools.partial(d3, damping=dftd3.interface.ZeroDampingParam),
-    "D3(BJ)": functools.partial(d3, damping=dftd3.interface.RationalDampingParam),
-    "D4": d4,
-}
+    def dispersion(self, atoms: Atoms) -> Dispersion:
+        """Return the dispersion correction."""
+        return DISPERSIONS[self.settings.dispersion](atoms, self.settings.functional)
 
 
 def use_gpu(device: str) -> Any:
@@ -300,7 +246,7 @@ def use_gpu(device: str) -> Any:
 
 def on_host(array: Any) -> np.ndarray:
     """Return an array of the CPU or of the GPU as one of the CPU."""
-    return np.asarray(array.get() if hasattr(array, "get") else array)
+    return array if isinstance(array, np.ndarray) else np.asarray(array.get())
 
 
 def overlap(cell: gto.Cell) -> np.ndarray:
@@ -312,72 +258,3 @@ def orthonormal(orbitals: np.ndarray, overlap: np.ndarray) -> np.ndarray:
     """Return orbitals (n_ao, n) that are orthonormal in an overlap matrix and as near as can be to the given ones."""
     values, vectors = np.linalg.eigh(orbitals.T @ overlap @ orbitals)
     return orbitals @ (vectors / np.sqrt(values)) @ vectors.T
-
-
-def fourth_term(cell: gto.Cell, density: np.ndarray) -> np.ndarray:
-    """Return what the gradient (N, 3) in Ha/Bohr of PySCF lacks of the local potentials' fourth term (see the top).
-
-    The right one is had from the integrals of the third term, since r^6 exp(-a r^2) = -d/da r^4 exp(-a r^2).
-    """
-    auxiliary = pp_int.fake_cell_vloc(cell, 4)
-    if auxiliary.nbas == 0:
-        return np.zeros((cell.natm, 3))
-    auxiliary.precision = pp_int.EPS_PPL
-    exponents, coefficients = auxiliary._bas[:, mole.PTR_EXP], auxiliary._bas[:, mole.PTR_COEFF]
-
-    def gradient(integral: str, exponent: float = 1.0, slope: bool = False) -> np.ndarray:
-        shifted = auxiliary.copy(deep=False)
-        shifted._env = auxiliary._env.copy()
-        first, where = np.unique(exponents, return_index=True)
-        shifted._env[first] *= exponent
-        if slope:
-            shifted._env[coefficients[where]] /= -2 * EXPONENT_STEP * auxiliary._env[first]
-        neighbours = build_neighbor_list_for_shlpairs(shifted, cell, cell.get_lattice_Ls())
-        found = incore.int3c1e_nuc_grad(cell, shifted, density, integral, neighbor_list=neighbours)
-        free_neighbor_list(neighbours)
-        return -2 * found
-
-    upper, lower = (gradient("int3c1e_ip1_r4_origk", 1 + sign * EXPONENT_STEP, slope=True) for sign in (1, -1))
-    missing = upper - lower - gradient("int3c1e_ip1_r6_origk")
-    missing[:, [0, 2]] = 0.0  # these are right, to rounding
-    return missing
-
-
-@functools.cache
-def entry(element: str, basis: str, potential: str) -> tuple[str, str]:
-    """Return the texts of an element's basis set and potential in CP2K's format.
-
-    Both may be named without -qN: a potential then has the electrons of the element's GTH-PBE, a basis those of its
-    potential. Raises UserError where there is no such one.
-    """
-    potentials, bases = entries(POTENTIAL_FILES, element), entries(BASIS_FILES, element)
-    usual = electrons(potentials, "GTH-PBE")
-    found = next((name for name in (potential, potential + usual) if name in potentials), None)
-    if found is None:
-        raise UserError(f"labels.potential: PySCF has no {potential!r} for {element}")
-    charge = electrons(potentials, found)
-    for name in (basis, basis + charge):
-        if name in bases:
-            return bases[name], potentials[found]
-    known = ", ".join(sorted(name for name in bases if not re.search(r"-q\d+$", name))) or "none"
-    raise UserError(f"labels.basis: PySCF has no {basis!r} for {element}; it has {known}, and names with {charge}")
-
-
-def electrons(texts: Mapping[str, str], name: str) -> str:
-    """Return the -qN of an entry, from any of its names, or nothing."""
-    heads = [name, *texts.get(name, "").partition("\n")[0].split()]
-    return next((found[0] for head in heads if (found := re.findall(r"-q\d+$", head))), "")
-
-
-def entries(files: list[Path], element: str) -> dict[str, str]:
-    """Return the entries of an element in files of CP2K's format by each of their names, the first of a name."""
-    found: dict[str, str] = {}
-    for path in files:
-        lines = [line for line in path.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]
-        heads = [index for index, line in enumerate(lines) if re.match(r" *[A-Z][a-z]? +[A-Z]", line)]
-        for start, end in zip(heads, [*heads[1:], len(lines)], strict=True):
-            element_here, *names = lines[start].split()
-            if element_here == element:
-                for name in names:
-                    found.setdefault(name, "\n".join(lines[start:end]))
-    return found

@@ -3,6 +3,9 @@
 No library of an engine is imported here: the plan reads this where there is none.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
@@ -40,24 +43,37 @@ class LabelTasks(Section):
         """The level of theory in words."""
         raise NotImplementedError
 
+    @property
+    def priced_as(self) -> str:
+        """The name of what a label costs, among the laws of its engine."""
+        return self.engine
+
 
 class LabelledBy(Section):
     """The force field that labels the frames of a liquid, for engines that compute with those of the liquids.
 
-    `sha256` is of `ionmelt.liquid.forcefield.force_field_digest`.
+    `sha256` is of `ionmelt.liquid.force_field_digest`.
     """
 
     name: str
     sha256: Sha256
     cutoff_A: Real
 
-    def theory(self) -> dict[str, Any]:
+    def theory(self) -> dict[str, str | float]:
         """Return what of it changes a label: the name of a file does not."""
-        return self.model_dump(mode="json", exclude={"name"})
+        return {"sha256": self.sha256, "cutoff_A": self.cutoff_A}
 
     def words(self) -> str:
         """Return it for a reader."""
         return f"{self.name} (sha256 {self.sha256[:8]}), cut-off {self.cutoff_A:g} A"
+
+
+@dataclass(frozen=True)
+class LabelledBoxes:
+    """The folders of the liquids' boxes, and by liquid the force field that a box must have: of engines that compute with these."""
+
+    folders: tuple[Path, ...]
+    force_fields: Mapping[str, LabelledBy]
 
 
 class ClassicalLabels(LabelTasks):
@@ -69,6 +85,43 @@ class ClassicalLabels(LabelTasks):
     def level(self) -> str:
         """The level of theory in words, without the force fields, which are the liquids'."""
         return "classical force field"
+
+
+class Teacher(Section):
+    """The model that labels frames, as the plan knows it: the level of theory that it imitates, and what it is known by.
+
+    ``sha256`` is of its weights, or of the file that makes its calculator.
+    """
+
+    theory: Text
+    sha256: Sha256
+
+    def words(self) -> str:
+        """Return it for a reader."""
+        return f"which imitates {self.theory} (sha256 {self.sha256[:8]})"
+
+
+@dataclass(frozen=True)
+class LabelledModel:
+    """The folder of the model that labels frames, and which model it must be."""
+
+    folder: Path
+    teacher: Teacher
+
+
+class ModelLabels(LabelTasks):
+    """Labels of a model, for a smaller and faster one to learn (distillation): as far from the liquid as that model is."""
+
+    engine: Literal["model"] = Field(description="model: a model that is there already")
+    model: Text = Field(
+        description="id of a model of the study that is used as it is, or a name of docs/named.md whose weights a package holds, "
+        "such as sevennet-0"
+    )
+
+    @property
+    def level(self) -> str:
+        """The level of theory in words: a model stands for itself, whatever it imitates."""
+        return f"model {self.model}"
 
 
 class XtbLabels(LabelTasks):
@@ -83,6 +136,11 @@ class XtbLabels(LabelTasks):
     @property
     def level(self) -> str:
         """The level of theory in words."""
+        return self.method
+
+    @property
+    def priced_as(self) -> str:
+        """The Hamiltonian: one costs more than the other."""
         return self.method
 
 
@@ -132,7 +190,7 @@ class DftLabels(LabelTasks):
     @model_validator(mode="before")
     @classmethod
     def spell_out(cls, raw: Any) -> Any:
-        """Put the settings in place of the names; of a name that is wrong, only the name itself is then a mistake."""
+        """Put the settings in place of the names of theory and quality; a wrong name is then one mistake, not one for each of its settings."""
         if not isinstance(raw, dict):
             return raw
         engine = get_args(cls.model_fields["engine"].annotation)[0]

@@ -2,8 +2,6 @@
 
 import importlib.metadata
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -11,10 +9,9 @@ from ase.units import Bohr, Hartree, kB
 from tblite.exceptions import TBLiteRuntimeError
 from tblite.interface import Calculator, Result
 
-from ionmelt.errors import UserError
 from ionmelt.frame import Label
+from ionmelt.labels.engines.settings import XtbLabels
 
-METHODS = ("GFN1-xTB", "GFN2-xTB")
 CYCLE = re.compile(r"^\s+(\d+)\s+-?\d+\.\d+\s+\S+\s+\S+\s*$")  # a line of tblite's SCC table
 DAMPING, SMALL_DAMPING = 0.4, 0.1
 
@@ -27,20 +24,15 @@ class Engine:
 
     Parameters
     ----------
-    settings : ``method`` (GFN1-xTB or GFN2-xTB), ``accuracy`` (tblite's scale of all thresholds, 1 is its
-        default), ``max_iterations`` and ``electronic_temperature_K`` (of the Fermi filling).
+    settings : `accuracy` is tblite's scale of all thresholds (1 is its default), `electronic_temperature_K` that of
+        the Fermi filling.
     threads : taken from the environment by tblite (OMP_NUM_THREADS, set before this module is imported).
     """
 
     version = f"tblite {importlib.metadata.version('tblite')}"
 
-    def __init__(self, settings: Mapping[str, Any], threads: int) -> None:
-        self.method = str(settings.get("method", "GFN1-xTB"))
-        if self.method not in METHODS:
-            raise UserError(f"labels.method: {self.method!r} is not known; use one of {', '.join(METHODS)}")
-        self.accuracy = float(settings.get("accuracy", 0.1))
-        self.max_iterations = int(settings.get("max_iterations", 250))
-        self.electronic_temperature_hartree = float(settings.get("electronic_temperature_K", 300.0)) * kB / Hartree
+    def __init__(self, settings: XtbLabels, threads: int) -> None:
+        self.settings = settings
         self._guess: Result | None = None
         self._guess_numbers = np.array([], dtype=int)
 
@@ -52,11 +44,11 @@ class Engine:
         """
         warm = not cold and np.array_equal(atoms.numbers, self._guess_numbers)
         attempts: list[tuple[Result | None, int, float]] = [
-            (None, self.max_iterations, DAMPING),
-            (None, 4 * self.max_iterations, SMALL_DAMPING),
+            (None, self.settings.max_iterations, DAMPING),
+            (None, 4 * self.settings.max_iterations, SMALL_DAMPING),
         ]
         if warm:
-            attempts.insert(0, (self._guess, self.max_iterations, DAMPING))
+            attempts.insert(0, (self._guess, self.settings.max_iterations, DAMPING))
         steps = 0
         for number, (guess, iterations, damping) in enumerate(attempts):
             printed: list[str] = []
@@ -84,7 +76,7 @@ class Engine:
 
     def _calculator(self, atoms: Atoms, iterations: int, damping: float, printed: list[str]) -> Calculator:
         calculator = Calculator(
-            self.method,
+            self.settings.method,
             atoms.numbers,
             atoms.positions / Bohr,
             charge=float(atoms.get_initial_charges().sum()),
@@ -94,8 +86,8 @@ class Engine:
             color=False,
             logger=printed.append,
         )
-        calculator.set("accuracy", self.accuracy)
-        calculator.set("temperature", self.electronic_temperature_hartree)
+        calculator.set("accuracy", self.settings.accuracy)
+        calculator.set("temperature", self.settings.electronic_temperature_K * kB / Hartree)
         calculator.set("max-iter", iterations)
         calculator.set("mixer-damping", damping)
         return calculator

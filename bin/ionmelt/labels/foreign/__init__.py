@@ -1,8 +1,9 @@
 """The table of formats in which labels of others come: a row for each, and a module that reads it.
 
 A reader takes all files of its format at once, for a run may be in several: `read(form, files, settings, words)` returns
-sources of frames by the name of their file, and adds to `words` what it understood. dpdata reads most of these too: ours
-stay, since they say whether the SCF converged and take the stress of CP2K 2023, which it leaves out in silence.
+sources of frames by the name of their file, and adds to `words` what it understood. dpdata 1.1.0 reads most of these too: ours
+stay, since of an output of CP2K 2023 it takes energy and forces and leaves the stress out without a word, and a frame whose SCF did not
+converge is missing there, where here it is a row with its reason.
 
 No reader is imported here: the plan needs the names alone.
 """

@@ -15,6 +15,10 @@ from ase.io.extxyz import key_val_str_to_dict, read_extxyz
 OWN = "own_"  # put before every key of a file: ASE would move energy, forces and stress elsewhere
 
 
+class Unreadable(Exception):
+    """A frame cannot be read; the text says why."""
+
+
 @dataclass
 class ForeignFrame:
     """A frame of a source, as far as it could be read: eV, eV/A (N, 3), eV/A^3 (3, 3); None is missing."""
@@ -121,9 +125,9 @@ def own_names(line: str) -> dict[str, Any]:
     """Parse a comment line as ASE does, with `OWN` before every name that is not of the structure."""
     info = comment_values(line)
     properties = str(info.get("Properties", "species:S:1:pos:R:3")).split(":")
-    for place in range(0, len(properties), 3):
-        if properties[place] not in ("species", "pos", "Z"):
-            properties[place] = OWN + properties[place]
+    for index in range(0, len(properties), 3):
+        if properties[index] not in ("species", "pos", "Z"):
+            properties[index] = OWN + properties[index]
     kept = {key: info[key] for key in ("Lattice", "pbc") if key in info}
     return kept | {OWN + key: value for key, value in info.items() if key not in (*kept, "Properties")} | {
         "Properties": ":".join(properties)

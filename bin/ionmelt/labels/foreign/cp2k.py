@@ -13,8 +13,8 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from ionmelt.labels.foreign import CP2K_STEP, CP2K_TABLE
-from ionmelt.labels.foreign.blocks import ForeignFrame, Source
-from ionmelt.labels.foreign.cp2k_dynamics import Run, Trajectory, read_dynamics, steps_of, table_of
+from ionmelt.labels.foreign.blocks import ForeignFrame, Source, Unreadable
+from ionmelt.labels.foreign.cp2k_dynamics import Run, read_dynamics
 from ionmelt.labels.foreign.cp2k_evaluations import (
     ATOMS,
     ENERGY,
@@ -24,6 +24,7 @@ from ionmelt.labels.foreign.cp2k_evaluations import (
     evaluations_of,
     put_evaluation,
 )
+from ionmelt.labels.foreign.cp2k_trajectories import tensors_of, trajectory_of
 from ionmelt.labels.settings import ImportSettings
 
 START = re.compile(r"^.*PROGRAM STARTED AT.*$", re.M)
@@ -48,12 +49,9 @@ def read_cp2k(files: Mapping[str, Path], words: list[str]) -> Iterator[ForeignFr
         run, text = runs[str(PurePosixPath(name).parent)], path.read_text(errors="replace")
         lines = text.lstrip("\n").split("\n", 2)
         if match := CP2K_TABLE.match(lines[0]):
-            run.kinds[name] = "cell" if match[1] == "Ax" else "stress"
-            run.tables[name] = table_of(text, name)
+            run.tensors.append(tensors_of(text, name, "cell" if match[1] == "Ax" else "stress"))
         elif len(lines) > 1 and CP2K_STEP.match(lines[1]):
-            role = next((role for role in ("frc", "vel") if f"-{role}" in name), None)
-            role = role or ("frc" if "forc" in PurePosixPath(name).name.lower() else "pos")
-            run.trajectories.append(Trajectory(name, role, list(steps_of(text, name))))
+            run.trajectories.append(trajectory_of(text, name))
         else:
             run.outputs[name] = text
     for run in runs.values():
@@ -62,39 +60,43 @@ def read_cp2k(files: Mapping[str, Path], words: list[str]) -> Iterator[ForeignFr
 
 def read_run(run: Run, words: list[str]) -> Iterator[ForeignFrame]:
     """Yield the frames of the files of one folder."""
-    positions = [trajectory for trajectory in run.trajectories if trajectory.role == "pos"]
-    dynamics: list[tuple[str, Evaluation]] = []  # with the text of its run
+    dynamics: list[Evaluation] = []
     for name, text in run.outputs.items():
         for where, output in runs_of(name, text):
-            evaluations = evaluations_of(output)
-            if not evaluations:
-                yield ForeignFrame(
-                    where, reason="unreadable", detail="no 'ENERGY| Total FORCE_EVAL' in this CP2K output"
-                )
-                continue
-            head = output[: output.index(" ENERGY| Total FORCE_EVAL")]
-            vectors = by_atom(rf"(?m)^ CELL\| Vector ([abc]) \[angstrom\]:{THREE}", head)
-            if len(vectors) < 3:
-                yield ForeignFrame(where, reason="unreadable", detail="no 'CELL| Vector a, b, c' in this CP2K output")
-                continue
-            cell = np.array(vectors, dtype=float)
-            if not re.search(r"^ MD\| Step number|^ STEP NUMBER", output, re.M):
-                yield single(output, where, cell, evaluations)
-            elif not positions:
-                yield ForeignFrame(
-                    where, reason="unreadable", detail="molecular dynamics: give PROJECT-pos-1.xyz with it"
-                )
-            else:
-                for evaluation in evaluations:
-                    evaluation.cell = cell
-                    dynamics.append((output, evaluation))
-    for trajectory in positions:
+            try:
+                if moves_atoms(output):
+                    dynamics += evaluated(output)
+                    if not run.positions:
+                        raise Unreadable("molecular dynamics: give PROJECT-pos-1.xyz with it")
+                else:
+                    yield single(output, where)
+            except Unreadable as error:
+                yield ForeignFrame(where, reason="unreadable", detail=str(error))
+    for trajectory in run.positions:
         yield from read_dynamics(run, trajectory, dynamics, words)
-    if not positions:
+    if not run.positions:
         for trajectory in run.trajectories:
-            yield ForeignFrame(
-                trajectory.name, reason="unreadable", detail="give PROJECT-pos-1.xyz, its positions, with it"
-            )
+            said = "give PROJECT-pos-1.xyz, its positions, with it"
+            yield ForeignFrame(trajectory.name, reason="unreadable", detail=said)
+
+
+def moves_atoms(output: str) -> bool:
+    """Tell whether a run is one of molecular dynamics."""
+    return re.search(r"^ MD\| Step number|^ STEP NUMBER", output, re.M) is not None
+
+
+def evaluated(output: str) -> list[Evaluation]:
+    """Return the evaluations of a run, with the cell at its start; raises `Unreadable` without any, or without a cell."""
+    evaluations = evaluations_of(output)
+    if not evaluations:
+        raise Unreadable("no 'ENERGY| Total FORCE_EVAL' in this CP2K output")
+    head = output[: output.index(" ENERGY| Total FORCE_EVAL")]
+    vectors = by_atom(rf"(?m)^ CELL\| Vector ([abc]) \[angstrom\]:{THREE}", head)
+    if len(vectors) < 3:
+        raise Unreadable("no 'CELL| Vector a, b, c' in this CP2K output")
+    for evaluation in evaluations:
+        evaluation.cell, evaluation.output = np.array(vectors, dtype=float), output
+    return evaluations
 
 
 def runs_of(name: str, text: str) -> Iterator[tuple[str, str]]:
@@ -108,17 +110,18 @@ def runs_of(name: str, text: str) -> Iterator[tuple[str, str]]:
         yield (f"{name}: run {run}" if len(firsts) > 1 else name), text[start:end]
 
 
-def single(text: str, where: str, cell: np.ndarray, evaluations: list[Evaluation]) -> ForeignFrame:
-    """Return the one frame of a run that moves no atom."""
-    rows = by_atom(ATOMS, text)
+def single(output: str, where: str) -> ForeignFrame:
+    """Return the one frame of a run that moves no atom; raises `Unreadable`."""
+    evaluations = evaluated(output)
+    rows = by_atom(ATOMS, output)
     if not rows:
-        return ForeignFrame(where, reason="unreadable", detail="no coordinates in this CP2K output: PRINT_LEVEL MEDIUM")
+        raise Unreadable("no coordinates in this CP2K output: PRINT_LEVEL MEDIUM")
     if len(evaluations) > 1:
         said = f"{len(evaluations)} energies for one structure: give outputs of single points or of dynamics"
-        return ForeignFrame(where, reason="unreadable", detail=said)
+        raise Unreadable(said)
     positions = np.array([row[1:] for row in rows], dtype=float)
     if any(row[0] not in atomic_numbers for row in rows):
-        return ForeignFrame(where, reason="unreadable", detail="the table of atoms holds what is no element")
-    frame = ForeignFrame(where, Atoms([row[0] for row in rows], positions, cell=cell, pbc=True))
+        raise Unreadable("the table of atoms holds what is no element")
+    frame = ForeignFrame(where, Atoms([row[0] for row in rows], positions, cell=evaluations[0].cell, pbc=True))
     put_evaluation(frame, evaluations[0])
     return frame

@@ -8,7 +8,7 @@ from ase.units import Bohr, GPa, Hartree, bar
 
 from ionmelt.labels.foreign.blocks import ForeignFrame
 
-NUMBER = r"(-?\d[-+.\dEe]*)"
+NUMBER = r"(-?\d+\.?\d*(?:[Ee][-+]?\d+)?)(?!\S)"
 THREE = rf"\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}"
 ENERGY = re.compile(r"^ ENERGY\| Total FORCE_EVAL .*?(-?\d+\.\d+)\s*$", re.M)
 STRESSES = (
@@ -25,7 +25,7 @@ STRESS_UNITS = {"GPa": GPa, "bar": bar, "kbar": 1e3 * bar}
 LENGTH_UNITS = {"ang": 1.0, "angstrom": 1.0, "bohr": Bohr}
 ATOMS = rf"(?m)^\s+(\d+)\s+\d+\s+([A-Z][a-z]?)\s+\d+{THREE}\s+\S+\s+\S+\s*$"
 # What is printed of a step of dynamics, in the words of CP2K 8 and newer, and of those before
-STEP = re.compile(r"^ (?:MD\| Step number|STEP NUMBER\s*=)\s+(\d+)\s*$", re.M)
+STEP = re.compile(r"^ (?:MD\| Step number|STEP NUMBER\s*=)\s+(\d{1,12})\s*$", re.M)
 LENGTHS = re.compile(rf"^ (?:MD(?:_INI)?\| Cell lengths|CELL LNTHS)\s*\[(\w+)\]\s*=?{THREE}", re.M)
 ANGLES = re.compile(rf"^ (?:MD(?:_INI)?\| Cell angles|CELL ANGLS)\s*\[deg\]\s*=?{THREE}", re.M)
 KINETIC = re.compile(
@@ -52,6 +52,7 @@ class Evaluation:
     kinetic: float | None = None
     cell: np.ndarray | None = None  # at the start of its run
     npt: bool = False
+    output: str = ""  # of its run
 
 
 def first(pattern: re.Pattern[str], text: str) -> np.ndarray | None:
@@ -70,41 +71,59 @@ def by_atom(pattern: str, text: str) -> list[tuple[str, ...]]:
 def evaluations_of(text: str) -> list[Evaluation]:
     """Return the evaluations of one CP2K run from its output."""
     marks = [match.start() for match in ENERGY.finditer(text)]
+    if not marks:
+        return []
+    starts, ends = [0, *marks[:-1]], [*marks[1:], len(text)]
     npt = re.search(r"^ MD(?:_PAR)?\| Ensemble [tT]ype\s+NP[TE]", text, re.M) is not None
     evaluations = []
-    for place, mark in enumerate(marks):
-        last = place + 1 == len(marks)
-        before = text[marks[place - 1] if place else 0 : mark]
-        after = text[mark : None if last else marks[place + 1]]
-        energy = ENERGY.match(after)
-        assert energy is not None
-        denied = "SCF run NOT converged" in before or "SCF loop FAILED to converge" in before
-        claimed = "SCF run converged in" in before or "outer SCF loop converged in" in before
-        rows = by_atom(rf"(?m)^\s+(\d+)\s+\d+\s+[A-Za-z]\w*{THREE}\s*$", after)
-        rows = rows or by_atom(rf"(?m)^ FORCES\|\s+(\d+){THREE}\s+\S+\s*$", after)
-        complete = re.search(r"^ SUM OF ATOMIC FORCES|^ FORCES\| Sum", after, re.M) is not None
-        stress = None
-        for pattern in STRESSES:
-            if match := pattern.search(after):
-                unit, *numbers = (match["unit"], *match.groups()[1:])
-                tensor = np.array(numbers, dtype=float).reshape(3, 3) * STRESS_UNITS[unit]
-                stress = -(tensor + tensor.T) / 2  # there, compression is positive
-        step, kinetic = STEP.search(after), KINETIC.search(after)
-        evaluations.append(
-            Evaluation(
-                energy=float(energy[1]),
-                forces=np.array(rows, dtype=float) if rows and complete else None,
-                stress=stress,
-                converged=claimed and not denied,
-                cut_off=(bool(rows) and not complete) or (last and "PROGRAM ENDED AT" not in text),
-                step=int(step[1]) if step else None,
-                edges=first(LENGTHS, after),
-                angles=first(ANGLES, after),
-                kinetic=float(kinetic[1]) if kinetic else None,
-                npt=npt,
-            )
-        )
+    for start, mark, end in zip(starts, marks, ends, strict=True):
+        evaluation = evaluation_of(text[start:mark], text[mark:end])
+        evaluation.npt = npt
+        evaluations.append(evaluation)
+    evaluations[-1].cut_off |= "PROGRAM ENDED AT" not in text
     return without_repeats(evaluations)
+
+
+def evaluation_of(before: str, after: str) -> Evaluation:
+    """Return an evaluation from the words before its energy, of the SCF, and from the energy on, of forces, stress and step."""
+    energy = ENERGY.match(after)
+    assert energy is not None
+    step, kinetic = STEP.search(after), KINETIC.search(after)
+    forces, whole = forces_of(after)
+    return Evaluation(
+        energy=float(energy[1]),
+        forces=forces if whole else None,
+        stress=stress_of(after),
+        converged=scf_converged(before),
+        cut_off=forces is not None and not whole,
+        step=int(step[1]) if step else None,
+        edges=first(LENGTHS, after),
+        angles=first(ANGLES, after),
+        kinetic=float(kinetic[1]) if kinetic else None,
+    )
+
+
+def scf_converged(text: str) -> bool:
+    """Tell whether an output says that the SCF converged, and nothing else of it."""
+    denied = "SCF run NOT converged" in text or "SCF loop FAILED to converge" in text
+    return not denied and ("SCF run converged in" in text or "outer SCF loop converged in" in text)
+
+
+def forces_of(text: str) -> tuple[np.ndarray | None, bool]:
+    """Return the forces (N, 3) of a table, None without one, and whether the table has its end."""
+    tables = (rf"(?m)^\s+(\d+)\s+\d+\s+[A-Za-z]\w*{THREE}\s*$", rf"(?m)^ FORCES\|\s+(\d+){THREE}\s+\S+\s*$")
+    rows = next((rows for table in tables if (rows := by_atom(table, text))), [])
+    whole = re.search(r"^ SUM OF ATOMIC FORCES|^ FORCES\| Sum", text, re.M) is not None
+    return np.array(rows, dtype=float) if rows else None, whole
+
+
+def stress_of(text: str) -> np.ndarray | None:
+    """Return the stress (3, 3) of a table, None without one."""
+    match = next((match for pattern in STRESSES if (match := pattern.search(text))), None)
+    if match is None:
+        return None
+    tensor = np.array(match.groups()[1:], dtype=float).reshape(3, 3) * STRESS_UNITS[match["unit"]]
+    return -(tensor + tensor.T) / 2  # there, compression is positive
 
 
 def without_repeats(evaluations: list[Evaluation]) -> list[Evaluation]:

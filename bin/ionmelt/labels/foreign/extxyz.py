@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -14,10 +15,12 @@ from ionmelt.labels.foreign.blocks import (
     Source,
     blocks_of,
     comment_values,
+    is_number,
     lone_atom,
     read_block,
 )
-from ionmelt.labels.foreign.keys import STRESS_ORDERS, Keys, Survey, choose_keys, doubles
+from ionmelt.labels.foreign.keys import STRESS_ORDERS, Keys, choose_keys
+from ionmelt.labels.foreign.survey import Survey, doubles
 from ionmelt.labels.foreign.units import ENERGY_UNITS_EV, FORCES_UNITS_EV_A, STRESS_UNITS_EV_A3
 from ionmelt.labels.settings import ImportSettings
 
@@ -30,28 +33,32 @@ def full_stress(six: np.ndarray, order: str) -> np.ndarray:
     return tensor
 
 
-def labelled(atoms: Atoms, keys: Keys, frame: ForeignFrame) -> None:
-    """Put the label of a structure, as read, into `frame`, in eV and A."""
+def numbers_of(value: Any, *sizes: int) -> np.ndarray | None:
+    """Return what a comment says as numbers, None where it is not so many of them."""
+    return np.asarray(value, dtype=float) if is_number(value) and np.size(value) in sizes else None
+
+
+def stress_of(values: np.ndarray, keys: Keys, volume_A3: float) -> np.ndarray:
+    """Return the stress (3, 3) in eV/A^3, tension positive, from six or nine numbers of a stress or virial."""
+    tensor = values.reshape(3, 3) if values.size == 9 else full_stress(values.ravel(), keys.stress_order)
+    unit = ENERGY_UNITS_EV[keys.energy_unit] / volume_A3 if keys.is_virial else STRESS_UNITS_EV_A3[keys.stress_unit]
+    return tensor * (-unit if keys.stress_sign == "compression" else unit)
+
+
+def put_label(frame: ForeignFrame, atoms: Atoms, keys: Keys) -> None:
+    """Put a structure and its label, as read, into a frame, in eV and A."""
     info = {name.removeprefix(OWN): value for name, value in atoms.info.items()}
     arrays = {name.removeprefix(OWN): value for name, value in atoms.arrays.items()}
     frame.atoms = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     frame.info = {name: value for name, value in info.items() if name not in (keys.energy, keys.stress)}
-    energy, forces = info.get(keys.energy), arrays.get(keys.forces)
-    if energy is not None and np.size(energy) == 1 and np.asarray(energy).dtype.kind in "fi":
-        frame.energy_ev = float(energy) * ENERGY_UNITS_EV[keys.energy_unit]
+    if (energy := numbers_of(info.get(keys.energy), 1)) is not None:
+        frame.energy_ev = float(energy.ravel()[0]) * ENERGY_UNITS_EV[keys.energy_unit]
+    forces = arrays.get(keys.forces)
     if forces is not None and forces.dtype.kind in "fi":
         frame.forces_ev_a = forces * FORCES_UNITS_EV_A[keys.forces_unit]
-    stress = info.get(keys.stress) if keys.stress else None
-    if stress is not None and np.size(stress) in (6, 9) and np.asarray(stress).dtype.kind in "fi":
-        values = np.asarray(stress, dtype=float)
-        tensor = values.reshape(3, 3) if values.size == 9 else full_stress(values.ravel(), keys.stress_order)
-        if atoms.cell.rank < 3:
-            return
-        if keys.is_virial:
-            tensor = tensor * ENERGY_UNITS_EV[keys.energy_unit] / atoms.get_volume()
-        else:
-            tensor = tensor * STRESS_UNITS_EV_A3[keys.stress_unit]
-        frame.stress_ev_a3 = -tensor if keys.stress_sign == "compression" else tensor
+    stress = numbers_of(info.get(keys.stress), 6, 9) if keys.stress else None
+    if stress is not None and atoms.cell.rank == 3:
+        frame.stress_ev_a3 = stress_of(stress, keys, atoms.get_volume())
 
 
 def read_own_extxyz(path: Path, name: str, blocks: Sequence[Block], keys: Keys) -> Iterator[ForeignFrame]:
@@ -71,7 +78,7 @@ def read_own_extxyz(path: Path, name: str, blocks: Sequence[Block], keys: Keys) 
             continue
         frame.free_atom = lone_atom(block.atoms, comment_values(block.comment))
         if frame.free_atom or (atoms.pbc.all() and atoms.cell.rank == 3):
-            labelled(atoms, keys, frame)
+            put_label(frame, atoms, keys)
         else:
             frame.reason, frame.detail = "not_periodic", "a Lattice of three vectors (and pbc T T T) is needed"
         yield frame

@@ -56,6 +56,6 @@ def unit_named(text: str, quantity: str) -> str | None:
 
 def unit_of_name(name: str, quantity: str) -> str | None:
     """Return the unit that the name of a number ends in, as in energy_Ha or forces_eV_per_A; None where it ends in none."""
-    parts = re.split(r"[-_(\[ ]+", name.rstrip(")]"))
-    ends = ["_".join(parts[place:]) for place in range(1, len(parts))]
+    words = re.split(r"[-_(\[ ]+", name.rstrip(")]"))
+    ends = ["_".join(words[start:]) for start in range(1, len(words))]
     return next((unit for end in ends if (unit := unit_named(end, quantity))), None)

@@ -7,10 +7,10 @@ from scipy.constants import Boltzmann
 
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.measurement import Observable
-from ionmelt.measure.numbers import Row
+from ionmelt.measure.numbers import Row, steadiness
 from ionmelt.measure.series import Estimate, series_mean
 from ionmelt.measure.simulation import ANGSTROM_M, Run, with_needed
-from ionmelt.tables.columns import CHECK, REAL, RUN_MODEL
+from ionmelt.tables.columns import CHECK, REAL, RUN_MODEL, STEADY
 
 PER_PA_TO_PER_GPA = 1e9
 
@@ -37,6 +37,8 @@ def variance(x: Array) -> tuple[Estimate, Estimate]:
         converged=not reasons,
         reason="; ".join(reasons) or None,
         needed=needed,
+        change=squares.change,
+        sound=not reasons,
     )
 
 
@@ -59,7 +61,7 @@ def compressibility(volume_A3: Array, temperature_K: float) -> Estimate:
     factor = PER_PA_TO_PER_GPA * ANGSTROM_M**3 / (Boltzmann * temperature_K * mean.mean)
     return Estimate(
         spread.mean * factor, spread.standard_error * factor, spread.n_effective, spread.start, spread.converged,
-        spread.reason, spread.needed,
+        spread.reason, spread.needed, spread.change, spread.sound,
     )  # fmt: skip
 
 
@@ -81,8 +83,8 @@ def measure(run: Run) -> list[Row]:
         "ci95_high_1_gpa": high,
         "equilibrated_ps": time[min(kappa.start, len(time) - 1)],
         "needed_ps": needed_ps,
-    }
-    return [row | run.verdict(kappa.converged, with_needed(kappa.reason, needed_ps))]
+    } | steadiness(kappa.change, kappa.sound)
+    return [row | run.verdict(kappa.converged, with_needed(kappa.reason, needed_ps, "npt"))]
 
 
 OBSERVABLE = Observable(
@@ -102,6 +104,6 @@ OBSERVABLE = Observable(
     meanings={"compressibility_1_gpa": "isothermal compressibility"},
     columns={
         "compressibility_1_gpa": REAL, "standard_error_1_gpa": REAL, "ci95_low_1_gpa": REAL, "ci95_high_1_gpa": REAL,
-        **CHECK, "equilibrated_ps": REAL, "needed_ps": REAL, **RUN_MODEL,
+        **CHECK, "equilibrated_ps": REAL, "needed_ps": REAL, **RUN_MODEL, **STEADY,
     },
 )  # fmt: skip

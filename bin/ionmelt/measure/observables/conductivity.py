@@ -55,20 +55,20 @@ def onsager(
     both = [first_m + second_m, first_m - second_m]
     moved = [float(np.ptp(x, axis=0).max()) for x in both]
     # one of them rests for a kind with itself, and nearly so where momentum ties two kinds together
-    parts = [slope.diffusion(x[:, None, :], dt_s) for x, m in zip(both, moved, strict=True) if m > 1e-9 * max(moved)]
+    slopes = [slope.diffusion(x[:, None, :], dt_s) for x, m in zip(both, moved, strict=True) if m > 1e-9 * max(moved)]
     signs = [sign for sign, m in zip((1, -1), moved, strict=True) if m > 1e-9 * max(moved)]
-    if not parts:
+    if not slopes:
         return slope.diffusion(both[0][:, None, :], dt_s)
     factor = charges[0] * charges[1] * elementary_charge**2
     factor /= 4 * volume_m3 * Boltzmann * temperature_K
-    value = factor * sum(sign * part.D for sign, part in zip(signs, parts, strict=True))
-    error = abs(factor) * math.hypot(*(part.standard_error for part in parts))
-    half = series.student(max(min(part.dof for part in parts), 1.0)) * error
-    reasons = [part.reason for part in parts if part.reason]
+    value = factor * sum(sign * estimate.D for sign, estimate in zip(signs, slopes, strict=True))
+    error = abs(factor) * math.hypot(*(estimate.standard_error for estimate in slopes))
+    half = series.student(max(min(estimate.dof for estimate in slopes), 1.0)) * error
+    reasons = [estimate.reason for estimate in slopes if estimate.reason]
     return replace(
-        parts[0], D=value, standard_error=error, ci95_low=value - half, ci95_high=value + half,
+        slopes[0], D=value, standard_error=error, ci95_low=value - half, ci95_high=value + half,
         converged=not reasons, reason=reasons[0] if reasons else None,
-        needed=max(part.needed for part in parts) if reasons else math.nan,
+        needed=max(estimate.needed for estimate in slopes) if reasons else math.nan,
     )  # fmt: skip
 
 
@@ -86,11 +86,11 @@ def nernst_einstein(
     factor = elementary_charge**2 / (volume_m3 * Boltzmann * temperature_K)
     weights = {name: factor * count * charge**2 for name, (count, charge) in ions.items()}
     value = sum(weight * diffusion_m2_s[name].D for name, weight in weights.items())
-    parts = [
+    variances = [
         ((weight * diffusion_m2_s[name].standard_error) ** 2, diffusion_m2_s[name].dof)
         for name, weight in weights.items()
     ]
-    variance = sum(part for part, _ in parts)
+    variance = sum(variance for variance, _ in variances)
     if not (value > 0 and math.isfinite(variance)):
         return Ratio(value, math.nan, math.nan, math.nan)
     dof = 2 * value**2 / variance  # of the chi^2 variable with this relative error
@@ -111,6 +111,9 @@ def ionicity(einstein: DiffusionEstimate, independent: Ratio) -> Ratio:
     return Ratio(value, low, high, einstein.dof)
 
 
+NO_IONS = "a liquid without ions conducts no current"
+
+
 @dataclass(frozen=True)
 class Charges:
     """The ions of a box at constant volume: (count, charge in e) of each kind, the volume, and when frames were saved."""
@@ -122,7 +125,7 @@ class Charges:
 
 def charges(run: Run, edges: Array) -> Charges:
     """Return the charges of a run whose cells are ``edges`` (frames, 3), angstrom."""
-    ions = {ion["name"]: (ion["count"], float(ion["charge"])) for ion in run.topology.ions}
+    ions = {ion["name"]: (ion["count"], float(ion["charge"])) for ion in run.topology.ions if ion["charge"]}
     volume_m3 = float(edges.prod(axis=1).mean()) * ANGSTROM_M**3
     return Charges(ions, volume_m3, run.record.save_every_fs * 1e-15)
 
@@ -132,11 +135,13 @@ def measure(run: Run) -> list[Row]:
     if run.nvt is None:
         return [run.lacking("nvt")]
     box, kelvin = charges(run, run.nvt.edges), run.record.temperature_K
+    if not box.ions:
+        return [{"converged": False, "reason": NO_IONS}]
     moment = (
         sum((charge * run.nvt.sums[name] for name, (_, charge) in box.ions.items()), start=np.zeros(3)) * ANGSTROM_M
     )
     whole = einstein_conductivity(moment, box.step_s, box.volume_m3, kelvin, run.threads)
-    coefficients = self_diffusion(run)
+    coefficients = {name: coefficient for name, coefficient in self_diffusion(run).items() if name in box.ions}
     independent = nernst_einstein(coefficients, box.ions, box.volume_m3, kelvin)
     ratio = ionicity(whole, independent)
     row = {"conductivity_s_m": whole.D} | interval(whole, "s_m") | fit(whole)
@@ -154,7 +159,9 @@ def measure(run: Run) -> list[Row]:
 
 def measure_pairs(run: Run) -> list[Row]:
     """Return a row for each pair of kinds of ions: what their correlation adds to the conductivity."""
-    pairs = list(itertools.combinations_with_replacement([ion["name"] for ion in run.topology.ions], 2))
+    pairs = list(
+        itertools.combinations_with_replacement([ion["name"] for ion in run.topology.ions if ion["charge"]], 2)
+    )
     if run.nvt is None:
         return [{"pair": f"{a}-{b}"} | run.lacking("nvt") for a, b in pairs]
     box, rows = charges(run, run.nvt.edges), []
@@ -175,6 +182,7 @@ OBSERVABLE = Observable(
     noun="a conductivity",
     shown=(1.0, "S/m"),
     phase="nvt",
+    of_motion=True,
     units={"S/m": 1.0, "mS/cm": 0.1, "S/cm": 100.0},
     possible=(1e-14, 1e3),
     measure=measure,

@@ -1,10 +1,10 @@
 """Density at constant pressure."""
 
 from ionmelt.measure.measurement import Observable
-from ionmelt.measure.numbers import Row
+from ionmelt.measure.numbers import Row, steadiness
 from ionmelt.measure.series import series_mean
 from ionmelt.measure.simulation import Run, with_needed
-from ionmelt.tables.columns import CHECK, FLAG, REAL, RUN_MODEL, TEXT
+from ionmelt.tables.columns import CHECK, FLAG, REAL, RUN_MODEL, STEADY, TEXT
 
 
 def measure(run: Run) -> list[Row]:
@@ -20,8 +20,8 @@ def measure(run: Run) -> list[Row]:
         "n_effective": estimate.n_effective,
         "equilibrated_ps": time[estimate.start],
         "needed_ps": needed_ps,
-    }
-    return [row | run.verdict(estimate.converged, with_needed(estimate.reason, needed_ps))]
+    } | steadiness(estimate.change, estimate.sound)
+    return [row | run.verdict(estimate.converged, with_needed(estimate.reason, needed_ps, "npt"))]
 
 
 OBSERVABLE = Observable(
@@ -43,6 +43,6 @@ OBSERVABLE = Observable(
         "density_kg_m3": REAL, "standard_error_kg_m3": REAL, "reference_kg_m3": REAL, "n_effective": REAL, **CHECK,
         "equilibrated_ps": REAL, "needed_ps": REAL, **RUN_MODEL, "reference_low_kg_m3": REAL,
         "reference_high_kg_m3": REAL, "reference_source": TEXT, "reference_interpolated": FLAG,
-        "reference_second_hand": FLAG,
+        "reference_second_hand": FLAG, **STEADY,
     },
 )  # fmt: skip

@@ -79,6 +79,7 @@ OBSERVABLE = Observable(
     noun="a viscosity",
     shown=(1e3, "mPa·s"),
     phase="nvt",
+    of_motion=True,
     units={"Pa.s": 1.0, "mPa.s": 1e-3},
     possible=(1e-5, 1e12),
     measure=measure,

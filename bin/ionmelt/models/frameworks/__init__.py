@@ -9,10 +9,16 @@ from typing import Annotated
 from pydantic import Field
 
 from ionmelt.models.framework import Framework
-from ionmelt.models.frameworks import ase, classical, deepmd, mace, nequip, xtb
+from ionmelt.models.frameworks import ase, classical, deepmd, mace, named, nequip, xtb
 
 Model = Annotated[
-    mace.MaceModel | deepmd.DeepmdModel | nequip.NequipModel | classical.ClassicalModel | xtb.XtbModel | ase.AseModel,
+    mace.MaceModel
+    | deepmd.DeepmdModel
+    | nequip.NequipModel
+    | classical.ClassicalModel
+    | xtb.XtbModel
+    | named.NamedModel
+    | ase.AseModel,
     Field(discriminator="framework"),
 ]
 
@@ -24,6 +30,7 @@ FRAMEWORKS: dict[str, Framework] = {
             settings=mace.MaceModel,
             environment="mace",
             training_settings=mace.MaceTraining,
+            length="epochs",
             calculator=mace.calculator,
             md_core_s=mace.md_core_s,
             training_core_s=mace.training_core_s,
@@ -37,6 +44,7 @@ FRAMEWORKS: dict[str, Framework] = {
             settings=deepmd.DeepmdModel,
             environment="deepmd",
             training_settings=deepmd.DeepmdTraining,
+            length="steps",
             calculator=deepmd.calculator,
             md_core_s=deepmd.md_core_s,
             training_core_s=deepmd.training_core_s,
@@ -54,6 +62,7 @@ FRAMEWORKS: dict[str, Framework] = {
             settings=nequip.NequipModel,
             environment="nequip",
             training_settings=nequip.NequipTraining,
+            length="epochs",
             calculator=nequip.calculator,
             md_core_s=nequip.md_core_s,
             training_core_s=nequip.training_core_s,
@@ -73,6 +82,15 @@ FRAMEWORKS: dict[str, Framework] = {
             settings=xtb.XtbModel,
             calculator=xtb.calculator,
             md_core_s=xtb.md_core_s,
+        ),
+        Framework(
+            name="named",
+            settings=named.NamedModel,
+            given=True,
+            calculator=named.calculator,
+            md_core_s=named.md_core_s,
+            export=named.EXPORT,
+            environment="foundation",
         ),
         Framework(
             name="ase",

@@ -2,9 +2,9 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
-from ionmelt.models.frameworks.ase import named_class
+from ionmelt.models.card import Facts
+from ionmelt.models.frameworks.ase_calculator import named_class
 from ionmelt.models.settings import ImportSettings
 
 WRITES = True  # a library may write files of its own; it is kept from programs and the network
@@ -16,11 +16,12 @@ def take(weights: Path, _settings: ImportSettings, target: Path, _threads: int) 
     shutil.copyfile(weights, target)
 
 
-def look(_weights: Path | None, settings: dict[str, Any], _threads: int) -> None:
-    """Import the class."""
-    named_class(settings["calculator"])
+def look(_weights: Path | None, settings: ImportSettings, _threads: int) -> None:
+    """Import the class; a file of the user's is imported where it can do nothing else."""
+    if ":" not in str(settings.calculator):
+        named_class(str(settings.calculator))
 
 
-def facts(_weights: Path | None, settings: dict[str, Any], _names: None) -> dict[str, Any]:
+def facts(_weights: Path | None, settings: ImportSettings, _names: None) -> Facts:
     """Return what the card says of the class."""
-    return {"elements": None, "cutoff_A": None, "e0s_ev": None, "kind": settings["calculator"]}
+    return Facts(elements=None, cutoff_A=None, e0s_ev=None, kind=settings.calculator)

@@ -2,11 +2,11 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from ionmelt.errors import UserError, reading
 from ionmelt.models import trial
 from ionmelt.models import weights as models_weights
+from ionmelt.models.card import Card, Facts
 from ionmelt.models.heads import check_head
 from ionmelt.models.settings import ImportSettings
 
@@ -24,14 +24,13 @@ def take(weights: Path, settings: ImportSettings, target: Path, threads: int) ->
     scratch = Path("freezing").resolve()
     scratch.mkdir(exist_ok=True)
     shutil.copyfile(weights, scratch / "model.pt")
-    card = {"framework": "deepmd", "files": ["model.pt"]}
-    said = trial.ask("freeze", card, settings.model_dump(mode="json"), scratch, threads, target)
-    return None if said["head"] is None else str(said["head"])
+    card = Card(id=settings.id, model=settings.model, framework="deepmd", files={"model.pt": str(settings.sha256)})
+    return trial.ask("freeze", card, settings, scratch, threads, target).head
 
 
-def look(weights: Path, settings: dict[str, Any], _threads: int) -> set[str]:
+def look(weights: Path, settings: ImportSettings, _threads: int) -> set[str]:
     """Refuse a file that is no model, and import the libraries that open it; return what its code asks objects for."""
-    names = models_weights.check_deepmd(weights, settings["weights"]).attributes
+    names = models_weights.check_deepmd(weights, str(settings.weights)).attributes
     import deepmd.calculator
     import deepmd.infer
     import deepmd.pt.cxx_op
@@ -40,7 +39,7 @@ def look(weights: Path, settings: dict[str, Any], _threads: int) -> set[str]:
     return names
 
 
-def freeze(weights: Path, settings: dict[str, Any], target: int) -> dict[str, Any]:
+def freeze(weights: Path, settings: ImportSettings, target: int) -> str | None:
     """Freeze a DeePMD checkpoint into an open file, as dp --pt freeze does; return the head that it has."""
     import io
 
@@ -52,39 +51,39 @@ def freeze(weights: Path, settings: dict[str, Any], target: int) -> dict[str, An
         parameters = held.get("model", held)["_extra_state"]["model_params"]
     except (AttributeError, KeyError, TypeError):
         raise UserError(
-            f"weights: {settings['weights']} is no DeePMD model of PyTorch: give one that dp --pt freeze or compress wrote "
+            f"weights: {settings.weights} is no DeePMD model of PyTorch: give one that dp --pt freeze or compress wrote "
             "(.pth), or a checkpoint of dp --pt train (.pt)"
         ) from None
-    head, branches = settings.get("head"), parameters.get("model_dict")
+    head, branches = settings.head, parameters.get("model_dict")
     if branches:
         head = check_head(settings, list(branches))
     elif head is not None:
-        raise UserError(f"head: {head!r}: {settings['weights']} has no branches: leave this out")
-    with reading(f"weights: {settings['weights']} cannot be frozen"):
+        raise UserError(f"head: {head!r}: {settings.weights} has no branches: leave this out")
+    with reading(f"weights: {settings.weights} cannot be frozen"):
         tester = Tester(str(weights), head=head)
         if tester.modifier is not None:
             raise UserError(
-                f"weights: {settings['weights']} has a data modifier, which is not supported: freeze it without"
+                f"weights: {settings.weights} has a data modifier, which is not supported: freeze it without"
             )
         script = torch.jit.script(tester.model.eval())
     buffer = io.BytesIO()
     torch.jit.save(script, buffer)
     with open(target, "wb", closefd=False) as file:
         file.write(buffer.getvalue())
-    return {"head": head}
+    return head
 
 
-def facts(weights: Path, settings: dict[str, Any], names: set[str]) -> dict[str, Any]:
+def facts(weights: Path, settings: ImportSettings, names: set[str]) -> Facts:
     """Return what the card says of frozen DeePMD weights."""
-    models_weights.check_attributes(names, settings["weights"])
+    models_weights.check_attributes(names, str(settings.weights))
     from deepmd.infer import DeepPot
 
-    with reading(f"weights: {settings['weights']} is no DeePMD model"):
+    with reading(f"weights: {settings.weights} is no DeePMD model"):
         model = DeepPot(str(weights.resolve()))
     script = getattr(model.deep_eval, "model_def_script", None) or {}
-    return {
-        "elements": list(model.get_type_map()),
-        "cutoff_A": float(model.get_rcut()),
-        "e0s_ev": None,
-        "kind": (script.get("descriptor") or {}).get("type"),
-    }
+    return Facts(
+        elements=tuple(model.get_type_map()),
+        cutoff_A=float(model.get_rcut()),
+        e0s_ev=None,
+        kind=(script.get("descriptor") or {}).get("type"),
+    )

@@ -1,10 +1,13 @@
 """DeePMD's own tool, dp --pt, with weights of the loss that are measured, and a record of what share of the gradient each term has.
 
-usage: python -m ionmelt.models.frameworks.deepmd_tool LOSS GIVEN COMMANDS   LOSS: file that keeps what is found out about the loss; GIVEN: JSON, the weights of the
-study at the start and at the limit, null where they are to be found; COMMANDS: JSON, arguments of dp --pt, one list a command.
+usage: python -m ionmelt.models.frameworks.deepmd_tool LOSS GIVEN SEED COMMANDS   LOSS: file that keeps what is found out about the loss; GIVEN: JSON, the weights of the
+study at the start and at the limit, null where they are to be found; SEED: of the order of the batches; COMMANDS: JSON, arguments of dp --pt, one list a command.
 
 The commands run one after another in one process: to import DeePMD takes longer than to freeze and compress. Weights are found once,
 on the initial model: a training that was killed and goes on reads them from LOSS.
+
+What of deepmd-kit is put right here: a checkpoint counts one step less than were done, which a restart does twice, and a restart begins
+with the first batches again. A training that was killed ends with the same numbers as one that was not (on CPUs).
 """
 
 import ctypes
@@ -23,7 +26,7 @@ ENDS = ("start", "limit")  # of the learning rate, which the weights follow
 FORCES = 1.0  # weight of the forces where the study gives none: the others are relative to it
 
 
-def unweighted(trainer: Any, pull: bool) -> Iterator[dict[str, Any]]:
+def unweighted(trainer: Any, pull: bool) -> Iterator[models_loss.Terms]:
     """Yield DeePMD's own terms of the loss, each with weight one, of training batches (scalar tensors with a graph).
 
     `pull`: the errors are what the labels are, less the reference energies, whatever the model says.
@@ -36,18 +39,18 @@ def unweighted(trainer: Any, pull: bool) -> Iterator[dict[str, Any]]:
     model = trainer.wrapper.model["Default"]
     trainer.wrapper.train()
     for _ in range(models_loss.BATCHES):
-        given, label, _ = trainer.get_data(is_train=True)
-        found = model(**{name: value for name, value in given.items() if name != "spin"})
+        inputs, label, _ = trainer.get_data(is_train=True)
+        predicted = model(**{name: value for name, value in inputs.items() if name != "spin"})
         if pull:
-            own = found["energy"].detach() - model.get_out_bias()[0][given["atype"]].sum(dim=1)
+            energy = predicted["energy"].detach() - model.get_out_bias()[0][inputs["atype"]].sum(dim=1)
             label = label | {
-                "energy": label["energy"].reshape(own.shape) + own,
-                "force": label["force"].reshape(found["force"].shape) + found["force"].detach(),
-                "virial": label["virial"].reshape(found["virial"].shape) + found["virial"].detach(),
+                "energy": label["energy"].reshape(energy.shape) + energy,
+                "force": label["force"].reshape(predicted["force"].shape) + predicted["force"].detach(),
+                "virial": label["virial"].reshape(predicted["virial"].shape) + predicted["virial"].detach(),
             }
-        atoms = int(given["atype"].shape[-1])
+        atoms = int(inputs["atype"].shape[-1])
         yield {
-            name: loss(given, lambda found=found, **_: dict(found), label, atoms, learning_rate=1.0)[1]
+            name: loss(inputs, lambda predicted=predicted, **_: dict(predicted), label, atoms, learning_rate=1.0)[1]
             for name, loss in ones.items()
         }
 
@@ -63,42 +66,93 @@ def with_own_weights(
     """Return DeePMD's training with the weights of the study, and with those that it leaves open found from the gradient."""
 
     def balanced_run(trainer: Any) -> None:
-        about = models_loss.read(path)
+        about = models_loss.LossRecord.read(path)
         if about is None:
             start = lengths(trainer, pull=True)
             weights = {end: models_loss.balanced(given[end], start, FORCES) for end in ENDS}
-            about = {
-                "weights_start": weights["start"],
-                "weights_end": weights["limit"],
-                "gradient_shares_start": models_loss.shares(weights["start"], start),
-            }
-            models_loss.write(path, about)
-        for end, own in (("start", "weights_start"), ("limit", "weights_end")):
+            about = models_loss.LossRecord(
+                weights_start=weights["start"],
+                weights_end=weights["limit"],
+                gradient_shares_start=models_loss.shares(weights["start"], start),
+            )
+            about.write(path)
+        for end, weights_there in (("start", about.weights_start), ("limit", about.weights_end)):
             for name, letter in LETTERS.items():
-                setattr(trainer.loss, f"{end}_pref_{letter}", about[own][name])
+                setattr(trainer.loss, f"{end}_pref_{letter}", weights_there[name])
         run(trainer)
         schedule = trainer.lr_schedule
         left = float(schedule.value(trainer.num_steps)) / trainer.loss.starter_learning_rate
-        last = {
-            name: limit + (about["weights_start"][name] - limit) * left for name, limit in about["weights_end"].items()
-        }
-        models_loss.write(
-            path, about | {"weights_end": last, "gradient_shares_end": models_loss.shares(last, lengths(trainer))}
-        )
+        last = {name: limit + (about.weights_start[name] - limit) * left for name, limit in about.weights_end.items()}
+        end_shares = models_loss.shares(last, lengths(trainer))
+        about.model_copy(update={"weights_end": last, "gradient_shares_end": end_shares}).write(path)
 
     return balanced_run
+
+
+def endless(loader: Any) -> Iterator[Any]:
+    """Yield the batches of a loader, over and over."""
+    while True:
+        yield from loader
+
+
+def begin_again(trainer: Any, seed: int) -> None:
+    """Let a trainer draw its batches from the first on, in the order of a seed: what was drawn before depends on how it began."""
+    import torch
+
+    torch.manual_seed(seed)
+    for name in ("training", "validation"):
+        loader = getattr(trainer, f"{name}_dataloader")
+        if loader is not None:
+            loader.dataset.iters = [iter(system) for system in loader.dataset.dataloaders]
+            setattr(trainer, f"{name}_data", endless(loader))
+
+
+def pass_over(trainer: Any, steps: int) -> None:
+    """Draw the batches that the first steps of a training take, those of its validation in their turn."""
+    for step in range(1, steps + 1):
+        trainer._next_training_batch("Default")
+        if step % trainer.disp_freq == 0 or step == 1:
+            for _ in range(trainer.valid_numb_batch):
+                trainer.get_data(is_train=False)
+
+
+def with_own_batches(run: Callable[[Any], None], seed: int) -> Callable[[Any], None]:
+    """Return DeePMD's training such that a restart goes on with the batches that would have come next."""
+
+    def run_from_there(trainer: Any) -> None:
+        import torch
+
+        with torch.device("cpu"):  # where the states of random generators are
+            begin_again(trainer, seed)
+            pass_over(trainer, trainer.start_step)
+        run(trainer)
+
+    return run_from_there
+
+
+def with_steps_done(save: Callable[..., None]) -> Callable[..., None]:
+    """Return DeePMD's writing of a checkpoint with the number of steps that were done for the index of the last."""
+
+    def save_model(trainer: Any, path: Any, lr: float = 0.0, step: int = 0, **how: Any) -> None:
+        save(trainer, path, lr=lr, step=step + 1, **how)
+
+    return save_model
 
 
 def main() -> None:
     """Run the commands."""
     if sys.platform == "linux":  # die with the task: a restart must find its checkpoints alone
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    path, given, commands = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
+    path, given = Path(sys.argv[1]), json.loads(sys.argv[2])
+    seed, commands = int(sys.argv[3]), json.loads(sys.argv[4])
     from deepmd.main import main as dp
     from deepmd.pt.train import training
+    from deepmd.pt.utils import env
 
-    training.Trainer.run = with_own_weights(training.Trainer.run, path, given)
+    training.Trainer.run = with_own_weights(with_own_batches(training.Trainer.run, seed), path, given)
+    training.Trainer.save_model = with_steps_done(training.Trainer.save_model)
     for command in commands:
+        env.CUSTOM_OP_USE_JIT = False  # set by a training, for a form of DPA-3's activation that cannot be frozen
         dp(["--pt", *command])
 
 

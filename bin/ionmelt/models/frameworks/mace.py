@@ -3,19 +3,21 @@
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ase.calculators.calculator import Calculator
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from ionmelt.laws import CORES
-from ionmelt.models.card import loaded_file, weights_file
+from ionmelt.models.card import Card
 from ionmelt.models.framework import Export, Loading
 from ionmelt.models.settings import LearnedModel, LossWeight, TrainingSettings, weight
 from ionmelt.models.tool import environment, run_tool
 from ionmelt.settings import Count, Path_, Real, count, number
 
+COMMAND = "mace_run_train.txt"  # what its own tool was given, beside the weights
 ATOM_STEPS_S = 1031.0  # MD of 32x0e+32x1o, r 4.5 A, float32
 TRAIN_ATOM_S = 70.0 / (250 * 70)  # s for one atom in one gradient step of the same model
 FLOAT64 = 3.0  # float64 is slower by about this
@@ -49,6 +51,20 @@ class MaceModel(LearnedModel):
     interactions: Count = count(2, 1, 4, "message-passing layers")
     max_ell: Count = count(3, 1, 6, "highest order of the spherical harmonics of an edge")
     correlation: Count = count(3, 1, 4, "body order of the messages, less one")
+    zbl: bool = Field(
+        default=False,
+        description="repulsion of screened nuclei (ZBL) beneath what is learnt, for atoms that come too close; weights bring "
+        "their own",
+    )
+    distance_transform: Literal["none", "agnesi"] = Field(
+        default="none",
+        description="how distances enter the radial functions: as they are, or stretched by the sizes of the atoms (Agnesi); "
+        "weights bring their own",
+    )
+    long_range: Literal["les"] | None = Field(
+        default=None,
+        description="energy of charges beyond the cut-off: les (latent Ewald summation) is refused until its library can be pinned",
+    )
     epochs: Count = count(200, 1, 1_000_000, "passes over the training frames")
     batch_size: Count = count(5, 1, 10_000, "frames in a gradient step")
     learning_rate: Real | None = number(
@@ -60,6 +76,19 @@ class MaceModel(LearnedModel):
     energy_weight: LossWeight = weight("weight of the energy (per atom, squared) in the loss", "a sixth")
     forces_weight: LossWeight = Field(default="auto", description="weight of the forces in the loss; auto is 100")
     stress_weight: LossWeight = weight("weight of the stress in the loss, on which the density depends", "a third")
+    loss: Literal["squared", "huber"] = Field(
+        default="squared",
+        description="squared errors; or Huber's, linear beyond huber_delta, sooner for forces above 100 eV/A (MACE's universal loss): "
+        "frames far off count less",
+    )
+    huber_delta: Real = number(0.01, 1e-6, 100, "error from which on the loss is linear (eV an atom, eV/A, eV/A^3)")
+    stage_two: Real = number(
+        0.0,
+        0,
+        0.9,
+        "share of the epochs, the last, with the energy weighed more and at the last learning rate; 0: none",
+    )
+    stage_two_energy: Real = number(10.0, 1e-3, 1e6, "weight of the energy in stage two, over that before")
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of training and MD")
 
 
@@ -69,9 +98,20 @@ class MaceTraining(TrainingSettings, MaceModel):
     framework: Literal["mace"]
 
 
+class MaceFields(BaseModel):
+    """What is read of a card's settings."""
+
+    dtype: Literal["float32", "float64"] | None = None
+
+
+def dtype_of(card: Card) -> str:
+    """Return the precision that a model is run in."""
+    return card.settings.of(MaceFields).dtype or "float32"
+
+
 def calculator(loading: Loading) -> Calculator:
     """Return MACE's calculator, on a GPU where there is one."""
-    path = weights_file(loading.folder, loading.card)
+    path = loading.weights_file()
     import torch
     from mace.calculators import MACECalculator
 
@@ -79,8 +119,8 @@ def calculator(loading: Loading) -> Calculator:
     return MACECalculator(
         str(path),
         device="cuda" if torch.cuda.is_available() else "cpu",
-        default_dtype="float64" if loading.double else loading.card["settings"].get("dtype", "float32"),
-        head=loading.card.get("head"),
+        default_dtype="float64" if loading.double else dtype_of(loading.card),
+        head=loading.card.head,
     )
 
 
@@ -100,38 +140,39 @@ def training_core_s(model: MaceModel, frames: float, atoms: float) -> float:
     return CORES * model.epochs * frames * atoms * TRAIN_ATOM_S * size(model)
 
 
-def python_lines(card: dict[str, Any], target: str) -> list[str]:
+def python_lines(card: Card, target: str) -> list[str]:
     """Return the lines of Python that give `target` this model."""
-    dtype = (card.get("settings") or {}).get("dtype", "float32")
-    head = f", head={card['head']!r}" if len(card.get("heads") or ()) > 1 else ""
+    head = f", head={card.head!r}" if len(card.heads or ()) > 1 else ""
     return [
         "from mace.calculators import MACECalculator",
-        f"{target} = MACECalculator({loaded_file(card)!r}, device='cpu', default_dtype={dtype!r}{head})",
+        f"{target} = MACECalculator({card.loaded_file!r}, device='cpu', default_dtype={dtype_of(card)!r}{head})",
     ]
 
 
-def lammps_lines(card: dict[str, Any]) -> list[str]:
+def lammps_lines(_card: Card, elements: Sequence[str]) -> list[str]:
     """Return the lines of a LAMMPS input (units metal) that use this model."""
-    elements = " ".join(card.get("elements") or ())
-    return ["pair_style mace no_domain_decomposition", f"pair_coeff * * {LAMMPS_FILE} {elements}"]
+    return ["pair_style mace no_domain_decomposition", f"pair_coeff * * {LAMMPS_FILE} {' '.join(elements)}"]
 
 
-def convert(weights: Path, card: dict[str, Any], out: Path, threads: int) -> None:
+def convert(weights: Path, card: Card, out: Path, threads: int) -> None:
     """Write the form that LAMMPS loads, with MACE's own tool; raises `ModelError` where it fails."""
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
         shutil.copyfile(weights, folder / "model.pt")
-        head = card.get("head") or (card.get("heads") or ["Default"])[0]
+        head = card.head or (card.heads or ["Default"])[0]
         command = [sys.executable, "-m", "mace.cli.create_lammps_model", "model.pt", "--head", head]
         run_tool("mace_create_lammps_model", command, environment(threads), folder, lambda _line: False)
         shutil.move(folder / LAMMPS_FILE, out / LAMMPS_FILE)
 
 
 EXPORT = Export(
+    tool_input=COMMAND,
     library="mace-torch",
     python=python_lines,
     lammps_needs="LAMMPS built with MACE (pair_style mace). For many GPUs make the ML-IAP form, where cuEquivariance is "
     "installed: `mace_create_lammps_model model.pt --format=mliap`",
+    lammps_runs="These lines are those of MACE's manual and were not run: no LAMMPS with pair_style mace is in a package registry.",
+    lammps_settings=("atom_modify map yes", "newton on"),
     lammps=lammps_lines,
     convert=convert,
 )

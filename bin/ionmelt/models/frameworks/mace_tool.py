@@ -1,7 +1,8 @@
 """MACE's own training tool, mace_run_train, so that a killed training goes on and reference energies are those asked for.
 
-usage: python -m ionmelt.models.frameworks.mace_tool STATE LOSS GIVEN ARGUMENT...   STATE: file that holds the whole state of the training; LOSS: file that keeps what
-is found out about the loss; GIVEN: JSON, the weights of the study, null where they are to be found; the rest is MACE's.
+usage: python -m ionmelt.models.frameworks.mace_tool STATE LOSS GIVEN STAGE_TWO ARGUMENT...   STATE: file that holds the whole state of the training; LOSS: file
+that keeps what is found out about the loss; GIVEN: JSON, the weights of the study, null where they are to be found; STAGE_TWO: weight of the energy
+in stage two over that before; the rest is MACE's.
 
 What of mace-torch 0.3.16 is put right here:
 - Its checkpoint is the best epoch so far, with averaged weights for those of the optimizer, and without the average, the order of
@@ -16,6 +17,7 @@ What of mace-torch 0.3.16 is put right here:
 - Its default weights leave all but a thousandth of the gradient to the forces: weights that the study leaves open are found (ionmelt/models/loss.py).
 """
 
+import copy
 import ctypes
 import json
 import os
@@ -23,6 +25,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +41,11 @@ SPARING = 20
 class Keeper:
     """The state of a training, in memory and in a file."""
 
-    def __init__(self, path: Path, parts: dict[str, Any], generator: Any) -> None:
-        """Take what has a state, by name, and the generator that shuffles the training frames."""
-        self.path, self.parts, self.generator = path, parts, generator
+    def __init__(self, path: Path, stateful: dict[str, Any], generator: Any) -> None:
+        """Take the objects whose state is kept, by name, and the generator that shuffles the training frames."""
+        self.path, self.stateful, self.generator = path, stateful, generator
         self.loss = float("nan")  # of the last validation
-        self.lowest = float("inf")  # of what is kept as the best
+        self.lowest = float("inf")  # loss of the best checkpoint
         self._written, self._cost = time.monotonic(), 0.0
 
     def restore(self) -> int:
@@ -51,10 +54,10 @@ class Keeper:
             return 0
         import torch
 
-        # Random states are tensors of the CPU, wherever the model is: each part puts its own where it belongs.
+        # Read to the CPU, where the states of random generators must be; model and optimizer move theirs to their device.
         state = torch.load(self.path, map_location="cpu", weights_only=True)
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
+        for name, holder in self.stateful.items():
+            holder.load_state_dict(state[name])
         torch.set_rng_state(state["random"])
         if state["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda"])
@@ -67,19 +70,19 @@ class Keeper:
         import torch
 
         start = time.monotonic()
-        state = {name: part.state_dict() for name, part in self.parts.items()} | {
+        state = {name: holder.state_dict() for name, holder in self.stateful.items()} | {
             "random": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "order": self.generator.get_state(),
             "lowest": self.lowest,
             "epoch": epoch,
         }
-        part = self.path.with_name(f".{self.path.name}")
-        with part.open("wb") as file:
+        unfinished = self.path.with_name(f".{self.path.name}")
+        with unfinished.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(self.path)
+        unfinished.replace(self.path)
         self._written = time.monotonic()
         self._cost = self._written - start
 
@@ -88,32 +91,25 @@ class Keeper:
         return time.monotonic() - self._written >= SPARING * self._cost
 
 
-class Scheduler:
-    """MACE's learning-rate scheduler as something with a state (its own methods are the other way round)."""
-
-    def __init__(self, scheduler: Any) -> None:
-        self.scheduler = scheduler
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state."""
-        return dict(self.scheduler.lr_scheduler.state_dict())
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
-        self.scheduler.lr_scheduler.load_state_dict(state)
+def epoch_of(checkpoint: Path) -> int:
+    """Return the epoch of a checkpoint of MACE, whose name ends in -7 or, of stage two, in -7_swa."""
+    return int(checkpoint.stem.removesuffix("_swa").rpartition("-")[2])
 
 
 class Best:
-    """A checkpoint handler that keeps what is better than all before, be it before a kill."""
+    """A checkpoint handler that keeps what is better than all before, be it before a kill; of each stage the best."""
 
     def __init__(self, handler: Any, keeper: Keeper) -> None:
         self.handler, self.keeper = handler, keeper
         # A checkpoint from before a kill is replaced like any other.
         folder, tag = Path(handler.io.directory), handler.io.tag
-        known = sorted(folder.glob(f"{tag}_epoch-*.pt"), key=lambda path: int(path.stem.rpartition("-")[2]))
-        handler.io.old_path = str(known[-1]) if known else None
-        for path in known[:-1]:
-            path.unlink()
+        handler.io.old_path = None
+        earlier = sorted(folder.glob(f"{tag}_epoch-*.pt"), key=epoch_of)
+        for is_second in (False, True):
+            of_stage = [path for path in earlier if path.stem.endswith("_swa") == is_second]
+            handler.io.old_path = str(of_stage[-1]) if of_stage else handler.io.old_path
+            for path in of_stage[:-1]:
+                path.unlink()
 
     def save(self, state: Any, epochs: int, keep_last: bool = False) -> None:
         """Write the checkpoint of an epoch, if its loss is the lowest so far."""
@@ -122,16 +118,29 @@ class Best:
             self.handler.save(state=state, epochs=epochs, keep_last=keep_last)
 
 
-def unweighted(model: Any, loader: Any, pull: bool) -> Iterator[dict[str, Any]]:
-    """Yield MACE's own terms of the loss, each with weight one, of some training batches (scalar tensors with a graph).
+def terms_of(loss: Any, labels: Any, predicted: Any) -> models_loss.Terms:
+    """Return the terms of one of MACE's losses of a batch, each with weight one and by itself."""
+    import torch
+
+    terms = {}
+    for name in models_loss.TERMS:
+        for other in models_loss.TERMS:
+            held = f"{other}_weight"
+            setattr(loss, held, torch.full_like(getattr(loss, held), float(other == name)))
+        terms[name] = loss(labels, predicted)
+    return terms
+
+
+def unweighted(model: Any, loader: Any, loss: Any, pull: bool) -> Iterator[models_loss.Terms]:
+    """Yield the terms of MACE's loss, each with weight one, of some training batches (scalar tensors with a graph).
 
     `pull`: the errors are what the labels are, less the reference energies, whatever the model says. `loader` is that of
     the training: its order, and all other random numbers, stay as they are.
     """
     import torch
-    from mace.modules import loss
     from mace.tools import torch_geometric
 
+    loss = copy.deepcopy(loss)
     device = next(model.parameters()).device
     order = torch.Generator().manual_seed(0)
     batches = torch_geometric.dataloader.DataLoader(
@@ -139,45 +148,52 @@ def unweighted(model: Any, loader: Any, pull: bool) -> Iterator[dict[str, Any]]:
     )
     model.train()
     for _, batch in zip(range(models_loss.BATCHES), batches, strict=False):
-        own = batch.to(device)
-        found = model(own.to_dict(), training=True, compute_force=True, compute_stress=True)
+        labels = batch.to(device)
+        predicted = model(labels.to_dict(), training=True, compute_force=True, compute_stress=True)
         if pull:
-            own["energy"] = found["interaction_energy"].detach() + own["energy"]
-            own["forces"] = found["forces"].detach() + own["forces"]
-            own["stress"] = found["stress"].detach() + own["stress"]
-        yield {
-            "energy": loss.weighted_mean_squared_error_energy(own, found),
-            "forces": loss.mean_squared_error_forces(own, found),
-            "stress": loss.weighted_mean_squared_stress(own, found),
-        }
+            labels["energy"] = predicted["interaction_energy"].detach() + labels["energy"]
+            labels["forces"] = predicted["forces"].detach() + labels["forces"]
+            labels["stress"] = predicted["stress"].detach() + labels["stress"]
+        yield terms_of(loss, labels, predicted)
 
 
-def lengths(model: Any, loader: Any, pull: bool = False) -> dict[str, float]:
-    """Return the length of the gradient of each term by the weights of the model as it is now."""
-    return models_loss.gradient_lengths(unweighted(model, loader, pull), model.parameters())
+def lengths(model: Any, loader: Any, loss: Any, pull: bool = False) -> dict[str, float]:
+    """Return the length of the gradient of each term of a loss by the weights of the model as it is now."""
+    return models_loss.gradient_lengths(unweighted(model, loader, loss, pull), model.parameters())
 
 
-def weigh(path: Path, given: dict[str, float | None], model: Any, loader: Any, loss: Any) -> dict[str, Any]:
-    """Give MACE's loss the weights of the study, and those found for what it leaves open; return what is known of the loss.
+@dataclass(frozen=True)
+class Weights:
+    """The weights of the loss that a study gives, None where they are to be found, and what the energy's is times in stage two."""
 
-    A training that goes on keeps the weights that it began with: they are in the file.
+    given: dict[str, float | None]
+    stage_two_energy: float
+
+
+def weigh(path: Path, weights: Weights, model: Any, loader: Any, loss: Any, stage_two: Any) -> models_loss.LossRecord:
+    """Give MACE's losses the weights of the study, and those found for what it leaves open; return what is known of the loss.
+
+    A training that goes on keeps the weights that it began with: they are in the file. `stage_two`: the loss of it; None where
+    there is none.
     """
     import torch
 
-    about = models_loss.read(path)
+    about = models_loss.LossRecord.read(path)
     if about is None:
-        start = lengths(model, loader, pull=True)
-        weights = models_loss.balanced(given, start, FORCES)
-        shares = models_loss.shares(weights, start)
-        about = {"weights_start": weights, "weights_end": weights, "gradient_shares_start": shares}
-        models_loss.write(path, about)
-    for name in models_loss.TERMS:
-        held = getattr(loss, f"{name}_weight")
-        held.copy_(torch.as_tensor(about["weights_end"][name], dtype=held.dtype))
+        start = lengths(model, loader, loss, pull=True)
+        balanced = models_loss.balanced(weights.given, start, FORCES)
+        end = balanced | {"energy": balanced["energy"] * weights.stage_two_energy}
+        shares = models_loss.shares(balanced, start)
+        about = models_loss.LossRecord(weights_start=balanced, weights_end=end, gradient_shares_start=shares)
+        about.write(path)
+    for one, numbers in ((loss, about.weights_start), (stage_two, about.weights_end)):
+        for name in models_loss.TERMS if one is not None else ():
+            held = getattr(one, f"{name}_weight")
+            held.copy_(torch.as_tensor(numbers[name], dtype=held.dtype))
     return about
 
 
-def going_on(trainer: Any, path: Path, loss_path: Path, weights: dict[str, float | None]) -> Callable[..., None]:
+def going_on(trainer: Any, path: Path, loss_path: Path, weights: Weights) -> Callable[..., None]:
     """Return MACE's training (of its module `trainer`) such that it goes on from the state in a file, with the weights of the study."""
     train, one_epoch, log = trainer.train, trainer.train_one_epoch, trainer.valid_err_log
 
@@ -185,21 +201,27 @@ def going_on(trainer: Any, path: Path, loss_path: Path, weights: dict[str, float
         stepped = {id(held) for group in given["optimizer"].param_groups for held in group["params"]}
         for held in given["model"].parameters():
             held.requires_grad_(held.requires_grad and id(held) in stepped)
-        about = weigh(loss_path, weights, given["model"], given["train_loader"], given["loss_fn"])
-        parts = {
+        second = given["swa"]
+        stage_two = second.loss_fn if second is not None else None
+        about = weigh(loss_path, weights, given["model"], given["train_loader"], given["loss_fn"], stage_two)
+        stateful = {
             "model": given["model"],
             "optimizer": given["optimizer"],
-            "scheduler": Scheduler(given["lr_scheduler"]),
+            "scheduler": given["lr_scheduler"].lr_scheduler,  # PyTorch's, in MACE's
         }
         if given["ema"] is not None:
-            parts["average"] = given["ema"]
-        keeper = Keeper(path, parts, given["train_loader"].generator)
+            stateful["average"] = given["ema"]
+        if second is not None:
+            stateful["stage two"] = second.scheduler
+        keeper = Keeper(path, stateful, given["train_loader"].generator)
         first = keeper.restore()
         if first:
             print(f"going on from a checkpoint: Epoch {first} of {given['max_num_epochs']} is next", flush=True)
 
         def kept_epoch(**of_epoch: Any) -> None:
-            # Here all that came of the epoch before is done, and the learning rate is that of this one.
+            # The epoch before is complete here: its model is saved, and the learning rate is that of this epoch.
+            if second is not None and of_epoch["epoch"] == second.start:
+                keeper.lowest = float("inf")  # the loss means something else from here on
             if of_epoch["epoch"] > first and keeper.due():
                 keeper.write(of_epoch["epoch"])
             one_epoch(**of_epoch)
@@ -213,8 +235,9 @@ def going_on(trainer: Any, path: Path, loss_path: Path, weights: dict[str, float
         if not keeper.lowest < float("inf"):
             raise SystemExit("the loss of the validation set was never a finite number: give a smaller learning_rate")
         keeper.write(given["max_num_epochs"])
-        end = models_loss.shares(about["weights_end"], lengths(given["model"], given["train_loader"]))
-        models_loss.write(loss_path, about | {"gradient_shares_end": end})
+        at_end = lengths(given["model"], given["train_loader"], given["loss_fn"])
+        end = models_loss.shares(about.weights_end, at_end)
+        about.model_copy(update={"gradient_shares_end": end}).write(loss_path)
 
     return going_on_train
 
@@ -247,8 +270,9 @@ def main() -> None:
     """Run MACE's tool."""
     if sys.platform == "linux":  # die with the task: a restart must find its checkpoints alone
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    state, loss_path, weights = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-    sys.argv[1:] = sys.argv[4:]
+    state, loss_path = Path(sys.argv[1]), Path(sys.argv[2])
+    weights = Weights(json.loads(sys.argv[3]), float(sys.argv[4]))
+    sys.argv[1:] = sys.argv[5:]
     from mace.cli import run_train
 
     trainer = sys.modules["mace.tools.train"]

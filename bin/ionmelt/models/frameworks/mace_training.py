@@ -8,8 +8,10 @@ and number of threads give the same model, a training that was killed included: 
 
 import json
 import math
+import shlex
 import shutil
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -22,12 +24,15 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from ionmelt import errors as errors_module
 from ionmelt.errors import UserError
-from ionmelt.frame import read_frames
+from ionmelt.frame_file import read_frames
 from ionmelt.models import loss as models_loss
-from ionmelt.models.frameworks import mace_foundation, mace_opening, mace_tool
-from ionmelt.models.frameworks.mace import LEARNING_RATES, MaceTraining
+from ionmelt.models import pace
+from ionmelt.models.card import Facts, TunedFrom
+from ionmelt.models.frameworks import mace_foundation, mace_opening, mace_replay, mace_tool
+from ionmelt.models.frameworks.mace import COMMAND, LEARNING_RATES, MaceTraining
 from ionmelt.models.tool import environment, run_tool
 from ionmelt.models.training import (
+    Trained,
     TrainingTask,
     determined_by,
     given_weight,
@@ -36,8 +41,10 @@ from ionmelt.models.training import (
     own_file,
     own_weights,
     read_inputs,
+    spent_before,
     write_card,
     write_curve,
+    write_tool_input,
 )
 from ionmelt.task import check_device
 
@@ -45,6 +52,7 @@ from ionmelt.task import check_device
 # short training comes late.
 FINAL_LEARNING_RATE = 0.02
 EMA_DECAY = 0.99
+LOSS = "loss.json"  # in the folder of checkpoints
 # What a study freezes, and MACE's number for it: all up to there.
 FROZEN = {"embedding": 1, "interactions": 5, "products": 6}
 # What MACE calls the errors, what the curve calls them, and their unit.
@@ -68,13 +76,20 @@ def weights_of_loss(settings: MaceTraining) -> dict[str, float | None]:
     return dict(zip(models_loss.TERMS, map(given_weight, weights), strict=True))
 
 
+def last_epochs(settings: MaceTraining) -> int:
+    """Return the number of epochs of stage two; the first is never one of them."""
+    return min(round(settings.stage_two * settings.epochs), settings.epochs - 1)
+
+
 def tool_arguments(
     settings: MaceTraining, e0s_ev: dict[int, float], folder: Path, checkpoints: Path, batch: int, device: str
 ) -> list[str]:
     """Return the arguments of mace_run_train for the settings of a study and a number of frames in a batch."""
-    epochs = settings.epochs
+    epochs, last = settings.epochs, last_epochs(settings)
     final, first = settings.final_learning_rate, settings.learning_rate or LEARNING_RATES[settings.mode]
     fall = final / first if final else FINAL_LEARNING_RATE
+    # MACE's loss that is called huber leaves the stress out of stage two, and counts frames without one.
+    loss = {"squared": "stress", "huber": "universal"}[settings.loss]
     # Weights that are to be found begin as one.
     weights = {f"{name}_weight": 1.0 if value is None else value for name, value in weights_of_loss(settings).items()}
     values = {
@@ -100,9 +115,11 @@ def tool_arguments(
         "valid_batch_size": batch,
         "lr": first,
         "scheduler": "ExponentialLR",
-        "lr_scheduler_gamma": fall ** (1 / max(epochs - 1, 1)),
+        "lr_scheduler_gamma": fall ** (1 / max(epochs - last - 1, 1)),
         "ema_decay": EMA_DECAY,
-        "loss": "stress",
+        "loss": loss,
+        "huber_delta": settings.huber_delta,
+        "distance_transform": {"none": "None", "agnesi": "Agnesi"}[settings.distance_transform],
         "compute_stress": True,
         **weights,
         "error_table": "PerAtomRMSEstressvirials",
@@ -113,7 +130,10 @@ def tool_arguments(
         "log_dir": "logs",
         "model_dir": "models",
     }
-    return [f"--{key}={value}" for key, value in values.items()] + ["--ema", "--save_cpu"]
+    if last:
+        values |= {"start_stage_two": epochs - last, "stage_two_lr": fall * first}
+    flags = ["--ema", "--save_cpu", *["--pair_repulsion"] * settings.zbl, *["--stage_two"] * bool(last)]
+    return [f"--{key}={value}" for key, value in values.items()] + flags
 
 
 def tuning_arguments(settings: MaceTraining, weights: Path, replay: Path | None) -> list[str]:
@@ -131,7 +151,7 @@ def tuning_arguments(settings: MaceTraining, weights: Path, replay: Path | None)
         values |= {"lora": True, "lora_rank": settings.lora_rank, "lora_alpha": settings.lora_rank}
     values["multiheads_finetuning"] = replay is not None
     if replay is not None:
-        files = {f"pt_{part}_file": replay / f"{part}.extxyz" for part in ("train", "valid")}
+        files = {f"pt_{name}_file": replay / f"{name}.extxyz" for name in ("train", "valid")}
         # How much is replayed is the study's choice: MACE repeats no frame on its own.
         values |= files | {"force_mh_ft_lr": True, "real_pt_data_ratio_threshold": 0}
     return [f"--{key}={value}" for key, value in values.items()]
@@ -139,14 +159,15 @@ def tuning_arguments(settings: MaceTraining, weights: Path, replay: Path | None)
 
 @dataclass
 class Start:
-    """What a training starts from: reference energies by atomic number, and what the model card says of it."""
+    """What a training starts from: reference energies by atomic number and what else the model card says of it."""
 
     e0s_ev: dict[int, float]
     cutoff_A: float
     arguments: list[str] = field(default_factory=list)
     replayed: int = 0  # frames of the foundation model's own data
     heads: dict[str, dict[int, float]] = field(default_factory=dict)  # reference energies that each must have
-    card: dict[str, Any] | None = None
+    elements: tuple[str, ...] = ()
+    tuned_from: TunedFrom | None = None
 
 
 @errors_module.of_model(UserError)
@@ -157,35 +178,29 @@ def from_foundation(settings: MaceTraining, folder: Path, weights: Path, replay:
     """
     key = settings.id
     try:
-        opened = mace_opening.opened(weights, settings.model_dump(mode="json"))
+        opened = mace_opening.opened(weights, settings)
     except UserError as error:
         raise UserError(*(f"model {key}: {line}" for line in error.errors)) from error
     foundation = mace_foundation.read_foundation(weights, key, settings.head)
     frames = read_frames(folder / "train.extxyz", labelled=True)
-    e0s, found = mace_foundation.tuned_energies(foundation, frames, key)
-    start = Start(e0s, foundation.cutoff_A, heads={mace_foundation.HEAD: e0s})
-    about: dict[str, Any] = {"file": weights.name, "sha256": settings.sha256, "theory": settings.theory}
-    about |= {"head": foundation.head if len(foundation.heads) > 1 else None, "start": found, "opened": opened}
+    e0s, offset = mace_foundation.tuned_energies(foundation, frames, key)
+    start = Start(dict(sorted(e0s.items())), foundation.cutoff_A, heads={mace_foundation.HEAD: e0s})
+    start.elements = tuple(chemical_symbols[number] for number in sorted(foundation.e0s_ev))
+    start.tuned_from = TunedFrom(
+        file=weights.name,
+        sha256=settings.sha256,
+        theory=settings.theory,
+        head=foundation.head if len(foundation.heads) > 1 else None,
+        start=offset,
+        opened=opened,
+    )
     if replay is not None:
-        own = mace_foundation.read_replay(replay, key)
-        about["replay"] = {"file": replay.name, **mace_foundation.check_replay(foundation, own, replay, key)}
         wanted = math.ceil(settings.replay_per_frame * len(frames))
-        train, valid = mace_foundation.choose_replay(own, wanted, settings.seed)
-        place = scratch / "replay"
-        place.mkdir(exist_ok=True)
-        mace_foundation.write_replay(place / "train.extxyz", train)
-        mace_foundation.write_replay(place / "valid.extxyz", valid)
-        about["replay"] |= {"frames": len(own), "train": len(train), "valid": len(valid)}
-        start.replayed = len(train)
+        about = mace_replay.replay(foundation, replay, key, wanted, settings.seed, scratch / "replay")
+        start.tuned_from = start.tuned_from.model_copy(update={"replay": about})
+        start.replayed = about.train
         start.heads[mace_foundation.REPLAY_HEAD] = foundation.e0s_ev
     start.arguments = tuning_arguments(settings, weights, scratch / "replay" if replay else None)
-    symbols = [chemical_symbols[number] for number in sorted(foundation.e0s_ev)]
-    start.card = {
-        "head": mace_foundation.HEAD,
-        "e0s_ev": {chemical_symbols[number]: energy for number, energy in sorted(e0s.items())},
-        "elements": symbols,
-        "tuned_from": about,
-    }
     return start
 
 
@@ -206,7 +221,7 @@ def curve(results: Path, steps_per_epoch: int) -> Iterator[tuple[int, str, str, 
         epoch = -1 if record.get("epoch") is None else record["epoch"]  # none: before the first
         if record["mode"] == "opt":
             losses[epoch].append(record["loss"])
-        elif epoch >= 0 or not any(known >= 0 for known, _ in errors):
+        elif epoch >= 0 or not any(earlier >= 0 for earlier, _ in errors):
             errors[epoch, "replay" if record["head"] == mace_foundation.REPLAY_HEAD else "valid"] = record
     for (epoch, name), record in sorted(errors.items()):
         step = (epoch + 1) * steps_per_epoch
@@ -215,6 +230,42 @@ def curve(results: Path, steps_per_epoch: int) -> Iterator[tuple[int, str, str, 
         for error, (quantity, unit) in ERRORS.items():
             if record.get(error) is not None:  # replayed frames may have no stress
                 yield step, name, quantity, float(record[error]), unit
+
+
+def run(settings: MaceTraining, start: Start, folder: Path, checkpoints: Path, batch: int, task: TrainingTask) -> Path:
+    """Train on the frames of a folder with MACE's tool, in the folder `training`; return the model's file."""
+    scratch = Path("training").resolve()
+    product = scratch / "models" / ("model_stagetwo.model" if last_epochs(settings) else "model.model")
+    arguments = tool_arguments(settings, start.e0s_ev, folder, checkpoints, batch, task.device) + start.arguments
+    (scratch / COMMAND).write_text(" \\\n  ".join(["mace_run_train", *map(shlex.quote, arguments)]) + "\n")
+    words = [str(checkpoints / "state"), str(checkpoints / LOSS), json.dumps(weights_of_loss(settings))]
+    words.append(str(settings.stage_two_energy if last_epochs(settings) else 1.0))
+    run_tool(
+        "mace_run_train",
+        [sys.executable, "-P", "-m", mace_tool.__name__, *words, *arguments],
+        environment(task.threads),
+        scratch,
+        lambda line: "Epoch" in line or "Initial:" in line,
+        product,
+        settings.epochs,
+    )
+    return product
+
+
+def with_epochs(
+    settings: MaceTraining, start: Start, folder: Path, checkpoints: Path, batch: int, task: TrainingTask
+) -> MaceTraining:
+    """Return the settings with as many epochs as fit into their core-minutes; frames that are replayed count as any other."""
+    one = settings.model_copy(update={"epochs": 1})
+
+    def train_on(frames: int, kept_in: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=".") as name:
+            few = Path(name).resolve()
+            pace.some_frames(folder, frames, few)
+            run(one, start, few, kept_in, batch, task)
+
+    frames = count_frames(folder / "train.extxyz") + start.replayed
+    return pace.with_length(settings, checkpoints, task.threads, train_on, pace.BATCHES * batch, frames)
 
 
 def train(task: TrainingTask) -> None:
@@ -231,42 +282,28 @@ def train(task: TrainingTask) -> None:
         start = from_foundation(settings, folder, weights, replay, scratch)
     else:
         e0s = {atomic_numbers[symbol]: energy for symbol, energy in sorted(data.e0s_ev.items())}
-        start = Start(e0s, settings.r_max_A, heads={mace_foundation.HEAD: e0s})
+        start = Start(e0s, settings.r_max_A, heads={mace_foundation.HEAD: e0s}, elements=tuple(data.elements))
     frames = count_frames(folder / "train.extxyz") + start.replayed
     # MACE drops an incomplete last batch: a batch larger than the training set would train on nothing.
     batch = min(settings.batch_size, frames)
     with kept(task.checkpoints, determined_by(settings, data, task), [weights, replay]) as checkpoints:
-        arguments = tool_arguments(settings, start.e0s_ev, folder, checkpoints, batch, task.device) + start.arguments
-        own = [
-            str(checkpoints / "state"),
-            str(loss := checkpoints / "loss.json"),
-            json.dumps(weights_of_loss(settings)),
-        ]
-        run_tool(
-            "mace_run_train",
-            [sys.executable, "-P", "-m", mace_tool.__name__, *own, *arguments],
-            environment(task.threads),
-            scratch,
-            lambda line: "Epoch" in line or "Initial:" in line,
-            scratch / "models" / "model.model",
-        )
-        model = scratch / "models" / "model.model"
+        before_s = spent_before(checkpoints)
+        settings = with_epochs(settings, start, folder, checkpoints, batch, task)
+        model = run(settings, start, folder, checkpoints, batch, task)
         with errors_module.of_model(UserError):
             heads = mace_foundation.check_energies(model, start.heads, settings.id)
-        if start.card is not None:
-            start.card["heads"] = heads
         task.out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model, task.out / "model.pt")
         results = checkpoints / f"model_run-{settings.seed}_train.txt"
+        folders = {folder: "dataset", checkpoints: "checkpoints", scratch: "training"}
+        write_tool_input(task.out / COMMAND, (scratch / COMMAND).read_text(), folders)
         write_curve(task.out / "curve.parquet", settings.id, curve(results, frames // batch))
-        cost = {"wall_s": round(time.perf_counter() - began, 1), "threads": task.threads, "device": task.device}
-        hand_on(task.dataset, task.out)
-        write_card(
-            task.out,
-            settings,
-            data,
-            ["model.pt"],
-            start.cutoff_A,
-            cost,
-            {"loss": models_loss.read(loss)} | (start.card or {}),
-        )
+        about_loss = models_loss.LossRecord.read(checkpoints / LOSS)
+    hand_on(task.dataset, task.out)
+    e0s_ev = {chemical_symbols[number]: energy for number, energy in start.e0s_ev.items()}
+    facts = Facts(elements=start.elements, cutoff_A=start.cutoff_A, e0s_ev=e0s_ev)
+    if start.tuned_from is not None:
+        facts = Facts(**facts.model_dump(exclude_unset=True), head=mace_foundation.HEAD, heads=tuple(heads))
+    cost = task.cost(began, before_s, settings.epochs * (frames // batch) * batch)
+    trained = Trained(["model.pt"], facts, cost, about_loss, start.tuned_from)
+    write_card(task.out, settings, data, trained)

@@ -1,16 +1,18 @@
 """NequIP models: what a study says of them, how they are loaded, what they cost, and what is handed out."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from ase.calculators.calculator import Calculator
 from pydantic import Field
 
 from ionmelt.laws import CORES
-from ionmelt.models.card import loaded_file, weights_file
+from ionmelt.models.card import Card
 from ionmelt.models.framework import Export, Loading
 from ionmelt.models.settings import LearnedModel, LossWeight, TrainingSettings, weight
 from ionmelt.settings import Count, Real, count, number
 
+CONFIG = "config.yaml"  # what its own tool was given, beside the weights
 ATOM_STEPS_S = 960.0  # MD of 4 layers, l_max 1 with parity, 32 features, r 5 A, float32, 0.1 atoms an A^3
 TRAIN_ATOM_S = 2.6e-3  # s for one atom in one gradient step of the same model
 FLOAT64 = 1.7  # float64 is slower by about this
@@ -55,7 +57,7 @@ def calculator(loading: Loading) -> Calculator:
 
     The model is run as it is packaged: a compiled one is faster, but needs a C++ compiler where it runs.
     """
-    path = weights_file(loading.folder, loading.card)
+    path = loading.weights_file()
     import torch
     from nequip.integrations.ase import NequIPCalculator
 
@@ -81,24 +83,25 @@ def training_core_s(model: NequipModel, frames: float, atoms: float) -> float:
     return CORES * model.epochs * frames * atoms * TRAIN_ATOM_S * size(model)
 
 
-def python_lines(card: dict[str, Any], target: str) -> list[str]:
+def python_lines(card: Card, target: str) -> list[str]:
     """Return the lines of Python that give `target` this model."""
     return [
         "from nequip.integrations.ase import NequIPCalculator",
-        f"{target} = NequIPCalculator._from_saved_model({loaded_file(card)!r}, chemical_species_to_atom_type_map=True)",
+        f"{target} = NequIPCalculator._from_saved_model({card.loaded_file!r}, chemical_species_to_atom_type_map=True)",
     ]
 
 
-def lammps_lines(card: dict[str, Any]) -> list[str]:
+def lammps_lines(_card: Card, elements: Sequence[str]) -> list[str]:
     """Return the lines of a LAMMPS input (units metal) that use this model."""
-    elements = " ".join(card.get("elements") or ())
-    return ["newton off", "pair_style nequip", f"pair_coeff * * {COMPILED} {elements}"]
+    return ["pair_style nequip", f"pair_coeff * * {COMPILED} {' '.join(elements)}"]
 
 
 EXPORT = Export(
+    tool_input=CONFIG,
     library="nequip",
     python=python_lines,
     lammps_needs="LAMMPS with pair_nequip_allegro, and the model compiled where it runs: `nequip-compile model.nequip.zip "
     f"{COMPILED} --device cuda --mode aotinductor --target pair_nequip`",
+    lammps_settings=("atom_modify map yes", "newton off"),
     lammps=lammps_lines,
 )

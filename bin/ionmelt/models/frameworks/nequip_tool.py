@@ -22,7 +22,7 @@ NAMES = {"energy": "per_atom_energy_mse", "forces": "forces_mse", "stress": "str
 FORCES = 1.0  # weight of the forces where the study gives none: that of NequIP's own example
 
 
-def unweighted(module: Any, loader: Any, e0s_ev: list[float], pull: bool) -> Iterator[dict[str, Any]]:
+def unweighted(module: Any, loader: Any, e0s_ev: list[float], pull: bool) -> Iterator[models_loss.Terms]:
     """Yield NequIP's own terms of the loss, each with weight one, of some training batches (scalar tensors with a graph).
 
     `pull`: the errors are what the labels are, less the reference energies (eV, by type), whatever the model says. `loader` is that
@@ -37,20 +37,20 @@ def unweighted(module: Any, loader: Any, e0s_ev: list[float], pull: bool) -> Ite
     for _, batch in zip(range(models_loss.BATCHES), batches, strict=False):
         given = {name: value.to(module.device) for name, value in batch.items()}
         target = dict(given)
-        found = module(given)
+        predicted = module(given)
         if pull:
             reference = torch.tensor(e0s_ev, dtype=torch.float64, device=module.device)[target["atom_types"].flatten()]
             energy = torch.zeros(len(target["total_energy"]), dtype=torch.float64, device=module.device)
             energy.index_add_(0, target["batch"].flatten(), reference)
             target["total_energy"] = target["total_energy"] - energy.reshape(target["total_energy"].shape)
             for name in ("total_energy", "forces", "stress"):
-                target[name] = target[name] + found[name].detach()
-        terms = {}
-        for name, own in NAMES.items():
-            value, label = module.loss.entries[own].field(found, target)
+                target[name] = target[name] + predicted[name].detach()
+        squares = {}
+        for name, term in NAMES.items():
+            value, label = module.loss.entries[term].field(predicted, target)
             there = ~torch.isnan(label)
-            terms[name] = (value[there] - label[there]).square().sum() / max(int(there.sum()), 1)
-        yield terms
+            squares[name] = (value[there] - label[there]).square().sum() / max(int(there.sum()), 1)
+        yield squares
 
 
 class Watch:
@@ -70,27 +70,24 @@ class Watch:
 
         The loss of the validation frames has the same: by it the best model is chosen, and the learning rate falls.
         """
-        about = models_loss.read(self.loss)
+        about = models_loss.LossRecord.read(self.loss)
         if about is None:
             start = self.lengths(trainer, module, pull=True)
             weights = models_loss.balanced(self.given, start, FORCES)
-            about = {
-                "weights_start": weights,
-                "weights_end": weights,
-                "gradient_shares_start": models_loss.shares(weights, start),
-            }
-            models_loss.write(self.loss, about)
+            shares = models_loss.shares(weights, start)
+            about = models_loss.LossRecord(weights_start=weights, weights_end=weights, gradient_shares_start=shares)
+            about.write(self.loss)
         for terms in (module.loss, *module.val_metrics):
-            terms.set_coeffs({own: about["weights_end"][name] for name, own in NAMES.items()})
+            terms.set_coeffs({term: about.weights_end[name] for name, term in NAMES.items()})
 
     def note(self, trainer: Any, module: Any) -> None:
         """Write down the errors of an epoch: of the batches as they were met, and of the averaged weights at its end."""
         record = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
-            "train": {name: float(module.loss[own].compute()) for name, own in NAMES.items()},
-            "valid": {name: module.val_metrics[0].metrics_values_epoch[own] for name, own in NAMES.items()},
-            "weights": {name: module.loss.entries[own].coeff for name, own in NAMES.items()},
+            "train": {name: float(module.loss[term].compute()) for name, term in NAMES.items()},
+            "valid": {name: module.val_metrics[0].metrics_values_epoch[term] for name, term in NAMES.items()},
+            "weights": {name: module.loss.entries[term].coeff for name, term in NAMES.items()},
         }
         with self.curve.open("a") as file:
             file.write(json.dumps(record) + "\n")
@@ -99,18 +96,18 @@ class Watch:
 
     def close(self, trainer: Any, module: Any) -> None:
         """Write down what share of the gradient each term has at the end."""
-        about = models_loss.read(self.loss)
+        about = models_loss.LossRecord.read(self.loss)
         if about is not None:
-            end = models_loss.shares(about["weights_end"], self.lengths(trainer, module))
-            models_loss.write(self.loss, about | {"gradient_shares_end": end})
+            end = models_loss.shares(about.weights_end, self.lengths(trainer, module))
+            about.model_copy(update={"gradient_shares_end": end}).write(self.loss)
 
 
 def watch(loss: str, curve: str, given: dict[str, float | None], e0s_ev: list[float]) -> Any:
     """Return a callback of Lightning's trainer that does what a `Watch` does."""
     from lightning.pytorch.callbacks import LambdaCallback
 
-    own = Watch(loss, curve, given, e0s_ev)
-    return LambdaCallback(on_train_start=own.weigh, on_train_epoch_end=own.note, on_fit_end=own.close)
+    watched = Watch(loss, curve, given, e0s_ev)
+    return LambdaCallback(on_train_start=watched.weigh, on_train_epoch_end=watched.note, on_fit_end=watched.close)
 
 
 def main() -> None:
@@ -122,7 +119,7 @@ def main() -> None:
     from nequip.scripts import train
     from nequip.train import metrics
 
-    metrics.MeanSquaredError.compute = lambda own: own.sum / own.count.clamp(min=1)
+    metrics.MeanSquaredError.compute = lambda metric: metric.sum / metric.count.clamp(min=1)
     sys.argv[1:] = ["-cp", str(config.parent), "-cn", config.name, "hydra.run.dir=.", "hydra.output_subdir=null"]
     train.main()
     packaging.main(["build", str(best), str(package)])

@@ -6,29 +6,37 @@ number of threads give the same model. Checkpoints are kept in --checkpoints; a 
 with batches in another order.
 """
 
+import contextlib
 import json
 import math
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from ionmelt.dataset.summary import TrainingData
 from ionmelt.models import loss as models_loss
+from ionmelt.models import pace
+from ionmelt.models.card import Facts
 from ionmelt.models.frameworks import nequip_tool
-from ionmelt.models.frameworks.nequip import NequipTraining
-from ionmelt.models.tool import environment, run_tool
+from ionmelt.models.frameworks.nequip import CONFIG, NequipTraining
+from ionmelt.models.tool import ToolInput, environment, run_tool
 from ionmelt.models.training import (
+    Trained,
     TrainingTask,
     determined_by,
     given_weight,
     hand_on,
     kept,
     read_inputs,
+    spent_before,
     write_card,
     write_curve,
+    write_tool_input,
 )
 from ionmelt.task import check_device
 
@@ -36,6 +44,7 @@ PACKAGE = "model.nequip.zip"
 # NequIP's own example: the average of the weights, and how the learning rate falls.
 EMA_DECAY = 0.999
 PLATEAU = {"factor": 0.6, "patience": 5, "threshold": 0.2, "min_lr": 1e-6}
+LOWEST = "val0_epoch/weighted_sum"  # the best epoch has the lowest
 STATISTICS_BATCH = 10  # frames that the statistics of the training data are made of at a time
 # What the curve calls the errors, and their unit.
 ERRORS = {
@@ -52,27 +61,12 @@ def weights_of_loss(settings: NequipTraining) -> dict[str, float | None]:
     return dict(zip(models_loss.TERMS, map(given_weight, weights), strict=True))
 
 
-def tool_config(
-    settings: NequipTraining, data: TrainingData, folder: Path, checkpoints: Path, device: str
-) -> dict[str, Any]:
-    """Return the configuration of nequip-train for the settings of a study; frames without a stress have none in the loss."""
-    elements, seed = data.elements, settings.seed
-    e0s = {symbol: data.e0s_ev.get(symbol, 0.0) for symbol in elements}
-    lowest = "val0_epoch/weighted_sum"
-    # The weights are put in their places before the first step.
-    terms = {
-        "_target_": "nequip.train.EnergyForceStressLoss",
-        "coeffs": {"total_energy": 1.0, "forces": 1.0, "stress": 1.0},
-        "ignore_nan": {"stress": True},
-    }
-    loader = {
-        "_target_": "torch.utils.data.DataLoader",
-        "batch_size": settings.batch_size,
-        "num_workers": 0,  # loader processes would share the few cores, and the small data are in memory
-    }
-    model = {
+def model_section(settings: NequipTraining, elements: list[str], e0s_ev: dict[str, float]) -> ToolInput:
+    """Return the model of nequip-train's configuration; reference energies (eV) of all elements."""
+    zbl = {"_target_": "nequip.nn.pair_potential.ZBL", "units": "metal", "chemical_species": elements}
+    return {
         "_target_": "nequip.model.NequIPGNNModel",
-        "seed": seed,
+        "seed": settings.seed,
         "model_dtype": settings.dtype,
         "type_names": elements,
         "r_max": settings.r_max_A,
@@ -84,62 +78,85 @@ def tool_config(
         "radial_mlp_width": settings.radial_width,
         "avg_num_neighbors": "${training_data_stats:num_neighbors_mean}",
         "per_type_energy_scales": "${training_data_stats:per_type_forces_rms}",
-        "per_type_energy_shifts": e0s,
+        "per_type_energy_shifts": e0s_ev,
+        **({"pair_potential": zbl} if settings.zbl else {}),
     }
-    if settings.zbl:
-        model["pair_potential"] = {
-            "_target_": "nequip.nn.pair_potential.ZBL",
-            "units": "metal",
-            "chemical_species": elements,
-        }
-    config = {
-        "run": ["train"],
-        "data": {
-            "_target_": "nequip.data.datamodule.ASEDataModule",
-            "seed": seed,
-            "train_file_path": str(folder / "train.extxyz"),
-            "val_file_path": str(folder / "valid.extxyz"),
-            "key_mapping": KEYS,
-            "transforms": [
-                {"_target_": "nequip.data.transforms.AddNaNStressTransform"},
-                {"_target_": "nequip.data.transforms.ChemicalSpeciesToAtomTypeMapper", "model_type_names": elements},
-                {"_target_": "nequip.data.transforms.NeighborListTransform", "r_max": settings.r_max_A},
-            ],
-            "train_dataloader": loader | {"shuffle": True},
-            "val_dataloader": loader,
-            "stats_manager": {
-                "_target_": "nequip.data.CommonDataStatisticsManager",
-                "dataloader_kwargs": {"batch_size": STATISTICS_BATCH},
-                "type_names": elements,
+
+
+def data_section(settings: NequipTraining, elements: list[str], folder: Path) -> ToolInput:
+    """Return how the frames are read; those without a stress have none in the loss."""
+    loader = {
+        "_target_": "torch.utils.data.DataLoader",
+        "batch_size": settings.batch_size,
+        "num_workers": 0,  # loader processes would share the few cores, and the small data are in memory
+    }
+    return {
+        "_target_": "nequip.data.datamodule.ASEDataModule",
+        "seed": settings.seed,
+        "train_file_path": str(folder / "train.extxyz"),
+        "val_file_path": str(folder / "valid.extxyz"),
+        "key_mapping": KEYS,
+        "transforms": [
+            {"_target_": "nequip.data.transforms.AddNaNStressTransform"},
+            {"_target_": "nequip.data.transforms.ChemicalSpeciesToAtomTypeMapper", "model_type_names": elements},
+            {"_target_": "nequip.data.transforms.NeighborListTransform", "r_max": settings.r_max_A},
+        ],
+        "train_dataloader": loader | {"shuffle": True},
+        "val_dataloader": loader,
+        "stats_manager": {
+            "_target_": "nequip.data.CommonDataStatisticsManager",
+            "dataloader_kwargs": {"batch_size": STATISTICS_BATCH},
+            "type_names": elements,
+        },
+    }
+
+
+def trainer_section(settings: NequipTraining, e0s_ev: dict[str, float], checkpoints: Path, device: str) -> ToolInput:
+    """Return how long the training is, what watches it and which checkpoints it leaves."""
+    return {
+        "_target_": "lightning.Trainer",
+        "accelerator": "gpu" if device == "cuda" else "cpu",
+        "devices": 1,
+        "max_epochs": settings.epochs,
+        "num_sanity_val_steps": 0,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "logger": False,
+        "callbacks": [
+            {
+                "_target_": f"{nequip_tool.__name__}.watch",
+                "loss": str(checkpoints / "loss.json"),
+                "curve": str(checkpoints / "curve.jsonl"),
+                "given": weights_of_loss(settings),
+                "e0s_ev": list(e0s_ev.values()),
             },
-        },
-        "trainer": {
-            "_target_": "lightning.Trainer",
-            "accelerator": "gpu" if device == "cuda" else "cpu",
-            "devices": 1,
-            "max_epochs": settings.epochs,
-            "num_sanity_val_steps": 0,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "logger": False,
-            "callbacks": [
-                {
-                    "_target_": f"{nequip_tool.__name__}.watch",
-                    "loss": str(checkpoints / "loss.json"),
-                    "curve": str(checkpoints / "curve.jsonl"),
-                    "given": weights_of_loss(settings),
-                    "e0s_ev": list(e0s.values()),
-                },
-                {
-                    "_target_": "lightning.pytorch.callbacks.ModelCheckpoint",
-                    "monitor": lowest,
-                    "dirpath": str(checkpoints),
-                    "filename": "best",
-                    "save_last": True,
-                    "enable_version_counter": False,
-                },
-            ],
-        },
+            {
+                "_target_": "lightning.pytorch.callbacks.ModelCheckpoint",
+                "monitor": LOWEST,
+                "dirpath": str(checkpoints),
+                "filename": "best",
+                "save_last": True,
+                "enable_version_counter": False,
+            },
+        ],
+    }
+
+
+def tool_config(
+    settings: NequipTraining, data: TrainingData, folder: Path, checkpoints: Path, device: str
+) -> ToolInput:
+    """Return the configuration of nequip-train for the settings of a study."""
+    e0s_ev = {symbol: data.e0s_ev.get(symbol, 0.0) for symbol in data.elements}
+    # The weights are put in their places before the first step.
+    terms = {
+        "_target_": "nequip.train.EnergyForceStressLoss",
+        "coeffs": {"total_energy": 1.0, "forces": 1.0, "stress": 1.0},
+        "ignore_nan": {"stress": True},
+    }
+    config: ToolInput = {
+        "run": ["train"],
+        "data": data_section(settings, data.elements, folder),
+        "trainer": trainer_section(settings, e0s_ev, checkpoints, device),
         "training_module": {
             "_target_": "nequip.train.EMALightningModule",
             "ema_decay": EMA_DECAY,
@@ -148,15 +165,25 @@ def tool_config(
             "optimizer": {"_target_": "torch.optim.Adam", "lr": settings.learning_rate},
             "lr_scheduler": {
                 "scheduler": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", **PLATEAU},
-                "monitor": lowest,
+                "monitor": LOWEST,
                 "interval": "epoch",
                 "frequency": 1,
             },
-            "model": model,
+            "model": model_section(settings, data.elements, e0s_ev),
         },
     }
     last = checkpoints / "last.ckpt"
     return config | ({"ckpt_path": str(last)} if last.exists() else {})
+
+
+class EpochRecord(BaseModel):
+    """What the tool writes down of an epoch: mean squared errors by term, and the weights of the terms."""
+
+    epoch: int
+    step: int
+    train: dict[str, float]
+    valid: dict[str, float]
+    weights: dict[str, float | None]
 
 
 def curve(path: Path) -> Iterator[tuple[int, str, str, float, str]]:
@@ -165,19 +192,52 @@ def curve(path: Path) -> Iterator[tuple[int, str, str, float, str]]:
     Of the training frames the errors are means over an epoch's batches; those of the validation frames are of the averaged weights
     at its end. Of an epoch that was done twice, since a training was taken up again, the last time counts.
     """
-    records: dict[int, dict[str, Any]] = {}
+    records: dict[int, EpochRecord] = {}
     for line in path.read_text().splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:  # cut off by a kill; the epoch was done again
-            continue
-        records[record["epoch"]] = record
+        with contextlib.suppress(ValidationError):  # cut off by a kill; the epoch was done again
+            record = EpochRecord.model_validate_json(line)
+            records[record.epoch] = record
     for _, record in sorted(records.items()):
-        for part in ("train", "valid"):
-            loss = sum((record["weights"][name] or 0.0) * record[part][name] for name in ERRORS)
-            yield record["step"], part, "loss", loss, "1"
+        for frames, errors in (("train", record.train), ("valid", record.valid)):
+            loss = sum((record.weights[name] or 0.0) * errors[name] for name in ERRORS)
+            yield record.step, frames, "loss", loss, "1"
             for name, (quantity, unit) in ERRORS.items():
-                yield record["step"], part, quantity, math.sqrt(record[part][name]), unit
+                yield record.step, frames, quantity, math.sqrt(errors[name]), unit
+
+
+def run(settings: NequipTraining, data: TrainingData, folder: Path, checkpoints: Path, task: TrainingTask) -> Path:
+    """Train on the frames of a folder with nequip-train, in the folder `training`; return the packaged model."""
+    scratch = Path("training").resolve()
+    config = tool_config(settings, data, folder, checkpoints, task.device)
+    if "ckpt_path" in config:
+        print("going on from a checkpoint", file=sys.stderr, flush=True)
+    (scratch / CONFIG).write_text(json.dumps(config, indent=2) + "\n")  # JSON is YAML
+    run_tool(
+        "nequip-train",
+        [sys.executable, "-P", "-m", nequip_tool.__name__, CONFIG, str(checkpoints / "best.ckpt"), PACKAGE],
+        environment(task.threads),
+        scratch,
+        lambda line: line.startswith("Epoch"),
+        scratch / PACKAGE,
+        settings.epochs,
+    )
+    return scratch / PACKAGE
+
+
+def with_epochs(
+    settings: NequipTraining, data: TrainingData, folder: Path, checkpoints: Path, task: TrainingTask
+) -> NequipTraining:
+    """Return the settings with as many epochs as fit into their core-minutes."""
+    one = settings.model_copy(update={"epochs": 1})
+
+    def train_on(frames: int, kept_in: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=".") as name:
+            few = Path(name).resolve()
+            pace.some_frames(folder, frames, few)
+            run(one, data, few, kept_in, task)
+
+    first = pace.BATCHES * settings.batch_size
+    return pace.with_length(settings, checkpoints, task.threads, train_on, first, data.frames["train"])
 
 
 def train(task: TrainingTask) -> None:
@@ -188,22 +248,18 @@ def train(task: TrainingTask) -> None:
     scratch = Path("training").resolve()
     scratch.mkdir(parents=True, exist_ok=True)
     with kept(task.checkpoints, determined_by(settings, data, task), []) as checkpoints:
-        config = tool_config(settings, data, task.dataset.resolve(), checkpoints, task.device)
-        if "ckpt_path" in config:
-            print("going on from a checkpoint", file=sys.stderr, flush=True)
-        (scratch / "config.yaml").write_text(json.dumps(config, indent=2) + "\n")  # JSON is YAML
-        run_tool(
-            "nequip-train",
-            [sys.executable, "-P", "-m", nequip_tool.__name__, "config.yaml", str(checkpoints / "best.ckpt"), PACKAGE],
-            environment(task.threads),
-            scratch,
-            lambda line: line.startswith("Epoch"),
-            scratch / PACKAGE,
-        )
+        before_s = spent_before(checkpoints)
+        folder = task.dataset.resolve()
+        settings = with_epochs(settings, data, folder, checkpoints, task)
+        package = run(settings, data, folder, checkpoints, task)
         task.out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(scratch / PACKAGE, task.out / PACKAGE)
+        shutil.copyfile(package, task.out / PACKAGE)
+        write_tool_input(
+            task.out / CONFIG, (scratch / CONFIG).read_text(), {folder: "dataset", checkpoints: "checkpoints"}
+        )
         write_curve(task.out / "curve.parquet", settings.id, curve(checkpoints / "curve.jsonl"))
-        about_loss = models_loss.read(checkpoints / "loss.json")
-    cost = {"wall_s": round(time.perf_counter() - began, 1), "threads": task.threads, "device": task.device}
+        about_loss = models_loss.LossRecord.read(checkpoints / "loss.json")
     hand_on(task.dataset, task.out)
-    write_card(task.out, settings, data, [PACKAGE], settings.r_max_A, cost, {"loss": about_loss})
+    facts = Facts(elements=tuple(data.elements), cutoff_A=settings.r_max_A, e0s_ev=data.e0s_ev)
+    cost = task.cost(began, before_s, settings.epochs * data.frames["train"])
+    write_card(task.out, settings, data, Trained([PACKAGE], facts, cost, about_loss))

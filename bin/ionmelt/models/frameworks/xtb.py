@@ -3,7 +3,7 @@
 from typing import Literal
 
 from ase.calculators.calculator import Calculator
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from ionmelt.laws import XTB
 from ionmelt.models.framework import Loading
@@ -19,12 +19,19 @@ class XtbModel(AnyModel):
     accuracy: Real = number(0.1, 1e-4, 10, "tblite's accuracy factor: smaller is tighter")
 
 
+class XtbFields(BaseModel):
+    """What is read of a card's settings."""
+
+    method: str
+    accuracy: float = 0.1
+
+
 def calculator(loading: Loading) -> Calculator:
     """Return tblite's calculator."""
     from tblite.ase import TBLite
 
-    settings = loading.card["settings"]
-    return TBLite(method=settings["method"], accuracy=settings.get("accuracy", 0.1), verbosity=0)
+    settings = loading.card.settings.of(XtbFields)
+    return TBLite(method=settings.method, accuracy=settings.accuracy, verbosity=0)
 
 
 def md_core_s(model: XtbModel, atoms: int, steps: float) -> float:

@@ -3,12 +3,14 @@
 from ionmelt.report.sections import (
     cost,
     data,
+    distillation,
     domain,
     errors,
     failures,
     learning,
     liquid,
     methods,
+    overview,
     properties,
     rounds,
     scan,
@@ -21,6 +23,7 @@ from ionmelt.report.sections import (
 )  # fmt: skip
 
 SECTIONS = (
+    overview.SECTION,
     verdicts.SECTION,
     liquid.SECTION,
     properties.DENSITY,
@@ -32,6 +35,7 @@ SECTIONS = (
     seeds.SECTION,
     scan.SECTION,
     worth.SECTION,
+    distillation.SECTION,
     learning.SECTION,
     rounds.SECTION,
     survival.SECTION,

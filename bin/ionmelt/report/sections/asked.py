@@ -2,10 +2,19 @@
 
 from collections.abc import Sequence
 
-from ionmelt.frame import kinds_of
+from ionmelt.dataset.settings import kinds_of
 from ionmelt.labels.engines import ENGINES
 from ionmelt.report.results import Results
 from ionmelt.report.words import Row, listed
+
+# As their authors write them
+FRAMEWORKS = {
+    "mace": "MACE",
+    "deepmd": "DeePMD",
+    "nequip": "NequIP",
+    "classical": "classical force field",
+    "xtb": "xTB",
+}
 
 
 def asked(results: Results) -> list[tuple[str, str]]:
@@ -14,10 +23,20 @@ def asked(results: Results) -> list[tuple[str, str]]:
     md = study.get("md") or {}
     liquids = []
     for x in study.get("liquids", []):
-        ions = ", ".join(f"{n if isinstance(n, int) else n['count']} {name}" for name, n in x["ions"].items())
-        liquids.append(f"{x['id']} ({ions}) at {listed([f'{t:g}' for t in x['temperatures_K']])}\u00a0K")
+        ions = ", ".join(
+            f"{n if isinstance(n, int) else n['count']} {results.names.ion(name)}"
+            for name, n in (x["ions"] | (x.get("molecules") or {})).items()
+        )
+        liquids.append(
+            f"{results.names.liquid(x['id'])} ({ions}) at {listed([f'{t:g}' for t in x['temperatures_K']])}\u00a0K"
+        )
     rows = [("Liquids" if len(liquids) > 1 else "Liquid", "; ".join(liquids))]
-    rows.append(("Models", ", ".join(f"{m['id']} ({m['framework']})" for m in study.get("models", []))))
+    rows.append(
+        (
+            "Models",
+            ", ".join(f"{m['id']} ({FRAMEWORKS.get(m['framework'], m['framework'])})" for m in study.get("models", [])),
+        )
+    )
     data = [f"{name} ({mixture_words(entries)})" for name, entries in (study.get("datasets") or {}).items()]
     if data:
         seeds = len(study.get("seeds") or [])

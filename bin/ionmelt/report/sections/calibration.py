@@ -42,7 +42,7 @@ def figure_calibration(results: Results) -> go.Figure | None:
                     showlegend=i == 0 and which == "coverage",
                     opacity=opacity,
                     line={"color": style.colour(key), "dash": style.dash(key), "width": 1.2 if which == "raw" else 2.4},
-                    hovertemplate=f"{which} %{{y:.2f}}<extra>{name}</extra>",
+                    hovertemplate=f"{name}, {'raw' if which == 'raw' else 'stretched'}<br>%{{y:.0%}} inside, of %{{x:.0%}}<extra></extra>",
                     **at(i),
                 )
     figure.update_xaxes(title="share that should be inside", range=[0, 1])
@@ -53,13 +53,13 @@ def figure_calibration(results: Results) -> go.Figure | None:
 def table_uncertainty(t: Tables, style: Style) -> Table:
     """Return what the spread of each committee is worth: scale, coverage with its interval, or why it cannot be told."""
     body = []
-    for _, name, part in style.groups(t["uncertainty"]):
-        whys = part["reason"].unique().to_list()
+    for _, name, rows in style.groups(t["uncertainty"]):
+        whys = rows["reason"].unique().to_list()
         if len(whys) == 1 and whys[0]:  # such as one seed: one line says it
-            r = part.row(0, named=True)
+            r = rows.row(0, named=True)
             body.append([name, "all", str(r["members"]), f"{r['groups']}", "all", "–", "–", "–", "–", whys[0]])
             continue
-        for r in part.sort("quantity", "level", descending=[True, False]).to_dicts():
+        for r in rows.sort("quantity", "level", descending=[True, False]).to_dicts():
             factor, unit = UNITS.get(r["unit"], (1.0, r["unit"]))
             line = [
                 name,

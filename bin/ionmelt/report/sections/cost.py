@@ -5,7 +5,7 @@ import polars as pl
 from markupsafe import Markup
 
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Section, Table
-from ionmelt.report.figures import finish
+from ionmelt.report.figures import finish, patterned
 from ionmelt.report.results import Results
 from ionmelt.report.sections import pareto
 from ionmelt.report.words import Row, Tables, number
@@ -39,20 +39,17 @@ def figure_cost(t: Tables) -> go.Figure | None:
     if not cost.height:
         return None
     figure = go.Figure()
-    for column, name, colour in (
-        ("wall_h", "wall hours, summed over tasks", "#56B4E9"),
-        ("core_h", "core-hours", "#0072B2"),
-    ):
+    for i, (column, name) in enumerate((("core_h", "core-hours"), ("wall_h", "wall hours, summed over tasks"))):
         figure.add_bar(
             y=cost["process"].to_list(),
             x=cost[column].to_list(),
             orientation="h",
             name=name,
-            marker_color=colour,
+            marker=patterned(i),
         )
     figure.update_yaxes(categoryorder="array", categoryarray=cost["process"].to_list()[::-1], showgrid=False)
-    figure.update_xaxes(title="hours", rangemode="tozero")
-    return finish(figure, height=140 + 34 * cost.height)
+    figure.update_xaxes(title="time (h)", rangemode="tozero")
+    return finish(figure, height=140 + 34 * cost.height, meta={"columns": 2})
 
 
 # Stage of the estimate -> the processes that do it.
@@ -114,19 +111,19 @@ def table_labels(labels: pl.DataFrame) -> Table:
     if "from_store" not in labels.columns:
         labels = labels.with_columns(from_store=pl.lit(None, pl.Boolean))
     body = []
-    for (liquid,), part in labels.sort("liquid", nulls_last=True).group_by(["liquid"], maintain_order=True):
-        bad = part.filter(~pl.col("converged").fill_null(False) | pl.col("reason").is_not_null())
+    for (liquid,), frames in labels.sort("liquid", nulls_last=True).group_by(["liquid"], maintain_order=True):
+        bad = frames.filter(~pl.col("converged").fill_null(False) | pl.col("reason").is_not_null())
         reasons = (
             bad.group_by(pl.col("reason").fill_null("not converged"))
             .len()
             .sort("len", "reason", descending=[True, False])
         )
-        stored = part.filter(pl.col("from_store").fill_null(False))
-        here = part.filter(~pl.col("from_store").fill_null(False))
+        stored = frames.filter(pl.col("from_store").fill_null(False))
+        here = frames.filter(~pl.col("from_store").fill_null(False))
         body.append(
             [
                 liquid or "unknown",
-                str(part.height),
+                str(frames.height),
                 str(stored.height),
                 ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows()) or "none",
                 spread(here["wall_s"], " s"),

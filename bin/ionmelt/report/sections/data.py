@@ -3,8 +3,8 @@
 import plotly.graph_objects as go
 import polars as pl
 
-from ionmelt.report.blocks import Block, Note, Plot, Section, Table
-from ionmelt.report.figures import COLOURS, finish
+from ionmelt.report.blocks import Block, Note, Nothing, Plot, Section, Table
+from ionmelt.report.figures import finish, patterned
 from ionmelt.report.results import Results
 from ionmelt.report.sections.asked import theory
 from ionmelt.report.words import Tables, number
@@ -26,18 +26,18 @@ def figure_dataset(t: Tables) -> go.Figure | None:
     figure = go.Figure()
     recipes = counts.select("kind", "recipe").unique(maintain_order=True).to_dicts()
     for i, r in enumerate(recipes):
-        part = counts.filter(pl.col("kind") == r["kind"], pl.col("recipe") == r["recipe"])
+        frames = counts.filter(pl.col("kind") == r["kind"], pl.col("recipe") == r["recipe"])
         figure.add_bar(
-            y=part["bar"].to_list(),
-            x=part["len"].to_list(),
+            y=frames["bar"].to_list(),
+            x=frames["len"].to_list(),
             orientation="h",
             name=f"{r['recipe']} ({r['kind']})",
-            marker={"color": COLOURS[i % len(COLOURS)]},
+            marker=patterned(i),
         )
     bars = counts["bar"].unique().sort(descending=True).to_list()
     figure.update_yaxes(categoryorder="array", categoryarray=bars, showgrid=False)
     figure.update_xaxes(title="labelled frames")
-    return finish(figure, barmode="stack", height=150 + 34 * len(bars))
+    return finish(figure, barmode="stack", height=150 + 34 * len(bars), meta={"columns": 2})
 
 
 def leaking_groups(dataset: pl.DataFrame) -> int:
@@ -90,6 +90,9 @@ def dataset(results: Results) -> list[Block]:
 
 def references(results: Results) -> list[Block]:
     """Return what the models are held against."""
+    table = table_references(results.tables)
+    if not table.rows:
+        return [Nothing("No measured value of these liquids is given.")]
     return [
         Note(
             "What the models are held against. Each file says what its ranges are: standard uncertainties, 95 % intervals, "
@@ -98,7 +101,7 @@ def references(results: Results) -> list[Block]:
             "each verdict says so. Values are interpolated between temperatures of one source, never extrapolated; a value without "
             "a temperature is shown and not used. Second-hand: taken from a text about the source, not from the source."
         ),
-        table_references(results.tables),
+        table,
     ]
 
 

@@ -27,8 +27,8 @@ def figure_dimers(t: Tables, style: Style) -> go.Figure | None:
     seen = set()
     for i, pair in enumerate(pairs):
         here = energies.filter(pl.col("pair") == pair)
-        for (model, data), part in here.sort("model_key").group_by(["model", "dataset"], maintain_order=True):
-            first = part.filter(pl.col("model_key") == part["model_key"][0]).sort("distance_A")
+        for (model, data), curves in here.sort("model_key").group_by(["model", "dataset"], maintain_order=True):
+            first = curves.filter(pl.col("model_key") == curves["model_key"][0]).sort("distance_A")
             look = {"model": model, "dataset": data}
             of_study = model in style.models
             name = label(model, data)
@@ -47,8 +47,8 @@ def figure_dimers(t: Tables, style: Style) -> go.Figure | None:
                 **at(i),
             )
             seen.add(name)
-        figure.update_yaxes(title="eV" if i % 4 == 0 else None, range=list(DIMER_RANGE_EV), **at(i))
-        figure.update_xaxes(title="Å", **at(i))
+        figure.update_yaxes(title="energy (eV)", range=list(DIMER_RANGE_EV), **at(i))
+        figure.update_xaxes(title="distance (Å)", **at(i))
     return finish(figure, margin={"l": 70, "r": 20, "t": 90, "b": 50})
 
 

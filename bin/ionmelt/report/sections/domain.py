@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from ionmelt.report.blocks import Block, Note, Nothing, Quote, Section, Sentences, Table
+from ionmelt.report.blocks import Block, Note, Nothing, Section, Sentences, Table
 from ionmelt.report.figures import Style
 from ionmelt.report.results import Results
 from ionmelt.report.words import UNITS, Tables, first_few, number, state_name
@@ -17,22 +17,22 @@ def domain_sentences(domain: pl.DataFrame) -> list[str]:
     left = judged.filter(pl.col("verdict") != "inside").sort("share_outside", "run_id", descending=[True, False])
     if not left.height:
         return [f"None of the {runs} runs of trained models left what its model was trained on."]
-    parts = []
+    clauses = []
     for quantity in ("density", "temperature", "composition", "surroundings"):
         rows = left.filter(pl.col("quantity") == quantity).to_dicts()
         if rows:
             worst = f"{rows[0]['run_id']} with {rows[0]['share_outside']:.0%} of its frames"
             name = "surroundings of the atoms" if quantity == "surroundings" else quantity
-            parts.append(f"{len(rows)} in {name} ({'most of all ' if len(rows) > 1 else ''}{worst})")
+            clauses.append(f"{len(rows)} in {name} ({'most of all ' if len(rows) > 1 else ''}{worst})")
     text = f"{left['run_id'].n_unique()} of {runs} runs of trained models left what their model was trained on: "
-    return [text + "; ".join(parts) + ". What they measured there is extrapolation."]
+    return [text + "; ".join(clauses) + ". What they measured there is extrapolation."]
 
 
 def table_domain(t: Tables, style: Style) -> Table:
     """Return by model, state and quantity how many runs left the training data, and why the others cannot be judged."""
     body = []
-    for _, name, part in style.groups(t["domain"]):
-        states = part.sort("liquid", "temperature_K", "quantity").group_by(
+    for _, name, judged in style.groups(t["domain"]):
+        states = judged.sort("liquid", "temperature_K", "quantity").group_by(
             ["liquid", "temperature_K", "quantity"], maintain_order=True
         )
         for (liquid, kelvin, quantity), rows in states:
@@ -66,10 +66,9 @@ def table_domain(t: Tables, style: Style) -> Table:
     return Table(head, body, "domain")
 
 
-def quotes(results: Results) -> list[Quote]:
+def lines(results: Results) -> list[str]:
     """Say which runs left their training data."""
-    lines = domain_sentences(results.tables["domain"])
-    return [("Beyond the training data", lines)] if lines else []
+    return domain_sentences(results.tables["domain"])
 
 
 def blocks(results: Results) -> list[Block]:
@@ -87,4 +86,4 @@ def blocks(results: Results) -> list[Block]:
     ]
 
 
-SECTION = Section("domain", "Beyond training", "Beyond the training data", blocks)
+SECTION = Section("domain", "Beyond training", "Beyond the training data", blocks, lines)

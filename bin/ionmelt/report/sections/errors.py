@@ -1,6 +1,7 @@
 """Errors against the labels."""
 
-import math
+from collections.abc import Callable
+from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
@@ -11,16 +12,14 @@ from ionmelt.compare.truth import labellers
 from ionmelt.report.blocks import (
     Block,
     Folded,
-    Heading,
     Note,
     Plot,
-    Quote,
     Section,
     Table,
 )
-from ionmelt.report.figures import REFERENCE, Style, error_bar, finish, panels
+from ionmelt.report.figures import Style, error_bar, finish, panels
 from ionmelt.report.results import Results
-from ionmelt.report.sections import calibration, dimers, forgetting, generalisation
+from ionmelt.report.sections import calibration, dimers, forgetting, generalisation, long_range, parity
 from ionmelt.report.words import NAMES, UNITS, Row, Tables, listed, measured, missing_words, number
 
 MOTIONS = {
@@ -29,41 +28,6 @@ MOTIONS = {
     "force_rotation": "rotation",
     "force_vibration": "vibration",
 }
-
-
-MAX_POINTS = 600  # points drawn in one panel of the parity plot
-
-
-def figure_parity(parity: pl.DataFrame, style: Style) -> go.Figure | None:
-    """Predicted against reference force components on the test frames, one panel per model and dataset."""
-    parity = parity.filter(pl.col("quantity") == "force")
-    if not parity.height:
-        return None
-    parts = style.groups(parity)
-    figure, at = panels([name for _, name, _ in parts], 4, 300)
-    low, high = (float(f([f(parity["reference"]), f(parity["predicted"])])) for f in (min, max))
-    for i, (key, name, part) in enumerate(parts):
-        first = part.filter(pl.col("model_key") == part["model_key"].min())
-        first = first.gather_every(max(1, math.ceil(first.height / MAX_POINTS)))
-        figure.add_scatter(
-            x=[low, high],
-            y=[low, high],
-            mode="lines",
-            line={"color": REFERENCE, "width": 1},
-            hoverinfo="skip",
-            **at(i),
-        )
-        figure.add_scatter(
-            x=[round(x, 4) for x in first["reference"]],
-            y=[round(y, 4) for y in first["predicted"]],
-            mode="markers",
-            name=name,
-            marker={"color": style.colour(key), "size": 4, "opacity": 0.45},
-            **at(i),
-        )
-    figure.update_xaxes(title="label (eV/Å)", range=[low, high])
-    figure.update_yaxes(title="model (eV/Å)", range=[low, high])
-    return finish(figure, showlegend=False, margin={"l": 70, "r": 20, "t": 40, "b": 50})
 
 
 def error_views(errors: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
@@ -88,9 +52,9 @@ def figure_errors(t: Tables, style: Style) -> go.Figure | None:
             names = [motion for motion in MOTIONS.values() if motion in names]
         groups = style.groups(errors)
         means = pl.col("rmse", "rmse_ci95_low", "rmse_ci95_high").mean()
-        for k, (key, name, part) in enumerate(groups):
+        for k, (key, name, of_model) in enumerate(groups):
             lacking = pl.col("frames_missing").sum() > 0
-            rows = part.group_by("name").agg(means, lacks=lacking).sort("name").to_dicts()
+            rows = of_model.group_by("name").agg(means, lacks=lacking).sort("name").to_dicts()
             shift = 0.7 * ((k + 0.5) / len(groups) - 0.5)
             figure.add_scatter(
                 x=[names.index(r["name"]) + shift for r in rows],
@@ -101,7 +65,8 @@ def figure_errors(t: Tables, style: Style) -> go.Figure | None:
                 legendgroup=name,
                 showlegend=name not in seen,
                 marker={"color": style.colour(key), "symbol": [style.symbol(key, r["lacks"]) for r in rows], "size": 8},
-                hovertemplate=f"{name}<br>%{{y:.1f}} meV/Å<extra></extra>",
+                text=[r["name"] for r in rows],
+                hovertemplate=f"{name}, %{{text}}<br>%{{y:.1f}} meV/Å<extra></extra>",
                 **at(i),
             )
             seen.add(name)
@@ -118,7 +83,7 @@ def table_errors(t: Tables, style: Style) -> Table:
     groups = style.groups(errors)
     quantities, scopes = list(NAMES), ["all", "liquid", "element", "ion", "kind", "recipe"]
 
-    def place(key: Row) -> tuple:
+    def order(key: Row) -> tuple[Any, ...]:
         first = quantities.index(key["quantity"]) if key["quantity"] in quantities else len(quantities)
         return (
             first,
@@ -128,12 +93,12 @@ def table_errors(t: Tables, style: Style) -> Table:
         )
 
     body = []
-    for key in sorted(errors.select("quantity", "scope", "name", "unit", "split").unique().to_dicts(), key=place):
+    for key in sorted(errors.select("quantity", "scope", "name", "unit", "split").unique().to_dicts(), key=order):
         factor, unit = UNITS.get(key["unit"], (1.0, key["unit"]))
         scope = f"all {key['split']} frames" if key["scope"] == "all" else f"{key['scope']} {key['name']}"
         line = [NAMES.get(key["quantity"], key["quantity"]), scope, unit]
-        for _, _, part in groups:
-            cell = part.filter(*(pl.col(c).eq_missing(pl.lit(v, pl.String)) for c, v in key.items()))
+        for _, _, of_model in groups:
+            cell = of_model.filter(*(pl.col(c).eq_missing(pl.lit(v, pl.String)) for c, v in key.items()))
             words = "–"
             if cell.height:
                 rmse, low, high = (cell[c].mean() for c in ("rmse", "rmse_ci95_low", "rmse_ci95_high"))
@@ -156,40 +121,54 @@ def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> li
         lacking = [r for r in here if lacks(r)]
         ranked = [r for r in here if r["converged"]]
         on = "" if liquid == "all" else f" on {liquid}"
-        text = f"No verdict{on}: no error of a model that answered everything has an interval"
+        said = [f"No verdict{on}: no error of a model that answered everything has an interval"]
         if ranked:
             best = label(ranked[0]["model"], ranked[0]["dataset"])
-            mine = verdicts.filter((pl.col("property") == quantity) & (pl.col("liquid") == liquid)).to_dicts()
-            beaten = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "a"]
-            beaten += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "b"]
-            level = [v["model_b"] for v in mine if v["model_a"] == best and v["verdict"] == "not distinguishable"]
-            level += [v["model_a"] for v in mine if v["model_b"] == best and v["verdict"] == "not distinguishable"]
             whole = " of those that answered everything" if lacking else ""
-            text = f"{best} has the lowest error{on}{whole}, {measured(ranked[0])}"
-            if beaten:
-                text += f"; it is better than {listed(sorted(beaten))}"
-            if level:
-                text += f"; it cannot be told apart from {listed(sorted(level))}"
+            judged = verdicts.filter((pl.col("property") == quantity) & (pl.col("liquid") == liquid)).to_dicts()
+            said = [f"{best} has the lowest error{on}{whole}, {measured(ranked[0])}", *standing(best, judged)]
             if any(r["dataset"] is not None and r["runs"] == 1 for r in ranked):
-                text += "; with one training seed this is said of these models, not of their kind"
-        for r in lacking:
-            name = label(r["model"], r["dataset"])
-            rest = "" if r["value"] is None else f", and {measured(r)} on the rest, which is no comparison"
-            text += f"; {name} gave {listed(lacks(r))}{rest}"
-        texts.append(text + ".")
+                said.append("with one training seed this is said of these models, not of their kind")
+        texts.append("; ".join([*said, *map(answered, lacking)]) + ".")
     return texts[:4]
 
 
-def quotes(results: Results) -> list[Quote]:
-    """Say of forces and of the volume scan which model is nearest to the labels; the method of the labels itself is not ranked."""
-    made = []
-    exact = labellers(results.study, results.labels)
-    for quantity in ("force_rmse", "scan_energy_rmse"):
+def standing(best: str, verdicts: list[Row]) -> list[str]:
+    """Say which models the best one beats, which it equals, and from which it is not told apart."""
+    others: dict[str, list[str]] = {"better": [], "equivalent": [], "not distinguishable": []}
+    for v in verdicts:
+        if best in (v["model_a"], v["model_b"]):
+            side, other = ("a", v["model_b"]) if v["model_a"] == best else ("b", v["model_a"])
+            others.get("better" if v["verdict"] == side else v["verdict"], []).append(other)
+    words = (
+        ("better", "it is better than"),
+        ("equivalent", "within the margins it equals"),
+        ("not distinguishable", "it cannot be told apart from"),
+    )
+    return [f"{said} {listed(sorted(others[verdict]))}" for verdict, said in words if others[verdict]]
+
+
+def answered(row: Row) -> str:
+    """Say of a model that did not answer the whole test what it lacks, and its error on the rest."""
+    rest = "" if row["value"] is None else f", and {measured(row)} on the rest, which is no comparison"
+    return f"{label(row['model'], row['dataset'])} gave {listed(lacks(row))}{rest}"
+
+
+def said(quantity: str) -> Callable[[Results], list[str]]:
+    """Return what says of an error which model is nearest to the labels; the method of the labels itself is not ranked."""
+
+    def lines(results: Results) -> list[str]:
+        exact = labellers(results.study, results.labels)
         rows = results.tables["summary"].filter(pl.col("property") == quantity).sort("value").to_dicts()
         rows = [r for r in rows if r["model"] not in exact]
-        if rows:
-            made.append((NAMES[quantity], error_sentence(rows, results.tables["verdicts"], quantity)))
-    return made
+        return error_sentence(rows, results.tables["verdicts"], quantity)
+
+    return lines
+
+
+def lines(results: Results) -> list[str]:
+    """Say which model has the lowest force error, and what tuned models kept."""
+    return [*said("force_rmse")(results), *forgetting.lines(results)]
 
 
 def blocks(results: Results) -> list[Block]:
@@ -205,17 +184,13 @@ def blocks(results: Results) -> list[Block]:
         ),
         Plot("errors", figure_errors(t, style), "Force errors by motion, element, ion and recipe"),
         Folded("All errors: RMSE [95 %]", [table_errors(t, style)]),
-        Heading("Parity"),
-        Note(
-            "Force components on the test frames, first seed of each model, thinned for drawing. On the line the model equals the "
-            "label."
-        ),
-        Plot("parity", figure_parity(results.parity, style), "Predicted against reference forces"),
+        *parity.blocks(results),
         *generalisation.blocks(results),
         *calibration.blocks(results),
         *forgetting.blocks(results),
         *dimers.blocks(results),
+        *long_range.blocks(results),
     ]
 
 
-SECTION = Section("errors", "Errors", "Errors against the labels", blocks)
+SECTION = Section("errors", "Errors", "Errors against the labels", blocks, lines)

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from ionmelt.frame import TEST_LEAST
+from ionmelt.dataset.settings import TEST_LEAST
 from ionmelt.measure.observables import NAMED
+from ionmelt.models.card import Card
 from ionmelt.report.blocks import Block, Note, Section, Table
 from ionmelt.report.results import Results
-from ionmelt.report.words import Row, Tables, at_time, number
+from ionmelt.report.words import Tables, at_time, number
 
 FILES = "failures, survival, labels, density, diffusion, conductivity and viscosity"  # of tables/
 # The columns of the sampling tables that count refused frames, and what was wrong with those.
@@ -90,28 +91,26 @@ def of_evaluation(t: Tables) -> Iterator[Failure]:
             yield ["evaluation", what, f"{r['n']} frames not evaluated: {r['reason']}"]
 
 
-def of_card(card: Row, theories: set[str]) -> Iterator[Failure]:
+def of_card(card: Card, theories: set[str]) -> Iterator[Failure]:
     """Give what the card of a model says against it; ``theories``: those of the labels."""
-    trial = card.get("trial")
-    if trial and not trial["conservative"]:
+    trial = card.trial
+    if trial and not trial.conservative:
         text = (
-            f"its forces are {trial['force_off']:.0%} and its stress {trial['stress_off']:.0%} off the derivative of its energy "
+            f"its forces are {trial.force_off:.0%} and its stress {trial.stress_off:.0%} off the derivative of its energy "
             "on a small box: energy is not conserved, and densities need not be those of the energy"
         )
-        yield ["model", card["model"], text]
-    if not card.get("dataset"):
+        yield ["model", card.model, text]
+    if not card.dataset:
         return
-    settings = card.get("settings") or {}
-    weights = [settings[name] for name in ("stress_weight", "start_pref_v", "limit_pref_v") if name in settings]
-    if weights and not any(weights):
+    if card.settings.leaves_stress_out:
         yield [
             "model",
-            card["model"],
+            card.model,
             "trained without stress, on energies and forces alone: its density is not trained",
         ]
-    if theories and card.get("theory_id") not in theories:
-        text = f"trained on theory {card.get('theory_id')}, which is not that of the labels"
-        yield ["model", card["model"], text]
+    if theories and card.theory_id not in theories:
+        text = f"trained on theory {card.theory_id}, which is not that of the labels"
+        yield ["model", card.model, text]
 
 
 def of_runs(t: Tables) -> Iterator[Failure]:

@@ -1,6 +1,6 @@
 """What tuning kept."""
 
-from ionmelt.report.blocks import Block, Folded, Heading, Quote, Sentences, Table
+from ionmelt.report.blocks import Block, Folded, Heading, Sentences, Table
 from ionmelt.report.results import Results
 from ionmelt.report.words import Row, Tables, interval, number
 
@@ -41,14 +41,12 @@ def table_forgetting(t: Tables) -> Table:
     return Table(head, body, "forgetting")
 
 
-def quotes(results: Results) -> list[Quote]:
+def lines(results: Results) -> list[str]:
     """Say of each tuned model what it kept."""
-    rows = results.tables["forgetting"].to_dicts()
-    return [("What tuning kept", [forgetting_sentence(r) for r in rows])] if rows else []
+    return [forgetting_sentence(r) for r in results.tables["forgetting"].to_dicts()]
 
 
 def blocks(results: Results) -> list[Block]:
     """Return what each tuned model kept, where one was tuned."""
     table = table_forgetting(results.tables)
-    lines = [forgetting_sentence(r) for r in results.tables["forgetting"].to_dicts()]
-    return [Heading("What tuning kept"), Sentences(lines), Folded("Values", [table])] if table.rows else []
+    return [Heading("What tuning kept"), Sentences(lines(results)), Folded("Values", [table])] if table.rows else []

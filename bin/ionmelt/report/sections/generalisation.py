@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from ionmelt.compare.groups import label
-from ionmelt.frame import kinds_of
+from ionmelt.dataset.settings import kinds_of
 from ionmelt.report.blocks import Block, Heading, Note, Table
 from ionmelt.report.results import Results
 from ionmelt.report.words import UNITS, missing_words, number
@@ -22,12 +22,12 @@ def table_transfer(results: Results) -> Table:
         kinds, left_out = kinds_of(entries)
         base = whole.get(frozenset(kinds))
         for liquid in sorted(left_out):
-            here = errors.filter(pl.col("name") == liquid)
-            for key, _, part in style.groups(here.filter(pl.col("dataset") == name)):
+            here = errors.filter(pl.col("name") == results.names.liquid(liquid))
+            for key, _, rows in style.groups(here.filter(pl.col("dataset") == name)):
                 with_it = here.filter(pl.col("model") == key["model"], pl.col("dataset") == (base or ""))
-                cells = [rmse_words(rows) for rows in (part, with_it)]
-                ratio = f"{mean_rmse(part) / mean_rmse(with_it):.2f}" if with_it.height else "–"
-                body.append([label(key["model"], name), liquid, *cells, ratio])
+                cells = [rmse_words(frame) for frame in (rows, with_it)]
+                ratio = f"{mean_rmse(rows) / mean_rmse(with_it):.2f}" if with_it.height else "–"
+                body.append([label(key["model"], name), results.names.liquid(liquid), *cells, ratio])
     return Table(["model", "liquid left out", "force error without it", "trained on it too", "ratio"], body, "errors")
 
 
@@ -39,10 +39,10 @@ def table_leakage(results: Results) -> Table:
         (pl.col("quantity") == "force") & (pl.col("scope") == "recipe") & pl.col("rmse").is_not_null()
     )
     body = []
-    for key, name, part in style.groups(errors.filter(pl.col("split") == "near")):
+    for key, name, rows in style.groups(errors.filter(pl.col("split") == "near")):
         dataset: str = key["dataset"]
         entries = results.datasets.get(results.cuts.get(dataset, dataset), ())
-        for (recipe,), near in part.sort("name").group_by("name", maintain_order=True):
+        for (recipe,), near in rows.sort("name").group_by("name", maintain_order=True):
             if kinds.get(recipe) not in entries:  # of other trajectories than this model's
                 continue
             test = errors.filter(

@@ -12,13 +12,12 @@ from ionmelt.report.blocks import (
     Heading,
     Note,
     Plot,
-    Quote,
     Section,
-    Sentences,
     Table,
 )
 from ionmelt.report.figures import Style, finish, log_axis, panels
 from ionmelt.report.results import Results
+from ionmelt.report.sections.asked import FRAMEWORKS
 from ionmelt.report.words import UNITS, Row, Tables, listed, number
 
 
@@ -28,12 +27,14 @@ def figure_curves(t: Tables, style: Style) -> go.Figure | None:
     if not curves.height:
         return None
     views = curves.select("framework", "quantity", "unit").unique().sort("framework", "quantity", "unit").to_dicts()
-    figure, at = panels([f"{v['framework'] or ''}: {v['quantity']}" for v in views], 3, 280)
+    first = {row["framework"]: style.models.index(row["model"]) for row in reversed(curves.to_dicts())}
+    views.sort(key=lambda view: first[view["framework"]])
+    figure, at = panels([curve_title(view) for view in views], 3, 280)
     seen = set()
     for i, view in enumerate(views):
         here = curves.filter(*(pl.col(c).eq_missing(pl.lit(v, pl.String)) for c, v in view.items()))
-        for key, name, part in style.groups(here):
-            for (_, which), line in part.sort("step").group_by(["model_key", "set"], maintain_order=True):
+        for key, name, points in style.groups(here):
+            for (_, which), line in points.sort("step").group_by(["model_key", "set"], maintain_order=True):
                 line = line.gather_every(max(1, math.ceil(line.height / 400)))
                 figure.add_scatter(
                     x=line["step"].to_list(),
@@ -43,7 +44,7 @@ def figure_curves(t: Tables, style: Style) -> go.Figure | None:
                     legendgroup=name,
                     showlegend=name not in seen and which == "valid",
                     opacity=0.9 if which == "valid" else 0.35,
-                    hovertemplate=f"{which} %{{y:.3g}}<extra>{name}</extra>",
+                    hovertemplate=f"{name}, {which}: %{{y:.3g}} {curve_axis(view).partition('(')[2].rstrip(')')}<br>step %{{x}}<extra></extra>",
                     line={
                         "color": style.colour(key),
                         "dash": style.dash(key),
@@ -55,9 +56,57 @@ def figure_curves(t: Tables, style: Style) -> go.Figure | None:
                     seen.add(name)
         if (here["value"] > 0).all():
             figure.update_yaxes(**log_axis(here["value"].to_list()), **at(i))
-        figure.update_yaxes(title=(view["unit"] or "").replace("/A", "/Å").replace("A^3", "Å³"), **at(i))
-    figure.update_xaxes(title="step")
+        figure.update_yaxes(title=curve_axis(view), **at(i))
+    figure.update_xaxes(title="step of the training")
     return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
+
+
+def figure_compute(results: Results) -> go.Figure | None:
+    """Force errors on validation frames against what the training had taken by then, all frameworks in one panel."""
+    took = {card.id: card.cost.processor_s for card in results.cards}
+    curves = results.tables["curves"].filter(
+        pl.col("quantity") == "force_rmse", pl.col("set") == "valid", pl.col("value") > 0, pl.col("step") > 0
+    )
+    figure = go.Figure()
+    for key, name, points in results.style.groups(curves):
+        for number_of_line, ((model_key,), line) in enumerate(
+            points.sort("step").group_by("model_key", maintain_order=True)
+        ):
+            whole_s = took.get(str(model_key))
+            if whole_s is None:
+                continue
+            last = line["step"].max()
+            figure.add_scatter(
+                x=[float(f"{whole_s * step / last:.4g}") for step in line["step"]],
+                y=[float(f"{1000 * error:.4g}") for error in line["value"]],
+                mode="lines",
+                name=name,
+                legendgroup=name,
+                showlegend=not number_of_line,
+                hovertemplate=f"{name}<br>%{{y:.3g}} meV/Å after %{{x:.3g}} core-s<extra></extra>",
+                line={"color": results.style.colour(key), "dash": results.style.dash(key), "width": 2},
+            )
+    if not figure.data:
+        return None
+    for axis, of in ((figure.update_xaxes, "x"), (figure.update_yaxes, "y")):
+        axis(**log_axis([number for line in figure.data for number in line[of]]))
+    figure.update_xaxes(title="training (core-s)")
+    figure.update_yaxes(title="force error, validation (meV/Å)")
+    return finish(figure, height=420)
+
+
+def curve_title(view: Row) -> str:
+    """Return what a panel is of: a framework and one of the errors that it reports."""
+    framework = FRAMEWORKS.get(view["framework"], view["framework"] or "training")
+    return f"{framework}: {view['quantity'].replace('_rmse', '').replace('_', ' ')}"
+
+
+def curve_axis(view: Row) -> str:
+    """Return the title of an axis of errors, with the unit; a loss has none."""
+    if not view["quantity"].endswith("_rmse"):
+        return view["quantity"].replace("_", " ")
+    per_atom = "/atom" if "per_atom" in view["quantity"] and "/atom" not in (view["unit"] or "") else ""
+    return f"RMSE ({(view['unit'] or '').replace('/A', '/Å').replace('Å^3', 'Å³')}{per_atom})"
 
 
 def value(row: Row, column: str) -> str:
@@ -82,18 +131,26 @@ def sentences(trainings: pl.DataFrame) -> list[str]:
             f"and {value(row, 'train_end')} on those that it was trained on, of {value(row, 'valid_first')} before the first step. A training "
             "that is too short or a model that is too small does this; it is no measure of the framework."
         )
+    for row in trainings.filter(pl.col("far_from_best"), pl.col("term") == "forces").to_dicts():
+        lines.append(
+            f"{row['model_key']}: its force error, {value(row, 'valid_end')}, is more than twice the least of the trainings on the same "
+            f"frames, and as large on those that it was trained on ({value(row, 'train_end')}): the training was too short, or the model too small."
+        )
     falling = trainings.filter(pl.col("still_falling"), pl.col("term") == "forces")["model_key"].to_list()
     if falling:
         lines.append(
             f"The force error of {listed(falling)} still fell in the last quarter of the training: more steps would make it smaller."
         )
+    if short := trainings.filter("undertrained")["model_key"].to_list():
+        lines.append(
+            f"Undertrained, so that no ordering of models has them: {listed(short)}. How they compare says how long they were trained."
+        )
     return lines
 
 
-def quotes(results: Results) -> list[Quote]:
+def lines(results: Results) -> list[str]:
     """Say what is wrong with which training, where there is something to say."""
-    lines = sentences(results.tables["trainings"])
-    return [("Trainings", lines)] if lines else []
+    return sentences(results.tables["trainings"])
 
 
 def table_trainings(trainings: pl.DataFrame) -> Table:
@@ -101,7 +158,7 @@ def table_trainings(trainings: pl.DataFrame) -> Table:
     body = []
     for row in trainings.to_dicts():
         shares = [row["gradient_share_start"], row["gradient_share_end"]]
-        said = [words for column, words in (("grew_again", "grew again"), ("still_falling", "still falling"), ("hardly_learnt", "hardly learnt")) if row[column]]  # fmt: skip
+        said = [words for column, words in (("grew_again", "grew again"), ("still_falling", "still falling"), ("hardly_learnt", "hardly learnt"), ("far_from_best", "far from the best")) if row[column]]  # fmt: skip
         body.append(
             [
                 f"{label(row['model'], row['dataset'])}, seed {row['seed']}",
@@ -127,11 +184,11 @@ def blocks(results: Results) -> list[Block]:
     trainings = results.tables["trainings"]
     table = table_trainings(trainings)
     made: list[Block] = [
-        Sentences(sentences(trainings)),
         Note(
             "Bold: validation. Pale: training. A gap that widens is overfitting; a bold line still falling could use more steps."
         ),
         Plot("curves", figure_curves(results.tables, results.style), "Learning curves"),
+        Plot("compute", figure_compute(results), "Force error against what the training took"),
     ]
     if table.rows:
         words = (
@@ -146,4 +203,4 @@ def blocks(results: Results) -> list[Block]:
     return made
 
 
-SECTION = Section("curves", "Learning curves", "Learning curves", blocks)
+SECTION = Section("curves", "Learning curves", "Learning curves", blocks, lines)

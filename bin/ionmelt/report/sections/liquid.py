@@ -1,8 +1,8 @@
 """The liquid: frames of one run, which a reader turns and plays."""
 
 from ionmelt.report.blocks import Block, Note, Nothing, Picture, Section
-from ionmelt.report.picture import still
 from ionmelt.report.results import Results
+from ionmelt.report.still import still
 
 
 def blocks(results: Results) -> list[Block]:

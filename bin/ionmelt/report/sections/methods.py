@@ -7,6 +7,7 @@ import polars as pl
 from markupsafe import Markup
 
 from ionmelt.compare.groups import label
+from ionmelt.models.card import Card
 from ionmelt.report.blocks import (
     Block,
     Folded,
@@ -17,9 +18,9 @@ from ionmelt.report.blocks import (
     Table,
 )
 from ionmelt.report.results import Results
+from ionmelt.report.sections import paper
 from ionmelt.report.sections.asked import theory
 from ionmelt.report.words import (
-    Row,
     Tables,
 )
 
@@ -27,15 +28,18 @@ JUDGING = Note(
     Markup(
         "Runs of one liquid, temperature, model and dataset are averaged. Their interval is Student's t, from the spread between "
         "model seeds and between replicas added together, or from the error within the runs where that is wider. A single run has "
-        "only its own error, which knows nothing of the spread between runs. A value is converged when every planned run of it is. "
+        "only its own error, which knows nothing of the spread between runs. The runs of a value are judged together: all that were "
+        "planned are there, they hold enough effective samples, none changes by more than chance explains among so many, those that "
+        "began dense agree with those that began thin, and boxes differ by no more than the errors of their runs explain. "
         "Two models that differ in one thing are compared. Where both ran from the same boxes (two or more), the difference is "
         "taken box by box, so that what a box adds to both cancels; its error is the spread of these pairs, with each model's "
         "spread over its training seeds added, or the error within the runs where that is wider. Else the two count as independent "
-        "(Welch), which errs on the wide side. Every interval is one of 95 %; p-values are corrected by Holm over all tests of one "
-        "property, and intervals of differences are those at the level of that test, so that they hold 0 exactly where the test "
+        "(Welch), which errs on the wide side. Every interval is one of 95 %; p-values are corrected by Holm over all tests of the "
+        "report that may name a winner, so that of identical models at most one report in twenty does, and intervals of differences are those at the level of that test, so that they hold 0 exactly where the test "
         "finds nothing (columns <code>holm_low</code> and <code>holm_high</code> of the table; <code>ci95_low</code> and "
-        "<code>ci95_high</code> are not corrected). A winner on a property of the liquid must differ from the other, and the "
-        "reference must lie on its side of their midpoint, both beyond the error. In the recommendation a model is named only where "
+        "<code>ci95_high</code> are not corrected). Frameworks and datasets are compared from three training seeds and two boxes on. A winner on a property of the "
+        "liquid must differ from the other, and the reference (of trained models the method of the labels itself, where the study "
+        "runs it) must lie on its side of their midpoint, both beyond the error. In the recommendation a model is named only where "
         "the uncorrected interval of its difference from the reference holds 0. The test set is common to all models: its sampling "
         "error is kept whole in force errors. Volume scans are compared point by point (paired jackknife); neighbouring points are "
         "correlated, so that interval is a lower bound."
@@ -43,21 +47,21 @@ JUDGING = Note(
 )
 
 
-def table_models(cards: Sequence[Row]) -> Table:
+def table_models(cards: Sequence[Card]) -> Table:
     """Return what the model cards say."""
     body = []
     for c in cards:
-        files = ", ".join(f"{name} {digest[:12]}…" for name, digest in sorted((c.get("files") or {}).items()))
-        wall = (c.get("cost") or {}).get("wall_s")
+        files = ", ".join(f"{name} {digest[:12]}…" for name, digest in sorted(c.files.items()))
+        wall = c.cost.wall_s
         body.append(
             [
-                label(c["model"], c.get("dataset")),
-                c.get("framework"),
-                c.get("seed"),
-                c.get("theory") or c.get("theory_id"),
-                str(c.get("dataset_hash") or "")[:12],
-                str(c.get("split_hash") or "")[:12],
-                c.get("licence") or "–",
+                label(c.model, c.dataset),
+                c.framework,
+                c.seed,
+                c.theory or c.theory_id,
+                str(c.dataset_hash or "")[:12],
+                str(c.split_hash or "")[:12],
+                c.licence or "–",
                 f"{wall / 3600:.2f} h" if wall else "–",
                 files,
             ]
@@ -92,6 +96,7 @@ def blocks(results: Results) -> list[Block]:
     study = json.dumps(results.study, indent=2, ensure_ascii=False)
     return [
         *made,
+        *paper.blocks(results),
         Folded("Versions of the libraries", [table_versions(results.tables)]),
         Folded("How numbers are combined and judged", [JUDGING]),
         Folded("The study, as it was planned", [Source(study)]),

@@ -37,12 +37,12 @@ def figure_pareto(t: Tables, style: Style) -> go.Figure | None:
 
 
 def draw_models(
-    figure: go.Figure, place: Row, style: Style, rows: pl.DataFrame, seen: set[str]
+    figure: go.Figure, at: Row, style: Style, rows: pl.DataFrame, seen: set[str]
 ) -> list[tuple[float, float, str]]:
     """Draw the models of one state into a panel; return (cost, error, whether on the front). ``seen``: names in the legend."""
     points = []
-    for key, name, part in style.groups(rows):
-        row = part.row(0, named=True)
+    for key, name, of_model in style.groups(rows):
+        row = of_model.row(0, named=True)
         factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
         cost, error = row["total_core_h"] + row["total_gpu_h"], row["error"] * factor
         points.append((cost, error, row["front"]))
@@ -62,14 +62,14 @@ def draw_models(
                 "line": {"width": 2 if hollow else 0},
             },
             hovertemplate=f"{name}<br>%{{x:.3g}} hours<br>%{{y:.4g}} {unit}<br>on the front: {row['front']}<extra></extra>",
-            **place,
+            **at,
         )
         seen.add(name)
-        figure.update_yaxes(title=f"{'RMSE' if row['property'] == 'force_rmse' else '|error|'} ({unit})", **place)
+        figure.update_yaxes(title=f"{'RMSE' if row['property'] == 'force_rmse' else '|error|'} ({unit})", **at)
     return points
 
 
-def draw_front(figure: go.Figure, place: Row, front: list[tuple[float, float]], seen: set[str]) -> None:
+def draw_front(figure: go.Figure, at: Row, front: list[tuple[float, float]], seen: set[str]) -> None:
     """Join the points of the front, where there are two or more."""
     if len(front) < 2:
         return
@@ -82,7 +82,7 @@ def draw_front(figure: go.Figure, place: Row, front: list[tuple[float, float]], 
         name="front",
         legendgroup="front",
         showlegend="front" not in seen,
-        **place,
+        **at,
     )
     seen.add("front")
 

@@ -1,27 +1,43 @@
 """Properties of the liquid that are judged: a figure, a table and a sentence for each."""
 
+import math
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 import polars as pl
 
-from ionmelt.compare.groups import label
+from ionmelt.compare.groups import label, shift_error_of, shift_of
+from ionmelt.compare.statistics import Z95
 from ionmelt.measure.observables import NAMED
-from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Quote, Section, Table
+from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Section, Table
 from ionmelt.report.figures import REFERENCE, Style, error_bar, finish, log_axis, panels
 from ionmelt.report.results import Results
-from ionmelt.report.words import NAMES, UNITS, Row, Tables, listed, measured, number, off_by, state_name
+from ionmelt.report.words import (
+    NAMES,
+    UNITS,
+    Row,
+    Tables,
+    counted_verdicts,
+    listed,
+    measured,
+    number,
+    off_by,
+    state_name,
+)
 
 HAVE_SECTIONS = ("density", "diffusion", "conductivity", "viscosity")
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel of a figure, and the factor of the values in it."""
+    """A panel of a figure, and the factor and the unit of the values in it."""
 
     figure: go.Figure
-    place: Row  # row and column
+    at: Row  # row and column
     factor: float
+    unit: str
 
     def scaled(self, value: float | None) -> float | None:
         """Return a value in the unit of the panel."""
@@ -36,18 +52,19 @@ def figure_liquid(t: Tables, style: Style, quantity: str) -> go.Figure | None:
     observable = NAMED[quantity]
     column, (factor, unit) = observable.column, observable.shown
     runs = t[quantity].filter(pl.col(column).is_not_null())
-    states = summary.select("liquid", "temperature_K", "species").unique(maintain_order=True).to_dicts()
+    shown = summary.filter(pl.col("value").is_not_null() | pl.col("reference").is_not_null())
+    states = shown.select("liquid", "temperature_K", "species").unique(maintain_order=True).to_dicts()
     figure, at = panels([state_name(s) for s in states], 3, 380)
     names = [name for _, name, _ in style.groups(summary)]
     drawn: list[float | None] = []  # all that the axis must hold
     for i, state in enumerate(states):
-        panel = Panel(figure, at(i), factor)
+        panel = Panel(figure, at(i), factor, unit)
         same = [pl.col(c).eq_missing(pl.lit(v, summary.schema[c])) for c, v in state.items() if c in runs.columns]
         here = summary.filter(same)
-        for key, name, part in style.groups(here):
+        for key, name, of_group in style.groups(here):
             of_model = [pl.col(c).eq_missing(pl.lit(v, pl.String)) for c, v in key.items()]
             drawn += draw_runs(panel, style, key, name, runs.filter(*same, *of_model)[column].to_list())
-            drawn += draw_model(panel, style, name, part.row(0, named=True))
+            drawn += draw_model(panel, style, name, of_group.row(0, named=True))
         drawn += draw_reference(panel, here)
         undated = t["references"].filter(
             pl.col("temperature_K").is_null(),
@@ -69,12 +86,21 @@ def draw_runs(panel: Panel, style: Style, key: Row, name: str, values: list[floa
             x=[name] * len(values),
             y=values,
             mode="markers",
-            hoverinfo="y",
+            hovertemplate=f"{name}, one run<br>%{{y:.4g}} {panel.unit}<extra></extra>",
             showlegend=False,
             marker={"color": style.colour(key), "size": 5, "opacity": 0.4},
-            **panel.place,
+            **panel.at,
         )
     return values
+
+
+def with_error_of_correction(row: Row) -> Row:
+    """Return a row of the table `summary` with the interval that the value has once corrected for the size of the box."""
+    if row["ci95_low"] is None:
+        return row
+    error = Z95 * shift_error_of(row)
+    low, high = (math.hypot(row[end] - row["value"], error) for end in ("ci95_low", "ci95_high"))
+    return row | {"ci95_low": row["value"] - low, "ci95_high": row["value"] + high}
 
 
 def draw_model(panel: Panel, style: Style, name: str, row: Row) -> list[float | None]:
@@ -91,22 +117,22 @@ def draw_model(panel: Panel, style: Style, name: str, row: Row) -> list[float | 
             textangle=-90,
             font={"size": 11},
             yanchor="bottom",
-            **panel.place,
+            **panel.at,
         )
-    elif row["reference"] is not None and row["finite_size_correction"]:
+    elif row["reference"] is not None and shift_of(row):
         # what the verdict on model and reference is about
-        corrected = value + row["finite_size_correction"] * panel.factor
+        corrected = value + shift_of(row) * panel.factor
         drawn.append(corrected)
         panel.figure.add_scatter(
             x=[name],
             y=[corrected],
-            error_y=error_bar([row], panel.factor),
+            error_y=error_bar([with_error_of_correction(row)], panel.factor),
             mode="markers",
             showlegend=False,
             opacity=0.45,
             marker={"symbol": "line-ew-open", "color": style.colour(row), "size": 14, "line": {"width": 3}},
-            hovertemplate=f"{name}<br>%{{y:.4g}}: corrected for the size of the box<extra></extra>",
-            **panel.place,
+            hovertemplate=f"{name}<br>%{{y:.4g}} {panel.unit}: corrected for the size of the box<extra></extra>",
+            **panel.at,
         )
     panel.figure.add_scatter(
         x=[name],
@@ -121,7 +147,7 @@ def draw_model(panel: Panel, style: Style, name: str, row: Row) -> list[float | 
             "line": {"width": 2 if not row["converged"] else 0},
         },
         hovertemplate=f"{name}<br>{measured(row)}<br>{row['reason'] or 'converged'}<extra></extra>",
-        **panel.place,
+        **panel.at,
     )
     return drawn
 
@@ -134,7 +160,7 @@ def draw_reference(panel: Panel, summary: pl.DataFrame) -> list[float | None]:
     value, low, high = (panel.scaled(row[c]) for c in ("reference", "reference_low", "reference_high"))
     if low is not None and high is not None:
         panel.figure.add_hrect(
-            y0=low, y1=high, fillcolor=REFERENCE, opacity=0.25, line_width=0, layer="below", **panel.place
+            y0=low, y1=high, fillcolor=REFERENCE, opacity=0.25, line_width=0, layer="below", **panel.at
         )
     panel.figure.add_hline(
         y=value,
@@ -142,7 +168,7 @@ def draw_reference(panel: Panel, summary: pl.DataFrame) -> list[float | None]:
         annotation_text="reference" + (" (second-hand)" if row["reference_second_hand"] else ""),
         annotation_font_size=11,
         annotation_position="top right",
-        **panel.place,
+        **panel.at,
     )
     return [value]
 
@@ -156,7 +182,7 @@ def draw_undated(panel: Panel, references: pl.DataFrame) -> None:
             annotation_text="temperature unknown: not used" + (", second-hand" if row["second_hand"] else ""),
             annotation_font_size=11,
             annotation_position="bottom left",
-            **panel.place,
+            **panel.at,
         )
 
 
@@ -193,33 +219,37 @@ def liquid_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> l
     verdicts = verdicts.filter(pl.col("property") == quantity)
     good = [r for r in rows if r["converged"]]
     if not good:
-        return [
-            f"No verdict: none of the {len(rows)} values is converged. Hollow points below show what was "
-            "measured, for orientation only."
-        ]
-    texts = []
-    for state in dict.fromkeys(state_name(r) for r in good):
-        here = [r for r in good if state_name(r) == state]
-        against = {
-            v["model_a"]: v for v in verdicts.to_dicts() if v["model_b"] == "reference" and state_name(v) == state
-        }
-        parts = against_reference(here, against) if against else [range_of(here)]
-        poor = [label(r["model"], r["dataset"]) for r in rows if state_name(r) == state and not r["converged"]]
-        parts += [f"not converged: {listed(poor)}"] if poor else []
-        texts.append(f"{state}: {'; '.join(parts)}.")
+        return [nothing_converged(rows)]
+    texts = [state_sentence(state, rows, verdicts) for state in dict.fromkeys(state_name(r) for r in good)]
     shown = texts[:4] + ([f"{len(texts) - 4} more states are in the tables."] if len(texts) > 4 else [])
     pairs = verdicts.filter(pl.col("model_b") != "reference")
-    counts = {
-        v: pairs.filter(pl.col("verdict").is_in(w)).height
-        for v, w in (
-            ("with a winner", ["a", "b"]),
-            ("different, without a winner", ["differs"]),
-            ("not distinguishable", ["not distinguishable"]),
-            ("not converged", ["not converged"]),
+    return shown + ([f"Model against model, {pairs.height} pairs: {counted_verdicts(pairs)}."] if pairs.height else [])
+
+
+def nothing_converged(rows: list[Row]) -> str:
+    """Say that nothing is converged, and whether anything was measured at all; else the reason that most values have."""
+    measured_ones = sum(r["value"] is not None for r in rows)
+    if measured_ones:
+        shown = "Hollow points show" if measured_ones > 1 else "A hollow point shows"
+        return (
+            f"No verdict: none of the {len(rows)} values is converged. {shown} what was measured, for orientation only."
         )
-    }
-    tail = ", ".join(f"{n} {word}" for word, n in counts.items() if n)
-    return shown + ([f"Model against model, {pairs.height} pairs: {tail}."] if tail else [])
+    reasons = Counter(r["reason"] or "no reason given" for r in rows)
+    reason, others = reasons.most_common()[0][0], len(reasons) - 1
+    more = f", and {others} other reason{'s' * (others > 1)} in the table" if others else ""
+    return f"No verdict: none of the {len(rows)} values could be measured: {reason}{more}."
+
+
+def state_sentence(state: str, rows: list[Row], verdicts: pl.DataFrame) -> str:
+    """Say of the models in one state how they stand to the reference, or to each other, and which are not converged."""
+    here = [r for r in rows if state_name(r) == state]
+    good = [r for r in here if r["converged"]]
+    against = {v["model_a"]: v for v in verdicts.to_dicts() if v["model_b"] == "reference" and state_name(v) == state}
+    judged = [r for r in good if label(r["model"], r["dataset"]) in against]  # the truth is not set against itself
+    said = against_reference(judged, against) if judged else [range_of(good)]
+    poor = [label(r["model"], r["dataset"]) for r in here if not r["converged"]]
+    said += [f"not converged: {listed(poor)}"] if poor else []
+    return f"{state}: {'; '.join(said)}."
 
 
 def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
@@ -227,22 +257,33 @@ def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
 
     A difference that the test does not find is no agreement: the interval is said with it.
     """
-    level, off, undecided = [], [], []
+    equal, level, off, undecided = [], [], [], []
     for r in rows:
         name = label(r["model"], r["dataset"])
         v = against[name]
         if v["verdict"] == "differs":
             off.append(f"{name} is {off_by(v, r)}")
+        elif v["verdict"] == "equivalent":
+            equal.append(f"{name} ({off_by(v, r)})")
         elif v["verdict"] == "not distinguishable":
             level.append(f"{name} ({off_by(v, r)})")
         else:
             undecided.append(f"{name}: no verdict")
     factor, unit = UNITS[rows[0]["unit"]]
-    kind = "second-hand reference" if rows[0]["reference_second_hand"] else "reference"
+    kind = (
+        "second-hand reference"
+        if rows[0]["reference_second_hand"]
+        else "truth"
+        if rows[0]["reference_is_truth"]
+        else "reference"
+    )
     reference = f"the {kind} ({number(rows[0]['reference'] * factor, 4)} {unit})"
     verb = "is" if len(level) == 1 else "are"
     first = [f"{listed(level)} {verb} not told from {reference}"] if level else []
-    if off and not level and not undecided:
+    if equal:
+        verb = "is" if len(equal) == 1 else "are"
+        first = [f"{listed(equal)} {verb} within the margins of {reference}", *first]
+    if off and not first and not undecided:
         first = [f"no model agrees with {reference}"]
     return [*(first or [f"against {reference}"]), *off, *undecided]
 
@@ -256,14 +297,19 @@ def range_of(rows: list[Row]) -> str:
     return f"from {measured(low)} ({names[0]}) to {measured(high)} ({names[1]}); there is no reference"
 
 
-def quotes(results: Results) -> list[Quote]:
-    """Say of each property what was found."""
-    made = []
-    for quantity in NAMED:
-        rows = results.tables["summary"].filter(pl.col("property") == quantity).to_dicts()
-        if rows:
-            made.append((NAMES[quantity], liquid_sentence(rows, results.tables["verdicts"], quantity)))
-    return made
+def said(*quantities: str, is_named: bool = False) -> Callable[[Results], list[str]]:
+    """Return what says of some properties how the models stand; each by its name where there are several."""
+
+    def lines(results: Results) -> list[str]:
+        made = []
+        summary, verdicts = results.tables["summary"], results.tables["verdicts"]
+        for quantity in quantities:
+            if rows := summary.filter(pl.col("property") == quantity).to_dicts():
+                sentences = liquid_sentence(rows, verdicts, quantity)
+                made += [f"{NAMES[quantity]}: {sentences[0]}", *sentences[1:]] if is_named else sentences
+        return made
+
+    return lines
 
 
 def density(results: Results) -> list[Block]:
@@ -298,13 +344,14 @@ def further(results: Results) -> list[Block]:
     t, style = results.tables, results.style
     made: list[Block] = []
     measured = set(t["summary"]["property"])
-    for quantity in NAMED:
-        if quantity in measured and quantity not in HAVE_SECTIONS:
+    for quantity in OTHERS:
+        if quantity in measured:
             plot = Plot(quantity, figure_liquid(t, style, quantity), f"{NAMES[quantity]} of each model")
             made += [Heading(NAMES[quantity]), plot, Folded("Values", [table_liquid(t, quantity, style)])]
     return made
 
 
-DENSITY = Section("density", "Density", "Density", density)
-DIFFUSION = Section("diffusion", "Diffusion", "Diffusion", diffusion)
-FURTHER = Section("properties", "Further properties", "Further properties", further)
+OTHERS = tuple(quantity for quantity in NAMED if quantity not in HAVE_SECTIONS)
+DENSITY = Section("density", "Density", "Density", density, said("density"))
+DIFFUSION = Section("diffusion", "Diffusion", "Diffusion", diffusion, said("diffusion"))
+FURTHER = Section("properties", "Further properties", "Further properties", further, said(*OTHERS, is_named=True))

@@ -26,8 +26,8 @@ def verdict(rounds: pl.DataFrame) -> tuple[bool, str]:
     open_ones = last.filter(pl.col("verdict") != "unchanged")
     if not open_ones.height:
         return False, f"Round {number} changed neither survival nor density beyond the tolerance: enough."
-    parts = [f"{label(r['model'], r['dataset'])}: {r['reason']}" for r in open_ones.to_dicts()]
-    return True, f"After round {number} another is worth it. " + "; ".join(dict.fromkeys(parts)) + "."
+    reasons = [f"{label(r['model'], r['dataset'])}: {r['reason']}" for r in open_ones.to_dicts()]
+    return True, f"After round {number} another is worth it. " + "; ".join(dict.fromkeys(reasons)) + "."
 
 
 def table_rounds(rounds: pl.DataFrame) -> Table:
@@ -48,8 +48,8 @@ def table_rounds(rounds: pl.DataFrame) -> Table:
             "none" if r["offered_share"] is None else f"{r['offered_share']:.0%}", r["verdict"], r["reason"],
         ])  # fmt: skip
     head = [
-        "round", "model", "liquid", "training frames (active)", "survived", "density (kg/m3) [95 %]", "converged",
-        "scan error (meV/atom)", "force error (meV/A)", "worth a label above (meV/A)", "of the walk above", "verdict", "why",
+        "round", "model", "liquid", "training frames (active)", "survived", "density (kg/m³) [95 %]", "converged",
+        "scan error (meV/atom)", "force error (meV/Å)", "worth a label above (meV/Å)", "of the walk above", "verdict", "why",
     ]  # fmt: skip
     return Table(head, rows, "rounds")
 
@@ -63,16 +63,16 @@ def figure_rounds(rounds: pl.DataFrame, style: Style) -> go.Figure | None:
     figure, at = panels(titles, 2, 320)
     for i, (liquid, kelvin) in enumerate(states):
         here = rounds.filter((pl.col("liquid") == liquid) & (pl.col("temperature_K") == kelvin)).sort("round")
-        for key, name, part in style.groups(here):
+        for key, name, rows in style.groups(here):
             look = {"line": {"color": style.colour(key), "dash": style.dash(key)}, "name": name, "legendgroup": name}
-            look |= {"mode": "lines+markers", "x": part["round"].to_list()}
-            shares = [None if x is None else 100 * x for x in part["survived_share"].to_list()]
+            look |= {"mode": "lines+markers", "x": rows["round"].to_list()}
+            shares = [None if x is None else 100 * x for x in rows["survived_share"].to_list()]
             figure.add_scatter(y=shares, showlegend=i == 0, **look, **at(2 * i))
-            bars = error_bar(part.to_dicts(), 1.0, "density_kg_m3", "density_ci95_low_kg_m3", "density_ci95_high_kg_m3")
+            bars = error_bar(rows.to_dicts(), 1.0, "density_kg_m3", "density_ci95_low_kg_m3", "density_ci95_high_kg_m3")
             figure.add_scatter(
-                y=part["density_kg_m3"].to_list(), error_y=bars, showlegend=False, **look, **at(2 * i + 1)
+                y=rows["density_kg_m3"].to_list(), error_y=bars, showlegend=False, **look, **at(2 * i + 1)
             )
-        for k, title in ((2 * i, "% of the planned time"), (2 * i + 1, "kg/m3")):
+        for k, title in ((2 * i, "survived of the planned time (%)"), (2 * i + 1, "density (kg/m³)")):
             figure.update_yaxes(title=title, **at(k))
             figure.update_xaxes(title="round", dtick=1, **at(k))
     return finish(figure)
@@ -89,15 +89,15 @@ def figure_exploration(exploration: pl.DataFrame, style: Style) -> go.Figure | N
         here = exploration.filter(
             (pl.col("liquid") == liquid) & (pl.col("temperature_K") == kelvin) & (pl.col("walk") == kind)
         ).sort("time_ps")
-        for key, name, part in style.groups(here):
-            ends = [part["time_ps"].min(), part["time_ps"].max()]
+        for key, name, rows in style.groups(here):
+            ends = [rows["time_ps"].min(), rows["time_ps"].max()]
             common = {"legendgroup": name, "hoverinfo": "skip", "showlegend": False, "mode": "lines"}
             for column, dash in (("worth_above_ev_a", "dot"), ("stop_above_ev_a", "dash")):
                 line = {"color": style.colour(key), "dash": dash, "width": 1}
-                figure.add_scatter(x=ends, y=[part[column][0]] * 2, line=line, **common, **at(i))
+                figure.add_scatter(x=ends, y=[rows[column][0]] * 2, line=line, **common, **at(i))
             figure.add_scatter(
-                x=part["time_ps"].to_list(),
-                y=part["disagreement_ev_a"].to_list(),
+                x=rows["time_ps"].to_list(),
+                y=rows["disagreement_ev_a"].to_list(),
                 mode="lines",
                 name=name,
                 legendgroup=name,
@@ -106,8 +106,8 @@ def figure_exploration(exploration: pl.DataFrame, style: Style) -> go.Figure | N
                 **at(i),
             )
             seen.add(name)
-        figure.update_xaxes(title="ps", **at(i))
-        figure.update_yaxes(title="eV/A", **at(i))
+        figure.update_xaxes(title="time (ps)", **at(i))
+        figure.update_yaxes(title="disagreement on forces (eV/Å)", **at(i))
     return finish(figure)
 
 

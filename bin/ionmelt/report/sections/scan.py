@@ -6,6 +6,8 @@ import polars as pl
 from ionmelt.report.blocks import Block, Note, Plot, Section
 from ionmelt.report.figures import REFERENCE, Style, finish, panels
 from ionmelt.report.results import Results
+from ionmelt.report.sections import pressures
+from ionmelt.report.sections.errors import said
 from ionmelt.report.words import Tables
 
 
@@ -38,8 +40,8 @@ def figure_scan(t: Tables, style: Style) -> go.Figure | None:
             )
             seen.add("labels")
             column = kind.format("model")
-            for key, name, part in style.groups(here):
-                curve = part.group_by("scale").agg(pl.col(column).mean()).sort("scale").drop_nulls()
+            for key, name, rows in style.groups(here):
+                curve = rows.group_by("scale").agg(pl.col(column).mean()).sort("scale").drop_nulls()
                 figure.add_scatter(
                     x=curve["scale"].to_list(),
                     y=(curve[column] * factor).to_list(),
@@ -54,19 +56,25 @@ def figure_scan(t: Tables, style: Style) -> go.Figure | None:
                 seen.add(name)
         figure.update_yaxes(title="energy (meV/atom)", **at(2 * i))
         figure.update_yaxes(title="pressure (GPa)", **at(2 * i + 1))
-    figure.update_xaxes(title="scale of the box edge")
+    figure.update_xaxes(title="edge of the box, relative")
     return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
+
+
+def lines(results: Results) -> list[str]:
+    """Say how the models do along the scan, and whose equilibrium the frames are."""
+    return [*said("scan_energy_rmse")(results), *pressures.lines(results)]
 
 
 def blocks(results: Results) -> list[Block]:
     """Return energy and pressure of the scaled boxes."""
     return [
         Note(
-            "The box is scaled while the ions stay rigid, so only the forces between ions matter. A model whose pressure crosses 0 "
-            "at another scale than the labels (thick grey) will find another density. Curves are means over boxes and seeds."
+            "The box is scaled while the ions stay rigid, so only the forces between ions matter. Where a model's pressure crosses 0 is not its density: "
+            "in a liquid the ions move out of the way. Curves are means over boxes and seeds; the labels are thick and grey."
         ),
         Plot("scan", figure_scan(results.tables, results.style), "Energy and pressure against the scale of the box"),
+        *pressures.blocks(results),
     ]
 
 
-SECTION = Section("scan", "Volume scan", "Frozen-ion volume scan", blocks)
+SECTION = Section("scan", "Volume scan", "Frozen-ion volume scan", blocks, lines)

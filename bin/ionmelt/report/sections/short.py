@@ -1,21 +1,20 @@
-"""The study in short: what is recommended, what to be careful with, and what the other sections say in a sentence."""
-
-from collections.abc import Callable
+"""The study in short: what is recommended, what to be careful with, and what was asked."""
 
 import polars as pl
 
 from ionmelt.labels.engines import ENGINES
 from ionmelt.report.blocks import Quote, Short
 from ionmelt.report.results import Results
-from ionmelt.report.sections import domain, errors, forgetting, learning, properties, survival, worth
+from ionmelt.report.sections.asked import asked
 from ionmelt.report.sections.recommendation import recommend
 from ionmelt.report.words import listed, sentence
 from ionmelt.theory import two_levels
 
 
 def short(results: Results) -> Short:
-    """Return what is recommended, and what the tables support and what they do not, in plain words."""
-    return Short(recommend(results.tables), [quote for quotes in QUOTED for quote in quotes(results)])
+    """Return what is recommended, in two sentences, with what to be careful with and what was asked."""
+    was_asked = [(question, [text]) for question, text in asked(results)]
+    return Short(recommend(results.tables), [*care(results), *was_asked])
 
 
 def care(results: Results) -> list[Quote]:
@@ -51,22 +50,11 @@ def equilibration_sentences(states: pl.DataFrame, labels: pl.DataFrame, runs: pl
     named = [f"{r['key']} ({r['reason'] or 'no reason given'})" for r in poor[:3]]
     more = f" and {len(poor) - 3} more" if len(poor) > 3 else ""
     frames, started = (table.filter(~pl.col("equilibrated")).height for table in (labels, runs))
-    parts = [f"{n} {what}" for n, what in ((frames, "labelled frames of kind eq"), (started, "runs")) if n]
+    counted = [f"{n} {what}" for n, what in ((frames, "labelled frames of kind eq"), (started, "runs")) if n]
     text = f"{len(poor)} of {states.height} liquids are not equilibrated: {', '.join(named)}{more}"
     come = (
-        f"; {listed(parts)} come from them, and what these say may be of a liquid that still changes" if parts else ""
+        f"; {listed(counted)} come from them, and what these say may be of a liquid that still changes"
+        if counted
+        else ""
     )
     return [f"{text}{come}."]
-
-
-# What says a sentence at the top of the page, in this order.
-QUOTED: tuple[Callable[[Results], list[Quote]], ...] = (
-    care,
-    properties.quotes,
-    errors.quotes,
-    forgetting.quotes,
-    survival.quotes,
-    domain.quotes,
-    learning.quotes,
-    worth.quotes,
-)

@@ -1,6 +1,7 @@
 """Structure, kinetics and conformers of the liquid."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
@@ -70,10 +71,10 @@ def figure_structure(t: Tables, style: Style, quantity: str = "rdf") -> go.Figur
     seen = set()
     for i, state in enumerate(states.to_dicts()):
         here = mean.filter(pl.col(c) == v for c, v in state.items())
-        for key, name, part in style.groups(here):
+        for key, name, rows in style.groups(here):
             figure.add_scatter(
-                x=[round(x, 4) for x in part[axis]],
-                y=[float(f"{y:.4g}") for y in part["value"]],
+                x=[round(x, 4) for x in rows[axis]],
+                y=[float(f"{y:.4g}") for y in rows["value"]],
                 mode="lines",
                 name=name,
                 legendgroup=name,
@@ -84,8 +85,8 @@ def figure_structure(t: Tables, style: Style, quantity: str = "rdf") -> go.Figur
             seen.add(name)
         if quantity == "rdf" and here["value"].max() == 0:
             words = f"no pair within {max(here[axis].to_list()):.1f} Å"
-            place = {"x": 0.5, "y": 0.5, "xref": "x domain", "yref": "y domain"}
-            figure.add_annotation(text=words, showarrow=False, **place, **at(i))
+            middle = {"x": 0.5, "y": 0.5, "xref": "x domain", "yref": "y domain"}
+            figure.add_annotation(text=words, showarrow=False, **middle, **at(i))
         if quantity != "torsion":
             figure.add_hline(y=1, line={"color": REFERENCE, "width": 1, "dash": "dot"}, **at(i))
     figure.update_xaxes(title=curve.axis_title)
@@ -100,33 +101,30 @@ def table_numbers(t: Tables, name: str, style: Style) -> Table:
     if name == "conformers":  # the shares of the states come first, then what describes the shape
         frame = frame.sort(pl.col("quantity") != "population", maintain_order=True)
     rows = summarise_numbers(frame, keys)
-    lines: dict[tuple, Row] = {}
-    models: dict[str, Row] = {}
-    for r in rows:
-        models.setdefault(label(r["model"], r["dataset"]), r)
-        place = tuple(r[c] for c in ("liquid", "temperature_K", *keys, "unit"))
-        lines.setdefault(place, {})[label(r["model"], r["dataset"])] = r
+    models = {label(r["model"], r["dataset"]): r for r in rows}
     order = sorted(models, key=lambda m: style.order(models[m]))
-    body = []
-    for place, cells in lines.items():
-        one = next(iter(cells.values()))
-        state = " → ".join(one[c] for c in ("state", "state_from", "state_to") if one.get(c))
-        named = [
-            one.get("species") or one.get("pair") or "",
-            one.get("feature") or "",
-            one["quantity"].replace("_", " "),
-            state,
-        ]
-        unit = {"A": "Å", "A2": "Å²"}.get(one["unit"] or "", one["unit"] or "1")
-        why = first_few([f"{m}: {cells[m]['reason']}" for m in order if m in cells and cells[m]["reason"]])
-        body.append([
-            state_name({"liquid": place[0], "temperature_K": place[1]}),
-            " · ".join(x for x in named if x),
-            unit,
-            *(cell(cells.get(m)) for m in order),
-            "; ".join(why),
-        ])  # fmt: skip
+    lines: dict[tuple[Any, ...], Row] = {}
+    for r in rows:
+        key = tuple(r[c] for c in ("liquid", "temperature_K", *keys, "unit"))
+        lines.setdefault(key, {})[label(r["model"], r["dataset"])] = r
+    body = [number_line(cells, order) for cells in lines.values()]
     return Table(["state", "what", "unit", *order, "why not converged"], body, name)
+
+
+def number_line(cells: dict[str, Row], order: list[str]) -> list[str]:
+    """Return the line of one number: its name and unit, the value of each model, and why some are not converged."""
+    one = next(iter(cells.values()))
+    state = " → ".join(one[c] for c in ("state", "state_from", "state_to") if one.get(c))
+    named = (one.get("species") or one.get("pair"), one.get("feature"), one["quantity"].replace("_", " "), state)
+    unit = one["unit"] or "1"
+    why = first_few([f"{m}: {cells[m]['reason']}" for m in order if m in cells and cells[m]["reason"]])
+    return [
+        state_name({"liquid": one["liquid"], "temperature_K": one["temperature_K"]}),
+        " · ".join(word for word in named if word),
+        {"A": "Å", "A2": "Å²"}.get(unit, unit),
+        *(cell(cells.get(m)) for m in order),
+        "; ".join(why),
+    ]
 
 
 def cell(r: Row | None) -> str:

@@ -5,7 +5,7 @@ import polars as pl
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Section, Table
 from ionmelt.report.figures import Style
 from ionmelt.report.results import Results
-from ionmelt.report.sections.properties import figure_liquid, table_liquid
+from ionmelt.report.sections.properties import figure_liquid, said, table_liquid
 from ionmelt.report.words import NAMES, Row, Tables, number, rounded
 
 QUANTITIES = ("conductivity", "viscosity")
@@ -61,4 +61,6 @@ def blocks(results: Results) -> list[Block]:
     return made
 
 
-SECTION = Section("transport", "Conductivity, viscosity", "Conductivity and viscosity", blocks)
+SECTION = Section(
+    "transport", "Conductivity, viscosity", "Conductivity and viscosity", blocks, said(*QUANTITIES, is_named=True)
+)

@@ -1,23 +1,78 @@
 """The verdicts: every pair of models, and every model against the reference."""
 
+from dataclasses import dataclass
+
 import plotly.graph_objects as go
 import polars as pl
 
 from ionmelt.measure.observables import NAMED
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Section, Table
 from ionmelt.report.figures import REFERENCE, error_bar, finish, panels
+from ionmelt.report.marks import BETTER, EQUIVALENT, UNDECIDED, WORSE, Mark, against_reference, of_side
 from ionmelt.report.results import Results
-from ionmelt.report.sections.short import short
-from ionmelt.report.words import NAMES, UNITS, Row, Tables, difference, p_value, seen_ends, state_name
+from ionmelt.report.words import (
+    NAMES,
+    UNITS,
+    Row,
+    Tables,
+    counted_verdicts,
+    difference,
+    number,
+    p_value,
+    seen_ends,
+    state_name,
+    verdict_words,
+)
 
-QUANTITIES = (*NAMED, "force_rmse", "scan_energy_rmse")
+MOST_PAIRS = 24  # of a state in a figure; all are in the table
+QUANTITIES = (*NAMED, "survival", "force_rmse", "scan_energy_rmse")
 READING = Note(
     "Each line is a difference, first minus second, between two models or a model and the reference, with its 95 % interval, "
-    "corrected for the number of tests of one property (Holm). Where the interval crosses the line at 0, the data show no "
+    "corrected for the number of tests of the report (Holm). Where the interval crosses the line at 0, the data show no "
     "difference, which is no proof that there is none: the interval says how large it may be. A verdict is given only when both "
     "sides are converged; hollow ones are not, and their intervals are not corrected. Without a reference, a larger value is not "
-    "a better one, so nobody wins."
+    "a better one, so nobody wins. Frameworks and datasets are compared from three training seeds and two boxes on: identical ones would "
+    "differ by the accidents of one training. Of runs that broke the time they lost is compared, where at least one of a pair did. "
+    f"Of more than {MOST_PAIRS} pairs in a state those with the reference and the decided ones are drawn; all are in the tables below."
 )
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the differences of some verdicts are drawn: their words in the legend, and the mark of the first of the two."""
+
+    words: str
+    colour: str
+    marker: str
+    opacity: float = 1.0
+
+    @classmethod
+    def of(cls, mark: Mark, words: str, opacity: float = 1.0) -> "Look":
+        """Return the look of a mark."""
+        return cls(words, mark.colour, mark.marker, opacity)
+
+
+LOOKS = {
+    "better": Look.of(BETTER, "the first is better"),
+    "equivalent": Look.of(EQUIVALENT, "equivalent within the margins"),
+    "worse": Look.of(WORSE, "the first is worse, or off the reference"),
+    "differs": Look("they differ, and nothing says which is right", UNDECIDED.colour, "diamond"),
+    "not distinguishable": Look.of(UNDECIDED, "not told apart"),
+    "no verdict": Look.of(UNDECIDED, "no verdict, for orientation only", 0.45),
+}
+
+
+def look_of(verdict: Row) -> str:
+    """Return the key in `LOOKS` of a verdict."""
+    mark = against_reference(verdict) if verdict["model_b"] == "reference" else of_side(verdict, "a")
+    if mark is not UNDECIDED:
+        return mark.word
+    return verdict["verdict"] if verdict["verdict"] in LOOKS else "no verdict"
+
+
+def pair_name(verdict: Row) -> str:
+    """Name what a difference is of."""
+    return f"{verdict['model_a']} − {verdict['model_b']}"
 
 
 def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
@@ -26,70 +81,74 @@ def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
     if not rows:
         return None
     factor, unit = UNITS.get(rows[0]["unit"], (1.0, rows[0]["unit"]))
-    states = list(dict.fromkeys(state_name(r) for r in rows))
-    most = max(sum(state_name(r) == state for r in rows) for state in states)
-    single = len(states) == 1
-    figure, at = panels(
-        [x if x != "all" else "all liquids" for x in states],
-        2,
-        26 * most + (70 if single else 150),
-        horizontal_spacing=0.24,
-    )
-    looks = (
-        ("decided: one model is better", ("a", "b"), "#0072B2", "circle"),
-        ("differs, no winner", ("differs",), "#E69F00", "diamond"),
-        ("not distinguishable", ("not distinguishable",), REFERENCE, "circle"),
-        ("not converged: for orientation only", ("not converged",), REFERENCE, "circle-open"),
-    )
-    seen = set()
-    for i, state in enumerate(states):
-        here = [r for r in rows if state_name(r) == state]
-        for words, kinds, colour, symbol in looks:
-            part = [r for r in here if r["verdict"] in kinds]
-            if not part:
-                continue
-            figure.add_scatter(
-                x=[r["difference"] * factor for r in part],
-                y=[f"{r['model_a']} − {r['model_b']}" for r in part],
-                mode="markers",
-                name=words,
-                legendgroup=words,
-                showlegend=words not in seen,
-                error_x=error_bar(
-                    [r | dict(zip(("low", "high"), (r[c] for c in seen_ends(r)), strict=True)) for r in part],
-                    factor,
-                    "difference",
-                    "low",
-                    "high",
-                ),
-                marker={
-                    "color": colour,
-                    "symbol": symbol,
-                    "size": 9,
-                    "line": {"width": 2 if "open" in symbol else 0},
-                },
-                text=[verdict_words(r) for r in part],
-                hovertemplate="%{text}<br>%{x:.4g}<extra>%{y}</extra>",
-                **at(i),
-            )
-            seen.add(words)
+    states: dict[str, list[Row]] = {}
+    for r in rows:
+        states.setdefault(state_name(r), []).append(r)
+    states = {state: chosen(pairs) for state, pairs in states.items()}
+    titles = [x if x != "all" else "all liquids" for x in states]
+    height = 26 * max(map(len, states.values())) + (70 if len(states) == 1 else 150)
+    figure, at = panels(titles, 2, height, horizontal_spacing=0.24)
+    seen: set[str] = set()
+    for i, here in enumerate(states.values()):
+        for kind, look in LOOKS.items():
+            if alike := [r for r in here if look_of(r) == kind]:
+                draw_differences(figure, alike, look, (factor, unit), kind not in seen, at(i))
+                seen.add(kind)
         figure.add_vline(x=0, line={"color": REFERENCE, "width": 1.5}, **at(i))
-        order = [f"{r['model_a']} − {r['model_b']}" for r in here][::-1]
+        order = [pair_name(r) for r in here][::-1]
         figure.update_yaxes(categoryorder="array", categoryarray=order, range=[-0.7, len(order) - 0.3], **at(i))
     figure.update_xaxes(title=f"difference ({unit})")
     return finish(figure, margin={"l": 70, "r": 20, "t": 75, "b": 50}, showlegend=True)
 
 
+def chosen(rows: list[Row]) -> list[Row]:
+    """Return the differences that are drawn of one state: those from the reference first, then those that are decided."""
+    if len(rows) <= MOST_PAIRS:
+        return rows
+    order = sorted(
+        rows, key=lambda r: (r["model_b"] != "reference", look_of(r) not in ("better", "worse", "equivalent"))
+    )
+    kept = order[:MOST_PAIRS]
+    return [r for r in rows if r in kept]
+
+
+def draw_differences(
+    figure: go.Figure, rows: list[Row], look: Look, shown: tuple[float, str], is_first: bool, at: Row
+) -> None:
+    """Draw differences whose verdicts look alike into a panel; the first time they stand in the legend. ``shown``: factor and unit."""
+    factor, unit = shown
+    seen = [r | dict(zip(("low", "high"), (r[c] for c in seen_ends(r)), strict=True)) for r in rows]
+    figure.add_scatter(
+        x=[r["difference"] * factor for r in rows],
+        y=[pair_name(r) for r in rows],
+        mode="markers",
+        name=look.words,
+        legendgroup=look.words,
+        showlegend=is_first,
+        opacity=look.opacity,
+        error_x=error_bar(seen, factor, "difference", "low", "high"),
+        marker={
+            "color": look.colour,
+            "symbol": look.marker,
+            "size": 10,
+            "line": {"width": 2 if "open" in look.marker else 0},
+        },
+        text=[verdict_words(r) for r in rows],
+        hovertemplate=f"%{{text}}<br>%{{y}}: %{{x:.4g}} {unit}<extra></extra>",
+        **at,
+    )
+
+
 def table_verdicts(t: Tables, quantity: str) -> Table:
     """Return the verdicts of one property, decided ones first."""
     rows = t["verdicts"].filter(pl.col("property") == quantity).to_dicts()
-    rank = {"a": 0, "b": 0, "differs": 1, "not distinguishable": 2, "not converged": 3}
-    rows.sort(key=lambda r: rank[r["verdict"]])
+    rank = ("a", "b", "equivalent", "differs", "not distinguishable")
+    rows.sort(key=lambda r: rank.index(r["verdict"]) if r["verdict"] in rank else len(rank))
     body = [
         [
             state_name(v),
             verdict_words(v),
-            f"{v['model_a']} − {v['model_b']}: {difference(v)}",
+            f"{pair_name(v)}: {difference(v)}",
             p_value(v["p_holm"]),
             v["reason"] or "",
         ]
@@ -98,25 +157,55 @@ def table_verdicts(t: Tables, quantity: str) -> Table:
     return Table(["state", "verdict", "first − second [95 %, corrected]", "p (Holm)", "why"], body, "verdicts")
 
 
-def verdict_words(v: Row) -> str:
-    """Say one verdict in plain words."""
-    a, b = v["model_a"], v["model_b"]
-    if v["verdict"] in ("a", "b"):
-        winner, loser = (a, b) if v["verdict"] == "a" else (b, a)
-        better = "has the lower error than" if v["property"].endswith("rmse") else "is closer to the reference than"
-        return f"{winner} {better} {loser}"
-    if v["verdict"] == "differs":
-        return f"{a} is off the reference" if b == "reference" else f"{a} and {b} differ; neither wins"
-    if v["verdict"] == "not distinguishable":
-        return f"{a} is not told from the reference" if b == "reference" else f"{a} and {b}: no difference seen"
-    return f"{a} against {b}: no verdict"
+def power_blocks(power: pl.DataFrame) -> list[Block]:
+    """Return what the design can decide, as it was known before the first training."""
+    if not power.height:
+        return []
+    body = [
+        [
+            state_name(row),
+            NAMES.get(row["property"], row["property"]),
+            row["about"],
+            *(
+                "–" if row[column] is None else f"{number(row[column])} %"
+                for column in ("detectable_percent", "equivalent_percent", "margin_percent")
+            ),
+            "–" if row["length_times"] is None else f"{number(row['length_times'])} times",
+            row["reason"] or "",
+        ]
+        for row in power.to_dicts()
+    ]  # fmt: skip
+    head = [
+        "state",
+        "property",
+        "between",
+        "told apart from",
+        "equivalent within",
+        "margin",
+        "length for the margin",
+        "why",
+    ]
+    words = (
+        "From how the classical liquid fluctuates, before anything was trained: what is found in 8 of 10 studies of this design, if trainings "
+        "do not differ. Their spread makes it worse."
+    )
+    table = Table(head, body, "power")
+    return [Heading("What the design can decide"), Note(words), Folded(f"Each property ({len(body)})", [table])]
+
+
+def lines(results: Results) -> list[str]:
+    """Count the verdicts of all properties."""
+    verdicts = results.tables["verdicts"]
+    return [f"{verdicts.height} differences: {counted_verdicts(verdicts)}."] if verdicts.height else []
 
 
 def blocks(results: Results) -> list[Block]:
-    """Return the study in short, and of each property the differences of all pairs."""
+    """Return of each property the differences of all pairs."""
     t = results.tables
-    made: list[Block] = [short(results), Heading("Verdicts", level=2), READING]
     decided = [q for q in QUANTITIES if t["verdicts"].filter(pl.col("property") == q).height]
+    if not decided:
+        return [Nothing("No two models could be compared.")]
+    made: list[Block] = [READING]
     for quantity in decided:
         title, figure, table = NAMES[quantity], figure_verdicts(t, quantity), table_verdicts(t, quantity)
         made.append(Heading(title))
@@ -125,9 +214,8 @@ def blocks(results: Results) -> list[Block]:
             made.append(Plot(f"verdicts_{quantity}", figure, label))
         else:
             made.append(Nothing("No difference could be measured: no two values with an interval."))
-        words = f"Every {title.lower()} verdict in words ({len(table.rows)})"
-        made.append(Folded(words, [table], opened=quantity == decided[0] and figure is not None))
-    return made if decided else [*made, Nothing("No two models could be compared.")]
+        made.append(Folded(f"Every {title.lower()} verdict in words ({len(table.rows)})", [table]))
+    return [*made, *power_blocks(t["power"])]
 
 
-SECTION = Section("verdicts", "Verdicts", "In short", blocks)
+SECTION = Section("verdicts", "Verdicts", "Verdicts", blocks, lines)

@@ -4,6 +4,7 @@ No sentence says more than its row: what was not told apart is called so, with h
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
@@ -11,7 +12,7 @@ import polars as pl
 from ionmelt.compare.groups import label
 from ionmelt.compare.learning import PROPERTIES
 from ionmelt.compare.worth import added_kinds
-from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Quote, Section, Sentences, Table
+from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Section, Sentences, Table
 from ionmelt.report.figures import Style, error_bar, finish, log_axis, panels
 from ionmelt.report.results import Results
 from ionmelt.report.words import (
@@ -33,13 +34,19 @@ READING = Note(
     "Errors of models that differ in their training data alone, and of models on the same data. The error of a density or a "
     "diffusion coefficient is the distance from the method of the labels itself, run from the same boxes, where the study has it as "
     "a model; else from experiment. Models of one dataset are paired by box and seed. Tests of one question and error are corrected "
-    "for their number (Holm); one training seed is no claim."
+    "for their number (Holm); fewer than three training seeds are no claim."
 )
 READING_SIZES = Note(
     "Each dataset cut to the training frames that differ most, a smaller cut being part of every larger one. A line that still "
-    "falls at its right end asks for more frames. Hollow points are not converged. Labels of validation frames count too; the share "
-    "of runs that broke is that of all seeds and boxes."
+    "falls at its right end asks for more frames. Hollow points are not converged. Labels of validation frames count too; the time "
+    "that runs lost by breaking is that of all seeds and boxes."
 )
+
+VIEW = ("property", "liquid", "temperature_K", "species")  # what a panel of the figure is of
+MOST = 3  # of one kind, in a sentence; the others are counted
+UNDECIDED = ("not converged", "design cannot decide")
+FIRST = ("better", "worse", "not distinguishable", "not converged")  # verdicts, in the order of a sentence
+ASKED = {"kinds": "Further kinds of frames", "frames": "How many frames", "framework": "Which needs fewer frames"}
 
 
 def figure_sizes(t: Tables, style: Style) -> go.Figure | None:
@@ -47,43 +54,49 @@ def figure_sizes(t: Tables, style: Style) -> go.Figure | None:
     rows = t["learning"].filter(pl.col("error").is_not_null()).sort("frames", "dataset").to_dicts()
     if not any(row["dataset"] != row["mixture"] for row in rows):
         return None
-    state = ("property", "liquid", "temperature_K", "species")
-    views = list(dict.fromkeys(tuple(row[c] for c in state) for row in rows))
-    views.sort(key=lambda view: (PROPERTIES.index(view[0]), view[1], view[2] or 0.0, view[3] or ""))
+    views: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        views.setdefault(tuple(row[c] for c in VIEW), []).append(row)
+    order = sorted(views, key=lambda view: (PROPERTIES.index(view[0]), view[1], view[2] or 0.0, view[3] or ""))
     axes = [("frames", "training frames")]
     if all(row["labels_core_h"] is not None for row in rows):
         axes.append(("labels_core_h", "labels (core-hours)"))
-    names = [f"{NAMES[view[0]]}: {state_name(dict(zip(state, view, strict=True)))}" for view in views for _ in axes]
-    figure, at = panels(names, len(axes), 300)
-    seen = set()
-    for i, (view, (x, title)) in enumerate((view, axis) for view in views for axis in axes):
-        here = [row for row in rows if tuple(row[c] for c in state) == view]
-        factor, unit = (100.0, "%") if view[0] == "survival" else UNITS[here[0]["unit"]]
-        for key in dict.fromkeys((row["model"], row["mixture"]) for row in here):
-            line = [row for row in here if (row["model"], row["mixture"]) == key]
-            name, look = label(*key), {"model": key[0], "dataset": key[1]}
-            figure.add_scatter(
-                x=[row[x] for row in line],
-                y=[row["error"] * factor for row in line],
-                error_y=error_bar(line, factor, "error"),
-                mode="lines+markers",
-                name=name,
-                legendgroup=name,
-                showlegend=name not in seen,
-                line={"color": style.colour(look), "dash": style.dash(look)},
-                marker={"symbol": [style.symbol(look, not row["converged"]) for row in line], "size": 8},
-                **at(i),
-            )
-            seen.add(name)
-        figure.update_yaxes(title=unit, rangemode="tozero", **at(i))
+    drawn = [(views[view], *axis) for view in order for axis in axes]
+    figure, at = panels([f"{NAMES[here[0]['property']]}: {state_name(here[0])}" for here, *_ in drawn], len(axes), 300)
+    seen: set[str] = set()
+    for i, (here, x, title) in enumerate(drawn):
+        seen |= draw_learning(figure, style, here, x, seen, at(i))
+        title_of_error = "planned time lost" if here[0]["property"] == "survival" else "error"
+        figure.update_yaxes(title=f"{title_of_error} ({shown(here[0])[1]})", rangemode="tozero", **at(i))
         figure.update_xaxes(title=title, **log_axis([row[x] for row in here]), **at(i))
     return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})
 
 
-MOST = 3  # of one kind, in a sentence; the others are counted
+def shown(row: Row) -> tuple[float, str]:
+    """Return the factor and the unit in which an error is drawn."""
+    return UNITS[row["unit"]]
 
 
-ASKED = {"kinds": "Further kinds of frames", "frames": "How many frames", "framework": "Which needs fewer frames"}
+def draw_learning(figure: go.Figure, style: Style, rows: list[Row], x: str, seen: set[str], at: Row) -> set[str]:
+    """Draw a line for each model and mixture over a column; return the names drawn, of which those not in ``seen`` get a legend."""
+    lines: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        lines.setdefault((row["model"], row["mixture"]), []).append(row)
+    for key, line in lines.items():
+        name, look, factor = label(*key), {"model": key[0], "dataset": key[1]}, shown(line[0])[0]
+        figure.add_scatter(
+            x=[row[x] for row in line],
+            y=[row["error"] * factor for row in line],
+            error_y=error_bar(line, factor, "error"),
+            mode="lines+markers",
+            name=name,
+            legendgroup=name,
+            showlegend=name not in seen,
+            line={"color": style.colour(look), "dash": style.dash(look)},
+            marker={"symbol": [style.symbol(look, not row["converged"]) for row in line], "size": 8},
+            **at,
+        )
+    return {label(*key) for key in lines}
 
 
 def what(row: Row) -> str:
@@ -130,10 +143,10 @@ def first_of(row: Row) -> str:
     return f"{row['first_reason']}, and {row['reasons'] - 1} more reasons" if row["reasons"] > 2 else str(row["reason"])
 
 
-def some(parts: Sequence[str]) -> str:
+def some(clauses: Sequence[str]) -> str:
     """Join some parts of a sentence, count the others."""
-    more = len(parts) - MOST
-    return "; ".join(parts[:MOST]) + (f"; and {more} more" if more > 0 else "")
+    more = len(clauses) - MOST
+    return "; ".join(clauses[:MOST]) + (f"; and {more} more" if more > 0 else "")
 
 
 def answers(worth: pl.DataFrame, datasets: dict[str, Sequence[str]]) -> list[tuple[str, list[str]]]:
@@ -147,65 +160,71 @@ def answers(worth: pl.DataFrame, datasets: dict[str, Sequence[str]]) -> list[tup
     return [(question, lines) for question, lines in sentences if lines]
 
 
-def quotes(results: Results) -> list[Quote]:
-    """Return (question, the first sentences), and how many more there are."""
-    quoted = []
+def said(results: Results) -> list[str]:
+    """Return the first sentences of each answer, and how many more there are."""
+    made = []
     for question, lines in answers(results.tables["worth"], results.datasets):
         left = len(lines) - MOST
-        more = (
-            [f"{left} more {'answers are' if left > 1 else 'answer is'} in the section on the data."]
-            if left > 0
-            else []
-        )
-        quoted.append((question, lines[:MOST] + more))
-    return quoted
+        made += [f"{question} {lines[0]}", *lines[1:MOST]]
+        made += [f"{left} more {'answers' if left > 1 else 'answer'} below."] if left > 0 else []
+    return made
 
 
 def about_kinds(rows: list[Row], datasets: dict[str, Sequence[str]]) -> list[str]:
     """Say for each kind of frames that a mixture adds whether it was worth its cost, at equal numbers of frames first."""
+    asked: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        kinds = " and ".join(added_kinds(row["mixture_b"], row["mixture_a"], datasets))
+        asked.setdefault((kinds, row["mixture_b"]), []).append(row)
     lines = []
-
-    def added(row: Row) -> tuple[str, str]:
-        return " and ".join(added_kinds(row["mixture_b"], row["mixture_a"], datasets)), row["mixture_b"]
-
-    for kinds, less in dict.fromkeys(map(added, rows)):
-        here = [row for row in rows if added(row) == (kinds, less)]
-        for equal in (True, False):
-            part = [row for row in here if (row["frames_a"] == row["frames_b"]) == equal]
-            if not part:
-                continue
-            said = []
-            for verdict in ("better", "worse", "not distinguishable", "not converged"):
-                mine = [row for row in part if row["verdict"] == verdict]
-                words = [
-                    f"{row['model_id_a']}, {what(row)} ({error(row['error_a'], row)} with, {error(row['error_b'], row)} without: "
-                    f"{apart(row)})"
-                    for row in mine
-                ]
-                if mine:
-                    said.append(f"{verdict} in {len(mine)} of {len(part)}: {some(words)}")
-            numbers = sorted({(row["frames_a"], row["frames_b"]) for row in part})
-            if equal:
-                how = f"at an equal number of frames ({listed([str(a) for a, _ in numbers])})"
-            else:
-                pairs = listed([f"{a} against {b}" for a, b in numbers[:MOST]])
-                how = f"on top of all others ({pairs} frames{hours(part[0])})"
-            lines += [ended(f"{kinds} beside {less}, {how}: {said[0]}"), *(ended(text) for text in said[1:])]
+    for (kinds, less), here in asked.items():
+        equal = [row for row in here if row["frames_a"] == row["frames_b"]]
+        more = [row for row in here if row["frames_a"] != row["frames_b"]]
+        for several, how in ((equal, at_equal_frames), (more, on_top)):
+            if several:
+                first, *others = by_verdict(several)
+                lines += [ended(f"{kinds} beside {less}, {how(several)}: {first}"), *map(ended, others)]
     return lines
+
+
+def at_equal_frames(rows: list[Row]) -> str:
+    """Say at which numbers of frames two mixtures were compared."""
+    numbers = sorted({row["frames_a"] for row in rows})
+    return f"at an equal number of frames ({listed([str(n) for n in numbers])})"
+
+
+def on_top(rows: list[Row]) -> str:
+    """Say how many frames the larger mixtures had, and what both cost."""
+    numbers = sorted({(row["frames_a"], row["frames_b"]) for row in rows})
+    pairs = listed([f"{a} against {b}" for a, b in numbers[:MOST]])
+    return f"on top of all others ({pairs} frames{hours(rows[0])})"
+
+
+def by_verdict(rows: list[Row]) -> list[str]:
+    """Say in how many comparisons the first is better, worse, not told apart or not converged, with some of each."""
+    said = []
+    for verdict in dict.fromkeys((*FIRST, *(row["verdict"] for row in rows))):
+        words = [
+            f"{row['model_id_a']}, {what(row)} ({error(row['error_a'], row)} with, {error(row['error_b'], row)} without: {apart(row)})"
+            for row in rows
+            if row["verdict"] == verdict
+        ]
+        if words:
+            said.append(f"{verdict} in {len(words)} of {len(rows)}: {some(words)}")
+    return said
 
 
 def about_frames(rows: list[Row]) -> list[str]:
     """Say of each curve from which number of frames on the error is not told from that of the largest."""
     lines = []
-    curves: dict[tuple, list[Row]] = {}
+    curves: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         curves.setdefault((*(row[c] for c in STATE), row["model_b"]), []).append(row)
     for curve in curves.values():
         curve.sort(key=lambda r: r["frames_a"])
         last, name = curve[-1], curve[-1]["model_b"]
         top = f"{last['frames_b']} frames ({error(last['error_b'], last)})"
-        if any(row["verdict"] == "not converged" for row in curve):
-            poor = next(row for row in curve if row["verdict"] == "not converged")
+        if poor := next((row for row in curve if row["verdict"] in UNDECIDED), None):
             lines.append(ended(f"{name}, {what(last)}: not decided ({first_of(poor)})"))
             continue
         enough = len(curve)
@@ -228,7 +247,7 @@ def about_frameworks(rows: list[Row]) -> list[str]:
     lines = []
     for row in rows:
         a, b = row["model_a"], row["model_b"]
-        if row["verdict"] == "not converged":
+        if row["verdict"] in UNDECIDED:
             lines.append(ended(f"{a} and {b}, {what(row)}: not decided ({first_of(row)})"))
             continue
         if row["verdict"] == "not distinguishable":
@@ -305,4 +324,4 @@ def blocks(results: Results) -> list[Block]:
     return [*made, Folded(f"Every comparison ({len(table.rows)})", [table])]
 
 
-SECTION = Section("worth", "What data were worth", "What the data were worth", blocks)
+SECTION = Section("worth", "What data were worth", "What the data were worth", blocks, said)

@@ -1,6 +1,7 @@
 """Labels by the liquids' own force fields: derivatives of their energy, and what a model of framework classical says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from ionmelt.errors import UserError
-from ionmelt.frame import CHARGE_KEY, Label, make_frame, read_frames, shown, values_problem, write_frames
+from ionmelt.frame import CHARGE_KEY, Label, make_frame, shown, values_problem
+from ionmelt.frame_file import read_frames, write_frames
 from ionmelt.labels import labelling
 from ionmelt.labels.engines.classical import Engine
-from ionmelt.labels.engines.settings import ClassicalLabels, LabelledBy
+from ionmelt.labels.engines.settings import ClassicalLabels, LabelledBoxes, LabelledBy
 from ionmelt.labels.settings import LabelSettings
 from ionmelt.liquid import packing
 from ionmelt.liquid.calculator import STRAIN
-from ionmelt.liquid.forcefield import force_field_digest
+from ionmelt.liquid.force_field_digest import force_field_digest
 from ionmelt.models import calculators
 from ionmelt.topology import Topology
 
@@ -58,13 +60,13 @@ def boxes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         patch.chdir(folder)
         for liquid, (force_field, density, cutoff_A, ions) in LIQUIDS.items():
             settings = {
-                "id": f"{liquid}-r1", "liquid": liquid, "replica": 1, "seed": 1, "density_guess_kg_m3": density,
+                "id": f"{liquid}-r1", "liquid": liquid, "replica": 1, "seed": 1, "charge_scale": 1.0, "density_guess_kg_m3": density,
                 "force_field": force_field, "cutoff_A": cutoff_A, "ions": ions,
             }  # fmt: skip
             Path(f"{liquid}.json").write_text(json.dumps(settings))
             arguments = ["--id", f"{liquid}-r1", "--settings", f"{liquid}.json", "--assets", str(ASSETS)]
-            own = ["--force-field", "own.xml"] if force_field == "own.xml" else []
-            assert packing.main([*arguments, *own, "--out", liquid]) == 0
+            force_field_arguments = ["--force-field", "own.xml"] if force_field == "own.xml" else []
+            assert packing.main([*arguments, *force_field_arguments, "--out", liquid]) == 0
             relax(Path(liquid))
     return {liquid: folder / liquid for liquid in LIQUIDS}
 
@@ -80,20 +82,19 @@ def relax(box: Path) -> None:
     ase.io.write(box.with_suffix(".extxyz"), atoms)
 
 
-def planned(boxes: dict[str, Path]) -> dict[str, Any]:
-    """Return the settings of the engine as the plan writes them."""
+def planned(boxes: dict[str, Path]) -> LabelledBoxes:
+    """Return the boxes with the force fields that the plan writes for them."""
     force_fields = {}
     for liquid, box in boxes.items():
         file = next(box.glob("force_field.*"))
         digest = force_field_digest(file, Topology.load(box / "topology.json").ions)
         force_fields[liquid] = LabelledBy(name=file.name, sha256=digest, cutoff_A=LIQUIDS[liquid][2])
-    settings = LabelSettings.of(ClassicalLabels(engine="classical"), "0123456789ab", force_fields)
-    return settings.model_dump(mode="json")
+    return LabelledBoxes(tuple(boxes.values()), force_fields)
 
 
 @pytest.fixture(scope="module")
 def engine(boxes: dict[str, Path]) -> Engine:
-    return Engine(planned(boxes), 1, *boxes.values())
+    return Engine(ClassicalLabels(engine="classical"), 1, planned(boxes))
 
 
 def frame(box: Path, **info: Any) -> Atoms:
@@ -179,9 +180,12 @@ def test_labels_are_what_the_classical_model_says(
     monkeypatch.chdir(tmp_path)
     frames = [frame(box, group=liquid) for liquid, box in boxes.items()]
     frames += [make_scaled(frames[0], scale) for scale in (0.98, 1.03)]
-    (tmp_path / "labels.json").write_text(json.dumps(planned(boxes)))
+    settings = LabelSettings.of(ClassicalLabels(engine="classical"), "0123456789ab", planned(boxes).force_fields)
+    (tmp_path / "labels.json").write_text(settings.model_dump_json())
     (tmp_path / "model").mkdir()
-    (tmp_path / "model/model.json").write_text(json.dumps({"framework": "classical", "files": {}, "settings": {}}))
+    (tmp_path / "model/model.json").write_text(
+        json.dumps({"id": "clp", "model": "clp", "framework": "classical", "files": {}})
+    )
     for name, chunk in (("a", frames), ("b", frames[::-1])):
         write_frames(tmp_path / f"{name}.extxyz", chunk)
         given = ["--id", "c", "--settings", str(tmp_path / "labels.json"), "--frames", str(tmp_path / f"{name}.extxyz")]
@@ -240,9 +244,9 @@ def test_a_box_below_the_cutoff_has_no_label(boxes: dict[str, Path], engine: Eng
 
 
 def test_a_force_field_that_is_not_the_plans(boxes: dict[str, Path]) -> None:
-    settings = planned(boxes)
-    settings["force_fields"]["salt"]["sha256"] = 64 * "0"
+    settings, right = ClassicalLabels(engine="classical"), planned(boxes)
+    other = right.force_fields["salt"].model_copy(update={"sha256": 64 * "0"})
     with pytest.raises(UserError, match=r"liquids: salt: its force field has sha256 \w+, not 0000"):
-        Engine(settings, 1, *boxes.values())
+        Engine(settings, 1, replace(right, force_fields={**right.force_fields, "salt": other}))
     with pytest.raises(UserError, match="the box of salt is not given"):
-        Engine(planned(boxes), 1, boxes["il"])
+        Engine(settings, 1, replace(right, folders=(boxes["il"],)))

@@ -86,9 +86,9 @@ def test_the_last_word_of_pwscf_on_an_energy_counts(words: str, good: list[bool]
         "N": "     convergence NOT achieved after 100 iterations: stopping", "I": "     iteration #  1     ecut=    30.00 Ry",
         "F": "     Forces acting on atoms (cartesian axes, Ry/au):",
     }  # fmt: skip
-    found = ase_formats.espresso_energies("\n\n".join(lines[word] for word in words))
-    assert [said for _, said in found] == good
-    assert all(energy == pytest.approx(-15.84450726 * Rydberg) for energy, _ in found)
+    energies = ase_formats.espresso_energies("\n\n".join(lines[word] for word in words))
+    assert [said for _, said in energies] == good
+    assert all(energy == pytest.approx(-15.84450726 * Rydberg) for energy, _ in energies)
 
 
 def calculated(frame: Atoms) -> Atoms:

@@ -143,17 +143,17 @@ def test_the_stress_file_of_cp2k_holds_the_motion_too(tmp_path: Path) -> None:
     assert "by their velocities" in words[0]
     rough, words = read("bare.out", *names)
     assert "by the kinetic energy of the output" in words[0]
-    for found, one, other in zip(printed, exact, rough, strict=True):
-        assert found.atoms is not None
-        assert found.stress_ev_a3 is not None
+    for frame, one, other in zip(printed, exact, rough, strict=True):
+        assert frame.atoms is not None
+        assert frame.stress_ev_a3 is not None
         assert one.stress_ev_a3 is not None
         assert other.stress_ev_a3 is not None
-        np.testing.assert_allclose(one.stress_ev_a3, found.stress_ev_a3, rtol=1e-5, atol=1e-5)
-        assert np.trace(other.stress_ev_a3) == pytest.approx(np.trace(found.stress_ev_a3), rel=1e-6)
+        np.testing.assert_allclose(one.stress_ev_a3, frame.stress_ev_a3, rtol=1e-5, atol=1e-5)
+        assert np.trace(other.stress_ev_a3) == pytest.approx(np.trace(frame.stress_ev_a3), rel=1e-6)
     # -1.cell has every second step; the others' cells are those of the output, never the first
-    edges = [found.atoms.cell.lengths()[0] for found in printed if found.atoms is not None]
+    edges = [frame.atoms.cell.lengths()[0] for frame in printed if frame.atoms is not None]
     assert edges == pytest.approx([6.0, 7.12266069, 8.12146119, 7.97434952, 6.86146312], abs=1e-6)
-    assert all(found.atoms.get_chemical_symbols() == ["Li", "F"] for found in printed if found.atoms is not None)
+    assert all(frame.atoms.get_chemical_symbols() == ["Li", "F"] for frame in printed if frame.atoms is not None)
 
 
 CP2K = next((path for name in ("cp2k.ssmp", "cp2k.psmp", "cp2k") if (path := shutil.which(name))), None)

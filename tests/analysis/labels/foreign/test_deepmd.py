@@ -18,21 +18,21 @@ def write_system(folder: Path, frames: list[Atoms], mixed: bool) -> None:
     (folder / "type_map.raw").write_text("\n".join(names))
     types = [names.index(symbol) for symbol in frames[0].get_chemical_symbols()]
     (folder / "type.raw").write_text("\n".join(map(str, [0] * (len(types) + 1) if mixed else types)))
-    for number, part in enumerate((frames[:7], frames[7:])):
-        place = folder / f"set.{number:03d}"
-        place.mkdir()
+    for number, frames_of_set in enumerate((frames[:7], frames[7:])):
+        set_folder = folder / f"set.{number:03d}"
+        set_folder.mkdir()
         pad = 1 if mixed else 0  # a mixed system is filled up with atoms of type -1
         arrays = {
-            "coord": [np.ravel([*f.positions, *[np.zeros(3)] * pad]) for f in part],
-            "force": [np.ravel([*f.arrays[FORCES_KEY], *[np.zeros(3)] * pad]) for f in part],
-            "box": [f.cell.array.ravel() for f in part],
-            "energy": [f.info["REF_energy"] for f in part],
-            "virial": [-f.info["REF_stress"].ravel() * f.get_volume() for f in part],
+            "coord": [np.ravel([*f.positions, *[np.zeros(3)] * pad]) for f in frames_of_set],
+            "force": [np.ravel([*f.arrays[FORCES_KEY], *[np.zeros(3)] * pad]) for f in frames_of_set],
+            "box": [f.cell.array.ravel() for f in frames_of_set],
+            "energy": [f.info["REF_energy"] for f in frames_of_set],
+            "virial": [-f.info["REF_stress"].ravel() * f.get_volume() for f in frames_of_set],
         }
         if mixed:
-            arrays["real_atom_types"] = [np.array([*types, -1]) for _ in part]
+            arrays["real_atom_types"] = [np.array([*types, -1]) for _ in frames_of_set]
         for key, values in arrays.items():
-            np.save(place / f"{key}.npy", np.array(values))
+            np.save(set_folder / f"{key}.npy", np.array(values))
 
 
 @pytest.mark.parametrize("mixed", [False, True])

@@ -27,12 +27,12 @@ def test_compressed_files_are_unpacked(run: Run, frames: list[Atoms], opener: An
 def test_a_folder_of_runs(run: Run, frames: list[Atoms], tmp_path: Path) -> None:
     """Every file of a known format counts, in all folders below; what else lies there does not matter."""
     for number, frame in enumerate(frames[:4]):
-        place = tmp_path / "runs" / f"run{number}"
-        place.mkdir(parents=True)
-        (place / "pw.out").write_text(qe_text(frame))
-        (place / "pw.in").write_text("&control\n/\n")
-        (place / "start.xyz").write_text("1\nonly a structure\nLi 0 0 0\n")
-        (place / "empty.log").write_text("")
+        run_folder = tmp_path / "runs" / f"run{number}"
+        run_folder.mkdir(parents=True)
+        (run_folder / "pw.out").write_text(qe_text(frame))
+        (run_folder / "pw.in").write_text("&control\n/\n")
+        (run_folder / "start.xyz").write_text("1\nonly a structure\nLi 0 0 0\n")
+        (run_folder / "empty.log").write_text("")
     (tmp_path / "runs/vasp").mkdir()
     (tmp_path / "runs/vasp/OUTCAR.gz").write_bytes(gzip.compress(outcar_text(frames[4:8], [True] * 4).encode()))
     code, lines, table, got = run([Path("runs")])

@@ -14,6 +14,7 @@ from ionmelt.models.frameworks import FRAMEWORKS
 BIN = Path(__file__).resolve().parents[4] / "bin"
 CONTAINERS = BIN.parent / "containers"
 
+OF_GIVEN = {"ase": {"calculator": "a.B"}, "named": {"model": "a"}}
 each_framework = pytest.mark.parametrize("framework", FRAMEWORKS.values(), ids=lambda row: row.name)
 
 
@@ -49,7 +50,7 @@ def test_no_script_imports_a_training_of_its_own_accord(framework: Framework) ->
 def test_files_that_a_user_may_bring_can_be_opened() -> None:
     names = {"look", "facts", "take", "WRITES", "OF_CALCULATOR"}
     opened = [row.name for row in FRAMEWORKS.values() if row.given or (row.is_trained and row.modes)]
-    assert opened == ["mace", "deepmd", "ase"]
+    assert opened == ["mace", "deepmd", "named", "ase"]
     for name in opened:
         path = BIN / "ionmelt" / "models" / "frameworks" / f"{name}_opening.py"
         tree = ast.parse(path.read_text())
@@ -67,14 +68,14 @@ def test_files_that_a_user_may_bring_can_be_opened() -> None:
 
 @each_framework
 def test_a_thousand_steps_cost_something(framework: Framework) -> None:
-    settings = {"id": "m", "framework": framework.name} | ({"calculator": "a.B"} if framework.given else {})
+    settings = {"id": "m", "framework": framework.name} | OF_GIVEN.get(framework.name, {})
     model = framework.settings.model_validate(settings)
     assert 0 < framework.md_core_s(model, 500, 1000) <= framework.md_core_s(model, 1000, 1000)
 
 
 @each_framework
 def test_the_class_of_its_models_says_what_its_row_says(framework: Framework) -> None:
-    settings = {"id": "m", "framework": framework.name} | ({"calculator": "a.B"} if framework.given else {})
+    settings = {"id": "m", "framework": framework.name} | OF_GIVEN.get(framework.name, {})
     model = framework.settings.model_validate(settings)
     assert (model.is_trained, model.is_imported) == (framework.is_trained, framework.given)
     if framework.is_trained and "zero-shot" in framework.modes:

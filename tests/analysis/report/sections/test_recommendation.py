@@ -7,10 +7,14 @@ import polars as pl
 import pytest
 
 from ionmelt.compare import pareto, reading
-from ionmelt.compare.cards import card_of
+from ionmelt.compare.comparison import comparisons
 from ionmelt.compare.errors import summarise_forces
+from ionmelt.compare.groups import with_spread
+from ionmelt.compare.judgement import with_truth
 from ionmelt.compare.summary import summarise_runs
 from ionmelt.compare.verdicts import judge
+from ionmelt.models.card import Card, Cost
+from ionmelt.report.sections import properties
 from ionmelt.report.sections import recommendation as rec
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
 from ionmelt.tables.published import TABLES
@@ -33,6 +37,7 @@ def tables(
     gpu: tuple[str, ...] = (),
     scatter: float = 0.0,
     second_hand: bool = False,
+    truth: str | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Return the tables of a study of one liquid: the density of each model, three boxes each; None: no value."""
     runs, survival, cost = [], [], []
@@ -44,7 +49,7 @@ def tables(
             bad = model in poor or value is None
             runs.append(
                 {"run_id": key, "liquid": LIQUID, "temperature_K": T, "species": None, "model": model, "dataset": data,
-                 "framework": FRAMEWORK[model], "seed": None if data is None else 1, "replica": replica,
+                 "framework": FRAMEWORK[model], "seed": None if data is None else replica, "replica": replica,
                  "value": None if value is None else value + scatter * float(rng.normal()),
                  "standard_error": None if value is None else error, "dof": 50.0, "correction": None,
                  "converged": not bad, "reason": "drifts" if bad else None, "needed_ps": needed_ps if bad else None}
@@ -67,17 +72,18 @@ def tables(
     if needed_ps is None and runs:
         density = density.drop("needed_ps")
     groups = summarise_runs(density, "density", references) if runs else []
+    groups = groups if truth is None else with_truth(with_spread(groups), truth)
     trained = [m for m in values if m != "clp"]
     errors = [
-        {"model_key": f"{m}-both-s1", "model": m, "dataset": "both", "seed": 1, "split": "test", "quantity": "force",
+        {"model_key": f"{m}-both-s{seed}", "model": m, "dataset": "both", "seed": seed, "split": "test", "quantity": "force",
          "scope": "all", "name": "all", "rmse": 0.05 if m == "mace" else 0.1, "rmse_ci95_low": 0.04, "rmse_ci95_high": 0.12,
          "unit": "eV/A"}
-        for m in trained if forces
+        for m in trained if forces for seed in (1, 2, 3)
     ]  # fmt: skip
     t = {"errors": reading.conform(pl.DataFrame(errors), TABLES["errors"])}
     forces_of = summarise_forces(t["errors"], LIQUID)
     summary = [group.row() for group in (*groups, *forces_of)]
-    verdicts = [verdict.row() for verdict in (*judge(groups), *judge(forces_of))]
+    verdicts = [verdict.row() for verdict in judge([*comparisons(groups), *comparisons(forces_of)])]
     frames = [{"frame_id": f"f{i}", "dataset": "both" if i < 80 else None, "split": "train" if i < 80 else "test"} for i in range(100)]  # fmt: skip
     t |= {
         "summary": pl.DataFrame(summary, schema=SUMMARY),
@@ -86,8 +92,11 @@ def tables(
         "cost": reading.conform(pl.DataFrame(cost), TABLES["cost"]),
         "dataset": reading.conform(pl.DataFrame(frames), TABLES["dataset"]),
     }
-    cards = [{"id": f"{m}-both-s1", "model": m, "dataset": "both", "cost": {"device": "cuda" if m in gpu else "cpu"}} for m in trained]  # fmt: skip
-    t["pareto"] = pareto.table(t, [card_of(card) for card in cards])
+    cards = [
+        Card(id=f"{m}-both-s1", model=m, framework="mace", files={}, dataset="both", cost=Cost(device="cuda" if m in gpu else "cpu"))
+        for m in trained
+    ]  # fmt: skip
+    t["pareto"] = pareto.table(t, cards)
     return t
 
 
@@ -108,6 +117,13 @@ SITUATIONS: tuple[tuple[str, dict, list[str], list[str], list[str]], ...] = (
         {"values": GOOD, "poor": ("clp", "dpmd", "mace"), "needed_ps": 420.0},
         ["No model can be recommended yet"],
         ["the density (needs runs of about 420 ps) of pyr14bf4"],
+        ["use "],
+    ),
+    (
+        "nothing converged, and the runs were too short to know how long it takes",
+        {"values": GOOD, "poor": ("clp", "dpmd", "mace"), "needed_ps": 3.5},
+        ["No model can be recommended yet"],
+        ["the density (needs runs of at least 3.5 ps, usually 100) of pyr14bf4"],
         ["use "],
     ),
     ("no reference", {"values": GOOD, "reference": None}, ["no reference says which is right"], ["without a reference"], ["use "]),
@@ -237,8 +253,8 @@ def test_replicas_that_ran_at_once_share_the_time_of_their_task() -> None:
     together = t["cost"].filter(pl.col("process") == "RUN_MD").group_by(pl.col("id").str.replace("-r[123]-", "-r1-"))
     joined = together.agg(pl.col("wall_s", "cpu_s").sum()).with_columns(process=pl.lit("RUN_MD"))
     t["cost"] = pl.concat([t["cost"].filter(pl.col("process") != "RUN_MD"), joined], how="diagonal")
-    found = pareto.table(t, []).filter(property="density")
-    assert found["md_core_h_per_ns"].to_list() == pytest.approx(apart)
+    rows = pareto.table(t, []).filter(property="density")
+    assert rows["md_core_h_per_ns"].to_list() == pytest.approx(apart)
 
 
 def test_an_unknown_cost_is_said() -> None:
@@ -253,12 +269,36 @@ def test_a_classical_force_field_that_comes_closer_is_named_beside_the_best_trai
     t = tables(GOOD, poor=tuple(GOOD))
     clp = {"model_key": "clp", "model": "clp", "dataset": None, "rmse": 0.01}
     clp = t["errors"].head(1).with_columns(pl.lit(x).cast(t["errors"].schema[c]).alias(c) for c, x in clp.items())
-    errors = pl.concat([t["errors"], clp])
+    errors = pl.concat([t["errors"].filter(seed=1), clp])
     errors = errors.with_columns(rmse_ci95_low=0.95 * pl.col("rmse"), rmse_ci95_high=1.05 * pl.col("rmse"))
     groups = summarise_forces(errors, LIQUID)
     density = t["summary"].filter(pl.col("property") == "density")
     t["summary"] = pl.concat([density, pl.DataFrame([group.row() for group in groups], schema=SUMMARY)])
-    t["verdicts"] = pl.DataFrame([verdict.row() for verdict in judge(groups)], schema=VERDICTS)
+    t["verdicts"] = pl.DataFrame([verdict.row() for verdict in judge(comparisons(groups))], schema=VERDICTS)
     said = rec.recommend(t)[0]
     assert "of the trained models mace-both follows the labels' forces best" in said
     assert "though clp without training comes closer" in said and "one training seed" in said
+
+
+def test_a_model_within_the_margins_is_named_though_its_interval_excludes_the_reference() -> None:
+    t = tables({"clp": 1008.0, "mace": 1000.0}, error=0.1)
+    assert "use mace-both" in rec.recommend(t)[0] and "use clp" not in rec.recommend(t)[0]
+    is_clp = (pl.col("model_a") == "clp") & (pl.col("model_b") == "reference")
+    assert t["verdicts"].filter(is_clp, property="density")["verdict"].to_list() == ["differs"]
+    word = pl.when(is_clp & (pl.col("property") == "density")).then(pl.lit("equivalent")).otherwise("verdict")
+    t["verdicts"] = t["verdicts"].with_columns(verdict=word)
+    said = rec.recommend(t)[0]
+    assert "use clp (no learned model is needed)" in said and "the cheapest of what is within the margins" in said
+
+
+@pytest.mark.parametrize("poor", [(), ("dpmd",), ("dpmd", "mace")])
+def test_the_truth_of_a_study_is_no_model_without_a_reference(poor: tuple[str, ...]) -> None:
+    """Whichever stands first in the tables: what models are held against is not judged, and has not to be."""
+    t = tables({"clp": 1000.0, "dpmd": 1040.0, "mace": 1000.5}, reference=None, truth="clp", poor=poor)
+    assert not t["verdicts"].filter(model_a="clp", property="density").height
+    said = rec.recommend(t)
+    assert ("use mace-both" in said[0]) is ("mace" not in poor)
+    assert "without a reference" not in " ".join(said) and "no reference" not in " ".join(said)
+    good = t["summary"].filter(property="density").to_dicts()
+    (line, *_) = properties.liquid_sentence(good, t["verdicts"], "density")
+    assert ("of the truth" in line or "from the truth" in line) is ("mace" not in poor)

@@ -12,12 +12,11 @@ import pytest
 import tiny_training as tiny
 from ase import Atoms
 
-from ionmelt import frame as frame_file
-from ionmelt.dataset.summary import TrainingData
+from ionmelt import frame_file
 from ionmelt.models import loss as models_loss
-from ionmelt.models import train
+from ionmelt.models import pace, train
 from ionmelt.models.calculators import load_calculator
-from ionmelt.models.frameworks import deepmd_tool, deepmd_training
+from ionmelt.models.frameworks import deepmd_net, deepmd_tool, deepmd_training
 
 # torch and deepmd warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -59,22 +58,15 @@ def test_card_says_what_share_of_the_gradient_each_term_had(trained: tuple[Path,
         assert min(shares.values()) > 0
 
 
-NO_DATA = TrainingData(
-    kinds=[], frames={}, frames_with_stress={}, dataset_hash="", split_hash="", fitted_e0s_ev={}, e0s_ev={},
-    theory_id="", elements=[], type_map=[],
-)  # fmt: skip
-
-
 def scheduled(steps: int, **more: float | str) -> tuple[Any, dict[str, Any]]:
     """Return DeePMD's own schedule of the learning rate, and the settings of its loss, for a number of steps."""
     from deepmd.dpmodel.utils.learning_rate import LearningRateExp
 
     tool = deepmd_training.tool_input(
         tiny.training_settings(SETTINGS | {"steps": steps} | more),
-        NO_DATA,
+        deepmd_net.Net(type_map=[], descriptor=deepmd_net.Descriptor(type="se_e2_a")),
         Path("nowhere"),
         Path("kept"),
-        {"descriptor": {}},
     )
     settings = {name: value for name, value in tool["learning_rate"].items() if name != "type"}
     return LearningRateExp(num_steps=steps, **settings), tool["loss"]
@@ -116,7 +108,9 @@ def test_weights_that_are_found_give_each_term_its_part_of_the_gradient(
     folder = split / "datasets" / "eq" / "deepmd"
     about = tiny.training_data(split)
     torch.manual_seed(1)
-    model = get_model(deepmd_training.new_model(tiny.training_settings(SETTINGS), about, folder))
+    model = get_model(
+        deepmd_net.new_model(tiny.training_settings(SETTINGS), about, folder).model_dump(exclude_unset=True)
+    )
     e0s = torch.tensor([about.e0s_ev[symbol] for symbol in ("Li", "F")])
     model.get_out_bias()[0].copy_(e0s[:, None])  # as a training does when it begins
     system = sorted(path.parent for path in (folder / "train").glob("*/type.raw"))[0]
@@ -132,8 +126,8 @@ def test_weights_that_are_found_give_each_term_its_part_of_the_gradient(
             "atype": torch.tensor(types)[None],
             "box": held["box"],
         }
-        own = {"energy": held["energy"], "force": held["force"].reshape(1, -1, 3), "virial": held["virial"]}
-        batches.append((given, own | dict.fromkeys(("find_energy", "find_force", "find_virial"), 1.0), {}))
+        labels_of_frame = {"energy": held["energy"], "force": held["force"].reshape(1, -1, 3), "virial": held["virial"]}
+        batches.append((given, labels_of_frame | dict.fromkeys(("find_energy", "find_force", "find_virial"), 1.0), {}))
     places = itertools.cycle(batches)
     trainer = SimpleNamespace(
         wrapper=SimpleNamespace(model={"Default": model}, train=model.train),
@@ -146,34 +140,35 @@ def test_weights_that_are_found_give_each_term_its_part_of_the_gradient(
     open_ = {end: dict.fromkeys(models_loss.TERMS) for end in ("start", "limit")}
     deepmd_tool.with_own_weights(ran.append, tmp_path / "loss.json", open_)(trainer)
     assert ran == [trainer]
-    found = models_loss.read(tmp_path / "loss.json")
-    assert found is not None
+    record = models_loss.LossRecord.read(tmp_path / "loss.json")
+    assert record is not None
     parts = {"energy": 1 / 6, "forces": 1 / 2, "stress": 1 / 3}
-    assert found["gradient_shares_start"] == pytest.approx(parts, rel=0.02)
+    assert record.gradient_shares_start == pytest.approx(parts, rel=0.02)
     # By hand: the gradient that the labels, less the reference energies, exert on the weights.
     squares = dict.fromkeys(models_loss.TERMS, 0.0)
     parameters = [p for p in model.parameters() if p.requires_grad]
     for i in range(models_loss.BATCHES):
-        given, own, _ = batches[i % len(batches)]
+        given, labels_of_frame, _ = batches[i % len(batches)]
         out = model(**given)
         atoms = len(types)
         reference = float(e0s[types].sum())
         errors = {
-            "energy": (own["energy"] - reference, out["energy"], 1 / atoms),
-            "forces": (own["force"], out["force"], 1.0),
-            "stress": (own["virial"], out["virial"].reshape(1, 9), 1 / atoms),
+            "energy": (labels_of_frame["energy"] - reference, out["energy"], 1 / atoms),
+            "forces": (labels_of_frame["force"], out["force"], 1.0),
+            "stress": (labels_of_frame["virial"], out["virial"].reshape(1, 9), 1 / atoms),
         }
         for name, (label, value, factor) in errors.items():
             scale = 2 * factor / label.numel()
             gradients = torch.autograd.grad(
                 (scale * label * value).sum(), parameters, retain_graph=True, allow_unused=True
             )
-            squares[name] += sum(float(part.double().square().sum()) for part in gradients if part is not None)
-    ratio = {name: 2 * part * (squares["forces"] / squares[name]) ** 0.5 for name, part in parts.items()}
-    assert found["weights_start"] == pytest.approx(ratio, rel=0.02)
-    assert trainer.loss.start_pref_e == found["weights_start"]["energy"]
+            squares[name] += sum(float(length.double().square().sum()) for length in gradients if length is not None)
+    ratio = {name: 2 * length * (squares["forces"] / squares[name]) ** 0.5 for name, length in parts.items()}
+    assert record.weights_start == pytest.approx(ratio, rel=0.02)
+    assert trainer.loss.start_pref_e == record.weights_start["energy"]
     # A training that was killed goes on with the weights that it began with.
-    (tmp_path / "loss.json").write_text(json.dumps(found | {"weights_start": found["weights_start"] | {"energy": 7.0}}))
+    changed = record.model_copy(update={"weights_start": record.weights_start | {"energy": 7.0}})
+    changed.write(tmp_path / "loss.json")
     deepmd_tool.with_own_weights(ran.append, tmp_path / "loss.json", open_)(trainer)
     assert trainer.loss.start_pref_e == 7.0
 
@@ -189,18 +184,24 @@ def test_same_seed_same_model(trained: tuple[Path, Path], tmp_path: Path) -> Non
 
 
 def test_compressed_model_is_the_frozen_one(trained: tuple[Path, Path], tmp_path: Path) -> None:
-    card = json.loads((trained[1] / "model.json").read_text())
-    (tmp_path / "model_frozen.pth").write_bytes((trained[1] / "model_frozen.pth").read_bytes())
+    same_as_frozen(trained[1], trained[0], tmp_path / "frozen")
+
+
+def same_as_frozen(compressed: Path, split: Path, folder: Path) -> None:
+    """Assert that a compressed model gives the numbers of the frozen one, of which a folder is made."""
+    folder.mkdir()
+    card = json.loads((compressed / "model.json").read_text())
+    (folder / "model_frozen.pth").write_bytes((compressed / "model_frozen.pth").read_bytes())
     card["files"] = {"model_frozen.pth": card["files"]["model_frozen.pth"]}
-    (tmp_path / "model.json").write_text(json.dumps(card | {"load": "model_frozen.pth"}))
-    atoms = frame_file.read_frames(trained[0] / "test.extxyz")[0]
-    found = []
-    for model in (tmp_path, trained[1]):
+    (folder / "model.json").write_text(json.dumps(card | {"load": "model_frozen.pth"}))
+    atoms = frame_file.read_frames(split / "test.extxyz")[0]
+    energies = []
+    for model in (folder, compressed):
         atoms.calc = load_calculator(model)
-        found.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
-    assert found[0][0] == pytest.approx(found[1][0], abs=1e-4)
-    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-4)
-    np.testing.assert_allclose(found[0][2], found[1][2], atol=1e-5)
+        energies.append((atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()))
+    assert energies[0][0] == pytest.approx(energies[1][0], abs=1e-4)
+    np.testing.assert_allclose(energies[0][1], energies[1][1], atol=1e-4)
+    np.testing.assert_allclose(energies[0][2], energies[1][2], atol=1e-5)
 
 
 def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, Path]) -> None:
@@ -214,6 +215,56 @@ def test_stress_is_the_derivative_of_the_energy(trained: tuple[Path, Path]) -> N
         )
 
 
+@pytest.fixture(scope="module", params=["se_atten", "dpa3"])
+def later(
+    request: pytest.FixtureRequest, trained: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Return the split and a model of a later descriptor that was trained on it."""
+    settings = tiny.DESCRIPTORS[request.param]
+    return trained[0], tiny.trained_once(train, settings, trained[0], tmp_path_factory.mktemp(request.param))
+
+
+def test_later_descriptors_learn(later: tuple[Path, Path]) -> None:
+    """Forces by se_atten; so few steps of so small a DPA-3, which begins with hardly any messages, teach it energies."""
+    split, model = later
+    descriptor = json.loads((model / "model.json").read_text())["settings"]["descriptor"]
+    quantity = {"se_atten": "force_rmse", "dpa3": "energy_per_atom_rmse"}[descriptor]
+    curve = pl.read_parquet(model / "curve.parquet").filter(pl.col("set") == "valid", pl.col("quantity") == quantity)
+    values = curve.sort("step")["value"]
+    assert values[-5:].mean() < 0.8 * values[:2].mean()
+    card = tiny.check_card(model, split, ["model.pt", "model_frozen.pth"])
+    assert card["cutoff_A"] == 3.0
+    assert sum(card["loss"]["gradient_shares_end"].values()) == pytest.approx(1)
+
+
+def test_forces_and_stress_of_later_descriptors_are_derivatives(later: tuple[Path, Path]) -> None:
+    """In single precision: along the forces, where the energy changes most."""
+    atoms = frame_file.read_frames(later[0] / "test.extxyz")[0]
+    atoms.calc = load_calculator(later[1])
+    forces, stress = atoms.get_forces(), atoms.get_stress(voigt=False) * atoms.get_volume()
+    start, direction, ends = atoms.positions.copy(), forces / np.linalg.norm(forces), []
+    for sign in (1, -1):
+        atoms.positions = start + sign * 5e-3 * direction
+        ends.append(atoms.get_potential_energy())
+    assert (ends[1] - ends[0]) / 1e-2 == pytest.approx(np.linalg.norm(forces), rel=0.02)
+    atoms.positions = start
+    for i, j in ((0, 0), (1, 1), (0, 1)):
+        strain = tiny.strain_derivative(atoms, i, j, 2e-3)
+        assert stress[i, j] == pytest.approx(strain, abs=0.01 + 0.02 * abs(stress[i, j]))
+
+
+def test_later_descriptors_know_an_ion_alone(later: tuple[Path, Path]) -> None:
+    tiny.check_single_ions(load_calculator(later[1]))
+
+
+@pytest.mark.all
+def test_one_net_without_attention_can_be_compressed(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    settings = tiny.DESCRIPTORS["se_atten"] | {"attention_layers": 0, "steps": 20}
+    model = tiny.trained_once(train, settings, trained[0], tmp_path / "train")
+    assert json.loads((model / "model.json").read_text())["load"] == "model.pth"
+    same_as_frozen(model, trained[0], tmp_path / "frozen")
+
+
 def test_reference_energies_are_those_of_the_dataset(trained: tuple[Path, Path]) -> None:
     e0s = json.loads((trained[0] / "dataset.json").read_text())["datasets"]["eq"]["e0s_ev"]
     model = json.loads((trained[1].parent / "training" / "input.json").read_text())["model"]
@@ -225,7 +276,7 @@ def test_reference_energies_are_those_of_the_dataset(trained: tuple[Path, Path])
 
 def test_neighbours_are_counted_like_by_hand(trained: tuple[Path, Path]) -> None:
     folder = trained[0] / "datasets" / "eq" / "deepmd" / "train"
-    found = deepmd_training.most_neighbours(deepmd_training.read_systems(folder), 2, 3.0)
+    counts = deepmd_net.most_neighbours(deepmd_net.read_systems(folder), 2, 3.0)
     most = np.zeros(2, dtype=int)
     images = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
     for frame in frame_file.read_frames(folder.parent.parent / "train.extxyz"):
@@ -235,7 +286,7 @@ def test_neighbours_are_counted_like_by_hand(trained: tuple[Path, Path]) -> None
             distance = np.linalg.norm(everywhere - position, axis=1)
             near = types[(distance < 3.0) & (distance > 1e-9)]
             most = np.maximum(most, [np.sum(near == 0), np.sum(near == 1)])
-    assert found == most.tolist()
+    assert counts == most.tolist()
 
 
 def test_an_ion_alone_is_learned_and_judged(trained: tuple[Path, Path]) -> None:
@@ -266,3 +317,17 @@ def test_deepmd_reads_the_same_labels(trained: tuple[Path, Path]) -> None:
             np.testing.assert_allclose(virial, -frame.info["REF_stress"] * frame.get_volume(), rtol=1e-12, atol=1e-12)
             read += 1
     assert read == len(frames)
+
+
+@pytest.mark.all
+def test_core_minutes_are_steps_that_give_the_same_model(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = SETTINGS["steps"]
+    monkeypatch.setattr(deepmd_training, "SHORT", 2)
+    monkeypatch.setattr(pace, "pace_of", lambda *_args: pace.Pace(start_s=1, unit_s=1, length=steps))
+    budget = {name: value for name, value in SETTINGS.items() if name != "steps"} | {"core_minutes": 1}
+    model = tiny.train(train, budget, trained[0], tmp_path)
+    settings = json.loads((model / "model.json").read_text())["settings"]
+    assert (settings["steps"], settings["core_minutes"]) == (steps, 1)
+    np.testing.assert_array_equal(*(tiny.forces_of(folder, trained[0]) for folder in (trained[1], model)))

@@ -18,7 +18,11 @@ from ionmelt.errors import UserError
 from ionmelt.frame import make_frame, shown, values_problem, virial_stress
 from ionmelt.labels.engines import cp2k as labels_cp2k
 from ionmelt.labels.engines import pyscf as labels_pyscf
-from ionmelt.labels.engines.pyscf import DISPERSIONS, Engine, entry, fourth_term, orthonormal, overlap
+from ionmelt.labels.engines.pyscf import Engine, orthonormal, overlap
+from ionmelt.labels.engines.pyscf_data import entry
+from ionmelt.labels.engines.pyscf_dispersion import DISPERSIONS
+from ionmelt.labels.engines.pyscf_fourth_term import fourth_term
+from ionmelt.labels.engines.settings import Cp2kLabels, PyscfLabels
 
 needs_cp2k = pytest.mark.skipif(
     not any(shutil.which(name) for name in labels_cp2k.BINARIES),
@@ -35,6 +39,20 @@ SETTINGS = {
 }
 
 
+def section(settings: dict) -> PyscfLabels:
+    return PyscfLabels.model_validate(settings | {"engine": "pyscf"})
+
+
+def engine_of(**changes) -> Engine:
+    return Engine(section(SETTINGS | changes), threads=1)
+
+
+def cp2k_engine(settings: dict) -> labels_cp2k.Engine:
+    """Return CP2K at a level of theory that PySCF has, too."""
+    same = {name: value for name, value in settings.items() if name != "device"}
+    return labels_cp2k.Engine(Cp2kLabels.model_validate(same | {"engine": "cp2k"}), threads=1)
+
+
 def strained(atoms: Atoms, i: int, j: int, size: float) -> Atoms:
     strain = np.eye(3)
     strain[i, j] += size / 2
@@ -49,19 +67,19 @@ def energy_ev(engine: Engine, atoms: Atoms, mesh: np.ndarray) -> float:
     field = engine.mean_field(engine.cell(atoms, mesh))
     field.kernel()
     assert field.converged
-    return field.e_tot * Hartree + engine.dispersion(atoms)[0]
+    return field.e_tot * Hartree + engine.dispersion(atoms).energy_ev
 
 
 @pytest.fixture(scope="module")
 def label():
-    return Engine(SETTINGS, threads=1).label(lithium_fluoride())
+    return engine_of().label(lithium_fluoride())
 
 
 @pytest.mark.all
 def test_forces_and_stress_are_derivatives_of_the_energy(label):
     """The stress from fixed orbitals is the stress of the relaxed energy; forces within what the grid leaves."""
     assert label.converged
-    engine, atoms = Engine(SETTINGS, threads=1), lithium_fluoride()
+    engine, atoms = engine_of(), lithium_fluoride()
     mesh = engine.cell(atoms).mesh
     slope = 0.0
     for sign in (1, -1):
@@ -79,7 +97,7 @@ def test_a_warm_start_saves_steps_and_changes_nothing(label, monkeypatch):
     monkeypatch.setattr(Engine, "stress", lambda self, atoms, orbitals: np.zeros((3, 3)))
     near = lithium_fluoride()
     near.positions[1] += [0.02, -0.01, 0.01]
-    engine = Engine(SETTINGS, threads=1)
+    engine = engine_of()
     assert engine.label(near).guess == "cold"
     warm, cold = engine.label(lithium_fluoride()), engine.label(lithium_fluoride(), cold=True)
     assert (warm.guess, cold.guess) == ("chained", "cold")
@@ -91,7 +109,7 @@ def test_a_warm_start_saves_steps_and_changes_nothing(label, monkeypatch):
 def test_no_convergence_is_a_reason_after_every_attempt(monkeypatch):
     monkeypatch.setattr(labels_pyscf, "CYCLES", 2)
     monkeypatch.setattr(labels_pyscf, "STURDY_CYCLES", 3)
-    label = Engine(SETTINGS, threads=1).label(lithium_fluoride())
+    label = engine_of().label(lithium_fluoride())
     assert (label.reason, label.energy_ev, label.converged) == ("scf_not_converged", None, False)
     assert label.scf_steps == 3 + 4
 
@@ -100,7 +118,7 @@ def test_no_convergence_is_a_reason_after_every_attempt(monkeypatch):
 def test_the_ladder_climbs_and_gives_the_same_answer(label, monkeypatch):
     monkeypatch.setattr(labels_pyscf, "CYCLES", 2)
     monkeypatch.setattr(Engine, "stress", lambda self, atoms, orbitals: np.zeros((3, 3)))
-    retried = Engine(SETTINGS, threads=1).label(lithium_fluoride())
+    retried = engine_of().label(lithium_fluoride())
     assert retried.guess == "retry"
     assert retried.scf_steps > label.scf_steps
     assert np.abs(retried.forces_ev_a - label.forces_ev_a).max() < 1e-5 * Hartree / Bohr
@@ -114,13 +132,13 @@ def test_what_goes_wrong_is_a_reason(monkeypatch, error, reason):
         self.cycles, self.e_tot, self.converged = 1, np.nan, True
 
     monkeypatch.setattr(labels_pyscf.dft.rks.RKS, "kernel", kernel)
-    label = Engine(SETTINGS, threads=1).label(lithium_fluoride())
+    label = engine_of().label(lithium_fluoride())
     assert (label.reason, label.energy_ev) == (reason, None)
 
 
 def test_the_fourth_term_is_added_where_there_is_one():
     """Against differences of the local part's own energy, for a density that is not converged."""
-    engine, atoms = Engine(SETTINGS, threads=1), lithium_fluoride()
+    engine, atoms = engine_of(), lithium_fluoride()
     cell = engine.cell(atoms)
     orbitals = orthonormal(np.random.default_rng(1).normal(size=(cell.nao, 5)), overlap(cell))
     density = engine.density(orbitals)
@@ -138,7 +156,7 @@ def test_the_fourth_term_is_added_where_there_is_one():
 
 
 def test_the_guess_is_orthonormal_and_near():
-    cell = Engine(SETTINGS, threads=1).cell(lithium_fluoride())
+    cell = engine_of().cell(lithium_fluoride())
     metric = overlap(cell)
     start = np.linalg.eigh(metric)[1][:, -4:]
     start = orthonormal(start, metric)
@@ -155,27 +173,28 @@ def test_the_guess_is_orthonormal_and_near():
 def test_dispersion_has_the_right_derivatives(functional, name):
     if (functional, name) == ("r2SCAN", "D3"):
         return  # nobody fitted it: refused before it comes here
-    engine = Engine(SETTINGS | {"functional": functional if functional != "r2SCAN" else "PBE", "dispersion": name}, 1)
-    engine.settings = engine.settings | {"functional": functional}
+    engine = engine_of(functional=functional if functional != "r2SCAN" else "PBE", dispersion=name)
+    engine.settings = engine.settings.model_copy(update={"functional": functional})
     atoms = lithium_tetrafluoroborate()
-    energy, forces, stress = engine.dispersion(atoms)
-    assert energy < 0
+    dispersion = engine.dispersion(atoms)
+    forces, stress = dispersion.forces_ev_a, dispersion.stress_ev_a3
+    assert dispersion.energy_ev < 0
     moved = []
     for sign in (1, -1):
         other = atoms.copy()
         other.positions[3, 1] += sign * 1e-3
-        moved.append(engine.dispersion(other)[0])
+        moved.append(engine.dispersion(other).energy_ev)
     assert forces[3, 1] == pytest.approx(-(moved[0] - moved[1]) / 2e-3, abs=1e-5)
     assert np.abs(forces.sum(axis=0)).max() < 1e-8
     for i, j in [(0, 0), (1, 2)]:
-        pair = [engine.dispersion(strained(atoms, i, j, sign * 1e-3))[0] for sign in (1, -1)]
+        pair = [engine.dispersion(strained(atoms, i, j, sign * 1e-3)).energy_ev for sign in (1, -1)]
         # Pairs that cross the radius of D3 within the strain are no part of its derivative.
         assert stress[i, j] == pytest.approx((pair[0] - pair[1]) / 2e-3 / atoms.get_volume(), abs=2e-6)
 
 
 def test_no_dispersion_is_nothing():
-    energy, forces, stress = Engine(SETTINGS | {"dispersion": "none"}, 1).dispersion(lithium_fluoride())
-    assert (energy, np.abs(forces).max(), np.abs(stress).max()) == (0.0, 0.0, 0.0)
+    none = engine_of(dispersion="none").dispersion(lithium_fluoride())
+    assert (none.energy_ev, np.abs(none.forces_ev_a).max(), np.abs(none.stress_ev_a3).max()) == (0.0, 0.0, 0.0)
     assert set(DISPERSIONS) == {"none", "D3", "D3(BJ)", "D4"}
 
 
@@ -184,7 +203,7 @@ def test_no_dispersion_is_nothing():
 
 def test_the_cut_off_is_cp2ks():
     """A plane wave of n periods along an edge L has (2 pi n / L)^2 Rydberg; the mesh holds all below the cut-off."""
-    cell = Engine(SETTINGS, threads=1).cell(lithium_fluoride())
+    cell = engine_of().cell(lithium_fluoride())
     assert isinstance(cell, Cell)
     edges = lithium_fluoride().cell.lengths() / Bohr
     highest = np.floor(np.sqrt(SETTINGS["cutoff_Ry"]) * edges / (2 * np.pi))
@@ -215,15 +234,9 @@ def test_every_preset_is_in_pyscf(potential, quality):
         entry(element, theory.BASES[potential][quality], potential)
 
 
-@pytest.mark.parametrize("name", ["functional", "dispersion"])
-def test_a_mistake_is_named(name):
-    with pytest.raises(UserError, match=rf"labels\.{name}: 'other' is not known"):
-        Engine(SETTINGS | {name: "other"}, threads=1)
-
-
 def test_a_meta_gga_needs_a_gpu():
     with pytest.raises(UserError, match=r"labels\.functional: PySCF has no forces of r2SCAN without a GPU"):
-        Engine(SETTINGS | {"functional": "r2SCAN"}, threads=1)
+        engine_of(functional="r2SCAN")
 
 
 def fake_gpu(monkeypatch, count):
@@ -234,20 +247,20 @@ def fake_gpu(monkeypatch, count):
 
 def test_a_gpu_is_used_where_there_is_one(monkeypatch):
     fake_gpu(monkeypatch, 1)
-    assert Engine(SETTINGS | {"device": "auto"}, 1).version.endswith("with GPU4PySCF 9.9")
-    assert Engine(SETTINGS | {"device": "cuda", "functional": "r2SCAN"}, 1).gpu
-    assert "GPU" not in Engine(SETTINGS | {"device": "cpu"}, 1).version
+    assert engine_of(device="auto").version.endswith("with GPU4PySCF 9.9")
+    assert engine_of(device="cuda", functional="r2SCAN").gpu
+    assert "GPU" not in engine_of(device="cpu").version
 
 
 def test_without_a_gpu_that_is_said_or_done_without(monkeypatch):
     fake_gpu(monkeypatch, 0)
-    assert not Engine(SETTINGS | {"device": "auto"}, 1).gpu
+    assert not engine_of(device="auto").gpu
     with pytest.raises(UserError, match=r"labels\.device: 'cuda' cannot be had here: there is no GPU"):
-        Engine(SETTINGS | {"device": "cuda"}, 1)
+        engine_of(device="cuda")
     monkeypatch.setitem(sys.modules, "cupy", None)
-    assert not Engine(SETTINGS | {"device": "auto"}, 1).gpu
+    assert not engine_of(device="auto").gpu
     with pytest.raises(UserError, match=r"labels\.device: 'cuda' cannot be had here: import of cupy"):
-        Engine(SETTINGS | {"device": "cuda"}, 1)
+        engine_of(device="cuda")
 
 
 class OnGpu:
@@ -285,7 +298,7 @@ def test_what_a_gpu_says_becomes_the_label(monkeypatch):
 
     monkeypatch.setattr(sys.modules["cupy"], "asarray", lambda array: ("gpu", array), raising=False)
     monkeypatch.setitem(sys.modules, "gpu4pyscf.pbc.dft", types.SimpleNamespace(RKS=Field))
-    engine = Engine(SETTINGS | {"device": "cuda", "dispersion": "none"}, 1)
+    engine = engine_of(device="cuda", dispersion="none")
     label = engine.label(lithium_fluoride())
     assert (label.energy_ev, label.scf_steps, label.guess) == (-Hartree, 7, "cold")
     assert np.allclose(label.forces_ev_a, -0.5 * Hartree / Bohr)
@@ -306,7 +319,7 @@ def test_forces_of_a_molecule_alone_are_derivatives_of_its_energy():
     """Those of lithium too, whose potential has the term that the periodic code gets wrong (`fourth_term`)."""
     pair = lithium_fluoride()
     atoms = shown(make_frame(pair.numbers, pair.positions + 3.0, [8.0] * 3, [0, 1], ["li", "f"], charge=0))
-    engine = Engine(SETTINGS, threads=1)
+    engine = engine_of()
     label = engine.label(atoms)
     assert values_problem(label.energy_ev, label.forces_ev_a, label.stress_ev_a3, 2) is None
     np.testing.assert_allclose(label.stress_ev_a3, virial_stress(atoms, label.forces_ev_a), atol=1e-12)
@@ -326,9 +339,7 @@ def test_a_molecule_alone_is_as_in_a_large_box():
     Fluorine's forces are left out: on a grid of 600 Ry they have an error of 0.2 eV/A.
     """
     frame = boron_trifluoride()
-    alone, periodic = (
-        Engine(SETTINGS | {"cutoff_Ry": 600.0}, threads=1).label(atoms) for atoms in (shown(frame), frame)
-    )
+    alone, periodic = (engine_of(cutoff_Ry=600.0).label(atoms) for atoms in (shown(frame), frame))
     assert alone.energy_ev == pytest.approx(periodic.energy_ev, abs=2e-3)
     np.testing.assert_allclose(alone.forces_ev_a[0], periodic.forces_ev_a[0], atol=0.02)
     np.testing.assert_allclose(alone.stress_ev_a3, periodic.stress_ev_a3, atol=1e-4)
@@ -339,10 +350,10 @@ def test_a_molecule_alone_is_as_in_a_large_box():
 def test_an_ion_alone_is_cp2ks(tmp_path, monkeypatch):
     """Measured: 0.060 meV an atom, 0.0041 eV/A (largest 0.0101), 0.0038 GPa."""
     monkeypatch.chdir(tmp_path)
-    found = compare(shown(tetrafluoroborate()), SETTINGS | {"cutoff_Ry": 1200.0, "eps_scf": 1e-6})
-    assert found["energy_mev_atom"] < 0.5
-    assert found["max_force_ev_a"] < 0.03
-    assert found["stress_gpa"] < 0.015
+    differences = compare(shown(tetrafluoroborate()), SETTINGS | {"cutoff_Ry": 1200.0, "eps_scf": 1e-6})
+    assert differences["energy_mev_atom"] < 0.5
+    assert differences["max_force_ev_a"] < 0.03
+    assert differences["stress_gpa"] < 0.015
 
 
 @needs_cp2k
@@ -351,36 +362,29 @@ def test_d3_is_cp2ks(tmp_path, monkeypatch):
     """CP2K's own D3(BJ) is the difference of two of its energies."""
     monkeypatch.chdir(tmp_path)
     atoms = lithium_fluoride()
-    settings = SETTINGS | {
-        "engine": "cp2k", "rel_cutoff_Ry": 40.0, "eps_default": 1e-12, "multigrids": 5, "dispersion_cutoff_A": 16.0,
-        "cutoff_Ry": 100.0, "eps_scf": 1e-5,
-    }  # fmt: skip
-    with_d3, without = (
-        labels_cp2k.Engine(settings | {"dispersion": name}, threads=1).label(atoms) for name in ("D3(BJ)", "none")
-    )
-    energy, forces, stress = Engine(SETTINGS, threads=1).dispersion(atoms)
-    assert energy == pytest.approx(with_d3.energy_ev - without.energy_ev, abs=1e-4)
-    assert np.abs(forces - (with_d3.forces_ev_a - without.forces_ev_a)).max() < 1e-3
-    assert np.abs(stress - (with_d3.stress_ev_a3 - without.stress_ev_a3)).max() < 1e-5
+    settings = SETTINGS | {"rel_cutoff_Ry": 40.0, "cutoff_Ry": 100.0, "eps_scf": 1e-5}
+    with_d3, without = (cp2k_engine(settings | {"dispersion": name}).label(atoms) for name in ("D3(BJ)", "none"))
+    d3 = engine_of().dispersion(atoms)
+    assert d3.energy_ev == pytest.approx(with_d3.energy_ev - without.energy_ev, abs=1e-4)
+    assert np.abs(d3.forces_ev_a - (with_d3.forces_ev_a - without.forces_ev_a)).max() < 1e-3
+    assert np.abs(d3.stress_ev_a3 - (with_d3.stress_ev_a3 - without.stress_ev_a3)).max() < 1e-5
 
 
 def compare(atoms: Atoms, settings: dict) -> dict[str, float]:
     """Return the differences of PySCF's label and CP2K's."""
-    cp2k = labels_cp2k.Engine(
-        settings | {"rel_cutoff_Ry": 60.0, "eps_default": 1e-12, "multigrids": 5, "dispersion_cutoff_A": 16.0}, 1
-    ).label(atoms)
-    pyscf = Engine(settings, threads=1).label(atoms)
+    cp2k = cp2k_engine(settings | {"rel_cutoff_Ry": 60.0}).label(atoms)
+    pyscf = Engine(section(settings), threads=1).label(atoms)
     for label in (cp2k, pyscf):
         assert values_problem(label.energy_ev, label.forces_ev_a, label.stress_ev_a3, len(atoms)) is None
     forces = pyscf.forces_ev_a - cp2k.forces_ev_a
-    found = {
+    answers = {
         "energy_mev_atom": abs(pyscf.energy_ev - cp2k.energy_ev) / len(atoms) * 1000,
         "max_force_ev_a": float(np.abs(forces).max()),
         "rms_force_ev_a": float(np.sqrt((forces**2).mean())),
         "stress_gpa": float(np.abs(pyscf.stress_ev_a3 - cp2k.stress_ev_a3).max() / GPa),
     }
-    print(found)
-    return found
+    print(answers)
+    return answers
 
 
 @needs_cp2k
@@ -396,11 +400,11 @@ def test_pyscf_is_cp2k(tmp_path, monkeypatch, name):
     """
     monkeypatch.chdir(tmp_path)
     atoms = lithium_tetrafluoroborate() if name == "libf4" else pair(name)
-    found = compare(atoms, SETTINGS | {"cutoff_Ry": 1200.0, "eps_scf": 1e-6})
-    assert found["energy_mev_atom"] < 0.2
-    assert found["rms_force_ev_a"] < 0.02
-    assert found["max_force_ev_a"] < 0.06
-    assert found["stress_gpa"] < 0.015
+    differences = compare(atoms, SETTINGS | {"cutoff_Ry": 1200.0, "eps_scf": 1e-6})
+    assert differences["energy_mev_atom"] < 0.2
+    assert differences["rms_force_ev_a"] < 0.02
+    assert differences["max_force_ev_a"] < 0.06
+    assert differences["stress_gpa"] < 0.015
 
 
 def pair(name: str) -> Atoms:

@@ -9,13 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny_training as tiny
+from ase import Atoms
 
 from ionmelt import errors as errors_module
-from ionmelt import frame as frame_file
+from ionmelt import frame_file
 from ionmelt.errors import UserError
 from ionmelt.models import loss as models_loss
+from ionmelt.models import pace, train
 from ionmelt.models import tool as models_tool
-from ionmelt.models import train
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import mace_tool, mace_training
 
@@ -29,7 +30,7 @@ SETTINGS = tiny.MACE
 def arguments(work: Path, split: Path) -> list[str]:
     return [
         "--id", "m-eq-s1", "--settings", str(work / "settings.json"), "--dataset", str(split / "datasets" / "eq"),
-        "--summary", str(split / "dataset.json"), "--out", "model",
+        "--summary", str(split / "datasets" / "eq" / "dataset.json"), "--out", "model",
     ]  # fmt: skip
 
 
@@ -85,6 +86,7 @@ def double() -> Iterator[None]:
 def test_shares_are_those_of_the_gradients_of_each_term(trained: tuple[Path, Path]) -> None:
     import torch
     from mace.data import AtomicData, KeySpecification, config_from_atoms
+    from mace.modules import WeightedEnergyForcesStressLoss
     from mace.tools import AtomicNumberTable, torch_geometric
 
     split, trained_model = trained
@@ -99,7 +101,9 @@ def test_shares_are_those_of_the_gradients_of_each_term(trained: tuple[Path, Pat
     ]
     loader = torch_geometric.dataloader.DataLoader(data, batch_size=1, shuffle=True)
     state = torch.get_rng_state()
-    found = {pull: mace_tool.lengths(model, loader, pull) for pull in (False, True)}
+    squared = WeightedEnergyForcesStressLoss(energy_weight=3.0)
+    lengths = {pull: mace_tool.lengths(model, loader, squared, pull) for pull in (False, True)}
+    assert float(squared.energy_weight) == 3.0  # the training's own loss is left as it is
     assert torch.equal(state, torch.get_rng_state())  # the training's own random numbers are left as they are
 
     held = list(model.parameters())
@@ -123,10 +127,10 @@ def test_shares_are_those_of_the_gradients_of_each_term(trained: tuple[Path, Pat
                 parts = torch.autograd.grad(
                     (scale * error * values[name]).sum(), held, retain_graph=True, allow_unused=True
                 )
-                squares[pull][name] += sum(float(part.square().sum()) for part in parts if part is not None)
+                squares[pull][name] += sum(float(gradient.square().sum()) for gradient in parts if gradient is not None)
     for pull in (False, True):
         wanted = {name: (square / len(frames)) ** 0.5 for name, square in squares[pull].items()}
-        assert found[pull] == pytest.approx(wanted, rel=1e-6)
+        assert lengths[pull] == pytest.approx(wanted, rel=1e-6)
 
 
 def test_schedule_and_weights_are_those_of_the_study() -> None:
@@ -137,12 +141,91 @@ def test_schedule_and_weights_are_those_of_the_study() -> None:
         return dict(word.removeprefix("--").split("=", 1) for word in words if "=" in word)
 
     epochs = SETTINGS["epochs"]
-    default, own = tool(), tool(final_learning_rate=0.005, energy_weight="auto")
+    default, changed = tool(), tool(final_learning_rate=0.005, energy_weight="auto")
     assert float(default["lr"]) * float(default["lr_scheduler_gamma"]) ** (epochs - 1) == pytest.approx(0.02 * 0.02)
-    assert float(own["lr"]) * float(own["lr_scheduler_gamma"]) ** (epochs - 1) == pytest.approx(0.005)
-    assert (own["forces_weight"], own["stress_weight"]) == ("10.0", "100.0")
+    assert float(changed["lr"]) * float(changed["lr_scheduler_gamma"]) ** (epochs - 1) == pytest.approx(0.005)
+    assert (changed["forces_weight"], changed["stress_weight"]) == ("10.0", "100.0")
     given = {"energy": None, "forces": 10.0, "stress": 100.0}
     assert mace_training.weights_of_loss(tiny.training_settings(SETTINGS | {"energy_weight": "auto"})) == given
+
+
+def test_options_of_experts_are_those_of_the_tool() -> None:
+    more = {"loss": "huber", "huber_delta": 0.02, "zbl": True, "distance_transform": "agnesi", "stage_two": 0.4}
+    settings = tiny.training_settings(SETTINGS | more)
+    words = mace_training.tool_arguments(settings, {3: 0.0}, Path("data"), Path("kept"), 1, "cpu")
+    assert {"--loss=universal", "--huber_delta=0.02", "--distance_transform=Agnesi", "--start_stage_two=5"} <= set(
+        words
+    )
+    assert {"--pair_repulsion", "--stage_two"} <= set(words)
+    # the first five epochs fall to a fiftieth of the first rate, the last three stay there
+    gamma, last = (float(word.split("=")[1]) for word in words if "gamma" in word or "stage_two_lr" in word)
+    assert 0.02 * gamma**4 == pytest.approx(last) == pytest.approx(0.02 * 0.02)
+
+
+@pytest.fixture(scope="module")
+def expert(trained: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model of Huber's loss in two stages, with ZBL and Agnesi's transform."""
+    more = {
+        "loss": "huber",
+        "zbl": True,
+        "distance_transform": "agnesi",
+        "stage_two": 0.4,
+        "stage_two_energy": 50.0,
+    }
+    return tiny.trained_once(train, SETTINGS | more, trained[0], tmp_path_factory.mktemp("expert"))
+
+
+def losses(model: Path) -> list[float]:
+    """Return the loss of the validation set, before the first epoch and after each."""
+    curve = pl.read_parquet(model / "curve.parquet")
+    return curve.filter(pl.col("set") == "valid", pl.col("quantity") == "loss").sort("step")["value"].to_list()
+
+
+def test_the_second_stage_weighs_the_energy_more(trained: tuple[Path, Path], expert: Path) -> None:
+    """The loss jumps, and the error of the energy falls; Huber's loss is far below the squared one."""
+    record = json.loads((expert / "model.json").read_text())["loss"]
+    assert record["weights_start"] == {"energy": 1.0, "forces": 10.0, "stress": 100.0}
+    assert record["weights_end"] == {"energy": 50.0, "forces": 10.0, "stress": 100.0}
+    first, second = losses(trained[1]), losses(expert)
+    assert second[0] < 0.5 * first[0]  # errors of an untrained model are far beyond huber_delta
+    curve = pl.read_parquet(expert / "curve.parquet").filter(pl.col("set") == "valid")
+    energy = curve.filter(pl.col("quantity") == "energy_per_atom_rmse").sort("step")["value"].to_list()
+    # the same errors, of which that of the energy is worth 50 times as much from the sixth epoch on: it then falls
+    assert second[6] > 5 * second[5]
+    assert energy[8] < energy[7] < energy[6] < energy[5]
+
+
+def test_forces_and_stress_of_an_experts_model_are_derivatives(trained: tuple[Path, Path], expert: Path) -> None:
+    atoms = frame_file.read_frames(trained[0] / "test.extxyz")[0]
+    atoms.calc = load_calculator(expert)
+    forces, stress = atoms.get_forces(), atoms.get_stress(voigt=False) * atoms.get_volume()
+    start = atoms.positions.copy()
+    for index, axis in ((0, 0), (3, 1), (5, 2)):
+        ends = []
+        for sign in (1, -1):
+            atoms.positions = start.copy()
+            atoms.positions[index, axis] += sign * 1e-4
+            ends.append(atoms.get_potential_energy())
+        assert forces[index, axis] == pytest.approx(-(ends[0] - ends[1]) / 2e-4, abs=1e-5)
+    atoms.positions = start
+    for i, j in ((0, 0), (0, 1)):
+        assert stress[i, j] == pytest.approx(tiny.strain_derivative(atoms, i, j, 1e-4), abs=1e-5)
+
+
+def test_zbl_repels_where_nothing_was_learnt(trained: tuple[Path, Path], expert: Path) -> None:
+    """Two nuclei at 0.05 to 0.2 A: of the order of Coulomb's law, screened; without it a net says anything small."""
+    energies = {}
+    for name, model in (("zbl", expert), ("none", trained[1])):
+        calculator = load_calculator(model)
+        for distance in (0.05, 0.1, 0.2):
+            pair = Atoms("LiF", [[9, 9, 9], [9 + distance, 9, 9]], cell=[18.0] * 3, pbc=True)
+            pair.calc = calculator
+            energies[name, distance] = pair.get_potential_energy() + 100  # the reference energies are about -50 eV each
+    coulomb = {distance: 14.4 * 3 * 9 / distance for distance in (0.05, 0.1, 0.2)}
+    for distance, value in coulomb.items():
+        assert 0.02 * value < energies["zbl", distance] < value
+        assert abs(energies["none", distance]) < 0.1 * energies["zbl", distance]
+    assert energies["zbl", 0.05] > 2 * energies["zbl", 0.1] > 4 * energies["zbl", 0.2]
 
 
 @pytest.mark.all
@@ -236,3 +319,17 @@ def test_a_tool_that_leaves_no_model_says_what_was_short(tmp_path: Path, code: s
     command = [sys.executable, "-c", code]
     with pytest.raises(error):
         models_tool.run_tool("tool", command, {}, tmp_path, lambda line: False, tmp_path / "model")
+
+
+@pytest.mark.all
+def test_core_minutes_are_epochs_that_give_the_same_model(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = SETTINGS["epochs"]
+    monkeypatch.setattr(pace, "BATCHES", 2)
+    monkeypatch.setattr(pace, "pace_of", lambda *_args: pace.Pace(start_s=1, unit_s=1, length=epochs))
+    budget = {name: value for name, value in SETTINGS.items() if name != "epochs"} | {"core_minutes": 1}
+    model = tiny.train(train, budget, trained[0], tmp_path)
+    settings = json.loads((model / "model.json").read_text())["settings"]
+    assert (settings["epochs"], settings["core_minutes"]) == (epochs, 1)
+    np.testing.assert_array_equal(*(tiny.forces_of(folder, trained[0]) for folder in (trained[1], model)))

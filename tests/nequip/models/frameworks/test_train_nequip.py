@@ -12,7 +12,7 @@ import pytest
 import tiny_training as tiny
 from ase import Atoms
 
-from ionmelt import frame as frame_file
+from ionmelt import frame_file
 from ionmelt.errors import ModelError
 from ionmelt.models import train
 from ionmelt.models.calculators import load_calculator
@@ -142,7 +142,7 @@ def test_a_training_that_was_cut_off_is_gone_on_with(
         with contextlib.chdir(tmp_path):
             return train.main([
                 "--id", "m-eq-s1", "--settings", "settings.json", "--dataset", str(split / "datasets" / "eq"),
-                "--summary", str(split / "dataset.json"), "--out", "model", "--checkpoints", str(tmp_path / "kept"),
+                "--summary", str(split / "datasets" / "eq" / "dataset.json"), "--out", "model", "--checkpoints", str(tmp_path / "kept"),
             ])  # fmt: skip
 
     (tmp_path / "kept").mkdir()

@@ -1,0 +1,50 @@
+"""Names of ions and molecules, as people write them: the library's own, other names of the same, and typing errors."""
+
+import difflib
+import re
+from collections.abc import Mapping
+
+from ionmelt.liquid.ions import LibraryIon
+
+
+def plain(name: str) -> str:
+    """Return a name without case, brackets around it, blanks and hyphens: ``[C2mim]`` and ``c2-mim`` are one."""
+    name = name.strip().lower().replace("−", "-")
+    bare = re.sub(r"[\s_\-\[\]]", "", name)
+    return bare or name
+
+
+def readings(name: str) -> list[str]:
+    """Return what a name may mean, the likeliest first: as it is, without its charge's sign, without the whole charge."""
+    name = name.strip().replace("−", "-")
+    unsigned = re.sub(r"[\^]?[+-]+$", "", name)
+    uncharged = re.sub(r"[\^]?\d?[+-]+$", "", name)
+    return [plain(text) for text in (name, unsigned, uncharged)]
+
+
+def names_of(library: Mapping[str, LibraryIon]) -> dict[str, str]:
+    """Return every name of the ions and molecules of the library, in plain letters, with the library's own."""
+    names_by_text = {}
+    for name, entry in library.items():
+        for text in (entry["full_name"], *entry["aliases"]):
+            names_by_text[plain(text)] = name
+    return names_by_text | {plain(name): name for name in library}
+
+
+def identified(name: str, library: Mapping[str, LibraryIon]) -> str | None:
+    """Return the library's own name of an ion or molecule; None where the library has none such."""
+    if name in library:
+        return name
+    names = names_of(library)
+    return next((names[reading] for reading in readings(name) if reading in names), None)
+
+
+def unknown(name: str, library: Mapping[str, LibraryIon], charged: bool) -> str:
+    """Return what to say of a name that is not in the library: the likeliest that was meant, and all that there are."""
+    names = names_of(library)
+    close = difflib.get_close_matches(plain(name), names, n=1, cutoff=0.7)
+    meant = f"did you mean {names[close[0]]}? " if close else ""
+    all_names = ", ".join(
+        sorted(known_name for known_name, entry in library.items() if bool(entry["charge"]) == charged)
+    )
+    return f"unknown {'ion' if charged else 'molecule'} {name!r}; {meant}known: {all_names}"

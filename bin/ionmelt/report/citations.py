@@ -1,0 +1,122 @@
+"""What a study may have to cite, and which of it one has used; CITATIONS.md and CITATION.cff have the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ionmelt.theory import THEORIES
+
+DOI = "https://doi.org/"
+ARXIV = "https://arxiv.org/abs/"
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A work to cite: authors, year and title, and where it is."""
+
+    text: str
+    link: str
+
+
+MACE = Citation(
+    "Batatia and others, 2022: MACE: Higher Order Equivariant Message Passing Neural Networks for Fast and Accurate Force Fields.",
+    f"{ARXIV}2206.07697",
+)
+DEEPMD = (
+    Citation("Zeng and others, 2023: DeePMD-kit v2: A software package for deep potential models.", f"{DOI}10.1063/5.0155600"),
+    Citation("Zeng and others, 2025: DeePMD-kit v3: A Multiple-Backend Framework for Machine Learning Potentials.", f"{ARXIV}2502.19161"),
+)  # fmt: skip
+NEQUIP = Citation(
+    "Batzner and others, 2022: E(3)-equivariant graph neural networks for data-efficient and accurate interatomic potentials.",
+    f"{DOI}10.1038/s41467-022-29939-5",
+)
+E3NN = Citation("Geiger and others, 2022: e3nn: Euclidean Neural Networks.", f"{ARXIV}2207.09453")
+TORCH = Citation(
+    "Paszke and others, 2019: PyTorch: An Imperative Style, High-Performance Deep Learning Library.",
+    f"{ARXIV}1912.01703",
+)
+GFN1 = Citation(
+    "Grimme and others, 2017: A Robust and Accurate Tight-Binding Quantum Chemical Method (GFN1-xTB).",
+    f"{DOI}10.1021/acs.jctc.7b00118",
+)
+GFN2 = Citation(
+    "Bannwarth and others, 2019: GFN2-xTB: An Accurate and Broadly Parametrized Self-Consistent Tight-Binding Quantum Chemical "
+    "Method with Multipole Electrostatics and Density-Dependent Dispersion Contributions.",
+    f"{DOI}10.1021/acs.jctc.8b01176",
+)
+CP2K = Citation(
+    "Kühne and others, 2020: CP2K: An electronic structure and molecular dynamics software package.",
+    f"{DOI}10.1063/5.0007045",
+)
+PYSCF = Citation("Sun and others, 2020: Recent developments in the PySCF program package.", f"{DOI}10.1063/5.0006074")
+D3 = Citation(
+    "Grimme and others, 2010: A consistent and accurate ab initio parametrization of density functional dispersion correction "
+    "(DFT-D) for the 94 elements H-Pu.",
+    f"{DOI}10.1063/1.3382344",
+)
+D3_BJ = Citation(
+    "Grimme and others, 2011: Effect of the damping function in dispersion corrected density functional theory.",
+    f"{DOI}10.1002/jcc.21759",
+)
+D4 = Citation(
+    "Caldeweyher and others, 2019: A generally applicable atomic-charge dependent London dispersion correction.",
+    f"{DOI}10.1063/1.5090222",
+)
+CLP = Citation(
+    "Canongia Lopes and others, 2004: Modeling Ionic Liquids Using a Systematic All-Atom Force Field.",
+    f"{DOI}10.1021/jp0362133",
+)
+ALWAYS = (
+    Citation("The RDKit developers: RDKit: Open-source cheminformatics.", f"{DOI}10.5281/zenodo.591637"),
+    Citation(
+        "Martínez and others, 2009: PACKMOL: A package for building initial configurations for molecular dynamics simulations.",
+        f"{DOI}10.1002/jcc.21224",
+    ),
+    Citation(
+        "Eastman and others, 2024: OpenMM 8: Molecular Dynamics Simulation with Machine Learning Potentials.",
+        f"{DOI}10.1021/acs.jpcb.3c06662",
+    ),
+    Citation(
+        "Larsen and others, 2017: The atomic simulation environment: a Python library for working with atoms.",
+        f"{DOI}10.1088/1361-648X/aa680e",
+    ),
+    Citation(
+        "McGibbon and others, 2015: MDTraj: A Modern Open Library for the Analysis of Molecular Dynamics Trajectories.",
+        f"{DOI}10.1016/j.bpj.2015.08.015",
+    ),
+    Citation(
+        "Shirts and others, 2008: Statistically optimal analysis of samples from multiple equilibrium states.",
+        f"{DOI}10.1063/1.2978177",
+    ),
+    Citation("Di Tommaso and others, 2017: Nextflow enables reproducible computational workflows.", f"{DOI}10.1038/nbt.3820"),
+)  # fmt: skip
+OF_FRAMEWORK = {"mace": (MACE, E3NN, TORCH), "deepmd": (*DEEPMD, TORCH), "nequip": (NEQUIP, E3NN, TORCH)}
+OF_ENGINE = {"cp2k": (CP2K,), "pyscf": (PYSCF,)}
+OF_METHOD = {"GFN1-xTB": (GFN1,), "GFN2-xTB": (GFN2,)}
+OF_DISPERSION = {"D3": (D3,), "D3(BJ)": (D3, D3_BJ), "D4": (D4,)}
+
+
+def of_labels(labels: Mapping[str, Any]) -> list[Citation]:
+    """Return what labels of these settings rest on: a program or a method, a dispersion correction, a functional."""
+    functional, dispersion = (str(labels.get(key) or "none") for key in ("functional", "dispersion"))
+    cited = [*OF_ENGINE.get(str(labels.get("engine")), ()), *OF_METHOD.get(str(labels.get("method")), ())]
+    cited += OF_DISPERSION.get(dispersion, ())
+    theory = next(
+        (theory for theory in THEORIES.values() if (theory.functional, theory.dispersion) == (functional, dispersion)),
+        None,
+    )
+    further = [f"{DOI}{source}" for source in theory.sources] if theory else []
+    listed = {citation.link for citation in cited}
+    return cited + [Citation(f"Of the functional {functional}.", link) for link in further if link not in listed]
+
+
+def used(study: Mapping[str, Any], labels: Mapping[str, Any]) -> list[Citation]:
+    """Return what a study has to cite, by its models, labels and liquids; each work once."""
+    cited: list[Citation] = []
+    for model in study.get("models") or []:
+        cited += OF_FRAMEWORK.get(model["framework"], ())
+        cited += OF_DISPERSION.get(str(model.get("dispersion")), ())
+    cited += of_labels(labels)
+    if any(liquid.get("force_field") == "clandp" for liquid in study.get("liquids") or []):
+        cited.append(CLP)
+    return list(dict.fromkeys([*cited, *ALWAYS]))

@@ -1,0 +1,217 @@
+"""The first screen: one table of all models, two sentences of what to use, and what to be careful with."""
+
+from dataclasses import dataclass
+
+import polars as pl
+from scipy import stats
+
+from ionmelt.compare.cost import Hours, dynamics_hours
+from ionmelt.compare.groups import label
+from ionmelt.measure.observables import OBSERVABLES
+from ionmelt.report.blocks import Block, Cell, Line, Matrix, Note, Nothing, RowOfModel, Section, StateOfModels
+from ionmelt.report.marks import BROKE, MARKS, UNDECIDED, WORSE, Mark, of_model
+from ionmelt.report.results import Results
+from ionmelt.report.sections.short import short
+from ionmelt.report.words import (
+    NAMES,
+    UNBROKEN,
+    UNITS,
+    Row,
+    Tables,
+    at_time,
+    listed,
+    number,
+    plus_minus,
+    sentence,
+    state_name,
+    verdict_words,
+)
+
+FORCES = "force_rmse"
+# The properties that have a column, with the unit in which they are shown
+SHOWN = {o.name: o.shown[1].replace(" ", "\u00a0") for o in OBSERVABLES} | {FORCES: UNITS["eV/A"][1]}
+READING = (
+    "Values with half of their 95 % interval, runs and seeds combined. Models of which a run broke come last; of the others those "
+    "with fewest ▼ come first, then those with most ▲ and ≈, then the cheapest. Core-hours are those of labels, training and one "
+    "nanosecond of dynamics, counted once: they have no interval."
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """A liquid at a temperature, with the rows of the tables that are about it."""
+
+    liquid: str
+    temperature_K: float | None
+    summary: list[Row]
+    verdicts: list[Row]
+    runs: pl.DataFrame
+
+
+def states_of(t: Tables) -> list[State]:
+    """Return the states that were simulated, else the liquids of the test frames."""
+    keys = t["survival"].select("liquid", "temperature_K").unique().sort("liquid", "temperature_K").rows()
+    forces = t["summary"].filter(pl.col("property") == FORCES)
+    keys = keys or [(liquid, None) for liquid in forces["liquid"].unique().sort()]
+    return [state_at(t, liquid, temperature_K) for liquid, temperature_K in keys]
+
+
+def state_at(t: Tables, liquid: str, temperature_K: float | None) -> State:
+    """Return what the tables say of a liquid at a temperature."""
+    summary, verdicts = (
+        [row for row in t[name].to_dicts() if of_state(row, liquid, temperature_K)] for name in ("summary", "verdicts")
+    )
+    same = pl.col("temperature_K").eq_missing(pl.lit(temperature_K, pl.Float64))
+    return State(liquid, temperature_K, summary, verdicts, t["survival"].filter(same, liquid=liquid))
+
+
+def of_state(row: Row, liquid: str, temperature_K: float | None) -> bool:
+    """Tell whether a row is about a state; errors on test frames have no temperature, and may be of all liquids at once."""
+    if row["property"] == FORCES:
+        return row["liquid"] in (liquid, "all")
+    return row["liquid"] == liquid and row["temperature_K"] == temperature_K
+
+
+def models_of(results: Results) -> list[tuple[str, str | None]]:
+    """Return every model that was planned, as (model, dataset), and others that have results."""
+    t = results.tables
+    pairs = [t[name].select("model", "dataset") for name in ("summary", "survival")]
+    if "role" in results.models.columns:
+        pairs.insert(0, results.models.filter(pl.col("role") == "model").select("model", "dataset"))
+    return pl.concat(pairs, how="vertical_relaxed").unique(maintain_order=True).drop_nulls("model").rows()
+
+
+def matrix(results: Results) -> Matrix | None:
+    """Return the table of all models, None where nothing was simulated and no forces were tested."""
+    t = results.tables
+    states, pairs = states_of(t), models_of(results)
+    if not states or not pairs:
+        return None
+    measured = measured_of(t)
+    properties = [name for name in SHOWN if name in measured]
+    head = [f"{NAMES[name]} ({SHOWN[name]})" for name in properties] + ["Runs completed", "Core-hours"]
+    blocks = []
+    for state in states:
+        rows = [row_of(results, state, pair, properties) for pair in pairs]
+        rows.sort(key=lambda row: row.rank)
+        title = state_name({"liquid": state.liquid, "temperature_K": state.temperature_K})
+        blocks.append(StateOfModels(title, reference_of(state, properties, len(head)), rows))
+    return Matrix(["Model", *head], blocks, MARKS)
+
+
+def measured_of(t: Tables) -> set[str]:
+    """Return the properties that any model has a value of."""
+    return set(t["summary"].filter(pl.col("value").is_not_null())["property"])
+
+
+def row_of(results: Results, state: State, pair: tuple[str, str | None], properties: list[str]) -> RowOfModel:
+    """Return the row of a model in a state, with what it is sorted by."""
+    t, (model, dataset) = results.tables, pair
+    key = {"model": model, "dataset": dataset}
+    runs = state.runs.filter(
+        pl.col("model") == model, pl.col("dataset").eq_missing(pl.lit(dataset, pl.String))
+    ).to_dicts()
+    cells = [cell_of(state, key, quantity, runs) for quantity in properties]
+    hours = hours_of(t, state, key)
+    marks = [line.mark for cell in cells for line in cell]
+    good = sum(mark not in (WORSE, UNDECIDED, BROKE, None) for mark in marks)
+    did_break = any(run["end"] not in UNBROKEN for run in runs)
+    cost = (1, 0.0, 0.0) if hours is None else (0, hours.gpu, hours.core)
+    rank = (did_break, marks.count(WORSE), -good, cost, results.style.order(key))
+    return RowOfModel(
+        label(model, dataset), results.style.colour(key), [*cells, survival(runs), [Line(price(hours))]], rank
+    )
+
+
+def cell_of(state: State, key: Row, quantity: str, runs: list[Row]) -> Cell:
+    """Return what a model gives of a property: a line for each species."""
+    rows = [r for r in state.summary if r["property"] == quantity and all(r[c] == x for c, x in key.items())]
+    lines = []
+    for row in rows:
+        verdicts = [v for v in state.verdicts if v["property"] == quantity and v["species"] == row["species"]]
+        mark, why = judged(row, verdicts, runs)
+        bare = row["value"] is not None and row["ci95_low"] is None
+        lines.append(Line(plus_minus(row)[0] + " (no interval)" * bare, mark, why, row["species"] or ""))
+    return lines or [Line("–", None, "not measured")]
+
+
+def judged(row: Row, verdicts: list[Row], runs: list[Row]) -> tuple[Mark, str]:
+    """Return the mark of a value of a model, and why it has that one."""
+    broken = [run for run in runs if run["end"] not in UNBROKEN]
+    if broken and not row["converged"] and row["property"] != FORCES:
+        return BROKE, f"{broken[0]['run_id']}: {broken[0]['end']}{at_time(broken[0])}"
+    mark, behind = of_model(label(row["model"], row["dataset"]), verdicts)
+    said = [verdict_words(v) for v in behind[:3]] + ([f"and {len(behind) - 3} more"] if len(behind) > 3 else [])
+    why = "; ".join(said) if row["converged"] or mark is not UNDECIDED else f"not converged: {row['reason']}"
+    if not why:
+        why = "nothing says which model is right" if row["reference"] is None else str(row["reason"] or "no verdict")
+    return mark, sentence(why)
+
+
+def survival(runs: list[Row]) -> Cell:
+    """Return how many of the planned runs of a model reached their end, as a share with its 95 % interval."""
+    if not runs:
+        return [Line("no run")]
+    done = sum(run["end"] == "completed" for run in runs)
+    share = stats.binomtest(done, len(runs)).proportion_ci(method="exact")
+    text = f"{done} of {len(runs)} [{100 * share.low:.0f}, {100 * share.high:.0f}] %"
+    ended = [run for run in runs if run["end"] != "completed"]
+    if not ended:
+        return [Line(text)]
+    mark = BROKE if any(run["end"] not in UNBROKEN for run in runs) else UNDECIDED
+    return [Line(text, mark, sentence(listed([f"{r['run_id']}: {r['end']}{at_time(r)}" for r in ended[:3]])))]
+
+
+def hours_of(t: Tables, state: State, key: Row) -> Hours | None:
+    """Return what a model, its labels and one nanosecond of its dynamics took; None where a share of it is not known."""
+    dynamics = dynamics_hours(t, key["model"], key["dataset"], state.liquid, state.temperature_K)
+    if dynamics is None or key["dataset"] is None:
+        return dynamics
+    made = t["pareto"].filter(pl.col("model") == key["model"], pl.col("dataset") == key["dataset"])
+    made = made.select("labels_core_h", "training_core_h", "training_gpu_h").drop_nulls()
+    if not made.height:
+        return None
+    labels, core, gpu = made.row(0)
+    return dynamics.plus(Hours(labels + core, gpu))
+
+
+def price(hours: Hours | None) -> str:
+    """Write core-hours, those of an accelerator before them."""
+    if hours is None:
+        return "–"
+    return (f"{number(hours.gpu, 2)} GPU-h + " if hours.gpu else "") + number(hours.core, 2)
+
+
+def reference_of(state: State, properties: list[str], columns: int) -> RowOfModel | None:
+    """Return the row of what models are held against, measured values or the truth; None where there is nothing."""
+    cells: list[Cell] = []
+    for quantity in properties:
+        rows = {r["species"]: r for r in state.summary if r["property"] == quantity and r["reference"] is not None}
+        cells.append([reference_line(row) for row in rows.values()])
+    if not any(cells):
+        return None
+    empty: list[Cell] = [[]] * (columns - len(properties))
+    is_truth = [row["reference_is_truth"] for row in state.summary if row["reference"] is not None]
+    name = "truth" if all(is_truth) else "measured, truth" if any(is_truth) else "measured"
+    return RowOfModel(name, None, cells + empty, ())
+
+
+def reference_line(row: Row) -> Line:
+    """Return the reference of a row with half of its 95 % interval, or as it is where that is not known."""
+    ends = {"value": row["reference"], "ci95_low": row["reference_low"], "ci95_high": row["reference_high"]}
+    text = plus_minus(row | ends)[0] + (", second-hand" if row["reference_second_hand"] else "")
+    return Line(text, None, row["reference_source"] or "", row["species"] or "")
+
+
+def blocks(results: Results) -> list[Block]:
+    """Return the table, the recommendation, what to be careful with, and what was asked."""
+    made = matrix(results)
+    if made is None:
+        return [Nothing("No model was run or tested."), short(results)]
+    planned, measured = set(results.tables["summary"]["property"]), measured_of(results.tables)
+    empty = [o.noun for o in OBSERVABLES if o.name in planned - measured]
+    missing = f" No model has {listed(empty)}: the sections on them say why." if empty else ""
+    return [made, short(results), Note(READING + missing)]
+
+
+SECTION = Section("short", "In short", "In short", blocks, is_folded=False)

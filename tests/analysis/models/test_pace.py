@@ -1,0 +1,88 @@
+"""Trainings of so many core-minutes: the length that fits in is found, kept, and refused where nothing fits."""
+
+from pathlib import Path
+
+import pytest
+import tiny_training as tiny
+
+from ionmelt.errors import UserError
+from ionmelt.models import pace
+
+
+class Clock:
+    """A clock that a training of known pace moves: start (s), and each unit (s)."""
+
+    def __init__(self, start_s: float, unit_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.start_s, self.unit_s = 0.0, start_s, unit_s
+        self.lengths: list[int] = []
+        monkeypatch.setattr(pace.time, "perf_counter", lambda: self.now)
+
+    def train_on(self, number: int, folder: Path) -> None:
+        assert folder.is_dir()
+        self.lengths.append(number)
+        self.now += self.start_s + self.unit_s * number
+
+
+def settings(core_minutes: float | None):
+    return tiny.training_settings(tiny.DEEPMD | ({} if core_minutes is None else {"core_minutes": core_minutes}))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept").mkdir()
+    return tmp_path / "kept"
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(1, 960), (2, 460)])
+def test_as_many_steps_as_fit_in_beside_the_start(here: Path, monkeypatch, threads: int, expected: int) -> None:
+    # (60 s of 10 core-minutes' 600 s a thread, less 24 s to start) / 0.6 s
+    clock = Clock(24.0, 0.6, monkeypatch)
+    chosen = pace.with_length(settings(10), here, threads, clock.train_on, 50)
+    assert chosen.steps == expected
+    assert clock.lengths == [50, 150]
+    assert "steps" in chosen.model_dump(exclude_unset=True)  # so that the card has it
+
+
+def test_a_training_that_was_killed_goes_on_with_the_same_length(here: Path, monkeypatch) -> None:
+    first = pace.with_length(settings(10), here, 1, Clock(24.0, 0.6, monkeypatch).train_on, 50)
+    slower = Clock(24.0, 6.0, monkeypatch)
+    assert pace.with_length(settings(10), here, 1, slower.train_on, 50).steps == first.steps
+    assert slower.lengths == []
+
+
+def test_without_core_minutes_nothing_is_measured(here: Path, monkeypatch) -> None:
+    clock = Clock(1.0, 1.0, monkeypatch)
+    assert pace.with_length(settings(None), here, 1, clock.train_on, 50) == settings(None)
+    assert clock.lengths == []
+
+
+def test_what_does_not_fit_in_is_refused_with_what_would(here: Path, monkeypatch) -> None:
+    with pytest.raises(UserError, match=r"core_minutes: 0\.5: start and one of its steps take 1\.1: give more"):
+        pace.with_length(settings(0.5), here, 1, Clock(60.0, 6.0, monkeypatch).train_on, 2)
+
+
+def test_an_epoch_is_as_long_as_its_frames(here: Path, monkeypatch) -> None:
+    # 10 core-minutes less 20 s to start, at half a second a frame: 11 epochs of 100 frames, whatever else an epoch takes
+    clock = Clock(20.0, 0.5, monkeypatch)
+    mace = tiny.training_settings(tiny.MACE | {"core_minutes": 10})
+    chosen = pace.with_length(mace, here, 1, clock.train_on, 20, per_unit=100)
+    assert chosen.epochs == 11
+    assert clock.lengths == [20, 60]
+
+
+def test_a_start_that_hides_the_steps_gives_a_length_that_is_not_too_long() -> None:
+    assert pace.pace_of(10.0, 9.0, 10, 90.0).length == 276  # (90 - 7) / 0.3
+
+
+@pytest.mark.parametrize("number", [3, 10, 100])
+def test_some_frames_are_the_first_of_each_part_and_repeat_where_there_are_fewer(here: Path, number: int) -> None:
+    split = tiny.make_dataset(here)
+    mixture = split / "datasets" / "eq"
+    (into := here / "few").mkdir()
+    every = {name: pace.read_frames(mixture / f"{name}.extxyz", labelled=True) for name in ("train", "valid")}
+    pace.some_frames(mixture, number, into)
+    few = {name: pace.read_frames(into / f"{name}.extxyz", labelled=True) for name in ("train", "valid")}
+    assert len(few["train"]) == number
+    assert few["train"][: len(every["train"])] == every["train"][:number]
+    assert len(few["valid"]) == max(1, round(len(every["valid"]) * number / len(every["train"])))

@@ -1,0 +1,47 @@
+"""The paragraph for a paper: what the study did, in words, and nothing that it did not."""
+
+import polars as pl
+
+from ionmelt.report.results import Results
+from ionmelt.report.sections.paper import paragraph
+from ionmelt.tables.published import TABLES
+
+MD = {
+    "npt_ps": 200.0,
+    "nvt_ps": 1000.0,
+    "timestep_fs": 0.5,
+    "replicas": 3,
+    "thermostat_fs": 100.0,
+    "barostat_fs": 500.0,
+}
+STUDY = {
+    "liquids": [{"id": "libf4", "ions": {"li": 8, "bf4": 8}, "temperatures_K": [900.0], "force_field": "clandp"}],
+    "models": [{"id": "m", "framework": "mace"}, {"id": "clp", "framework": "classical"}], "seeds": [1, 2], "md": MD,
+    "equilibration": {"anneal_K": 1200.0, "anneal_ps": 4.0, "cool_ps": 2.0, "settle_ps": 1.0, "production_ps": 8.0},
+}  # fmt: skip
+
+
+def results(**changes: object) -> Results:
+    """Return results of which the labels and the dataset alone have rows."""
+    tables = {name: pl.DataFrame(schema=schema) for name, schema in TABLES.items()}
+    frames = [{"frame_id": f"f{i}", "kind": "eq" if i < 3 else "neq", "converged": i != 4} for i in range(5)]
+    tables["labels"] = pl.DataFrame(frames)
+    tables["dataset"] = pl.DataFrame([{"frame_id": "f0", "split": "test"}, {"frame_id": "f1", "split": "train"}])
+    models = pl.DataFrame({"dataset": ["eq", None]})
+    return Results(tables, STUDY | changes, {"engine": "xtb", "method": "GFN1-xTB"}, models=models)
+
+
+def test_a_study_in_words() -> None:
+    text = paragraph(results())
+    for words in (
+        "libf4 (8 li, 8 bf4) at 900\u00a0K", "the CL&P force field (4 ps at 1200 K, cooled over 2 ps;",
+        "4 frames were labelled with GFN1-xTB (semi-empirical tight binding, not DFT), 3 of them", "1 label failed",
+        "1 served as a test set", "m (MACE) and clp (classical force field); trained ones had 2 seeds each",
+        "from the same 3 boxes", "for 200 ps, then stochastic velocity rescaling at the mean density for 1000 ps; time step 0.5 fs",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+def test_what_was_not_done_is_not_said() -> None:
+    text = paragraph(results(md=MD | {"nvt_ps": 0.0, "replicas": 1}))
+    assert "velocity rescaling" not in text and "from the same box of each state" in text

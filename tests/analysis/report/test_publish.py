@@ -1,0 +1,98 @@
+"""docs/publish: a finished study as a page of the site, with what it needs and nothing of the machine."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from known_study import write_study
+
+from ionmelt.compare import run as compare_run
+
+TOP = Path(__file__).parents[3]
+HOW = ["--study", "study.yaml", "--commit", "0123abc", "--machine", "two cores"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of results of the made-up study."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.skip("no chromium on PATH: it draws the figures")
+    root = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert compare_run.main([*write_study(root / "in"), "--outdir", "out"]) == 0
+    return root / "out"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a project of its own, in which the script publishes."""
+    (tmp_path / "docs").mkdir()
+    shutil.copy(TOP / "docs" / "publish", tmp_path / "docs" / "publish")
+    shutil.copy(TOP / "mkdocs.yml", tmp_path)
+    (tmp_path / "study.yaml").write_text("name: pyr14bf4\n")
+    return tmp_path
+
+
+def publish(project: Path, results: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Publish results as `salt`."""
+    command = [sys.executable, "docs/publish", str(results), "salt", *HOW, *more]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, env=os.environ, timeout=300)
+
+
+def test_a_study_is_a_page_with_figures_tables_and_where_it_is_from(project: Path, finished: Path) -> None:
+    for _ in range(2):  # a second time replaces the first
+        done = publish(project, finished, "--title", "Two salts", "--note", "Made up.")
+        assert done.returncode == 0, done.stderr
+    folder = project / "docs" / "results" / "salt"
+    page = (folder / "index.md").read_text()
+    assert page.startswith("# Two salts\n\nMade up.\n")
+    said = (
+        "| commit of Ionmelt | 0123abc |",
+        "two cores",
+        "[study.yaml](study.yaml)",
+        "mace-torch 0.3.16",
+        "| core-hours | 5",
+        "not converged |",
+    )
+    for words in said:
+        assert words in page, words
+    value = "| pyr14tfsi, 430 K | mace-both | – | 1302.5 [1299.2, 1305.9] |"
+    assert value in page, page
+    assert re.search(r"\b40 of 94 verdicts are decided", page), re.findall(r"\d+ of \d+ verdicts are decided", page)
+    assert (finished / "recommendation.txt").read_text().splitlines()[0] in page
+    for name in ("density", "diffusion", "structure", "errors"):
+        drawing = ElementTree.parse(folder / f"{name}.svg").getroot()
+        assert drawing.tag.endswith("svg") and f"]({name}.svg)" in page
+    assert (folder / "first.png").stat().st_size > 10_000
+    assert (folder / "report.html").read_bytes() == (finished / "report.html").read_bytes()
+    assert (folder / "tables" / "summary.csv").is_file() and "rounds" in page.split("Not here")[1]
+    assert (project / "mkdocs.yml").read_text().count("results/salt/index.md") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("report.html", "x" * 2_100_000, "MB, more than 2"),
+        ("recommendation.txt", "see /" + "home/anna/work/12\n", "names a folder of this machine"),
+        ("tables/cost.csv", None, "is not there"),
+    ],
+)
+def test_what_must_not_be_published_is_refused_and_leaves_nothing(
+    project: Path, finished: Path, tmp_path: Path, file: str, text: str | None, words: str
+) -> None:
+    results = tmp_path / "out"
+    shutil.copytree(finished, results)
+    if text is None:
+        (results / file).unlink()
+    else:
+        (results / file).write_text((results / file).read_text() + text)
+    done = publish(project, results)
+    assert done.returncode == 2 and words in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (project / "docs" / "results" / "salt").exists()
+    assert "salt" not in (project / "mkdocs.yml").read_text()

@@ -1,0 +1,20 @@
+"""What is wrong with time steps, lengths and saved frames."""
+
+from planned_studies import Refusal, Refused, Spoil, each_of, md, sampling, study
+
+REFUSALS: list[Refusal] = [
+    ("equilibration_without_frames", lambda s: (s.update(equilibration={"production_ps": 4}), sampling(eq={"frames": 7})(s)), [
+        "equilibration.production_ps: 4 ps saves 8 frames at save_every_ps 0.5: at least 10"]),
+    ("equilibration_frames_between_steps", study(equilibration={"timestep_fs": 4, "save_every_ps": 0.501}), [
+        "equilibration.save_every_ps: 0.501 ps is not a multiple of equilibration.timestep_fs 4"]),
+    ("step_in_picoseconds", md(timestep_fs=0.0005), ["md.timestep_fs: 0.0005 is below 0.05 fs: is it 0.0005 ps? give fs, 0.5"]),
+    ("frames_between_steps", md(save_every_fs=0.7), ["md.save_every_fs: 0.7 is not a multiple of timestep_fs 0.5"]),
+    ("too_many_frames", md(npt_ps=100000, save_every_fs=1), [
+        "md.save_every_fs: 1 saves 1e+08 frames of each run: at most 1e+06; save less often"]),
+    ("no_frame", md(npt_ps=0.01), ["md.npt_ps: 0.01 ps is shorter than save_every_fs 20: no frame is saved"]),
+]  # fmt: skip
+
+
+@each_of(REFUSALS)
+def test_refusal(refused: Refused, spoil: Spoil, lines: list[str]) -> None:
+    refused(spoil, lines)

@@ -1,0 +1,92 @@
+"""Files of measured values: every mistake has a line, every unit becomes SI."""
+
+from pathlib import Path
+
+import pytest
+from planned_studies import ASSETS, reference_file
+
+from ionmelt.errors import UserError
+from ionmelt.measure.observables import NAMED
+from ionmelt.study.reference_files import read_references
+
+
+def test_reference_table_is_the_published_one() -> None:
+    """A few rows, as NIST ILThermo has them, and the shape of the whole."""
+    table = read_references(ASSETS / "references" / "ilthermo.csv")
+    assert len(table) == 146
+    at_298 = {
+        (dict(row.composition).keys() - {"tfsi", "bf4"}).pop() + "-" + row.property: row.value
+        for row in table if row.temperature_K == 298.15 and "tfsi" in dict(row.composition)
+    }  # fmt: skip
+    assert at_298["pyr14-density"] == 1394.6
+    assert at_298["pyr14-viscosity"] == pytest.approx(0.0769)
+    assert at_298["pyr14-conductivity"] == 0.2765
+    for row in table:
+        assert row.low <= row.value <= row.high
+
+
+CHARGES = {"pyr14": 1, "tfsi": -1, "bf4": -1}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"property": "colour"}, f"property: 'colour': give one of {', '.join(NAMED)}"),
+        ({"unit": "lb/ft3"}, "unit: 'lb/ft3': give one of kg/m3, g/cm3"),
+        ({"value": "-1"}, "value: '-1' is not a positive number"),
+        ({"value": "nan"}, "value: 'nan' is not a positive number"),
+        ({"value": "1,392"}, "value: '1,392' is not a positive number"),
+        ({"value": ""}, "value: empty: give the measured value"),
+        ({"value": "1500000", "low": "", "high": "", "range": ""}, "value: 1.5e+06 kg/m3 is no density of a liquid, which is "
+         "from 100 to 20000 kg/m3: is the unit right?"),
+        ({"value": "1.392", "low": "1.39", "high": "1.395"}, "value: 1.392 kg/m3 is no density of a liquid, which is from 100 "
+         "to 20000 kg/m3: is the unit right?"),
+        ({"unit": "g/cm3", "low": "", "high": "", "range": ""}, "value: 1392 g/cm3 is no density of a liquid, which is from 100 "
+         "to 20000 kg/m3: is the unit right?"),
+        ({"temperature_K": "25"}, "temperature_K: 25 is below 100 K: is it 25 degC? give kelvin, 298.15"),
+        ({"temperature_K": "29815"}, "temperature_K: 29815 is above 3000 K: give kelvin"),
+        ({"temperature_K": "-5"}, "temperature_K: '-5' is not a positive number"),
+        ({"value": "1396"}, "value: 1396 is outside its own range, low 1390 to high 1395"),
+        ({"value": "1389"}, "value: 1389 is outside its own range, low 1390 to high 1395"),
+        ({"low": "1395", "high": "1390"}, "low: 1395 is above high 1390"),
+        ({"high": ""}, "high: empty: give both low and high, or neither"),
+        ({"range": ""}, "range: '': say what low and high are: standard uncertainty, 95 % interval, quartiles, min-max"),
+        ({"range": "error"}, "range: 'error': say what low and high are: standard uncertainty, 95 % interval, quartiles, min-max"),
+        ({"low": "", "high": ""}, "range: 'quartiles', but low and high are empty: give them, or leave range empty"),
+        ({"n": "2.5"}, "n: '2.5': give the number of data sets"),
+        ({"ions": "pyr14 tfsi"}, "ions: 'pyr14 tfsi': give a composition such as 'pyr14:1 tfsi:1'"),
+        ({"ions": "pyr41:1 tfsi:1"}, "ions: pyr41: neither of assets nor of this study; known: bf4, pyr14, tfsi"),
+        ({"ions": "pyr14:1 tfsi:2"}, "ions: 'pyr14:1 tfsi:2': the charges sum to -1: no liquid has this composition"),
+        ({"ions": "pyr14:1 pyr14:1 tfsi:1"}, "ions: 'pyr14:1 pyr14:1 tfsi:1': an ion is given twice"),
+        ({"species": "pyr14"}, "species: 'pyr14': leave it empty: a density is that of the liquid"),
+        ({"property": "diffusion", "unit": "m2/s", "value": "1e-11", "low": "1e-11", "high": "1e-11", "species": "li"},
+         "species: 'li': give the ion that diffuses, one of pyr14, tfsi"),
+        ({"source": ""}, "source: empty: say where the value is from"),
+        ({"second_hand": "maybe"}, "second_hand: 'maybe': give true or false"),
+    ],
+)  # fmt: skip
+def test_a_wrong_line_of_a_reference_file(tmp_path: Path, change: dict[str, str], problem: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_references(reference_file(tmp_path, change), CHARGES)
+    assert caught.value.errors == [f"mine.csv: line 2: {problem}"]
+
+
+def test_every_mistake_of_a_reference_file_has_a_line_with_its_row(tmp_path: Path) -> None:
+    path = reference_file(
+        tmp_path, {}, {"temperature_K": "25", "value": "2000", "n": "x"}, {"ions": "a:1"}, {"source": "s0"}
+    )
+    path.write_text(path.read_text() + "pyr14:1 tfsi:1,density\n")
+    with pytest.raises(UserError) as caught:
+        read_references(path, CHARGES)
+    lines = [line.removeprefix("mine.csv: line ") for line in caught.value.errors]
+    assert [line.partition(":")[0] for line in lines] == ["3", "3", "3", "4", "5", "6"]
+    assert lines[-2:] == ["5: is the same as line 2: give each value of a source once", "6: 2 columns: give 12"]
+
+
+def test_units_of_a_reference_file_become_si(tmp_path: Path) -> None:
+    change = {"ions": "a:2 b:4", "property": "viscosity", "value": "77", "unit": "mPa.s", "low": "70", "high": "80",
+              "range": "min-max", "n": ""}  # fmt: skip
+    (row,) = read_references(reference_file(tmp_path, change))
+    assert (row.value, row.low, row.unit, row.n) == (0.077, 0.07, "Pa.s", None)
+    assert row.standard_uncertainty == pytest.approx(0.01 / 12**0.5, rel=1e-5)
+    assert row.composition == (("a", 1), ("b", 2))

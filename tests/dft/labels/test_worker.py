@@ -1,0 +1,148 @@
+"""The engine in a process of its own: one bad frame costs one frame, whatever it does to the engine."""
+
+import resource
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from faulty_engines import Absent, asked, besides_progress, calls, frames, is_gone, label, stored, task, wait_for
+
+from ionmelt import errors
+from ionmelt.frame import Label
+from ionmelt.frame_file import read_frames
+from ionmelt.labels import worker
+from ionmelt.labels.engines import ENGINES
+from ionmelt.tables.labels import LABELLED
+
+REASONS = [
+    None, "engine_crashed", "engine_error", "non_finite", "scf_not_converged",
+    "non_finite", "force_too_large", "net_force", None, None, "engine_killed", "disk_full", "engine_timeout", None,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("frame", "error"), [(10, MemoryError), (11, errors.DiskFullError)])
+def test_what_the_machine_is_to_blame_for_may_be_tried_again(faulty, frame, error):
+    given = frames(14, move=0)
+    given = [given[0], given[frame], given[13]]
+    settings = asked("faulty")
+    with pytest.raises(error, match="in the label store"):
+        label(settings, given, faulty, Path(), try_again=True)
+    assert not Path(f"{faulty}.labels.parquet").exists()
+    assert len(stored(Path())) == 2, "the others are finished"
+
+
+def test_every_fault_costs_one_row(faulty):
+    given = frames(14, move=0)
+    settings = asked("faulty", max_frame_s=1.5)
+    label(settings, given, faulty, Path())
+    table = pl.read_parquet(f"{faulty}.labels.parquet")
+    assert table["reason"].to_list() == REASONS
+    assert table["converged"].to_list() == [reason is None for reason in REASONS]
+    assert table["frame_id"].to_list() == [atoms.info["frame_id"] for atoms in given]
+    assert table["n_atoms"].to_list() == [6] * 14
+    assert not table["from_store"].any()
+    assert table["engine_version"].unique().to_list() == ["faulty 1"]
+    assert table.schema == pl.Schema(LABELLED)
+    kept = read_frames(f"{faulty}.labelled.extxyz", labelled=True)
+    assert [atoms.info["frame_id"] for atoms in kept] == [given[i].info["frame_id"] for i in (0, 8, 9, 13)]
+    assert kept[0].info["scf_steps"] == 3
+    assert stored(Path()) == {atoms.info["frame_id"] for atoms in kept}
+    wait_for(lambda: is_gone(int(Path("pid").read_text())))  # the program of the engine that hung
+
+
+def test_a_chunk_that_fails_whole_still_has_both_files(faulty):
+    label(asked("faulty"), [frames(3)[2]], faulty)
+    assert read_frames(f"{faulty}.labelled.extxyz", may_be_empty=True) == []
+    assert pl.read_parquet(f"{faulty}.labels.parquet")["reason"].to_list() == ["engine_error"]
+
+
+def test_overlap_never_reaches_the_engine(faulty):
+    atoms = frames(9)[1]  # would crash the engine
+    atoms.positions[2] = atoms.positions[3] + 0.1
+    label(asked("faulty"), [atoms], faulty)
+    table = pl.read_parquet(f"{faulty}.labels.parquet")
+    assert table["reason"].to_list() == ["overlap"]
+    assert table["engine_version"].to_list() == [None]
+
+
+# --- The task, ended ----------------------------------------------------------------------------------------
+
+
+def test_a_task_that_is_killed_loses_the_frame_in_flight(faulty, tmp_path):
+    given = frames(32)[20:]
+    running = task(tmp_path, given, {"pace_s": 0.3})
+    store = tmp_path / "store"
+    wait_for(lambda: len(stored(store)) >= 3)
+    running.kill()
+    running.communicate()
+    finished = stored(store)
+    begun = len(calls(tmp_path))
+    assert 3 <= len(finished) <= begun <= len(finished) + 1
+    time.sleep(1.0)
+    assert len(calls(tmp_path)) == begun, "its engine goes with it"
+    again = task(tmp_path, given, {})
+    said, _ = again.communicate(timeout=600)
+    assert (again.returncode, besides_progress(said)) == (0, [])
+    assert len(calls(tmp_path)) == begun + 12 - len(finished)
+    table = pl.read_parquet(tmp_path / "out.labels.parquet")
+    assert set(table.filter(pl.col("from_store"))["frame_id"]) == finished
+    assert table["converged"].all()
+    assert len(read_frames(tmp_path / "out.labelled.extxyz", labelled=True)) == 12
+
+
+def test_a_task_that_is_told_to_end_ends_its_engine_too(faulty, tmp_path):
+    running = task(tmp_path, frames(13)[12:], {})
+    wait_for((tmp_path / "pid").exists)
+    wait_for(lambda: (tmp_path / "pid").read_text())
+    running.terminate()
+    running.communicate(timeout=300)
+    assert running.returncode == 143
+    wait_for(lambda: is_gone(int((tmp_path / "pid").read_text())))
+
+
+def test_a_disk_too_full_for_the_results_is_one_line_and_another_try(faulty, tmp_path):
+    """What was finished is in the store (its entries still fit), so that the next try is short."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    given = frames(23)[20:]  # their entries are shorter than the table of three rows
+    (tmp_path / "label_store.txt").symlink_to(tmp_path / "store" / "README.txt")
+    running = task(tmp_path, given, {}, preexec_fn=limit)
+    said, _ = running.communicate(timeout=600)
+    assert running.returncode == errors.Exit.DISK
+    assert besides_progress(said) == ["error: disk_full: c: OSError: [Errno 27] File too large"]
+    again = task(tmp_path, given, {})
+    assert besides_progress(again.communicate(timeout=600)[0]) == []
+    assert pl.read_parquet(tmp_path / "out.labels.parquet")["from_store"].all()
+
+
+# --- Engines that do not start -------------------------------------------------------------------------------
+
+
+def test_an_engine_that_cannot_be_loaded_is_one_line(tmp_path, monkeypatch):
+    row = replace(ENGINES["xtb"], settings=Absent, module="no_such_module_at_all")
+    monkeypatch.setitem(ENGINES, "absent", row)
+    with pytest.raises(errors.UserError, match="cannot be loaded here"):
+        label(asked("absent"), frames(1), str(tmp_path / "o"))
+
+
+@pytest.mark.parametrize(
+    ("loading", "error"),
+    [  # libraries raise an ImportError where a part of theirs cannot be loaded, whatever the cause
+        ("try:\n    raise MemoryError\nexcept MemoryError:\n    raise ImportError('no room')\n", MemoryError),
+        ("class Engine:\n    def __init__(self, *_):\n        raise MemoryError('no room')\n", MemoryError),
+        ("raise OSError(28, 'no room')\n", errors.DiskFullError),
+    ],
+)
+def test_an_engine_that_lacks_the_memory_to_be_loaded_asks_for_more(faulty, tmp_path, loading, error):
+    (tmp_path / "two_states_engine.py").write_text(loading)
+    with pytest.raises(error, match="no room"):
+        label(asked("two_states"), frames(1), str(tmp_path / "o"))
+
+
+def test_checked_keeps_an_engines_own_reason():
+    label = Label(None, None, None, False, reason="overlap")
+    assert worker.checked(label, 3).reason == "overlap"
