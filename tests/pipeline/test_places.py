@@ -195,7 +195,10 @@ def given(profile, engine, accelerator, executor, container, more) {
     ['image', 'site'].each { name -> task.ext[name] = environment.ext[name].cloneWith(names).call() }
     def parts = ['container', 'containerOptions', 'beforeScript'].collectEntries { name -> [name, environment[name].cloneWith(names).call()] }
     def cluster = real.process['withName:(.*)'] ?: [:]
-    parts + ['clusterOptions', 'queue'].collectEntries { name -> [name, cluster[name] ? cluster[name].cloneWith(names).call() : null] }
+    // A job array, of which Slurm is asked, has no task.ext.
+    def asked = names + [task: [accelerator: accelerator, executor: executor, process: 'TRAIN_MODEL', cpus: 3]]
+    assert !environment.containerOptions.cloneWith(asked + [workflow: [containerEngine: null]]).call()
+    parts + ['clusterOptions', 'queue'].collectEntries { name -> [name, cluster[name] ? cluster[name].cloneWith(asked).call() : null] }
 }
 
 workflow {

@@ -46,7 +46,7 @@ def wait_for(what, running: subprocess.Popen, seconds: float = 600) -> object:
 
 
 @pytest.mark.all
-def test_an_array_a_cancelled_task_and_a_drained_node(pipeline, results: Path, node: str) -> None:
+def test_an_array_a_cancelled_task_and_a_drained_node(pipeline, node: str, results: Path) -> None:
     (pipeline.folder / "site.config").write_text("process.clusterOptions = '--comment=of-the-site'\n")
     running = pipeline.start(
         "-profile", "slurm,test", "-c", "site.config", "--slurm_account", "chemistry", "--outdir", "slurm",

@@ -95,10 +95,14 @@ def from_ratio(log_ratio: float, scale: float) -> float:
     return 2 * scale * math.sinh(max(-300.0, min(300.0, log_ratio / 2)))
 
 
-def comparisons(groups: Sequence[Group]) -> list[Comparison]:
-    """Return all comparisons of the groups of one property, state by state."""
+def comparisons(groups: Sequence[Group], exact: str | None = None) -> list[Comparison]:
+    """Return all comparisons of the groups of one property, state by state.
+
+    The errors of the model ``exact`` are 0 by construction, for it made the labels: to set another's against them asks nothing.
+    """
     made = []
-    for alike in by_state(with_spread(groups)):
+    asked = [group for group in groups if group.quantity not in ERROR_UNITS or group.model != exact]
+    for alike in by_state(with_spread(asked)):
         for i, a in enumerate(alike):
             others = [b for b in alike[i + 1 :] if one_factor_apart(a, b) and not with_its_truth(a, b)]
             made += [compare(a, b) for b in others if a.lifetimes is None or may_differ(a, b)]

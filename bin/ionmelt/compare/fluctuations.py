@@ -83,9 +83,10 @@ def moving(folder: Path) -> Moving:
     )
 
 
-def comparisons_of(models: pl.DataFrame) -> tuple[int, int]:
-    """Return how many models of a plan are trained, seeds apart, and how many are not; `models`: models.csv."""
+def comparisons_of(models: pl.DataFrame, running: Sequence[str] | None = None) -> tuple[int, int]:
+    """Return how many models of a plan are trained, seeds apart, and how many are not; `models`: models.csv, `running`: md.models."""
     rows = models.filter(pl.col("role") == "model").select("model", "dataset").unique()
+    rows = rows if running is None else rows.filter(pl.col("model").is_in(list(running)))
     trained = rows.filter(pl.col("dataset").fill_null("") != "").height
     return trained, rows.height - trained
 
@@ -95,8 +96,9 @@ def estimate_power(plan: Path, states: Sequence[Path]) -> pl.DataFrame:
     study = files.read_json(plan / "study.json")
     labels = files.read_json(plan / "labels.json") if (plan / "labels.json").is_file() else {}
     md, asked = study["md"], request_of(study)
-    trained, others = comparisons_of(read_plan_csv(plan, "models.csv"))
-    truth = md["truth_times"] if labellers(study, labels) else None
+    trained, others = comparisons_of(read_plan_csv(plan, "models.csv"), md["models"])
+    truths = [name for name in labellers(study, labels) if md["models"] is None or name in md["models"]]
+    truth = md["truth_times"] if truths else None
     compared = contests(len(study["seeds"]), md["replicas"], trained, others, truth)
     seen = []
     for folders in by_state(states):

@@ -92,7 +92,7 @@ def judge(
     mixtures = {dataset: mixture for dataset, (mixture, _) in models.cuts().items() if mixture is not None}
     curve = points(tables, groups, mixtures)
     asked = worth.questions(tables, curve, models.mixtures)
-    made = [comparison for of in groups.values() for comparison in comparisons(of)]
+    made = [comparison for of in groups.values() for comparison in comparisons(of, models.truth)]
     judged = verdicts.judge(made, models.margins, answers.p_values_of(asked))
     learning, worth_table = worth.tables(curve, answers.decide(asked, verdicts.winning_p_values(made)))
     return {

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ionmelt.dynamics.engines import NAMES, PLAIN
-from ionmelt.settings import Count, Real, Section, TaskSettings, count, number
+from ionmelt.settings import Count, Key, Real, Section, TaskSettings, count, number
 
 if TYPE_CHECKING:
     EngineName = str
@@ -24,6 +24,11 @@ class Md(Section):
         1,
         1000,
         "how many times as long the model runs that is the method of the labels itself: what others are held against is to be known better",
+    )
+    models: tuple[Key, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="models that run it, by their ids; left out, all of them. The others are judged by their errors on labelled frames alone",
     )
     replicas: Count = count(1, 1, 100, "independent boxes of each liquid and temperature")
     start_percent: Real = number(

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from ionmelt.dynamics.settings import Md
 from ionmelt.liquid.settings import Equilibration
-from ionmelt.study.boxes import equilibration_step_fs
+from ionmelt.mistakes import did_you_mean
+from ionmelt.study.boxes import equilibration_step_fs, repeated
 from ionmelt.study.check_active import is_multiple
 from ionmelt.study.reading import Draft, Problems
 
@@ -14,6 +15,7 @@ SAVED_FRAMES_LEAST, SAVED_FRAMES_MAX = 10, 1_000_000
 def check_dynamics(draft: Draft, problems: Problems) -> None:
     """Judge time steps, lengths and saved frames of the equilibration and of the dynamics."""
     check_md(draft.study.md, problems)
+    check_running(draft, problems)
     force_fields = {liquid.force_field for liquid in draft.liquids.values()} or {"clandp"}
     check_equilibration(draft.study.equilibration, force_fields, problems)
 
@@ -31,6 +33,18 @@ def check_md(md: Md, problems: Problems) -> None:
         problems.add(("md", "save_every_fs"), text)
     if md.npt_ps and md.npt_ps * 1000 < every:
         problems.add(("md", "npt_ps"), f"{md.npt_ps:g} ps is shorter than save_every_fs {every:g}: no frame is saved")
+
+
+def check_running(draft: Draft, problems: Problems) -> None:
+    """Judge the names of the models that run."""
+    names = [model.id for model in draft.models.values() if model.id]
+    chosen = draft.study.md.models or ()
+    for index, name in enumerate(chosen):
+        if name and name not in names:
+            text = f"{name!r} is no model of the study; {did_you_mean(name, names)}known: {', '.join(names)}"
+            problems.add(("md", "models", index), text)
+    for name in repeated(list(chosen)):
+        problems.add(("md", "models"), f"{name!r} is given twice")
 
 
 def check_equilibration(melt: Equilibration, force_fields: Iterable[str], problems: Problems) -> None:

@@ -107,6 +107,10 @@ class Study(SettingsFile):
         models = [model.model_dump(mode="json") for model in self.models]
         return labellers({"models": models}, self.labels.model_dump(mode="json"))
 
+    def runs(self, model: str) -> bool:
+        """Return whether a model, by its id, runs molecular dynamics."""
+        return self.md.models is None or model in self.md.models
+
 
 def schema() -> str:
     """Return the JSON schema of the study file, as `studies/schema.json` holds it."""

@@ -55,7 +55,7 @@ def run_settings(study: Study, liquid: Liquid, state: StateRow, model: ModelRow,
     """Return the settings of RUN_MD for one model in one state."""
     times = study.md.truth_times if model.model in study.truths else 1.0
     return RunSettings(
-        **study.md.model_dump(exclude={"replicas", "start_percent", "truth_times", "npt_ps", "nvt_ps"}),
+        **study.md.model_dump(exclude={"models", "replicas", "start_percent", "truth_times", "npt_ps", "nvt_ps"}),
         npt_ps=times * study.md.npt_ps,
         nvt_ps=times * study.md.nvt_ps,
         start_volume=start_volume(study.md.start_percent, state.replica),

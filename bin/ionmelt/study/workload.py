@@ -172,7 +172,7 @@ def estimate(study: Study, boxes: dict[int, Box], paths: Paths, explorations: in
         counts = {index: count | {"active": study.active.frames} for index, count in counts.items()}
     md_steps = 1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.timestep_fs
     longer = dict.fromkeys(study.truths, study.md.truth_times)
-    entries = [(model, times(study, model)) for model in study.models]
+    entries = [(model, times(study, model)) for model in study.models if study.runs(model.id)]
     states, equilibrate_s, md_s = 0, 0.0, 0.0
     for index, box in boxes.items():
         liquid = study.liquids[index]

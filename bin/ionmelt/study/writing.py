@@ -69,7 +69,7 @@ def plan_runs(plan: Plan, study: Study, states: list[StateRow], models: list[Mod
     for state in states:
         first = (state.replica - 1) // study.md.batch * study.md.batch
         size = min(study.md.batch, study.md.replicas - first)
-        for model in (row for row in models if row.role == "model"):
+        for model in (row for row in models if row.role == "model" and study.runs(row.model)):
             row = RunRow(
                 key=f"{state.key}-{model.key}",
                 liquid=state.liquid,

@@ -44,7 +44,7 @@ def plan(folder: Path) -> Path:
     study = {
         "liquids": [{"id": "salt", "ions": {"na": {}, "cl": {}}}], "seeds": [1, 2, 3], "margins": {"density_percent": 2.0},
         "models": [{"id": "mace", "framework": "mace"}, {"id": "clp", "framework": "classical"}],
-        "md": {"npt_ps": 75.0, "nvt_ps": 150.0, "replicas": 2, "truth_times": 4.0},
+        "md": {"models": None, "npt_ps": 75.0, "nvt_ps": 150.0, "replicas": 2, "truth_times": 4.0},
     }  # fmt: skip
     (folder / "study.json").write_text(json.dumps(study))
     (folder / "labels.json").write_text(json.dumps({"engine": "classical"}))

@@ -11,6 +11,9 @@ REFUSALS: list[Refusal] = [
     ("frames_between_steps", md(save_every_fs=0.7), ["md.save_every_fs: 0.7 is not a multiple of timestep_fs 0.5"]),
     ("too_many_frames", md(npt_ps=100000, save_every_fs=1), [
         "md.save_every_fs: 1 saves 1e+08 frames of each run: at most 1e+06; save less often"]),
+    ("models_that_are_none", md(models=["maze", "clp", "clp"]), [
+        "md.models[0]: 'maze' is no model of the study; did you mean mace? known: mace, dpmd, clp", "md.models: 'clp' is given twice"]),
+    ("no_model_runs", md(models=[]), ["md.models: empty: give at least 1"]),
     ("no_frame", md(npt_ps=0.01), ["md.npt_ps: 0.01 ps is shorter than save_every_fs 20: no frame is saved"]),
 ]  # fmt: skip
 

@@ -1,5 +1,6 @@
 """The settings of each task, as the plan writes them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,22 @@ def test_settings_hold_what_a_task_needs(planned: Planned) -> None:
     theories = {loaded("labels.json")["theory_id"], loaded("models/mace-eq-s1.json")["theory_id"]}
     assert len(theories) == 1
     assert loaded("dataset.json")["datasets"] == {"both": ["eq", "neq"], "eq": ["eq"]}
+
+
+def test_only_the_models_that_are_asked_for_run(planned: Planned) -> None:
+    content = demo()
+    assert planned(content, out="all") == (0, [])
+    content["md"] |= {"models": ["dpmd", "clp"]}
+    assert planned(content) == (0, [])
+    assert {row["model_key"].split("-")[0] for row in rows("runs.csv")} == {"dpmd", "clp"}
+    models = [row["key"] for row in rows("models.csv")]
+    assert "mace-both-s1" in models, "it is trained, and evaluated"
+    stages = {name: json.loads(Path(name, "estimate.json").read_text())["stages"] for name in ("all", "plan")}
+    of_md = {name: next(row for row in some if row["stage"] == "md") for name, some in stages.items()}
+    assert (of_md["all"]["count"], of_md["plan"]["count"]) == (18, 10)
+    assert of_md["plan"]["core_hours"] < of_md["all"]["core_hours"]
+    for path in Path("plan/runs").iterdir():
+        assert path.read_text() == Path("all/runs", path.name).read_text(), "a run is not repeated for it"
 
 
 def test_own_labels_skip_sampling(planned: Planned) -> None:
