@@ -2,7 +2,7 @@
 // Ionmelt: which machine-learned force field may I trust for my ionic liquid, at what cost, with what data?
 
 include { code; label_engine } from './modules/code.nf'
-include { file_of; gather; joined; rows } from './modules/channels.nf'
+include { file_of; gather; joined; records_of; rows } from './modules/channels.nf'
 include { help; refuse_parameters; with_files_there } from './modules/help.nf'
 include { say_the_end; say_the_plan } from './modules/ended.nf'
 include { stop_with } from './modules/stops.nf'
@@ -38,8 +38,7 @@ workflow {
     base = study.parent.toUriString()
     outdir = file(params.outdir, glob: false).toUriString()
     previous = params.previous ? file(params.previous, glob: false).toUriString() : ''
-    cards = previous ? files("${previous}/models/*/model.json") : []
-    PLAN_STUDY(study, assets, base, outdir, previous, cards, code('plan_study.py'))
+    PLAN_STUDY(study, assets, base, outdir, previous, records_of(previous), code('plan_study.py'))
     stop_with(PLAN_STUDY.out.errors)
     planned = with_files_there(PLAN_STUDY.out.plan)
 

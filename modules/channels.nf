@@ -44,6 +44,11 @@ def folders_of(files) {
     files.flatten().map { path -> path.parent }.unique()
 }
 
+// What the plan reads of the results of the round before; none where there is none
+def records_of(previous) {
+    previous ? ['models/*/model.json', 'trajectories/*/run.json', 'tables/errors.parquet'].collectMany { name -> files("${previous}/${name}") } : []
+}
+
 // All files of a channel as one list, in the order of their names: the order of arrival would change the
 // hash of the task that takes them, and a resumed run would repeat it.
 def gather(files) {

@@ -35,6 +35,10 @@ def help(given) {
 def refuse_parameters(given) {
     refuse_wrong_parameters(given)
     refuse_missing_parameters(given)
+    if (System.getenv('NXF_SYNTAX_PARSER') == 'v2' && !nextflow.version.matches('>=25.10')) {
+        log.warn("NXF_SYNTAX_PARSER=v2: Nextflow before 25.10 keeps parameters of the command line from its configuration, so that --threads, " +
+            "--slurm_account and others of conf/ count in part or not at all, and pipeline_info is in results/: leave the variable out")
+    }
 }
 
 // Hold every parameter to nextflow_schema.json before anything runs: one line for each mistake. A mistyped name would be

@@ -22,7 +22,11 @@ workflow LABELLED {
 
     main:
     samples = joined(rows(plan, 'samples'), 'key', liquids, 'states')
-    SAMPLE_FRAMES(samples.map { row -> tuple(row.key, row.settings, row.states) }, code('sample_frames.py'))
+    melts = samples.map { row ->     // where the equilibrium is refined, with the runs of the round before that its frames are from
+        def runs = row.files.findAll { role, _path -> role.startsWith('sampling.eq.refine') }.collect { _role, path -> path }
+        tuple(row.key, row.settings, row.states, runs)
+    }
+    SAMPLE_FRAMES(melts, code('sample_frames.py'))
     ACTIVE_ROUND(plan, states, liquids, previous)
     settings = file_of(plan, 'labels.json')
     store = usable_store(asked)

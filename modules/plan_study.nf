@@ -10,8 +10,8 @@ process PLAN_STUDY {
     path assets     // ions, force fields, references
     val base        // the folder of the study, which its own paths are relative to
     val outdir      // where results will go: checked now, not at the end
-    val previous    // results of the round before, in active learning; else empty
-    path cards, stageAs: 'previous/?/*'     // of its models
+    val previous    // results of the round before, in active learning or to refine the equilibrium; else empty
+    path records, stageAs: 'previous/?/*'   // of its models and runs
     val code        // the digest of the script and of what it imports
 
     output:
@@ -22,7 +22,7 @@ process PLAN_STUDY {
     script:
     """
     plan_study.py --study ${study} --assets ${assets} --base ${quoted(base)} --outdir ${quoted(outdir)} \\
-        ${previous ? "--previous ${quoted(previous)} --cards ${cards}" : ''} ${workflow.containerEngine ? '--files-unseen' : ''} --out plan --errors errors.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
+        ${previous ? "--previous ${quoted(previous)} --records ${records}" : ''} ${workflow.containerEngine ? '--files-unseen' : ''} --out plan --errors errors.txt || { code=\$?; [ -s errors.txt ] || exit \$code; }
     touch errors.txt
     """
 }

@@ -5,7 +5,7 @@ process SAMPLE_FRAMES {
     label 'env_analysis'
 
     input:
-    tuple val(liquid), path(settings), path(states)     // states: the equilibrated boxes of the liquid
+    tuple val(liquid), path(settings), path(states), path(runs)     // the equilibrated boxes of the liquid; runs that refine them
     val code        // the digest of the script and of what it imports
 
     output:
@@ -16,7 +16,7 @@ process SAMPLE_FRAMES {
 
     script:
     """
-    sample_frames.py --id ${liquid} --settings ${settings} --states ${states} \\
+    sample_frames.py --id ${liquid} --settings ${settings} --states ${states} ${runs ? "--runs ${runs}" : ''} \\
         --out chunks --counts ${liquid}.sampling.parquet
     """
 

@@ -15,7 +15,7 @@ from ionmelt.frame import FORCES_KEY, Label, make_frame, set_label
 from ionmelt.frame_file import read_frames, write_frames
 from ionmelt.labels.store_entry import Answer, entry_text, parse_entry
 from ionmelt.models.card import read_card
-from ionmelt.study.rounds import read_before
+from ionmelt.study.round_before import read_before
 
 THEORY = "0123456789ab"
 WEIGHTS = b"weights"

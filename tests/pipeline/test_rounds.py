@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -89,6 +91,61 @@ def test_a_round_explores_with_its_committees_and_chooses(
     assert {"LABEL_FRAMES (libf4-000)", "LABEL_FRAMES (libf4-active1)"} <= set(tasks)
     (trained,) = (folder for name, folder in tasks.items() if name.startswith("TRAIN_") and "mace-al-s1" in name)
     assert (trained / "model.pt").exists()
+
+
+REFINED = STUDY.replace("eq: {frames: 12}", "eq: {frames: 12, refine: 1}").replace("{al: [eq, active]}", "{eq: [eq]}")
+REFINED = re.sub(r"active: .*\n", "", REFINED).replace("npt_ps: 0.02", "npt_ps: 0.2")
+RUN = "libf4-900K-r1-mace-eq-s2"
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("parser", ["v1", "v2"])
+def test_a_refined_equilibrium_is_sampled_from_runs_of_the_round_before(
+    parser: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With stubs: which files of which model SAMPLE_FRAMES is given."""
+    monkeypatch.setenv("NXF_SYNTAX_PARSER", parser)
+    project = Pipeline(copy_project(tmp_path / "project"))
+    (project.folder / "studies" / "rounds.yaml").write_text(REFINED)
+    project.run("-stub", "--study", "studies/rounds.yaml")
+    (project.folder / "results").rename(project.folder / "before")
+    # what a stub leaves empty, as a real round leaves it
+    before = project.folder / "before"
+    settings = next((project.folder / "work").glob(f"*/*/plan/runs/{RUN}.json"))
+    ended = {
+        "save_every_asked_fs": 5.0, "planned_ps": 0.2, "survived_ps": 0.2, "npt_planned_ps": 0.2, "npt_survived_ps": 0.2, "nvt_planned_ps": 0.0,
+        "nvt_survived_ps": 0.0, "end": "completed", "detail": None, "n_atoms": 48, "segments": 1, "segments_resumed": 0, "atom_steps_per_s": 1.0,
+        "wall_s": 1.0, "device": "cpu",
+    }  # fmt: skip
+    content = {name: value for name, value in json.loads(settings.read_text()).items() if name != "content_sha256"}
+    shutil.rmtree(before / "trajectories")
+    (before / "trajectories" / RUN).mkdir(parents=True)
+    (before / "trajectories" / RUN / "run.json").write_text(json.dumps(content | ended))
+    for key in ("mace-eq-s1", "mace-eq-s2"):
+        card = {"id": key, "model": key, "framework": "mace", "files": {"model.pt": "0" * 64}, "settings": {"round": 0}}
+        (before / "models" / key / "model.json").write_text(json.dumps(card))
+    columns = {"model_key": "mace-eq-s2", "split": "valid", "quantity": "forces", "scope": "all", "rmse": 0.1}
+    (before / "tables").mkdir(exist_ok=True)
+    pl.DataFrame([columns]).write_parquet(before / "tables" / "errors.parquet")
+    project.run("-stub", "--study", "studies/rounds.yaml", "--previous", "before")
+    tasks = {row["name"]: Path(row["workdir"]) for row in project.trace()}
+    sampled = tasks["SAMPLE_FRAMES (libf4)"]
+    assert {"libf4-900K-r1", RUN} <= {path.name for path in sampled.iterdir()}
+    assert (sampled / RUN / "run.json").is_file()
+
+
+@pytest.mark.long
+def test_a_refined_equilibrium_is_that_of_a_model(project: Pipeline) -> None:
+    """Two real rounds: the frames of the second are from the dynamics of a model, and labelled, and trained on."""
+    (project.folder / "studies" / "refined.yaml").write_text(REFINED)
+    common = ("--study", "studies/refined.yaml", "--outdir", "refined", "-work-dir", "work-refined")
+    project.run("--rounds", "1", *common, program=ROUNDS)
+    first, second = (project.folder / "refined" / f"round-{number}" for number in (0, 1))
+    models = pl.read_parquet(second / "tables" / "sampling.parquet").filter(recipe="equilibrium")["equilibrium_of"]
+    assert models.to_list()[0] in ("mace-eq-s1", "mace-eq-s2")
+    assert pl.read_parquet(first / "tables" / "sampling.parquet")["equilibrium_of"].null_count() == models.len() + 1
+    assert not frames(first, "train") & frames(second, "train")
+    assert pl.read_parquet(second / "tables" / "rounds.parquet")["round"].unique().sort().to_list() == [0, 1]
 
 
 @pytest.mark.long

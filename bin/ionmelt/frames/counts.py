@@ -11,7 +11,7 @@ from ionmelt.tables.frames import SAMPLING
 class RecipeCount:
     """A row of the table.
 
-    Of equilibrium alone: `equilibrated`, whether all states are (None: not known for each), the least `spacing_frames` between two
+    Of equilibrium alone: `equilibrium_of`, the model whose dynamics the frames are from (None: the force field of the liquid), `equilibrated`, whether all states are (None: not known for each), the least `spacing_frames` between two
     frames of a trajectory, and the largest statistical inefficiency of a state's volume (frames).
     """
 
@@ -24,6 +24,7 @@ class RecipeCount:
     refused_duplicate: int = 0
     refused_contact: int = 0
     refused_bond: int = 0
+    equilibrium_of: str | None = None
     equilibrated: bool | None = None
     spacing_frames: float | None = None
     inefficiency_frames: float | None = None

@@ -30,7 +30,7 @@ from ionmelt.frames.recipes import RECIPES, Recipe
 from ionmelt.frames.recipes.trajectory import evenly_spaced
 from ionmelt.frames.refusal import refusal
 from ionmelt.frames.settings import EqFrames, SampleSettings, TestScan
-from ionmelt.frames.state import State
+from ionmelt.frames.state import RefiningRun, State
 from ionmelt.topology import Topology
 
 
@@ -131,6 +131,7 @@ def follow(recipe: Recipe, settings: SampleSettings, states: Sequence[State], se
         count.requested *= len(states)
         count.spacing_frames = min(state.usable / len(evenly_spaced(state, section.frames)) for state in states)
         count.inefficiency_frames = max(state.inefficiency for state in states)
+        count.equilibrium_of = states[0].model
         converged = [state.equilibrated for state in states]
         count.equilibrated = None if None in converged else all(converged)
     return Offer(recipe, requested, frames, count)
@@ -163,15 +164,23 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     parser = command_line(__doc__, "--id", "--settings", "--out")
     parser.add_argument("--states", required=True, nargs="+", type=Path, help="state folders of the liquid")
+    parser.add_argument(
+        "--runs",
+        nargs="*",
+        default=[],
+        type=Path,
+        help="run folders of a model at constant pressure, in the place of their trajectories",
+    )
     parser.add_argument("--counts", required=True, type=Path, help="table of recipes (Parquet)")
     args = parser.parse_args(argv)
 
     def work() -> None:
         settings = SampleSettings.read(args.settings)
-        frames, rows = sample(settings, [State(folder, settings.seed) for folder in args.states])
+        runs = [RefiningRun.read(folder) for folder in args.runs]
+        frames, rows = sample(settings, [State(folder, settings.seed, runs) for folder in args.states])
         args.out.mkdir(parents=True, exist_ok=True)
         for i, start in enumerate(range(0, len(frames), settings.chunk)):
             write_chunk(args.out, f"{settings.liquid}-{i:03d}", frames[start : start + settings.chunk])
         files.write_table(table_of(rows), args.counts)
 
-    return task.run("SAMPLE_FRAMES", work, task_id=args.id, reads=[args.settings, *args.states])
+    return task.run("SAMPLE_FRAMES", work, task_id=args.id, reads=[args.settings, *args.states, *args.runs])

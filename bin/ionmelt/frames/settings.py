@@ -11,6 +11,13 @@ class EqFrames(Section):
     """Frames of the equilibrated liquid."""
 
     frames: Count = count(..., 1, 1_000_000, "frames for each liquid and temperature")
+    refine: Count = count(
+        0,
+        0,
+        100,
+        "rounds, a run each (--previous), in which the liquid that frames are taken from is not that of the force field but what the trained "
+        "model with the least force errors of the round before made of it at constant pressure: closer to an equilibrium of the labels",
+    )
 
 
 class VolumeScan(Section):

@@ -7,19 +7,23 @@ trajectory are left alone, but for test_scan.
 
 import logging
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import openmm
 from ase.data import atomic_numbers
-from mdtraj.formats import DCDTrajectoryFile
 from openmm import unit
 
+from ionmelt.dynamics import trajectory
+from ionmelt.dynamics.record import RunRecord
 from ionmelt.errors import UserError, reading
 from ionmelt.liquid.record import EquilibrationRecord
 from ionmelt.topology import Topology
 
 MAX_BLOCKS, MIN_BLOCKS = 10, 3
+LEAST_FRAMES = 10  # of a run that refines the equilibrium
 HELD_OUT_FRACTION = 0.1  # most of a trajectory that is left alone before test_scan's frame
 
 # Equilibration holds bonds to hydrogen fixed. A model must know how they vibrate, so frames taken from its
@@ -31,11 +35,11 @@ class State:
     """An equilibrated liquid: its topology, its trajectory and, with a force field, its OpenMM system.
 
     Attributes: `key`, `temperature_K`, `replica`, `topology`; `equilibrated`, whether its density has converged (None: not
-    known); `positions` (F, N, 3) and `edges` (F, 3) in A;
+    known); `model`, whose dynamics the trajectory is (None: the force field's); `positions` (F, N, 3) and `edges` (F, 3) in A;
     `inefficiency` of the volume, in frames; `usable`, the number of frames that recipes may use; `blocks`.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, runs: "Sequence[RefiningRun]" = ()) -> None:
         self.key = folder.name
         self.seed = seed
         names = ("topology.json", "trajectory.dcd", "equilibration.json")
@@ -45,13 +49,10 @@ class State:
         self.topology = Topology.load(folder / "topology.json")
         record = EquilibrationRecord.read(folder / "equilibration.json")
         self.temperature_K, self.replica = record.temperature_K, record.replica
-        self.equilibrated = record.converged
-        with reading(folder / "trajectory.dcd", "DCD"), DCDTrajectoryFile(str(folder / "trajectory.dcd")) as file:
-            positions, edges, angles = file.read()
-        if len(positions) < 2:
-            raise UserError(f"{folder}/trajectory.dcd: has {len(positions)} frames; at least 2 are needed")
-        if np.abs(angles - 90).max() > 1e-3:
-            raise UserError(f"{folder}/trajectory.dcd: the cell must be orthorhombic")
+        run = next((one for one in runs if one.is_of(record)), None)
+        self.model: str | None = run.record.model_key if run else None
+        self.equilibrated: bool | None = None if run else record.converged
+        positions, edges = read_trajectory(folder / "trajectory.dcd") if run is None else run.steady()
         self.edges = edges.astype(float)
         self.positions = np.array(
             [self.topology.wrapped(p, e) for p, e in zip(positions.astype(float), self.edges, strict=True)]
@@ -62,6 +63,7 @@ class State:
         self.blocks = min(MAX_BLOCKS, max(MIN_BLOCKS, int(count / self.inefficiency)), self.usable)
         path = folder / "system.xml"
         self.system_xml = path.read_text() if path.is_file() else None
+        self.is_constrained = self.system_xml is not None and run is None  # a model's bonds are free already
         self._thaw: openmm.Context | None = None
         self._thawed: dict[int, np.ndarray] = {}
 
@@ -89,7 +91,7 @@ class State:
 
         What comes back depends on the trajectory and the seed alone, and not on which recipe asks, or when.
         """
-        if self.system_xml is None:
+        if not self.is_constrained:
             return self.positions[index], self.edges[index]
         if index not in self._thawed:
             if self._thaw is None:
@@ -126,6 +128,54 @@ class State:
         context.setVelocitiesToTemperature(self.temperature_K, seed)
         context.getIntegrator().step(THAW_STEPS)
         return self.topology.wrapped(get_positions(context), edges)
+
+
+def read_trajectory(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions (F, N, 3) and cell edges (F, 3) of a trajectory in A; raises `UserError` for one that is damaged or too short."""
+    with reading(path, path.suffix[1:].upper()), trajectory.Reader(path) as file:
+        positions, edges = file.read(len(file))
+    if len(positions) < 2:
+        raise UserError(f"{path}: has {len(positions)} frames; at least 2 are needed")
+    return positions, edges
+
+
+@dataclass(frozen=True)
+class RefiningRun:
+    """A run of a model at constant pressure whose liquid takes the place of the force field's."""
+
+    folder: Path
+    record: RunRecord
+
+    @classmethod
+    def read(cls, folder: Path) -> "RefiningRun":
+        """Return the run of a run folder."""
+        return cls(folder, RunRecord.read(folder / "run.json"))
+
+    def is_of(self, state: EquilibrationRecord) -> bool:
+        """Tell whether it began from a state."""
+        mine = (self.record.liquid, self.record.temperature_K, self.record.replica)
+        return mine == (state.liquid, state.temperature_K, state.replica)
+
+    def steady(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions (F, N, 3) and cell edges (F, 3) in A from where the volume has forgotten its start (Chodera, 2016).
+
+        Raises `UserError` where fewer than `LEAST_FRAMES` are left.
+        """
+        positions, edges = read_trajectory(self.folder / "npt.xtc")
+        start = steady_from(edges.astype(float).prod(axis=1))
+        if len(positions) - start < LEAST_FRAMES:
+            raise UserError(
+                f"sampling.eq.refine: {self.folder.name}: {len(positions) - start} of {len(positions)} frames are left once its volume has "
+                f"forgotten its start; at least {LEAST_FRAMES} are needed: give a longer md.npt_ps"
+            )
+        return positions[start:], edges[start:]
+
+
+def steady_from(series: np.ndarray) -> int:
+    """Return the first frame from which a series is steady: that which leaves the most independent ones."""
+    from pymbar import timeseries
+
+    return int(timeseries.detect_equilibration(series)[0]) if np.ptp(series) > 0 else 0
 
 
 def set_box(context: openmm.Context, positions: np.ndarray, edges: np.ndarray) -> None:

@@ -9,6 +9,10 @@ def check_active(draft: Draft, trained: list[int], brought: bool, problems: Prob
     active = draft.study.active
     if active is None:
         return
+    if draft.study.refines:
+        problems.add(
+            ("sampling", "eq", "refine"), "with active learning, whose test frames stay the same: give one of the two"
+        )
     if brought or not trained:
         problems.add(
             ("active",), "needs models that are trained here, and labels.engine" if brought else "no model is trained"

@@ -29,7 +29,8 @@ from ionmelt.study.melting import read_melting
 from ionmelt.study.paths import Paths, check_outdir
 from ionmelt.study.reading import Problems, read_draft
 from ionmelt.study.references import Reference
-from ionmelt.study.rounds import Before, check_before, read_before
+from ionmelt.study.round_before import Before, read_before
+from ionmelt.study.rounds import check_before
 from ionmelt.study.schema import Study, schema
 from ionmelt.study.teacher import check_teacher
 from ionmelt.study.text import parse_yaml, read_text
@@ -87,7 +88,7 @@ def plan_study(args: argparse.Namespace) -> None:
     base = args.base or str(args.study.resolve().parent)
     seen = not args.files_unseen and "://" not in base
     paths = Paths(base, args.assets, seen)
-    before = read_before(args.previous, args.cards)
+    before = read_before(args.previous, args.records)
     study, boxes, references, estimated = read_study(read_text(args.study), args.study.name, paths, args.outdir, before)
     plan = make_plan(study, boxes, references, paths, before)
     warnings = warn(study, boxes, references, read_melting(args.assets))
@@ -116,7 +117,7 @@ def as_json(args: argparse.Namespace) -> int:
     """Print the plan as one JSON object, or the mistakes, and write nothing."""
     paths = Paths(args.base or str(args.study.resolve().parent), args.assets, not args.files_unseen)
     try:
-        before = read_before(args.previous, args.cards)
+        before = read_before(args.previous, args.records)
         text = read_text(args.study)
         study, boxes, references, estimated = read_study(text, args.study.name, paths, args.outdir, before)
         warnings = warn(study, boxes, references, read_melting(args.assets))
@@ -153,8 +154,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--files-unseen", action="store_true", help="do not look at the study's own files: they are elsewhere"
     )
-    parser.add_argument("--previous", metavar="DIR", help="results of the round before, in active learning")
-    parser.add_argument("--cards", type=Path, nargs="*", default=[], help="model cards (model.json) of that round")
+    parser.add_argument(
+        "--previous", metavar="DIR", help="results of the round before, in active learning or to refine the equilibrium"
+    )
+    parser.add_argument(
+        "--records",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="of that round the cards (model.json), runs (run.json) and errors.parquet",
+    )
     parser.add_argument("--errors", type=Path, metavar="FILE", help="file to write the mistakes to, one line each")
     parser.add_argument("--id", default="plan", help="key of the task")
     parser.add_argument(

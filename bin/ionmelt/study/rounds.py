@@ -1,41 +1,15 @@
-"""The round before, in active learning, and what the next one does with it."""
-
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+"""What a round does with the results of the one before, in active learning or where the equilibrium is refined."""
 
 from ionmelt.frames.settings import ChooseSettings, ExploreSettings
 from ionmelt.liquid.settings import Liquid
-from ionmelt.models.card import Card
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.study.files import Plan
 from ionmelt.study.keys import committees, seed_of
 from ionmelt.study.reading import Problems
+from ionmelt.study.refinement import FIELD, check_refinement
+from ionmelt.study.round_before import Before
 from ionmelt.study.rows import ChooseRow, ExploreRow, ModelRow
 from ionmelt.study.schema import Study
-
-
-@dataclass(frozen=True)
-class Before:
-    """The round before, in active learning: where its results are, and the cards of its models, by key."""
-
-    folder: str = ""
-    cards: Mapping[str, Card] = field(default_factory=dict)
-
-    @property
-    def round(self) -> int:
-        """Return the number of the round that follows: the first, without anything before it, is 0."""
-        return 1 + max(card.settings.round or 0 for card in self.cards.values()) if self.cards else 0
-
-    def file(self, key: str) -> str:
-        """Return the address of the weights of a model that a training can go on from."""
-        return f"{self.folder.rstrip('/')}/models/{key}/model.pt"
-
-
-def read_before(folder: str | None, cards: Iterable[Path]) -> Before:
-    """Return the round before; only models that were trained have weights to go on from."""
-    read = [Card.read(path) for path in sorted(cards)]
-    return Before(folder or "", {card.id: card for card in read if "model.pt" in card.files})
 
 
 def retrained(study: Study, before: Before) -> set[str]:
@@ -55,15 +29,16 @@ def retrained(study: Study, before: Before) -> set[str]:
 
 def check_before(study: Study, before: Before, problems: Problems) -> None:
     """Judge the results that a round goes on from."""
-    if study.active is None:
-        problems.add(
-            ("active",), f"missing: --previous {before.folder} is for active learning; give active: {{frames: ...}}"
-        )
+    if study.active is None and not study.refines:
+        text = f"missing: --previous {before.folder} is for active learning; give active: {{frames: ...}}, or sampling.eq.refine: 1"
+        problems.add(("active",), text)
         return
     if not before.cards:
         text = f"--previous {before.folder}: holds no models/*/model.json: give the results of a round that has ended"
-        problems.add(("active",), text)
+        problems.add(("active",) if study.active else FIELD, text)
         return
+    if study.refines:
+        check_refinement(study, before, problems)
     for key in [key for committee in committees(study) for key in committee.members]:
         if key not in before.cards:
             problems.add(("active",), f"--previous {before.folder}: has no model {key}: is it of another study?")

@@ -107,6 +107,11 @@ class Study(SettingsFile):
         models = [model.model_dump(mode="json") for model in self.models]
         return labellers({"models": models}, self.labels.model_dump(mode="json"))
 
+    @property
+    def refines(self) -> bool:
+        """Whether equilibrium frames are taken from dynamics of the models of the round before."""
+        return self.sampling is not None and self.sampling.eq is not None and self.sampling.eq.refine > 0
+
     def runs(self, model: str) -> bool:
         """Return whether a model, by its id, runs molecular dynamics."""
         return self.md.models is None or model in self.md.models

@@ -16,7 +16,8 @@ from ionmelt.models.settings import AnyModel, ImportSettings, LearnedModel, Trai
 from ionmelt.study.boxes import Box
 from ionmelt.study.files import Plan
 from ionmelt.study.keys import committees
-from ionmelt.study.rounds import Before, retrained
+from ionmelt.study.round_before import Before
+from ionmelt.study.rounds import retrained
 from ionmelt.study.rows import ModelRow
 from ionmelt.study.schema import Study
 from ionmelt.study.teacher import KEY, teacher_of
@@ -60,9 +61,9 @@ def training_settings(model: LearnedModel, row: ModelRow, theory: str | None, fu
     return kind.model_validate(content | further)
 
 
-def fields_of_rounds(study: Study, before: Before) -> Mapping[str, Fields]:
-    """Return what a round of active learning sets for the members of its committees, by their keys."""
-    fields: dict[str, Fields] = {}
+def fields_of_rounds(study: Study, rows: list[ModelRow], before: Before) -> Mapping[str, Fields]:
+    """Return what a round sets: of active learning for the members of its committees, of a refined equilibrium for every model, by their keys."""
+    fields: dict[str, Fields] = {row.key: {"round": before.round} for row in rows if row.trained and study.refines}
     going_on = retrained(study, before)
     for key in (key for committee in committees(study) for key in committee.members):
         fields[key] = {"round": before.round}
@@ -127,7 +128,7 @@ def plan_models(
     starts = {name: model for name, model in models.items() if isinstance(model, LearnedModel)}
     models |= {f"{name}-start": model.model_copy(update={"dispersion": None}) for name, model in starts.items()}
     elements = sorted({symbol for box in boxes.values() for symbol in box.elements})
-    rounds = fields_of_rounds(study, before)
+    rounds = fields_of_rounds(study, rows, before)
     budget: Fields = study.training.model_dump(mode="json", exclude_none=True) if study.training else {}
     for row in rows:
         model = models.get(row.model)

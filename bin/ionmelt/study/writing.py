@@ -17,7 +17,9 @@ from ionmelt.study.keys import by_force_field, model_rows
 from ionmelt.study.paths import Paths
 from ionmelt.study.references import COLUMNS as REFERENCE_COLUMNS
 from ionmelt.study.references import Reference
-from ionmelt.study.rounds import Before, plan_rounds, retrained
+from ionmelt.study.refinement import files_of_refinement
+from ionmelt.study.round_before import Before
+from ionmelt.study.rounds import plan_rounds, retrained
 from ionmelt.study.rows import BoxRow, FileRow, LabelEngineRow, ModelRow, RunRow, SampleRow, StateRow
 from ionmelt.study.schema import Study
 from ionmelt.study.task_settings import (
@@ -119,6 +121,7 @@ def files_of(study: Study, paths: Paths, models: list[ModelRow], before: Before)
     for model in models:
         rows += [FileRow(role, model.key, paths.locate(text)) for role, text in files_of_model(study, model)]
     rows += [FileRow("weights", key, before.file(key)) for key in sorted(retrained(study, before))]
+    rows += files_of_refinement(study, before)
     own_paths = study.labels.paths() if isinstance(study.labels, OwnLabels) else ()
     rows += [FileRow("labels", "labels", paths.locate(text)) for text in own_paths]
     if study.heldout_frames is not None:

@@ -3,8 +3,8 @@
 from ionmelt.tables.columns import FLAG, REAL, TEXT, WHOLE, Schema
 
 SAMPLING: Schema = {
-    "liquid": TEXT, "recipe": TEXT, "kind": TEXT, "requested": WHOLE, "kept": WHOLE, "equilibrated": FLAG,
-    "spacing_frames": REAL, "inefficiency_frames": REAL, "offered": WHOLE, "refused_bond": WHOLE,
+    "liquid": TEXT, "recipe": TEXT, "kind": TEXT, "requested": WHOLE, "kept": WHOLE,
+    "equilibrium_of": TEXT, "equilibrated": FLAG, "spacing_frames": REAL, "inefficiency_frames": REAL, "offered": WHOLE, "refused_bond": WHOLE,
     "refused_contact": WHOLE, "refused_duplicate": WHOLE,
 }  # fmt: skip
 # A row for each configuration that a committee was asked about on a walk of EXPLORE_LIQUID

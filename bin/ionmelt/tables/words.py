@@ -178,6 +178,7 @@ COLUMNS = {
     "kept": "number of frames that were kept",
     "offered": "number of frames to choose from",
     "spacing_frames": "spacing of the frames in their trajectory",
+    "equilibrium_of": "model of the round before whose dynamics the equilibrium frames are from; null: the force field of the liquid",
     "inefficiency_frames": "statistical inefficiency of that trajectory's energy",
     "refused_duplicate": "frames refused as one that was kept already",
     "refused_contact": "frames refused for atoms too close",

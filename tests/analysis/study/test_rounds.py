@@ -20,7 +20,7 @@ def cards(number: int, *keys: str) -> list[str]:
             "settings": {"round": number},
         }
         Path(key, "model.json").write_text(json.dumps(card))
-    return ["--previous", "/before", "--cards", *(f"{key}/model.json" for key in keys)]
+    return ["--previous", "/before", "--records", *(f"{key}/model.json" for key in keys)]
 
 
 LEARNED = ("mace-al-s1", "mace-al-s2", "dpmd-al-s1", "dpmd-al-s2")
@@ -80,7 +80,7 @@ def test_a_round_explores_with_committees_and_goes_on_from_their_weights(planned
     [
         (learning(), (), "active: --previous /before: holds no models/*/model.json: give the results of a round that has ended"),
         (learning(), LEARNED[:3], "active: --previous /before: has no model dpmd-al-s2: is it of another study?"),
-        (demo(), LEARNED, "active: missing: --previous /before is for active learning; give active: {frames: ...}"),
+        (demo(), LEARNED, "active: missing: --previous /before is for active learning; give active: {frames: ...}, or sampling.eq.refine: 1"),
     ],
 )  # fmt: skip
 def test_a_round_before_that_does_not_fit(planned: Planned, content: Study, keys: tuple[str, ...], line: str) -> None:
