@@ -47,7 +47,7 @@ workflow {
     BUILD_LIQUID(boxes, assets, code('build_liquid.py'))
     bill = planned.filter { only_estimate }
     plan = planned.filter { !only_estimate }
-    say_the_plan(plan)
+    say_the_plan(planned, only_estimate)
     built = gather(BUILD_LIQUID.out.box.map { _key, folder -> folder })
     TEACHER(planned)    // the model that labels, where one does: [key, folder]
     teacher = gather(TEACHER.out.model.map { _key, folder -> folder })

@@ -2,10 +2,11 @@
 include { say_progress } from './progress.nf'
 
 // The plan: stages, core-hours and warnings, before the first task.
-def say_the_plan(plan) {
+def say_the_plan(plan, only_estimate) {
     plan.subscribe { folder ->
         println "\n${folder.resolve('plan.txt').text}"
         println workflow.stubRun ? 'A stub run: the plan is real, the tasks only make empty files.\n'
+            : only_estimate ? 'So far it is assumed. Two frames of each liquid are labelled now, to see what a label costs here: seconds with xtb, minutes or more with DFT.\n'
             : "What a task is doing: 'tail -f' of .command.log in its folder of ${workflow.workDir} (the letters and digits in [] begin its name).\n"
         say_progress()
     }

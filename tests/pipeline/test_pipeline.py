@@ -384,6 +384,12 @@ def test_the_bill_beforehand(pipeline, results: Path) -> None:
     }
     assert re.search(r"^label .* measured: tblite .* s cold, .* s chained", screen, re.M), screen
     assert re.search(r"^md .* assumed: ", screen, re.M), screen
+    # what is assumed is said before the minutes that the labels take
+    assert (
+        screen.index("plan of test")
+        < screen.index("Two frames of each liquid are labelled now")
+        < screen.index("measured: tblite")
+    )
     bill = json.loads((pipeline.folder / "bill" / "estimate.json").read_text())
     assert bill["total_core_hours"] > 0
     assert not (pipeline.folder / "bill" / "report.html").exists()
