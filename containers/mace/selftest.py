@@ -1,5 +1,6 @@
 """Try what the image `mace` is for: a small MACE, its forces against differences of its energy. Prints what it found."""
 
+import importlib.util
 from importlib.metadata import version
 
 import mace.calculators  # before e3nn, which reads files that torch would refuse without mace
@@ -28,4 +29,7 @@ for step in (1e-4, -2e-4):
     energies.append(atoms.get_potential_energy())
 assert abs(force) > 1e-3, force
 assert abs(force + (energies[0] - energies[1]) / 2e-4) < 1e-5 * abs(force), (force, energies)
-print(f"mace: ok on {device}; mace {version('mace-torch')}, torch {torch.__version__}")
+kernels = importlib.util.find_spec("ionmelt_kernels")
+print(
+    f"mace: ok on {device}; mace {version('mace-torch')}, torch {torch.__version__}, {'with' if kernels else 'without'} compiled kernels"
+)

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -97,6 +98,39 @@ def test_what_is_imported_is_compiled_once_and_kept_in_the_environment(project: 
         names = {path.name.split(".")[0] for path in (folder / "compiled").rglob("*.pyc")}
         assert ({"own", "exceptions"} <= names) == kept  # iniconfig.exceptions
         assert Path(project.run().stdout.strip()) == folder
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ here")
+def test_kernels_are_compiled_where_there_is_a_compiler_and_anew_when_they_change(project: Project) -> None:
+    source = project.tool.parent / "mace" / "kernels.cpp"
+    source.parent.mkdir()
+    shutil.copy(TOP / "containers" / "mace" / "build_kernels", source.with_name("build_kernels"))
+    shutil.copy(project.pins, source.with_name("requirements.txt"))
+
+    def made(text: str, **more: str) -> tuple[int | None, str]:
+        """Return what the kernels of an environment say, None where it has none, and what was said when it was made."""
+        source.write_text(text)
+        result = subprocess.run(
+            [project.tool, "mace"], capture_output=True, text=True, env=project.environ(project.home, **more)
+        )
+        folder = Path(result.stdout.strip())
+        assert works(folder)
+        libraries = list(folder.glob("lib/python3*/site-packages/ionmelt_kernels/kernels.so"))
+        if not libraries:
+            return None, result.stderr
+        ask = f"import ctypes; raise SystemExit(ctypes.CDLL('{libraries[0]}').answer())"  # once loaded it would stay that of its path
+        return subprocess.run([sys.executable, "-c", ask]).returncode, result.stderr
+
+    # without a compiler, and with one that stops: the environment is there all the same
+    assert made('extern "C" int answer() { return 1; }', CXX="no-such-compiler")[0] is None
+    answer, said = made("this is no C++")
+    assert answer is None
+    assert "the kernels could not be compiled (see above): MACE runs without them, and slower" in said
+    answer, said = made('extern "C" int answer() { return 1; }')
+    assert answer == 1
+    assert "compiling the kernels of MACE" in said
+    assert made('extern "C" int answer() { return 1; }') == (1, ""), "compiled once"
+    assert made('extern "C" int answer() { return 2; }')[0] == 2, "and anew where the source is another"
 
 
 def test_other_requirements_are_another_environment(project: Project) -> None:

@@ -48,6 +48,7 @@ class DynamicsEngine:
 ENGINES = (
     DynamicsEngine("symmetrix", "mace", "ionmelt.dynamics.engines.symmetrix", package="symmetrix"),
     DynamicsEngine("cueq", "mace", "ionmelt.dynamics.engines.mace", package="cuequivariance_torch", needs_gpu=True),
+    DynamicsEngine("compiled", "mace", "ionmelt.dynamics.engines.compiled", package="ionmelt_kernels"),
     DynamicsEngine("fused", "mace", "ionmelt.dynamics.engines.mace"),
     DynamicsEngine("direct", "mace", "ionmelt.dynamics.engines.mace", fallback=True),
     DynamicsEngine("direct", "deepmd", "ionmelt.dynamics.engines.deepmd"),

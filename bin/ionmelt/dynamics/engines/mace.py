@@ -51,6 +51,7 @@ class MaceEngine:
         # energies of the atoms are summed here, with more digits than MACE's total has.
         self.adds_of_charge = hasattr(self.model, "embedding_readout")
         self.lists: dict[int, Neighbours] = {}
+        self.edges: Any = None  # of an engine whose layers ask for them (`ionmelt.dynamics.engines.compiled`)
 
     def forget(self, slot: int) -> None:
         """Forget the neighbour list of a slot."""
@@ -75,16 +76,18 @@ class MaceEngine:
         else:
             order, where = np.arange(n * count), np.arange(len(i))
             senders, receivers, held = j, i, -vectors
+        if self.edges is not None:
+            self.edges.set(senders, receivers, n * count)
         graph = np.repeat(np.arange(count), n)
         rows = torch.from_numpy(order % n).to(self.device)
         shifts = torch.from_numpy(held.astype(np.float32)).to(self.device).requires_grad_(True)
         data = {
             "node_attrs": self.attributes.index_select(0, rows),
-            "positions": torch.zeros(n * count, 3, device=self.device),
+            "positions": torch.zeros(n * count, 3, device=self.device, dtype=torch.float32),
             "edge_index": torch.from_numpy(np.stack([senders, receivers])).to(self.device),
             "shifts": shifts,
             "unit_shifts": shifts.detach(),
-            "cell": torch.zeros(3 * count, 3, device=self.device),
+            "cell": torch.zeros(3 * count, 3, device=self.device, dtype=torch.float32),
             "batch": torch.from_numpy(graph[order]).to(self.device),
             "ptr": torch.arange(0, n * count + 1, n, device=self.device),
         } | {name: value.repeat(count) for name, value in self.whole.items()}

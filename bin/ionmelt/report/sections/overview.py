@@ -116,10 +116,12 @@ def row_of(results: Results, state: State, pair: tuple[str, str | None], propert
     marks = [line.mark for cell in cells for line in cell]
     good = sum(mark not in (WORSE, UNDECIDED, BROKE, None) for mark in marks)
     did_break = any(run["end"] not in UNBROKEN for run in runs)
+    asked = (results.study.get("md") or {}).get("models")
+    no_run = "not asked for: md.models" if asked is not None and model not in asked else ""
     cost = (1, 0.0, 0.0) if hours is None else (0, hours.gpu, hours.core)
     rank = (did_break, marks.count(WORSE), -good, cost, results.style.order(key))
     return RowOfModel(
-        label(model, dataset), results.style.colour(key), [*cells, survival(runs), [Line(price(hours))]], rank
+        label(model, dataset), results.style.colour(key), [*cells, survival(runs, no_run), [Line(price(hours))]], rank
     )
 
 
@@ -148,10 +150,10 @@ def judged(row: Row, verdicts: list[Row], runs: list[Row]) -> tuple[Mark, str]:
     return mark, sentence(why)
 
 
-def survival(runs: list[Row]) -> Cell:
-    """Return how many of the planned runs of a model reached their end, as a share with its 95 % interval."""
+def survival(runs: list[Row], no_run: str = "") -> Cell:
+    """Return how many of the planned runs of a model reached their end, as a share with its 95 % interval; ``no_run``: why there are none."""
     if not runs:
-        return [Line("no run")]
+        return [Line("no run", None, no_run)]
     done = sum(run["end"] == "completed" for run in runs)
     share = stats.binomtest(done, len(runs)).proportion_ci(method="exact")
     text = f"{done} of {len(runs)} [{100 * share.low:.0f}, {100 * share.high:.0f}] %"
