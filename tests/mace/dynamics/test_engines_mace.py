@@ -42,7 +42,7 @@ def test_the_probe_refuses_an_engine_whose_forces_are_wrong(
     atoms = ase.io.read(state / "start.extxyz")
     engine, probe = choice.load_engine(model, state, 1, atoms)
     assert engine.name == "plain"
-    assert all("forces differ" in one.reason for one in probe)
+    assert all("forces differ" in str(one.reason) for one in probe if one.engine != "plain")
     with pytest.raises(UserError, match=r"md\.engine: 'fused' cannot be used: forces differ"):
         choice.load_engine(model, state, 1, atoms, "fused")
 
