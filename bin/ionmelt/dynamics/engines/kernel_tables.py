@@ -58,7 +58,7 @@ def convolution_of(block: Any, radial: Any, cutoff: float) -> Holder:
         kernels.blocks([ir.dim for _, ir in irreps])
         for irreps in (tensor.irreps_in1, tensor.irreps_out, tensor.irreps_in2)
     )
-    path, place, harmonic, factor, places = [], [], [], [], 0
+    path, coupled, harmonic, factor, places = [], [], [], [], 0
     for _, ins in active:
         ell = [
             irreps[i].ir.l
@@ -72,7 +72,7 @@ def convolution_of(block: Any, radial: Any, cutoff: float) -> Holder:
         width = coupling.shape[2]
         path.append((x.kept["first"][ins.i_in1], coupling.shape[0], out.kept["first"][ins.i_out], width, places))
         for m1, m2, m3 in np.argwhere(np.abs(coupling) > 1e-10):
-            place.append(places + m1 * width + m3)
+            coupled.append(places + m1 * width + m3)
             harmonic.append(sh.kept["first"][ins.i_in2] + m2)
             factor.append(coupling[m1, m2, m3])
         places += coupling.shape[0] * width
@@ -81,13 +81,13 @@ def convolution_of(block: Any, radial: Any, cutoff: float) -> Holder:
     degree = max(ir.l for _, ir in tensor.irreps_in2)
     terms = list(harmonic_terms(degree))
     is_coupled = np.zeros(places, kernels.BYTE)
-    is_coupled[place] = 1
+    is_coupled[coupled] = 1
     return Holder(
         kernels.Convolution(), channels=channels, degree=degree, harmonics=sum(ir.dim for _, ir in tensor.irreps_in2), paths=len(path),
-        intervals=INTERVALS, couplings=len(place), step=cutoff / INTERVALS, terms=len(terms),
+        intervals=INTERVALS, couplings=len(coupled), step=cutoff / INTERVALS, terms=len(terms),
         term_harmonic=np.array([t[0] for t in terms], INT), term_powers=np.array([t[1] for t in terms], INT),
         term_factor=np.array([t[2] for t in terms], FLOAT), path=np.array(path, INT), is_coupled=is_coupled,
-        coupling_place=np.array(place, INT), coupling_harmonic=np.array(harmonic, INT), coupling_factor=np.array(factor, FLOAT),
+        coupling_place=np.array(coupled, INT), coupling_harmonic=np.array(harmonic, INT), coupling_factor=np.array(factor, FLOAT),
         table=spline_table(block, radial, cutoff, columns), places=places, x_rows=tensor.irreps_in1.dim // channels,
         out_rows=tensor.irreps_out.dim // channels, x_blocks=x, out_blocks=out,
     )  # fmt: skip
@@ -95,16 +95,16 @@ def convolution_of(block: Any, radial: Any, cutoff: float) -> Holder:
 
 def products_of(contraction: Any) -> Holder:
     """Return the structure of the symmetric contraction of a product block in double precision."""
-    parts = list(contraction.contractions)
+    contractions = list(contraction.contractions)
     out = kernels.blocks([2 * irreps.ir.l + 1 for irreps in contraction.irreps_out])
-    found: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
-    for part, first in zip(parts, out.kept["first"], strict=True):
-        for order in range(1, part.correlation + 1):
-            for rows, row, factor in polynomial(part, order):
-                found.setdefault(rows, []).append((int(first) + row, factor))
-    keys = sorted(found)
-    counts = [len(found[key]) for key in keys]
-    terms = [term for key in keys for term in found[key]]
+    by_rows: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+    for one, first in zip(contractions, out.kept["first"], strict=True):
+        for order in range(1, one.correlation + 1):
+            for rows, row, factor in polynomial(one, order):
+                by_rows.setdefault(rows, []).append((int(first) + row, factor))
+    keys = sorted(by_rows)
+    counts = [len(by_rows[key]) for key in keys]
+    terms = [term for key in keys for term in by_rows[key]]
     # (elements, terms, channels)
     factors = np.ascontiguousarray(np.stack([factor for _, factor in terms], axis=1), FLOAT)
     return Holder(
@@ -114,12 +114,12 @@ def products_of(contraction: Any) -> Holder:
     )  # fmt: skip
 
 
-def polynomial(part: Any, order: int) -> Iterator[tuple[tuple[int, ...], int, np.ndarray]]:
+def polynomial(one: Any, order: int) -> Iterator[tuple[tuple[int, ...], int, np.ndarray]]:
     """Yield the terms of an order of a contraction: rows of x, ascending (-1 in front), component, factors (elements, channels)."""
-    couplings = part.U_tensors(order).detach().numpy()
+    couplings = one.U_tensors(order).detach().numpy()
     couplings = couplings if couplings.ndim == order + 2 else couplings[None]
     weights = (
-        (part.weights_max if order == part.correlation else part.weights[part.correlation - order - 1]).detach().numpy()
+        (one.weights_max if order == one.correlation else one.weights[one.correlation - order - 1]).detach().numpy()
     )
     used = np.argwhere(np.abs(couplings).max(-1) > 1e-10)
     if not len(used):

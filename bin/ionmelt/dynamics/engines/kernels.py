@@ -87,8 +87,8 @@ def library() -> ctypes.CDLL:
     import ionmelt_kernels
 
     loaded = ctypes.CDLL(str(Path(ionmelt_kernels.__file__).with_name("kernels.so")))
-    if (found := loaded.ionmelt_kernels_version()) != VERSION:
-        raise ImportError(f"kernels of version {found}, not {VERSION}")
+    if (version := loaded.ionmelt_kernels_version()) != VERSION:
+        raise ImportError(f"kernels of version {version}, not {VERSION}")
     return loaded
 
 
