@@ -67,7 +67,9 @@ MODELS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", ["L1", *(pytest.param(name, marks=pytest.mark.all) for name in MODELS if name != "L1")]
+)
 def test_they_give_the_calculators_numbers(name: str) -> None:
     calculator, atoms = calculator_of(**MODELS[name]), melt()
     engine = engine_of(calculator, atoms)
