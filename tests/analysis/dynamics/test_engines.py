@@ -143,6 +143,8 @@ def test_an_engine_is_here_where_its_package_and_device_are() -> None:
     needy = DynamicsEngine("a", "f", "m", package="no_such_package")
     gpu = DynamicsEngine("b", "f", "m", package="numpy", needs_gpu=True)
     assert [needy.is_here("cuda"), gpu.is_here("cpu"), gpu.is_here("cuda")] == [False, False, True]
+    cpu = DynamicsEngine("c", "f", "m", package="numpy", needs_cpu=True)
+    assert [cpu.is_here("cpu"), cpu.is_here("cuda")] == [True, False]
 
 
 class Clock:

@@ -18,7 +18,7 @@ class DynamicsEngine:
     """A way to run the models of a framework.
 
     Attributes: `name`, as ``md.engine`` has it; `framework`; `module`, which makes it; `package`, which must be installed, or
-    None; `needs_gpu`; `fallback`: on a CPU it is tried only where none before it can be used; `own_integrators`: it runs the
+    None; `needs_gpu`, `needs_cpu`: what it is for alone; `fallback`: on a CPU it is tried only where none before it can be used; `own_integrators`: it runs the
     dynamics itself, and only where it is asked for by name.
     """
 
@@ -27,13 +27,14 @@ class DynamicsEngine:
     module: str
     package: str | None = None
     needs_gpu: bool = False
+    needs_cpu: bool = False
     fallback: bool = False
     own_integrators: bool = False
 
     def is_here(self, device: str) -> bool:
         """Tell whether this machine has what it needs, for a model on a device (``cpu``, ``cuda``)."""
         installed = self.package is None or importlib.util.find_spec(self.package) is not None
-        return installed and (device == "cuda" or not self.needs_gpu)
+        return installed and (device == "cuda" or not self.needs_gpu) and (device == "cpu" or not self.needs_cpu)
 
     @property
     def make(self) -> Callable[..., Any]:
@@ -48,7 +49,7 @@ class DynamicsEngine:
 ENGINES = (
     DynamicsEngine("symmetrix", "mace", "ionmelt.dynamics.engines.symmetrix", package="symmetrix"),
     DynamicsEngine("cueq", "mace", "ionmelt.dynamics.engines.mace", package="cuequivariance_torch", needs_gpu=True),
-    DynamicsEngine("compiled", "mace", "ionmelt.dynamics.engines.compiled", package="ionmelt_kernels"),
+    DynamicsEngine("compiled", "mace", "ionmelt.dynamics.engines.compiled", package="ionmelt_kernels", needs_cpu=True),
     DynamicsEngine("fused", "mace", "ionmelt.dynamics.engines.mace"),
     DynamicsEngine("direct", "mace", "ionmelt.dynamics.engines.mace", fallback=True),
     DynamicsEngine("direct", "deepmd", "ionmelt.dynamics.engines.deepmd"),

@@ -148,8 +148,6 @@ class CompiledEngine(MaceEngine):
 
     def __init__(self, plain: Any, atoms: Atoms) -> None:
         """Take the model from a MACECalculator in double precision, which is left as it is; ValueError for a model of another form."""
-        if str(plain.device).split(":")[0] != "cpu":
-            raise ValueError("is for CPUs")
         loaded = kernels.library()
         super().__init__(plain, atoms, fused=False)
         self.name = "compiled"
