@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import pytest
 import tiny_training as tiny
+import torch
 from engine_tests import *  # noqa: F403  (its tests and fixtures)
 
 from ionmelt.dynamics.engines import choice
@@ -35,3 +37,26 @@ def test_later_descriptors_are_run_by_the_plain_calculator(
     engine, (direct, plain) = choice.load_engine(model, state, 1, ase.io.read(state / "start.extxyz"))
     assert (engine.name, plain.engine) == ("plain", "plain")
     assert direct.reason == "ValueError: a descriptor of mixed types, or one that passes messages"
+
+
+def test_threads_share_the_atoms_and_change_nothing(model: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ionmelt.dynamics.engines import deepmd as engines_deepmd  # it loads torch
+
+    monkeypatch.setattr(engines_deepmd, "LEAST_ATOMS", 2)
+    atoms = ase.io.read(state / "start.extxyz")
+    rng = np.random.default_rng(8)
+    frames = [(atoms.positions + rng.normal(scale=0.1, size=(16, 3)), atoms.cell.array * s) for s in (1.0, 1.1)]
+    before, answers = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            engine, _ = choice.load_engine(model, state, threads, atoms, "direct")
+            answers.append(engine.compute(frames, [0, 1]))
+            assert engine.threads == threads
+    finally:
+        torch.set_num_threads(before)
+    for other in answers[1:]:
+        for one, same in zip(answers[0], other, strict=True):
+            assert same.energy == pytest.approx(one.energy, abs=1e-5)
+            np.testing.assert_allclose(same.forces, one.forces, atol=1e-5)
+            np.testing.assert_allclose(same.stress, one.stress, atol=1e-7)

@@ -1,6 +1,9 @@
 """The engine of DeePMD: a frozen model called with the neighbours of a list with a skin."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ from ase import Atoms
 
 from ionmelt.dynamics.engines.forces import Frame, Result, result_of
 from ionmelt.dynamics.engines.neighbours import Neighbours
+
+LEAST_ATOMS = 32  # that a thread is given
 
 
 class DeepmdEngine:
@@ -33,6 +38,9 @@ class DeepmdEngine:
         self.types = np.array([types[symbol] for symbol in atoms.get_chemical_symbols()])
         self.n = len(atoms)
         self.lists: dict[int, Neighbours] = {}
+        # Threads of its own, one core each: PyTorch's within an operation gain nothing on so small arrays.
+        self.threads = torch.get_num_threads() if self.device == "cpu" else 1
+        self.workers = ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,))
 
     def forget(self, slot: int) -> None:
         """Forget the neighbour list of a slot."""
@@ -52,14 +60,13 @@ class DeepmdEngine:
         return order[kept], (nth + (np.cumsum(self.sel) - self.sel)[kind])[kept]
 
     def compute(self, frames: Sequence[Frame], slots: Sequence[int]) -> list[Result]:
-        """Compute frames of the model's atoms, all in one call of the model.
+        """Compute frames of the model's atoms, all together, each thread some of the atoms.
 
         Each neighbour is a copy of its own, at the place that the pair's vector gives: the gradient with respect to the
-        copies is the force of the pairs, and no coordinate is far from the atom it belongs to.
+        copies is the force of the pairs, no coordinate is far from the atom it belongs to, and atoms can be computed apart.
         """
-        n = self.n
-        pairs, neighbours, copies, kinds = [], [], [], []
-        first = n * len(frames)
+        n, atoms = self.n, self.n * len(frames)
+        pairs, tables, first = [], [], 0
         for slot, (positions, cell) in zip(slots, frames, strict=True):
             i, j, vectors = self.lists.setdefault(slot, Neighbours(self.cutoff, kinds=self.types))(positions, cell)
             chosen, column = self._places(i, j, vectors)
@@ -67,29 +74,63 @@ class DeepmdEngine:
             table = np.full((n, self.sel.sum()), -1)
             table[i, column] = first + np.arange(len(i))
             first += len(i)
-            neighbours.append(table)
-            copies.append(vectors)
-            kinds.append(self.types[j])
+            tables.append(table)
             pairs.append((i, j, vectors))
-        atoms = n * len(frames)
-        held = np.concatenate([np.zeros((atoms, 3)), *copies])
-        types = np.concatenate([np.tile(self.types, len(frames)), *kinds])
+        owners = np.concatenate([i + index * n for index, (i, _, _) in enumerate(pairs)])  # ascending
+        whole = Copies(
+            np.tile(self.types, len(frames)), np.concatenate(tables), np.concatenate([x for _, _, x in pairs]),
+            np.concatenate([self.types[j] for _, j, _ in pairs]),
+        )  # fmt: skip
+        shares = max(1, min(self.threads, atoms // LEAST_ATOMS))
+        ends = [atoms * share // shares for share in range(shares + 1)]
+        some = [whole.of(a, b, *np.searchsorted(owners, (a, b))) for a, b in pairwise(ends)]
+        if shares == 1:
+            answers = [self._computed(some[0])]
+        else:
+            answers = list(self.workers.map(self._computed, some))
+        energies = np.concatenate([energy for energy, _ in answers]).reshape(len(frames), n)
+        forces = np.concatenate([force for _, force in answers])
+        results, start = [], 0
+        for (i, j, vectors), (_, cell), value in zip(pairs, frames, energies.sum(axis=1), strict=True):
+            of_frame = forces[start : start + len(i)]
+            start += len(i)
+            results.append(result_of(float(value), of_frame, i, j, vectors, n, abs(np.linalg.det(cell))))
+        return results
+
+    def _computed(self, copies: "Copies") -> tuple[np.ndarray, np.ndarray]:
+        """Return the energies of atoms, in double precision, and dE/d(copy) of their neighbours (pairs, 3)."""
+        atoms = len(copies.neighbours)
+        held = np.concatenate([np.zeros((atoms, 3)), copies.vectors])
         points = torch.from_numpy(held[None]).to(self.device).requires_grad_(True)
         out = self.model.atomic_model.forward_common_atomic(
             points,
-            torch.from_numpy(types[None]).to(self.device),
-            torch.from_numpy(np.concatenate(neighbours)[None]).to(self.device),
+            torch.from_numpy(np.concatenate([copies.types, copies.kinds])[None]).to(self.device),
+            torch.from_numpy(copies.neighbours[None]).to(self.device),
         )
-        energy = out["energy"].reshape(len(frames), n)
+        energy = out["energy"]
         (gradient,) = torch.autograd.grad(energy.sum(), points)
-        pair = gradient[0, atoms:].cpu().numpy().astype(float)
-        energies = energy.detach().sum(1, dtype=torch.float64).cpu().numpy()
-        results, start = [], 0
-        for (i, j, vectors), (_, cell), value in zip(pairs, frames, energies, strict=True):
-            some = pair[start : start + len(i)]
-            start += len(i)
-            results.append(result_of(float(value), some, i, j, vectors, n, abs(np.linalg.det(cell))))
-        return results
+        energies = energy.detach().reshape(-1).to(torch.float64).cpu().numpy()
+        return energies, gradient[0, atoms:].cpu().numpy().astype(float)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Atoms with a copy of each of their neighbours.
+
+    ``types`` of the atoms; ``neighbours``: of each atom the copies in the places of its descriptor, counted from the first copy, -1: none;
+    ``vectors`` (copies, 3) from the atom to each, and their ``kinds``.
+    """
+
+    types: np.ndarray
+    neighbours: np.ndarray
+    vectors: np.ndarray
+    kinds: np.ndarray
+
+    def of(self, begin: int, end: int, first: int, last: int) -> "Copies":
+        """Return those of the atoms from `begin` to `end`, whose copies are from `first` to `last`; a copy is counted after the atoms."""
+        neighbours = self.neighbours[begin:end]
+        counted = np.where(neighbours < 0, -1, neighbours - first + end - begin)
+        return Copies(self.types[begin:end], counted, self.vectors[first:last], self.kinds[first:last])
 
 
 def make(name: str, calculator: Any, weights: Path, atoms: Atoms) -> DeepmdEngine:
