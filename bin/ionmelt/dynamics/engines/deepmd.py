@@ -84,10 +84,8 @@ class DeepmdEngine:
         shares = max(1, min(self.threads, atoms // LEAST_ATOMS))
         ends = [atoms * share // shares for share in range(shares + 1)]
         some = [whole.of(a, b, *np.searchsorted(owners, (a, b))) for a, b in pairwise(ends)]
-        if shares == 1:
-            answers = [self._computed(some[0])]
-        else:
-            answers = list(self.workers.map(self._computed, some))
+        each = map if shares == 1 else self.workers.map
+        answers = list(each(self._computed, some))
         energies = np.concatenate([energy for energy, _ in answers]).reshape(len(frames), n)
         forces = np.concatenate([force for _, force in answers])
         results, start = [], 0
