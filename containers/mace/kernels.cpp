@@ -246,15 +246,19 @@ void back_over_neighbours(const Convolution &s, const int64_t *first, const int6
     }
 }
 
+// The rows of an atom, whose channels each have all their components side by side.
+Blocks one_block(const Products &s) {
+    static const int32_t first = 0;
+    return {1, &first, &s.x_rows};
+}
+
 template <int FIXED>
 void multiply(const Products &s, const int32_t *elements, const float *x_in, float *out, int64_t begin, int64_t end) {
     const int C = FIXED ? FIXED : s.channels;
     std::vector<float> x(int64_t(s.x_rows) * C), sums(int64_t(s.out_rows) * C), product(C);
     float *p = product.data();
     for (int64_t atom = begin; atom < end; ++atom) {
-        const float *from = x_in + atom * int64_t(s.x_rows) * C;
-        for (int c = 0; c < C; ++c)
-            for (int m = 0; m < s.x_rows; ++m) x[int64_t(m) * C + c] = from[int64_t(c) * s.x_rows + m];
+        to_rows(one_block(s), C, x_in + atom * int64_t(s.x_rows) * C, x.data());
         std::fill(sums.begin(), sums.end(), 0.0f);
         const float *factor = s.factor + elements[atom] * int64_t(s.terms) * C;
         for (int i = 0; i < s.monomials; ++i) {
@@ -290,9 +294,7 @@ void back_multiply(const Products &s, const int32_t *elements, const float *x_in
     std::vector<float> x(int64_t(s.x_rows) * C), gx(int64_t(s.x_rows) * C), g(int64_t(s.out_rows) * C), sum(C), rest(C);
     float *p = sum.data(), *q = rest.data();
     for (int64_t atom = begin; atom < end; ++atom) {
-        const float *from = x_in + atom * int64_t(s.x_rows) * C;
-        for (int c = 0; c < C; ++c)
-            for (int m = 0; m < s.x_rows; ++m) x[int64_t(m) * C + c] = from[int64_t(c) * s.x_rows + m];
+        to_rows(one_block(s), C, x_in + atom * int64_t(s.x_rows) * C, x.data());
         to_rows(s.out_blocks, C, g_out + atom * int64_t(s.out_rows) * C, g.data());
         std::fill(gx.begin(), gx.end(), 0.0f);
         const float *factor = s.factor + elements[atom] * int64_t(s.terms) * C;
@@ -318,9 +320,7 @@ void back_multiply(const Products &s, const int32_t *elements, const float *x_in
                 for (int c = 0; c < C; ++c) gr[c] += q[c];
             }
         }
-        float *to = gx_out + atom * int64_t(s.x_rows) * C;
-        for (int c = 0; c < C; ++c)
-            for (int m = 0; m < s.x_rows; ++m) to[int64_t(c) * s.x_rows + m] = gx[int64_t(m) * C + c];
+        from_rows(one_block(s), C, gx.data(), gx_out + atom * int64_t(s.x_rows) * C);
     }
 }
 
