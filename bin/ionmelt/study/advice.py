@@ -9,7 +9,7 @@ from ionmelt.dynamics.settings import Md
 from ionmelt.labels.engines.settings import DftLabels
 from ionmelt.lengths import DENSITY_PS, DIFFUSION_PS
 from ionmelt.mistakes import path_text
-from ionmelt.study.boxes import Box
+from ionmelt.study.boxes import Box, size_field
 from ionmelt.study.estimate import rounded
 from ionmelt.study.interpolation import references_of
 from ionmelt.study.keys import levels
@@ -102,10 +102,13 @@ def warn_of_size(study: Study, index: int, box: Box, add: Add) -> None:
         add((*loc, *field), words)
     molecules = sum(ion.count for ion in box.ions)
     if molecules < LIQUID_MOLECULES:
-        add((*loc, "ions"), f"{box.size} are not the liquid: densities and structures depend on the box")
+        add(
+            (*loc, *size_field(study.liquids[index])),
+            f"{box.size} are not the liquid: densities and structures depend on the box",
+        )
     if study.md.nvt_ps and molecules < DIFFUSION_MOLECULES:
         add(
-            (*loc, "ions"),
+            (*loc, *size_field(study.liquids[index])),
             f"{box.size}: diffusion is too slow in so small a box; it needs the Yeh-Hummer "
             "correction (finite_size_correction_m2_s)",
         )

@@ -110,6 +110,13 @@ def edge_A(mass_u: float, density_kg_m3: float | None) -> float | None:
     return (mass_u * 1e30 / kg / density_kg_m3) ** (1 / 3) if density_kg_m3 else None
 
 
+def size_field(liquid: Liquid) -> tuple[str, ...]:
+    """Return the field of a liquid that says how large its box is."""
+    if liquid.composition:
+        return ("composition", "atoms")
+    return ("ions",) if liquid.ions or not liquid.molecules else ("molecules",)
+
+
 def neutral_fix(box: Box) -> str:
     """Return counts that would make a box neutral, in words."""
     positive = [ion for ion in box.ions if ion.charge > 0]

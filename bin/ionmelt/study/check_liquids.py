@@ -10,7 +10,7 @@ from ionmelt.liquid.cutoff import CUTOFF_LIMIT, chosen_cutoff_A
 from ionmelt.liquid.ions import LibraryIon, resolve
 from ionmelt.liquid.settings import BUILT_IN, Equilibration, Liquid
 from ionmelt.mistakes import brief
-from ionmelt.study.boxes import XTB_TIMESTEP_FS, Box, describe_box, neutral_fix, repeated
+from ionmelt.study.boxes import XTB_TIMESTEP_FS, Box, describe_box, neutral_fix, repeated, size_field
 from ionmelt.study.paths import Paths, missing_file
 from ionmelt.study.reading import Draft, Problems
 
@@ -114,14 +114,14 @@ def check_size(index: int, liquid: Liquid, box: Box, melt: Equilibration, proble
     """Refuse a box that is too small for the cut-off of the classical force field."""
     if box.edge_A is None or melt.cutoff_A is None:
         return
-    density, loc = liquid.density_guess_kg_m3, ("liquids", index, "ions")
+    density, loc = liquid.density_guess_kg_m3, ("liquids", index, *size_field(liquid))
     size = f"{box.atoms} atoms make a box of about {box.edge_A:.1f} A at {density:g} kg/m3"
     radius = chosen_cutoff_A(melt.cutoff_A, box.edge_A)
     if radius < CUTOFF_LEAST_A:
-        problems.add(loc, f"{size}: too small for a classical cut-off of 3 A; give more ions")
+        problems.add(loc, f"{size}: too small for a classical cut-off of 3 A; give more")
     elif radius > CUTOFF_LIMIT * box.edge_A:
         problems.add(
             loc,
             f"{size}: too small for equilibration.cutoff_A {radius:g}, which needs "
-            f"{radius / CUTOFF_LIMIT:.1f} A; give more ions, or cutoff_A auto",
+            f"{radius / CUTOFF_LIMIT:.1f} A; give more, or cutoff_A auto",
         )

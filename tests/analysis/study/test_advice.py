@@ -122,4 +122,4 @@ def test_a_temperature_that_was_measured_needs_no_warning(planned: Planned) -> N
     warned = Path("plan/warnings.txt").read_text().splitlines()
     assert [line.split(": ")[0] for line in warned if "no reference" in line] == ["liquids[0].temperatures_K[2]"]
     assert "liquids[1].molecules.H2O: taken as water, water" in warned
-    assert any(line.startswith("liquids[1].ions: 30 molecules: diffusion") for line in warned)
+    assert any(line.startswith("liquids[1].molecules: 30 molecules: diffusion") for line in warned)

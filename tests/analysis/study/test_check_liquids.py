@@ -64,10 +64,14 @@ REFUSALS: list[Refusal] = [
         "liquids[0].force_field: 'mine.xml': no such file: {here}/mine.xml; a path is relative to the study file"]),
     ("box_below_the_classical_cutoff", lambda s: s.update(equilibration={"cutoff_A": 9}), [
         "liquids[0].ions: 140 atoms make a box of about 11.5 A at 1000 kg/m3: too small for equilibration.cutoff_A 9, "
-        "which needs 18.8 A; give more ions, or cutoff_A auto"]),
+        "which needs 18.8 A; give more, or cutoff_A auto"]),
     ("box_below_any_classical_cutoff", lambda s: (ions(li=1, bf4=1)(s), s["models"].pop(1), s["models"].pop(0)), [
         "liquids[0].ions: 6 atoms make a box of about 5.4 A at 1000 kg/m3: too small for a classical cut-off of 3 A; "
-        "give more ions"]),
+        "give more"]),
+    ("too_few_molecules", lambda s: (liquid(ions={}, molecules={"ec": 2}, density_guess_kg_m3=1000)(s), s["models"].pop(1), s["models"].pop(0)), [
+        "liquids[0].molecules: 20 atoms make a box of about 6.6 A at 1000 kg/m3: too small for a classical cut-off of 3 A; give more"]),
+    ("too_few_atoms_of_a_composition", lambda s: (concentrations(mole_fraction={"li": 0.5, "bf4": 0.5}, atoms=12)(s), s["models"].pop(1), s["models"].pop(0)), [
+        "liquids[0].composition.atoms: 12 atoms make a box of about 6.8 A at 1000 kg/m3: too small for a classical cut-off of 3 A; give more"]),
     ("a_long_step_with_xtb", lambda s: (liquid(force_field="xtb")(s), s["models"].pop(), s.update(equilibration={"timestep_fs": 2})), [
         "equilibration.timestep_fs: 2 fs is too long for liquids[0], whose force_field is xtb: its bonds to hydrogen are not "
         "held fixed; give 1 or less, or auto"]),
