@@ -1,7 +1,7 @@
 // Write a commented study to begin with and stop, when --new_study is given. bin/new_study.py does it, here, with the environment
 // `analysis`: nothing is submitted anywhere.
 def new_study(given) {
-    def of_it = ['ions', 'temperature']
+    def of_it = ['ions', 'molecules', 'molality', 'molarity', 'temperature']
     if (!given.new_study) {
         def idle = of_it.findAll { name -> given[name] }
         if (idle) {
@@ -9,12 +9,12 @@ def new_study(given) {
         }
         return
     }
-    def missing = of_it.findAll { name -> !given[name] }
+    def missing = (given.ions || given.molecules ? [] : ['ions']) + (given.temperature ? [] : ['temperature'])
     if (missing) {
         error(missing.collect { name -> "--${name}: missing; such as --new_study my.yaml --ions emim,bf4 --temperature 353" }.join('\n'))
     }
     def environment = said(["${projectDir}/containers/environment", 'analysis'])
-    def options = of_it.collectMany { name -> ["--${name}".toString(), given[name].toString()] }
+    def options = of_it.findAll { name -> given[name] }.collect { name -> "--${name}=${given[name]}".toString() }
     println said(["${environment}/bin/python", "${projectDir}/bin/new_study.py", given.new_study.toString()] + options)
     System.exit(0)
 }

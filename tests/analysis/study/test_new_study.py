@@ -38,6 +38,31 @@ def test_every_ion_of_the_force_field_can_be_begun_with(tmp_path: Path, capsys: 
         assert new.main([str(file), "--ions", f"{anion},{cation}", "--temperature", "600"]) == 0, capsys.readouterr()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "box"),
+    [
+        (["--ions", "ea=CC[NH3+],an=[O-][N+](=O)[O-]:4"], None),
+        (["--ions", "ea=CC[NH3+]:4,an=[O-][N+](=O)[O-]:4"], "4 ea, 4 an: "),
+        (["--ions", "mg,cl"], "4 mg, 8 cl: "),
+        (["--molecules", "ec:20,mine=COC(=O)OC:6"], "20 ec, 6 mine: "),
+        (["--ions", "li:1,pf6:1", "--molecules", "ec:5,mine=COC(=O)OC:5"], "1 li, 1 pf6, 5 ec, 5 mine: 118 atoms"),
+        (["--ions", "li,pf6", "--molecules", "ec,mine=COC(=O)OC", "--molarity", "1"], "1 li, 1 pf6, 6 ec, 6 mine: "),
+        (["--ions", "na,pf6", "--molecules", "pc", "--molality", "1.5"], "2 na, 2 pf6, 12 pc: 172 atoms"),
+    ],
+)
+def test_any_electrolyte_can_be_begun_with(
+    arguments: list[str], box: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Solvents, ions that CL&P has no types for, SMILES, and concentrations: no file is written by hand."""
+    done = new.main([str(tmp_path / "my.yaml"), *arguments, "--temperature", "298.15"])
+    screen = capsys.readouterr()
+    assert done == (0 if box else 2), screen.err
+    if box:
+        assert box in screen.out
+    else:
+        assert "give two ions, such as emim,bf4, or how many of each" in screen.err
+
+
 def test_what_stands_beside_the_fields_is_right_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings that its comments call real are those of a study: what they name is there, and can have that value."""
     monkeypatch.chdir(tmp_path)
@@ -60,8 +85,15 @@ def test_what_stands_beside_the_fields_is_right_too(tmp_path: Path, monkeypatch:
         (["--ions", "emim,bmim", "--temperature", "353"], ["--ions: emim,bmim: both have a charge of the same sign"]),
         (["--ions", "emim,li,bf4", "--temperature", "353"], ["--ions: emim,li,bf4: give two ions, such as emim,bf4, or"]),
         (["--ions", "emim:two,bf3", "--temperature", "353"], ["--ions: emim:two: give NAME:COUNT", "--ions: bf3: unknown"]),
-        (["--ions", "ea,no3", "--temperature", "353"], ["--ions: ea: has no types in CL&P", "--ions: no3: has no types"]),
-        (["--ions", "li,water", "--temperature", "353"], ["--ions: water: is neutral"]),
+        (["--ions", "li,water", "--temperature", "353"], ["--ions: water: is neutral: give it under --molecules"]),
+        (["--ions", "li,pf6", "--molecules", "na:3", "--temperature", "353"], ["--molecules: na: has the charge +1: give it"]),
+        (["--ions", "li,pf6", "--molecules", "ec,dmc:3", "--temperature", "353"], ["--molecules: ec: how many? give ec:10; or"]),
+        (["--ions", "x=CC[NH3,no3", "--temperature", "353"], ["--ions: x: smiles 'CC[NH3' is not a valid SMILES"]),
+        (["--ions", "CC[NH3+],no3", "--temperature", "353"], ["--ions: CC[NH3+]: unknown ion"]),
+        (["--ions", "My Ion=CC[NH3+],no3", "--temperature", "353"], ["--ions: 'My Ion': give NAME=SMILES, the name of small"]),
+        (["--ions", "li,lithium,pf6", "--temperature", "353"], ["--ions: lithium: is li, which is given before"]),
+        (["--ions", "li,pf6", "--molarity", "1", "--temperature", "353"], ["--molarity: is of ions in molecules: give"]),
+        (["--temperature", "353"], ["--ions: missing; such as --ions emim,bf4; or --molecules"]),
         (["--ions", "emim:2,bf4:3", "--temperature", "353"], ["liquids[0].ions: "]),
         (["--ions", "emim,bf4", "--temperature", "80"], ["--temperature: 80: give kelvin"]),
     ],
