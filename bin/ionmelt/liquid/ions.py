@@ -51,6 +51,10 @@ def parse(smiles: str) -> Chem.Mol:
         raise UserError(f"ions: smiles {smiles!r} is not a valid SMILES")
     if len(Chem.GetMolFrags(molecule)) > 1:
         raise UserError(f"ions: smiles {smiles!r} has several parts; give each ion on its own")
+    if Chem.MolToSmiles(molecule) == "[H+]":
+        raise UserError(
+            f"ions: smiles {smiles!r} is a proton, which no liquid has by itself: give the ion that holds it, such as [OH3+]"
+        )
     if atom := unpaired(molecule):
         raise UserError(
             f"ions: smiles {smiles!r} has an unpaired electron at {atom}, and only closed shells are covered: is a charge, or a bond, missing?"

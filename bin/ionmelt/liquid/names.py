@@ -39,12 +39,26 @@ def identified(name: str, library: Mapping[str, LibraryIon]) -> str | None:
     return next((names[reading] for reading in readings(name) if reading in names), None)
 
 
-def unknown(name: str, library: Mapping[str, LibraryIon], charged: bool) -> str:
-    """Return what to say of a name that is not in the library: the likeliest that was meant, and all that there are."""
+def salt(name: str, names: Mapping[str, str], library: Mapping[str, LibraryIon]) -> tuple[str, str] | None:
+    """Return the cation and the anion of which a name is made, such as those of ``LiPF6`` and ``EMIM-BF4``."""
+    text = plain(name)
+    for at in range(1, len(text)):
+        cation, anion = names.get(text[:at]), names.get(text[at:])
+        if cation and anion and library[cation]["charge"] > 0 > library[anion]["charge"]:
+            return cation, anion
+    return None
+
+
+def unknown(name: str, library: Mapping[str, LibraryIon], charged: bool, otherwise: str = "") -> str:
+    """Return what to say of a name that is not in the library: the likeliest that was meant, all that there are, and another way."""
     names = names_of(library)
+    if pair := salt(name, names, library):
+        return f"{name!r} is a salt: give its ions, {pair[0]} and {pair[1]}, each by itself"
     close = difflib.get_close_matches(plain(name), names, n=1, cutoff=0.7)
     meant = f"did you mean {names[close[0]]}? " if close else ""
     all_names = ", ".join(
         sorted(known_name for known_name, entry in library.items() if bool(entry["charge"]) == charged)
     )
-    return f"unknown {'ion' if charged else 'molecule'} {name!r}; {meant}known: {all_names}"
+    return f"unknown {'ion' if charged else 'molecule'} {name!r}; {meant}known: {all_names}" + (
+        f"; or give {otherwise}" if otherwise else ""
+    )

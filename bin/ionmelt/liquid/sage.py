@@ -17,6 +17,7 @@ from ionmelt.liquid.ion_terms import neighbours_of, torsions_of
 from ionmelt.liquid.ions import geometry, parse
 from ionmelt.topology import Ion
 
+NAME = "OpenFF Sage 2.2.1"
 OFFXML = "openff-2.2.1.offxml"
 COULOMB_14, LENNARD_JONES_14 = 0.8333333333, 0.5
 NAGL_CHARGES = "openff-gnn-am1bcc-1.0.0 (NAGL)"  # of the molecules of assets
@@ -25,7 +26,7 @@ XTB_CHARGES = "GFN2-xTB"  # of others
 
 def source_of(charges_e: list[float] | None) -> str:
     """Return where the terms of a molecule are from, whose charges are given or not."""
-    return f"OpenFF Sage 2.2.1; charges {NAGL_CHARGES if charges_e else XTB_CHARGES}"
+    return f"{NAME}; charges {NAGL_CHARGES if charges_e else XTB_CHARGES}"
 
 
 def lacks(smiles: str) -> str | None:

@@ -8,6 +8,7 @@ from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.settings import Md
 from ionmelt.labels.engines.settings import DftLabels
 from ionmelt.lengths import DENSITY_PS, DIFFUSION_PS
+from ionmelt.liquid import sage, universal
 from ionmelt.mistakes import path_text
 from ionmelt.study.boxes import Box, size_field
 from ionmelt.study.estimate import rounded
@@ -42,6 +43,7 @@ def warn(
     warn_of_models(study, add)
     for index, box in boxes.items():
         warn_of_melt(study, index, box, add)
+        warn_of_force_field(index, box, add)
         warn_of_melting(study, index, box, melting, add)
         warn_of_size(study, index, box, add)
         warn_of_references(study, index, box, references, add)
@@ -83,6 +85,18 @@ def warn_of_melt(study: Study, index: int, box: Box, add: Add) -> None:
         add((*loc, "force_field"), text)
         if study.equilibration.cutoff_A != "auto":
             add(("equilibration", "cutoff_A"), f"is not used for {liquid.id}, whose force_field is xtb")
+
+
+def warn_of_force_field(index: int, box: Box, add: Add) -> None:
+    """Say which ions and molecules have a force field that was not made for a liquid of them."""
+    universal_ones = [name for name, source in box.sources.items() if source == universal.SOURCE]
+    charged = {ion.name for ion in box.ions if ion.charge}
+    of_sage = [name for name in box.sources if name in charged and box.sources[name].startswith(sage.NAME)]
+    loc = ("liquids", index, "force_field")
+    if universal_ones:
+        add(loc, f"{', '.join(universal_ones)}: UFF was made for structures, not for liquids: a start only")
+    if of_sage:
+        add(loc, f"{', '.join(of_sage)}: OpenFF Sage was fitted to neutral liquids: densities of ions may be 10 % off")
 
 
 def warn_of_melting(study: Study, index: int, box: Box, melting: Mapping[Composition, Melting], add: Add) -> None:

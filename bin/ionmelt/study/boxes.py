@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ase.units import kg
@@ -33,6 +33,7 @@ class Box:
         tuple[str, ...], str
     ]  # fields whose names are not the library's own, with what they were taken as, in words
     concentrations: str  # what it has of the concentrations that the study asks for, in words
+    sources: dict[str, str] = field(default_factory=dict)  # of the terms of each, where the force field is openff
 
     @property
     def size(self) -> str:
@@ -86,7 +87,8 @@ def counts_of(liquid: Liquid, members: Members) -> dict[str, int]:
     """Return the number of each ion and molecule as it is written, by numbers or by concentrations; a liquid of nothing is refused."""
     counts = by_concentration(liquid, members) if liquid.composition else by_count(liquid, members)
     nothing = not (liquid.ions or liquid.molecules or liquid.composition)
-    if nothing and {"ions", "molecules", "composition"} <= liquid.model_fields_set:
+    wrong = any(members.problems.within((*members.loc, kind)) for kind in ("ions", "molecules", "composition"))
+    if nothing and not wrong:
         members.refuse(("ions",), "missing: give ions, molecules or both with numbers; or a composition")
     return counts
 

@@ -75,7 +75,7 @@ def check_force_field_sha256(index: int, liquid: Liquid, paths: Paths, problems:
 def check_ions(index: int, liquid: Liquid, box: Box, problems: Problems) -> None:
     """Refuse a box that is not neutral, and ions that the force field has no types for."""
     if box.charge:
-        charges = ", ".join(f"{ion.count} x {ion.name} {ion.charge:+d}" for ion in box.ions)
+        charges = ", ".join(f"{ion.count} x {ion.name} {ion.charge:+d}" for ion in box.ions if ion.charge)
         text = f"the charges sum to {box.charge:+d} ({charges}); {neutral_fix(box)}"
         problems.add(("liquids", index, "ions"), text)
 
@@ -91,7 +91,7 @@ def check_coverage(index: int, liquid: Liquid, box: Box, library: Mapping[str, L
     if liquid.force_field == "openff":
         for ion in box.ions:
             try:
-                mixed.source_of(resolve(ion.model_dump(), library), library)
+                box.sources[ion.name] = mixed.source_of(resolve(ion.model_dump(), library), library)
             except UserError as error:
                 text = f"{'; '.join(error.errors)}: give the path of an OpenMM force-field XML file that has it, or xtb"
                 problems.add(("liquids", index, "force_field"), text)

@@ -54,7 +54,9 @@ def moles(composition: Composition, parts: Mapping[str, Part], density_kg_m3: fl
     if composition.mole_fraction is not None:
         total = sum(composition.mole_fraction.values())
         if abs(total - 1) > MOLE_FRACTION_ERROR:
-            raise CompositionError("mole_fraction", f"the sum is {total:g}, not 1: it is of all ions and molecules")
+            raise CompositionError(
+                "mole_fraction", f"the sum is {total:g}, not 1: add what is missing, or divide each by {total:g}"
+            )
         return dict(composition.mole_fraction)
     solvent, by_mass = composition.solvent or {}, composition.solvent_parts == "mass"
     parts_of_solvent = {name: amount / (parts[name].mass_u if by_mass else 1) for name, amount in solvent.items()}

@@ -20,6 +20,10 @@ WAYS_TO_GIVE_SMILES = {
     "molecules": "{smiles: ..., count: ...}",
     "composition": "its SMILES under composition.smiles",
 }
+PLACES_OF_IONS = {
+    "molecules": "put it under ions",
+    "composition": "a solvent is neutral: put it with the other ions",
+}
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,7 @@ class Members:
         """Add an ion (`charged`), a molecule (not), or either (None), by its name, or by a name of the study's and a SMILES."""
         name = written if smiles is not None else identified(written, self.library)
         if name is None:
-            text = unknown(written, self.library, charged is not False)
-            self.refuse(loc, f"{text}; or give {WAYS_TO_GIVE_SMILES[loc[0]]}")
+            self.refuse(loc, unknown(written, self.library, charged is not False, WAYS_TO_GIVE_SMILES[loc[0]]))
             return
         if smiles is not None and not re.fullmatch(KEY, name):
             self.refuse(loc, f"{brief(name)}: give {NAME_WORDS}")
@@ -82,7 +85,7 @@ class Members:
             return
         if charged is not None and bool(charge) != charged:
             kind = (
-                f"is an ion of charge {charge:+d}: put it under ions"
+                f"is an ion of charge {charge:+d}: {PLACES_OF_IONS[loc[0]]}"
                 if charge
                 else "is neutral: put it under molecules"
             )
@@ -118,10 +121,17 @@ def by_concentration(liquid: Liquid, members: Members) -> dict[str, int]:
             )
         if members.mistakes or liquid.density_guess_kg_m3 is None:
             return {}
+        if idle := [name for name in composition.smiles if name not in members.right]:
+            members.refuse(
+                ("composition", "smiles", idle[0]), "is nothing of the composition: say how much, or leave it out"
+            )
+            return {}
         parts = parts_of(members)
         return box_counts(moles(composition, parts, liquid.density_guess_kg_m3), parts, composition.atoms)
     except CompositionError as error:
-        members.refuse(("composition", error.field) if error.field else ("composition",), str(error))
+        members.mistakes += 1
+        if not members.problems.within((*members.loc, "composition")):  # what is wrong there may be what is missing
+            members.refuse(("composition", error.field) if error.field else ("composition",), str(error))
         return {}
 
 

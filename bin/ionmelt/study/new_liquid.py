@@ -80,7 +80,7 @@ def unknown_word(written: str, has_smiles: bool, charged: bool, library: Mapping
     if has_smiles:
         return f"{brief(written)}: give NAME=SMILES, the name of {NAME_WORDS}"
     example = "ea=CC[NH3+]" if charged else "dec=CCOC(=O)OCC"
-    return f"{written}: {unknown(written, library, charged)}; or give NAME=SMILES, such as {example}"
+    return f"{written}: {unknown(written, library, charged, f'NAME=SMILES, such as {example}')}"
 
 
 def liquid_lines(

@@ -30,6 +30,10 @@ class Problems:
         """Note a mistake at `loc`."""
         self.mistakes.append((loc, text))
 
+    def within(self, loc: tuple[Any, ...]) -> bool:
+        """Tell whether there is a mistake at `loc` or in what it holds."""
+        return any(where[: len(loc)] == loc for where, _ in self.mistakes)
+
     def lines(self) -> list[str]:
         """Return one line for each mistake, in the order of the study file's sections."""
         order = list(Study.model_fields)

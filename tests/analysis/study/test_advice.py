@@ -109,6 +109,20 @@ def test_a_large_and_long_study_has_no_warning(planned: Planned) -> None:
     assert Path("plan/warnings.txt").read_text() == ""
 
 
+def test_a_force_field_that_was_not_made_for_ions_is_said(planned: Planned) -> None:
+    content = demo()
+    content["liquids"] = [
+        {"id": "melt", "ions": {"emim": 8, "alcl4": 8}, "temperatures_K": [353]},
+        {"id": "protic", "ions": {"ea": 8, "no3": 8}, "molecules": {"urea": 4}, "temperatures_K": [353]},
+    ]
+    assert planned(content) == (0, [])
+    warned = Path("plan/warnings.txt").read_text().splitlines()
+    assert [line for line in warned if "force_field" in line] == [
+        "liquids[0].force_field: alcl4: UFF was made for structures, not for liquids: a start only",
+        "liquids[1].force_field: ea, no3: OpenFF Sage was fitted to neutral liquids: densities of ions may be 10 % off",
+    ]
+
+
 def test_a_temperature_that_was_measured_needs_no_warning(planned: Planned) -> None:
     """Of EMIM-BF4, whose density ilthermo.csv has from 293 to 363 K, and of water."""
     content = demo()

@@ -19,17 +19,28 @@ REFUSALS: list[Refusal] = [
     ("counts_and_concentrations", liquid(composition={"mole_fraction": {"pyr14": 0.5, "bf4": 0.5}, "atoms": 300}), [
         "liquids[0].composition: ions or molecules are given by numbers, too: give one or the other"]),
     ("mole_fractions_above_one", concentrations(mole_fraction={"pyr14": 0.5, "bf4": 0.6}), [
-        "liquids[0].composition.mole_fraction: the sum is 1.1, not 1: it is of all ions and molecules"]),
+        "liquids[0].composition.mole_fraction: the sum is 1.1, not 1: add what is missing, or divide each by 1.1"]),
     ("charged_concentrations", concentrations(molality={"li": 1, "bf4": 2}, solvent={"pc": 1}), [
         "liquids[0].composition: the charges sum to -1 (li +1 x 1, bf4 -1 x 2): change the amounts until they sum to 0"]),
     ("molality_of_nothing", concentrations(molality={"li": 1, "bf4": 1}), [
         "liquids[0].composition.solvent: missing: molality needs the solvent, such as {ec: 1, dmc: 1}"]),
+    ("a_salt_as_an_ion", concentrations(molarity={"LiPF6": 1}, solvent={"ec": 1}), [
+        "liquids[0].composition.molarity.LiPF6: 'LiPF6' is a salt: give its ions, li and pf6, each by itself"]),
+    ("parts_in_percent", concentrations(molarity={"li": 1, "pf6": 1}, solvent={"ec": "50%"}), [
+        "liquids[0].composition.solvent.ec: '50%' is not a number"]),
+    ("smiles_of_nothing", concentrations(molarity={"li": 1, "pf6": 1}, solvent={"ec": 1}, smiles={"mine": "CCO"}), [
+        "liquids[0].composition.smiles.mine: is nothing of the composition: say how much, or leave it out"]),
+    ("half_a_molecule", liquid(ions={}, molecules={"ec": 2.5}), ["liquids[0].molecules.ec: 2.5 is not a whole number"]),
+    ("a_proton", ions(acid={"smiles": "[H+]", "count": 4}, bf4=4), [
+        "liquids[0].ions.acid: smiles '[H+]' is a proton, which no liquid has by itself: give the ion that holds it, such as [OH3+]"]),
+    ("not_neutral_with_a_solvent", liquid(ions={"pyr14": 5, "bf4": 4}, molecules={"ec": 9}), [
+        "liquids[0].ions: the charges sum to +1 (5 x pyr14 +1, 4 x bf4 -1); 5 of bf4 would make it neutral"]),
     ("two_concentrations", concentrations(molality={"li": 1, "bf4": 1}, molarity={"li": 1, "bf4": 1}, solvent={"pc": 1}), [
         "liquids[0].composition: molality and molarity given: give one of mole_fraction, molality, molarity"]),
     ("too_few_atoms_for_an_ion", concentrations(molality={"li": 0.01, "bf4": 0.01}, solvent={"pc": 1}), [
         "liquids[0].composition.atoms: 300 hold 0.024 of li: give 12740 or more"]),
     ("solvent_of_ions", concentrations(molality={"li": 1, "bf4": 1}, solvent={"emim": 1}), [
-        "liquids[0].composition.solvent.emim: emim is an ion of charge +1: put it under ions"]),
+        "liquids[0].composition.solvent.emim: emim is an ion of charge +1: a solvent is neutral: put it with the other ions"]),
     ("wrong_smiles", ions(cho={"smiles": "C[N+(C", "count": 4}, bf4=4), [
         "liquids[0].ions.cho: smiles 'C[N+(C' is not a valid SMILES"]),
     ("two_ions_in_one", ions(salt={"smiles": "[Li+].[Cl-]", "count": 4}), [
