@@ -1,9 +1,11 @@
 """What a study may have to cite, and which of it one has used; CITATIONS.md and CITATION.cff have the same."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ionmelt.models.named import NAMED
 from ionmelt.theory import THEORIES
 
 DOI = "https://doi.org/"
@@ -66,6 +68,10 @@ CLP = Citation(
     "Canongia Lopes and others, 2004: Modeling Ionic Liquids Using a Systematic All-Atom Force Field.",
     f"{DOI}10.1021/jp0362133",
 )
+SAGE = Citation(
+    "Boothroyd and others, 2023: Development and Benchmarking of Open Force Field 2.0.0: The Sage Small Molecule Force Field.",
+    f"{DOI}10.1021/acs.jctc.3c00039",
+)
 ALWAYS = (
     Citation("The RDKit developers: RDKit: Open-source cheminformatics.", f"{DOI}10.5281/zenodo.591637"),
     Citation(
@@ -91,6 +97,7 @@ ALWAYS = (
     Citation("Di Tommaso and others, 2017: Nextflow enables reproducible computational workflows.", f"{DOI}10.1038/nbt.3820"),
 )  # fmt: skip
 OF_FRAMEWORK = {"mace": (MACE, E3NN, TORCH), "deepmd": (*DEEPMD, TORCH), "nequip": (NEQUIP, E3NN, TORCH)}
+OF_FORCE_FIELD = {"clandp": (CLP,), "openff": (CLP, SAGE)}
 OF_ENGINE = {"cp2k": (CP2K,), "pyscf": (PYSCF,)}
 OF_METHOD = {"GFN1-xTB": (GFN1,), "GFN2-xTB": (GFN2,)}
 OF_DISPERSION = {"D3": (D3,), "D3(BJ)": (D3, D3_BJ), "D4": (D4,)}
@@ -110,13 +117,23 @@ def of_labels(labels: Mapping[str, Any]) -> list[Citation]:
     return cited + [Citation(f"Of the functional {functional}.", link) for link in further if link not in listed]
 
 
+def of_named(name: str) -> list[Citation]:
+    """Return the work that a model of the table of named models is from; none for a name that it does not have."""
+    source = NAMED[name].reference if name in NAMED else ""
+    link = re.search(r"(10\.\d{4,}/[^\s;,]+)|arXiv:(\S+)", source)
+    if link is None:
+        return []
+    return [Citation(f"Of the model {name}.", f"{DOI}{link[1]}" if link[1] else f"{ARXIV}{link[2]}")]
+
+
 def used(study: Mapping[str, Any], labels: Mapping[str, Any]) -> list[Citation]:
     """Return what a study has to cite, by its models, labels and liquids; each work once."""
     cited: list[Citation] = []
     for model in study.get("models") or []:
         cited += OF_FRAMEWORK.get(model["framework"], ())
         cited += OF_DISPERSION.get(str(model.get("dispersion")), ())
+        cited += of_named(str(model.get("model") or ""))
     cited += of_labels(labels)
-    if any(liquid.get("force_field") == "clandp" for liquid in study.get("liquids") or []):
-        cited.append(CLP)
+    for liquid in study.get("liquids") or []:
+        cited += OF_FORCE_FIELD.get(str(liquid.get("force_field")), ())
     return list(dict.fromkeys([*cited, *ALWAYS]))

@@ -33,7 +33,9 @@ def test_the_list_for_people_has_every_work_of_the_report_word_for_word() -> Non
         ({"models": [{"framework": "mace"}]}, {"engine": "xtb", "method": "GFN1-xTB"}, ["MACE:", "GFN1", "PyTorch"], ["DeePMD", "CP2K"]),
         ({"models": [{"framework": "deepmd"}]}, {"engine": "cp2k", "functional": "PBE", "dispersion": "D3(BJ)"},
          ["DeePMD-kit v3", "CP2K", "damping", "PhysRevLett.77.3865"], ["MACE:", "GFN1"]),
-        ({"models": [{"framework": "classical"}], "liquids": [{"force_field": "clandp"}]}, {}, ["Ionic Liquids Using"], ["PyTorch"]),
+        ({"models": [{"framework": "classical"}], "liquids": [{"force_field": "clandp"}]}, {}, ["Ionic Liquids Using"], ["PyTorch", "Sage"]),
+        ({"models": [{"framework": "named", "model": "sevennet-0"}], "liquids": [{"force_field": "openff"}]}, {},
+         ["Ionic Liquids Using", "Sage", "Of the model sevennet-0. https://"], ["PyTorch"]),
     ],
 )  # fmt: skip
 def test_a_study_cites_what_it_used(study: dict, labels: dict, words: list[str], without: list[str]) -> None:

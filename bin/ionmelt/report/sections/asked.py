@@ -15,6 +15,28 @@ FRAMEWORKS = {
     "classical": "classical force field",
     "xtb": "xTB",
 }
+CONCENTRATIONS = {"mole_fraction": "mole fractions", "molality": "molality (mol/kg)", "molarity": "molarity (mol/L)"}
+
+
+def framework(model: Row) -> str:
+    """Say what kind of model one of the study is: its framework, or the name of a model that has one."""
+    return str(model.get("model") or FRAMEWORKS.get(model["framework"], model["framework"]))
+
+
+def members(liquid: Row, results: Results) -> str:
+    """Say what a liquid is made of: numbers of its box, or concentrations."""
+    given = liquid.get("composition")
+    if not given:
+        counts = (liquid["ions"] | (liquid.get("molecules") or {})).items()
+        return ", ".join(f"{n if isinstance(n, int) else n['count']} {results.names.ion(name)}" for name, n in counts)
+    parts = [
+        f"{words} of {', '.join(f'{results.names.ion(name)} {amount:g}' for name, amount in given[kind].items())}"
+        for kind, words in CONCENTRATIONS.items()
+        if given.get(kind)
+    ]
+    solvent = [f"{results.names.ion(name)} {amount:g}" for name, amount in (given.get("solvent") or {}).items()]
+    parts += [f"in {', '.join(solvent)} by {given['solvent_parts']}"] if solvent else []
+    return f"{' '.join(parts)}; about {given['atoms']} atoms"
 
 
 def asked(results: Results) -> list[tuple[str, str]]:
@@ -23,18 +45,14 @@ def asked(results: Results) -> list[tuple[str, str]]:
     md = study.get("md") or {}
     liquids = []
     for x in study.get("liquids", []):
-        ions = ", ".join(
-            f"{n if isinstance(n, int) else n['count']} {results.names.ion(name)}"
-            for name, n in (x["ions"] | (x.get("molecules") or {})).items()
-        )
         liquids.append(
-            f"{results.names.liquid(x['id'])} ({ions}) at {listed([f'{t:g}' for t in x['temperatures_K']])}\u00a0K"
+            f"{results.names.liquid(x['id'])} ({members(x, results)}) at {listed([f'{t:g}' for t in x['temperatures_K']])}\u00a0K"
         )
     rows = [("Liquids" if len(liquids) > 1 else "Liquid", "; ".join(liquids))]
     rows.append(
         (
             "Models",
-            ", ".join(f"{m['id']} ({FRAMEWORKS.get(m['framework'], m['framework'])})" for m in study.get("models", [])),
+            ", ".join(f"{m['id']} ({framework(m)})" for m in study.get("models", [])),
         )
     )
     data = [f"{name} ({mixture_words(entries)})" for name, entries in (study.get("datasets") or {}).items()]

@@ -6,10 +6,14 @@ from markupsafe import Markup
 from ionmelt.report.blocks import Block, Folded, Note, Sentences
 from ionmelt.report.citations import used
 from ionmelt.report.results import Results
-from ionmelt.report.sections.asked import FRAMEWORKS, asked, theory
+from ionmelt.report.sections.asked import asked, framework, theory
 from ionmelt.report.words import Row, listed
 
-FORCE_FIELDS = {"clandp": "the CL&P force field", "openff": "an OpenFF force field", "xtb": "GFN1-xTB"}
+FORCE_FIELDS = {
+    "clandp": "the CL&P force field",
+    "openff": "CL&P and OPLS-AA where they have types, else OpenFF Sage",
+    "xtb": "GFN1-xTB",
+}
 STATISTICS = (
     "Densities have errors from the statistical inefficiency after the detected equilibration; diffusion coefficients come from a "
     "covariance-aware fit to the displacements of the ions' centres of mass. Intervals are of 95 %; comparisons are paired by box "
@@ -55,10 +59,7 @@ def labels_sentence(results: Results) -> str:
 def models_sentence(results: Results) -> str:
     """Say which models were compared, and how they were trained."""
     study = results.study
-    models = [
-        f"{model['id']} ({FRAMEWORKS.get(model['framework'], model['framework'])})"
-        for model in study.get("models") or []
-    ]
+    models = [f"{model['id']} ({framework(model)})" for model in study.get("models") or []]
     if not models:
         return ""
     seeds = len(study.get("seeds") or [])

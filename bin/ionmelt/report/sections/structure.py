@@ -115,7 +115,7 @@ def number_line(cells: dict[str, Row], order: list[str]) -> list[str]:
     """Return the line of one number: its name and unit, the value of each model, and why some are not converged."""
     one = next(iter(cells.values()))
     state = " → ".join(one[c] for c in ("state", "state_from", "state_to") if one.get(c))
-    named = (one.get("species") or one.get("pair"), one.get("feature"), one["quantity"].replace("_", " "), state)
+    named = (one.get("species") or one.get("pair"), one.get("feature"), quantity_words(one), state)
     unit = one["unit"] or "1"
     why = first_few([f"{m}: {cells[m]['reason']}" for m in order if m in cells and cells[m]["reason"]])
     return [
@@ -125,6 +125,13 @@ def number_line(cells: dict[str, Row], order: list[str]) -> list[str]:
         *(cell(cells.get(m)) for m in order),
         "; ".join(why),
     ]
+
+
+def quantity_words(one: Row) -> str:
+    """Write what a number is of; what binds a cation is an anion, or a molecule of the solvent."""
+    words = str(one["quantity"]).replace("_", " ")
+    pair = str(one.get("pair") or "")
+    return words if pair.endswith(("⁻", "anions")) else words.replace("anion", "molecule")
 
 
 def cell(r: Row | None) -> str:

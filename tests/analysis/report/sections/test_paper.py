@@ -45,3 +45,23 @@ def test_a_study_in_words() -> None:
 def test_what_was_not_done_is_not_said() -> None:
     text = paragraph(results(md=MD | {"nvt_ps": 0.0, "replicas": 1}))
     assert "velocity rescaling" not in text and "from the same box of each state" in text
+
+
+def test_a_composition_and_a_named_model_in_words() -> None:
+    """Of a liquid that is given by concentrations nothing was said between the brackets, of such a model only "named"."""
+    composition = {
+        "mole_fraction": None, "molality": None, "molarity": {"li": 1.0, "pf6": 1.0}, "solvent": {"ec": 1.0, "dmc": 1.0},
+        "solvent_parts": "mass", "smiles": {}, "atoms": 290,
+    }  # fmt: skip
+    liquid = {
+        "id": "lipf6", "ions": {}, "molecules": {}, "composition": composition, "temperatures_K": [300.0], "force_field": "openff",
+    }  # fmt: skip
+    text = paragraph(
+        results(liquids=[liquid], models=[{"id": "seven", "framework": "named", "model": "sevennet-0", "head": None}])
+    )
+    for words in (
+        "lipf6 (molarity (mol/L) of li 1, pf6 1 in ec 1, dmc 1 by mass; about 290 atoms) at 300\u00a0K",
+        "melted with CL&P and OPLS-AA where they have types, else OpenFF Sage (",
+        "The models were seven (sevennet-0)",
+    ):
+        assert words in text, words
