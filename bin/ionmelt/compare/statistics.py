@@ -188,7 +188,7 @@ def paired(
         shares = sum(weight**2 for weight, _ in terms) / len(order)
         between = [common.variance(sum(variance for variance, _ in within), shares, *between[0])]
     if same_seeds and set(seeds[0]) == set(seeds[1]):
-        seeds[:2] = [{level: seeds[0][level] + seeds[1][level] for level in seeds[0]}]
+        seeds[:2] = [{level: effect + seeds[1][level] for level, effect in seeds[0].items()}]
     for effects in seeds:
         if len(effects) > 1:
             variance = float(np.var(list(effects.values()), ddof=1)) / len(effects)

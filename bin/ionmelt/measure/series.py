@@ -77,9 +77,10 @@ def error_of_mean(x: Array) -> tuple[float, float, float]:
     W + 1) degrees of freedom for a window W.
     """
     n = len(x)
-    f = fft.rfft(x - x.mean(), fft.next_fast_len(2 * n, real=True))
+    length = fft.next_fast_len(2 * n, real=True)
+    f = fft.rfft(x - x.mean(), length)
     power = f.real**2 + f.imag**2
-    autocovariance = fft.irfft(power, fft.next_fast_len(2 * n, real=True))[:n] / np.arange(n, 0, -1)
+    autocovariance = fft.irfft(power, length)[:n] / np.arange(n, 0, -1)
     crossing = np.flatnonzero(autocovariance <= 0)
     window = int(min(crossing[0] if len(crossing) else n, n // 2))
     c = autocovariance[:window]

@@ -17,6 +17,7 @@ def test_an_interval_at_holms_level_holds_0_exactly_where_the_corrected_test_fin
     """Whatever the numbers and their degrees of freedom; the steps are those of the textbook."""
     assert many_tests.holm_levels([0.001, 0.04, 0.03, 0.2]) == pytest.approx([0.05 / 4, 0.05 / 3, 0.05 / 3, 0.05 / 3])
     assert many_tests.holm_levels([]) == []
+    assert many_tests.holm_levels([0.025, 0.03]) == [0.025, 0.025]  # at its level: not rejected
     rng = np.random.default_rng(8)
     told = 0
     for _ in range(300):

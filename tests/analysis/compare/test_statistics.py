@@ -19,6 +19,20 @@ def test_agreeing_runs_do_not_shrink_below_their_own_error() -> None:
     assert estimate.standard_error == pytest.approx(1 / math.sqrt(3))
 
 
+def test_the_error_within_runs_is_that_of_their_mean() -> None:
+    """Labels that are no numbers, or of several kinds, are labels too."""
+    estimate = statistics.combine([10.0, 10.0, 10.0], [2.0, 1.0, 1.0], [[1, None, "a"]])
+    assert estimate.standard_error == pytest.approx(math.sqrt(6) / 3)
+
+
+def test_a_number_with_an_error_adds_its_variance_and_no_degrees_of_freedom() -> None:
+    """That of the sum is Satterthwaite's, with a number that is known: (25 / 9)^2 of the estimate's."""
+    summed = statistics.Estimate(1.0, 3.0, 4.0).plus(10.0, 4.0)
+    assert (summed.value, summed.standard_error) == (11.0, 5.0)
+    assert summed.dof == pytest.approx(4.0 * (25 / 9) ** 2)
+    assert statistics.Estimate(1.0, 3.0, 4.0).plus(10.0) == statistics.Estimate(11.0, 3.0, 4.0)
+
+
 @pytest.mark.parametrize(
     ("seeds", "replicas", "spread_seed", "spread_box"),
     [

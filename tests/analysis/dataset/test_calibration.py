@@ -117,4 +117,5 @@ def test_points_that_a_member_lacks_are_left_out_and_untrained_models_too() -> N
     other = table.with_columns(dataset=pl.lit(None, pl.String), model=pl.lit("clp"))
     judged, _ = calibrate(pl.concat([lost, other]))
     assert judged["points"].to_list() == [99, 99]
-    assert judged["model"].unique().to_list() == ["m"]
+    what = judged.select("model", "dataset", "quantity", "unit", "members", "groups").unique().rows()
+    assert what == [("m", "d", "force", "eV/A", 3, 5)]

@@ -21,6 +21,7 @@ def test_near_frames_are_a_share_of_each_kind() -> None:
     frames = [frame(kind, number, kind) for kind, count in (("eq", 10), ("neq", 20)) for number in range(count)]
     kept_back = division.near_frames(frames, 0.2, 1)
     assert sorted(name.split("-")[0] for name in kept_back) == ["eq"] * 2 + ["neq"] * 4
+    assert len(division.near_frames(frames[:10], 0.28, 1)) == 3  # the nearest whole number
 
 
 def test_a_dataset_is_of_kinds_without_the_liquids_that_it_leaves_out() -> None:

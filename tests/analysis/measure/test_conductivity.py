@@ -110,6 +110,17 @@ def test_what_kinds_of_ions_add_sums_to_the_conductivity() -> None:
     assert sum(term.D for term in terms.values()) == pytest.approx(whole.D, rel=0.15)
 
 
+def test_kinds_tied_by_momentum_conduct_as_one() -> None:
+    """Of equal masses one mirrors the other, wherever the origin is: what is left of their sum is no walk."""
+    cation = walks(np.random.default_rng(8), 2000, 1)[:, 0]
+    anion = np.array([0.0, 3e-6, 2e-7]) - cation
+    term = conductivity.onsager(cation, anion, (1, -1), STEP, VOLUME, KELVIN)
+    alone = conductivity.einstein_conductivity(cation, STEP, VOLUME, KELVIN)
+    assert (term.D, term.standard_error) == pytest.approx((alone.D, alone.standard_error), rel=1e-6)
+    still = conductivity.onsager(np.zeros((500, 3)), np.zeros((500, 3)), (1, -1), STEP, VOLUME, KELVIN)
+    assert not still.converged and "do not move" in (still.reason or "")
+
+
 def test_a_liquid_without_ions_has_no_conductivity() -> None:
     run = SimpleNamespace(
         topology=SimpleNamespace(ions=[{"name": "water", "count": 3, "charge": 0}]),

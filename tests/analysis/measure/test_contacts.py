@@ -134,6 +134,17 @@ def test_ions_of_several_atoms_meet_by_their_centres() -> None:
         assert not any(key[0] == "denticity_fraction" for key in rows)
 
 
+def test_centres_without_a_first_minimum_have_a_reason_and_the_others_their_cut_off() -> None:
+    topology = Topology("toy", [ion("an", -1, 2, ["O", "O"]), ion("cat", 1, 2, ["C", "N"]), ion("br", -1, 1, ["Br"])])
+    first, second, both = ilc.contacts(topology, {"an-cat": NONE})
+    assert first.reason == "cat-an: no first peak of g(r) within 10 A"
+    assert second.reason == "cat-br: no g(r)"
+    assert both.reason == f"{first.reason}; {second.reason}"
+    assert [len(c.donors) for c in (first, second, both)] == [0, 0, 0]
+    near, far, _ = ilc.contacts(topology, {"an-cat": SHELL, "cat-br": FAR})
+    assert near.reason is None and near.cuts_A.tolist() == [2.8, 2.8] and far.cuts_A.tolist() == [5.5]
+
+
 def test_each_donor_has_the_cut_off_of_its_element() -> None:
     """2.5 A is a contact with fluorine, whose first minimum is at 2.8 A, and none with oxygen, whose is at 2.3 A."""
     near = FirstShell(1.9, 2.3, 0.02, 0.05, None)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
+from ionmelt.measure.observables import OBSERVABLES
 from ionmelt.topology import Topology
 
 BIN = Path(__file__).resolve().parents[3] / "bin"
@@ -44,6 +46,24 @@ values = {"ions": "li:1 bf4:1", "property": "lightness", "temperature_K": "400",
 Path("r.csv").write_text("\\n".join([",".join(COLUMNS), ",".join(values.get(name, "") for name in COLUMNS)]) + "\\n")
 assert [value.value for value in read_references(Path("r.csv"), None)] == [1200.0]
 """
+
+
+def test_units_are_the_same_wherever_they_are_named() -> None:
+    """The unit of the column, of files of references and of the report: 1 mPa.s is 1e-3 Pa.s in all of them."""
+    for observable in OBSERVABLES:
+        assert observable.units[observable.unit] == 1.0
+        scale, unit = observable.shown
+        name = {"kg/m³": "kg/m3", "10⁻¹² m²/s": "pm2/s", "mPa·s": "mPa.s"}.get(unit, unit)
+        assert scale * ({"pm2/s": 1e-12} | dict(observable.units))[name] == pytest.approx(1.0)
+        assert observable.possible[0] < observable.possible[1]
+        assert observable.column == f"{observable.name}_{observable.suffix}"
+        assert observable.column in observable.columns
+        assert ("n_effective" in observable.columns) or (f"ci95_low_{observable.suffix}" in observable.columns)
+    assert [observable.name for observable in OBSERVABLES if observable.of_motion] == [
+        "diffusion",
+        "conductivity",
+        "viscosity",
+    ]
 
 
 def test_a_further_one_is_a_file_and_a_row(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import signal
+from scipy import signal, stats
 
 from ionmelt.measure import series as measure_series
 
@@ -76,6 +76,22 @@ def test_drifting_series_are_not_converged() -> None:
     assert all(e.reason for e in means if not e.converged)
 
 
+@pytest.mark.parametrize("rise", [-3.0, 3.0])
+def test_a_change_is_said_in_standard_errors_without_its_sign(rise: float) -> None:
+    """By another fit of the trend: its end-to-end rise has sqrt(12) times the error of the mean, the halves twice it."""
+    x = ar1(np.random.default_rng(16), 1, 201, 1.0)[0] + np.linspace(0, rise, 201)
+    places = np.arange(201)
+    slope, offset = np.polyfit(places, x - x.mean(), 1)
+    noise, _, dof = measure_series.error_of_mean(x - x.mean() - slope * places - offset)
+    change = measure_series.change_of(x - x.mean(), lambda _slope: 0.03)
+    assert change.drift == pytest.approx(slope * 201 / (math.sqrt(12) * noise))
+    assert change.halves == pytest.approx((x[100:].mean() - x[:100].mean()) / (2 * noise))
+    assert (change.dof, change.limit) == pytest.approx((dof, stats.t.isf(0.03, dof)))
+    assert change.words == f"halves differ by {abs(change.halves):.1f} standard errors"
+    assert measure_series.Change(0.0, rise, 9.0, 2.0).words == "drifts by 3.0 standard errors"
+    assert measure_series.Change(rise, rise, 9.0, 3.0).words is None
+
+
 def test_the_length_that_a_series_needs_is_said() -> None:
     """30 effective samples at a correlation time of 10 samples are 600."""
     rng = np.random.default_rng(21)
@@ -86,6 +102,32 @@ def test_the_length_that_a_series_needs_is_said() -> None:
     long = [measure_series.series_mean(x) for x in ar1(rng, 60, 600, 10.0)]
     assert np.mean([e.converged for e in long]) > 0.7
     assert all(math.isnan(e.needed) for e in long if e.converged)
+
+
+def test_few_effective_samples_have_the_interval_of_their_correlation_time() -> None:
+    """No shorter than by Student's t of Wolff's degrees of freedom, and one and a half times what is needed is asked for."""
+    told = 0
+    for x in ar1(np.random.default_rng(23), 60, 300, 20.0):
+        mean = measure_series.series_mean(x)
+        error, effective, dof = measure_series.error_of_mean(x)
+        if mean.start > 0 or effective >= measure_series.MIN_EFFECTIVE:
+            continue
+        error = max(error, stats.sem(x[300 % 8 :].reshape(8, -1).mean(axis=1)))
+        quantile = max(stats.t.ppf(0.975, max(k, 1)) for k in (dof, effective - 1))
+        assert mean.interval[1] - mean.mean == pytest.approx(quantile * error)
+        if mean.change and mean.change.words is None:
+            assert mean.needed == pytest.approx(1.5 * measure_series.MIN_EFFECTIVE * 300 / effective)
+            told += 1
+    assert told > 10
+
+
+@pytest.mark.parametrize(("drift", "alarm"), [(-0.5, 0.05), (0.5, measure_series.FALSE_ALARM / 2)])
+def test_a_drift_in_the_direction_of_the_start_that_was_left_out_is_told_earlier(drift: float, alarm: float) -> None:
+    x = ar1(np.random.default_rng(24), 1, 2000, 1.0)[0] + 8 * np.exp(-np.arange(2000) / 60) + np.linspace(0, drift, 2000)
+    mean = measure_series.series_mean(100 + x)
+    assert mean.start > 0
+    assert mean.change is not None and mean.change.drift * drift > 0
+    assert mean.change.limit == pytest.approx(stats.t.isf(alarm, mean.change.dof))
 
 
 def test_series_without_an_answer() -> None:

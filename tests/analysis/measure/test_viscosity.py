@@ -1,8 +1,11 @@
 """Viscosity: a stress that relaxes as it is told, and what is no series of one."""
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from relaxing_stress import KELVIN, VOLUME, relaxing
 from scipy.constants import Boltzmann
@@ -45,3 +48,45 @@ def test_times_are_even_or_not() -> None:
     assert viscosity.evenly_sampled(np.arange(10) * 0.01)
     assert not viscosity.evenly_sampled(np.array([0.0, 1.0, 3.0]))
     assert not viscosity.evenly_sampled(np.array([1.0]))
+    assert not viscosity.evenly_sampled(np.zeros(3))  # nothing passes
+
+
+def run_of(pressure: np.ndarray, **changed: Any) -> SimpleNamespace:
+    """Return a run of 3 rows of NPT and these (n, 6) of NVT, one in 20 fs, in boxes of 8 nm3 and a little more."""
+    rows = len(pressure)
+    thermo = {"phase": ["npt"] * 3 + ["nvt"] * rows, "time_ps": 7 + 0.02 * np.arange(-3, rows)}
+    thermo["volume_A3"] = 8000.0 + np.arange(-3, rows) % 2
+    for name, column in zip(("xx", "yy", "zz", "yz", "xz", "xy"), pressure.T, strict=True):
+        thermo[f"pressure_{name}_bar"] = np.concatenate([[1e6, -1e6, 1e6], column])
+    return SimpleNamespace(
+        thermo=pl.DataFrame(thermo | changed), threads=1, lacking=lambda phase: {"reason": f"no {phase}"},
+        record=SimpleNamespace(temperature_K=KELVIN, nvt_planned_ps=10.0),
+        verdict=lambda converged, reason: {"converged": converged, "reason": reason},
+    )  # fmt: skip
+
+
+def test_the_viscosity_of_a_run_is_that_of_its_constant_volume() -> None:
+    pressure = 200 * pressure_of(relaxing(np.random.default_rng(6), 10, 4000, 5), np.zeros(4000))
+    (row,) = viscosity.measure(run_of(pressure))
+    whole = viscosity.viscosity(pressure, 2e-14, 8000.5e-30, KELVIN)
+    assert row["viscosity_pa_s"] == pytest.approx(whole.D, rel=1e-9)
+    assert (row["ci95_low_pa_s"], row["converged"]) == (pytest.approx(whole.ci95_low, rel=1e-9), whole.converged)
+    broken = run_of(pressure)
+    broken.thermo[2003, "pressure_xy_bar"] = math.nan  # of row 2000
+    (row,) = viscosity.measure(broken)
+    assert row["viscosity_pa_s"] == pytest.approx(viscosity.viscosity(pressure[:2000], 2e-14, 8000.5e-30, KELVIN).D)
+
+
+def test_a_run_without_a_series_of_the_pressure_has_no_viscosity() -> None:
+    pressure = np.random.default_rng(7).normal(size=(50, 6))
+    none = run_of(pressure)
+    none.record.nvt_planned_ps = 0.0
+    assert viscosity.measure(none) == [{"reason": "no nvt"}]
+    assert viscosity.measure(run_of(pressure[:0])) == [{"reason": "no nvt"}]
+    of_npt_alone = run_of(pressure, pressure_yz_bar=[1.0] * 3 + [None] * 50)
+    dropped = run_of(pressure)
+    dropped.thermo = dropped.thermo.drop("pressure_xx_bar")
+    for run in (of_npt_alone, dropped):
+        assert viscosity.measure(run)[0]["reason"] == "the pressure tensor was not recorded"
+    for run in (run_of(pressure[:1]), run_of(pressure, time_ps=np.arange(53) ** 2)):
+        assert viscosity.measure(run)[0]["reason"] == "the pressure tensor was not recorded at even times"

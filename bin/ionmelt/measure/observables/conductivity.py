@@ -40,7 +40,7 @@ def einstein_conductivity(
     Simulation, 2002, Sec. 4.4.1). One walker has few independent displacements: "not converged" is usual.
     """
     factor = elementary_charge**2 / (volume_m3 * Boltzmann * temperature_K)
-    return slope.diffusion(moment_e_m[:, None, :], dt_s, threads).scaled(factor)
+    return slope.diffusion(moment_e_m[:, None], dt_s, threads).scaled(factor)
 
 
 def onsager(
@@ -55,10 +55,10 @@ def onsager(
     both = [first_m + second_m, first_m - second_m]
     moved = [float(np.ptp(x, axis=0).max()) for x in both]
     # one of them rests for a kind with itself, and nearly so where momentum ties two kinds together
-    slopes = [slope.diffusion(x[:, None, :], dt_s) for x, m in zip(both, moved, strict=True) if m > 1e-9 * max(moved)]
+    slopes = [slope.diffusion(x[:, None], dt_s) for x, m in zip(both, moved, strict=True) if m > 1e-9 * max(moved)]
     signs = [sign for sign, m in zip((1, -1), moved, strict=True) if m > 1e-9 * max(moved)]
     if not slopes:
-        return slope.diffusion(both[0][:, None, :], dt_s)
+        return slope.diffusion(both[0][:, None], dt_s)
     factor = charges[0] * charges[1] * elementary_charge**2
     factor /= 4 * volume_m3 * Boltzmann * temperature_K
     value = factor * sum(sign * estimate.D for sign, estimate in zip(signs, slopes, strict=True))

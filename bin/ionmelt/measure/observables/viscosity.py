@@ -49,7 +49,7 @@ def viscosity(
 def evenly_sampled(times: Array) -> bool:
     """Return whether times (n,) are equally spaced, to a thousandth."""
     steps = np.diff(times)
-    return len(steps) > 0 and bool(np.ptp(steps) <= 1e-3 * steps.mean())
+    return len(steps) > 0 and bool(np.ptp(steps) < 1e-3 * steps.mean())
 
 
 def measure(run: Run) -> list[Row]:
