@@ -1,5 +1,6 @@
 """Spoil the text of a good file as editors, full disks and people do, by a random generator that has a seed."""
 
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ CORPUS = Path(__file__).resolve().parent / "data/fuzz"
 COUNT = examples(
     5000
 )  # inputs of a kind: 1000 with the quick profile of hypothesis, 100,000 with that of `tests/run --long`
+FIRST = int(os.environ.get("IONMELT_FUZZ_FIRST", "0"))  # the number of the first input: another search has others
 ODD = (
     "", "0", "-1", "1", "2", "1e9", "-1e-9", "1e400", "nan", "inf", "-inf", "****", "1.0.0", "1,5", "1d5", "0x10", "1_000", "²", "½",
     "null", "true", "[]", "{}", '""', "'", '"', ":", ",", "=", "#", "-", "<", "&", "\\", "\t", "\r", "\x00", "\x1b", "\ufeff", "\u2028", "é", "𝟏",
@@ -88,7 +90,7 @@ CHANGES = (number_odd, number_odd, number_scaled, word_replaced, characters_chan
 
 def inputs(good: list[str], count: int = COUNT) -> Iterator[tuple[int, str]]:
     """Yield numbers and spoiled texts, made of the good ones in turn; a number always gives the same text."""
-    for number in range(count):
+    for number in range(FIRST, FIRST + count):
         rng = random.Random(number)
         yield number, spoiled(good[number % len(good)], rng)
 

@@ -37,6 +37,14 @@ def jumps(states: Array) -> tuple[Array, Array]:
     return counts, spent
 
 
+def jumps_of_blocks(states: Array) -> list[tuple[Array, Array]]:
+    """Return the `jumps` of each block of time: together those of all frames; none where a block would hold no jump."""
+    if len(states) <= BLOCKS:
+        return []
+    cuts = np.linspace(0, len(states) - 1, BLOCKS + 1).astype(int)
+    return [jumps(states[first : last + 1]) for first, last in itertools.pairwise(cuts)]
+
+
 def rate_matrix(states: Array, slower: Array | None = None) -> list[Rate]:
     """Return the rates between states (frames, ions), as of a continuous-time Markov chain.
 
@@ -49,10 +57,7 @@ def rate_matrix(states: Array, slower: Array | None = None) -> list[Rate]:
         return []
     counts, spent = jumps(states)
     total, time = counts.sum(axis=0), spent.sum(axis=0)
-    cuts = np.linspace(0, len(states) - 1, BLOCKS + 1).astype(int)
-    blocks = (
-        [jumps(np.vstack([states[a : b + 1]])) for a, b in itertools.pairwise(cuts)] if len(states) > BLOCKS else []
-    )
+    blocks = jumps_of_blocks(states)
     again = None if slower is None else jumps(slower)
     out = []
     for n in np.flatnonzero(time).tolist():

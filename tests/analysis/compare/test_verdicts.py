@@ -286,6 +286,11 @@ def test_as_many_runs_as_it_says_decide_it() -> None:
     assert next(r for r in judge([group("a", 0.0, error), group("b", 7.0, error)]))["verdict"] == "differs"
 
 
+def test_a_difference_of_just_the_margin_is_never_shown_to_lie_within_it() -> None:
+    (made,) = comparisons([group("a", 0.0, 3.0), group("b", 7.0, 3.0)])
+    assert verdicts.runs_to_decide(made, 7.0) == verdicts.runs_to_decide(made, None)
+
+
 @pytest.mark.parametrize(
     ("seeds", "boxes", "trained", "verdict", "about"),
     [

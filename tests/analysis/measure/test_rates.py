@@ -58,6 +58,26 @@ def test_jumps_are_counted_and_time_is_shared_out() -> None:
     assert rate_of[0, 1].reason == "state left 1 times: too few"
 
 
+def test_blocks_share_out_the_jumps_and_the_time() -> None:
+    states = np.random.default_rng(3).integers(0, 2, (200, 4))
+    blocks = rates.jumps_of_blocks(states)
+    assert len(blocks) == rates.BLOCKS
+    for of_blocks, whole in zip(zip(*blocks, strict=True), rates.jumps(states), strict=True):
+        np.testing.assert_array_equal(sum(of_blocks), whole)
+    assert rates.jumps_of_blocks(states[: rates.BLOCKS]) == []
+    assert len(rates.jumps_of_blocks(states[: rates.BLOCKS + 1])) == rates.BLOCKS
+
+
+def test_exits_that_twice_the_tolerance_takes_away_are_said() -> None:
+    """Of 8 in 100 frames 5 in 125 are left, of two ions; of a state that is not seen any more none."""
+    again = np.array([[[0, 1, 2], [7, 0, 0], [0, 0, 0]], [[0, 2, 0], [0, 0, 9], [0, 0, 0]]])
+    slower = again, np.array([[100, 30, 0], [25, 40, 0]])
+    assert rates.why_no_chain(0, 80, 0.08, slower) == "rate of leaving falls to 50 % with twice the tolerance: recrossings"
+    assert "to 0 %" in (rates.why_no_chain(2, 80, 0.08, slower) or "")
+    assert "to 0 %" in (rates.why_no_chain(3, 80, 0.08, slower) or "")
+    assert rates.why_no_chain(0, 80, 0.04 / 0.71, slower) is None
+
+
 def test_rates_of_a_markov_chain_are_covered() -> None:
     rng = np.random.default_rng(5)
     cases, covered, total, flagged = 60, 0, 0, 0
