@@ -9,7 +9,17 @@ from ase import Atoms
 
 from ionmelt import frame_file
 from ionmelt.errors import UserError
-from ionmelt.frame import frame_id, label_problem, make_frame, overlaps, set_label
+from ionmelt.frame import (
+    density_kg_m3,
+    evenly,
+    frame_id,
+    label_problem,
+    make_frame,
+    overlaps,
+    set_label,
+    values_problem,
+    virial_stress,
+)
 from ionmelt.labels.theory_id import theory_id, theory_settings
 
 
@@ -128,10 +138,63 @@ def broken(reason: str) -> Atoms:
     return atoms
 
 
-def test_a_frame_that_does_not_say_that_it_converged_is_no_label():
-    atoms = labelled()
-    del atoms.info["converged"]
-    assert frame_file.label_problem(atoms) == "scf_not_converged"
+@pytest.mark.parametrize(
+    ("reason", "limit"), [("force_too_large", 50.0), ("net_force", 0.05 * 6**0.5), ("stress_asymmetric", 1e-4)]
+)
+def test_a_label_is_refused_from_its_limit_on(reason: str, limit: float) -> None:
+    """One force of so many eV/A, so much in all on six atoms, eV/A^3 between the sides of the stress."""
+    for factor, expected in ((0.999, None), (1.001, reason)):
+        forces, stress = np.zeros((6, 3)), np.zeros((3, 3))
+        part = factor * limit * np.array([0.6, 0.0, 0.8])
+        if reason == "stress_asymmetric":
+            stress[2, 0] = factor * limit
+        else:
+            forces[1] += part
+            forces[4] -= part if reason == "force_too_large" else 0
+        assert values_problem(-1.0, forces, stress, 6) == expected
+
+
+def test_shapes_of_a_label_are_those_of_its_atoms() -> None:
+    good = np.array(-1.0), np.zeros((6, 3)), np.zeros((3, 3))
+    assert values_problem(*good, 6) is None
+    for place, bad in ((0, np.zeros(1)), (1, np.zeros((5, 3))), (1, np.zeros((6, 2))), (2, np.zeros(9))):
+        assert values_problem(*(bad if i == place else value for i, value in enumerate(good)), 6) == "shape"
+    for place in range(3):
+        for bad in (np.full(good[place].shape, np.inf), good[place].astype(bool), good[place].astype(str)):
+            changed = [bad if i == place else value for i, value in enumerate(good)]
+            assert values_problem(*changed, 6) == "non_finite"
+
+
+def test_a_density_is_a_mass_in_a_volume() -> None:
+    """Four water molecules in 120 A^3: 4 * 18.015 u / 120 A^3, 1.66054 g/cm3 for 1 u/A^3."""
+    water = Atoms("OH2" * 4, positions=np.random.default_rng(1).uniform(0, 4, (12, 3)), cell=[4, 5, 6], pbc=True)
+    assert density_kg_m3(water) == pytest.approx(4 * 18.015 / 120 * 1660.539, rel=1e-5)
+
+
+def test_the_stress_of_atoms_without_images_is_the_slope_of_their_energy() -> None:
+    """Of springs to their common centre, by strains of both signs: dE/d(strain) over the volume."""
+    rng = np.random.default_rng(2)
+    atoms = Atoms("Li4", positions=rng.normal(size=(4, 3)), cell=[9, 10, 11])
+
+    def energy(positions: np.ndarray) -> float:
+        return 0.7 * float(((positions - positions.mean(axis=0)) ** 2).sum() ** 1.5)
+
+    size = float(((atoms.positions - atoms.positions.mean(axis=0)) ** 2).sum())
+    forces = -0.7 * 3.0 * size**0.5 * (atoms.positions - atoms.positions.mean(axis=0))
+    stress = virial_stress(atoms, forces)
+    for a, b in ((0, 0), (1, 1), (0, 1), (2, 1)):
+        strain = np.zeros((3, 3))
+        strain[a, b] = strain[b, a] = 1e-5
+        moved = [energy(atoms.positions @ (np.eye(3) + sign * strain)) for sign in (1, -1)]
+        slope = (moved[0] - moved[1]) / 2e-5 / (1 if a == b else 2)
+        assert stress[a, b] == pytest.approx(slope / 990.0, rel=1e-6)
+    np.testing.assert_array_equal(stress, stress.T)
+
+
+def test_frames_are_taken_evenly_with_both_ends() -> None:
+    frames = [frame(number) for number in range(9)]
+    assert [frames.index(one) for one in evenly(frames, 3)] == [0, 4, 8]
+    assert evenly(frames, 20) == frames
 
 
 @pytest.mark.parametrize("reason", sorted(frame_file.LABEL_BREACHES))

@@ -6,8 +6,18 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ionmelt.compare.groups import Group, Reference, counted, one_factor_apart, reference_at, shift_error_of, shift_of
-from ionmelt.compare.statistics import Estimate
+from ionmelt.compare.box_spread import box_spread
+from ionmelt.compare.groups import (
+    Group,
+    Reference,
+    counted,
+    one_factor_apart,
+    reference_at,
+    shift_error_of,
+    shift_of,
+    with_spread,
+)
+from ionmelt.compare.statistics import Estimate, Runs
 from ionmelt.tables.comparison import SUMMARY
 from ionmelt.tables.references import REFERENCES
 
@@ -63,6 +73,17 @@ def test_the_truth_was_simulated_in_the_same_boxes() -> None:
     assert of_truth.corrected() == Estimate(8.0, 3.0)
     for one, shift, error in ((corrected, 1.5, 4.0), (of_truth, 0.0, 0.0), (group("d"), 0.0, 0.0)):
         assert (shift_of(one.row()), shift_error_of(one.row())) == (shift, error)
+
+
+def test_the_spread_between_boxes_is_that_of_the_converged_groups_of_a_state() -> None:
+    runs = [
+        Runs([1.0 + 0.1 * i, 2.0, 4.0 - 0.3 * i], [1.0] * 3, [1] * 3, [1, 2, 3], [30.0] * 3) for i in (0.0, 1.0, 50.0)
+    ]
+    groups = [replace(group("d"), model=f"m{i}", behind=behind, converged=i < 2) for i, behind in enumerate(runs)]
+    elsewhere = replace(group("d"), temperature_K=500.0)
+    spread = box_spread(runs[:2])
+    assert spread is not None
+    assert [one.spread for one in with_spread([*groups, elsewhere])] == [spread, spread, spread, None]
 
 
 def test_reasons_are_counted() -> None:

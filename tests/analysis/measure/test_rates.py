@@ -72,7 +72,9 @@ def test_exits_that_twice_the_tolerance_takes_away_are_said() -> None:
     """Of 8 in 100 frames 5 in 125 are left, of two ions; of a state that is not seen any more none."""
     again = np.array([[[0, 1, 2], [7, 0, 0], [0, 0, 0]], [[0, 2, 0], [0, 0, 9], [0, 0, 0]]])
     slower = again, np.array([[100, 30, 0], [25, 40, 0]])
-    assert rates.why_no_chain(0, 80, 0.08, slower) == "rate of leaving falls to 50 % with twice the tolerance: recrossings"
+    assert (
+        rates.why_no_chain(0, 80, 0.08, slower) == "rate of leaving falls to 50 % with twice the tolerance: recrossings"
+    )
     assert "to 0 %" in (rates.why_no_chain(2, 80, 0.08, slower) or "")
     assert "to 0 %" in (rates.why_no_chain(3, 80, 0.08, slower) or "")
     assert rates.why_no_chain(0, 80, 0.04 / 0.71, slower) is None

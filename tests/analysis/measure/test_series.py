@@ -123,7 +123,11 @@ def test_few_effective_samples_have_the_interval_of_their_correlation_time() -> 
 
 @pytest.mark.parametrize(("drift", "alarm"), [(-0.5, 0.05), (0.5, measure_series.FALSE_ALARM / 2)])
 def test_a_drift_in_the_direction_of_the_start_that_was_left_out_is_told_earlier(drift: float, alarm: float) -> None:
-    x = ar1(np.random.default_rng(24), 1, 2000, 1.0)[0] + 8 * np.exp(-np.arange(2000) / 60) + np.linspace(0, drift, 2000)
+    x = (
+        ar1(np.random.default_rng(24), 1, 2000, 1.0)[0]
+        + 8 * np.exp(-np.arange(2000) / 60)
+        + np.linspace(0, drift, 2000)
+    )
     mean = measure_series.series_mean(100 + x)
     assert mean.start > 0
     assert mean.change is not None and mean.change.drift * drift > 0
