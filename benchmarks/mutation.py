@@ -250,9 +250,8 @@ def forked(work: Callable[[], int], cpu_s: int, wall_s: float) -> int:
     """Return the exit code of a child process that does the work, -1 where it was ended."""
     child = os.fork()
     if not child:
-        os.setpgid(
-            0, 0
-        )  # a group to be killed as one, in the session (and its share of the processor) of who started this
+        # a group to be killed as one, in the session (and its share of the processor) of who started this
+        os.setpgid(0, 0)
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         code = 70

@@ -76,7 +76,7 @@ def write_mixture(
     free_atoms: dict[str, float],
 ) -> Dataset:
     """Write the frames of a mixture for both frameworks, and return what dataset.json says of it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     for name, members in mixture.subsets.items():
         write_frames(folder / f"{name}.extxyz", members)
         write_deepmd(folder / "deepmd" / name, members, type_map)
@@ -187,7 +187,7 @@ def main(argv: list[str] | None = None) -> int:
         free_atoms = files.read_json(args.e0s) if args.e0s else None
         for line in split_dataset(settings, args.frames, args.labels, args.out, free_atoms):
             print(f"dataset: {line}")
-        for folder in sorted((args.out / "datasets").iterdir()):
+        for folder in (args.out / "datasets").iterdir():
             files.seal(folder)
 
     reads = [args.settings, *args.frames, *args.labels, *([args.e0s] if args.e0s else [])]

@@ -102,6 +102,25 @@ def split(arguments: list[str], out: Path) -> dict:
     return json.loads((out / "dataset.json").read_text())
 
 
+def test_tables_are_the_same_whatever_the_frames_are(tmp_path: Path) -> None:
+    """A column of nulls has its type, and uses are in the order of their names."""
+    summary = split(write(tmp_path / "in", dataset(MANY)), tmp_path / "out")
+    table = pl.read_parquet(tmp_path / "out/dataset.parquet")
+    assert table.schema["equilibrated"] == pl.Boolean and table["equilibrated"].is_null().all()
+    assert table.schema["dataset"] == pl.String
+    assert list(summary["groups"]) == ["test", "train", "valid"]
+
+
+@pytest.mark.parametrize("option", ["--settings", "--frames", "--labels", "--out"])
+def test_every_file_must_be_named(tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*write(tmp_path / "in", []), "--out", str(tmp_path / "out")]
+    place = arguments.index(option)
+    with pytest.raises(SystemExit) as caught:
+        split_module.main(arguments[:place] + arguments[place + 2 :])
+    assert caught.value.code == 2
+    assert f"the following arguments are required: {option}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("every", [1, 2])
 def test_frames_without_stress_are_systems_of_their_own(tmp_path: Path, every: int) -> None:
     frames = dataset(MANY)
