@@ -261,8 +261,13 @@ def forked(work: Callable[[], int], cpu_s: int, wall_s: float) -> int:
             os._exit(code)
     alarm = threading.Timer(wall_s, lambda: os.killpg(child, signal.SIGKILL))
     alarm.start()
-    _, status = os.waitpid(child, 0)
-    alarm.cancel()
+    try:
+        _, status = os.waitpid(child, 0)
+    except KeyboardInterrupt:
+        os.killpg(child, signal.SIGKILL)
+        raise
+    finally:
+        alarm.cancel()
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else -1
 
 

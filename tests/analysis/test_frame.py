@@ -20,6 +20,7 @@ from ionmelt.frame import (
     values_problem,
     virial_stress,
 )
+from ionmelt.frames.choice import unlabelled
 from ionmelt.labels.theory_id import theory_id, theory_settings
 
 
@@ -61,6 +62,12 @@ def test_round_trip_is_exact(tmp_path):
             assert two.info["converged"] is True
             assert two.info["scf_steps"] == 12
     assert again[3].info["scan_scale"] == 1.05
+
+
+def test_a_frame_without_its_label_is_the_frame_that_there_was() -> None:
+    bare, before = unlabelled(labelled()), frame()
+    assert bare.info == before.info
+    assert bare.arrays.keys() == before.arrays.keys()
 
 
 def test_a_label_without_stress_is_a_label(tmp_path):
@@ -116,6 +123,19 @@ def test_theory_id_ignores_order_and_sees_values():
     assert theory_id({"a": 1, "b": 2.5}) == theory_id({"b": 2.5, "a": 1})
     assert theory_id({"a": 1, "b": 2.5}) != theory_id({"a": 1, "b": 2.6})
     assert len(theory_id({})) == 12
+    # label stores that people have know their levels by it: it may never change
+    assert theory_id({"a": 1.0, "b": "x"}) == "499eec8fbeda"
+    with pytest.raises(ValueError, match="JSON"):
+        theory_id({"a": float("nan")})
+
+
+def test_names_of_the_task_are_no_theory() -> None:
+    """What stands beside the settings of a labels section, and how the work is done."""
+    names = ("id", "theory_id", "model", "theory", "quality", "chunk", "max_frame_s", "max_scf", "device")
+    assert theory_settings(dict.fromkeys(names, "x") | {"basis": "b", "cutoff_Ry": 800}) == {
+        "basis": "b",
+        "cutoff_Ry": 800.0,
+    }
 
 
 def broken(reason: str) -> Atoms:
@@ -214,6 +234,15 @@ def test_a_frame_that_does_not_say_that_its_scf_converged_has_no_label():
     atoms = labelled()
     del atoms.info["converged"]
     assert label_problem(atoms) == "scf_not_converged"
+
+
+@pytest.mark.parametrize("key", ["frame_id", "liquid", "kind", "recipe", "group"])
+def test_what_a_frame_must_say_is_named_where_it_is_missing(tmp_path, key: str) -> None:
+    bad = frame(2)
+    del bad.info[key]
+    frame_file.write_frames(tmp_path / "bad.extxyz", [frame(1), bad])
+    with pytest.raises(UserError, match=f"frame 1: info {key} is missing"):
+        frame_file.read_frames(tmp_path / "bad.extxyz")
 
 
 def test_a_breach_of_the_contract_is_named(tmp_path):
