@@ -165,23 +165,23 @@ def test_a_label_is_refused_from_its_limit_on(reason: str, limit: float) -> None
     """One force of so many eV/A, so much in all on six atoms, eV/A^3 between the sides of the stress."""
     for factor, expected in ((0.999, None), (1.001, reason)):
         forces, stress = np.zeros((6, 3)), np.zeros((3, 3))
-        part = factor * limit * np.array([0.6, 0.0, 0.8])
+        push = factor * limit * np.array([0.6, 0.0, 0.8])
         if reason == "stress_asymmetric":
             stress[2, 0] = factor * limit
         else:
-            forces[1] += part
-            forces[4] -= part if reason == "force_too_large" else 0
+            forces[1] += push
+            forces[4] -= push if reason == "force_too_large" else 0
         assert values_problem(-1.0, forces, stress, 6) == expected
 
 
 def test_shapes_of_a_label_are_those_of_its_atoms() -> None:
     good = np.array(-1.0), np.zeros((6, 3)), np.zeros((3, 3))
     assert values_problem(*good, 6) is None
-    for place, bad in ((0, np.zeros(1)), (1, np.zeros((5, 3))), (1, np.zeros((6, 2))), (2, np.zeros(9))):
-        assert values_problem(*(bad if i == place else value for i, value in enumerate(good)), 6) == "shape"
-    for place in range(3):
-        for bad in (np.full(good[place].shape, np.inf), good[place].astype(bool), good[place].astype(str)):
-            changed = [bad if i == place else value for i, value in enumerate(good)]
+    for index, bad in ((0, np.zeros(1)), (1, np.zeros((5, 3))), (1, np.zeros((6, 2))), (2, np.zeros(9))):
+        assert values_problem(*(bad if i == index else value for i, value in enumerate(good)), 6) == "shape"
+    for index in range(3):
+        for bad in (np.full(good[index].shape, np.inf), good[index].astype(bool), good[index].astype(str)):
+            changed = [bad if i == index else value for i, value in enumerate(good)]
             assert values_problem(*changed, 6) == "non_finite"
 
 

@@ -114,9 +114,9 @@ def test_tables_are_the_same_whatever_the_frames_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["--settings", "--frames", "--labels", "--out"])
 def test_every_file_must_be_named(tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*write(tmp_path / "in", []), "--out", str(tmp_path / "out")]
-    place = arguments.index(option)
+    index = arguments.index(option)
     with pytest.raises(SystemExit) as caught:
-        split_module.main(arguments[:place] + arguments[place + 2 :])
+        split_module.main(arguments[:index] + arguments[index + 2 :])
     assert caught.value.code == 2
     assert f"the following arguments are required: {option}" in capsys.readouterr().err
 
