@@ -88,7 +88,6 @@ def farthest_points(x: np.ndarray, groups: Sequence[str], count: int, taken: Seq
     for row in taken:
         nearest = np.minimum(nearest, np.linalg.norm(x - x[row], axis=1))
     offered = np.array([group != "" for group in groups])
-    offered[list(taken)] = False
     limit = SIMILAR * math.sqrt(max(float(x.var(axis=0).sum()), 1e-30))
     gave: Counter[str] = Counter()
     picked: list[int] = []

@@ -42,8 +42,8 @@ def test_sizes_and_kinds_differ_in_one_thing() -> None:
 
 def test_the_interval_of_a_reference_is_that_of_its_uncertainty() -> None:
     row: dict[str, Any] = {"liquid": "x", "property": "density", "temperature_K": 430.0, "value": 1000.0, "source": "s"}
-    known = pl.DataFrame([row | {"standard_uncertainty": 2.0, "low": 900.0, "high": 1100.0}], schema=REFERENCES)
-    reference = reference_at(known, "x", "density", None, 430.3)
+    table = pl.DataFrame([row | {"standard_uncertainty": 2.0, "low": 900.0, "high": 1100.0}], schema=REFERENCES)
+    reference = reference_at(table, "x", "density", None, 430.3)
     assert reference is not None
     assert (reference.low, reference.high) == pytest.approx((1000 - 2 * 1.959964, 1000 + 2 * 1.959964))
     assert (reference.estimate().value, reference.estimate().standard_error) == pytest.approx((1000.0, 2.0))
@@ -51,7 +51,7 @@ def test_the_interval_of_a_reference_is_that_of_its_uncertainty() -> None:
     assert exact is not None
     assert (exact.low, exact.high, exact.estimate().standard_error) == (None, None, 0.0)
     assert exact.words() == "reference: s, taken as exact: its uncertainty is not known"
-    assert reference_at(known, "x", "density", None, 440.0) is None
+    assert reference_at(table, "x", "density", None, 440.0) is None
 
 
 def test_no_error_of_a_model_is_below_0() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from ionmelt.frames.selection import descriptors, farthest_points
+from ionmelt.frames.selection import averages, descriptors, farthest_points, scale
 
 
 def liquid(seed: int, edge: float = 9.0) -> Atoms:
@@ -36,9 +36,9 @@ def test_a_rotation_does_not_count() -> None:
 def test_density_is_seen() -> None:
     """Along a scan of the volume the distance grows with the difference in scale."""
     frames = []
-    for scale in (1.0, 1.05, 1.1, 1.2):
+    for factor in (1.0, 1.05, 1.1, 1.2):
         frame = liquid(1)
-        frame.set_cell(frame.cell.array * scale, scale_atoms=True)
+        frame.set_cell(frame.cell.array * factor, scale_atoms=True)
         frames.append(frame)
     x = descriptors(frames)
     distances = np.linalg.norm(x - x[0], axis=1)
@@ -50,6 +50,21 @@ def test_elements_weigh_the_same_and_constant_ones_nothing() -> None:
     x = descriptors(frames).reshape(8, 3, -1)
     assert np.allclose(x.var(axis=0).sum(axis=1), 1.0)
     assert not descriptors([liquid(1)] * 3).any()
+
+
+def test_averages_have_the_size_of_those_that_models_keep() -> None:
+    """Of 3 elements, 6 pairs of them, and 4 angular by 4 times 4 radial functions."""
+    assert averages([liquid(1), liquid(2)], [3, 5, 9]).shape == (2, 3, 6, 64)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_rounding_is_no_difference(sign: int) -> None:
+    """Of numbers of a million a difference of 1e-5 is rounding, and one of 1 is not, beside others that are 0."""
+    rng = np.random.default_rng(4)
+    spectra = np.zeros((50, 2, 1, 2))
+    spectra[:, 0, 0, 0] = sign * 1e6 + 1e-5 * rng.normal(size=50)
+    spectra[:, 1, 0, 1] = rng.normal(size=50)
+    assert scale(spectra).tolist() == pytest.approx([0.0, 1 / spectra[:, 1, 0, 1].std()])
 
 
 def test_frames_of_other_compositions_can_be_compared() -> None:
