@@ -23,18 +23,19 @@ def calculator_of(hidden: str, *, first: str = RESIDUAL, later: str = RESIDUAL, 
     from mace import modules
     from mace.calculators import MACECalculator
     from mace.modules.models import o3
+    from mace.tools.torch_tools import default_dtype
 
     torch.manual_seed(3)
-    torch.set_default_dtype(torch.float64)
     given = {
         "r_max": 4.2, "num_bessel": 8, "num_polynomial_cutoff": 5, "max_ell": 3, "num_interactions": 2, "correlation": 3, "radial_MLP": [16, 16],
         "avg_num_neighbors": 20.0, "atomic_inter_scale": 10.0, "atomic_inter_shift": 0.1,
     } | changes  # fmt: skip
-    model = modules.ScaleShiftMACE(
-        interaction_cls=modules.interaction_classes[later], interaction_cls_first=modules.interaction_classes[first], num_elements=3,
-        hidden_irreps=o3.Irreps(hidden), MLP_irreps=o3.Irreps("8x0e"), atomic_energies=np.array([[-5.0, -100.0, -60.0]]),
-        atomic_numbers=[3, 9, 11], gate=torch.nn.functional.silu, **given,
-    ).double()  # fmt: skip
+    with default_dtype("float64"):
+        model = modules.ScaleShiftMACE(
+            interaction_cls=modules.interaction_classes[later], interaction_cls_first=modules.interaction_classes[first], num_elements=3,
+            hidden_irreps=o3.Irreps(hidden), MLP_irreps=o3.Irreps("8x0e"), atomic_energies=np.array([[-5.0, -100.0, -60.0]]),
+            atomic_numbers=[3, 9, 11], gate=torch.nn.functional.silu, **given,
+        ).double()  # fmt: skip
     return MACECalculator(models=model, device="cpu", default_dtype="float64")
 
 

@@ -71,8 +71,13 @@ def probe(
     except Exception as error:  # an engine of a user's image may fail in any way: the others are there
         if asked_for and is_resource(error):
             raise
-        text = (str(error).strip() or "no message").splitlines()[0][:150]
-        return None, Probe(name, None, difference, f"{type(error).__name__}: {text}")
+        return None, Probe(name, None, difference, f"{type(error).__name__}: {gist(error)}")
+
+
+def gist(error: Exception) -> str:
+    """Return the line of an error that says what is wrong: the first, or the last where TorchScript tells its own calls before."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    return lines[-1 if "Traceback of TorchScript" in str(error) else 0][:150]
 
 
 def choose(

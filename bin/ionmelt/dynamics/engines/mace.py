@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from mace.calculators import MACECalculator
+from mace.tools.torch_tools import default_dtype
 
 from ionmelt.dynamics.engines.convolution import FusedConvolution
 from ionmelt.dynamics.engines.forces import Frame, Result, result_of
@@ -91,8 +92,9 @@ class MaceEngine:
             "batch": torch.from_numpy(graph[order]).to(self.device),
             "ptr": torch.arange(0, n * count + 1, n, device=self.device),
         } | {name: value.repeat(count) for name, value in self.whole.items()}
-        out = self.model(data, compute_force=False)
-        (gradient,) = torch.autograd.grad(out["interaction_energy"].sum(), shifts)
+        with default_dtype("float32"):  # that of the mask of heads, whatever else runs in the process
+            out = self.model(data, compute_force=False)
+            (gradient,) = torch.autograd.grad(out["interaction_energy"].sum(), shifts)
         pair = -gradient.cpu().numpy().astype(float)[where]
         atomic = np.empty(n * count)
         atomic[order] = out["node_energy"].detach().cpu().numpy()
