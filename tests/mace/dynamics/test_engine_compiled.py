@@ -8,35 +8,12 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
+from mace_models import DENSITY, PLAIN, RESIDUAL, calculator_of
 
 from ionmelt.dynamics.engines import forces, kernels
 
 pytest.importorskip("ionmelt_kernels", reason="no kernels in this environment: they need g++ when it is made")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
-
-RESIDUAL, PLAIN, DENSITY = (f"RealAgnostic{kind}InteractionBlock" for kind in ("Residual", "", "Density"))
-
-
-def calculator_of(hidden: str, *, first: str = RESIDUAL, later: str = RESIDUAL, **changes: object) -> Any:
-    """Return the calculator of a model of LiF with random weights, whose energies differ from atom to atom by about 1 eV."""
-    # here, for they warn when they are imported
-    from mace import modules
-    from mace.calculators import MACECalculator
-    from mace.modules.models import o3
-    from mace.tools.torch_tools import default_dtype
-
-    torch.manual_seed(3)
-    given = {
-        "r_max": 4.2, "num_bessel": 8, "num_polynomial_cutoff": 5, "max_ell": 3, "num_interactions": 2, "correlation": 3, "radial_MLP": [16, 16],
-        "avg_num_neighbors": 20.0, "atomic_inter_scale": 10.0, "atomic_inter_shift": 0.1,
-    } | changes  # fmt: skip
-    with default_dtype("float64"):
-        model = modules.ScaleShiftMACE(
-            interaction_cls=modules.interaction_classes[later], interaction_cls_first=modules.interaction_classes[first], num_elements=3,
-            hidden_irreps=o3.Irreps(hidden), MLP_irreps=o3.Irreps("8x0e"), atomic_energies=np.array([[-5.0, -100.0, -60.0]]),
-            atomic_numbers=[3, 9, 11], gate=torch.nn.functional.silu, **given,
-        ).double()  # fmt: skip
-    return MACECalculator(models=model, device="cpu", default_dtype="float64")
 
 
 def engine_of(calculator: Any, atoms: Atoms) -> forces.ForceEngine:

@@ -1,4 +1,4 @@
-"""The engines of MACE: its model called directly, with fused convolutions (`ionmelt.dynamics.engines.convolution`) or cuEquivariance."""
+"""The engines of MACE: its model called directly, with fused convolutions (`ionmelt.models.frameworks.mace_convolution`) or cuEquivariance."""
 
 import copy
 from collections.abc import Sequence
@@ -11,12 +11,11 @@ from ase import Atoms
 from mace.calculators import MACECalculator
 from mace.tools.torch_tools import default_dtype
 
-from ionmelt.dynamics.engines.convolution import FusedConvolution
 from ionmelt.dynamics.engines.forces import Frame, Result, result_of
 from ionmelt.dynamics.engines.neighbours import Neighbours
+from ionmelt.models.frameworks.mace_convolution import FusedConvolution, arranged
 
 OF_THE_WHOLE = ("head", "total_charge", "total_spin")
-BUCKETS = 12  # atoms with about as many neighbours are computed together, in arrays without holes
 
 
 class MaceEngine:
@@ -68,7 +67,7 @@ class MaceEngine:
         i, j, vectors = (np.concatenate(column) for column in zip(*pairs, strict=True))
         # MACE sums over the edges from senders j to receivers i; an edge's vector goes from sender to receiver.
         if self.fused:
-            order, where, total = self._buckets(np.bincount(i, minlength=n * count))
+            order, where, total = arranged(np.bincount(i, minlength=n * count), self.layout)
             new = np.empty(n * count, np.int64)
             new[order] = np.arange(n * count)
             senders, receivers = np.zeros(total, np.int64), np.zeros(total, np.int64)
@@ -109,24 +108,6 @@ class MaceEngine:
             volume = abs(np.linalg.det(cell))
             results.append(result_of(energy, pair_forces, i - index * n, j - index * n, vectors, n, volume))
         return results
-
-    def _buckets(self, degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-        """Order atoms by their number of neighbours and lay their edges out, some atoms at a time as wide as the widest.
-
-        Returns the order of the atoms, the place of each edge (sorted by atom), and how many places there are.
-        """
-        order = np.argsort(degrees, kind="stable")
-        self.layout.clear()
-        first_edge = np.empty(len(degrees), np.int64)
-        total = 0
-        for bucket in np.array_split(order, min(BUCKETS, len(order))):
-            width = max(1, int(degrees[bucket].max()))
-            first_edge[bucket] = total + width * np.arange(len(bucket))
-            self.layout.append((len(bucket), width))
-            total += len(bucket) * width
-        atoms = np.repeat(np.arange(len(degrees)), degrees)
-        nth = np.arange(len(atoms)) - np.repeat(np.cumsum(degrees) - degrees, degrees)
-        return order, first_edge[atoms] + nth, total
 
 
 def make(name: str, calculator: Any, weights: Path, atoms: Atoms) -> MaceEngine:

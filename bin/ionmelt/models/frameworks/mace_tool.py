@@ -25,6 +25,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,22 @@ def weigh(path: Path, weights: Weights, model: Any, loader: Any, loss: Any, stag
     return about
 
 
+def sums(model: Any, loader: Any) -> AbstractContextManager[object]:
+    """Return the context of a training: with fused convolutions on a CPU, where they were tried and gave MACE's own forces."""
+    from mace.tools import torch_geometric
+
+    from ionmelt.models.frameworks import mace_convolution
+
+    if next(model.parameters()).device.type != "cpu":
+        return nullcontext()
+    # A loader of its own, whose order is the files': that of the training, and all other random numbers, stay as they are.
+    (batch, *_) = torch_geometric.dataloader.DataLoader([loader.dataset[0]], batch_size=1)
+    if mace_convolution.agrees(model, batch):
+        return mace_convolution.fused(model)
+    print("convolutions are not fused: they are of another form, or give other forces than MACE's own", flush=True)
+    return nullcontext()
+
+
 def going_on(trainer: Any, path: Path, loss_path: Path, weights: Weights) -> Callable[..., None]:
     """Return MACE's training (of its module `trainer`) such that it goes on from the state in a file, with the weights of the study."""
     train, one_epoch, log = trainer.train, trainer.train_one_epoch, trainer.valid_err_log
@@ -231,7 +248,8 @@ def going_on(trainer: Any, path: Path, loss_path: Path, weights: Weights) -> Cal
             log(valid_loss, *rest, **more)
 
         trainer.train_one_epoch, trainer.valid_err_log = kept_epoch, noted
-        train(**given | {"start_epoch": first, "checkpoint_handler": Best(given["checkpoint_handler"], keeper)})
+        with sums(given["model"], given["train_loader"]):
+            train(**given | {"start_epoch": first, "checkpoint_handler": Best(given["checkpoint_handler"], keeper)})
         if not keeper.lowest < float("inf"):
             raise SystemExit("the loss of the validation set was never a finite number: give a smaller learning_rate")
         keeper.write(given["max_num_epochs"])
