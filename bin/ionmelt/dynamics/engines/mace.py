@@ -1,4 +1,4 @@
-"""The engines of MACE: its model called directly, with fused convolutions (`ionmelt.models.frameworks.mace_convolution`) or cuEquivariance."""
+"""The engines of MACE: its model called directly, with fused convolutions (`ionmelt.models.frameworks.mace_layers`) or cuEquivariance."""
 
 import copy
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from mace.tools.torch_tools import default_dtype
 
 from ionmelt.dynamics.engines.forces import Frame, Result, result_of
 from ionmelt.dynamics.engines.neighbours import Neighbours
-from ionmelt.models.frameworks.mace_convolution import FusedConvolution, arranged
+from ionmelt.models.frameworks.mace_layers import FusedConvolution, arranged
 
 OF_THE_WHOLE = ("head", "total_charge", "total_spin")
 

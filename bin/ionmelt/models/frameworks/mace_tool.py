@@ -194,19 +194,19 @@ def weigh(path: Path, weights: Weights, model: Any, loader: Any, loss: Any, stag
     return about
 
 
-def sums(model: Any, loader: Any) -> AbstractContextManager[object]:
-    """Return the context of a training: with fused convolutions on a CPU, where they were tried and gave MACE's own forces."""
+def layers(model: Any, loader: Any) -> AbstractContextManager[object]:
+    """Return the context of a training: on a CPU with layers that are computed faster, where a trial gave MACE's own forces."""
     from mace.tools import torch_geometric
 
-    from ionmelt.models.frameworks import mace_convolution
+    from ionmelt.models.frameworks import mace_layers
 
     if next(model.parameters()).device.type != "cpu":
         return nullcontext()
     # A loader of its own, whose order is the files': that of the training, and all other random numbers, stay as they are.
     (batch, *_) = torch_geometric.dataloader.DataLoader([loader.dataset[0]], batch_size=1)
-    if mace_convolution.agrees(model, batch):
-        return mace_convolution.fused(model)
-    print("convolutions are not fused: they are of another form, or give other forces than MACE's own", flush=True)
+    if mace_layers.agrees(model, batch):
+        return mace_layers.faster(model)
+    print("layers are MACE's own: they are of another form, or the faster ones give other forces", flush=True)
     return nullcontext()
 
 
@@ -248,7 +248,7 @@ def going_on(trainer: Any, path: Path, loss_path: Path, weights: Weights) -> Cal
             log(valid_loss, *rest, **more)
 
         trainer.train_one_epoch, trainer.valid_err_log = kept_epoch, noted
-        with sums(given["model"], given["train_loader"]):
+        with layers(given["model"], given["train_loader"]):
             train(**given | {"start_epoch": first, "checkpoint_handler": Best(given["checkpoint_handler"], keeper)})
         if not keeper.lowest < float("inf"):
             raise SystemExit("the loss of the validation set was never a finite number: give a smaller learning_rate")

@@ -1,4 +1,4 @@
-"""Fused convolutions in training against MACE's own: forces, stress, and the gradient of a loss of both by every weight."""
+"""Layers that train faster against MACE's own: forces, stress, and the gradient of a loss of both by every weight."""
 
 import warnings
 from typing import Any
@@ -12,7 +12,7 @@ from mace_models import DENSITY, PLAIN, model_of
 
 with warnings.catch_warnings():  # of MACE, when it is imported
     warnings.simplefilter("ignore")
-    from ionmelt.models.frameworks import mace_convolution
+    from ionmelt.models.frameworks import mace_layers
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -53,6 +53,9 @@ MODELS = {
     "L1": {"hidden": "8x0e + 8x1o", "correlation": 2},
     "L2": {"hidden": "4x0e + 4x1o + 4x2e", "correlation": 2, "max_ell": 2},
     "three layers": {"hidden": "8x0e", "correlation": 2, "num_interactions": 3, "max_ell": 2},
+    "four factors": {"hidden": "4x0e", "correlation": 4, "max_ell": 1},
+    "no product": {"hidden": "8x0e + 8x1o", "correlation": 1, "max_ell": 1},
+    "reduced couplings": {"hidden": "4x0e + 4x1o", "use_reduced_cg": False},
     "other blocks": {"hidden": "8x0e + 8x1o", "first": PLAIN, "later": DENSITY, "correlation": 2, "max_ell": 2},
 }
 
@@ -63,8 +66,8 @@ def test_training_sees_the_same_numbers(name: str) -> None:
     state = {key: value.clone() for key, value in model.state_dict().items()}
     expected = answers(model, batch)
     assert len(expected) > 20
-    assert mace_convolution.agrees(model, batch)
-    with mace_convolution.fused(model) as any_is:
+    assert mace_layers.agrees(model, batch)
+    with mace_layers.faster(model) as any_is:
         assert any_is
         assert model.state_dict().keys() == state.keys()
         found = answers(model, batch)
@@ -82,7 +85,7 @@ def test_a_batch_without_neighbours_has_no_forces() -> None:
     model = model_of("8x0e + 8x1o", correlation=2)
     batch = batch_of(Atoms("LiF", [[0, 0, 0], [9, 9, 9]], cell=[20] * 3, pbc=True))
     expected = model(batch.to_dict(), compute_force=True)
-    with mace_convolution.fused(model):
+    with mace_layers.faster(model):
         found = model(batch.to_dict(), compute_force=True)
     assert found["energy"].item() == pytest.approx(expected["energy"].item(), abs=1e-10)
     np.testing.assert_array_equal(found["forces"].detach().numpy(), 0.0)
@@ -90,14 +93,14 @@ def test_a_batch_without_neighbours_has_no_forces() -> None:
 
 def test_what_gives_other_forces_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = model_of("8x0e + 8x1o", correlation=2), batch_of(*frames())
-    own = mace_convolution.FusedConvolution.forward
-    monkeypatch.setattr(mace_convolution.FusedConvolution, "forward", lambda self, *given: own(self, *given) * 1.001)
-    assert not mace_convolution.agrees(model, batch)
+    own = mace_layers.FusedConvolution.forward
+    monkeypatch.setattr(mace_layers.FusedConvolution, "forward", lambda self, *given: own(self, *given) * 1.001)
+    assert not mace_layers.agrees(model, batch)
 
 
 def test_interactions_of_another_form_are_left_alone() -> None:
     model = model_of("8x0e + 8x1o", correlation=2, first="RealAgnosticAttResidualInteractionBlock")
-    assert type(model.interactions[0]).__name__ not in mace_convolution.BLOCKS
-    with mace_convolution.fused(model):
+    assert type(model.interactions[0]).__name__ not in mace_layers.BLOCKS
+    with mace_layers.faster(model):
         assert [hasattr(block, "conv_fusion") for block in model.interactions] == [False, True]
     assert torch.is_tensor(model.state_dict()["interactions.1.conv_tp.weight"])
