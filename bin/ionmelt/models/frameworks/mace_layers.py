@@ -179,7 +179,7 @@ def contracted(contraction: Any, element: int, x: Any) -> Any:
     """Return the products of one irrep (atoms, channels components) of the atoms of an element, from `x` (channels, atoms, components)."""
     channels, atoms, size = x.shape
     orders = range(contraction.correlation, 0, -1)
-    out = None
+    out: Any = None
     for weights, order in zip([contraction.weights_max, *contraction.weights], orders, strict=True):
         coupling = contraction.U_tensors(order).flatten(
             0, -2
