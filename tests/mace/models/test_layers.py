@@ -70,15 +70,15 @@ def test_training_sees_the_same_numbers(name: str) -> None:
     with mace_layers.faster(model) as any_is:
         assert any_is
         assert model.state_dict().keys() == state.keys()
-        found = answers(model, batch)
-    for mine, own in zip(found, expected, strict=True):
-        np.testing.assert_allclose(mine, own, atol=1e-10 * max(1.0, np.abs(own).max()))
+        faster = answers(model, batch)
+    for mine, theirs in zip(faster, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-10 * max(1.0, np.abs(theirs).max()))
     # Without it all is as before, to the last digits of double precision.
     assert all(
         "forward" not in vars(block.conv_tp) and not hasattr(block, "conv_fusion") for block in model.interactions
     )
-    for mine, own in zip(answers(model, batch), expected, strict=True):
-        np.testing.assert_allclose(mine, own, rtol=1e-10, atol=1e-12)
+    for mine, theirs in zip(answers(model, batch), expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-10, atol=1e-12)
 
 
 def test_a_batch_without_neighbours_has_no_forces() -> None:
@@ -86,15 +86,15 @@ def test_a_batch_without_neighbours_has_no_forces() -> None:
     batch = batch_of(Atoms("LiF", [[0, 0, 0], [9, 9, 9]], cell=[20] * 3, pbc=True))
     expected = model(batch.to_dict(), compute_force=True)
     with mace_layers.faster(model):
-        found = model(batch.to_dict(), compute_force=True)
-    assert found["energy"].item() == pytest.approx(expected["energy"].item(), abs=1e-10)
-    np.testing.assert_array_equal(found["forces"].detach().numpy(), 0.0)
+        alone = model(batch.to_dict(), compute_force=True)
+    assert alone["energy"].item() == pytest.approx(expected["energy"].item(), abs=1e-10)
+    np.testing.assert_array_equal(alone["forces"].detach().numpy(), 0.0)
 
 
 def test_what_gives_other_forces_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = model_of("8x0e + 8x1o", correlation=2), batch_of(*frames())
-    own = mace_layers.FusedConvolution.forward
-    monkeypatch.setattr(mace_layers.FusedConvolution, "forward", lambda self, *given: own(self, *given) * 1.001)
+    right = mace_layers.FusedConvolution.forward
+    monkeypatch.setattr(mace_layers.FusedConvolution, "forward", lambda self, *given: right(self, *given) * 1.001)
     assert not mace_layers.agrees(model, batch)
 
 
