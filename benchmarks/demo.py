@@ -53,7 +53,7 @@ def main() -> None:
         setup = None
         if args.home is None:
             setup = timed("./nextflow", "-version", cwd=project, env=env)
-            setup += timed("containers/environment", "--all", cwd=project, env=env)
+            setup += timed("containers/environment", *(study or ("--study", "studies/demo.yaml")), cwd=project, env=env)
         command = ("./nextflow", "run", "main.nf", "-ansi-log", "false", *study)
         run = timed(*command, cwd=project, env=env)
         tasks = trace(project)

@@ -10,6 +10,7 @@ import time
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -62,6 +63,14 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
+
+
+def tool() -> ModuleType:
+    """Return containers/environment as a module."""
+    loader = SourceFileLoader("environment", str(TOP / "containers" / "environment"))
+    module = module_from_spec(spec_from_loader("environment", loader))  # type: ignore[arg-type]
+    loader.exec_module(module)
+    return module
 
 
 def wait_for_call(project: Project, name: str) -> None:
@@ -194,10 +203,7 @@ def test_an_unknown_name_is_one_clear_line(project: Project) -> None:
 
 def test_a_patch_of_python_is_no_other_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nodes of a cluster differ by it; what was installed for 3.11.2 works with 3.11.9."""
-    loader = SourceFileLoader("environment", str(TOP / "containers" / "environment"))
-    module = module_from_spec(spec_from_loader("environment", loader))  # type: ignore[arg-type]
-    loader.exec_module(module)
-    names = []
+    module, names = tool(), []
     for version in ("3.11.2", "3.11.19", "3.12.2"):
         monkeypatch.setattr(module.platform, "python_version", lambda version=version: version)
         names.append(module.folder_of("analysis", [TOP / "containers" / "uv.txt"]).name)
@@ -218,3 +224,20 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, home: str | 
         r"error: \S+: cannot be written \(Not a directory\): name another folder: export IONMELT_HOME=DIR\n",
         done.stderr,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("models: [{id: m, framework: mace}]\n", ["mace"]),
+        ("# mace, deepmd, named\nmodels: [{id: m, framework: nequip}]  # not mace\n", ["nequip"]),
+        ("models: [{id: s, framework: named, model: mace-mpa-0}]\n", ["mace", "foundation"]),
+        ("labels: {engine: model, model: sevennet-0}\n", ["foundation"]),
+        (None, ["mace", "deepmd", "nequip", "foundation"]),
+    ],
+)
+def test_a_study_gets_the_environments_that_it_names(tmp_path: Path, text: str | None, names: list[str]) -> None:
+    study = tmp_path / "study.yaml"
+    if text is not None:
+        study.write_text(text)
+    assert tool().needed(study) == ["analysis", "dft", *names]
