@@ -94,7 +94,7 @@ def finish(figure: go.Figure, **layout: Any) -> go.Figure:
         "automargin": True,
         "title_standoff": 8,
         "title_font_size": 13,
-        "exponentformat": "power",
+        "exponentformat": "none",
     }
     figure.update_xaxes(**line)
     figure.update_yaxes(**line)

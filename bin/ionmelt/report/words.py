@@ -33,7 +33,18 @@ NAMES = {observable.name: observable.title for observable in OBSERVABLES} | {
 }
 
 
+NOTHING = 0.001  # below it a number in the unit shown is written as less than it: the error of the method of the labels on its own labels
 UNBROKEN = ("missing", "completed")  # how a run may end without having broken
+# How a run broke, in a sentence; by its code in the table `survival`.
+ENDS = {
+    "bond_broken": "a bond broke",
+    "bond_made": "two ions made a bond",
+    "error": "the model failed",
+    "min_distance": "two atoms came too close",
+    "nan": "positions were no numbers",
+    "temperature": "its temperature ran away",
+    "volume": "its volume ran away",
+}
 # What a verdict without a winner says of a model and the reference, and of two models.
 SAID = {
     "differs": ("is off the reference", " differ; neither wins"),
@@ -69,6 +80,8 @@ def plus_minus(row: Row) -> tuple[str, str]:
     if row["ci95_low"] is None:
         return number(row["value"] * factor), unit
     half = factor * (row["ci95_high"] - row["ci95_low"]) / 2
+    if abs(row["value"]) * factor + half < NOTHING:
+        return f"< {NOTHING}", unit
     return " ± ".join(rounded([row["value"] * factor, half], half)), unit
 
 
@@ -80,6 +93,25 @@ def measured(row: Row) -> str:
     if row["ci95_low"] is None:
         return f"{text} {'× ' if unit.startswith('10') else ''}{unit} (no error bar)"
     return f"({text}) × {unit}" if unit.startswith("10") else f"{text} {unit}"
+
+
+def reference_words(row: Row) -> str:
+    """Write the reference of a row of the table `summary` as a value with half of its 95 % interval, alone where that is not known."""
+    ends = {"value": row["reference"], "ci95_low": row["reference_low"], "ci95_high": row["reference_high"]}
+    if row["reference_low"] is not None:
+        return measured(row | ends)
+    factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
+    return f"{number(row['reference'] * factor, 4)} {'× ' if unit.startswith('10') else ''}{unit}"
+
+
+def how_it_ended(run: Row) -> str:
+    """Say how a run ended, and when."""
+    return ENDS.get(run["end"], str(run["end"])) + at_time(run)
+
+
+def is_the_truth(row: Row, others: Sequence[Row]) -> bool:
+    """Tell whether a row of the table `summary` is of the model that the others of its state are held against, and it against nothing."""
+    return row["reference"] is None and row["dataset"] is None and any(other["reference_is_truth"] for other in others)
 
 
 def interval(row: Row, value: str, low: str, high: str) -> str:

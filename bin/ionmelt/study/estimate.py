@@ -24,6 +24,10 @@ SOURCES = {
     "md": "MACE 32x0e+32x1o, r 4.5 A; DeePMD se_e2_a; 560 atoms",
 }
 
+MEASURED = (
+    f"as once measured on boxes of the atoms named, on {CORES} CPU cores without a GPU; good to a factor of a few"
+)
+
 
 @dataclass(frozen=True)
 class LabelWork:
@@ -118,7 +122,7 @@ class Estimate(SettingsFile):
             for row in self.stages
         ]
         return Estimate(
-            basis=f"assumed figures were measured on {CORES} CPU cores without a GPU, elsewhere: good to a factor of a few",
+            basis=f"assumed: {MEASURED}",
             budget_core_hours=self.budget_core_hours,
             total_core_hours=rounded(sum(row.core_hours for row in stages) * 3600),
             stages=tuple(stages),
@@ -159,7 +163,7 @@ def assumed(
         atoms = ", ".join(map(str, xtb_melts))
         sources["equilibrate"] += f"; boxes of {atoms} atoms by GFN1-xTB: {LABELS['GFN1-xTB'].source}"
     return Estimate(
-        basis=f"measured on {CORES} CPU cores without a GPU; good to a factor of a few",
+        basis=f"assumed: {MEASURED}",
         budget_core_hours=budget_core_hours,
         total_core_hours=rounded(sum(stage.core_s for stage in stages)),
         stages=tuple(

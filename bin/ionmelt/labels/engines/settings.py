@@ -65,7 +65,7 @@ class LabelledBy(Section):
 
     def words(self) -> str:
         """Return it for a reader."""
-        return f"{self.name} (sha256 {self.sha256[:8]}), cut-off {self.cutoff_A:g} A"
+        return f"{self.name} (sha256 {self.sha256[:8]}), cut-off {self.cutoff_A:g} Å"
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,9 @@ def asked(results: Results) -> list[tuple[str, str]]:
     data = [f"{name} ({mixture_words(entries)})" for name, entries in (study.get("datasets") or {}).items()]
     if data:
         seeds = len(study.get("seeds") or [])
-        rows.append(("Trained on", f"{', '.join(data)}; {seeds} seed{'s' if seeds > 1 else ''} each"))
+        rows.append(
+            ("Trained on", f"{', '.join(data)}; {seeds} seed{'s' if seeds > 1 else ''} each. {words_of_data(study)}")
+        )
     rows.append(("Labels", theory(results.labels)))
     if {"npt_ps", "nvt_ps"} <= md.keys():
         rows.append(
@@ -69,6 +71,13 @@ def asked(results: Results) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def words_of_data(study: Row) -> str:
+    """Say what the kinds of frames are, and the number behind a dataset's name where it was cut."""
+    sizes = study.get("sizes") or []
+    cut = f"; {listed([f'.{size}' for size in sizes])}: cut to so many frames" if sizes else ""
+    return f"eq: frames of the liquid at equilibrium, neq: away from it{cut}."
 
 
 def mixture_words(entries: Sequence[str]) -> str:

@@ -50,7 +50,7 @@ def sentence(r: Row) -> str:
     """Say what a student gains and loses in forces, or in the density of a state."""
     off = interval(r, "difference", "ci95_low", "ci95_high")
     lost = f"its force error on labels of it is {off}" if r["property"] == FORCES else f"its density is off by {off}"
-    doubt = "" if r["converged"] else f" (not converged: {r['reason']})"
+    doubt = "" if r["converged"] else " (not converged)"
     return (
         f"{label(r['model'], r['dataset'])} ({where(r)}): {faster(r)} times as fast as {r['teacher']}; {lost}{doubt}."
     )

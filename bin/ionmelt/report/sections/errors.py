@@ -70,7 +70,12 @@ def figure_errors(t: Tables, style: Style) -> go.Figure | None:
                 **at(i),
             )
             seen.add(name)
-        ticks = {"tickvals": list(range(len(names))), "ticktext": names, "range": [-0.6, len(names) - 0.4]}
+        ticks = {
+            "tickvals": list(range(len(names))),
+            "ticktext": names,
+            "tickangle": -35 if len(names) > 4 else 0,
+            "range": [-0.6, len(names) - 0.4],
+        }
         figure.update_xaxes(**ticks, showgrid=False, **at(i))
     figure.update_yaxes(title="force RMSE (meV/Å)", rangemode="tozero")
     return finish(figure, margin={"l": 70, "r": 20, "t": 80, "b": 50})

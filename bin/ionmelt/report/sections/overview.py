@@ -18,7 +18,8 @@ from ionmelt.report.words import (
     UNITS,
     Row,
     Tables,
-    at_time,
+    how_it_ended,
+    is_the_truth,
     listed,
     number,
     plus_minus,
@@ -130,6 +131,17 @@ def cell_of(state: State, key: Row, quantity: str, runs: list[Row]) -> Cell:
     rows = [r for r in state.summary if r["property"] == quantity and all(r[c] == x for c, x in key.items())]
     lines = []
     for row in rows:
+        others = [r for r in state.summary if r["property"] == quantity and r["species"] == row["species"]]
+        if is_the_truth(row, others):
+            lines.append(
+                Line(
+                    plus_minus(row)[0],
+                    None,
+                    "The truth of this study: it is held against nothing.",
+                    row["species"] or "",
+                )
+            )
+            continue
         verdicts = [v for v in state.verdicts if v["property"] == quantity and v["species"] == row["species"]]
         mark, why = judged(row, verdicts, runs)
         bare = row["value"] is not None and row["ci95_low"] is None
@@ -141,7 +153,7 @@ def judged(row: Row, verdicts: list[Row], runs: list[Row]) -> tuple[Mark, str]:
     """Return the mark of a value of a model, and why it has that one."""
     broken = [run for run in runs if run["end"] not in UNBROKEN]
     if broken and not row["converged"] and row["property"] != FORCES:
-        return BROKE, f"{broken[0]['run_id']}: {broken[0]['end']}{at_time(broken[0])}"
+        return BROKE, f"{broken[0]['run_id']}: {how_it_ended(broken[0])}"
     mark, behind = of_model(label(row["model"], row["dataset"]), verdicts)
     said = [verdict_words(v) for v in behind[:3]] + ([f"and {len(behind) - 3} more"] if len(behind) > 3 else [])
     why = "; ".join(said) if row["converged"] or mark is not UNDECIDED else f"not converged: {row['reason']}"
@@ -157,11 +169,11 @@ def survival(runs: list[Row], no_run: str = "") -> Cell:
     done = sum(run["end"] == "completed" for run in runs)
     share = stats.binomtest(done, len(runs)).proportion_ci(method="exact")
     text = f"{done} of {len(runs)} [{100 * share.low:.0f}, {100 * share.high:.0f}] %"
-    ended = [run for run in runs if run["end"] != "completed"]
-    if not ended:
+    early = [run for run in runs if run["end"] != "completed"]
+    if not early:
         return [Line(text)]
     mark = BROKE if any(run["end"] not in UNBROKEN for run in runs) else UNDECIDED
-    return [Line(text, mark, sentence(listed([f"{r['run_id']}: {r['end']}{at_time(r)}" for r in ended[:3]])))]
+    return [Line(text, mark, sentence(listed([f"{r['run_id']}: {how_it_ended(r)}" for r in early[:3]])))]
 
 
 def hours_of(t: Tables, state: State, key: Row) -> Hours | None:
@@ -193,8 +205,10 @@ def reference_of(state: State, properties: list[str], columns: int) -> RowOfMode
     if not any(cells):
         return None
     empty: list[Cell] = [[]] * (columns - len(properties))
-    is_truth = [row["reference_is_truth"] for row in state.summary if row["reference"] is not None]
-    name = "truth" if all(is_truth) else "measured, truth" if any(is_truth) else "measured"
+    held = [row for row in state.summary if row["reference"] is not None]
+    truths = sorted({str(row["reference_source"]).partition(",")[0] for row in held if row["reference_is_truth"]})
+    name = f"truth ({listed(truths)})" if truths else "measured"
+    name = f"measured, {name}" if truths and not all(row["reference_is_truth"] for row in held) else name
     return RowOfModel(name, None, cells + empty, ())
 
 

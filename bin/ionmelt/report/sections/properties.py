@@ -16,14 +16,14 @@ from ionmelt.report.figures import REFERENCE, Style, error_bar, finish, log_axis
 from ionmelt.report.results import Results
 from ionmelt.report.words import (
     NAMES,
-    UNITS,
     Row,
     Tables,
     counted_verdicts,
+    is_the_truth,
     listed,
     measured,
-    number,
     off_by,
+    reference_words,
     state_name,
 )
 
@@ -75,7 +75,16 @@ def figure_liquid(t: Tables, style: Style, quantity: str) -> go.Figure | None:
     figure.update_xaxes(categoryorder="array", categoryarray=names, tickangle=-35, range=[-0.6, len(names) - 0.4])
     title = f"{observable.symbol or quantity} ({unit})"
     figure.update_yaxes(title=title, **(log_axis(drawn) if observable.logarithmic else {"tickformat": "d"}))
+    if observable.logarithmic and any(value is not None and value > 0 for value in drawn):
+        put_words_on_log_axes(figure)
     return finish(figure, margin={"l": 80, "r": 20, "t": 40, "b": 90})
+
+
+def put_words_on_log_axes(figure: go.Figure) -> None:
+    """Move what is written at a line to where the line is: plotly takes the height of words on a logarithmic axis as a power of ten."""
+    for words in figure.layout.annotations:
+        if (words.yref is not None and words.yref.removeprefix("y").isdigit()) or words.yref == "y":
+            words.y = math.log10(words.y) if words.y > 0 else None
 
 
 def draw_runs(panel: Panel, style: Style, key: Row, name: str, values: list[float]) -> list[float]:
@@ -165,7 +174,8 @@ def draw_reference(panel: Panel, summary: pl.DataFrame) -> list[float | None]:
     panel.figure.add_hline(
         y=value,
         line={"color": REFERENCE, "width": 1.5, "dash": "dash"},
-        annotation_text="reference" + (" (second-hand)" if row["reference_second_hand"] else ""),
+        annotation_text=("truth" if row["reference_is_truth"] else "reference")
+        + (" (second-hand)" if row["reference_second_hand"] else ""),
         annotation_font_size=11,
         annotation_position="top right",
         **panel.at,
@@ -192,13 +202,9 @@ def table_liquid(t: Tables, quantity: str, style: Style) -> Table:
     rows.sort(key=lambda r: (r["liquid"], r["temperature_K"], r["species"] or "", style.order(r)))
     body = []
     for r in rows:
-        factor, unit = UNITS[r["unit"]]
-        reference = "none"
+        reference = "is the truth" if is_the_truth(r, [x for x in rows if state_name(x) == state_name(r)]) else "none"
         if r["reference"] is not None:
-            reference = f"{number(r['reference'] * factor, 4)} {unit}"
-            if r["reference_low"] is not None:
-                reference += f" [{number(r['reference_low'] * factor, 4)}, {number(r['reference_high'] * factor, 4)}]"
-            reference += " (second-hand)" if r["reference_second_hand"] else ""
+            reference = reference_words(r) + (" (second-hand)" if r["reference_second_hand"] else "")
         body.append(
             [
                 state_name(r),
@@ -246,7 +252,11 @@ def state_sentence(state: str, rows: list[Row], verdicts: pl.DataFrame) -> str:
     good = [r for r in here if r["converged"]]
     against = {v["model_a"]: v for v in verdicts.to_dicts() if v["model_b"] == "reference" and state_name(v) == state}
     judged = [r for r in good if label(r["model"], r["dataset"]) in against]  # the truth is not set against itself
-    said = against_reference(judged, against) if judged else [range_of(good)]
+    held = next((r for r in here if r["reference_is_truth"]), None)
+    if judged:
+        said = against_reference(judged, against)
+    else:
+        said = [f"the truth, {held['reference_source']}, is {reference_words(held)}"] if held else [range_of(good)]
     poor = [label(r["model"], r["dataset"]) for r in here if not r["converged"]]
     said += [f"not converged: {listed(poor)}"] if poor else []
     return f"{state}: {'; '.join(said)}."
@@ -269,7 +279,6 @@ def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
             level.append(f"{name} ({off_by(v, r)})")
         else:
             undecided.append(f"{name}: no verdict")
-    factor, unit = UNITS[rows[0]["unit"]]
     kind = (
         "second-hand reference"
         if rows[0]["reference_second_hand"]
@@ -277,7 +286,7 @@ def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
         if rows[0]["reference_is_truth"]
         else "reference"
     )
-    reference = f"the {kind} ({number(rows[0]['reference'] * factor, 4)} {unit})"
+    reference = f"the {kind} ({reference_words(rows[0])})"
     verb = "is" if len(level) == 1 else "are"
     first = [f"{listed(level)} {verb} not told from {reference}"] if level else []
     if equal:

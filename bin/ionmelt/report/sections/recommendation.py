@@ -23,11 +23,12 @@ from ionmelt.report.words import (
     UNITS,
     Row,
     Tables,
-    at_time,
+    how_it_ended,
     listed,
     measured,
     number,
     off_by,
+    reference_words,
     rounded,
     sentence,
 )
@@ -161,7 +162,7 @@ def breakages(survival: pl.DataFrame) -> dict[str, tuple[str, str]]:
     for model, every in sorted(runs.items()):
         bad = [r for r in every if r["end"] not in UNBROKEN]
         if bad:
-            how = f"{bad[0]['run_id']} by {bad[0]['end']}{at_time(bad[0])}"
+            how = f"first {bad[0]['run_id']}: {how_it_ended(bad[0])}"
             broken[model] = f"{len(bad)} of {len(every)} runs", how
     return broken
 
@@ -199,7 +200,6 @@ class Choice:
     @property
     def reference(self) -> str:
         """The reference in words."""
-        factor, unit = UNITS[self.good[0]["unit"]]
         kind = (
             "second-hand"
             if self.good[0]["reference_second_hand"]
@@ -207,8 +207,7 @@ class Choice:
             if self.good[0]["reference_is_truth"]
             else ""
         )
-        times = "× " if unit.startswith("10") else ""
-        return f"{number(self.good[0]['reference'] * factor, 4)} {times}{unit}{kind and f', {kind}'}"
+        return reference_words(self.good[0]) + (kind and f", {kind}")
 
 
 def choice(of: Choice) -> tuple[str, bool]:
@@ -243,7 +242,7 @@ def use(of: Choice) -> str:
     if v := of.verdict(chosen):
         words += f" ({off_by(v, chosen)})"
     if hours := prices[name(chosen)]:
-        words += f", at {spoken(hours)} for labels, training and one nanosecond"
+        words += f", at {spoken(hours)} for labels, training and one nanosecond of dynamics"
     if level := [name(r) for r in of.fits if r is not chosen]:
         apart, alike = "cannot be told apart", "not told apart from"
         if any(map(of.is_equivalent, of.fits)):
@@ -287,9 +286,11 @@ def best_forces(t: Tables) -> str | None:
         return f"{name(best)} follows the labels' forces to {measured(best)}{caveats}"
     decided = {frozenset((v["model_a"], v["model_b"])): v["verdict"] for v in verdicts}
     against = {other: decided.get(frozenset((name(best), other))) for other in rest}
-    level = [other for other, verdict in against.items() if verdict not in ("a", "b", None)]
+    level = [other for other, verdict in against.items() if verdict in ("equivalent", "not distinguishable")]
+    open_ones = [other for other, verdict in against.items() if verdict not in ("a", "b", None) and other not in level]
     unseen = [other for other, verdict in against.items() if verdict is None]
     but = f", not told apart from {listed(level)}" if level else ""
+    but += f", without a verdict against {listed(open_ones)}" if open_ones else ""
     but += f", not compared with {listed(unseen)}" if unseen else ""
     return f"of the trained models {name(best)} follows the labels' forces best ({measured(best)}{but}{caveats})"
 

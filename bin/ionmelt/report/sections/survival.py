@@ -10,7 +10,7 @@ from ionmelt.report.blocks import Block, Note, Plot, Section
 from ionmelt.report.figures import Style, finish
 from ionmelt.report.marks import BROKE
 from ionmelt.report.results import Results
-from ionmelt.report.words import Row, Tables, at_time, state_name
+from ionmelt.report.words import Row, Tables, at_time, how_it_ended, state_name
 
 MOST_BARS = 40  # runs with a bar of their own; of more there is one for each model in each state
 
@@ -82,7 +82,7 @@ def draw_ends(figure: go.Figure, ended: list[tuple[str, Row]]) -> None:
         y=[name for name, _ in ended],
         x=[r["survived_ps"] or 0 for r in runs],
         mode="markers+text",
-        name="censored: ended early",
+        name="ended early",
         text=[f"  {r['end']}" for r in runs],
         textposition="middle right",
         marker={"symbol": BROKE.marker, "size": 10, "color": BROKE.colour},
@@ -100,16 +100,16 @@ def lines(results: Results) -> list[str]:
     done = runs.filter(pl.col("end") == "completed").height
     text = f"{done} of {runs.height} planned runs reached the end."
     broken = runs.filter(pl.col("end") != "completed").sort("model_key", "run_id").to_dicts()
-    ended = [f"{r['run_id']} ({r['end']}{at_time(r)})" for r in broken[:3]]
+    first = [f"{r['run_id']} ({how_it_ended(r)})" for r in broken[:3]]
     more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-    return [text + (f" Not: {', '.join(ended)}{more}." if broken else "")]
+    return [text + (f" Not: {', '.join(first)}{more}." if broken else "")]
 
 
 def blocks(results: Results) -> list[Block]:
     """Return how far each run came."""
     return [
         Note(
-            "How far each run came. A cross marks a run that ended early: it is censored there, with the reason. Such runs are "
+            "How far each run came. A cross marks a run that ended early, with the reason. Such runs are "
             "never averaged in and never left out. Of more than "
             f"{MOST_BARS} runs a bar is of those of a model in a state, as long as the one that ended first."
         ),

@@ -112,7 +112,7 @@ def error(value: float | None, row: Row) -> str:
         return "unknown"
     if row["property"] == "survival":
         return f"{value:.0%}"
-    return f"{number(value * factor)} {unit}".strip()
+    return f"{number(value * factor)} {'× ' if unit.startswith('10') else ''}{unit}".strip()
 
 
 def apart(row: Row) -> str:
@@ -120,7 +120,7 @@ def apart(row: Row) -> str:
     if row["difference"] is None or row["ci95_low"] is None:
         return "no interval"
     if row["property"] == "survival":
-        a, b, c = (f"{100 * row[x]:+.0f}" for x in ("difference", *seen_ends(row)))
+        a, b, c = (f"{100 * row[x]:+.0f}".replace("-", "−") for x in ("difference", *seen_ends(row)))
         return f"{a} [{b}, {c}] points"
     return difference(row)
 

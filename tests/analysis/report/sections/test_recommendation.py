@@ -14,7 +14,7 @@ from ionmelt.compare.judgement import with_truth
 from ionmelt.compare.summary import summarise_runs
 from ionmelt.compare.verdicts import judge
 from ionmelt.models.card import Card, Cost
-from ionmelt.report.sections import properties
+from ionmelt.report.sections import overview, properties
 from ionmelt.report.sections import recommendation as rec
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
 from ionmelt.tables.published import TABLES
@@ -131,7 +131,7 @@ SITUATIONS: tuple[tuple[str, dict, list[str], list[str], list[str]], ...] = (
         "a broken model that would have been the best",
         {"values": GOOD, "broken": ("mace",), "poor": ("mace",)},
         ["no model agrees", "off by"],
-        ["mace-both", "1 of 3 runs broke", "bond_broken at 40 ps"],
+        ["mace-both", "1 of 3 runs broke", "a bond broke at 40 ps"],
         ["use mace"],
     ),
     (
@@ -302,3 +302,31 @@ def test_the_truth_of_a_study_is_no_model_without_a_reference(poor: tuple[str, .
     good = t["summary"].filter(property="density").to_dicts()
     (line, *_) = properties.liquid_sentence(good, t["verdicts"], "density")
     assert ("of the truth" in line or "from the truth" in line) is ("mace" not in poor)
+    assert "no reference" not in line
+    if "mace" in poor:
+        assert "the truth, clp, the method of the labels itself, is 1000" in line and "clp gives" not in line
+
+
+def test_the_truth_has_its_own_interval_beside_a_model() -> None:
+    said = rec.recommend(tables({"clp": 1000.0, "mace": 1000.5}, reference=None, truth="clp"))[0]
+    assert re.search(r"against 1000\.\d ± \d+\.\d kg/m³, the truth", said), said
+
+
+def test_the_truth_has_no_mark_and_its_row_is_named() -> None:
+    t = tables({"clp": 1000.0, "dpmd": 1040.0, "mace": 1000.5}, reference=None, truth="clp")
+    state = overview.state_at(t, LIQUID, T)
+    (line,) = overview.cell_of(state, {"model": "clp", "dataset": None}, "density", [])
+    assert (line.mark, "held against nothing" in line.why) == (None, True)
+    (other,) = overview.cell_of(state, {"model": "mace", "dataset": "both"}, "density", [])
+    assert other.mark is not None
+    row = overview.reference_of(state, ["density"], 1)
+    assert row is not None and row.name == "truth (clp)"
+
+
+def test_models_that_one_seed_cannot_judge_are_not_called_alike() -> None:
+    t = tables(GOOD)
+    t["verdicts"] = t["verdicts"].with_columns(
+        verdict=pl.when(pl.col("property") == "force_rmse").then(pl.lit("design cannot decide")).otherwise("verdict")
+    )
+    words = rec.best_forces(t)
+    assert words is not None and "without a verdict against dpmd-both" in words and "not told apart" not in words
