@@ -189,11 +189,16 @@ def unknown_field(wrong: Wrong) -> str:
     return "unknown field; " + (did_you_mean(wrong.position.field, names).strip() or f"known: {', '.join(names)}")
 
 
+def unit_of(field: str) -> str:
+    """Return the unit of a field, which its name ends with; nothing where it has none."""
+    return next((unit for end, unit in UNITS.items() if field.endswith(end)), "")
+
+
 def out_of_bounds(wrong: Wrong) -> str:
     """Name the bound with its unit, and the other unit that the number most likely is in."""
     context, field = wrong.context or {}, wrong.position.field
     side, bound = ("below", context["ge"]) if "ge" in context else ("above", context["le"])
-    unit = next((unit for end, unit in UNITS.items() if field.endswith(end)), "")
+    unit = unit_of(field)
     line = f"{brief(wrong.value)} is {side} {bound:g} {unit}".rstrip()
     hint = next((hint for (on, end), hint in HINTS.items() if on == side and field.endswith(end)), None)
     amount = float(wrong.value)
@@ -214,7 +219,18 @@ def no_match(wrong: Wrong) -> str:
     return f"{brief(wrong.value)}: give {PATTERNS.get((wrong.context or {})['pattern'], NAME_WORDS)}"
 
 
+def no_number(wrong: Wrong) -> str:
+    """Say that a text is no number; of one with a unit behind it, what to give."""
+    line, unit = f"{brief(wrong.value)} is not a number", unit_of(wrong.position.field)
+    written = re.fullmatch(r"\s*([-+]?[\d.]+)\s*([^\W\d]\S*)\s*", wrong.value) if isinstance(wrong.value, str) else None
+    if not (written and unit):
+        return line
+    return f"{line}: give {written[1]}" if written[2] == unit else f"{line}: give the number alone, in {unit}"
+
+
 SAID: dict[str, Callable[[Wrong], str]] = {
+    "float_type": no_number,
+    "float_parsing": no_number,
     "missing": missing,
     "extra_forbidden": unknown_field,
     "greater_than_equal": out_of_bounds,
@@ -224,7 +240,7 @@ SAID: dict[str, Callable[[Wrong], str]] = {
 }
 NO_SECTION = "{value} is not a section: give name: value lines"
 WORDS = {
-    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "{value} is not a number"),
+    "finite_number": "{value} is not a number",
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "{value} is not a whole number"),
     "string_type": "{value} is not a text",
     **dict.fromkeys(("string_too_long", "too_long"), "too long: at most {max_length}"),

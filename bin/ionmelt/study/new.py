@@ -25,6 +25,7 @@ def new_study(path: Path, liquid: tuple[list[str], list[str], str], temperature_
     lines, names, words = liquid
     return Template((TOP / "studies" / "templates" / "new_study.yaml").read_text()).substitute(
         schema=os.path.relpath(TOP / "studies" / "schema.json", path.resolve().parent),
+        file=path.name,
         title=f"{words} at {temperature_K:g} K: which model may be trusted?",
         name="_".join(names)[:LONGEST_NAME],
         liquid="\n    ".join(lines),

@@ -8,6 +8,7 @@ what would be right.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +37,8 @@ from ionmelt.study.teacher import check_teacher
 from ionmelt.study.text import parse_yaml, read_text
 from ionmelt.study.workload import check_budget, estimate
 from ionmelt.study.writing import make_plan
+
+ASSETS = Path(__file__).resolve().parents[3] / "assets"
 
 # --- The task ------------------------------------------------------------------------------------------
 
@@ -125,7 +128,10 @@ def as_json(args: argparse.Namespace) -> int:
         print(json.dumps({"mistakes": list(error.errors)}, indent=2))
         return Exit.USER
     plan = {"study": study.model_dump(mode="json"), "estimate": estimated.content(), "warnings": warnings}
-    print(json.dumps(plan, indent=2, allow_nan=False))
+    try:
+        print(json.dumps(plan, indent=2, allow_nan=False), flush=True)
+    except BrokenPipeError:  # the reader has read enough; what is left must go somewhere at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return Exit.DONE
 
 
@@ -144,7 +150,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", type=Path, metavar="FILE", help="the study file, YAML")
     parser.add_argument(
-        "--assets", type=Path, default=Path("assets"), metavar="DIR", help="folder with ions, references"
+        "--assets",
+        type=Path,
+        default=ASSETS,
+        metavar="DIR",
+        help="folder with ions, references (default: that of the project)",
     )
     parser.add_argument("--out", type=Path, default=Path("plan"), metavar="DIR", help="folder to write the plan to")
     parser.add_argument("--outdir", metavar="DIR", help="folder of the results: checked that it can be written")

@@ -1,5 +1,7 @@
 """PLAN_STUDY as a whole: all mistakes at once, and a plan that is the same bytes for the same study."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,3 +224,13 @@ def test_no_content_gives_a_stack_trace(content: Any) -> None:
 @given(st.integers(0, len(DEMO) - 1), st.integers(0, 40), st.text(max_size=5))
 def test_no_text_gives_a_stack_trace(start: int, length: int, inserted: str) -> None:
     judge(DEMO[:start] + inserted + DEMO[start + length :])
+
+
+def test_the_plan_of_a_study_from_any_folder(tmp_path: Path) -> None:
+    """A reader that has read enough of it ends nothing, and the ions are those of the project."""
+    top = Path(__file__).resolve().parents[3]
+    command = f"{sys.executable} {top}/bin/plan_study.py --study {top}/studies/demo.yaml --json"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} | head -c 10"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", '{\n  "study"')
