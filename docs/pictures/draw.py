@@ -114,6 +114,8 @@ def badge(left: str, right: str) -> str:
     )
 
 
+NAMES = {"nacl": "molten NaCl", "emimbf4": "EMIM-BF4"}  # of liquids, as a reader writes them
+
 # --- Results -------------------------------------------------------------------------------------------
 
 
@@ -131,7 +133,8 @@ def density(results: Path) -> str:
             (row["model"], row["dataset"]) for row in csv.DictReader(file) if row["end"] not in ("completed", "missing")
         }
     values = [float(row["value"]) for row in rows]
-    low, high = min(values) - 150, max(values) + 150  # wider intervals are cut at the edge
+    low, high = min(values) - 150, max(values) + 150  # wider intervals are cut at the edge, and end in an arrow
+    truth = next((number(row["reference"]) for row in rows if row["reference"]), None)
     left, width, line = 190, 760, 28
 
     def at(value: float) -> float:
@@ -147,6 +150,12 @@ def density(results: Path) -> str:
             parts.append(
                 f'<path d="M{at(ends[0] or 0):.1f} {y}H{at(ends[1] or 0):.1f}" stroke="{colour}" stroke-width="2"/>'
             )
+            for end, beyond, to in ((ends[0], (ends[0] or 0) < low, -1), (ends[1], (ends[1] or 0) > high, 1)):
+                if beyond:
+                    tip = at(end or 0)
+                    parts.append(
+                        f'<path d="M{tip - 6 * to:.1f} {y - 4}L{tip:.1f} {y}L{tip - 6 * to:.1f} {y + 4}" fill="none" stroke="{colour}" stroke-width="2"/>'
+                    )
         fill = colour if row["converged"] == "true" else "#fff"
         parts.append(
             f'<circle cx="{at(float(row["value"])):.1f}" cy="{y}" r="5" fill="{fill}" stroke="{colour}" stroke-width="2"/>'
@@ -156,8 +165,12 @@ def density(results: Path) -> str:
         parts.append(
             f'<path d="M{at(tick):.1f} {y}v5" stroke="#667"/><text x="{at(tick):.1f}" y="{y + 18}" text-anchor="middle">{tick}</text>'
         )
-    state = f"{rows[0]['liquid']}, {float(rows[0]['temperature_K']):g} K"
-    title = f"Density of {state} (kg/m3) with 95 % intervals; hollow: not converged; red: runs broke"
+    if truth is not None:
+        parts.insert(0, f'<path d="M{at(truth):.1f} 22V{y}" stroke="#667" stroke-dasharray="4 3"/>')
+    state = f"{NAMES.get(rows[0]['liquid'], rows[0]['liquid'])}, {float(rows[0]['temperature_K']):g} K"
+    word = "truth" if any(row["reference_is_truth"] == "true" for row in rows) else "measured"
+    held = f"; dashed: {word}" if truth is not None else ""
+    title = f"Density of {state} (kg/m³), 95 % intervals; hollow: not converged; red: broke{held}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y + 28}" width="{width}" role="img" aria-label="{title}">\n'
         f'<rect width="{width}" height="{y + 28}" rx="8" fill="#fff"/><g font-family="system-ui,sans-serif" font-size="12" fill="#1d2733">'

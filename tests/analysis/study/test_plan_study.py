@@ -233,4 +233,4 @@ def test_the_plan_of_a_study_from_any_folder(tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{command} | head -c 10"], capture_output=True, text=True, cwd=tmp_path
     )
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", '{\n  "study"')
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", '{\n  "study')
