@@ -183,7 +183,7 @@ def density(results: Path) -> str:
 def shoot(report: Path, picture: Path) -> None:
     """Take a picture of the first screen of a report."""
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=20000"]
-    command = ["chromium", *options, "--window-size=1200,820", f"--screenshot={picture}", report.resolve().as_uri()]
+    command = ["chromium", *options, "--window-size=1400,940", f"--screenshot={picture}", report.resolve().as_uri()]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
 

@@ -142,6 +142,11 @@ def cell_of(state: State, key: Row, quantity: str, runs: list[Row]) -> Cell:
                 )
             )
             continue
+        if quantity == FORCES and plus_minus(row)[0].startswith("<"):
+            lines.append(
+                Line(plus_minus(row)[0], None, "The method of the labels itself: an error of 0 by construction.")
+            )
+            continue
         verdicts = [v for v in state.verdicts if v["property"] == quantity and v["species"] == row["species"]]
         mark, why = judged(row, verdicts, runs)
         bare = row["value"] is not None and row["ci95_low"] is None

@@ -286,7 +286,7 @@ def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
         if rows[0]["reference_is_truth"]
         else "reference"
     )
-    reference = f"the {kind} ({reference_words(rows[0])})"
+    reference = f"the {kind}, {reference_words(rows[0])}"
     verb = "is" if len(level) == 1 else "are"
     first = [f"{listed(level)} {verb} not told from {reference}"] if level else []
     if equal:
