@@ -44,9 +44,10 @@ def folders_of(files) {
     files.flatten().map { path -> path.parent }.unique()
 }
 
-// What the plan reads of the results of the round before; none where there is none
+// What the plan reads of the results of the round before, as far as they are there; none where there is none
 def records_of(previous) {
-    previous ? ['models/*/model.json', 'trajectories/*/run.json', 'tables/errors.parquet'].collectMany { name -> files("${previous}/${name}") } : []
+    def names = ['models/*/model.json', 'trajectories/*/run.json', 'tables/errors.parquet']
+    previous ? names.collectMany { name -> files("${previous}/${name}").findAll { path -> path.exists() } } : []
 }
 
 // All files of a channel as one list, in the order of their names: the order of arrival would change the
