@@ -186,13 +186,11 @@ def refuse_missing_parameters(given) {
         wrong += ['AZURE_BATCH_ACCOUNT_KEY', 'AZURE_STORAGE_ACCOUNT_KEY'].findAll { name -> !System.getenv(name) }
             .collect { name -> "${name}: missing; profile azurebatch reads this secret from the environment" }
     }
-    if (!workflow.stubRun && 'slurm' in needs) {
-        wrong += missing_programs(['sbatch'])
-    }
     // a site's own configuration may send tasks elsewhere
     def executor = nextflow.Global.session.config.process.executor ?: 'local'
-    if (executor == 'slurm' && 'gpu' in profiles && !('slurm' in needs)) {
-        wrong += ["-profile: ${workflow.profile}; Slurm is asked for GPUs by profile slurm: name it too, as in -profile gpu,slurm"]
+    wrong += wrong_of_slurm(profiles, executor)
+    if (!workflow.stubRun && executor == 'slurm') {
+        wrong += missing_programs(['sbatch'])
     }
     if (!workflow.stubRun && !needs && executor == 'local') {
         wrong += missing_here(profiles, given)
@@ -200,6 +198,13 @@ def refuse_missing_parameters(given) {
     if (wrong) {
         error(wrong.join('\n'))
     }
+}
+
+// Profile slurm alone asks Slurm for GPUs, whoever sends tasks there
+def wrong_of_slurm(profiles, executor) {
+    executor == 'slurm' && 'gpu' in profiles && !('slurm' in profiles)
+        ? ["-profile: ${profiles.join(',')}; Slurm is asked for GPUs by profile slurm: name it too, as in -profile gpu,slurm"]
+        : []
 }
 
 // What tasks need that run on this machine

@@ -96,13 +96,15 @@ def said(pipeline, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     (folder / "cases.json").write_text(json.dumps([*cases, {"threads": "two", "studdy": 1, "spot": "on"}]))
     script = pipeline.folder / "judge.nf"
     script.write_text(
-        "include { missing_programs; ours; says_something; wrong_parameters } from './modules/help.nf'\n"
+        "include { missing_programs; ours; says_something; wrong_of_slurm; wrong_parameters } from './modules/help.nf'\n"
         "include { alone_in } from './modules/earlier_results.nf'\n"
         "workflow {\n"
         "    try { alone_in('held') } catch (Exception why) { println('HELD ' + (why.cause ?: why).message) }\n"
         "    println('FREE ' + (alone_in('free') != null))\n"
         f"    println('MISSING ' + missing_programs({list(PROGRAMS)}).join(' | '))\n"
         "    println('SAYS ' + [['echo', 'x'], ['false'], ['no-such-program'], ['sleep', '60']].collect { words -> says_something(words) })\n"
+        "    println('SLURM ' + [['gpu', 'slurm'], ['slurm'], ['test'], ['gpu', 'test']].collect { profiles -> wrong_of_slurm(profiles, 'slurm') })\n"
+        "    println('ELSEWHERE ' + wrong_of_slurm(['gpu'], 'lsf'))\n"
         "    new groovy.json.JsonSlurper().parse(file('cases.json').toFile())\n"
         "        .each { given -> println 'JUDGED ' + groovy.json.JsonOutput.toJson(wrong_parameters(given)) }\n"
         "    new groovy.json.JsonSlurper().parse(file('commands.json').toFile())\n"
@@ -143,6 +145,13 @@ def test_a_program_that_is_not_there_is_a_line_with_what_brings_it(said: list[st
     for line in lines:
         assert re.fullmatch(r"[\w-]+: is not installed here: .*(apt install|module load|login node).*", line)
     assert "SAYS [true, false, false, false]" in said
+
+
+def test_slurm_is_asked_for_gpus_by_its_profile_alone(said: list[str]) -> None:
+    """A site's configuration that sends tasks there knows nothing of our GPUs."""
+    line = "-profile: gpu,test; Slurm is asked for GPUs by profile slurm: name it too, as in -profile gpu,slurm"
+    assert f"SLURM [[], [], [], [{line}]]" in said
+    assert "ELSEWHERE []" in said
 
 
 def test_a_wrong_value_is_one_line_that_says_what_is_right(judged: list[list[str]]) -> None:

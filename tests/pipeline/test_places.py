@@ -208,6 +208,7 @@ workflow {
     cases.each { one ->
         site.clusterOptions = one.site == 'closure' ? new GroovyShell().evaluate('return { "--qos=q${task.cpus}" }') : one.site
         ['beforeScript', 'containerOptions', 'queue'].each { name -> site[name] = one.site_says?.get(name) }
+        site['withLabel:process_gpu'] = one.site_gpu
         println('CASE ' + groovy.json.JsonOutput.toJson(given(one.profile, one.engine, one.gpu ? [request: 1] : null, one.executor, one.container, one.params ?: [:])))
     }
 }
@@ -222,6 +223,7 @@ GPU = {
 }
 RELEASED = f"ghcr.io/someone/ionmelt-nequip@sha256:{'0' * 64}"
 SITE = {"beforeScript": "module load x", "containerOptions": "-B /data", "queue": "short"}
+SITE_GPU = {"queue": "gpu-l40", "clusterOptions": "--gres=gpu:l40:1"}
 CASES: list[dict[str, object]] = [
     *({"profile": f"{name},gpu", "engine": "mace", "gpu": True, "executor": "local", "container": name, "containerOptions": words} for name, words in GPU.items()),
     *({"profile": f"{name},gpu", "engine": "mace", "gpu": False, "executor": "local", "container": name, "containerOptions": ""} for name in GPU),
@@ -243,6 +245,10 @@ CASES: list[dict[str, object]] = [
     {"profile": "slurm,apptainer", "engine": "mace", "gpu": True, "executor": "slurm", "container": "apptainer", "site_says": SITE, "containerOptions": "-B /data --nv", "whole_script": "module load x", "cluster": "--gres=gpu:1", "queue": "short"},
     {"profile": "slurm,apptainer", "engine": "mace", "gpu": False, "executor": "slurm", "container": "apptainer", "site_says": SITE, "containerOptions": "-B /data", "whole_script": "module load x", "cluster": "", "params": {"slurm_queue": "long", "slurm_gpu_queue": "gpus"}, "queue": "long"},
     {"profile": "slurm", "engine": "mace", "gpu": True, "executor": "slurm", "container": None, "site_says": SITE, "containerOptions": "-B /data", "script": "module load x\n. '", "cluster": "--gres=gpu:1", "params": {"slurm_gpu_queue": "gpus"}, "queue": "gpus"},
+    {"profile": "slurm", "engine": "mace", "gpu": True, "executor": "slurm", "container": None, "site": "-A x", "site_says": SITE, "site_gpu": SITE_GPU, "cluster": "--gres=gpu:l40:1", "queue": "gpu-l40"},
+    {"profile": "slurm", "engine": "mace", "gpu": True, "executor": "slurm", "container": None, "site": "-A x", "site_gpu": {"queue": "gpu-l40"}, "cluster": "-A x --gres=gpu:1", "queue": "gpu-l40"},
+    {"profile": "slurm", "engine": "mace", "gpu": False, "executor": "slurm", "container": None, "site": "-A x", "site_says": SITE, "site_gpu": SITE_GPU, "cluster": "-A x", "queue": "short"},
+    {"profile": "slurm", "engine": "mace", "gpu": True, "executor": "slurm", "container": None, "site_gpu": SITE_GPU, "params": {"gpu_type": "a100", "slurm_gpu_queue": "gpus"}, "cluster": "--gres=gpu:l40:1 --gres=gpu:a100:1", "queue": "gpus"},
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from ionmelt.measure.observables import OBSERVABLES
+from ionmelt.tables.columns import RUN_MODEL
 from ionmelt.topology import Topology
 
 BIN = Path(__file__).resolve().parents[3] / "bin"
@@ -57,7 +58,8 @@ def test_units_are_the_same_wherever_they_are_named() -> None:
         assert scale * ({"pm2/s": 1e-12} | dict(observable.units))[name] == pytest.approx(1.0)
         assert observable.possible[0] < observable.possible[1]
         assert observable.column == f"{observable.name}_{observable.suffix}"
-        assert observable.column in observable.columns
+        assert {observable.column, *RUN_MODEL} <= set(observable.columns)
+        assert observable.phase == ("npt" if observable.name in ("density", "compressibility") else "nvt")
         assert ("n_effective" in observable.columns) or (f"ci95_low_{observable.suffix}" in observable.columns)
     assert [observable.name for observable in OBSERVABLES if observable.of_motion] == [
         "diffusion",

@@ -68,6 +68,12 @@ def test_blocks_share_out_the_jumps_and_the_time() -> None:
     assert len(rates.jumps_of_blocks(states[: rates.BLOCKS + 1])) == rates.BLOCKS
 
 
+def test_the_error_of_a_rate_is_poissons_widened() -> None:
+    """Of 16 events with four times Poisson's variance 8 events; of none that of one."""
+    assert rates.rate_of(0, 1, 16, 400.0, 4.0, None).error == pytest.approx(8 / 400)
+    assert rates.rate_of(0, 1, 0, 400.0, 1.0, None).error == pytest.approx(1 / 400)
+
+
 def test_exits_that_twice_the_tolerance_takes_away_are_said() -> None:
     """Of 8 in 100 frames 5 in 125 are left, of two ions; of a state that is not seen any more none."""
     again = np.array([[[0, 1, 2], [7, 0, 0], [0, 0, 0]], [[0, 2, 0], [0, 0, 9], [0, 0, 0]]])
