@@ -67,10 +67,10 @@ def read_yaml(path: Path, *needed: str) -> dict[str, Any]:
     with reading(path, "YAML"):
         text = path.read_text()
         content = yaml.safe_load(text)
-        if not isinstance(content, dict) or (absent := [key for key in needed if key not in content]):
-            raise ValueError(
-                f"{absent[0]} is missing" if isinstance(content, dict) else "it holds no name: value lines"
-            )
+        if not isinstance(content, dict):
+            raise ValueError("it holds no name: value lines")
+        if absent := [key for key in needed if key not in content]:
+            raise UserError(f"{path}: {', '.join(absent)} missing: is it cut off?")
         if not text.endswith("\n"):
             raise ValueError("its last line has no end")
     return content

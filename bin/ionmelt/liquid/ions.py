@@ -39,8 +39,9 @@ class LibraryIon(TypedDict):
 def library(assets: str | Path) -> dict[str, Any]:
     """Return the ions of assets/ions and the molecules of assets/molecules, each a `LibraryIon`, by name."""
     paths = [path for folder in ("ions", "molecules") for path in sorted(Path(assets).glob(f"{folder}/*.yaml"))]
-    needed = ("full_name", "aliases", "smiles", "charge", "types", "hydrogen_types")
-    return {path.stem: read_yaml(path, *needed) for path in paths}
+    needed = ("full_name", "smiles", "charge", "types")
+    left_out = {"aliases": [], "hydrogen_types": None}
+    return {path.stem: left_out | read_yaml(path, *needed) for path in paths}
 
 
 def parse(smiles: str) -> Chem.Mol:
