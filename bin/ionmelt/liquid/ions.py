@@ -40,7 +40,7 @@ def library(assets: str | Path) -> dict[str, Any]:
     """Return the ions of assets/ions and the molecules of assets/molecules, each a `LibraryIon`, by name."""
     paths = [path for folder in ("ions", "molecules") for path in sorted(Path(assets).glob(f"{folder}/*.yaml"))]
     needed = ("full_name", "smiles", "charge", "types")
-    left_out = {"aliases": [], "hydrogen_types": None}
+    left_out: dict[str, Any] = {"aliases": [], "hydrogen_types": None}
     return {path.stem: left_out | read_yaml(path, *needed) for path in paths}
 
 
