@@ -170,6 +170,35 @@ def test_a_home_that_cannot_be_made_is_one_line(bare: Path, tmp_path: Path) -> N
     assert line == f"error: {tmp_path}/file/home: cannot be written: name another folder: export IONMELT_HOME=DIR"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "session"),
+    [
+        ("run main.nf -resume", "aaaaaaaa-2"),
+        ("run main.nf -resume --outdir mine", "bbbbbbbb-1"),
+        ("run main.nf --outdir=mine -resume -profile gpu", "bbbbbbbb-1"),
+        ("run main.nf --outdir others -resume", ""),
+        ("run main.nf -stub -resume", ""),
+        ("run main.nf -resume cccccccc-1", "cccccccc-1"),
+    ],
+)
+def test_resume_goes_on_with_the_last_run_into_the_same_results(
+    bare: Path, project: Path, arguments: str, session: str
+) -> None:
+    """Whatever ran in the folder since: the demo, a study of one's own, the study that was written, a stub run."""
+    nextflow(bare, "25.04.4")
+    commands = {
+        "aaaaaaaa-1": "run main.nf", "aaaaaaaa-2": "run main.nf -resume aaaaaaaa-2",
+        "bbbbbbbb-1": "run main.nf --study my.yaml --outdir mine", "cccccccc-1": "run main.nf --new_study my.yaml --ions a,b",
+        "cccccccc-2": "run main.nf -stub", "cccccccc-3": "run main.nf --help",
+    }  # fmt: skip
+    history = [f"2026-11-30 07:14:27\t-\tname\tOK\tde8566\t{one}\tnextflow {line}" for one, line in commands.items()]
+    (project / ".nextflow").mkdir()
+    (project / ".nextflow" / "history").write_text("\n".join(history) + "\n")
+    said = run(project, bare, *arguments.split()).stdout.split()
+    after = said[said.index("-resume") + 1 :]
+    assert (after[0] if after and not after[0].startswith("--") and after[0] != "-profile" else "") == session
+
+
 @pytest.mark.parametrize("words", [[], ["--outdir", "results"], ["--outdir=results"]])
 def test_a_second_run_into_the_same_results_is_refused_while_the_first_lives(
     bare: Path, project: Path, words: list[str]
