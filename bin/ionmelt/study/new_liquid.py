@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import gcd
 
 from ionmelt.errors import UserError
-from ionmelt.liquid.ions import LibraryIon, charge_of
+from ionmelt.liquid.ions import LibraryIon, canonical, charge_of
 from ionmelt.liquid.names import identified, unknown
 from ionmelt.mistakes import KEY, NAME_WORDS, brief
 
@@ -57,7 +57,7 @@ def given_by(word: str, charged: bool, library: Mapping[str, LibraryIon]) -> Giv
     written, equals, smiles = (text if count else word).partition("=")
     if equals and re.fullmatch(KEY, written) and smiles:
         try:
-            charge, name, words = charge_of(smiles), written, written
+            charge, name, words = charge_of(smiles), written, full_name(written, smiles, library)
         except UserError as error:
             raise UserError(f"{written}: {'; '.join(error.errors).removeprefix('ions: ')}") from error
     else:
@@ -73,6 +73,12 @@ def given_by(word: str, charged: bool, library: Mapping[str, LibraryIon]) -> Giv
         )
         raise UserError(f"{name}: {kind}")
     return Given(name, smiles or None, charge, count, words)
+
+
+def full_name(written: str, smiles: str, library: Mapping[str, LibraryIon]) -> str:
+    """Return the name in words of a SMILES: that of the library where it has the same, else the one that was given."""
+    same = (entry["full_name"] for entry in library.values() if canonical(entry["smiles"]) == canonical(smiles))
+    return next(same, written)
 
 
 def unknown_word(written: str, has_smiles: bool, charged: bool, library: Mapping[str, LibraryIon]) -> str:

@@ -59,6 +59,8 @@ def test_any_electrolyte_can_be_begun_with(
     assert done == (0 if box else 2), screen.err
     if box:
         assert box in screen.out
+        title = yaml.safe_load((tmp_path / "my.yaml").read_text())["description"]
+        assert "COC" not in title and ("mine" not in str(arguments) or "dimethyl carbonate" in title)
     else:
         assert "give two ions, such as emim,bf4, or how many of each" in screen.err
 
