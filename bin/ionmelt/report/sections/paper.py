@@ -11,7 +11,7 @@ from ionmelt.report.words import Row, listed
 
 FORCE_FIELDS = {
     "clandp": "the CL&P force field",
-    "openff": "CL&P and OPLS-AA where they have types, else OpenFF Sage",
+    "openff": "CL&P and OPLS-AA where they have types, else OpenFF Sage, else UFF",
     "xtb": "GFN1-xTB",
 }
 STATISTICS = (
@@ -29,7 +29,8 @@ def counted(number: int, noun: str) -> str:
 def liquids_sentence(results: Results) -> str:
     """Say which liquids were simulated, and how their boxes came about."""
     study = results.study
-    said = [f"The liquids were {dict(asked(results)).get('Liquid') or dict(asked(results)).get('Liquids')}."]
+    words = dict(asked(results))
+    said = [f"The liquid was {words['Liquid']}." if "Liquid" in words else f"The liquids were {words['Liquids']}."]
     names = dict.fromkeys(liquid.get("force_field") for liquid in study.get("liquids") or [])
     fields = [FORCE_FIELDS.get(name, "a force field of their own") for name in names if name]
     given = study.get("equilibration") or {}

@@ -34,7 +34,7 @@ def results(**changes: object) -> Results:
 def test_a_study_in_words() -> None:
     text = paragraph(results())
     for words in (
-        "libf4 (8 li, 8 bf4) at 900\u00a0K", "the CL&P force field (4 ps at 1200 K, cooled over 2 ps;",
+        "The liquid was libf4 (8 li, 8 bf4) at 900\u00a0K", "the CL&P force field (4 ps at 1200 K, cooled over 2 ps;",
         "4 frames were labelled with GFN1-xTB (semi-empirical tight binding, not DFT), 3 of them", "1 label failed",
         "1 served as a test set", "m (MACE) and clp (classical force field); trained ones had 2 seeds each",
         "from the same 3 boxes", "for 200 ps, then stochastic velocity rescaling at the mean density for 1000 ps; time step 0.5 fs",
@@ -60,8 +60,8 @@ def test_a_composition_and_a_named_model_in_words() -> None:
         results(liquids=[liquid], models=[{"id": "seven", "framework": "named", "model": "sevennet-0", "head": None}])
     )
     for words in (
-        "lipf6 (molarity (mol/L) of li 1, pf6 1 in ec 1, dmc 1 by mass; about 290 atoms) at 300\u00a0K",
-        "melted with CL&P and OPLS-AA where they have types, else OpenFF Sage (",
+        "The liquid was lipf6 (molarity (mol/L) of li 1, pf6 1 in ec 1, dmc 1 by mass; about 290 atoms) at 300\u00a0K",
+        "melted with CL&P and OPLS-AA where they have types, else OpenFF Sage, else UFF (",
         "The models were seven (sevennet-0)",
     ):
         assert words in text, words
