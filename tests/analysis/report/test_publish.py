@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -96,3 +97,11 @@ def test_what_must_not_be_published_is_refused_and_leaves_nothing(
     assert done.returncode == 2 and words in done.stderr and len(done.stderr.splitlines()) == 1
     assert not (project / "docs" / "results" / "salt").exists()
     assert "salt" not in (project / "mkdocs.yml").read_text()
+
+
+def test_an_interval_without_meaning_is_not_written() -> None:
+    write = runpy.run_path(str(TOP / "docs" / "publish"), run_name="publish")["with_interval"]
+    row = {"property": "force_rmse", "difference": "0.05", "ci95_low": "-43e9", "ci95_high": "4e20"}
+    ends = ("difference", "ci95_low", "ci95_high")
+    assert write(row, ends) == "50.0 (an interval without meaning)"
+    assert write(row | {"ci95_low": "-0.01", "ci95_high": "0.1"}, ends) == "50.0 [−10.0, 100.0]"

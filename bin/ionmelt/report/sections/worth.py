@@ -52,7 +52,10 @@ ASKED = {"kinds": "Further kinds of frames", "frames": "How many frames", "frame
 def figure_sizes(t: Tables, style: Style) -> go.Figure | None:
     """Errors against the number of training frames and against what their labels took, where a study has several sizes."""
     rows = t["learning"].filter(pl.col("error").is_not_null()).sort("frames", "dataset").to_dicts()
-    if not any(row["dataset"] != row["mixture"] for row in rows):
+    sizes: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        sizes.setdefault((row["model"], row["mixture"]), set()).add(row["dataset"])
+    if not any(len(of) > 1 for of in sizes.values()):
         return None
     views: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
