@@ -90,7 +90,8 @@ def matrix(results: Results) -> Matrix | None:
         return None
     measured = measured_of(t)
     properties = [name for name in SHOWN if name in measured]
-    head = [f"{NAMES[name]} ({SHOWN[name]})" for name in properties] + ["Runs completed", "Core-hours"]
+    unit = {name: words.replace("/", "/\u2060") for name, words in SHOWN.items()}  # no line ends within a unit
+    head = [f"{NAMES[name]} ({unit[name]})" for name in properties] + ["Runs completed", "Core-hours"]
     blocks = []
     for state in states:
         rows = [row_of(results, state, pair, properties) for pair in pairs]
