@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ionmelt.chemical_names import ChemicalNames
+from ionmelt.errors import UserError
 from ionmelt.liquid.ions import library
 from ionmelt.liquid.settings import BoxIon
 from ionmelt.liquid.symbols import names_of, symbol, with_charge
@@ -49,3 +50,15 @@ def test_pairs_are_of_ions_or_of_elements() -> None:
     names = ChemicalNames(ions={"li": "Li⁺", "bf4": "BF4⁻"})
     assert names.pair("li-bf4") == "Li⁺–BF4⁻" and names.pair("Li-F") == "Li–F"
     assert names.pair("bf4 F-B-F") == "BF4⁻ F-B-F" and names.pair("all") == "all"
+
+
+def test_an_ion_without_types_needs_no_list_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "ions"
+    folder.mkdir()
+    text = 'full_name: tricyanomethanide\nsmiles: "N#C[C-](C#N)C#N"\ntypes: null\n'
+    (folder / "tcm.yaml").write_text(text + "charge: -1\n")
+    ion = library(tmp_path)["tcm"]
+    assert (ion["aliases"], ion["hydrogen_types"]) == ([], None)
+    (folder / "tcm.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"tcm\.yaml: charge missing: is it cut off\?$"):
+        library(tmp_path)
