@@ -76,7 +76,9 @@ def test_a_label_store_that_cannot_be_is_refused(pipeline) -> None:
 @pytest.mark.all
 def test_help_lists_every_parameter(pipeline) -> None:
     screen = pipeline.run("--help")
-    assert not (pipeline.folder / "results" / "pipeline_info").exists()  # the records there may be those of a run that lives
+    assert not (
+        pipeline.folder / "results" / "pipeline_info"
+    ).exists()  # the records there may be those of a run that lives
     schema = json.loads((pipeline.folder / "nextflow_schema.json").read_text())
     for group in schema["$defs"].values():
         for name in group["properties"]:
