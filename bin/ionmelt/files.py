@@ -6,6 +6,7 @@ A folder holds ``SHA256SUMS`` (as `sha256sum -c` reads it), a JSON object the sh
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,10 +47,17 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is no number")
+    return number
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object of a JSON file; raises `UserError` where it is not one, or its content not what was sealed."""
     with reading(path, "a JSON object"):
-        content = json.loads(path.read_text(), parse_constant=_refuse_constant)
+        content = json.loads(path.read_text(), parse_constant=_refuse_constant, parse_float=_finite)
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}")
     claimed = content.pop(SEAL, None)

@@ -31,7 +31,7 @@ from ionmelt.frame import (
 
 TEXT_KEYS = (*IDENTITY_KEYS, "theory_id")
 SEAL_KEY = "file_sha256"  # in the first frame: of the rest of the file, so that what is lost or altered is noticed
-SEALED = re.compile(rf"^(\d+\n.*) {SEAL_KEY}=(\w+)$".encode(), re.MULTILINE)
+SEALED = re.compile(rf"^(\d+\n.*) {SEAL_KEY}=(\S+)$".encode(), re.MULTILINE)
 
 
 def write_frames(path: str | Path, frames: Sequence[Atoms], *, append: bool = False) -> None:
@@ -89,7 +89,7 @@ def read_frames(path: str | Path, *, labelled: bool = False, may_be_empty: bool 
         raise UserError(f"{path}: cut off in the middle of a line")
     if sealed := SEALED.match(content):
         rest = sealed[1] + content[sealed.end() :]
-        if hashlib.sha256(rest).hexdigest()[:16] != sealed[2].decode():
+        if hashlib.sha256(rest).hexdigest()[:16].encode() != sealed[2]:
             raise UserError(
                 f"{path}: not as it was written: it does not fit its {SEAL_KEY} (to change it, take that out)"
             )
@@ -97,6 +97,8 @@ def read_frames(path: str | Path, *, labelled: bool = False, may_be_empty: bool 
         frames = list(ase.io.iread(path, index=":", format="extxyz", properties_parser=_parse_comment))
     if content.count(b"\n") != sum(len(atoms) + 2 for atoms in frames):  # ASE stops at an empty line
         raise UserError(f"{path}: an empty line after {len(frames)} frames; frames must follow each other")
+    if any(SEAL_KEY in atoms.info for atoms in (frames[1:] if sealed else frames)):
+        raise UserError(f"{path}: its {SEAL_KEY} is not where it was written: frames or fields were moved")
     for atoms in frames:
         atoms.info.pop(SEAL_KEY, None)
     errors = [

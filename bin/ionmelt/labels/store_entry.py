@@ -73,6 +73,8 @@ class Entry:
 
     def answer(self) -> Answer:
         """Return the answer that is kept; raises `TypeError` or `ValueError` where a number is none."""
+        if type(self.scf_steps) not in (int, type(None)) or not isinstance(self.engine_version, str | None):
+            raise TypeError("a count of steps and a version are no other numbers")
         energy, forces, stress = (
             float(self.energy_ev),
             np.array(self.forces_ev_a, float),
@@ -107,7 +109,7 @@ def parse_entry(data: bytes, frame_id: str, theory: str, n_atoms: int) -> Answer
         raise ValueError("its content does not fit its sha256")
     for name, value in (("format", FORMAT), ("frame_id", frame_id), ("theory_id", theory), ("n_atoms", n_atoms)):
         if content.get(name) != value:
-            raise ValueError(f"its {name} is {content.get(name)!r}, not {value!r}")
+            raise ValueError(f"its {name} is {content.get(name)!r:.80}, not {value!r}")
     try:
         answer = Entry(**content).answer()
     except (TypeError, ValueError):
