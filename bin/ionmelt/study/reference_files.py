@@ -16,6 +16,7 @@ from ionmelt.mistakes import brief, one_line
 from ionmelt.study.references import Composition, Reference, composition
 from ionmelt.study.uncertainty import RANGES, standard_uncertainty
 
+MANY_IONS = 1_000_000  # of one kind in a composition: such a number is a slip
 COLUMNS = (
     "ions", "property", "species", "temperature_K", "value", "unit", "low", "high", "range", "n", "source",
     "second_hand",
@@ -124,7 +125,7 @@ def read_ions(line: Line, charges: Mapping[str, int] | None) -> Composition:
     except ValueError:
         items = []
     ions = dict(items)
-    if not ions or min(ions.values()) < 1:
+    if not ions or min(ions.values()) < 1 or max(ions.values()) >= MANY_IONS:
         line.note("ions", f"{brief(text)}: give a composition such as 'pyr14:1 tfsi:1'")
         return ()
     if len(ions) < len(items):
