@@ -102,7 +102,7 @@ def test_msd(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_coverage(tmp_path: Path) -> None:
     quantities = ("diffusion", "density", "difference", "conductivity", "viscosity")
-    result = result_of("coverage", tmp_path, "--cases", "4", "--only", *quantities)
+    result = result_of("coverage", tmp_path, "--cases", "10", "--only", *quantities)
     for name in quantities:
         assert 0.7 < result[f"{name}_all"] <= 1  # of 95 %, by some hundred cases
 

@@ -64,7 +64,11 @@ def test_a_model_that_fails_and_one_that_hangs_stop_no_other(pipeline, tmp_path:
     assert f"it was not opened and tried within {MINUTES} minutes" in hanging
     others = {"clp", "gfn1", "gfn2", "lj", "sevennet", "sevennet_mf", "chgnet", "chgnet_r2scan"}
     survival = pl.read_parquet(results / "tables" / "survival.parquet")
-    assert set(survival.filter(pl.col("end") == "completed")["model"]) == others
-    assert set(pl.read_parquet(results / "tables" / "density.parquet").drop_nulls("density_kg_m3")["model"]) == others
+    ends = dict(survival.select("model", "end").iter_rows())
+    assert {name for name, end in ends.items() if end != "missing"} == others
+    lasting = others - {"lj"}  # which has no bonds: BF4- comes apart at once
+    assert {name for name, end in ends.items() if end == "completed"} >= lasting
+    density = pl.read_parquet(results / "tables" / "density.parquet").drop_nulls("density_kg_m3")
+    assert set(density["model"]) >= lasting
     page = (results / "report.html").read_text()
     assert all(name in page for name in (*others, "absent", "hanging"))
