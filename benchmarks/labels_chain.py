@@ -10,7 +10,7 @@ far frames; settings are meant for time: 300 Ry is too little for fluorine's for
   scf_steps_cold, wall_cold_s   of a frame that is cold
   max_force_difference_ha_bohr  between the two ways (Ha/Bohr)
 
-usage: benchmarks/run labels_chain [--engine cp2k|pyscf|xtb] [--frames 20] [--pairs 4] [--spacing-fs 20 500]
+usage: benchmarks/run labels_chain [--engine cp2k|pyscf|xtb] [--frames 20] [--pairs 8] [--spacing-fs 20 500]
 """
 # environment: dft
 
@@ -131,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=sorted(SETTINGS), default="cp2k")
     parser.add_argument("--frames", type=int, default=20)
-    parser.add_argument("--pairs", type=int, default=4, help="LiBF4 pairs in the box (default: 4)")
+    parser.add_argument("--pairs", type=int, default=8, help="LiBF4 pairs in the box (default: 8)")
     parser.add_argument(
         "--spacing-fs", type=int, nargs="+", default=[20, 500], help=f"multiples of {SAVE_FS} fs (default: 20 500)"
     )

@@ -117,7 +117,7 @@ def test_diffusion(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_melts(tmp_path: Path) -> None:
-    result = result_of("melts", tmp_path, "--length-ps", "20", "--block-ps", "5", "--pairs", "8")
+    result = result_of("melts", tmp_path, "--length-ps", "20", "--block-ps", "5", "--pairs", "16")
     assert result["melts_blocks"] <= result["melts_all"]
 
 
@@ -131,9 +131,9 @@ def test_groups(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_labels_chain(tmp_path: Path) -> None:
-    sizes = ("--engine", "xtb", "--frames", "3", "--pairs", "2", "--spacing-fs", "20")
+    sizes = ("--engine", "xtb", "--frames", "3", "--pairs", "8", "--spacing-fs", "20")
     result = result_of("labels_chain", tmp_path, *sizes)
-    assert result["atoms"] == 12
+    assert result["atoms"] == 48
     assert result["max_force_difference_ha_bohr"] < 1e-5
     assert result["scf_steps_ratio"] <= 1
 
