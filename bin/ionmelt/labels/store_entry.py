@@ -1,6 +1,7 @@
 """An entry of the label store: what is kept of a frame that has a usable label, as a line of JSON."""
 
 import json
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,8 @@ class Entry:
         """Return the answer that is kept; raises `TypeError` or `ValueError` where a number is none."""
         if type(self.scf_steps) not in (int, type(None)) or not isinstance(self.engine_version, str | None):
             raise TypeError("a count of steps and a version are no other numbers")
+        if not 0 <= float(self.wall_s) < math.inf:
+            raise ValueError("no time is below 0 or endless")
         energy, forces, stress = (
             float(self.energy_ev),
             np.array(self.forces_ev_a, float),
@@ -112,7 +115,7 @@ def parse_entry(data: bytes, frame_id: str, theory: str, n_atoms: int) -> Answer
             raise ValueError(f"its {name} is {content.get(name)!r:.80}, not {value!r}")
     try:
         answer = Entry(**content).answer()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError("a field is missing or of another type") from None
     label = answer.label
     assert label.energy_ev is not None
