@@ -94,3 +94,12 @@ def test_one_model_or_one_box_says_nothing() -> None:
     a, b = models(rng, 2, 2, 0.0)
     elsewhere = Runs(b.values, b.standard_errors, b.seeds, [f"other {box}" for box in b.replicas], b.dofs)
     assert box_spread([a, elsewhere]) is None
+
+
+def test_the_share_of_the_spread_beyond_is_that_of_the_squared_weights() -> None:
+    """Of a difference over three boxes 2 / 3 of the variance beyond the errors, which are next to nothing here."""
+    values = [0.0, 1.0, 2.0]
+    alike = Runs(values, [1e-6] * 3, [1] * 3, [0, 1, 2], [30.0] * 3)
+    pair, _ = paired(alike, alike, common=BoxSpread(ratio=1.0, beyond=0.6, dof=8.0)) or (None, 0)
+    assert pair is not None
+    assert pair.standard_error == pytest.approx((0.6 * 2 / 3) ** 0.5, rel=1e-6)
