@@ -51,7 +51,8 @@ def equilibration_sentences(states: pl.DataFrame, labels: pl.DataFrame, runs: pl
     more = f" and {len(poor) - 3} more" if len(poor) > 3 else ""
     frames, started = (table.filter(~pl.col("equilibrated")).height for table in (labels, runs))
     counted = [f"{n} {what}" for n, what in ((frames, "labelled frames of kind eq"), (started, "runs")) if n]
-    text = f"{len(poor)} of {states.height} liquids are not equilibrated: {', '.join(named)}{more}"
+    verb = "is" if len(poor) == 1 else "are"
+    text = f"{len(poor)} of {states.height} liquids {verb} not equilibrated: {', '.join(named)}{more}"
     come = (
         f"; {listed(counted)} come from them, and what these say may be of a liquid that still changes"
         if counted
