@@ -241,3 +241,13 @@ def test_a_study_gets_the_environments_that_it_names(tmp_path: Path, text: str |
     if text is not None:
         study.write_text(text)
     assert tool().needed(study) == ["analysis", "dft", *names]
+
+
+@pytest.mark.parametrize(
+    "name", ["compare_studies", "fetch_references", "fetch_weights", "make_crate", "new_study", "plan_study"]
+)
+def test_a_script_without_an_environment_says_so_in_a_line(name: str) -> None:
+    script = TOP / "bin" / f"{name}.py"
+    done = subprocess.run([sys.executable, "-S", "-E", "-B", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: no Python package \w+: `\. containers/activate analysis` first.*\n", done.stderr)
