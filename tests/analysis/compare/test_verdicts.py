@@ -232,7 +232,7 @@ def test_no_verdict_is_no_agreement() -> None:
         group("a", 1000.0, 1.0, reference=1000.0).row() | {"value": 1000.0, "ci95_low": 998.0, "ci95_high": 1002.0}
     ]
     said = properties.against_reference(state, {"a-d": row})
-    assert said == ["against the second-hand reference (1000 kg/m³)", "a-d: no verdict"]
+    assert said == ["against the second-hand reference, 1000.0 ± 4.0 kg/m³", "a-d: no verdict"]
 
 
 def test_against_experiment_the_figure_and_the_words_have_the_corrected_value() -> None:
