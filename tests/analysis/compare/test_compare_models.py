@@ -233,7 +233,7 @@ def test_verdicts_name_models_and_datasets_in_columns(result: Path) -> None:
 
 def test_another_level_of_theory_is_told_from_its_columns(result: Path) -> None:
     page = (result / "report.html").read_text()
-    assert "Clp imitates PBE, the labels are PBE-D3(BJ): its errors on them are" in page
+    assert "clp imitates PBE, the labels are PBE-D3(BJ): its errors on them are" in page
 
 
 def test_conductivity_is_judged_and_viscosity_says_what_it_needs(result: Path) -> None:
