@@ -37,7 +37,8 @@ def care(results: Results) -> list[Quote]:
             caveats.append(f"a reference of {listed(names)} {words}")
     other = results.models.filter(~pl.col("same_theory")).unique("model", keep="first", maintain_order=True)
     levels = [two_levels(m["model"], m["theory"], m["labels_theory"]) for m in other.to_dicts()]
-    lines = [sentence("; ".join(caveats))] * bool(caveats) + [f"{x}." for x in levels]  # each begins with the name of a model
+    lines = [sentence("; ".join(caveats))] * bool(caveats)
+    lines += [f"{words}." for words in levels]  # each begins with the name of a model
     lines += equilibration_sentences(t["equilibration"], t["labels"], t["survival"])
     return [("Read with care", lines)] if lines else []
 
