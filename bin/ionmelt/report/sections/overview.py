@@ -91,7 +91,7 @@ def matrix(results: Results) -> Matrix | None:
     measured = measured_of(t)
     properties = [name for name in SHOWN if name in measured]
     unit = {name: words.replace("/", "/\u2060") for name, words in SHOWN.items()}  # no line ends within a unit
-    head = [f"{NAMES[name]} ({unit[name]})" for name in properties] + ["Runs completed", "Core-hours"]
+    head = [f"{NAMES[name]} ({unit[name]})" for name in properties] + ["Runs completed", "Core-hours to 1 ns"]
     blocks = []
     for state in states:
         rows = [row_of(results, state, pair, properties) for pair in pairs]
