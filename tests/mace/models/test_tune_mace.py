@@ -212,7 +212,10 @@ def test_two_heads_run_in_every_engine(tuned: dict[str, Path], tmp_path: Path) -
 
 
 @pytest.mark.all
-@pytest.mark.parametrize("more", [{}, {"stage_two": 0.7}], ids=["one stage", "in stage two"])
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param({}, id="one stage", marks=pytest.mark.long), pytest.param({"stage_two": 0.7}, id="in stage two")],
+)
 def test_a_killed_tuning_ends_with_the_same_numbers(
     more: dict[str, Any], foundation: tuple[Path, Path], split: Path, tmp_path: Path
 ) -> None:

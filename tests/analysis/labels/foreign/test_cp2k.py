@@ -218,7 +218,7 @@ CP2K_INPUT = """\
 """
 
 
-@pytest.mark.all
+@pytest.mark.long
 @pytest.mark.skipif(CP2K is None, reason="no cp2k here")
 def test_cp2k_single_points_and_dynamics(run: Run, tmp_path: Path) -> None:
     """One run of dynamics, its first step again as a single point, and one whose SCF is not let to converge."""

@@ -388,10 +388,8 @@ def compare(atoms: Atoms, settings: dict) -> dict[str, float]:
 
 
 @needs_cp2k
-@pytest.mark.all
-@pytest.mark.parametrize(
-    "name", ["libf4", *(pytest.param(name, marks=pytest.mark.long) for name in ("pyr14bf4", "litfsi"))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["libf4", "pyr14bf4", "litfsi"])
 def test_pyscf_is_cp2k(tmp_path, monkeypatch, name):
     """Two codes, one level of theory, on the grid of production, 1200 Ry. The bounds are somewhat above what was measured:
 
