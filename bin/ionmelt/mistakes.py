@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -187,6 +187,11 @@ def unknown_field(wrong: Wrong) -> str:
     """Name the field that is most like the unknown one, or all that there are."""
     names = sorted(wrong.position.section.model_fields) if wrong.position.section else []
     return "unknown field; " + (did_you_mean(wrong.position.field, names).strip() or f"known: {', '.join(names)}")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as a sentence does."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def unit_of(field: str) -> str:

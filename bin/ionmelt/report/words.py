@@ -85,14 +85,19 @@ def plus_minus(row: Row) -> tuple[str, str]:
     return " ± ".join(rounded([row["value"] * factor, half], half)), unit
 
 
+def in_unit(text: str, unit: str) -> str:
+    """Write a number, or one with its interval, in a unit; a power of ten is multiplied by."""
+    return f"{text} {'× ' if unit.startswith('10') else ''}{unit}"
+
+
 def measured(row: Row) -> str:
     """Write value ± half of the 95 % interval with its unit, or why there is none."""
     text, unit = plus_minus(row)
     if row["value"] is None:
         return text
     if row["ci95_low"] is None:
-        return f"{text} {'× ' if unit.startswith('10') else ''}{unit} (no error bar)"
-    return f"({text}) × {unit}" if unit.startswith("10") else f"{text} {unit}"
+        return f"{in_unit(text, unit)} (no error bar)"
+    return in_unit(f"({text})" if unit.startswith("10") else text, unit)
 
 
 def reference_words(row: Row) -> str:
@@ -101,7 +106,7 @@ def reference_words(row: Row) -> str:
     if row["reference_low"] is not None:
         return measured(row | ends)
     factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
-    return f"{number(row['reference'] * factor, 4)} {'× ' if unit.startswith('10') else ''}{unit}"
+    return in_unit(number(row["reference"] * factor, 4), unit)
 
 
 def how_it_ended(run: Row) -> str:
@@ -120,10 +125,10 @@ def interval(row: Row, value: str, low: str, high: str) -> str:
     if row[value] is None:
         return "–"
     if row[low] is None:
-        return f"{number(row[value] * factor)} {'× ' if unit.startswith('10') else ''}{unit} (no interval)"
+        return f"{in_unit(number(row[value] * factor), unit)} (no interval)"
     v, a, b = (row[c] * factor for c in (value, low, high))
     words = rounded([v, a, b], max((b - a) / 2, 1e-12))
-    return f"{words[0]} [{words[1]}, {words[2]}] {'× ' if unit.startswith('10') else ''}{unit}"
+    return in_unit(f"{words[0]} [{words[1]}, {words[2]}]", unit)
 
 
 def seen_ends(v: Row) -> tuple[str, str]:
@@ -173,11 +178,6 @@ def counted_verdicts(verdicts: pl.DataFrame) -> str:
 def p_value(p: float | None) -> str:
     """Write a p-value, a dash for none."""
     return "–" if p is None else "< 0.001" if p < 0.001 else number(p, 2)
-
-
-def listed(words: Sequence[str]) -> str:
-    """Join words as a sentence does."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def state_name(row: Row) -> str:

@@ -114,15 +114,13 @@ def warn_of_size(study: Study, index: int, box: Box, add: Add) -> None:
     loc = ("liquids", index)
     for field, words in box.taken.items():
         add((*loc, *field), words)
+    of_size = (*loc, *size_field(study.liquids[index]))
     molecules = sum(ion.count for ion in box.ions)
     if molecules < LIQUID_MOLECULES:
-        add(
-            (*loc, *size_field(study.liquids[index])),
-            f"{box.size} are not the liquid: densities and structures depend on the box",
-        )
+        add(of_size, f"{box.size} are not the liquid: densities and structures depend on the box")
     if study.md.nvt_ps and molecules < DIFFUSION_MOLECULES:
         add(
-            (*loc, *size_field(study.liquids[index])),
+            of_size,
             f"{box.size}: diffusion is too slow in so small a box; it needs the Yeh-Hummer "
             "correction (finite_size_correction_m2_s)",
         )

@@ -9,7 +9,7 @@ from math import gcd
 from ionmelt.errors import UserError
 from ionmelt.liquid.ions import LibraryIon, canonical, charge_of
 from ionmelt.liquid.names import identified, unknown
-from ionmelt.mistakes import KEY, NAME_WORDS, brief
+from ionmelt.mistakes import KEY, NAME_WORDS, brief, listed
 
 PAIRS = 4  # of a trial: seconds a label
 ATOMS = 150  # of a trial whose concentration is given
@@ -158,8 +158,3 @@ def by_concentration(salt: Sequence[Given], solvent: Sequence[Given], kind: str,
         *([f"  smiles: {{{smiles}}}"] if smiles else []),
         f"  atoms: {ATOMS}      # real: 500 or more; 2000 where diffusion is asked for",
     ]
-
-
-def listed(words: Sequence[str]) -> str:
-    """Return words with commas and an "and"."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

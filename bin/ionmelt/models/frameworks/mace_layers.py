@@ -181,9 +181,8 @@ def contracted(contraction: Any, element: int, x: Any) -> Any:
     orders = range(contraction.correlation, 0, -1)
     out: Any = None
     for weights, order in zip([contraction.weights_max, *contraction.weights], orders, strict=True):
-        coupling = contraction.U_tensors(order).flatten(
-            0, -2
-        )  # (components of the product and of `order` factors, paths)
+        # (components of the product and of `order` factors, paths)
+        coupling = contraction.U_tensors(order).flatten(0, -2)
         mixed = weights[element].transpose(0, 1) @ coupling.transpose(0, 1)
         if out is None:
             out = torch.bmm(x, mixed.view(channels, -1, size).transpose(1, 2))

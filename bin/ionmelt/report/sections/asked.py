@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from ionmelt.dataset.settings import kinds_of
 from ionmelt.labels.engines import ENGINES
+from ionmelt.mistakes import listed
 from ionmelt.report.results import Results
-from ionmelt.report.words import Row, listed
+from ionmelt.report.words import Row
 
 # As their authors write them
 FRAMEWORKS = {

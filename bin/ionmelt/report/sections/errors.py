@@ -9,6 +9,7 @@ import polars as pl
 from ionmelt.compare.errors import lacks
 from ionmelt.compare.groups import label
 from ionmelt.compare.truth import labellers
+from ionmelt.mistakes import listed
 from ionmelt.report.blocks import (
     Block,
     Folded,
@@ -20,7 +21,7 @@ from ionmelt.report.blocks import (
 from ionmelt.report.figures import Style, error_bar, finish, panels
 from ionmelt.report.results import Results
 from ionmelt.report.sections import calibration, dimers, forgetting, generalisation, long_range, parity
-from ionmelt.report.words import NAMES, UNITS, Row, Tables, listed, measured, missing_words, number
+from ionmelt.report.words import NAMES, UNITS, Row, Tables, measured, missing_words, number
 
 MOTIONS = {
     "force": "all",

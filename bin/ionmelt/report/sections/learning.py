@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from ionmelt.compare.groups import label
+from ionmelt.mistakes import listed
 from ionmelt.report.blocks import (
     Block,
     Folded,
@@ -18,7 +19,7 @@ from ionmelt.report.blocks import (
 from ionmelt.report.figures import Style, finish, log_axis, panels
 from ionmelt.report.results import Results
 from ionmelt.report.sections.asked import FRAMEWORKS
-from ionmelt.report.words import UNITS, Row, Tables, listed, number
+from ionmelt.report.words import UNITS, Row, Tables, number
 
 
 def figure_curves(t: Tables, style: Style) -> go.Figure | None:

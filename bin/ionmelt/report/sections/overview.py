@@ -8,6 +8,7 @@ from scipy import stats
 from ionmelt.compare.cost import Hours, dynamics_hours
 from ionmelt.compare.groups import label
 from ionmelt.measure.observables import OBSERVABLES
+from ionmelt.mistakes import listed
 from ionmelt.report.blocks import Block, Cell, Line, Matrix, Note, Nothing, RowOfModel, Section, StateOfModels
 from ionmelt.report.marks import BROKE, MARKS, UNDECIDED, WORSE, Mark, of_model
 from ionmelt.report.results import Results
@@ -20,7 +21,6 @@ from ionmelt.report.words import (
     Tables,
     how_it_ended,
     is_the_truth,
-    listed,
     number,
     plus_minus,
     sentence,

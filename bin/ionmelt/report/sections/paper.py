@@ -3,11 +3,12 @@
 import polars as pl
 from markupsafe import Markup
 
+from ionmelt.mistakes import listed
 from ionmelt.report.blocks import Block, Folded, Note, Sentences
 from ionmelt.report.citations import used
 from ionmelt.report.results import Results
 from ionmelt.report.sections.asked import asked, framework, theory
-from ionmelt.report.words import Row, listed
+from ionmelt.report.words import Row
 
 FORCE_FIELDS = {
     "clandp": "the CL&P force field",

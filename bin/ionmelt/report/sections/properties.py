@@ -11,6 +11,7 @@ import polars as pl
 from ionmelt.compare.groups import label, shift_error_of, shift_of
 from ionmelt.compare.statistics import Z95
 from ionmelt.measure.observables import NAMED
+from ionmelt.mistakes import listed
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Section, Table
 from ionmelt.report.figures import REFERENCE, Style, error_bar, finish, log_axis, panels
 from ionmelt.report.results import Results
@@ -20,7 +21,6 @@ from ionmelt.report.words import (
     Tables,
     counted_verdicts,
     is_the_truth,
-    listed,
     measured,
     off_by,
     reference_words,

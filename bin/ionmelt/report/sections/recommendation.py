@@ -18,13 +18,13 @@ from ionmelt.compare.errors import lacks
 from ionmelt.compare.groups import label, shift_of
 from ionmelt.lengths import needed_words
 from ionmelt.measure.observables import NAMED, OBSERVABLES
+from ionmelt.mistakes import listed
 from ionmelt.report.words import (
     UNBROKEN,
     UNITS,
     Row,
     Tables,
     how_it_ended,
-    listed,
     measured,
     number,
     off_by,

@@ -3,11 +3,12 @@
 import polars as pl
 
 from ionmelt.labels.engines import ENGINES
+from ionmelt.mistakes import listed
 from ionmelt.report.blocks import Quote, Short
 from ionmelt.report.results import Results
 from ionmelt.report.sections.asked import asked
 from ionmelt.report.sections.recommendation import recommend
-from ionmelt.report.words import listed, sentence
+from ionmelt.report.words import sentence
 from ionmelt.theory import two_levels
 
 

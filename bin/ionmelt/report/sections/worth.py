@@ -12,6 +12,7 @@ import polars as pl
 from ionmelt.compare.groups import label
 from ionmelt.compare.learning import PROPERTIES
 from ionmelt.compare.worth import added_kinds
+from ionmelt.mistakes import listed
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Section, Sentences, Table
 from ionmelt.report.figures import Style, error_bar, finish, log_axis, panels
 from ionmelt.report.results import Results
@@ -21,7 +22,7 @@ from ionmelt.report.words import (
     Row,
     Tables,
     difference,
-    listed,
+    in_unit,
     number,
     p_value,
     rounded,
@@ -115,7 +116,7 @@ def error(value: float | None, row: Row) -> str:
         return "unknown"
     if row["property"] == "survival":
         return f"{value:.0%}"
-    return f"{number(value * factor)} {'× ' if unit.startswith('10') else ''}{unit}".strip()
+    return in_unit(number(value * factor), unit).strip()
 
 
 def apart(row: Row) -> str:
