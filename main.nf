@@ -3,7 +3,7 @@
 
 include { code; label_engine } from './modules/code.nf'
 include { file_of; gather; joined; records_of; rows } from './modules/channels.nf'
-include { help; refuse_parameters; with_files_there } from './modules/help.nf'
+include { hear_sites; help; refuse_parameters; with_files_there; with_images_there } from './modules/help.nf'
 include { say_the_end; say_the_plan } from './modules/ended.nf'
 include { stop_with } from './modules/stops.nf'
 include { new_study } from './modules/new_study.nf'
@@ -25,13 +25,14 @@ workflow {
     help(params)
     refuse_parameters(params)
     new_study(params)
+    hear_sites()
     only_estimate = params.estimate.toString().toBoolean()
     running = alone_in(params.outdir)
     workflow.onComplete = {
         running?.close()
         say_the_end(params.outdir, only_estimate)
     }
-    assets = file("${projectDir}/assets")
+    assets = projectDir.resolve('assets')
 
     // The plan: tables of keys, and one file of settings a task. A key is the base name of such a file.
     study = file(params.study, glob: false)
@@ -40,7 +41,7 @@ workflow {
     previous = params.previous ? file(params.previous, glob: false).toUriString() : ''
     PLAN_STUDY(study, assets, base, outdir, previous, records_of(previous), code('plan_study.py'))
     stop_with(PLAN_STUDY.out.errors)
-    planned = with_files_there(PLAN_STUDY.out.plan)
+    planned = with_images_there(with_files_there(PLAN_STUDY.out.plan), only_estimate, params)
 
     // With --estimate the bill is all, else it is left out.
     boxes = rows(planned, 'boxes').map { row -> tuple(row.key, row.settings, row.files.force_field ?: []) }
@@ -79,11 +80,11 @@ workflow {
     // The models: [model key, folder], such as [mace-eq-s1, ...]. Checkpoints outlive their tasks.
     checkpoints = checkpoint_folder(params.checkpoints ?: "${workflow.workDir}/checkpoints")
     datasets = SPLIT_DATASET.out.datasets.flatten().map { folder -> tuple(folder.name, folder) }
-    one_state = gather(liquids.map { _liquid, folders -> folders[0] }).map { folders -> folders[0] }
-    MODELS(plan, datasets, TEACHER.out.model, checkpoints, one_state)
+    of_each_liquid = gather(liquids.map { _liquid, folders -> folders[0] })
+    MODELS(plan, datasets, TEACHER.out.model, checkpoints, of_each_liquid)
 
     // What they are worth: errors on labelled frames, molecular dynamics, and what is measured on it
-    MEASURED(plan, assets, MODELS.out.models, SPLIT_DATASET.out.test, melts, liquids, checkpoints)
+    MEASURED(plan, assets, MODELS.out.models, datasets, SPLIT_DATASET.out.test, melts, liquids, checkpoints)
 
     rounds = previous ? [file("${previous}/tables/rounds.parquet")].findAll { path -> path.exists() } : []
     tasks = channel.topic('tasks').collectFile(name: 'tasks.jsonl', sort: { task -> task.name })
@@ -101,6 +102,7 @@ workflow {
     here = laid_in('models', MODELS.out.folders).mix(
         laid_in('trajectories', MEASURED.out.runs.mix(COMPARE_MODELS.out.picture)),
         laid_in('dataset', split.datasets.mix(split.test, split.table, split.summary)),
+        laid_in('liquids', BUILD_LIQUID.out.box.map { _key, folder -> folder }),
     )
     here.toList().map { all -> [all] }.combine(COMPARE_MODELS.out.report).subscribe { all, _report ->
         if (!workflow.stubRun) { set_aside(params.outdir, all) }

@@ -31,28 +31,13 @@ from typing import Any
 import groups
 import melts
 import numpy as np
-from diffusion import Rng, Walk, ballistic, caged, hopping, plain
+from diffusion import Rng, ballistic, caged, hopping, plain, subdiffusive
 from scipy.constants import Boltzmann
 
 from ionmelt.compare import statistics
 from ionmelt.measure import series as measure_series
 from ionmelt.measure import slope
 from ionmelt.measure.observables import viscosity as observables_viscosity
-
-
-def subdiffusive(exponent: float) -> Walk:
-    """Return a maker of fractional Brownian walks, MSD ~ t^exponent, by circulant embedding."""
-
-    def walk(rng: Rng, frames: int, ions: int) -> np.ndarray:
-        t = np.arange(frames + 1.0)
-        covariance = ((t + 1) ** exponent + np.abs(t - 1) ** exponent - 2 * t**exponent) / 2
-        spectrum = np.fft.fft(np.concatenate([covariance, covariance[-2:0:-1]])).real.clip(0)
-        noise = rng.normal(size=(2, len(spectrum), 3 * ions))
-        steps = np.fft.fft(np.sqrt(spectrum / len(spectrum))[:, None] * (noise[0] + 1j * noise[1]), axis=0).real
-        return steps[:frames].cumsum(axis=0).reshape(frames, ions, 3)
-
-    return walk
-
 
 Found = dict[str, Any]  # what was found of one case: class, kind, whether it covers, whether it is converged
 

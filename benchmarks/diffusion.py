@@ -65,6 +65,20 @@ def hopping(rng: Rng, frames: int, ions: int) -> np.ndarray:
     return jumps.cumsum(axis=0) + 0.5 * relaxing(rng, 3, frames, ions, 3)
 
 
+def subdiffusive(exponent: float) -> Walk:
+    """Return a maker of fractional Brownian walks, MSD ~ t^exponent, by circulant embedding."""
+
+    def walk(rng: Rng, frames: int, ions: int) -> np.ndarray:
+        t = np.arange(frames + 1.0)
+        covariance = ((t + 1) ** exponent + np.abs(t - 1) ** exponent - 2 * t**exponent) / 2
+        spectrum = np.fft.fft(np.concatenate([covariance, covariance[-2:0:-1]])).real.clip(0)
+        noise = rng.normal(size=(2, len(spectrum), 3 * ions))
+        steps = np.fft.fft(np.sqrt(spectrum / len(spectrum))[:, None] * (noise[0] + 1j * noise[1]), axis=0).real
+        return steps[:frames].cumsum(axis=0).reshape(frames, ions, 3)
+
+    return walk
+
+
 # Each kind with the lag (frames) from which it is diffusive: four times what it remembers
 WALKS: tuple[tuple[Walk, int], ...] = ((plain, 1), (ballistic, 8), (caged, 20), (hopping, 12))
 SHAPES = ((200, 64), (300, 16), (500, 16), (1000, 4))

@@ -8,11 +8,15 @@ Synthetic data with a known answer, as COMPARE_MODELS judges it (ionmelt/compare
   density_slow      share of intervals that hold the truth, of three boxes from both sides called converged whose variance is by
                     30 % in modes that last a tenth of the run; density_slow_converged: how many are
   transient_passed  groups of 3 boxes, from both sides, with a transient of half a standard deviation as long as the run, that pass
+  group_*_diffusion   likewise of the diffusion coefficients of nine runs: group_converged_diffusion, single_converged_diffusion and
+                    group_covers_diffusion, of plain, ballistic, caged and hopping walks of 16 ions; group_covers_shallow: of a cage that
+                    a single run does not show; group_ageing_passed, group_trapped_passed: groups called converged whose D
+                    relaxes from twice itself, or which are subdiffusive, t^0.8
   common_mode       share of converged D that hold the truth: walks whose ions share a mobility that lasts a twentieth to a fifth
                     of the run, and scatters by 50 or 70 %
   ageing_passed     walks whose D relaxes from twice itself with times of a fifth to all of the run: share called converged
   family_false      largest share, over designs and spreads, of reports on identical models that name a winner (2 x 2 to 5 x 3
-                    seeds x boxes, spread between seeds up to 5 run errors, between boxes, box by model, unequal errors)
+                    seeds x boxes, spread between seeds up to 5 run errors, between boxes, box by model, unequal errors; a far reference)
   survival_false    largest share, over the same designs and spreads of rates between seeds, of reports on identical models that break
                     (half a break to ten in a planned run) whose survival names a winner; survival_told: share of reports on one
                     framework that always breaks within a tenth of the run and one that never does that name one (3 x 2)
@@ -29,17 +33,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from diffusion import relaxing
+from diffusion import Walk, ballistic, caged, hopping, plain, relaxing, subdiffusive
 
 from ionmelt.compare.comparison import comparisons
 from ionmelt.compare.convergence import doubts
+from ionmelt.compare.displacements import displacements_of, in_common_window
 from ionmelt.compare.groups import Group, Reference
 from ionmelt.compare.lifetimes import Lifetimes
 from ionmelt.compare.runs import Run, run_of
-from ionmelt.compare.statistics import Runs, combine
+from ionmelt.compare.statistics import Z95, Runs, combine
 from ionmelt.compare.survival import with_common_spread
 from ionmelt.compare.verdicts import judge
 from ionmelt.measure import series, slope
+from ionmelt.measure.observables.fits import fit
 
 Rng = np.random.Generator
 SIDE = 0.04
@@ -138,23 +144,113 @@ def walks(rng: Rng, cases: int) -> dict[str, float | None]:
     return {"common_mode": share(shared), "ageing_passed": share(passed)}
 
 
+# --- Diffusion of several boxes -------------------------------------------------------------------------------------
+
+
+def shallow(rng: Rng, frames: int, ions: int) -> np.ndarray:
+    """Return walks with D = 0.5 in a cage as wide as a step, which lasts 20 frames: a single run of few ions does not show it."""
+    return plain(rng, frames, ions) + relaxing(rng, 20, frames, ions, 3)
+
+
+def ageing(rng: Rng, frames: int, ions: int) -> np.ndarray:
+    """Return walks whose D relaxes from twice itself, with a time of a fifth to all of the run."""
+    scale = 1 + np.exp(-np.arange(frames) / (frames * rng.uniform(0.2, 1)))
+    return (rng.normal(size=(frames, ions, 3)) * np.sqrt(scale)[:, None, None]).cumsum(axis=0)
+
+
+WALKS: tuple[tuple[Walk, tuple[int, int]], ...] = (
+    (plain, (200, 16)), (plain, (500, 16)), (ballistic, (500, 16)), (caged, (500, 16)), (hopping, (300, 16)),
+)  # fmt: skip
+STEP_PS, A2 = 1.0, 1e-20
+
+
+def diffusion_of_nine(rng: Rng, walk: Walk, shape: tuple[int, int]) -> Judged:
+    """Return what is said of the diffusion coefficients of 3 boxes x 3 seeds, which are 0.5 A2/ps, as COMPARE_MODELS has them."""
+    runs, seen = [], []
+    for seed in range(3):
+        for replica, side in enumerate((-SIDE, SIDE, -SIDE / 2)):
+            d = slope.diffusion(walk(rng, *shape), STEP_PS * 1e-12).scaled(A2)
+            row = {
+                "value": d.D, "standard_error": (d.ci95_high - d.ci95_low) / (2 * Z95), "seed": seed, "replica": replica,
+                "converged": d.converged, "reason": d.reason, "start_volume": 1 + side, "run_id": "r", "species": "a", **fit(d),
+            }  # fmt: skip
+            at = d.displacements
+            curve = {} if at is None else {("r", "a"): (at.lags * STEP_PS, at.squared, at.frames, at.particles)}
+            runs.append(run_of(row))
+            seen.append(displacements_of(row, curve))
+    alone = all(one.converged for one in runs)
+    runs = in_common_window(runs, seen)
+    labels = [[one.seed for one in runs], [one.replica for one in runs]]
+    mean = combine([one.value for one in runs], [one.standard_error for one in runs], labels, [one.dof for one in runs])
+    low, high = mean.interval()
+    return Judged(not doubts(runs), alone, low <= 0.5e-8 <= high)
+
+
+def diffusions(rng: Rng, cases: int) -> dict[str, float | None]:
+    """Return the figures of groups of diffusion coefficients, and print those of each kind of walk."""
+    cases, good = max(cases // 5, 1), []
+    for walk, shape in WALKS:
+        some = [diffusion_of_nine(rng, walk, shape) for _ in range(cases)]
+        good += some
+        together, alone = (share(getattr(one, name) for one in some) for name in ("together", "alone"))
+        covers = share(one.covers for one in some if one.together)
+        print(f"nine {walk.__name__} walks {shape}: {together} together, {alone} alone, cover {covers}", flush=True)
+    hidden = [diffusion_of_nine(rng, shallow, (500, 16)) for _ in range(cases)]
+    aged = [diffusion_of_nine(rng, ageing, (500, 16)) for _ in range(cases)]
+    trapped = [diffusion_of_nine(rng, subdiffusive(0.8), (200, 16)) for _ in range(cases)]
+    return {
+        "group_converged_diffusion": share(one.together for one in good),
+        "single_converged_diffusion": share(one.alone for one in good),
+        "group_covers_diffusion": share(one.covers for one in good if one.together),
+        "group_covers_shallow": share(one.covers for one in hidden if one.together),
+        "group_ageing_passed": share(one.together for one in aged),
+        "group_trapped_passed": share(one.together for one in trapped),
+    }
+
+
 # --- Reports on identical models ------------------------------------------------------------------------------------
 
 DESIGNS = ((2, 2), (3, 2), (3, 3), (5, 2), (5, 3))  # seeds, boxes
 # spreads between seeds, between boxes, and of boxes by model, in errors of one run; whether one framework's errors are twice the other's
 SPREADS = ((0, 0, 0, False), (1, 1, 0, True), (5, 0, 0, False), (5, 3, 1, False), (2, 0, 2, False))
+# with the reference so far off that which of two is closer to it is in no doubt, and with one dataset, whose two groups show the boxes' spread alone
+FAR = (
+    (5, 2, (0, 0, 1, False), ("eq", "both"), 120.0),
+    (3, 2, (0, 0, 1, False), ("eq", "both"), 120.0),
+    (5, 3, (0, 0, 1, False), ("eq", "both"), 120.0),
+    (5, 2, (0, 0, 2, False), ("both",), 120.0),
+)
 QUESTIONS = (("density", None), ("diffusion", "a"), ("diffusion", "b"), ("conductivity", None))
 
 
-def identical(rng: Rng, seeds: int, boxes: int, spreads: tuple[float, float, float, bool]) -> bool:
-    """Tell whether a report on two frameworks and two datasets, alike in truth and off the reference, names a winner."""
+def runs_alone(behind: Runs) -> list[Run]:
+    """Return the runs of an estimate, each long enough and steady, that began dense and thin by turns."""
+    columns = zip(behind.values, behind.standard_errors, behind.dofs, behind.seeds, behind.replicas, strict=True)
+    return [
+        run_of({
+            "value": value, "standard_error": error, "dof": dof, "n_effective": dof + 1, "seed": seed, "replica": replica,
+            "converged": True, "start_volume": 1 + SIDE * (-1) ** int(str(replica)),
+        })
+        for value, error, dof, seed, replica in columns
+    ]  # fmt: skip
+
+
+def identical(
+    rng: Rng,
+    seeds: int,
+    boxes: int,
+    spreads: tuple[float, float, float, bool],
+    datasets: tuple[str, ...] = ("eq", "both"),
+    reference: float = 103.0,
+) -> bool:
+    """Tell whether a report on two frameworks, alike in truth at 100 and off the reference, names a winner."""
     between_seeds, between_boxes, box_by_model, unequal = spreads
     made = []
     for quantity, species in QUESTIONS:
         shared = rng.normal(0, between_boxes, boxes)
         groups = []
         for model in ("mace", "dpmd"):
-            for dataset in ("eq", "both"):
+            for dataset in datasets:
                 error = 2.0 if unequal and model == "dpmd" else 1.0
                 values = 100 + shared + rng.normal(0, between_seeds, (seeds, 1)) + rng.normal(0, box_by_model, boxes)
                 values = values + rng.normal(size=(seeds, boxes)) * error
@@ -165,9 +261,10 @@ def identical(rng: Rng, seeds: int, boxes: int, spreads: tuple[float, float, flo
                     [20.0] * len(labels),
                 )  # fmt: skip
                 mean = combine(behind.values, behind.standard_errors, [behind.seeds, behind.replicas], behind.dofs)
+                agree = not doubts(runs_alone(behind))
                 groups.append(
-                    Group("x", 300.0, quantity, species, model, dataset, "u", mean, True, runs=len(labels), planned_runs=len(labels),
-                          reference=Reference(103.0, None, None, "s", second_hand=False), behind=behind)
+                    Group("x", 300.0, quantity, species, model, dataset, "u", mean, agree, runs=len(labels), planned_runs=len(labels),
+                          reference=Reference(reference, None, None, "s", second_hand=False), behind=behind)
                 )  # fmt: skip
         made += comparisons(groups)
     return any(verdict.verdict in ("a", "b") for verdict in judge(made))
@@ -181,6 +278,12 @@ def families(rng: Rng, cases: int) -> dict[str, float | None]:
             false = share(identical(rng, seeds, boxes, spreads) for _ in range(cases)) or 0.0
             worst = max(worst, false)
             print(f"family {seeds} seeds x {boxes} boxes, spreads {spreads}: {false:.3f}", flush=True)
+    for seeds, boxes, spreads, datasets, reference in FAR:
+        false = share(identical(rng, seeds, boxes, spreads, datasets, reference) for _ in range(cases)) or 0.0
+        worst = max(worst, false)
+        print(
+            f"family {seeds} x {boxes}, spreads {spreads}, {datasets}, reference {reference:g}: {false:.3f}", flush=True
+        )
     return {"family_false": worst}
 
 
@@ -270,7 +373,7 @@ def figures(seed: int, cases: int) -> dict[str, float | None]:
     """Return all figures, of ``cases`` of each kind."""
     result: dict[str, float | None] = {}
     for stream, measure in zip(
-        np.random.default_rng(seed).spawn(5), (densities, walks, families, lengths, survival), strict=True
+        np.random.default_rng(seed).spawn(6), (densities, walks, families, lengths, survival, diffusions), strict=True
     ):
         result |= measure(stream, cases)
     return result

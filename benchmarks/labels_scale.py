@@ -10,6 +10,7 @@ another empty work folder with the label store of the run before.
   resume_s           wall time of the resumed run, which repeats nothing
   relabelled         frames that the repeat labels again
   store_files        files of the label store
+At the full number of frames, figures beyond their limits (`LIMITS`) end it with exit code 1.
 The frames are labelled by a stand-in for xtb (a pair potential, a millisecond or two a frame), so that what is measured is all
 that is around an engine; --engine xtb takes the real one.
 """
@@ -30,6 +31,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 LEFT_OUT = shutil.ignore_patterns(".*", "work", "results", "label_store", "__pycache__")
 LABEL_TASKS_MAX = 400
 EQ_FRAMES = 50
+FRAMES = 10_000
+# What a figure may be at most, for that many frames: Nextflow fits a login node, a resumed run is no wait, chunks cost next to nothing.
+LIMITS = {"driver_memory_mb": 1000, "resume_s": 60, "overhead_ratio": 0.01, "relabelled": 0}
 
 STUDY = """\
 name: scale
@@ -129,10 +133,15 @@ def write_study(project: Path, name: str, frames: int, chunk: str) -> tuple[str,
     return "--study", f"studies/{name}.yaml"
 
 
+def beyond(figures: dict[str, Any]) -> list[str]:
+    """Return a text for each figure that is larger than its limit."""
+    return [f"{name} is {figures[name]}, at most {limit}" for name, limit in LIMITS.items() if figures[name] > limit]
+
+
 def main() -> None:
     """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=10_000, help="frames in chunks (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=FRAMES, help="frames in chunks (default: %(default)s)")
     parser.add_argument("--small", type=int, default=100, help="frames with a task each (default: %(default)s)")
     parser.add_argument("--engine", choices=("stand-in", "xtb"), default="stand-in", help="what labels the frames")
     args = parser.parse_args()
@@ -170,6 +179,8 @@ def main() -> None:
         "repeat_s": round(repeat["wall_s"], 1),
     }
     print(json.dumps(figures))
+    if args.frames >= FRAMES and (wrong := beyond(figures)):
+        sys.exit(f"error: {'; '.join(wrong)}")
 
 
 if __name__ == "__main__":

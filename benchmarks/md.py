@@ -252,6 +252,8 @@ def measure(framework: str, wanted: str, work: Path, threads: int, seconds: floa
 
 def on_frames(atoms: Any) -> dict[str, Any]:
     """Return density (kg/m3), forces (eV/A) and pressures (bar) of a liquid with all lengths multiplied by each of `SCALES`."""
+    from ase import units
+
     from ionmelt.dynamics import thermo
 
     density = float(atoms.get_masses().sum() / atoms.get_volume() * thermo.DENSITY_KG_M3)
@@ -261,7 +263,7 @@ def on_frames(atoms: Any) -> dict[str, Any]:
         atoms.set_cell(cell * scale)
         atoms.positions = positions * scale
         forces.append(atoms.get_forces().tolist())
-        pressures.append(float(-atoms.get_stress()[:3].mean() / thermo.BAR))
+        pressures.append(float(-atoms.get_stress()[:3].mean() / units.bar))
     return {"density": density, "forces": forces, "pressures": pressures}
 
 
@@ -270,13 +272,14 @@ def lammps(work: Path, ranks: int, steps: int) -> tuple[float, np.ndarray]:
     folder = work / "exported"
     env = environment("deepmd", 1, tuned=False)
     env |= dict.fromkeys(("DP_INTRA_OP_PARALLELISM_THREADS", "DP_INTER_OP_PARALLELISM_THREADS"), "1")
-    if not (folder / "in.run").exists():
+    given = folder / "in.pyr14bf4"
+    if not given.exists():
         options = ["--model", work / KEYS["deepmd"], "--state", work / STATE["liquid"], "--threads", 1, "--out", folder]
         call(env, work, BIN / "export_model.py", "--id", KEYS["deepmd"], *options)
-    given = (folder / "in.run").read_text()
-    start = given.index("timestep")
-    run = given[start:].replace("thermo 10\n", "thermo 1000\n")
-    (folder / "in.benchmark").write_text(given[:start] + FIRST_FORCES + run)
+    lines = given.read_text()
+    start = lines.index("timestep")
+    run = lines[start:].replace("thermo 10\n", "thermo 1000\n")
+    (folder / "in.benchmark").write_text(lines[:start] + FIRST_FORCES + run)
     options = ["-in", "in.benchmark", "-log", "none", "-var", "steps", steps]
     screen = execute(env, folder, *(["mpirun", "-n", ranks] if ranks > 1 else []), "lmp", *options)
     seconds, done, atoms = LOOP.findall(screen)[-1]

@@ -3,16 +3,17 @@
 
 Frames of molten NaCl are made by the pipeline's own scripts and labelled by its classical force field. On the same training and
 validation frames, with the same threads, each is trained for each seed:
-- ours: TRAIN_MODEL with the defaults of a study and `training: {core_minutes: ...}`
+- ours: TRAIN_MODEL with the defaults of a study
 - theirs: MACE: mace_run_train as its README shows it (128x0e + 128x1o, r 5 A, batches of 10, double precision, stage two in the last fifth, as
   1200 of 1500 epochs there), without plots; DeePMD: dp --pt train with its example of water in se_e2_a, with room for the neighbours
-  of this liquid. Of both as many epochs or steps as fit in, by the pace of two short trainings, which are not counted; nor is
-  freezing the model
+  of this liquid; its model is not frozen
+Of both as many epochs or steps as fit in, by the pace of two short trainings, which are not counted. Seconds are of CPU time, of all
+processes together, which other work on the machine changes less than the clock.
 Judged on the same test frames, which none has seen.
   mace_force_ratio, deepmd_force_ratio
                       force error of ours / of theirs, means over the seeds; also with _range over pairs of seeds
   mace_frames_per_s_ratio, deepmd_frames_per_s_ratio
-                      training frames that went through gradient steps in a second of all that the training took, ours / theirs
+                      training frames that went through gradient steps in a core-second of all that the training took, ours / theirs
   mace_force_rmse_mev_a, deepmd_force_rmse_mev_a
                       of ours and of theirs, seed by seed
   mace_core_s, deepmd_core_s
@@ -29,8 +30,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +62,6 @@ models:
   - {id: mace, framework: mace$mace}
   - {id: deepmd, framework: deepmd$deepmd}
 seeds: $seeds
-$training
 md: {timestep_fs: 1, npt_ps: 1, nvt_ps: 1}
 budget_core_hours: 100000
 """
@@ -81,7 +79,7 @@ README = ["--model=MACE", "--ema", "--ema_decay=0.99", "--amsgrad", "--restart_l
 
 @dataclass(frozen=True)
 class Training:
-    """A training: of which framework and seed, where its model is, what it took, frames a second, and its epochs or steps."""
+    """A training: of which framework and seed, where its model is, what it took, frames a core-second, and its epochs or steps."""
 
     framework: str
     seed: int
@@ -126,40 +124,32 @@ def prepare(work: Path, words: dict[str, Any]) -> Path:
     return work / "dataset"
 
 
-def train_ours(work: Path, framework: str, seed: int, threads: int) -> Training:
-    """Train a model as a study does."""
-    key = f"{framework}-both-s{seed}"
-    return train_with(work / key, files.read_json(work / "plan" / "models" / f"{key}.json"), threads)
+def settings_of(work: Path, framework: str, seed: int) -> dict[str, Any]:
+    """Return the settings of a training of ours, as the plan has them."""
+    settings: dict[str, Any] = files.read_json(work / "plan" / "models" / f"{framework}-both-s{seed}.json")
+    return settings
 
 
-def train_short(work: Path, ours: Training, threads: int) -> Training:
-    """Train once more with one part in `SHORT` of the epochs or steps of a training of ours."""
-    key, field = f"{ours.framework}-both-s{ours.seed}", FRAMEWORKS[ours.framework].length
-    settings = files.read_json(work / "plan" / "models" / f"{key}.json")
-    settings.pop("core_minutes", None)
-    settings[str(field)] = max(1, ours.length // SHORT)
-    return train_with(work / f"{key}-short", settings, threads)
-
-
-def train_with(folder: Path, settings: dict[str, Any], threads: int) -> Training:
-    """Train with the settings of a study, in a folder beside the dataset."""
+def train_ours(folder: Path, data: Path, settings: dict[str, Any], length: int, threads: int) -> None:
+    """Train as a study does, for so many epochs or steps, in a folder."""
     framework = settings["framework"]
-    if not (folder / "model" / "model.json").exists():
-        folder.mkdir(exist_ok=True)
-        (folder / "settings.json").write_text(json.dumps(settings))
-        data = folder.parent / "dataset" / "datasets" / "both"
-        options = ["--settings", "settings.json", "--dataset", data, "--summary", data / "dataset.json"]
-        options += ["--threads", threads, "--out", "model"]
-        call(environment(framework, threads), folder, BIN / "train_model.py", "--id", settings["id"], *options)
+    (folder / "settings.json").write_text(json.dumps(settings | {str(FRAMEWORKS[framework].length): length}))
+    options = ["--settings", "settings.json", "--dataset", data, "--summary", data / "dataset.json"]
+    options += ["--threads", threads, "--out", "model"]
+    call(environment(framework, threads), folder, BIN / "train_model.py", "--id", settings["id"], *options)
+
+
+def trained_ours(work: Path, framework: str, seed: int, length: int, threads: int, name: str) -> Training:
+    """Return a training of ours; what was trained before is not trained again."""
+    folder, data, settings = work / name, work / "dataset" / "datasets" / "both", settings_of(work, framework, seed)
+    took_s = timed(folder, lambda: train_ours(folder, data, settings, length, threads))
     card = files.read_json(folder / "model" / "model.json")
-    cost, weights = card["cost"], folder / "model" / list(card["files"])[-1]
-    length = card["settings"][str(FRAMEWORKS[framework].length)]
-    core_s = cost["wall_s"] * cost["threads"]
-    return Training(framework, settings["seed"], weights, core_s, cost["frames_per_s"], length)
+    done = card["cost"]["frames_per_s"] * card["cost"]["wall_s"]
+    return Training(framework, seed, folder / "model" / list(card["files"])[-1], took_s, done / took_s, length)
 
 
-def mace_readme(folder: Path, data: Path, epochs: int, seed: int, threads: int, smallest: bool) -> Path:
-    """Train as the README of MACE shows it; return the model."""
+def mace_readme(folder: Path, data: Path, epochs: int, seed: int, threads: int, smallest: bool) -> None:
+    """Train as the README of MACE shows it."""
     summary = files.read_json(data / "dataset.json")["datasets"]["both"]
     e0s = {atomic_numbers[symbol]: energy for symbol, energy in summary["e0s_ev"].items()}
     size = ["--hidden_irreps=4x0e", "--r_max=4.0"] if smallest else ["--hidden_irreps=128x0e + 128x1o", "--r_max=5.0"]
@@ -179,11 +169,10 @@ def mace_readme(folder: Path, data: Path, epochs: int, seed: int, threads: int, 
         *README,
         *stage_two,
     )
-    return folder / ("MACE_model_stagetwo.model" if stage_two else "MACE_model.model")
 
 
-def deepmd_example(folder: Path, data: Path, steps: int, seed: int, threads: int, smallest: bool) -> Path:
-    """Train as DeePMD's example of water (examples/water/se_e2_a/input_torch.json) does; return the checkpoint."""
+def deepmd_example(folder: Path, data: Path, steps: int, seed: int, threads: int, smallest: bool) -> None:
+    """Train as DeePMD's example of water (examples/water/se_e2_a/input_torch.json) does."""
     types = files.read_json(data / "dataset.json")["type_map"]
     systems = {
         name: sorted(str(path.parent) for path in (data / "deepmd" / name).glob("*/type.raw"))
@@ -213,46 +202,50 @@ def deepmd_example(folder: Path, data: Path, steps: int, seed: int, threads: int
     env = environment("deepmd", threads, tuned=False)
     env |= {"DP_INTRA_OP_PARALLELISM_THREADS": str(threads), "DP_INTER_OP_PARALLELISM_THREADS": "1", "DEVICE": "cpu"}
     execute(env, folder, "dp", "--pt", "train", "input.json")
-    return folder / "model.ckpt.pt"
 
 
-THEIRS: dict[str, Callable[..., Path]] = {"mace": mace_readme, "deepmd": deepmd_example}
+THEIRS: dict[str, Callable[..., None]] = {"mace": mace_readme, "deepmd": deepmd_example}
+MADE = {"mace": ("MACE_model_stagetwo.model", "MACE_model.model"), "deepmd": ("model.ckpt.pt",)}  # the last stage first
 FIRST = {"mace": 1, "deepmd": 60}  # epochs, steps of the first of two short trainings that tell the pace
 
 
-def timed(function: Callable[[], Path]) -> tuple[float, Path]:
-    """Return the wall time (s) of a function, and what it returns."""
-    began = time.perf_counter()
-    result = function()
-    return time.perf_counter() - began, result
+def core_s() -> float:
+    """Return the CPU time (s) of this process and of all that it has started and waited for."""
+    return sum(os.times()[:4])
 
 
-def length_of(framework: str, data: Path, threads: int, available_s: float) -> int:
-    """Return how many epochs or steps of a framework's own tool fit into a wall time (s)."""
+def timed(folder: Path, train: Callable[[], object]) -> float:
+    """Return the CPU time (s) of a training in a folder, which is made; of one that was done before what it took then."""
+    took = folder / "took.json"
+    if not took.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        began = core_s()
+        train()
+        took.write_text(json.dumps(core_s() - began))
+    return float(took.read_text())
+
+
+def length_of(work: Path, name: str, first: int, train: Callable[[Path, int], object], available_s: float) -> int:
+    """Return how many epochs or steps fit into so much CPU time (s), by two short trainings, of `first` and of three times as many."""
     seconds = []
-    for number in (FIRST[framework], 3 * FIRST[framework]):
-        with tempfile.TemporaryDirectory(prefix="ionmelt-pace-") as folder:
-            seconds.append(timed(lambda: THEIRS[framework](Path(folder), data, number, 1, threads, False))[0])  # noqa: B023
-    length = pace_of(seconds[0], seconds[1], FIRST[framework], available_s).length
+    for number in (first, 3 * first):
+        folder = work / f"{name}-{number}"
+        seconds.append(timed(folder, lambda: train(folder, number)))  # noqa: B023
+    length = pace_of(seconds[0], seconds[1], first, available_s).length
     if length < 1:
-        sys.exit(f"error: not one epoch or step of {framework} fits in: give more --core-minutes")
+        sys.exit(f"error: not one epoch or step of {name} fits in: give more --core-minutes")
     return length
 
 
-def train_theirs(work: Path, framework: str, seed: int, length: int, threads: int, smallest: bool) -> Training:
-    """Train a model as the framework documents it."""
+def trained_theirs(work: Path, framework: str, seed: int, length: int, threads: int, smallest: bool) -> Training:
+    """Return a training as the framework documents it."""
     folder, data = work / f"{framework}-theirs-s{seed}", work / "dataset" / "datasets" / "both"
-    took = folder / "took.json"
-    if not took.exists():
-        folder.mkdir(exist_ok=True)
-        wall_s, path = timed(lambda: THEIRS[framework](folder, data, length, seed, threads, smallest))
-        took.write_text(json.dumps({"wall_s": wall_s, "weights": path.name}))
-    cost = files.read_json(took)
+    took_s = timed(folder, lambda: THEIRS[framework](folder, data, length, seed, threads, smallest))
     frames = files.read_json(data / "dataset.json")["datasets"]["both"]["frames"]["train"]
     batch = min(10, frames)
     done = length * (frames // batch * batch if framework == "mace" else 1)
-    core_s = cost["wall_s"] * threads
-    return Training(framework, seed, folder / cost["weights"], core_s, done / cost["wall_s"], length)
+    (weights,) = [path for name in MADE[framework] if (path := folder / name).exists()][:1]
+    return Training(framework, seed, weights, took_s, done / took_s, length)
 
 
 def judge(framework: str, data: Path, weights: list[str]) -> list[dict[str, float]]:
@@ -333,18 +326,13 @@ def main() -> None:
         print(json.dumps(judge(args.judge[0], work / "dataset", args.judge[1:])))
         return
     seeds = list(range(1, args.seeds + 1))
-    budget = "" if args.smallest else f"training: {{core_minutes: {args.core_minutes:g}}}"
     size = SMALLEST if args.smallest else WHOLE | {"pairs": args.pairs, "eq": args.frames}
-    data = prepare(work, size | {"seeds": seeds, "training": budget}) / "datasets" / "both"
+    prepare(work, size | {"seeds": seeds})
     figures: dict[str, Any] = {"cpu": os.environ.get("BENCHMARK_CPU"), "threads": args.threads, "seeds": len(seeds)}
     figures["core_minutes"] = None if args.smallest else args.core_minutes
     learnt: list[tuple[str, Training, float]] = []
     for framework in args.frameworks:
-        ours = [train_ours(work, framework, seed, args.threads) for seed in seeds]
-        wall_s = 60 * args.core_minutes / args.threads
-        length = LENGTH[framework] if args.smallest else length_of(framework, data, args.threads, wall_s)
-        theirs = [train_theirs(work, framework, seed, length, args.threads, args.smallest) for seed in seeds]
-        short = [] if args.smallest else [train_short(work, ours[0], args.threads)]
+        ours, theirs, short = trainings(work, framework, seeds, args.core_minutes, args.threads, args.smallest)
         errors = judged(work, framework, [*ours, *theirs, *short])
         learnt += [(framework, training, error["train"]) for training, error in zip(ours, errors, strict=False)]
         learnt += [(f"{framework}-short", training, errors[-1]["train"]) for training in short]
@@ -354,6 +342,38 @@ def main() -> None:
     short_ones = [bool(flagged.get(f"{framework}-short")) for framework in args.frameworks]
     figures["undertrained_flagged"] = None if args.smallest else all(short_ones)
     print(json.dumps(rounded(figures)))
+
+
+def trainings(
+    work: Path, framework: str, seeds: list[int], core_minutes: float, threads: int, smallest: bool
+) -> tuple[list[Training], list[Training], list[Training]]:
+    """Return trainings of ours and of theirs, one a seed, and one of ours that is too short (none in the smallest size)."""
+    data, first, available_s = work / "dataset" / "datasets" / "both", FIRST[framework], 60 * core_minutes
+    settings = settings_of(work, framework, seeds[0])
+    if smallest:
+        lengths = [LENGTH[framework]] * 2
+    else:
+        lengths = [
+            length_of(
+                work,
+                f"{framework}-ours",
+                first,
+                lambda folder, n: train_ours(folder, data, settings, n, threads),
+                available_s,
+            ),
+            length_of(
+                work,
+                f"{framework}-theirs",
+                first,
+                lambda folder, n: THEIRS[framework](folder, data, n, 1, threads, False),
+                available_s,
+            ),
+        ]
+    ours = [trained_ours(work, framework, seed, lengths[0], threads, f"{framework}-ours-s{seed}") for seed in seeds]
+    theirs = [trained_theirs(work, framework, seed, lengths[1], threads, smallest) for seed in seeds]
+    too_short = max(1, lengths[0] // SHORT)
+    short = [] if smallest else [trained_ours(work, framework, seeds[0], too_short, threads, f"{framework}-short")]
+    return ours, theirs, short
 
 
 def compared(framework: str, ours: list[Training], theirs: list[Training], errors: list[float]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ second study's tables. An error has [value, low, high], a 95 % interval that hol
   survived               [runs that reached their end, runs] at 430 K and 1 bar
   survived_ps            how long each went
   old_force              RMSE of forces on the test frames of the foundation study (meV/A), mean of the seeds
-  old_change             [change against the foundation model, low, high]: the widest interval of a seed's paired bootstrap
+  old_change             [change against the foundation model, low, high]: the widest paired interval of a seed
   old_verdict            of each seed: lost, gained, not distinguishable
   old_force_replay_head  as old_force, of a model with replay by the head of the replayed frames
   train_s                of a training

@@ -1,7 +1,7 @@
 // The digest of a script of bin/ and of all of the package bin/ionmelt that it imports, itself or through others. It is an input
 // of each process, so that an edit repeats the tasks whose scripts import what was edited, and no others.
 def code(script) {
-    imported([file("${projectDir}/bin/${script}")], []).collect { path -> "${path} ${path.text}".toString() - projectDir.toString() }.join().md5()
+    imported([projectDir.resolve("bin/${script}".toString())], []).collect { path -> "${path} ${path.text}".toString() - projectDir.toString() }.join().md5()
 }
 
 // What computes the labels: its name, what it runs in (an image with containers, else a name or a folder), whether a GPU is of use, and the

@@ -8,14 +8,14 @@ def laid_in(folder, paths) {
     paths.flatten().map { path -> [result: "${folder}/${path.name}".toString(), names: path.isDirectory() ? path.list().toList() + more : []] }
 }
 
-// Move what this run did not make from models/, trajectories/ and dataset/ to earlier/, and say so in one line.
+// Move what this run did not make from liquids/, models/, trajectories/ and dataset/ to earlier/, and say so in one line.
 // made: a list of what laid_in says.
 def set_aside(outdir, made) {
     def top = file(outdir, glob: false)
     def names = made.collectEntries { one -> [one.result, one.names as Set] }
     // Files of ours beside such folders; others, and folders that no task sealed, are somebody else's.
     def single = ['dataset/test.extxyz', 'dataset/dataset.parquet', 'dataset/dataset.json', 'trajectories/liquid.svg']
-    def strange = ['models', 'trajectories', 'dataset'].findAll { folder -> top.resolve(folder).isDirectory() }.collectMany { folder ->
+    def strange = ['liquids', 'models', 'trajectories', 'dataset'].findAll { folder -> top.resolve(folder).isDirectory() }.collectMany { folder ->
         top.resolve(folder).listFiles().collectMany { path ->
             def result = "${folder}/${path.name}".toString()
             if (!path.isDirectory()) {

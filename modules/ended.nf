@@ -27,9 +27,10 @@ def say_the_end(outdir, only_estimate) {
         return
     }
     if (only_estimate) {
-        return
+        println 'to run it: the same command without --estimate'
+        return      // tables that lie there are of an earlier run
     }
-    say_what_is_missing("${outdir}/tables") // tables of an earlier run may lie there where this one made none
+    say_what_is_missing("${outdir}/tables")
     def words = file("${outdir}/recommendation.txt")
     println "\n${words.exists() ? words.text : ''}report: ${file("${outdir}/report.html").toUriString() - 'file://'}"
 }
@@ -44,8 +45,10 @@ def say_what_failed(trace) {
     rows_of(trace).groupBy { row -> row.name }.each { name, tries ->
         def row = tries.max { entry -> entry.task_id as Integer }
         if (row.status in ['FAILED', 'ABORTED']) {
-            def word = file("${row.workdir}/.command.err").exists() ? file("${row.workdir}/.command.err").readLines().findAll { line -> line.startsWith('error: ') } : []
-            println "failed: ${name.tokenize(':')[-1]}: ${meaning(row.exit)}${tries.size() > 1 ? ", tried ${tries.size()} times" : ''}${word ? ": ${word[-1] - 'error: '}" : ''}; see ${row.workdir}/.command.err"
+            // What fails before the script has begun, such as the set-up of an environment, leaves .command.log alone.
+            def log = ['.command.err', '.command.log'].collect { file_name -> "${row.workdir}/${file_name}" }.find { path -> file(path).exists() }
+            def word = log ? file(log).readLines().findAll { line -> line.startsWith('error: ') } : []
+            println "failed: ${name.tokenize(':')[-1]}: ${meaning(row.exit)}${tries.size() > 1 ? ", tried ${tries.size()} times" : ''}${word ? ": ${word[-1] - 'error: '}" : ''}; see ${log ?: row.workdir}"
         }
     }
 }
@@ -94,6 +97,7 @@ def meaning(exit) {
         '2': 'a mistake in the study or in a file',
         '74': 'the disk was full',
         '75': 'out of memory',
+        '125': 'the container could not be started: its image may not be there',
         '137': 'killed, most likely for memory',
         '143': 'ended by its time limit or by a scheduler',
         '-': 'it ran past its time limit, or its node was lost',

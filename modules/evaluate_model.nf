@@ -7,7 +7,8 @@ process EVALUATE_MODEL {
     ext engine: { engine }
 
     input:
-    tuple val(key), val(engine), path(model)            // engine: the environment that can load the model
+    // engine: the environment that can load the model; train: the dataset that it was trained on, [] where it was not trained here
+    tuple val(key), val(engine), path(model), path(train, stageAs: 'train/*')
     path test,    stageAs: 'test/*'
     path heldout, stageAs: 'heldout/*'                  // labelled frames of other chemistry
     path states                                         // a state of each liquid, for its force field
@@ -21,6 +22,7 @@ process EVALUATE_MODEL {
     script:
     """
     evaluate_model.py --id ${key} --model ${model} --test ${test} --heldout ${heldout} --state ${states} \\
+        ${train ? "--train ${train}/train.extxyz" : ''} \\
         --threads ${task.cpus} --device ${task.accelerator ? 'cuda' : 'auto'} --out ${key}.evaluation \\
         --errors EVALUATE_MODEL.${key}.failed.json \\
         || record_failure.py --process EVALUATE_MODEL --keys ${key} --code \$? --out ${key}.evaluation --errors EVALUATE_MODEL.${key}.failed.json

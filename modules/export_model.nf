@@ -7,7 +7,7 @@ process EXPORT_MODEL {
 
     input:
     tuple val(key), val(engine), path(model, stageAs: 'model/*')
-    path state, stageAs: 'state/*'                      // of a liquid, for an input of LAMMPS
+    path states, stageAs: 'state/*'                     // one of each liquid, for structures and inputs of LAMMPS
     val code        // the digest of the script and of what it imports
 
     output:
@@ -16,7 +16,7 @@ process EXPORT_MODEL {
 
     script:
     """
-    export_model.py --id ${key} --model ${model} --state ${state} --threads ${task.cpus} --out ${key}
+    export_model.py --id ${key} --model ${model} --state ${states} --threads ${task.cpus} --out ${key}
     """
 
     stub:

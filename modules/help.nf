@@ -4,7 +4,7 @@ def parameters() {
 }
 
 def groups() {
-    def schema = new groovy.json.JsonSlurper().parse(file("${projectDir}/nextflow_schema.json").toFile())
+    def schema = new groovy.json.JsonSlurper().parse(projectDir.resolve('nextflow_schema.json').toFile())
     schema['$defs'].values()
 }
 
@@ -29,6 +29,13 @@ def help(given) {
         |The study file says everything else: studies/demo.yaml explains it, docs/study.md lists every field.
         """.stripMargin()
     System.exit(0)
+}
+
+// Let what our configuration says of all tasks be the last word: what a site says of some of them (withName: '.*:RUN_MD') is read
+// there (conf/containers.config), and would take its place. Nextflow takes sections in the order of this map.
+def hear_sites() {
+    def process = nextflow.Global.session.config.process
+    ['withName:(.*)', 'withName:((.*))'].findAll { key -> process.containsKey(key) }.each { key -> process[key] = process.remove(key) }
 }
 
 // Refuse what is wrong and what is missing, before anything runs.
@@ -164,7 +171,7 @@ def there(row) {
 // by Nextflow.
 def needed(profiles) {
     def gpu = 'gpu' in profiles
-    def registry = file("${projectDir}/containers/released.txt").exists() ? [] : ['registry']
+    def registry = projectDir.resolve('containers/released.txt').exists() ? [] : ['registry']
     [
         awsbatch:    ['aws_queue', 'aws_region', 'aws_cli'] + registry,
         googlebatch: ['google_project', 'google_location'] + registry + (gpu ? ['gpu_type'] : []),
@@ -174,12 +181,22 @@ def needed(profiles) {
     ].findAll { profile, _names -> profile in profiles }
 }
 
+// A line for each set of profiles of which a run takes one: of two, it would depend on Nextflow's version which counts.
+def wrong_of_profiles(profiles) {
+    [
+        ['awsbatch', 'azurebatch', 'googlebatch', 'k8s', 'slurm'],
+        ['apptainer', 'charliecloud', 'docker', 'podman', 'singularity'],
+        ['test', 'test_full'],
+    ].collect { names -> names.findAll { name -> name in profiles } }.findAll { names -> names.size() > 1 }
+        .collect { names -> "-profile: ${profiles.join(',')}: ${names.join(' and ')} exclude each other: name one of them".toString() }
+}
+
 // Refuse a place that lacks a parameter, and a program or a GPU that is not there, before anything runs: one line each.
 def refuse_missing_parameters(given) {
     def profiles = workflow.profile.tokenize(',')
     def about = parameters()
     def needs = needed(profiles)
-    def wrong = needs.collectMany { profile, names ->
+    def wrong = wrong_of_profiles(profiles) + needs.collectMany { profile, names ->
         names.findAll { name -> !given[name] }.collect { name -> "--${name}: missing; profile ${profile} needs it: ${about[name].description}" }
     }
     if ('azurebatch' in profiles && !System.getenv('AZURE_CLIENT_ID')) {
@@ -189,8 +206,8 @@ def refuse_missing_parameters(given) {
     // a site's own configuration may send tasks elsewhere
     def executor = nextflow.Global.session.config.process.executor ?: 'local'
     wrong += wrong_of_slurm(profiles, executor)
-    if (!workflow.stubRun && executor == 'slurm') {
-        wrong += missing_programs(['sbatch'])
+    if (!workflow.stubRun) {
+        wrong += missing_programs(submitting(executor))
     }
     if (!workflow.stubRun && !needs && executor == 'local') {
         wrong += missing_here(profiles, given)
@@ -198,6 +215,12 @@ def refuse_missing_parameters(given) {
     if (wrong) {
         error(wrong.join('\n'))
     }
+}
+
+// The program that submits jobs for an executor, where it is one of a scheduler
+def submitting(executor) {
+    def programs = [slurm: 'sbatch', lsf: 'bsub', pbs: 'qsub', pbspro: 'qsub', sge: 'qsub', uge: 'qsub', condor: 'condor_submit']
+    [programs[executor.toString().toLowerCase()]].findAll { name -> name }
 }
 
 // Profile slurm alone asks Slurm for GPUs, whoever sends tasks there
@@ -214,16 +237,71 @@ def missing_here(profiles, given) {
     if (engine == 'docker' && !wrong && !says_something(['docker', 'version', '--format', '{{.Server.Version}}'])) {
         wrong += ["docker: its daemon does not answer: start it (sudo systemctl start docker) and be of its group (sudo usermod -aG docker \$USER), or use -profile podman, which needs none"]
     }
-    if ('gpu' in profiles && gpus_here() < (given.gpus as Integer)) {
-        wrong += ["--gpus: ${given.gpus}; nvidia-smi finds ${gpus_here()} NVIDIA GPUs here: leave out -profile gpu to run on the CPU, or name the place that has them too, as in -profile gpu,slurm"]
+    if (!wrong && has_images_here(given)) {
+        wrong += missing_image(engine, given.registry, 'analysis')
+    }
+    if ('gpu' in profiles) {
+        wrong += missing_gpus(given.gpus as Integer, System.getenv('CUDA_VISIBLE_DEVICES'), says(['nvidia-smi', '-L']))
     }
     wrong
+}
+
+// Whether tasks run in images that are built here, or released
+def has_images_here(given) {
+    workflow.containerEngine in ['docker', 'podman'] && (given.registry ?: 'local') == 'local' && !given.images
+}
+
+// The plan, once the images that its tasks run in are seen to be here: before anything is computed, not when a task asks for one.
+def with_images_there(plan, only_estimate, given) {
+    plan.map { folder ->
+        def executor = nextflow.Global.session.config.process.executor ?: 'local'
+        def names = !workflow.stubRun && executor == 'local' && has_images_here(given)
+            ? images_of(folder, only_estimate, 'gpu' in workflow.profile.tokenize(',')) : []
+        def wrong = names.collectMany { name -> missing_image(workflow.containerEngine, given.registry, name) }
+        if (wrong) {
+            error(wrong.join('\n'))
+        }
+        folder
+    }
+}
+
+// Our images that a plan needs: of MACE and DFT another one for what uses a GPU (conf/containers.config)
+def images_of(folder, only_estimate, gpu) {
+    def tables = only_estimate ? [] : ['models', 'runs', 'explore']
+    def images = tables.collectMany { name -> folder.resolve("${name}.csv".toString()).splitCsv(header: true).collect { row -> row.image } }
+    def labelling = folder.resolve('label_engine.csv').splitCsv(header: true)[0]
+    def ours = images + [gpu && labelling.gpu == 'true' ? "${labelling.image}-gpu".toString() : labelling.image]
+    (ours + (gpu && 'mace' in ours ? ['mace-gpu'] : []))
+        .findAll { name -> name && projectDir.resolve("containers/${name - '-gpu'}/requirements.txt".toString()).exists() }.unique().sort()
+}
+
+// An image that must be one of this machine: else each task would end with the engine's words
+def missing_image(engine, registry, name) {
+    def image = says(["${projectDir}/containers/tag".toString(), name]).trim()
+    def released = projectDir.resolve('containers/released.txt')
+    def elsewhere = !registry && released.exists() && released.readLines().any { line -> line.startsWith("${image} ") }
+    elsewhere || says_something([engine, 'image', 'inspect', '--format', '{{.Id}}', image])
+        ? [] : ["${engine}: has no image ${image}: build them: containers/build${name == 'analysis' ? '' : " ${name}"}, or say with --registry or --images where they are"]
+}
+
+// A line where fewer GPUs are here than are wanted: of those that the driver lists, or of those that CUDA_VISIBLE_DEVICES (null where it
+// is not set) names, by number or as a part of one
+def missing_gpus(wanted, visible, listed) {
+    def there = listed.readLines().count { line -> line.startsWith('GPU ') }
+    def usable = there && visible != null ? visible.tokenize(',').size() : there
+    def said = there && visible != null ? "CUDA_VISIBLE_DEVICES names ${usable}" : "nvidia-smi finds ${usable} NVIDIA GPUs here"
+    usable < wanted
+        ? ["--gpus: ${wanted}; ${said}: leave out -profile gpu to run on the CPU, or name the place that has them too, as in -profile gpu,slurm".toString()]
+        : []
 }
 
 // A line for each program that is not on PATH, with what brings it
 def missing_programs(names) {
     def brought_by = [
-        sbatch:      'profile slurm submits jobs with it: start on a login node of the cluster',
+        sbatch:      'jobs of Slurm are submitted with it: start on a login node of the cluster',
+        bsub:        'jobs of LSF are submitted with it: start on a login node of the cluster',
+        qsub:        'jobs of this scheduler are submitted with it: start on a login node of the cluster',
+        condor_submit: 'jobs of HTCondor are submitted with it: start where the cluster takes jobs',
         ps:          'Nextflow measures tasks with it: apt install procps',
         python3:     'tasks need Python 3.11 or newer: apt install python3 python3-venv',
         docker:      'apt install docker.io, or use -profile podman (apt install podman)',
@@ -235,11 +313,6 @@ def missing_programs(names) {
     def folders = (System.getenv('PATH') ?: '').tokenize(':')
     names.findAll { name -> !folders.any { folder -> new File(folder, name).canExecute() } }
         .collect { name -> "${name}: is not installed here: ${brought_by[name]}" }
-}
-
-// How many NVIDIA GPUs the driver of this machine shows.
-def gpus_here() {
-    says(['nvidia-smi', '-L']).readLines().count { line -> line.startsWith('GPU ') }
 }
 
 def says_something(command) {

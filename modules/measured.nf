@@ -12,6 +12,7 @@ workflow MEASURED {
     plan            // folder of the plan
     assets
     models          // [model key, folder]
+    datasets        // [dataset, folder]
     test            // labelled frames that no model was trained on
     states          // [state key, folder]
     liquids         // [liquid, folders of its states]
@@ -22,7 +23,10 @@ workflow MEASURED {
     IMPORT_HELDOUT(frames, contents_of(frames), file_of(plan, 'heldout.json'), assets, code('import_labels.py'))
     stop_with(IMPORT_HELDOUT.out.errors)
     heldout = IMPORT_HELDOUT.out.frames.ifEmpty([])
-    tested = joined(rows(plan, 'models'), 'key', models, 'folder').map { row -> tuple(row.key, environment(row), row.folder) }
+    judged = joined(rows(plan, 'models'), 'key', models, 'folder')
+    tested = joined(judged.filter { row -> row.trained == 'true' }, 'dataset', datasets, 'frames')
+        .mix(judged.filter { row -> row.trained != 'true' })
+        .map { row -> tuple(row.key, environment(row), row.folder, row.frames ?: []) }
     one_state_each = gather(liquids.map { _liquid, folders -> folders[0] })
     EVALUATE_MODEL(tested, test.ifEmpty([]), heldout, one_state_each, code('evaluate_model.py'))
 

@@ -27,7 +27,7 @@ workflow MODELS {
     datasets        // [dataset, folder]
     teacher         // [key, folder]
     checkpoints     // a file of the folder that keeps them
-    state           // folder of a state
+    states          // folders of states, one of each liquid
 
     main:
     planned = rows(plan, 'models')
@@ -43,7 +43,7 @@ workflow MODELS {
     failed = TRAIN_MODEL.out.failed.mix(IMPORT_MODEL.out.failed)
     stop_without_models(failed, planned)
     given = joined(planned.filter { row -> row.role == 'model' }, 'key', made, 'folder')
-    EXPORT_MODEL(given.map { row -> tuple(row.key, environment(row), row.folder) }, state, code('export_model.py'))
+    EXPORT_MODEL(given.map { row -> tuple(row.key, environment(row), row.folder) }, states, code('export_model.py'))
 
     cards = rows(plan, 'models', 'cards').filter { row -> row.trained == 'false' && row.imported == 'false' }
     // 25.04's strict parser takes names alone under `emit:`

@@ -1,7 +1,7 @@
 // Write a commented study to begin with and stop, when --new_study is given. bin/new_study.py does it, here, with the environment
 // `analysis`: nothing is submitted anywhere.
 def new_study(given) {
-    def of_it = ['ions', 'molecules', 'molality', 'molarity', 'temperature']
+    def of_it = ['ions', 'molecules', 'molality', 'molarity', 'temperature', 'atoms', 'model']
     if (!given.new_study) {
         def idle = of_it.findAll { name -> given[name] }
         if (idle) {

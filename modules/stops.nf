@@ -6,13 +6,13 @@ def stop_with(errors) {
     errors.filter { lines -> lines.size() > 0 }.subscribe { lines -> error(lines.text.trim()) }
 }
 
-// Stop where a model failed that the study cannot do without (Failure of bin/ionmelt/failure.py).
+// Stop where a model failed that the study cannot do without (Failure of bin/ionmelt/compare/reading.py).
 def stop_with_failures(failed) {
     failed.subscribe { path -> error(new groovy.json.JsonSlurper().parseText(path.text).reason.join('\n')) }
 }
 
 // Stop where no model can be used; as long as there are others, one that cannot is a row of the tables.
-// failed: a file for each (Failure of bin/ionmelt/failure.py); rows: the plan's rows of models.
+// failed: a file for each (Failure of bin/ionmelt/compare/reading.py); rows: the plan's rows of models.
 def stop_without_models(failed, rows) {
     def keys = rows.filter { row -> row.role == 'model' }.map { row -> row.key }.toList()
     failed.toList().map { files -> [files] }.combine(keys.map { all -> [all] }).subscribe { files, all ->

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,6 +51,24 @@ def test_replicas_together_are_what_they_are_alone(model: Path, state: Path) -> 
         assert answer.energy == pytest.approx(alone.energy, abs=1e-4)
         np.testing.assert_allclose(answer.forces, alone.forces, atol=1e-4)
         np.testing.assert_allclose(answer.stress, alone.stress, atol=1e-5)
+
+
+@pytest.mark.all
+def test_the_check_of_a_gpu_machine_computes_here_too(model: Path, state: Path) -> None:
+    """Where there is no GPU nobody would see that tests/gpu cannot load a model."""
+    here = Path(__file__).parent
+    frames = state / "start.extxyz"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", here / "gpu", "--forces", model, frames], capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(here.parent / "bin"), "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-500:]
+    said = json.loads(done.stdout.splitlines()[-1])
+    atoms = ase.io.read(frames)
+    plain, _ = choice.load_engine(model, state, 1, atoms, "plain")
+    expected = plain.compute([(atoms.positions, atoms.cell.array)], [0])[0].forces
+    np.testing.assert_allclose(said["plain"]["forces"], expected, atol=1e-6)
+    assert said["plain"]["replicas_differ_ev_a"] < 1e-6
 
 
 @pytest.mark.all

@@ -8,6 +8,31 @@ import numpy as np
 import polars as pl
 from known_numbers import BROKEN, DENSITY, IONS, OFFSET, SPEED, UNCONVERGED, T
 
+from ionmelt.topology import Topology
+
+
+def write_npt_run(folder: Path, temperature_K: float, thermo: pl.DataFrame) -> Path:
+    """Write the run folder of a run of NPT alone with such thermodynamics: lithium, without frames."""
+    lithium = {
+        "name": "li",
+        "smiles": "",
+        "charge": 1,
+        "count": 1,
+        "types": None,
+        "elements": ["Li"],
+        "masses_u": [6.9],
+        "bonds": [],
+    }
+    Topology("toy", [lithium]).save(folder / "topology.json")
+    run = {
+        "id": "toy-400K-r1-clp", "liquid": "toy", "temperature_K": temperature_K, "replica": 1, "model": "clp", "model_key": "clp",
+        "dataset": None, "model_seed": None, "framework": "classical", "save_every_fs": 20.0, "npt_planned_ps": 40.0,
+        "nvt_planned_ps": 0.0, "planned_ps": 40.0, "survived_ps": 40.0, "end": "completed", "detail": None,
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(run))
+    thermo.write_parquet(folder / "thermo.parquet")
+    return folder
+
 
 def write_run(
     root: Path,
@@ -104,6 +129,12 @@ def write_run(
             }
         )
     pl.DataFrame(rows).write_parquet(measures / f"{run_id}.diffusion.parquet")
+    displaced = [
+        base | {"species": row["species"], "lag_ps": 10.0 * lag, "msd_A2": 6e8 * row["diffusion_m2_s"] * 10.0 * lag,
+                "frames": 500, "ions": 64}
+        for row in rows for lag in range(1, 16)
+    ]  # fmt: skip
+    pl.DataFrame(displaced).write_parquet(measures / f"{run_id}.displacement.parquet")
     kappa = 2.0 * SPEED[model] * math.exp(0.05 * rng.normal())
     conductivity = {
         "conductivity_s_m": kappa, "ci95_low_s_m": 0.9 * kappa, "ci95_high_s_m": 1.1 * kappa, "ionicity": 0.6,

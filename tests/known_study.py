@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ from ionmelt.dynamics import trajectory
 from ionmelt.topology import Topology
 
 
-def write_study(root: Path, seed: int = 7) -> list[str]:
-    """Write everything COMPARE_MODELS reads, with known numbers; return its command line without --outdir."""
+def write_study(root: Path, seed: int = 7, seeds: Sequence[int] = (1, 2, 3)) -> list[str]:
+    """Write everything COMPARE_MODELS reads, with known numbers; return its command line without --outdir.
+
+    ``seeds`` are those of each trained model.
+    """
     rng = np.random.default_rng(seed)
-    trained = [(m, f, d, s) for m, f in FRAMEWORKS.items() for d in DATASETS for s in (1, 2, 3)]
+    trained = [(m, f, d, s) for m, f in FRAMEWORKS.items() for d in DATASETS for s in seeds]
     models = [(f"{m}-{d}-s{s}", m, f, d, s) for m, f, d, s in trained] + [("clp", "clp", "classical", None, None)]
     write_plan(root / "plan", models)
     write_data(root, rng)
@@ -100,13 +104,13 @@ def write_plan(plan: Path, models: list[tuple]) -> None:
     runs = [f"{x}-430K-r{r}-{m[0]},{x},{x}-430K-r{r},{m[0]},{m[2]}" for x in DENSITY for r in (1, 2) for m in models]
     (plan / "runs.csv").write_text("key,liquid,state,model_key,framework\n" + "\n".join(runs) + "\n")
     references = [
-        "pyr14bf4,density,,430,1070,kg/m3,,,,,1,false,a note about the paper,true",
-        "pyr14bf4,density,,,1111,kg/m3,,,,,1,false,undated,true",
-        "pyr14tfsi,density,,420,1308.8,kg/m3,1.53,1305.8,1311.8,95 % interval,9,false,ILThermo,false",
-        "pyr14tfsi,density,,430,1300,kg/m3,1.53,1297,1303,95 % interval,9,true,ILThermo,false",
-        "pyr14tfsi,viscosity,,298,0.06,Pa.s,0.00255,0.055,0.065,95 % interval,9,false,ILThermo,false",
+        "pyr14bf4,density,,430,1070,kg/m3,,,,,1,false,0,a note about the paper,true",
+        "pyr14bf4,density,,,1111,kg/m3,,,,,1,false,0,undated,true",
+        "pyr14tfsi,density,,420,1308.8,kg/m3,1.53,1305.8,1311.8,95 % interval,9,false,0,ILThermo,false",
+        "pyr14tfsi,density,,430,1300,kg/m3,1.53,1297,1303,95 % interval,9,true,0,ILThermo,false",
+        "pyr14tfsi,viscosity,,298,0.06,Pa.s,0.00255,0.055,0.065,95 % interval,9,false,0,ILThermo,false",
     ]
-    header = "liquid,property,species,temperature_K,value,unit,standard_uncertainty,low,high,range,n,interpolated,source,second_hand"
+    header = "liquid,property,species,temperature_K,value,unit,standard_uncertainty,low,high,range,n,interpolated,composition_off,source,second_hand"
     (plan / "references.csv").write_text("\n".join([header, *references]) + "\n")
 
 
@@ -321,7 +325,8 @@ def write_other_chemistry(evaluation: Path, key: str, factor: float) -> None:
     ranges = [
         {"model_key": key, "liquid": "libf4", "pair": "li-bf4", "ions": 2, "distance_A": r,
          "energy_ev": e if key == "labels" else 0.0 if r > 8 else e, "coulomb_ev": e,
-         "blind_beyond_A": None if key == "labels" else 9.0, "reason": None}
+         "blind_beyond_A": None if key == "labels" else 9.0, "coulomb_share": 1.0 if key == "labels" else 0.0,
+         "sight": "right" if key == "labels" else "blind", "reason": None}
         for r, e in ((4.0, -3.1), (9.0, -1.1), (20.0, -0.24), (30.0, 0.0))
     ]  # fmt: skip
     reasons = {"reason": pl.String, "blind_beyond_A": pl.Float64}

@@ -8,7 +8,6 @@ from unittest import mock
 
 import pytest
 
-from ionmelt.failure import Failure
 from ionmelt.files import sha256
 from ionmelt.models import confined as models_confined
 from ionmelt.models import importing, trial
@@ -56,4 +55,4 @@ def do_import(
             patch.setattr(models_confined, "ask", ask_here)
         arguments = ["--id", "own", "--settings", "own.json", *given, "--out", "own", "--errors", errors.name]
         code = importing.main(arguments)
-    return code, list(Failure.read(errors).reason) if errors.exists() else [], folder / "own"
+    return code, json.loads(errors.read_text())["reason"] if errors.exists() else [], folder / "own"

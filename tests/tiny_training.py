@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -105,14 +106,17 @@ def single_ions() -> list[Atoms]:
     return frames
 
 
-def make_state(folder: Path) -> Path:
-    """Write the state folder of a small molten salt: 8 pairs of LiF, as EQUILIBRATE leaves it; returns the folder."""
+LIF = (("Li", 1, 6.94), ("F", -1, 18.998))  # ions of one atom: element, charge (e), mass (u)
+
+
+def make_state(folder: Path, liquid: str = "lif", salt: Sequence[tuple[str, int, float]] = LIF) -> Path:
+    """Write the state folder of a small molten salt: 8 pairs of ions, as EQUILIBRATE leaves it; returns the folder."""
     folder.mkdir(parents=True)
     ions = [
         {"name": name, "smiles": "", "charge": charge, "count": 8, "elements": [name], "bonds": [], "masses_u": [mass], "types": None}
-        for name, charge, mass in (("Li", 1, 6.94), ("F", -1, 18.998))
+        for name, charge, mass in salt
     ]  # fmt: skip
-    topology = Topology("lif", ions)
+    topology = Topology(liquid, ions)
     topology.save(folder / "topology.json")
     grid = np.array([[x, y, z] for x in range(4) for y in range(2) for z in range(2)])
     grid = grid[np.argsort(grid.sum(1) % 2, kind="stable")]
@@ -120,6 +124,13 @@ def make_state(folder: Path) -> Path:
     atoms = Atoms(topology.elements, positions, cell=[8.6, 4.3, 4.3], pbc=True)
     (folder / "topology.pdb").write_text(topology.pdb(atoms.positions, atoms.cell.array))
     ase.io.write(folder / "start.extxyz", atoms, format="extxyz")
+    conditions = {
+        "id": f"{liquid}-1200K-r1", "liquid": liquid, "replica": 1, "temperature_K": 1200.0, "pressure_bar": 1.0, "force_field": "clandp",
+        "engine": "openmm", "cutoff_A": 4.0, "n_atoms": 16, "phases_ps": {}, "density_kg_m3": 1800.0, "samples": 10,
+        "standard_error_kg_m3": 1.0, "n_effective": 10.0, "correlation_time_ps": 1.0, "drift_kg_m3": 0.0, "converged": True,
+        "reason": None,
+    }  # fmt: skip
+    (folder / "equilibration.json").write_text(json.dumps(conditions))
     return folder
 
 
@@ -163,7 +174,7 @@ def make_dataset(folder: Path, count: int = 36, ions: bool = False) -> Path:
 
 
 IDENTITY = {
-    "id": "m-eq-s1", "model": "m", "dataset": "eq", "seed": 1, "theory_id": THEORY, "mode": None, "weights": None,
+    "id": "m-eq-s1", "model": "m", "dataset": "eq", "seed": 1, "theory_id": THEORY, "labels_theory": "a spring", "mode": None, "weights": None,
 }  # fmt: skip
 
 
@@ -172,6 +183,14 @@ def training_settings(settings: dict[str, Any]) -> Any:
     kind = FRAMEWORKS[settings["framework"]].training_settings
     assert kind is not None
     return kind.model_validate(IDENTITY | settings)
+
+
+def arguments(work: Path, split: Path) -> list[str]:
+    """Return the command line of a training on a split, of the settings in a folder."""
+    return [
+        "--id", "m-eq-s1", "--settings", str(work / "settings.json"), "--dataset", str(split / "datasets" / "eq"),
+        "--summary", str(split / "datasets" / "eq" / "dataset.json"), "--out", "model",
+    ]  # fmt: skip
 
 
 def write_settings(path: Path, settings: dict[str, Any]) -> Path:
@@ -261,6 +280,7 @@ def check_card(model: Path, split: Path, files: list[str]) -> dict[str, Any]:
     for name, digest in card["files"].items():
         assert sha256(model / name) == digest
     assert card["theory_id"] == data["theory_id"] == THEORY
+    assert (card["theory"], card["settings"].get("labels_theory")) == ("a spring", None)
     assert card["dataset_hash"] == data["datasets"]["eq"]["dataset_hash"]
     assert card["split_hash"] == data["datasets"]["eq"]["split_hash"]
     assert card["e0s_ev"] == data["datasets"]["eq"]["e0s_ev"]

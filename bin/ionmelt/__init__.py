@@ -11,7 +11,7 @@ def say_what_is_missing(kind: type[BaseException], error: BaseException, trace: 
     name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if name in EVERYWHERE:
         print(
-            f"error: no Python package {name}: `. containers/activate analysis` first, for the scripts of bin/",
+            f"error: no Python package {name} in {sys.prefix}: install it there, or `. containers/activate analysis` first",
             file=sys.stderr,
         )
     else:

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,18 +20,23 @@ from pydantic import BaseModel
 
 from ionmelt.errors import is_resource
 from ionmelt.files import sha256
-
-
-def say(text: str) -> None:
-    """Show one line on standard error."""
-    sys.stderr.write(text + "\n")  # in one piece: replicas are threads
-    sys.stderr.flush()
+from ionmelt.screen import say
 
 
 def key_of(content: Any, files: list[Path]) -> str:
     """Return the hash of what determines a run: anything that JSON can hold, and files by name and content."""
     named = (f"\n{path.name} {sha256(path)}".encode() for path in sorted(files, key=lambda path: path.name))
     return sha256(json.dumps(content, sort_keys=True).encode(), *named)[:32]
+
+
+def folder_of(path: Path) -> Path:
+    """Return the folder that keeps checkpoints, given as itself, as a file in it, or as a link to one.
+
+    A link is how the pipeline passes it: the folder is mounted into containers, and the file's content stays the same, so that
+    checkpoints of other tasks change no task's hash.
+    """
+    path = path.resolve()
+    return path.parent if path.is_file() else path
 
 
 def claim(folder: Path, key: str, fallback: Path) -> tuple[Path, IO[str] | None]:

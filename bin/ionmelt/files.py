@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,20 @@ def sha256(*contents: bytes | Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+STAND_INS = {
+    rb"\Z": "is empty: a download or a copy ended before it began",
+    rb"version https://git-lfs": "is a pointer of Git LFS, not the file itself: 'git lfs pull' fetches that",
+    rb"\s*<(!doctype html|html)": "is a web page, not the file itself: download it again",
+}
+
+
+def stand_in(path: Path) -> str | None:
+    """Return what a file is that a download left in the place of another; None where it is none of these."""
+    with path.open("rb") as file:
+        head = file.read(200)
+    return next((said for pattern, said in STAND_INS.items() if re.match(pattern, head, re.I)), None)
 
 
 def digest(content: Mapping[str, Any]) -> str:

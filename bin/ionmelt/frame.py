@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 from ase.units import kg, m
 
 from ionmelt.charge import say_charge
@@ -29,6 +28,8 @@ FORCES_KEY = "REF_forces"
 STRESS_KEY = "REF_stress"
 LABEL_KEYS = ("theory_id", "converged", "scf_steps", ENERGY_KEY, STRESS_KEY)
 CHARGE_KEY = "charge"
+# Frames of the volume scan with frozen ions, which are to test alone, and how much their box is scaled
+SCAN_RECIPE, SCAN_KEY = "test_scan", "scan_scale"
 
 POSITION_DECIMALS = 6
 FORCE_DECIMALS = 8  # what ASE's extended XYZ writer prints
@@ -57,6 +58,11 @@ class Label:
     scf_steps: int | None = None
     reason: str | None = None
     guess: str | None = None
+
+
+def no_label(reason: str, scf_steps: int | None = None) -> Label:
+    """Return what stands for a label that there is not."""
+    return Label(None, None, None, False, scf_steps=scf_steps, reason=reason)
 
 
 def rounded(values: np.ndarray, decimals: int) -> np.ndarray:
@@ -117,6 +123,8 @@ def virial_stress(atoms: Atoms, forces: np.ndarray) -> np.ndarray:
 
 def overlaps(atoms: Atoms, fraction: float = 0.5) -> bool:
     """Tell whether two atoms (or images) are closer than `fraction` of the sum of their covalent radii."""
+    from ase.neighborlist import neighbor_list
+
     return len(neighbor_list("i", atoms, fraction * covalent_radii[atoms.numbers])) > 0
 
 
@@ -137,7 +145,7 @@ def make_frame(
     molecule, ion : (N,) index of each atom's ion, and name of its kind.
     **info : liquid, kind, recipe, group, and what else the recipe wants to be known.
     """
-    cell = np.asarray(cell, dtype=float)
+    cell = np.asarray(cell)
     frame = Atoms(
         numbers=numbers,
         positions=rounded(positions, POSITION_DECIMALS),
@@ -205,6 +213,6 @@ def values_problem(
         return "force_too_large"
     if np.linalg.norm(forces.sum(axis=0)) > NET_FORCE_EV_A * np.sqrt(n_atoms):
         return "net_force"
-    if np.abs(stress - stress.T).max() > STRESS_ASYMMETRY_EV_A3:
+    if (stress - stress.T).max() > STRESS_ASYMMETRY_EV_A3:
         return "stress_asymmetric"
     return None

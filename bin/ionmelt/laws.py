@@ -29,11 +29,13 @@ def through(at: int, seconds: float, at_2: int, seconds_2: float, source: str) -
 
 
 # Energy, forces and stress of one frame.
+XTB_MEASURED = "tblite 0.8.0, 70 and 280 atoms"
 XTB = {
-    "GFN1-xTB": through(70, 0.4, 280, 7.0, "tblite 0.8.0, 70 and 280 atoms"),
-    "GFN2-xTB": through(70, 1.4, 280, 12.0, "tblite 0.8.0, 70 and 280 atoms"),
+    "GFN1-xTB": through(70, 0.4, 280, 7.0, XTB_MEASURED),
+    "GFN2-xTB": through(70, 1.4, 280, 12.0, XTB_MEASURED),
 }
-OPENMM_ATOM_STEPS_S = 1800 / 0.028  # CL&P, 12 A
+OPENMM_ATOM_STEPS_S = 1800 / 0.028
+OPENMM_MEASURED = "CL&P in OpenMM, cut-off 12 A, 1800 atoms"
 OPENMM_STEP_S = 1e-3  # no step is faster, however few the atoms
 
 

@@ -179,8 +179,26 @@ def missing(wrong: Wrong) -> str:
 
 def did_you_mean(word: str, names: Collection[str]) -> str:
     """Return a question with the name that is most like a mistyped word, and a space after it; nothing where none is like it."""
-    like = difflib.get_close_matches(word.lower(), {name.lower(): name for name in names}, n=1)
-    return f"did you mean {next(name for name in names if name.lower() == like[0])}? " if like else ""
+    like = closest(word, names)
+    return f"did you mean {like[0]}? " if like else ""
+
+
+def closest(word: str, names: Collection[str], number: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Return the names that are most like a mistyped word, the likeliest first.
+
+    A name of which two neighbouring letters are exchanged goes first: by the letters that two texts share, ``ntp_ps`` is as near to
+    ``nvt_ps`` as to ``npt_ps``, and ``fb4`` too far from ``bf4``.
+    """
+    text, by_text = word.lower(), {name.lower(): name for name in names}
+    first = [name for name in by_text if are_exchanged(text, name)]
+    like = difflib.get_close_matches(text, by_text, number, cutoff)
+    return [by_text[name] for name in dict.fromkeys([*first, *like])][:number]
+
+
+def are_exchanged(word: str, name: str) -> bool:
+    """Tell whether a word is a name of which two neighbouring letters are exchanged."""
+    off = [at for at, (one, other) in enumerate(zip(word, name, strict=False)) if one != other]
+    return len(word) == len(name) and len(off) == 2 and off[1] - off[0] == 1 and sorted(word) == sorted(name)
 
 
 def unknown_field(wrong: Wrong) -> str:
@@ -233,6 +251,12 @@ def no_number(wrong: Wrong) -> str:
     return f"{line}: give {written[1]}" if written[2] == unit else f"{line}: give the number alone, in {unit}"
 
 
+def no_text(wrong: Wrong) -> str:
+    """Say that a value is no text; YAML reads a name of digits alone as a number."""
+    number = isinstance(wrong.value, int | float) and not isinstance(wrong.value, bool)
+    return f"{brief(wrong.value)} is not a text" + (": write it in quotes" if number else "")
+
+
 SAID: dict[str, Callable[[Wrong], str]] = {
     "float_type": no_number,
     "float_parsing": no_number,
@@ -242,12 +266,12 @@ SAID: dict[str, Callable[[Wrong], str]] = {
     "less_than_equal": out_of_bounds,
     "literal_error": no_choice,
     "string_pattern_mismatch": no_match,
+    "string_type": no_text,
 }
 NO_SECTION = "{value} is not a section: give name: value lines"
 WORDS = {
     "finite_number": "{value} is not a number",
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "{value} is not a whole number"),
-    "string_type": "{value} is not a text",
     **dict.fromkeys(("string_too_long", "too_long"), "too long: at most {max_length}"),
     **dict.fromkeys(("string_too_short", "too_short"), "empty: give at least {min_length}"),
     **dict.fromkeys(("tuple_type", "list_type"), "{value} is not a list: give [...]"),

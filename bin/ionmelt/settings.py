@@ -43,7 +43,10 @@ Count = Annotated[int, BeforeValidator(refuse_boolean)]
 Key = Annotated[str, Field(pattern=KEY, max_length=40)]
 Path_ = Annotated[str, Field(min_length=1, max_length=1000, pattern=PATH)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
-Sha256 = Annotated[str, Field(pattern=SHA256)]
+# Some tools write it in capital letters.
+Sha256 = Annotated[
+    str, Field(pattern=SHA256), BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+]
 
 
 def number(default: Any, low: float, high: float, description: str) -> Any:
@@ -72,7 +75,8 @@ def auto_or_number(value: Any) -> str:
 class Section(BaseModel):
     """A section of the study file: unknown fields are refused, values do not change once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    # Built where the first is read: a task imports the sections of every framework and reads its own.
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), defer_build=True)
 
 
 class SettingsFile(Section):

@@ -17,8 +17,9 @@ from ionmelt.files import check, seal
 
 # Libraries whose version may change a result; those absent from an environment are left out.
 LIBRARIES = (
-    "ase", "chgnet", "deepmd-kit", "diep", "e3nn", "mace-torch", "mdtraj", "nequip", "numpy", "openmm", "packmol", "periodictable", "polars", "pydantic",
-    "pymbar", "rdkit", "scipy", "sevenn", "tblite", "torch",
+    "aimnet", "ase", "chgnet", "deepmd-kit", "dftd3", "diep", "e3nn", "fairchem-core", "graph-longrange", "jax", "mace-torch", "mattersim", "mdtraj", "nequip",
+    "nequix", "numpy", "openmm", "orb-models", "packmol", "periodictable", "polars", "pydantic", "pymbar", "rdkit", "scipy", "sevenn",
+    "tblite", "tensorpotential", "torch", "upet",
 )  # fmt: skip
 
 
@@ -84,7 +85,7 @@ def run(
         if isinstance(error, ModelError) and errors:
             failure.write_failures(process, keys or [task_id], error.errors, errors)
             failure.remove(writes)
-        return _say(Exit.USER, *error.errors)
+        return give_up(Exit.USER, *error.errors)
     except BaseException as error:
         if not of_library(error):
             raise
@@ -109,15 +110,16 @@ def _blame(error: BaseException, task_id: str) -> Exit:
     """Say what an exception was for, and return its kind."""
     kind, words = blamed(error)
     if kind is not Exit.BUG:
-        return _say(kind, f"{'out_of_memory' if kind is Exit.MEMORY else 'disk_full'}: {task_id}: {words}")
+        return give_up(kind, f"{'out_of_memory' if kind is Exit.MEMORY else 'disk_full'}: {task_id}: {words}")
     if isinstance(error, OSError) and error.filename is not None:
-        return _say(Exit.USER, f"{error.filename}: {error.strerror}")
+        return give_up(Exit.USER, f"{error.filename}: {error.strerror}")
     with contextlib.suppress(OSError):
         traceback.print_exception(error)
     return Exit.BUG
 
 
-def _say(code: Exit, *errors: str) -> Exit:
+def give_up(code: Exit, *errors: str) -> Exit:
+    """Say why a script ends, a line each, and return its exit code."""
     with contextlib.suppress(OSError):  # a disk too full for the log must not hide the exit code
         for line in errors:
             print(f"error: {line}", file=sys.stderr, flush=True)

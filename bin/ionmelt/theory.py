@@ -23,8 +23,6 @@ D3_BJ = "10.1002/jcc.21759"
 D4 = "10.1063/1.5090222"
 R2SCAN_D = "10.1063/5.0041008"
 B97_3C = "10.1063/1.5012601"
-GTH = "10.1103/PhysRevB.54.1703"
-MOLOPT = "10.1063/1.2770708"
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,8 @@ def dispersion_problem(theory: str, functional: str) -> str | None:
     """Return what is wrong with adding the D3(BJ) of a functional to a model of a level of theory, or None."""
     if HAS_DISPERSION.search(theory):
         return f"{theory!r} has a dispersion correction already: it would count twice; leave this out"
-    named = [name for name in POTENTIALS if plain_name(name) == plain_name(theory)]
+    # a Hubbard U acts on d and f electrons: the parameters are those of the functional
+    named = [name for name in POTENTIALS if plain_name(name) == plain_name(theory).removesuffix("+u")]
     if named and named[0] != functional:
         return f"the model imitates {theory!r}, these are the parameters of {functional}: give functional: {named[0]}"
     return None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from ase.data import atomic_numbers
 from typing_extensions import TypedDict  # the one of typing cannot be validated before Python 3.12
 
 from ionmelt.settings import SettingsFile
@@ -28,6 +29,12 @@ def counted(ion: Ion, count: int) -> Ion:
     copy = ion.copy()
     copy["count"] = count
     return copy
+
+
+def how_many(ions: int, neutral: int) -> str:
+    """Return how many ions and neutral molecules there are, in words."""
+    words = [f"{number} {kind}" for number, kind in ((neutral, "molecules"), (ions, "ions")) if number]
+    return " and ".join(words)
 
 
 class TopologyFile(SettingsFile):
@@ -81,6 +88,11 @@ class Topology:
     def save(self, path: str | Path) -> None:
         """Write topology.json."""
         Path(path).write_text(json.dumps({"liquid": self.liquid, "ions": self.ions}, indent=1) + "\n")
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Atomic numbers (N,)."""
+        return np.array([atomic_numbers[element] for element in self.elements])
 
     def __len__(self) -> int:
         return len(self.elements)

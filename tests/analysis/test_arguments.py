@@ -13,12 +13,13 @@ BIN = Path(__file__).resolve().parents[2] / "bin"
 MODULES = sorted(path for path in (BIN / "ionmelt").rglob("*.py") if "command_line(__doc__" in path.read_text())
 
 
-def test_the_shared_arguments_are_read() -> None:
+def test_the_shared_arguments_are_read(capsys: pytest.CaptureFixture[str]) -> None:
     parser = command_line("What it does.", "--id", "--out", "--threads", "--errors")
     args = parser.parse_args(["--id", "a", "--out", "b", "--errors", "c", "d"])
     assert vars(args) == {"id": "a", "out": Path("b"), "threads": 1, "errors": [Path("c"), Path("d")]}
     with pytest.raises(SystemExit):
         parser.parse_args(["--id", "a"])
+    assert "the following arguments are required: --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(BIN)))

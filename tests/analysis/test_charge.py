@@ -19,6 +19,7 @@ from ionmelt.dynamics.settings import RunSettings
 from ionmelt.models import dimers
 from ionmelt.models.card import read_card
 from ionmelt.models.prediction import predict
+from ionmelt.models.small_box import reads
 
 
 class Echo(Calculator):
@@ -49,6 +50,23 @@ class Deaf(Echo):
     def calculate(self, *arguments: Any, **named: Any) -> None:
         Calculator.calculate(self, *arguments, **named)
         self.results = {"energy": 0.0, "forces": np.zeros((len(self.atoms), 3)), "stress": np.zeros(6)}
+
+
+class Noisy(Deaf):
+    """A model that never gives the same energy twice, as some do on a GPU, and does not ask."""
+
+    share = 0.0  # of the charge, as energy
+
+    def calculate(self, *arguments: Any, **named: Any) -> None:
+        super().calculate(*arguments, **named)
+        self.random = getattr(self, "random", None) or np.random.default_rng(1)
+        self.results["energy"] = -100.0 + self.share * self.atoms.info["charge"] + 1e-7 * self.random.normal()
+
+
+class NoisyEcho(Noisy):
+    """The same, and it does ask."""
+
+    share = 1e-3
 
 
 def labelled(symbols: str, positions: list[list[float]], **info: Any) -> Atoms:
@@ -96,6 +114,11 @@ def test_the_card_says_whether_a_model_uses_them(kind: str, used: bool, tmp_path
     assert (code, errors) == (0, [])
     card = read_card(model)
     assert (card.uses_charge, card.uses_spin) == (used, used)
+
+
+def test_noise_is_no_charge() -> None:
+    assert reads(Noisy(), ["Li", "F"]) == {"uses_charge": False, "uses_spin": False}
+    assert reads(NoisyEcho(), ["Li", "F"]) == {"uses_charge": True, "uses_spin": False}
 
 
 def test_a_charge_that_is_said_changes_nothing_else() -> None:

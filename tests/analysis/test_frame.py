@@ -1,6 +1,8 @@
 """The frame contract: identifiers and labels survive a file, and a breach is named."""
 
+import hashlib
 import re
+import struct
 
 import ase.io
 import numpy as np
@@ -15,13 +17,14 @@ from ionmelt.frame import (
     frame_id,
     label_problem,
     make_frame,
+    no_label,
     overlaps,
     set_label,
+    shown,
     values_problem,
     virial_stress,
 )
 from ionmelt.frames.choice import unlabelled
-from ionmelt.labels.theory_id import theory_id, theory_settings
 
 
 def frame(seed: int = 0, **info) -> Atoms:
@@ -43,7 +46,7 @@ def labelled(seed: int = 0) -> Atoms:
 
 
 def test_round_trip_is_exact(tmp_path):
-    frames = [labelled(seed) for seed in range(3)] + [frame(9, kind="neq", scan_scale=1.05)]
+    frames = [labelled(seed) for seed in range(3)] + [frame(9, kind="neq", scan_scale=1.05), frame(8, kind="active")]
     frame_file.write_frames(tmp_path / "a.extxyz", frames)
     again = frame_file.read_frames(tmp_path / "a.extxyz")
     frame_file.write_frames(tmp_path / "b.extxyz", again)
@@ -82,6 +85,14 @@ def test_a_label_without_stress_is_a_label(tmp_path):
     np.testing.assert_array_equal(second.arrays["REF_forces"], atoms.arrays["REF_forces"])
 
 
+def test_a_new_label_leaves_nothing_of_the_one_before():
+    atoms = labelled()
+    set_label(atoms, -5.0, np.zeros((6, 3)), None, "ba9876543210", True, None)
+    assert atoms.info == frame().info | {"REF_energy": -5.0, "theory_id": "ba9876543210", "converged": True}
+    none = no_label("scf_not_converged", scf_steps=50)
+    assert (none.converged, none.reason, none.scf_steps, none.energy_ev) == (False, "scf_not_converged", 50, None)
+
+
 def test_plain_ase_reads_the_label_and_no_calculator(tmp_path):
     frame_file.write_frames(tmp_path / "a.extxyz", [labelled()])
     atoms = ase.io.read(tmp_path / "a.extxyz")
@@ -100,12 +111,21 @@ def test_identifiers_that_look_like_numbers_stay_text(tmp_path, text):
     assert again.info["theory_id"] == text
 
 
+def test_frame_id_is_a_hash_of_whole_numbers() -> None:
+    """Species, positions and cell in 1e-6 A, as eight bytes each; no zero of a frame has a sign, which would be printed."""
+    atoms = make_frame(np.array([3]), np.array([[-1e-9, 1.5, -2.25]]), np.array([6, 7, 8]), np.array([0]), ["li"])
+    whole = [3, 0, 1_500_000, -2_250_000, 6_000_000, 0, 0, 0, 7_000_000, 0, 0, 0, 8_000_000]
+    assert atoms.info["frame_id"] == hashlib.sha256(struct.pack("<13q", *whole)).hexdigest()[:16]
+    assert not np.signbit(atoms.positions[0, 0])
+
+
 def test_frame_id_sees_structure_and_only_structure():
     atoms = frame()
     same = labelled()
     assert frame_id(atoms) == frame_id(same)
-    same.positions += 1e-8
-    assert frame_id(atoms) == frame_id(same)
+    for off_A in (1e-8, 3.9e-7):  # of positions that are whole millionths of an angstrom
+        same.positions += off_A
+        assert frame_id(atoms) == frame_id(same)
     ids = {frame_id(atoms)}
     for change in ("positions", "cell", "species"):
         other = atoms.copy()
@@ -117,25 +137,6 @@ def test_frame_id_sees_structure_and_only_structure():
             other.numbers[0] = 11
         ids.add(frame_id(other))
     assert len(ids) == 4
-
-
-def test_theory_id_ignores_order_and_sees_values():
-    assert theory_id({"a": 1, "b": 2.5}) == theory_id({"b": 2.5, "a": 1})
-    assert theory_id({"a": 1, "b": 2.5}) != theory_id({"a": 1, "b": 2.6})
-    assert len(theory_id({})) == 12
-    # label stores that people have know their levels by it: it may never change
-    assert theory_id({"a": 1.0, "b": "x"}) == "499eec8fbeda"
-    with pytest.raises(ValueError, match="JSON"):
-        theory_id({"a": float("nan")})
-
-
-def test_names_of_the_task_are_no_theory() -> None:
-    """What stands beside the settings of a labels section, and how the work is done."""
-    names = ("id", "theory_id", "model", "theory", "quality", "chunk", "max_frame_s", "max_scf", "device")
-    assert theory_settings(dict.fromkeys(names, "x") | {"basis": "b", "cutoff_Ry": 800}) == {
-        "basis": "b",
-        "cutoff_Ry": 800.0,
-    }
 
 
 def broken(reason: str) -> Atoms:
@@ -183,6 +184,21 @@ def test_shapes_of_a_label_are_those_of_its_atoms() -> None:
         for bad in (np.full(good[index].shape, np.inf), good[index].astype(bool), good[index].astype(str)):
             changed = [bad if i == index else value for i, value in enumerate(good)]
             assert values_problem(*changed, 6) == "non_finite"
+    assert values_problem(-1.0, np.zeros((0, 3)), None, 0) is None  # without an atom no force is too large
+
+
+def test_a_calculator_is_shown_the_names_of_liquid_and_ions_and_no_label() -> None:
+    """An ion alone has no images, and its charge on one atom; atoms of no liquid can be shown, too."""
+    box = shown(labelled())
+    np.testing.assert_array_equal(box.cell.array, frame().cell.array)
+    assert (box.info["liquid"], box.arrays["ion"].tolist()) == ("libf4", ["li"] + ["bf4"] * 5)
+    assert box.arrays["molecule"].tolist() == [0, 1, 1, 1, 1, 1]
+    assert box.pbc.all() and not box.get_initial_charges().any()
+    assert not [name for name in (*box.info, *box.arrays) if name.startswith("REF_")]
+    anion = shown(frame(charge=-1))
+    assert (box.info["charge"], anion.info["charge"]) == (0, -1)
+    assert not anion.pbc.any() and anion.get_initial_charges().tolist() == [-1, 0, 0, 0, 0, 0]
+    assert "liquid" not in shown(Atoms("Li", cell=[9, 9, 9], pbc=True)).info
 
 
 def test_a_density_is_a_mass_in_a_volume() -> None:
@@ -209,6 +225,8 @@ def test_the_stress_of_atoms_without_images_is_the_slope_of_their_energy() -> No
         slope = (moved[0] - moved[1]) / 2e-5 / (1 if a == b else 2)
         assert stress[a, b] == pytest.approx(slope / 990.0, rel=1e-6)
     np.testing.assert_array_equal(stress, stress.T)
+    # a force that all atoms have alike, as the grid of an engine leaves one, strains nothing
+    np.testing.assert_allclose(virial_stress(atoms, forces + np.array([0.1, -0.3, 0.2])), stress, atol=1e-12)
 
 
 def test_frames_are_taken_evenly_with_both_ends() -> None:
@@ -269,7 +287,7 @@ def test_an_unreadable_file_is_one_line(tmp_path, text):
         frame_file.read_frames(path)
     assert len(caught.value.errors) == 1
     assert str(path) in caught.value.errors[0]
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"absent\.extxyz: no such file$"):
         frame_file.read_frames(tmp_path / "absent.extxyz")
 
 
@@ -323,18 +341,19 @@ def test_overlap_is_seen_across_the_boundary():
     assert not overlaps(atoms)
 
 
-def test_theory_ignores_what_cannot_change_the_energy():
-    labels = {"engine": "xtb", "method": "GFN1-xTB", "accuracy": 0.1}
-    assert theory_settings(labels | {"chunk": 20, "max_iterations": 5}) == labels
-
-
-def test_a_truncated_file_is_refused(tmp_path):
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_truncated_file_is_refused(tmp_path, sealed):
+    """By its seal, which stands in the second line; without one as well, but where the first frame alone is a whole file."""
     path = tmp_path / "a.extxyz"
     frame_file.write_frames(path, [labelled(1), labelled(2)])
-    lines = path.read_text().splitlines()
+    text = path.read_text()
+    lines = (text if sealed else re.sub(" file_sha256=[0-9a-f]{16}", "", text)).splitlines()
     for cut in range(1, 16):
-        if cut == 8:  # the first frame alone is a whole file
-            continue
         path.write_text("\n".join(lines[:cut]) + "\n")
-        with pytest.raises(UserError):
+        if cut == 8 and not sealed:
+            assert len(frame_file.read_frames(path, labelled=True)) == 1
+            continue
+        with pytest.raises(UserError, match=r"a\.extxyz: ") as caught:
             frame_file.read_frames(path, labelled=True)
+        assert len(caught.value.errors) == 1
+        assert ("not as it was written" in caught.value.errors[0]) is (sealed and cut > 1)

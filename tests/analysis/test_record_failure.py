@@ -55,6 +55,22 @@ def test_a_crash_in_compiled_code_is_a_row_of_its_model(module: str, tmp_path: P
     assert run(module, tmp_path, body) == (0, {f"{module.upper()}.m1.failed.json": failed}, False)
 
 
+@pytest.mark.parametrize("module", ["evaluate_model", "run_md"])
+def test_a_model_that_hangs_is_a_row_and_is_not_tried_again(module: str, tmp_path: Path) -> None:
+    """A library that never comes back to Python: the process is ended in its first answer."""
+    hanging = (
+        f"import ctypes, sys\nsys.path.insert(0, {str(TOP / 'bin')!r})\nfrom ase import Atoms\nfrom ase.calculators.lj import LennardJones\n"
+        "from ionmelt import patience\nfrom ionmelt.models.frameworks.ase_calculator import OwnCalculator\n"
+        "class Hanging(LennardJones):\n"
+        "    def calculate(self, *_, **__):\n        ctypes.PyDLL(None).sleep(100)\n"  # with the lock of the interpreter
+        "patience.ANSWER_S = 1.0\natoms = Atoms('Ar2', [[0, 0, 0], [0, 0, 3]], calculator=OwnCalculator(Hanging()))\n"
+        "atoms.get_potential_energy()"
+    )
+    code, why, half = run(module, tmp_path, hanging)
+    assert (code, half) == (0, False)
+    assert [failed["reason"] for failed in why.values()] == [["hangs: it gave no answer within 2 hours"]]
+
+
 def test_what_the_script_has_said_itself_stays(tmp_path: Path) -> None:
     body = "import sys\npathlib.Path('TRAIN_MODEL.m1.failed.json').write_text('[1]')\nsys.exit(2)"
     assert run("train_model", tmp_path, body) == (0, {"TRAIN_MODEL.m1.failed.json": [1]}, False)
@@ -84,3 +100,32 @@ def test_a_mistake_a_bug_and_the_machine_keep_their_codes(code: int, tmp_path: P
 def test_what_a_machine_or_a_scheduler_ends_is_not_the_models(killer: str, tmp_path: Path) -> None:
     code, why, _ = run("import_model", tmp_path, DIE.format(said="", signal=killer))
     assert (code, why) == (128 + getattr(signal, killer), {})
+
+
+def test_an_environment_that_lacks_a_package_is_a_row_of_its_model(tmp_path: Path) -> None:
+    """Its Python has nothing but what Python comes with, and the scripts are the program's own."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "mine")], check=True)
+    (tmp_path / "task").mkdir()
+    script = f"exec 2> .command.err\n. {TOP}/containers/activate {tmp_path}/mine\nPATH=$PATH:{TOP}/bin\n{script_of('import_model')}"
+    done = subprocess.run(["bash", "-uec", script], cwd=tmp_path / "task", check=False)
+    said = (tmp_path / "task" / ".command.err").read_text()
+    assert (done.returncode, said.count("\n")) == (0, 1), said
+    (reason,) = json.loads((tmp_path / "task" / "IMPORT_MODEL.m1.failed.json").read_text())["reason"]
+    assert re.match(rf"no Python package \w+ in {tmp_path}/mine: install it there", reason)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "ImportError: cannot import name 'Self' from 'typing'",
+            "ImportError: cannot import name 'Self' from 'typing' (Python ",
+        ),
+        ("ImportError: libtorch.so: failed to map segment from shared object", None),
+    ],
+)
+def test_why_an_import_did_not_start_is_said_by_its_last_words(said: str, reason: str | None, tmp_path: Path) -> None:
+    body = f"import sys\nsys.exit('Traceback ...\\n' + {said!r})"
+    code, why, half = run("import_model", tmp_path, body)
+    assert (code, half) == ((0, False) if reason else (1, True))
+    assert [failed["reason"][0].startswith(str(reason)) for failed in why.values()] == ([True] if reason else [])

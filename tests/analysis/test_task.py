@@ -16,8 +16,8 @@ from ionmelt import errors as errors_module
 from ionmelt import files as files_module
 from ionmelt import frame_file
 from ionmelt import task as task_run
+from ionmelt.compare.reading import Failure
 from ionmelt.errors import DiskFullError, Exit, UserError
-from ionmelt.failure import Failure
 from ionmelt.labels.foreign import ase_formats, blocks, extxyz
 from ionmelt.labels.foreign import keys as foreign_keys
 from ionmelt.labels.foreign import survey as foreign_survey

@@ -115,6 +115,31 @@ def test_only_what_changes_a_label_changes_its_theory_id(engine: str) -> None:
         assert changed == (name not in OF_THE_WORK), name
 
 
+def test_theory_id_ignores_order_and_sees_values() -> None:
+    assert theory_id({"a": 1, "b": 2.5}) == theory_id({"b": 2.5, "a": 1})
+    assert theory_id({"a": 1, "b": 2.5}) != theory_id({"a": 1, "b": 2.6})
+    assert len(theory_id({})) == 12
+    # label stores that people have know their levels by it: it may never change
+    assert theory_id({"a": 1.0, "b": "x"}) == "499eec8fbeda"
+    with pytest.raises(ValueError, match="JSON"):
+        theory_id({"a": float("nan")})
+
+
+def test_names_of_the_task_are_no_theory() -> None:
+    """What stands for other settings of a labels section, and how the work is done."""
+    names = ("model", "theory", "quality", "chunk", "max_failed_fraction", "max_frame_s", "max_iterations", "device")
+    names += ("spot_check_fraction",)
+    assert theory_settings(dict.fromkeys(names, "x") | {"basis": "b", "cutoff_Ry": 800}) == {
+        "basis": "b",
+        "cutoff_Ry": 800.0,
+    }
+
+
+def test_theory_ignores_what_cannot_change_the_energy() -> None:
+    labels = {"engine": "xtb", "method": "GFN1-xTB", "accuracy": 0.1}
+    assert theory_settings(labels | {"chunk": 20, "max_iterations": 5}) == labels
+
+
 def test_the_radius_of_a_dispersion_that_there_is_not_does_not_count() -> None:
     plain = {"engine": "cp2k", "theory": "r2SCAN", "quality": "economy"}
     assert identity(plain) == identity(plain | {"dispersion_cutoff_A": 20})
@@ -227,6 +252,8 @@ def test_levels_are_the_same_whatever_basis_and_program_are_said(a: str, b: str,
     [
         ("PBE", "PBE", None),
         ("PBE+U", "PBE", None),
+        ("PBE+U", "r2SCAN", "give functional: PBE"),
+        ("r2SCAN+U/plane waves", "r2SCAN", None),
         ("PBE", "BLYP", "give functional: PBE"),
         ("revPBE/TZV2P", "PBE", "give functional: revPBE"),
         *((name, "PBE", "twice") for name in ("PBE-D2", "PBE-D3", "PBE D3(BJ)", "PBE-D4", "PBE-MBD", "PBE-TS", "vdW-DF2",

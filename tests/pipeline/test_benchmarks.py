@@ -7,6 +7,7 @@ import ast
 import json
 import math
 import re
+import runpy
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -100,6 +101,20 @@ def test_msd(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_measures(tmp_path: Path) -> None:
+    result = result_of("measures", tmp_path, "--frames", "2", "--pairs", "1", "--mb", "1", "--across", "1")
+    assert not result["missing"]
+    assert result["trajectory_atoms"] == result["atoms"] == 514
+    assert result["trajectory_mb"] > 1
+    for peer in ("freud", "mdanalysis"):
+        assert result[f"contacts_same_{peer}"] is True
+        assert (
+            0 <= result[f"rdf_difference_{peer}"] < 0.5
+        )  # one distance beyond the edge of its shell, where g(r) goes up to ten
+    assert result["peak_memory_mb"] < 1000
+
+
+@pytest.mark.long
 def test_coverage(tmp_path: Path) -> None:
     quantities = ("diffusion", "density", "difference", "conductivity", "viscosity")
     result = result_of("coverage", tmp_path, "--cases", "10", "--only", *quantities)
@@ -130,12 +145,30 @@ def test_groups(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_growth(tmp_path: Path) -> None:
+    result = result_of("growth", tmp_path, "--smallest", "--draw", "growth.svg")
+    for name in documented("growth"):
+        assert len(result[name]["sizes"]) == len(result[name]["seconds"]) == 2
+        (small, large), (first, last) = result[name]["sizes"], result[name]["seconds"]
+        assert result[name]["exponent"] == pytest.approx(math.log(last / first) / math.log(large / small), abs=0.01)
+    assert (tmp_path / "growth.svg").read_text().count("exponent") == len(documented("growth"))
+
+
+@pytest.mark.long
 def test_labels_chain(tmp_path: Path) -> None:
     sizes = ("--engine", "xtb", "--frames", "3", "--pairs", "8", "--spacing-fs", "20")
     result = result_of("labels_chain", tmp_path, *sizes)
     assert result["atoms"] == 48
     assert result["max_force_difference_ha_bohr"] < 1e-5
     assert result["scf_steps_ratio"] <= 1
+
+
+def test_figures_of_labels_scale_have_limits() -> None:
+    beyond = runpy.run_path(str(FOLDER / "labels_scale.py"))["beyond"]
+    measured = {"driver_memory_mb": 462, "resume_s": 19.1, "overhead_ratio": 0.0032, "relabelled": 0}
+    assert beyond(measured) == []
+    for name, value in {"driver_memory_mb": 1001, "resume_s": 60.1, "overhead_ratio": 0.0101, "relabelled": 1}.items():
+        assert [text.split()[0] for text in beyond(measured | {name: value})] == [name]
 
 
 @pytest.mark.long

@@ -1,11 +1,13 @@
 """What the user is told of a command that is wrong, and by --help."""
 
+import fcntl
 import json
 import re
 from pathlib import Path
 
 import pytest
 from pipeline_study import STUDY
+from runs import Pipeline, copy_project
 
 STORES = """\
 include {{ keep_labels; label_store; usable_store }} from './modules/label_store.nf'
@@ -73,6 +75,22 @@ def test_a_label_store_that_cannot_be_is_refused(pipeline) -> None:
     assert "Submitted process" not in screen
 
 
+def test_a_second_run_into_the_same_results_leaves_the_records_of_the_first(pipeline) -> None:
+    """Nextflow would begin a new trace and write new reports over them before the pipeline can refuse the run."""
+    records = pipeline.folder / "held" / "pipeline_info"
+    records.mkdir(parents=True)
+    for name in ("trace.tsv", "report.html", "timeline.html", "dag.html"):
+        (records / name).write_text("of the first run\n")
+    with (records / ".running").open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        screen = pipeline.run("-stub", "--outdir", "held", fails=True)
+    assert "--outdir: held: another run is writing its results there: give another folder" in screen
+    assert "Submitted process" not in screen
+    texts = {path.name: path.read_text() for path in records.iterdir() if path.name != ".running"}
+    assert set(texts) == {"trace.tsv", "report.html", "timeline.html", "dag.html"}
+    assert set(texts.values()) == {"of the first run\n"}
+
+
 @pytest.mark.all
 def test_help_lists_every_parameter(pipeline) -> None:
     records = pipeline.folder / "results" / "pipeline_info"
@@ -85,3 +103,10 @@ def test_help_lists_every_parameter(pipeline) -> None:
         for name in group["properties"]:
             assert f"--{name}" in screen
     assert "Submitted process" not in screen
+
+
+@pytest.mark.all
+def test_a_checkout_may_lie_in_a_folder_with_brackets(tmp_path) -> None:
+    """To Nextflow's file() they are a pattern of names."""
+    screen = Pipeline(copy_project(tmp_path / "a [x] checkout")).run("-profile", "test", "-preview")
+    assert "ERROR" not in screen

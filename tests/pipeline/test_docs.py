@@ -3,38 +3,19 @@
 import json
 import re
 import runpy
-import shlex
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
-import pytest
-import yaml
+from documentation import PUBLISHED, TOP, commands, each_page
+from wcag import contrast
 
 from ionmelt.study import reference
-from ionmelt.study.reading import Problems, read_draft
-from ionmelt.study.schema import Study
 from ionmelt.tables.published import TABLES
 
-TOP = Path(__file__).resolve().parents[2]
-PUBLISHED = sorted((TOP / "docs" / "results").glob("*/index.md"))
-PAGES = [TOP / "README.md", TOP / "AGENTS.md", *sorted((TOP / "docs").glob("*.md")), *PUBLISHED]
 # Of Nextflow itself: its options begin with one hyphen.
 NEXTFLOW = {"-stub", "-resume", "-profile", "-work-dir", "-ansi-log", "-params-file", "-with-dag", "-bg", "-w", "-c"}
-
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """Return the fenced blocks of a page that are of a language, or of none."""
-    return [block for name, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S) if name == language]
-
-
-def commands(page: Path) -> list[list[str]]:
-    """Return the commands of a page's blocks as words, without comments; lines that go on are joined."""
-    lines = "".join(blocks(page.read_text(), "")).replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line.split("  #")[0].strip(), comments=True))]
 
 
 @cache
@@ -56,7 +37,20 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for page in (TOP / "docs").glob("*.md"):
         folder = page.stem if page.stem != "index" else ""
-        assert (tmp_path / "site" / folder / "index.html").is_file(), page.name
+        built = (tmp_path / "site" / folder / "index.html").read_text()
+        assert "style/site.css" in built and "style/site.js" in built, page.name
+    for name in ("site.css", "site.js"):
+        assert (tmp_path / "site" / "style" / name).is_file()
+
+
+def test_faint_words_of_the_theme_can_be_read() -> None:
+    """Level AA asks for a contrast of 4.5; the theme's own colours of a comment and of the footer, whose backgrounds these are, have 4.47."""
+    style = (TOP / "docs" / "style" / "site.css").read_text()
+    colours = dict(re.findall(r"(--md-[\w-]+): (#\w{6});", style))
+    comment, variable = "--md-code-hl-comment-color", "--md-code-hl-variable-color"
+    on = {comment: "#f5f5f5", variable: "#f5f5f5", "--md-footer-fg-color--lighter": "#171717"}
+    assert all(contrast(colours[name], background) > 4.6 for name, background in on.items())
+    assert contrast("#717171", "#f5f5f5") < 4.5
 
 
 def test_every_page_is_reached() -> None:
@@ -89,34 +83,22 @@ def test_links_lead_somewhere(page: Path) -> None:
 @each_page
 def test_commands_are_accepted(page: Path) -> None:
     """Files of the project are there, parameters are those of the pipeline, options those of the script."""
-    for words in commands(page):
+    for words in commands(page.read_text()):
         program, *rest = words
         if program == "./nextflow":
             names = {word.split("=")[0] for word in rest if word.startswith("--")}
             assert names <= {f"--{name}" for name in parameters()} | {"--help"}, words
             assert {word for word in rest if re.match(r"-[a-z]", word)} <= NEXTFLOW, words
         elif program.startswith("bin/"):
-            said = options_of(program.removeprefix("bin/"))
-            assert all(word in said for word in rest if word.startswith("--")), words
+            options = re.findall(r"--[\w-]+", options_of(program.removeprefix("bin/")))
+            assert {word.split("=")[0] for word in rest if word.startswith("--")} <= set(options), words
         elif program == "./rounds":
-            assert (TOP / "rounds").is_file()
+            assert all(word in (TOP / "rounds").read_text() for word in rest if word.startswith("--")), words
         elif re.match(r"(containers|tests|benchmarks|docs)/", program):
             assert (TOP / program).is_file(), words
         for word in words:
             if re.match(r"(studies|assets|docs|containers)/[\w/.-]+$", word):
                 assert (TOP / word).exists(), words
-
-
-@each_page
-def test_studies_in_the_text_are_right(page: Path) -> None:
-    """A block of YAML is a part of a study; one with "..." in it leaves something to the reader."""
-    demo = yaml.safe_load((TOP / "studies" / "demo.yaml").read_text())
-    for block in blocks(page.read_text(), "yaml"):
-        study = None if "..." in block else yaml.safe_load(block)
-        if isinstance(study, dict) and study.keys() <= Study.model_fields.keys():
-            problems = Problems()
-            read_draft(demo | study, problems)
-            assert problems.lines() == [], block
 
 
 def stale_paths(text: str) -> list[str]:

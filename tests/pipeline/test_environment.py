@@ -1,5 +1,6 @@
 """Python environments: complete or not there, made once, and only from the pinned files."""
 
+import ast
 import os
 import re
 import shutil
@@ -197,8 +198,24 @@ def test_an_unknown_name_is_one_clear_line(project: Project) -> None:
     assert result.returncode == 2
     assert (
         result.stderr
-        == "error: no environment is called 'analysys'; there are analysis, dft, mace, deepmd, nequip, foundation\n"
+        == "error: no environment is called 'analysys'; there are analysis, dft, mace, deepmd, nequip, foundation, "
+        "aimnet, fairchem, grace, mattersim, nequix, orb, upet\n"
     )
+
+
+def test_a_library_that_needs_a_newer_python_says_so_before_anything_is_installed(project: Project) -> None:
+    given = project.pins.with_suffix(".in")
+    given.write_text("# Python 3.99 or newer\n")
+    result = project.run()
+    assert result.returncode == 2
+    here = ".".join(map(str, sys.version_info[:3]))
+    assert (
+        result.stderr
+        == f"error: environment analysis: Python 3.99 or newer is needed, this is {here}: put one first on PATH\n"
+    )
+    assert not project.environments()
+    given.write_text("# Python 3.11 or newer\n")
+    assert project.run().returncode == 0
 
 
 def test_a_patch_of_python_is_no_other_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,6 +225,32 @@ def test_a_patch_of_python_is_no_other_environment(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(module.platform, "python_version", lambda version=version: version)
         names.append(module.folder_of("analysis", [TOP / "containers" / "uv.txt"]).name)
     assert names[0] == names[1] != names[2]
+
+
+OLD = [path for minor in range(6, 11) for path in [shutil.which(f"python3.{minor}")] if path]
+
+
+@pytest.mark.parametrize("python", [*OLD, "told that it is one"])
+def test_an_old_python_is_one_line(python: str) -> None:
+    """It must be said before a line that such a Python cannot read."""
+    script = TOP / "containers" / "environment"
+    if python in OLD:
+        works = subprocess.run(
+            [python, "-c", "import sys; print(sys.version.split()[0])"], capture_output=True, text=True
+        )
+        if works.returncode:
+            pytest.skip(f"{python} cannot be started: {works.stderr.splitlines()[0]}")
+        version, command = works.stdout.strip(), [python, script, "analysis"]
+    else:
+        ast.parse(script.read_text(), feature_version=(3, 6))
+        old = "import platform, runpy, sys; sys.version_info = (3, 6, 15); platform.python_version = lambda: '3.6.15'"
+        version, command = (
+            "3.6.15",
+            [sys.executable, "-c", f"{old}; runpy.run_path({str(script)!r}, run_name='only read')"],
+        )
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: Python 3.11 or newer is needed, this is {version}: apt install python3\n"
 
 
 @pytest.mark.parametrize("home", ["file/home", None])
@@ -226,6 +269,16 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, home: str | 
     )
 
 
+def test_a_relative_home_is_refused(tmp_path: Path) -> None:
+    """Each task runs in a folder of its own, and would make the environment there."""
+    environ = {"PATH": os.environ["PATH"], "IONMELT_HOME": "cache"}
+    script = TOP / "containers" / "environment"
+    done = subprocess.run([script, "uv"], capture_output=True, text=True, env=environ, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"error: IONMELT_HOME: cache: give the whole path: export IONMELT_HOME={tmp_path}/cache\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -240,7 +293,33 @@ def test_a_study_gets_the_environments_that_it_names(tmp_path: Path, text: str |
     study = tmp_path / "study.yaml"
     if text is not None:
         study.write_text(text)
-    assert tool().needed(study) == ["analysis", "dft", *names]
+    assert tool().needed(study, gpu=False) == ["analysis", "dft", *names]
+
+
+def test_what_an_environment_holds_is_said_by_its_name_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A login node without a GPU makes what the tasks of a GPU node will ask for."""
+    module, study = tool(), tmp_path / "study.yaml"
+    study.write_text("labels: {engine: pyscf}\nmodels: [{id: m, framework: mace}]\n")
+    assert module.needed(study, gpu=True) == ["analysis", "dft", "mace", "dft-gpu", "mace-gpu"]
+    assert module.needed(study, gpu=False) == ["analysis", "dft", "mace"]
+    study.write_text("labels: {engine: cp2k}\n")
+    assert module.needed(study, gpu=True) == ["analysis", "dft"]
+    assert "dft-gpu" in module.needed(tmp_path / "absent.yaml", gpu=True)
+    made: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(module, "make", lambda name, files: made.append((name, [path.name for path in files])))
+    for smi in ("", "#!/bin/sh\necho 'GPU 0: NVIDIA A100'\n"):
+        if smi:
+            (tmp_path / "nvidia-smi").write_text(smi)
+            (tmp_path / "nvidia-smi").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        module.main(["dft", "dft-gpu"])
+    assert made == [("dft", ["requirements.txt"]), ("dft-gpu", ["requirements.txt", "requirements-gpu.txt"])] * 2
+    for name in ("deepmd-gpu", "gpu"):
+        with pytest.raises(SystemExit):
+            module.main([name])
+        assert f"no environment is called '{name}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -250,4 +329,5 @@ def test_a_script_without_an_environment_says_so_in_a_line(name: str) -> None:
     script = TOP / "bin" / f"{name}.py"
     done = subprocess.run([sys.executable, "-S", "-E", "-B", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert re.fullmatch(r"error: no Python package \w+: `\. containers/activate analysis` first.*\n", done.stderr)
+    text = r"error: no Python package \w+ in \S+: install it there, or `\. containers/activate analysis` first\n"
+    assert re.fullmatch(text, done.stderr)

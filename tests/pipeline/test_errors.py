@@ -22,7 +22,7 @@ SECRETS = {
 def retried() -> set[str]:
     """Return the exit codes that conf/resources.config has tried again."""
     match = re.search(
-        r"errorStrategy = \{\s+task\.exitStatus in \[([^]]*)\]\s+\? \(.*?'ignore' : 'retry'\)\s+: 'finish'\s+\}",
+        r"errorStrategy = \{\s+task\.exitStatus in \[([^]]*)\]\s+\? \(.*?'ignore' : 'retry'\)\s+: .*?'finish'\s+\}",
         (TOP / "conf" / "resources.config").read_text(),
         re.DOTALL,
     )
@@ -116,10 +116,20 @@ def test_the_end_says_how_many_labels_failed_and_runs_broke(pipeline, tmp_path) 
         f"key,converged,reason\na-r1,true,\nb-r1,false,{why}\n"
     )
     (tmp_path / "none" / "tables" / "equilibration.csv").write_text("key,converged,reason\na-r1,true,\n")
+    trace = "task_id\tname\tstatus\texit\tworkdir\n"
+    for number, files in enumerate(
+        [(".command.err", ".command.log"), (".command.log",), ()]
+    ):  # the last: its node was lost
+        (tmp_path / str(number)).mkdir()
+        for name in files:
+            (tmp_path / str(number) / name).write_text(f"some words\nerror: said in {name}\n")
+        trace += f"{number}\tA:TASK (t{number})\tFAILED\t2\t{tmp_path}/{number}\n"
+    (tmp_path / "trace.tsv").write_text(trace)
     script = pipeline.folder / "say.nf"
     script.write_text(
-        "include { say_what_is_missing } from './modules/ended.nf'\n"
-        f"workflow {{\n    say_what_is_missing('{tmp_path}/none/tables')\n    say_what_is_missing('{tmp_path}/some/tables')\n}}\n"
+        "include { say_what_failed; say_what_is_missing } from './modules/ended.nf'\n"
+        f"workflow {{\n    say_what_is_missing('{tmp_path}/none/tables')\n    say_what_is_missing('{tmp_path}/some/tables')\n"
+        f"    say_what_failed('{tmp_path}/trace.tsv')\n}}\n"
     )
     done = subprocess.run(["./nextflow", "-q", "run", "say.nf"], cwd=pipeline.folder, capture_output=True, text=True)
     script.unlink()
@@ -128,6 +138,12 @@ def test_the_end_says_how_many_labels_failed_and_runs_broke(pipeline, tmp_path) 
         f"labels that failed: 3 of 5 (net_force 2, scf_not_converged 1); see {tmp_path}/some/tables/labels.csv",
         f"runs that broke: 1 of 2 (bond_broken 1); see {tmp_path}/some/tables/survival.csv",
     ], done.stdout + done.stderr
+    mistake = "a mistake in the study or in a file"
+    assert [line for line in done.stdout.splitlines() if line.startswith("failed: ")] == [
+        f"failed: TASK (t0): {mistake}: said in .command.err; see {tmp_path}/0/.command.err",
+        f"failed: TASK (t1): {mistake}: said in .command.log; see {tmp_path}/1/.command.log",
+        f"failed: TASK (t2): {mistake}; see {tmp_path}/2",
+    ]
 
 
 @pytest.mark.all

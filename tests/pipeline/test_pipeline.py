@@ -41,6 +41,10 @@ def test_run_leaves_the_tables_of_the_contract(results: Path) -> None:
             "log_slope", "converged"} <= set(table_of["diffusion"].columns)  # fmt: skip
     assert table_of["labels"].height == table_of["sampling"]["kept"].sum()
     assert table_of["labels"]["frame_id"].is_unique().all()
+    # errors on training frames tell who is undertrained
+    trained = pl.read_parquet(results / "tables" / "trainings.parquet")["model_key"].unique()
+    judged = table_of["errors"].filter(pl.col("split") == "train")["model_key"].unique()
+    assert sorted(judged) == sorted(trained) and len(trained)
     # a test frame of one mixture is never a training frame of another
     splits = table_of["dataset"].group_by("frame_id").agg(pl.col("split").n_unique())
     assert splits["split"].max() == 1
@@ -95,7 +99,7 @@ def leave_what_another_study_left(results: Path) -> set[str]:
     for name in published(results):
         (results / name).write_text("of another study, or damaged\n")
     strange = {}
-    for folder in ("models/other-both-s1", "trajectories/libf4-900K-r1-other", "dataset/other"):
+    for folder in ("liquids/other-r1", "models/other-both-s1", "trajectories/libf4-900K-r1-other", "dataset/other"):
         strange |= {f"{folder}/{name}": b"other\n" for name in ("model.json", "SHA256SUMS")}
     run = next((results / "trajectories").glob("*/run.json")).parent.relative_to(results)
     for name in ("models/mace-both-s1/model.pth", f"{run}/other.xtc"):
@@ -113,7 +117,7 @@ def leave_what_another_study_left(results: Path) -> set[str]:
 def test_resume_runs_nothing_and_puts_right_what_lies_in_the_results(pipeline, results: Path) -> None:
     before = published(results)
     assert {name.split("/")[0] for name in before} == {
-        "report.html", "recommendation.txt", "study.json", "tables", "dataset", "models", "trajectories"
+        "report.html", "recommendation.txt", "study.json", "tables", "liquids", "dataset", "models", "trajectories"
     }  # fmt: skip
     strange = leave_what_another_study_left(results)
     screen = pipeline.run(*STUDY, "-resume")
@@ -123,7 +127,7 @@ def test_resume_runs_nothing_and_puts_right_what_lies_in_the_results(pipeline, r
     assert aside == {f"earlier/{name}": b"other\n" for name in strange}
     assert after.pop("models/notes/mine.txt") == b"no task made this folder\n"
     assert after == before
-    assert len(re.findall(r"^not of this study: .* and 2 more: now in .*/earlier$", screen, re.M)) == 1, screen
+    assert len(re.findall(r"^not of this study: .* and 3 more: now in .*/earlier$", screen, re.M)) == 1, screen
     check(*(sums.parent for sums in results.rglob(SUMS) if "earlier" not in sums.parts))
     shutil.rmtree(results / "earlier")
     shutil.rmtree(results / "models" / "notes")
@@ -293,9 +297,10 @@ def test_own_labels_train_the_same_model(pipeline, results: Path, own_labels: Pa
     assert pipeline.executed("own").isdisjoint({"SAMPLE_FRAMES", "LABEL_FRAMES"})
     assert {"IMPORT_LABELS", "SPLIT_DATASET", "TRAIN_MODEL"} <= pipeline.executed("own")
     mine, first = tables(pipeline.folder / "own"), tables(results)
-    # of frames from elsewhere nobody knows whether their liquid was equilibrated
-    assert mine["dataset"]["equilibrated"].is_null().all()
-    sets = [one["dataset"].drop("equilibrated") for one in (mine, first)]
+    # of frames from elsewhere nobody knows whether their liquid was equilibrated, at what temperature and pressure
+    unknown = ["equilibrated", "temperature_K", "equilibrium_pressure_bar"]
+    assert mine["dataset"].select(pl.col(unknown).is_null().all()).row(0) == (True, True, True)
+    sets = [one["dataset"].drop(unknown) for one in (mine, first)]
     assert_frame_equal(*sets, check_row_order=False)
     assert mine["labels"]["converged"].all()
     for name, keys in (("errors", ["rmse", "mae"]), ("scan", ["energy_model_ev_per_atom", "pressure_model_bar"])):
@@ -370,7 +375,9 @@ def test_own_labels_that_may_be_misread_are_one_line(pipeline, own_labels: Path)
     own_labels.with_name("misread.yaml").write_text(text.replace(old, new))
     screen = pipeline.run("--study", "studies/misread.yaml", "--outdir", "misread", "-resume", fails=True)
     said = [line for line in screen.splitlines() if line.startswith("labels.")]
-    assert said == ["labels.energy_key: no frame holds 'E_dt' as an energy; there are: E_dft, scan_scale"], screen
+    assert said == [
+        "labels.energy_key: no frame holds 'E_dt' as an energy; did you mean E_dft? there are: E_dft, scan_scale"
+    ], screen
     assert "Traceback" not in screen
 
 
@@ -384,6 +391,7 @@ def test_the_bill_beforehand(pipeline, results: Path) -> None:
     }
     assert re.search(r"^label .* measured: tblite .* s cold, .* s chained", screen, re.M), screen
     assert re.search(r"^md .* assumed: ", screen, re.M), screen
+    assert "to run it: the same command without --estimate" in screen, screen
     # what is assumed is said before the minutes that the labels take
     assert (
         screen.index("plan of test")

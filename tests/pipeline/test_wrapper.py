@@ -1,6 +1,5 @@
 """The wrapper `nextflow`: which Nextflow it starts, what it sets up before, and what it says when it cannot."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -9,7 +8,9 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
-TOOLS = ("bash", "cut", "dirname", "flock", "head", "mkdir", "mv", "python3", "rm", "sed", "sha256sum", "sort", "wc")
+TOOLS = (
+    "bash", "cut", "dirname", "flock", "head", "mkdir", "mv", "python3", "rm", "sed", "sha256sum", "sort", "tail", "wc",
+)  # fmt: skip
 
 
 def program(path: Path, text: str) -> None:
@@ -45,9 +46,11 @@ def project(tmp_path: Path) -> Path:
     return top
 
 
-def run(top: Path, path: Path | str, *arguments: str, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
+def run(
+    top: Path, path: Path | str, *arguments: str, home: Path | None = None, **more: str
+) -> "subprocess.CompletedProcess[str]":
     environ = {key: value for key, value in os.environ.items() if key not in ("JAVA_HOME", "JAVA_CMD", "NXF_JAVA_HOME")}
-    environ |= {"PATH": str(path)} | ({"IONMELT_HOME": str(home)} if home else {})
+    environ |= {"PATH": str(path)} | ({"IONMELT_HOME": str(home)} if home else {}) | more
     return subprocess.run([top / "nextflow", *arguments], capture_output=True, text=True, env=environ, cwd=top)
 
 
@@ -106,7 +109,8 @@ def test_libraries_that_are_not_the_pinned_ones_are_refused(bare: Path, tmp_path
     ("arguments", "asked"),
     [
         ("run main.nf", "--study TOP/studies/demo.yaml"),
-        ("run . -profile gpu,slurm", "--study TOP/studies/demo.yaml"),
+        ("run . -profile gpu,slurm", "--study TOP/studies/demo.yaml --gpu"),
+        ("run . --study my.yaml -profile slurm,gpu -stub", "analysis"),
         ("run . -profile test,slurm", "--study TOP/studies/test.yaml"),
         ("-log x run main.nf --outdir here --study my.yaml", "--study my.yaml"),
         ("run main.nf --study=my.yaml -params-file it.json", "--study my.yaml"),
@@ -151,6 +155,18 @@ def test_no_run_when_an_environment_cannot_be_made(project: Path, bare: Path) ->
     result = run(project, bare, "run", "main.nf")
     assert one_line(result) == "error: no space"
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(("given", "used"), [("cache", "TOP/cache"), ("/x/cache", "/x/cache"), ("", "")])
+def test_a_home_is_the_same_for_all_tasks(bare: Path, project: Path, given: str, used: str) -> None:
+    nextflow(bare, "25.04.4")
+    program(bare / "nextflow", '[[ $1 == -version ]] && echo "version 25.04.4 build 1" || echo "$IONMELT_HOME"')
+    program(project / "containers" / "environment", f'echo "$IONMELT_HOME" >> {project}/asked')
+    environ = {"PATH": str(bare), "IONMELT_HOME": given}
+    command = [project / "nextflow", "run", "main.nf"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=project)
+    expected = used.replace("TOP", str(project)) + "\n"
+    assert (done.stdout, (project / "asked").read_text()) == (expected, expected)
 
 
 def test_a_user_without_home(bare: Path, project: Path) -> None:
@@ -199,19 +215,31 @@ def test_resume_goes_on_with_the_last_run_into_the_same_results(
     assert (after[0] if after and not after[0].startswith("--") and after[0] != "-profile" else "") == session
 
 
-@pytest.mark.parametrize("words", [[], ["--outdir", "results"], ["--outdir=results"]])
-def test_a_second_run_into_the_same_results_is_refused_while_the_first_lives(
-    bare: Path, project: Path, words: list[str]
-) -> None:
+# As people and programs write them.
+FILES_OF_PARAMETERS = (
+    '{"outdir": "results"}',
+    '{\n    "study": "my.yaml",\n    "outdir" : "results",\n    "threads": 4\n}\n',
+    "study: my.yaml\noutdir: results   # of today\n",
+    "outdir: 'results'\nthreads: 2\n",
+    "{study: my.yaml, outdir: results, threads: 2}\n",
+)
+
+
+@pytest.mark.parametrize("text", FILES_OF_PARAMETERS)
+def test_results_are_also_named_in_a_file_of_parameters(bare: Path, project: Path, text: str) -> None:
     nextflow(bare, "25.04.4")
-    note = project / "results" / "pipeline_info" / ".running"
-    note.parent.mkdir(parents=True)
-    with note.open("w") as file:
-        fcntl.lockf(file, fcntl.LOCK_EX)
-        line = one_line(run(project, bare, "run", "main.nf", *words))
-        assert line.startswith(
-            "error: --outdir: results: another run is writing its results there: give another folder"
-        )
-        for more in (["--outdir", "others"], ["--new_study", "my.yaml"], ["--help"]):  # which write nothing there
-            assert run(project, bare, "run", "main.nf", *words, *more).returncode == 0, more
-    assert run(project, bare, "run", "main.nf", *words).returncode == 0
+    (project / ".nextflow").mkdir()
+    line = "2026-11-30 07:14:27\t-\tname\tOK\tde8566\tbbbbbbbb-1\tnextflow run main.nf --outdir mine\n"
+    (project / ".nextflow" / "history").write_text(line)
+    (project / "params").write_text(text.replace("results", "mine"))
+    for words, more in (
+        (["-params-file", "params"], {}),
+        (["-params-file=params"], {}),
+        ([], {"NXF_PARAMS_FILE": "params"}),
+    ):
+        said = run(project, bare, "run", "main.nf", *words, "-resume", **more).stdout.split()
+        assert said[-2:] == ["-resume", "bbbbbbbb-1"], words
+    said = run(
+        project, bare, "run", "main.nf", "-params-file", "params", "--outdir", "others", "-resume"
+    ).stdout.split()
+    assert said[-1] == "-resume"

@@ -64,6 +64,11 @@ class Answer:
     first_reason: str | None = None
     reasons: int | None = None
 
+    @property
+    def pair(self) -> tuple[object, ...] | None:
+        """The two and the error that they are compared by, as `Comparison.pair`; None: whole curves are."""
+        return None if self.question == "framework" else (*self.state, frozenset((self.a.name, self.b.name)))
+
     def because(self, reasons: Sequence[str]) -> "Answer":
         """Return the answer with all reasons, the first of them, and how many there are."""
         first = reasons[0] if reasons else None

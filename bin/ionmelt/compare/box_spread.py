@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ionmelt.compare.statistics import Runs, means_by
+from ionmelt.distributions import f_tail
 
 ODD = 0.05  # a pair whose own spread is larger than that of all by so small a chance has its own
 
@@ -33,7 +33,7 @@ class BoxSpread:
         ``pairs_dof``, which holds alone where it is larger than the models' common one by more than chance.
         """
         common = max(self.ratio * within, within + self.beyond * beyond_share)
-        if common <= 0 or stats.f.sf(pairs / common, pairs_dof, self.dof) < ODD:
+        if common <= 0 or f_tail(pairs / common, pairs_dof, self.dof) < ODD:
             return pairs, pairs_dof
         return common, self.dof
 

@@ -16,9 +16,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ionmelt.compare.groups import ERROR_UNITS, Group, Reference, by_state, one_factor_apart, with_spread
+from ionmelt.compare.groups import (
+    ERROR_UNITS,
+    Group,
+    Reference,
+    by_state,
+    error_of_shifts,
+    one_factor_apart,
+    with_spread,
+)
 from ionmelt.compare.lifetimes import LifetimeDifference
 from ionmelt.compare.points import on_shared_points
+from ionmelt.compare.rmse import from_ratio
 from ionmelt.compare.scope import Scope, scope_of
 from ionmelt.compare.statistics import LEVEL, Estimate, difference, paired
 
@@ -47,6 +56,14 @@ class Comparison:
     missing_b: int | None = None
     notes: tuple[str, ...] = ()
     lifetimes: LifetimeDifference | None = None
+
+    @property
+    def pair(self) -> tuple[object, ...] | None:
+        """The two and what they are compared by; None: one and its reference."""
+        if self.b is None:
+            return None
+        liquid, temperature_K, species = self.a.state
+        return liquid, temperature_K, self.a.quantity, species, frozenset((self.a.name, self.b.name))
 
     @property
     def scope(self) -> Scope:
@@ -87,12 +104,6 @@ class Comparison:
             return None
         low, high = self.delta.interval(level)
         return (low, high) if self.scale is None else (from_ratio(low, self.scale), from_ratio(high, self.scale))
-
-
-def from_ratio(log_ratio: float, scale: float) -> float:
-    """Return x - y of two numbers with ln(x / y) and the geometric mean ``scale``."""
-    # beyond this an error bar has no meaning, and the exponential no number
-    return 2 * scale * math.sinh(max(-300.0, min(300.0, log_ratio / 2)))
 
 
 def comparisons(groups: Sequence[Group], exact: str | None = None) -> list[Comparison]:
@@ -163,7 +174,7 @@ def compare_runs(a: Group, b: Group) -> Comparison:
         return Comparison(a, b, delta, is_tested=True, pairs=pairs, notes=tuple(notes))
     # |a - r| < |b - r| exactly when a - b and (a + b) / 2 - r have opposite signs: two linear tests, neither of which has
     # the kink of an absolute value. Against experiment both are of what it would see, with the corrections for the size of the box.
-    error = math.hypot(a.shift_error_to(target), b.shift_error_to(target))
+    error = error_of_shifts((a, b), (1.0, -1.0), target)
     seen = delta.plus(a.shift_to(target) - b.shift_to(target), error)
     middle = combined(a, b, truth, target, (0.5, 0.5))
     return Comparison(
@@ -200,9 +211,8 @@ def combined(
             return pairs[0]
     both, _ = weighted(a, b, weights)
     if truth is None:
-        sides = list(zip(weights, (a, b), strict=True))
-        error = math.hypot(*(weight * side.shift_error_to(reference) for weight, side in sides))
-        both = both.plus(sum(weight * side.shift_to(reference) for weight, side in sides), error)
+        shift = sum(weight * side.shift_to(reference) for weight, side in zip(weights, (a, b), strict=True))
+        both = both.plus(shift, error_of_shifts((a, b), weights, reference))
     if not rest:
         return both
     other = truth.estimate if truth is not None else reference.estimate() if reference else None

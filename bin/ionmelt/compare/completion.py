@@ -7,7 +7,7 @@ import polars as pl
 
 from ionmelt.compare.groups import Row, reference_at
 from ionmelt.compare.reading import conform, table
-from ionmelt.compare.survival import COMPLETED, MISSING
+from ionmelt.compare.survival import COMPLETED, MISSING, at_time
 from ionmelt.measure.observables import NAMED
 from ionmelt.tables.columns import RUN, RUN_MODEL, TEXT, Schema
 from ionmelt.tables.comparison import COST, VERSIONS
@@ -19,8 +19,7 @@ def why_unmeasured(run: Row, what: str) -> str:
     if run["end"] == MISSING:
         return str(run["detail"])
     if run["end"] != COMPLETED:
-        at = f" at {run['survived_ps']:g} ps" if run["survived_ps"] is not None else ""
-        return f"the run ended by {run['end']}{at}, without {what}"
+        return f"the run ended by {run['end']}{at_time(run)}, without {what}"
     return f"the run completed, but {what} was not measured"
 
 

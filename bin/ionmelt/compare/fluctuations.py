@@ -12,7 +12,6 @@ from statistics import mean
 
 import numpy as np
 import polars as pl
-from mdtraj.formats import DCDTrajectoryFile
 
 from ionmelt import files, task
 from ionmelt.arguments import command_line
@@ -69,6 +68,8 @@ class Moving:
 
 def moving(folder: Path) -> Moving:
     """Return how the ions of an equilibration move. Its thermostat slows them: what counts is how well that is known."""
+    from mdtraj.formats import DCDTrajectoryFile
+
     topology = Topology.load(folder / "topology.json")
     length_ps = EquilibrationRecord.read(folder / "equilibration.json").phases_ps["production"]
     with DCDTrajectoryFile(str(folder / "trajectory.dcd")) as file:

@@ -36,6 +36,7 @@ from ionmelt.errors import UserError
 from ionmelt.measure import view
 from ionmelt.measure.observables import MEASUREMENTS, OBSERVABLES
 from ionmelt.models.card import NAME, Card
+from ionmelt.models.frameworks.classical import FORCE_FIELDS
 from ionmelt.report import structures
 from ionmelt.report.results import Results
 from ionmelt.study import references
@@ -77,9 +78,9 @@ def gather(inputs: Inputs) -> Results:
     labels, estimate = (read_optional(plan / f"{name}.json") for name in ("labels", "estimate"))
     every = read_cards(find(inputs.models, NAME))
     models = models_of(plan, every)
-    cards = [
-        card for card in every if card.role != "labels"
-    ]  # a card of the labels' own engine is no model of the study
+    force_fields = read_optional(plan / FORCE_FIELDS)
+    # a card of the labels' own engine is no model of the study
+    cards = [with_force_fields(card, force_fields) for card in every if card.role != "labels"]
     delivered = {card.id for card in cards}
     t: Tables = {"references": references.read_plan(plan / "references.csv")}
     t |= of_labels(inputs)
@@ -116,6 +117,13 @@ def gather(inputs: Inputs) -> Results:
 def read_cards(paths: Iterable[Path]) -> list[Card]:
     """Read model cards, in an order that does not depend on where they lie."""
     return sorted(map(Card.read, paths), key=lambda card: json.dumps(card.content(), sort_keys=True))
+
+
+def with_force_fields(card: Card, force_fields: Row) -> Card:
+    """Return a card, that of the classical model with what the plan says of the liquids' force fields."""
+    if card.framework != "classical":
+        return card
+    return card.model_copy(update={"settings": card.settings.model_copy(update=force_fields)})
 
 
 def read_optional(path: Path) -> Row:
@@ -169,6 +177,7 @@ def of_models(inputs: Inputs, models: pl.DataFrame, cards: Sequence[Card]) -> Ta
     heldout = read_parquets(folder, "heldout.parquet", FRAME_ERRORS)
     errors = read_parquets(folder, "errors.parquet", TABLES["errors"])
     losses = {card.id: card.loss for card in cards if card.loss is not None}
+    tuned = [card.id for card in cards if card.tuned_from is not None]
     return {
         "errors": errors,
         "scan": name_models(scan, models, tuple(MODEL), TABLES["scan"]),
@@ -176,7 +185,7 @@ def of_models(inputs: Inputs, models: pl.DataFrame, cards: Sequence[Card]) -> Ta
         "pressures": name_models(pressures, models, tuple(MODEL), TABLES["pressures"]),
         "long_range": name_models(ranges, models, tuple(MODEL), TABLES["long_range"]),
         "curves": learnt,
-        "trainings": table([curves.table(learnt, losses, errors)], TABLES["trainings"]),
+        "trainings": table([curves.table(learnt, losses, errors, tuned)], TABLES["trainings"]),
         "forgetting": table([forgetting(heldout, models)], TABLES["forgetting"]),
     }
 
@@ -219,7 +228,7 @@ def judged(inputs: Inputs, asked: Request, t: Tables, models: Models, cards: Seq
     earlier = table([files.read_tables([inputs.rounds])] if inputs.rounds else [], TABLES["rounds"])
     every = t | judgement
     judgement["rounds"] = rounds.table(every, asked, rounds.number_of(cards), earlier)
-    judgement["pareto"] = table([pareto.table(every, cards)], TABLES["pareto"])
+    judgement["pareto"] = table([pareto.table(every, cards, models.truth)], TABLES["pareto"])
     return judgement
 
 

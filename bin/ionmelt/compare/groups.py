@@ -77,7 +77,7 @@ class Group:
 
     ``runs`` of ``planned_runs`` gave a number (of an error: trained models). ``mixture`` and ``size``: the mixture of the
     study that the dataset is cut from, and to how many frames. ``correction`` is that for the size of the box, which the
-    estimate does not hold, and ``correction_error`` its standard error. ``behind`` are the runs behind the number; ``points`` the errors at each point of the test (`points`),
+    estimate does not hold, ``correction_error`` its standard error, and ``viscosity_source`` what the one viscosity of all runs is from, whose error groups share. ``behind`` are the runs behind the number; ``points`` the errors at each point of the test (`points`),
     of which ``missing`` have no answer. ``hydrogen_mass_u``: the
     mass that hydrogens were given in the runs, of a number that depends on masses. ``spread``: how much the models of this state differ from box to box. ``undertrained``: the training seeds whose trainings say nothing of their framework. ``truth``: the same of the model that is the method of the labels itself, where it was run. ``lifetimes``: how far its runs came, of survival.
     """
@@ -99,6 +99,7 @@ class Group:
     reference: Reference | None = None
     correction: float | None = None
     correction_error: float = 0.0
+    viscosity_source: str | None = None
     behind: Runs | None = None
     points: pl.DataFrame | None = None
     answered: int | None = None
@@ -199,6 +200,13 @@ class Group:
         }
 
 
+def error_of_shifts(sides: tuple[Group, Group], weights: tuple[float, float], reference: Reference | None) -> float:
+    """Return the standard error of the weighted sum of the shifts of two groups: of one viscosity, they err alike."""
+    errors = [weight * side.shift_error_to(reference) for weight, side in zip(weights, sides, strict=True)]
+    first, second = (side.viscosity_source for side in sides)
+    return abs(sum(errors)) if first is not None and first == second else math.hypot(*errors)
+
+
 def shift_of(row: Row) -> float:
     """Return `Group.shift` from a row of the table `summary`."""
     return 0.0 if row.get("reference_is_truth") else row.get("finite_size_correction") or 0.0
@@ -209,6 +217,14 @@ def shift_error_of(row: Row) -> float:
     return 0.0 if row.get("reference_is_truth") else row.get("finite_size_standard_error") or 0.0
 
 
+def held_alike(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of one state of the table `summary` that are held against the same: the truth where the study runs it.
+
+    Experiment, which the truth itself and models from elsewhere are held against, is another target: no order holds for both.
+    """
+    return [row for row in rows if row["reference_is_truth"]] or list(rows)
+
+
 def one_factor_apart(a: Group, b: Group) -> bool:
     """Tell whether two groups differ in one thing only (of a dataset: its kinds or its size), or one is an untrained model."""
     if a.dataset is None or b.dataset is None or a.dataset == b.dataset:
@@ -217,10 +233,14 @@ def one_factor_apart(a: Group, b: Group) -> bool:
 
 
 def with_spread(groups: Sequence[Group]) -> list[Group]:
-    """Give the groups of a property the spread between boxes that the converged ones of their state have in common."""
+    """Give the groups of a property the spread between boxes that those of their state have in common.
+
+    Of all that have every run, converged or not: a group whose boxes disagree is not converged, and the spread of those
+    that are left would be too small.
+    """
     spreads = {}
     for alike in by_state(groups):
-        behind = [group.behind for group in alike if group.behind is not None and group.converged]
+        behind = [group.behind for group in alike if group.behind is not None and group.runs == group.planned_runs]
         spreads[alike[0].state] = box_spread(behind)
     return [replace(group, spread=spreads[group.state]) for group in groups]
 

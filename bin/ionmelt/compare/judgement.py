@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from ionmelt.compare import answers, curves, distillation, verdicts, worth
-from ionmelt.compare.comparison import comparisons
+from ionmelt.compare.answers import Answer
+from ionmelt.compare.comparison import Comparison, comparisons
+from ionmelt.compare.displacements import curves_of
 from ionmelt.compare.errors import summarise_forces, summarise_scans
 from ionmelt.compare.groups import Group, Reference, with_spread
 from ionmelt.compare.learning import points
@@ -93,8 +95,9 @@ def judge(
     curve = points(tables, groups, mixtures)
     asked = worth.questions(tables, curve, models.mixtures)
     made = [comparison for of in groups.values() for comparison in comparisons(of, models.truth)]
-    judged = verdicts.judge(made, models.margins, answers.p_values_of(asked))
-    learning, worth_table = worth.tables(curve, answers.decide(asked, verdicts.winning_p_values(made)))
+    beside, besides = asked_once(made, asked)
+    judged = verdicts.judge(made, models.margins, answers.p_values_of(besides))
+    learning, worth_table = worth.tables(curve, answers.decide(asked, verdicts.winning_p_values(beside)))
     return {
         "summary": table([pl.DataFrame(summary, schema=SUMMARY)], SUMMARY),
         "verdicts": conform(pl.DataFrame([verdict.row() for verdict in judged], schema=VERDICTS), VERDICTS, sort=False),
@@ -104,16 +107,31 @@ def judge(
     }
 
 
+def asked_once(made: Sequence[Comparison], asked: Sequence[Answer]) -> tuple[list[Comparison], list[Answer]]:
+    """Return the comparisons that no answer repeats, and the answers that repeat no comparison.
+
+    Whether the errors of two datasets of one model differ is asked by both: one test, that counts once in their family.
+    """
+    of_answers = {answer.pair for answer in asked if answer.p_value is not None and answer.pair is not None}
+    of_comparisons = {comparison.pair for comparison in made if comparison.is_decidable and comparison.b is not None}
+    return (
+        [comparison for comparison in made if comparison.pair not in of_answers],
+        [answer for answer in asked if answer.pair not in of_comparisons],
+    )
+
+
 def groups_of(
     tables: dict[str, pl.DataFrame], references: pl.DataFrame, frames: pl.DataFrame, models: Models
 ) -> dict[str, list[Group]]:
     """Return the groups of each property and of survival, in the order of the study."""
+    displaced = {"diffusion": curves_of(tables["displacement"])}
     groups = {
         observable.name: summarise_runs(
-            run_rows(tables[observable.name], observable, tables["survival"]), observable.name, references
+            run_rows(tables[observable.name], observable, tables["survival"]), observable.name, references,
+            displaced.get(observable.name),
         )
         for observable in OBSERVABLES
-    }
+    }  # fmt: skip
     heavy = tables["survival"].select(pl.col("hydrogen_mass_u").max()).item()
     for observable in OBSERVABLES:
         if observable.of_motion:

@@ -1,4 +1,4 @@
-"""How long runs last: the share of the planned time that they did not reach, and its difference between two models.
+"""How long runs last: the share of the planned time that was lost, how two models differ in it, and the share of runs that ended as planned.
 
 A run that reaches its end is censored there, one that breaks is an event at its time: the share that is lost, 1 less the restricted
 mean survival time (Royston and Parmar, Stat. Med. 30 (2011) 2409), tells runs that break more often from those that do not, and those
@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import optimize, special
+import scipy
 
 from ionmelt.compare.statistics import LEVEL, Estimate, difference, means_by
+from ionmelt.distributions import beta_quantile, chi2_quantile
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Lifetimes:
         """Return the ends of the interval of the lost share that the exact interval of a constant rate gives."""
         n = self.breaks
         # chi-square quantiles: how many breaks the time that was run may have had, at either end
-        low = float(special.chdtri(2 * n, 1 - level / 2)) / 2 if n else 0.0
-        high = float(special.chdtri(2 * n + 2, level / 2)) / 2
+        low = chi2_quantile(level / 2, 2 * n) / 2 if n else 0.0
+        high = chi2_quantile(1 - level / 2, 2 * n + 2) / 2
         return min(self.lost, self.lost_at(low)), max(self.lost, self.lost_at(high))
 
     def lost_at(self, breaks: float) -> float:
@@ -116,7 +117,7 @@ class LifetimeDifference:
             return 1.0
         of_rates = least
         if nearer_end(math.log(least)) < 0:
-            of_rates = math.exp(optimize.brentq(nearer_end, math.log(least), 0.0, xtol=1e-4))
+            of_rates = math.exp(scipy.optimize.brentq(nearer_end, math.log(least), 0.0, xtol=1e-4))
         return max(of_rates, *(between.p_value() for between in self.between_seeds()))
 
     def holds_zero(self, level: float) -> bool:
@@ -145,3 +146,20 @@ class LifetimeDifference:
         below = math.hypot(self.a.lost - a_low, b_high - self.b.lost)
         above = math.hypot(a_high - self.a.lost, self.b.lost - b_low)
         return self.value - below, self.value + above
+
+
+def share_interval(done: Sequence[bool], seeds: Sequence[object]) -> tuple[float, float]:
+    """Return the exact 95 % interval (Clopper and Pearson) of the share of runs that are done.
+
+    Boxes of one training may share its fate: where training seeds differ by more than single runs would, runs count for as many fewer
+    as that is (the design effect of samples in clusters), and all of one seed for one at least.
+    """
+    share, boxes = sum(done) / len(done), len(done) / len(set(seeds))
+    alike = 1.0
+    if 0 < share < 1 and len(set(seeds)) > 1:
+        spread = float(np.var(list(means_by(seeds, np.array(done, float)).values()), ddof=1))
+        alike = min(max(1.0, boxes * spread / (share * (1 - share))), boxes)
+    some, every = sum(done) / alike, len(done) / alike
+    low = beta_quantile(0.025, some, every - some + 1) if some else 0.0
+    high = beta_quantile(0.975, some + 1, every - some) if some < every else 1.0
+    return low, high

@@ -11,7 +11,7 @@ from ionmelt.compare.statistics import LEVEL
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values (Scand. J. Statist. 6 (1979) 65), in the order given."""
     m = len(p_values)
-    adjusted, floor = [0.0] * m, 0.0
+    adjusted, floor = list(p_values), 0.0
     for rank, i in enumerate(sorted(range(m), key=lambda j: p_values[j])):
         floor = max(floor, min(1.0, (m - rank) * p_values[i]))
         adjusted[i] = floor

@@ -11,14 +11,17 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from ionmelt.compare.cost import Hours, dynamics_hours, label_hours, mean, training_hours
-from ionmelt.compare.groups import Row, label, shift_error_of, shift_of
+from ionmelt.compare.curves import undertrained
+from ionmelt.compare.groups import Row, grouped, held_alike, label, shift_error_of, shift_of
+from ionmelt.compare.scope import too_short
 from ionmelt.compare.statistics import Z95
 from ionmelt.compare.summary import LIQUID_UNITS
 from ionmelt.models.card import Card
 from ionmelt.tables.comparison import PARETO
 
-# What stands in `front`; the first two: it is not judged.
-NOT_CONVERGED, COST_UNKNOWN, YES, NO, UNDECIDED = "not converged", "cost unknown", "yes", "no", "undecided"
+# What stands in `front`; the first three: it is not judged.
+NOT_CONVERGED, UNDERTRAINED, COST_UNKNOWN = "not converged", "undertrained", "cost unknown"
+YES, NO, UNDECIDED = "yes", "no", "undecided"
 
 
 @dataclass(frozen=True)
@@ -124,17 +127,15 @@ def distance(row: Row) -> Error | None:
     return Error(off, max(0.0, off - half), off + half)
 
 
-def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Card]) -> list[Candidate]:
+def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Card], truth: str | None) -> list[Candidate]:
     """Return the models that have an error, or should have one, with their costs; most are not judged yet."""
-    training, labels = training_hours(t["cost"], cards), label_hours(t)
+    training, labels, short = training_hours(t["cost"], cards), label_hours(t), undertrained(t["trainings"])
     made = t["errors"].select("model_key", "model", "dataset").unique().sort("model_key").rows()
     keys: dict[tuple[str, str | None], set[str]] = {}
     for key, model, dataset in [*made, *((card.id, card.model, card.dataset) for card in cards)]:
         keys.setdefault((model, dataset), set()).add(key)
     models = []
-    for row in t["summary"].filter(pl.col("property").is_in([*LIQUID_UNITS, "force_rmse"])).to_dicts():
-        if row["property"] in LIQUID_UNITS and row["reference"] is None:
-            continue
+    for row in rows_with_errors(t["summary"], truth):
         model, dataset = row["model"], row["dataset"]
         trained = [training[key] for key in sorted(keys.get((model, dataset), ())) if key in training]
         is_made_here = dataset is not None
@@ -147,6 +148,8 @@ def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Card]) -> list[Candid
         candidate = Candidate(state, model, dataset, row["unit"], error_of(row), cost)
         if not row["converged"] or candidate.error is None:
             candidate = replace(candidate, front=NOT_CONVERGED, reason=row["reason"])
+        elif seeds := short.get((model, dataset)):
+            candidate = replace(candidate, front=UNDERTRAINED, reason=too_short(seeds))
         elif cost.unknown:
             why = f"the cost of {' and '.join(cost.unknown)} is not known"
             candidate = replace(candidate, front=COST_UNKNOWN, reason=why)
@@ -154,15 +157,30 @@ def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Card]) -> list[Candid
     return models
 
 
-def table(t: dict[str, pl.DataFrame], cards: Sequence[Card]) -> pl.DataFrame:
+def rows_with_errors(summary: pl.DataFrame, truth: str | None) -> list[Row]:
+    """Return the rows of the table `summary` that hold the errors of models, in each state all against the same.
+
+    The forces of ``truth``, which made the labels, have none by construction.
+    """
+    forces = pl.col("property") == "force_rmse"
+    rows = summary.filter(forces & pl.col("model").ne_missing(pl.lit(truth, pl.String))).to_dicts()
+    of_liquid = summary.filter(pl.col("property").is_in(list(LIQUID_UNITS)) & pl.col("reference").is_not_null())
+    for _, of_state in grouped(of_liquid, ["liquid", "temperature_K", "property", "species"]):
+        rows += held_alike(of_state)
+    return rows
+
+
+def table(t: dict[str, pl.DataFrame], cards: Sequence[Card], truth: str | None = None) -> pl.DataFrame:
     """Return the table `pareto`: a row per state, property and model that has an error, of the liquid and of the forces.
+
+    ``truth``: the model that is the method of the labels itself, None where none is.
 
     ``front`` says whether it is on the front. ``yes``: it is better than every cheaper model beyond the error (the cheapest one
     has none to beat). ``no``: some cheaper model is better beyond the error. ``undecided``: the data cannot tell. "Beyond the
     error" is what the verdict on the two says, and where they were not compared (two things differ), that their intervals do
     not overlap.
     """
-    models, winners = candidates(t, cards), winners_of(t["verdicts"])
+    models, winners = candidates(t, cards, truth), winners_of(t["verdicts"])
     judged = [model if model.front is not None else judge(model, models, winners) for model in models]
     return pl.DataFrame([model.row() for model in judged], schema=PARETO)
 
@@ -183,7 +201,7 @@ def judge(model: Candidate, models: Sequence[Candidate], winners: Winners) -> Ca
     """Return a model with what its cheaper rivals make of it."""
     beaten_by, open_against = [], []
     for other in models:
-        if other.state != model.state or other.front in (NOT_CONVERGED, COST_UNKNOWN) or not is_cheaper(other, model):
+        if other.state != model.state or other.front is not None or not is_cheaper(other, model):
             continue
         pair = (*model.state, frozenset((model.name, other.name)))
         better = winners[pair] if pair in winners else lower(model, other)

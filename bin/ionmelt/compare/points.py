@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ionmelt.compare.rmse import rmse_over_points
+from ionmelt.compare.rmse import LEAST_SQUARE, rmse_over_points
 from ionmelt.compare.statistics import Estimate, satterthwaite
 
 Points = dict[tuple[str, str | None], pl.DataFrame]  # by (model, dataset); columns: `INDEX`, and one for each seed
@@ -81,38 +81,45 @@ def unanswered(points: pl.DataFrame) -> int:
 
 def squares_of(points: pl.DataFrame) -> np.ndarray:
     """Return the mean squared errors (seeds, points); errors below 1e-9 count as that."""
-    return np.maximum(points.select(seeds_in(points)).to_numpy().T, 1e-18)
+    return np.maximum(points.select(seeds_in(points)).to_numpy().T, LEAST_SQUARE)
 
 
-def rmse_of(squares: list[np.ndarray], points: pl.DataFrame) -> Estimate:
-    """Return the RMSE of one model over points, or the paired ln(RMSE / RMSE) of two.
+def sampling_of(squares: list[np.ndarray], points: pl.DataFrame) -> Estimate:
+    """Return the RMSE of one model over points, or the paired ln(RMSE / RMSE) of two, with the error of the choice of points alone.
 
-    The jackknife over blocks and the spread between seeds add. Neighbouring points of one block are correlated, so
-    that with few blocks the error is a lower bound.
+    A jackknife over blocks. Neighbouring points of one block are correlated, so that with few blocks the error is a lower bound.
     """
     weights = points["n"].to_numpy()
-    estimate = rmse_over_points(np.array([s.mean(axis=0) for s in squares]), points["block"].to_list(), weights)
-    variances = [(estimate.standard_error**2, estimate.dof)]
+    return rmse_over_points(np.array([s.mean(axis=0) for s in squares]), points["block"].to_list(), weights)
+
+
+def with_seeds(sampling: Estimate, squares: list[np.ndarray], points: pl.DataFrame) -> Estimate:
+    """Return what `sampling_of` gave with the error of the spread between seeds added."""
+    weights = points["n"].to_numpy()
+    variances = [(sampling.standard_error**2, sampling.dof)]
     for s in squares:
         if len(s) > 1:
             roots = np.sqrt(np.average(s, axis=1, weights=weights))
             spread = float(np.var(np.log(roots) if len(squares) == 2 else roots, ddof=1))
             variances.append((spread / len(s), len(s) - 1))
     variance = sum(v for v, _ in variances)
-    return Estimate(estimate.value, math.sqrt(variance), satterthwaite(variance, variances))
+    return Estimate(sampling.value, math.sqrt(variance), satterthwaite(variance, variances))
 
 
 def own_estimate(points: pl.DataFrame) -> Estimate | None:
     """Return the RMSE of a model over the points that all its seeds answered; None: there are none."""
     whole = complete(points)
-    return rmse_of([squares_of(whole)], whole) if whole.height else None
+    if not whole.height:
+        return None
+    squares = [squares_of(whole)]
+    return with_seeds(sampling_of(squares, whole), squares, whole)
 
 
 @dataclass(frozen=True)
 class SharedPoints:
     """Two models on the ``count`` points that both answered: ``ratio`` is ln(RMSE / RMSE), ``scale`` the geometric mean of the two.
 
-    ``missing_a`` counts the points that b answered and a did not, ``missing_b`` the other way round.
+    ``sampling`` is the ratio with the error of the choice of points alone. ``missing_a`` counts the points that b answered and a did not, ``missing_b`` the other way round.
     """
 
     ratio: Estimate | None
@@ -120,6 +127,7 @@ class SharedPoints:
     count: int
     missing_a: int
     missing_b: int
+    sampling: Estimate | None = None
 
 
 def on_shared_points(a: pl.DataFrame, b: pl.DataFrame) -> SharedPoints:
@@ -134,4 +142,6 @@ def on_shared_points(a: pl.DataFrame, b: pl.DataFrame) -> SharedPoints:
     weights = shared["n"].to_numpy()
     means = [float(np.average(s.mean(axis=0), weights=weights)) for s in squares]
     scale = (means[0] * means[1]) ** 0.25
-    return SharedPoints(rmse_of(squares, shared), scale, shared.height, missing_a, missing_b)
+    sampling = sampling_of(squares, shared)
+    ratio = with_seeds(sampling, squares, shared)
+    return SharedPoints(ratio, scale, shared.height, missing_a, missing_b, sampling)

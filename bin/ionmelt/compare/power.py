@@ -14,11 +14,11 @@ from functools import cache
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from ionmelt.compare.box_spread import box_spread
 from ionmelt.compare.scope import BOXES, SEEDS
 from ionmelt.compare.statistics import LEVEL, Estimate, Runs, combine, difference, paired
+from ionmelt.distributions import student_limit
 from ionmelt.measure.observables import NAMED, OBSERVABLES
 from ionmelt.tables.comparison import POWER
 
@@ -101,9 +101,9 @@ def reach(a: Side, b: Side, tests: int, dof: float = DOF, models: int = 2, seed:
         others = [simulated(rng, a, dof) for _ in range(models - 2)]
         pairs = paired(runs_a, runs_b, common=box_spread([runs_a, runs_b, *others]))
         delta = pairs[0] if pairs is not None else difference(*(alone(runs) for runs in (runs_a, runs_b)))
-        half = float(stats.t.isf(LEVEL / tests / 2, delta.dof)) * delta.standard_error
+        half = student_limit(LEVEL / tests / 2, delta.dof) * delta.standard_error
         detectable += [half - delta.value, half + delta.value]
-        equivalent.append(abs(delta.value) + float(stats.t.isf(LEVEL, delta.dof)) * delta.standard_error)
+        equivalent.append(abs(delta.value) + student_limit(LEVEL, delta.dof) * delta.standard_error)
     return float(np.quantile(detectable, SHARE)), float(np.quantile(equivalent, SHARE))
 
 

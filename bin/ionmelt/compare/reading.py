@@ -10,7 +10,8 @@ import polars as pl
 from ionmelt import errors as errors_module
 from ionmelt import files
 from ionmelt.compare.groups import Row
-from ionmelt.failure import FILE, Failure
+from ionmelt.failure import FILE
+from ionmelt.settings import SettingsFile
 from ionmelt.tables.columns import TEXT, Schema
 
 
@@ -58,7 +59,18 @@ def read_tasks(path: Path | None) -> list[Row]:
         return [json.loads(line) for line in content.splitlines()]
 
 
-ENDED = "it left no result: the machine ended it at every try, for its memory or its time: see pipeline_info/trace.tsv"
+ENDED = (
+    "it left no result: its image or environment did not start, or the machine ended it at every try, for its memory or its time: "
+    "see pipeline_info/trace.tsv"
+)
+
+
+class Failure(SettingsFile):
+    """Why a model, or a run of it, failed: the stage, its key, and the lines of the reason."""
+
+    stage: str
+    key: str
+    reason: tuple[str, ...]
 
 
 def read_failures(folder: Path | None, planned: pl.DataFrame) -> pl.DataFrame:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ionmelt.compare.groups import Row
+from ionmelt.frames.settings import WALKS
 
 ACTIVE = "active"  # the kind of frames that active learning adds
-WALKS = ("npt", "ramp", "swing")  # of a committee, as the settings of `active` name their lengths
 
 
 @dataclass(frozen=True)

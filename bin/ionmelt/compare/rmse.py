@@ -1,14 +1,14 @@
-"""Root mean squared errors with their intervals: a jackknife over blocks of points, a paired bootstrap over groups of frames."""
+"""Root mean squared errors with their intervals: a jackknife over blocks of points, or over groups of frames."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from ionmelt.compare.statistics import LEVEL, Estimate
+from ionmelt.compare.statistics import Estimate
 
-RESAMPLES = 2000  # of a bootstrap
-GROUPS_LEAST = 3  # that a bootstrap may draw from
+GROUPS_LEAST = 3  # below, a jackknife has no error
+LEAST_SQUARE = 1e-18  # errors below 1e-9 count as that
 
 
 def rmse_over_points(squares: np.ndarray, blocks: Sequence[object], weights: np.ndarray | None = None) -> Estimate:
@@ -32,7 +32,7 @@ def rmse_over_points(squares: np.ndarray, blocks: Sequence[object], weights: np.
 
     n = len(levels)
     value = statistic(np.ones(len(names), bool))
-    if n < 3:
+    if n < GROUPS_LEAST:
         return Estimate(value, math.nan, math.inf)
     left = np.array([statistic(names != level) for level in levels])
     sums = squares * shares
@@ -41,19 +41,21 @@ def rmse_over_points(squares: np.ndarray, blocks: Sequence[object], weights: np.
     return Estimate(value, math.sqrt((n - 1) / n * float(np.sum((left - left.mean()) ** 2))), dof)
 
 
+def from_ratio(log_ratio: float, scale: float) -> float:
+    """Return x - y of two numbers with ln(x / y) and the geometric mean ``scale``."""
+    # beyond this an error bar has no meaning, and the exponential no number
+    return 2 * scale * math.sinh(max(-300.0, min(300.0, log_ratio / 2)))
+
+
 def rmse_change(before: np.ndarray, after: np.ndarray, n: np.ndarray, groups: np.ndarray) -> tuple[float, float] | None:
     """Return the 95 % interval of RMSE after less before, from squared sums (frames,) over n (frames,) components of the same frames.
 
-    A paired bootstrap over groups of frames (percentiles; Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-    section 13); None with fewer than three.
+    That of their paired ratio over groups of frames (`rmse_over_points`); None with fewer than three.
     """
-    names, group = np.unique(groups, return_inverse=True)
-    if len(names) < GROUPS_LEAST:
+    squares = np.maximum(np.array([after, before]) / n, LEAST_SQUARE)
+    ratio = rmse_over_points(squares, groups.tolist(), n)
+    if not math.isfinite(ratio.standard_error):
         return None
-    sums = np.zeros((3, len(names)))
-    for row, values in zip(sums, (before, after, n), strict=True):
-        np.add.at(row, group, values)
-    drawn = np.random.default_rng(1).integers(len(names), size=(RESAMPLES, len(names)))
-    total = sums[:, drawn].sum(axis=2)
-    low, high = np.quantile(np.sqrt(total[1] / total[2]) - np.sqrt(total[0] / total[2]), [LEVEL / 2, 1 - LEVEL / 2])
-    return float(low), float(high)
+    scale = math.prod(np.average(squares, axis=1, weights=n).tolist()) ** 0.25
+    low, high = ratio.interval()
+    return from_ratio(low, scale), from_ratio(high, scale)

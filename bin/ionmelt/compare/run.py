@@ -9,13 +9,13 @@ A folder that is not there counts as empty, since a stage may have had nothing t
 same bytes. How numbers are combined and judged: ionmelt/compare/summary.py and verdicts.py.
 """
 
-import argparse
 import shutil
 from dataclasses import fields
 from pathlib import Path
 
 from ionmelt import files
 from ionmelt import task as task_run
+from ionmelt.arguments import command_line
 from ionmelt.compare.gathering import Inputs, gather
 from ionmelt.compare.reading import find, write_table
 from ionmelt.failure import FILE
@@ -47,7 +47,7 @@ def compare(inputs: Inputs, outdir: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--id", default="study", help="key of this task")
     parser.add_argument("--plan", type=Path, required=True, help="folder that PLAN_STUDY wrote")
     parser.add_argument("--states", type=Path, help="folder with *.equilibration.parquet")

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from scipy import stats
-
 from ionmelt.compare.groups import Row, finite
+from ionmelt.compare.statistics import Estimate
+from ionmelt.distributions import normal_quantile, student_tail
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class Deviation:
 
     def p_value(self) -> float:
         """Return the two-sided p-value of there being none."""
-        return float(2 * stats.t.sf(abs(self.t), self.dof))
+        return 2 * student_tail(abs(self.t), self.dof)
 
     def score(self) -> float:
         """Return the normal deviate that is as unlikely."""
-        return math.copysign(float(stats.norm.isf(max(stats.t.sf(abs(self.t), self.dof), 1e-300))), self.t)
+        return math.copysign(-normal_quantile(max(student_tail(abs(self.t), self.dof), 1e-300)), self.t)
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Run:
 
     ``correction`` is that for the size of the box, with its standard error and what it is from, ``needed_ps`` how long the run should be to converge. What several runs are judged
     by together: ``is_ended`` whether it reached its planned end, ``side`` the relative volume beyond that of the equilibrated liquid which it began
-    with, ``effective`` samples, ``halves`` and ``drift`` (`columns.STEADY`), ``sound`` whether it passes all other tests.
+    with, ``effective`` samples, ``halves`` and ``drift`` (`columns.STEADY`), ``exponent`` and ``bend`` of its displacements (`columns.SHAPE`), ``sound`` whether it
+    passes all other tests.
     """
 
     value: float
@@ -52,6 +53,8 @@ class Run:
     sound: bool = False
     correction_error: float = 0.0
     correction_source: str | None = None
+    exponent: Estimate | None = None
+    bend: float | None = None
 
     @property
     def is_used(self) -> bool:
@@ -75,16 +78,22 @@ def deviation(t: float | None, dof: float | None) -> Deviation | None:
     return None if value is None or degrees is None else Deviation(value, degrees)
 
 
+def exponent_of(row: Row) -> Estimate | None:
+    """Return the slope of the logarithm of the displacements against that of time, with its error; None where one of them is not known."""
+    slope, error = finite(row.get("log_slope")), finite(row.get("log_slope_error"))
+    return None if slope is None or error is None or error <= 0 else Estimate(slope, error)
+
+
 def run_of(row: Row) -> Run:
     """Return the number in a row of a table; a column that the table does not have counts as null."""
     value, error = finite(row["value"]), finite(row["standard_error"])
-    start, dof = finite(row.get("start_volume")), row.get("steady_dof")
+    start, dof, steady_dof = finite(row.get("start_volume")), finite(row.get("dof")), row.get("steady_dof")
     return Run(
         value=math.nan if value is None else value,
         standard_error=math.nan if error is None else error,
         low=finite(row.get("ci95_low")),
         high=finite(row.get("ci95_high")),
-        dof=finite(row.get("dof")) or math.inf,
+        dof=math.inf if dof is None else max(dof, 1.0),
         seed=row["seed"],
         replica=row["replica"],
         converged=bool(row["converged"]),
@@ -94,9 +103,11 @@ def run_of(row: Row) -> Run:
         is_ended=row.get("end") in (None, "completed"),
         side=0.0 if start is None else start - 1,
         effective=finite(row.get("n_effective")),
-        halves=deviation(row.get("halves_t"), dof),
-        drift=deviation(row.get("drift_t"), dof),
+        halves=deviation(row.get("halves_t"), steady_dof),
+        drift=deviation(row.get("drift_t"), steady_dof),
         sound=bool(row["converged"] if row.get("sound") is None else row["sound"]),
         correction_error=finite(row.get("correction_error")) or 0.0,
         correction_source=row.get("correction_source"),
+        exponent=exponent_of(row),
+        bend=finite(row.get("bend")),
     )

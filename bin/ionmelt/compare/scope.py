@@ -5,6 +5,7 @@ models would differ by the accidents of one training. With fewer the study canno
 trainings were too short (`curves`) stands in no ordering of models: it would be one of the lengths of trainings.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ionmelt.compare.groups import ERROR_UNITS, Group
@@ -34,7 +35,7 @@ def scope_of(a: Group, b: Group | None) -> Scope:
         and a.model != trained[1].model
         and (short := [group for group in trained if group.undertrained])
     ):
-        return Scope(METHODS, False, "; ".join(f"{group.name}: {too_short(group)}" for group in short))
+        return Scope(METHODS, False, "; ".join(f"{group.name}: {too_short(group.undertrained)}" for group in short))
     if seeds >= SEEDS and boxes >= BOXES:
         return Scope(METHODS if trained else WEIGHTS)
     lacks = few(seeds, boxes)
@@ -45,10 +46,10 @@ def scope_of(a: Group, b: Group | None) -> Scope:
     return Scope(about, words=f"about these weights{' in this box' * (about == BOX)} alone ({lacks})")
 
 
-def too_short(group: Group) -> str:
-    """Say which of a model's trainings are undertrained."""
-    seeds = ", ".join(map(str, group.undertrained))
-    return f"undertrained (seed{'s' * (len(group.undertrained) > 1)} {seeds}), which is no measure of a framework"
+def too_short(undertrained: Sequence[int]) -> str:
+    """Say which of a model's trainings, by their seeds, are undertrained."""
+    seeds = ", ".join(map(str, undertrained))
+    return f"undertrained (seed{'s' * (len(undertrained) > 1)} {seeds}), which is no measure of a framework"
 
 
 def few(seeds: int, boxes: int) -> str:

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ionmelt.compare.statistics import LEVEL
+from ionmelt.distributions import chi2_quantile, chi2_tail
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ def seed_spread(means: np.ndarray, errors: np.ndarray) -> SeedSpread:
     """Return the spread of the means (seeds,) of k seeds with statistical errors (seeds,): the interval is a normal population's."""
     k = len(means)
     between = float(np.std(means, ddof=1))
-    low, high = (between * math.sqrt((k - 1) / stats.chi2.ppf(q, k - 1)) for q in (1 - LEVEL / 2, LEVEL / 2))
+    low, high = (between * math.sqrt((k - 1) / chi2_quantile(q, k - 1)) for q in (1 - LEVEL / 2, LEVEL / 2))
     within = math.sqrt(float(np.mean(errors**2)))
     if not (math.isfinite(within) and within > 0):
         return SeedSpread(k, float(means.mean()), between, float(low), float(high), None, None)
-    p = float(stats.chi2.sf((k - 1) * (between / within) ** 2, k - 1))
+    p = chi2_tail((k - 1) * (between / within) ** 2, k - 1)
     return SeedSpread(k, float(means.mean()), between, float(low), float(high), within, p)

@@ -7,17 +7,19 @@ smaller and the spread would not.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from ionmelt.compare.groups import Row, grouped
+from ionmelt.compare.many_tests import holm
 from ionmelt.compare.runs import Run, run_of
 from ionmelt.compare.seed_spread import SeedSpread, seed_spread
 from ionmelt.compare.statistics import LEVEL, Z95
 from ionmelt.tables.comparison import COMMITTEE
 
+TESTED = DIFFER, WITHIN = "seeds differ", "within the error"  # verdicts of a test
 FILLED = 0.05  # g(r) below this is the empty core of an atom: nothing there to differ
 
 
@@ -118,7 +120,7 @@ def judged(spread: SeedSpread | None, runs: int, poor: int) -> tuple[str, str | 
         return "not converged", f"{poor} of {runs} runs not converged: their statistical errors are too small"
     if spread.p_value is None:
         return "not judged", "a run has no statistical error"
-    return "seeds differ" if spread.p_value < LEVEL else "within the error", None
+    return DIFFER if spread.p_value < LEVEL else WITHIN, None
 
 
 def of_curves(structure: pl.DataFrame) -> Iterator[Committee]:
@@ -183,4 +185,16 @@ def committee(t: dict[str, pl.DataFrame]) -> pl.DataFrame:
         *of_numbers(t["coordination"], "coordination"),
         *of_curves(t["structure"]),
     ]
-    return pl.DataFrame([committee.row() for committee in committees], schema=COMMITTEE)
+    return pl.DataFrame([committee.row() for committee in corrected(committees)], schema=COMMITTEE)
+
+
+def corrected(committees: Sequence[Committee]) -> list[Committee]:
+    """Return committees of which "seeds differ" is said after Holm's correction over all that are tested: of many numbers some do by chance."""
+    p_values = {i: one.spread.p_value for i, one in enumerate(committees) if one.verdict in TESTED and one.spread}
+    tested = {i: p for i, p in p_values.items() if p is not None}
+    said = list(committees)
+    for i, p in zip(tested, holm(list(tested.values())), strict=True):
+        if committees[i].verdict == DIFFER and p >= LEVEL:
+            words = f"seeds would differ if this were the only one of {len(tested)} tests (Holm's correction)"
+            said[i] = replace(committees[i], verdict=WITHIN, reason=words)
+    return said

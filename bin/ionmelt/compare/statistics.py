@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy import stats
+
+from ionmelt.distributions import normal_quantile, student_limit, student_tail
 
 LEVEL = 0.05
-Z95 = float(stats.norm.ppf(1 - LEVEL / 2))
+Z95 = normal_quantile(1 - LEVEL / 2)
+SEEDS_ADD = 2.0  # degrees of freedom to which seeds may lift a spread of two boxes, where no spread in common is given
 EXACT = 1e-9  # weights whose sum is below it add up to nothing
 
 
@@ -31,7 +33,7 @@ class Estimate:
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Return the ends of the interval that misses the truth with a chance of ``level``; not-a-number: no error."""
-        half = float(stats.t.isf(level / 2, self.dof)) * self.standard_error
+        half = student_limit(level / 2, self.dof) * self.standard_error
         return self.value - half, self.value + half
 
     def plus(self, number: float, standard_error: float = 0.0) -> "Estimate":
@@ -48,7 +50,7 @@ class Estimate:
         """Return the two-sided p-value of the hypothesis that the true value is 0."""
         if self.standard_error == 0:
             return float(self.value == 0)
-        return float(2 * stats.t.sf(abs(self.value) / self.standard_error, self.dof))
+        return 2 * student_tail(abs(self.value) / self.standard_error, self.dof)
 
 
 class SpreadOfBoxes(Protocol):
@@ -117,13 +119,19 @@ def combine(
     return wider(float(x.mean()), [(float(si**2) / n**2, float(k)) for si, k in zip(s, nu, strict=True)], parts)
 
 
-def wider(value: float, within: Sequence[tuple[float, float]], between: Sequence[tuple[float, float]]) -> Estimate:
+def wider(
+    value: float,
+    within: Sequence[tuple[float, float]],
+    between: Sequence[tuple[float, float]],
+    most_dof: float = math.inf,
+) -> Estimate:
     """Return an estimate with the error within runs or that of the spread between them, whichever is wider.
 
     ``within`` holds what each run adds to the variance of the mean, ``between`` the variances of the mean as
     the factors (seed, replica) show them, both with degrees of freedom; sums follow Satterthwaite (Biometrics
     2 (1946) 110). The error within runs is part of the spread over each factor: with several factors it is
-    taken off once, as in an analysis of variance, but what is left is at least the largest of them.
+    taken off once, as in an analysis of variance, but what is left is at least the largest of them. The spread has
+    ``most_dof`` degrees of freedom at most.
 
     The wider one: Student's t on the spread is right however much the runs differ, yet two runs that agree by
     accident must not have a smaller error than their own. In meta-analysis this is the modified interval of
@@ -136,7 +144,7 @@ def wider(value: float, within: Sequence[tuple[float, float]], between: Sequence
         return within_runs
     variances = [variance for variance, _ in between]
     total = sum(variances)
-    dof = satterthwaite(total, between)
+    dof = min(satterthwaite(total, between), most_dof)
     if len(between) > 1 and math.isfinite(own_variance):
         total -= min(own_variance, total - max(variances))
     spread = Estimate(value, math.sqrt(total), dof)
@@ -163,7 +171,9 @@ def paired(
     difference, and is counted in full in a sum. The spread of these pairs gives the error (n boxes - 1 degrees
     of freedom). Training seeds of two models have nothing in common but their number, so that each model's own
     spread over its seeds is added; with ``same_seeds`` (one model on two datasets: the same initial weights)
-    seeds are set against each other too. How this is joined with the error within runs: `wider`.
+    seeds are set against each other too. How this is joined with the error within runs: `wider`, with no more degrees of
+    freedom than the spread of the boxes has (two, where it has one and is not ``common``): where that is small by accident,
+    Satterthwaite's sum gives it those of the seeds.
     """
     boxes = set(a.replicas) & set(b.replicas)
     for _, runs in others:
@@ -184,16 +194,18 @@ def paired(
         beyond = values - np.array([means[box] for box in labels])
         seeds.append({level: weight * mean for level, mean in means_by(runs.seeds, beyond).items()})
     between: list[tuple[float, float]] = [(float(np.var(pairs, ddof=1)) / len(order), len(order) - 1)]
+    most_dof = max(SEEDS_ADD, between[0][1])
     if common is not None and abs(sum(weight for weight, _ in terms)) < EXACT:
         shares = sum(weight**2 for weight, _ in terms) / len(order)
         between = [common.variance(sum(variance for variance, _ in within), shares, *between[0])]
+        most_dof = between[0][1]
     if same_seeds and set(seeds[0]) == set(seeds[1]):
         seeds[:2] = [{level: effect + seeds[1][level] for level, effect in seeds[0].items()}]
     for effects in seeds:
         if len(effects) > 1:
             variance = float(np.var(list(effects.values()), ddof=1)) / len(effects)
             between.append((variance, len(effects) - 1))
-    return wider(float(pairs.mean()), within, between), len(order)
+    return wider(float(pairs.mean()), within, between, most_dof), len(order)
 
 
 def means_by(labels: Sequence[object], values: np.ndarray) -> dict[object, float]:

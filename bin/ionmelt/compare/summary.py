@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ionmelt.compare.convergence import doubts
+from ionmelt.compare.convergence import curving, doubts, exponent_of_all, is_unknown
+from ionmelt.compare.displacements import Curves, displacements_of, in_common_window
 from ionmelt.compare.groups import Group, Row, grouped, reference_at
 from ionmelt.compare.runs import Run, run_of
 from ionmelt.compare.statistics import Runs, combine
@@ -18,20 +19,28 @@ from ionmelt.measure.observables import NAMED, OBSERVABLES
 from ionmelt.measure.observables.diffusion import THIS_RUN
 from ionmelt.measure.series import MIN_EFFECTIVE
 
+SHARES = ("_fraction", "population")  # how quantities end that are shares
 # properties of the liquid that have verdicts, with the unit of their tables
 LIQUID_UNITS = {observable.name: observable.unit for observable in OBSERVABLES}
 
 
-def summarise_runs(rows: pl.DataFrame, quantity: str, references: pl.DataFrame) -> list[Group]:
-    """Combine the runs of each group.
+def summarise_runs(
+    rows: pl.DataFrame, quantity: str, references: pl.DataFrame, curves: Curves | None = None
+) -> list[Group]:
+    """Combine the runs of each group; ``curves``: the displacements that diffusion coefficients were fitted to.
 
     ``rows``: one run (and species) each, with liquid, model, dataset, framework, temperature_K, species,
     seed, replica, value, standard_error, dof, correction, converged, reason, and needed_ps where it is known.
     """
     keys = ["liquid", "temperature_K", "species", "model", "dataset", "framework"]
     return [
-        group_of(key, [run_of(row) for row in of_group], quantity, references) for key, of_group in grouped(rows, keys)
+        group_of(key, runs_of(of_group, curves or {}), quantity, references) for key, of_group in grouped(rows, keys)
     ]
+
+
+def runs_of(rows: list[Row], curves: Curves) -> list[Run]:
+    """Return the runs of a group: of diffusion, where their displacements are known, in the window that all of them show."""
+    return in_common_window([run_of(row) for row in rows], [displacements_of(row, curves) for row in rows])
 
 
 def group_of(key: Row, runs: list[Run], quantity: str, references: pl.DataFrame) -> Group:
@@ -64,6 +73,7 @@ def group_of(key: Row, runs: list[Run], quantity: str, references: pl.DataFrame)
         reference=reference_at(references, key["liquid"], quantity, key["species"], key["temperature_K"]),
         correction=correction,
         correction_error=correction_error,
+        viscosity_source=one_source(used),
         behind=behind,
     )
 
@@ -96,6 +106,13 @@ def mean_correction(used: list[Run]) -> tuple[float | None, float]:
     return mean, math.sqrt(max(sum(error**2 for error in errors) / n**2, spread))
 
 
+def one_source(used: list[Run]) -> str | None:
+    """Return what the viscosity of all runs is from, whose error they share; None: they have their own, or several."""
+    sources = {run.correction_source for run in used}
+    (source,) = sources if len(sources) == 1 else (None,)
+    return None if source == THIS_RUN else source
+
+
 def reasons_of(runs: list[Run]) -> list[str]:
     """Say why runs are not converged: one by its own tests, several by those of all together."""
     if len(runs) > 1:
@@ -106,14 +123,18 @@ def reasons_of(runs: list[Run]) -> list[str]:
 def needed(runs: list[Run]) -> float | None:
     """Return how long the runs of a group that is not converged should be; None where that cannot be told.
 
-    Where all runs together have too few samples, each adds its share of the missing time; otherwise the run that needs most decides.
+    Longer runs make nothing of those that broke, and where a run that is not converged names no length, that of the others is too short. Where all
+    runs together have too few samples, or know too little of their motion, each adds what it has in a time; otherwise the run that needs most decides.
     """
-    lengths = [run.needed_ps for run in runs if run.needed_ps is not None]
-    if not lengths:
+    lengths = [run.needed_ps for run in runs if not run.converged]
+    named = [length for length in lengths if length is not None]
+    if not named or len(named) < len(lengths) or not all(run.is_complete for run in runs):
         return None
     effective = [run.effective for run in runs if run.effective is not None]
     is_short = len(effective) == len(runs) and sum(effective) < MIN_EFFECTIVE
-    return max(lengths) / len(runs) if is_short and all(run.sound for run in runs) else max(lengths)
+    is_short |= is_unknown(exponent_of_all(runs)) and not curving(runs)
+    share_alike = is_short and len(named) == len(runs) and all(run.sound for run in runs)
+    return 1 / sum(1 / length for length in named) if share_alike else max(named)
 
 
 def notes_on_runs(runs: list[Run], is_trained: bool, seeds: int) -> list[str]:
@@ -150,7 +171,7 @@ def summarise_numbers(frame: pl.DataFrame, keys: list[str]) -> list[Row]:
     for key, of_group in grouped(frame, ["liquid", "temperature_K", *keys, "unit", "model", "dataset"]):
         runs = [run_of(row) for row in of_group]
         used = [run for run in runs if run.is_used]
-        number = number_of(runs, used)
+        number = possible(number_of(runs, used), key)
         why = reasons_of(runs)
         rows.append(
             key
@@ -159,6 +180,15 @@ def summarise_numbers(frame: pl.DataFrame, keys: list[str]) -> list[Row]:
             | {"converged": not why and number.low is not None, "reason": "; ".join(why) or None}
         )
     return rows
+
+
+def possible(number: Interval, key: Row) -> Interval:
+    """Return a number without what it cannot be: none of these tables is below 0, and no share above 1."""
+    is_share = str(key.get("quantity")).endswith(SHARES)
+    low, high = number.low, number.high
+    return Interval(
+        number.value, None if low is None else max(0.0, low), min(1.0, high) if is_share and high is not None else high
+    )
 
 
 def number_of(runs: list[Run], used: list[Run]) -> Interval:
@@ -171,7 +201,8 @@ def number_of(runs: list[Run], used: list[Run]) -> Interval:
         return Interval(used[0].value, used[0].low, used[0].high)
     if used:
         factors = [[run.seed for run in used], [run.replica for run in used]]
-        estimate = combine([run.value for run in used], [run.standard_error for run in used], factors)
+        dofs = [math.inf if run.effective is None else run.effective - 1 for run in used]
+        estimate = combine([run.value for run in used], [run.standard_error for run in used], factors, dofs)
         return Interval(estimate.value, *(estimate.interval() if math.isfinite(estimate.standard_error) else ()))
     bounds = [run.low for run in runs if run.low is not None]
     return Interval(low=min(bounds)) if bounds and len(bounds) == len(runs) else Interval()

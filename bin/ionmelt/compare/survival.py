@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ionmelt.compare.groups import Group, Row, by_state, grouped
+from ionmelt.compare.groups import Group, Row, by_state, finite, grouped
 from ionmelt.compare.lifetimes import Lifetimes, spread_of
 from ionmelt.compare.reading import conform, read_plan_csv
 from ionmelt.compare.statistics import Runs
@@ -17,6 +17,11 @@ SURVIVAL = TABLES["survival"]
 # Ends of a run: as planned; and of one that was planned, but left no result
 COMPLETED, MISSING = "completed", "missing"
 UNIT = "planned time"  # of what runs lost by breaking
+
+
+def at_time(run: Row) -> str:
+    """Say when a run ended, where it ran at all."""
+    return f" at {run['survived_ps']:g} ps" if run["survived_ps"] is not None else ""
 
 
 def planned_runs(plan: Path, planned_ps: float | None) -> pl.DataFrame:
@@ -115,7 +120,9 @@ def lifetimes_of(runs: Sequence[Row]) -> Lifetimes:
     """Return the lifetimes of rows of the table `survival`; a run that completed has reached all, whatever was rounded."""
     done = [run["end"] == COMPLETED for run in runs]
     reached = [
-        1.0 if is_done else min(1.0, (run["survived_ps"] or 0.0) / run["planned_ps"] if run["planned_ps"] else 0.0)
+        1.0
+        if is_done
+        else min(1.0, (finite(run["survived_ps"]) or 0.0) / run["planned_ps"] if run["planned_ps"] else 0.0)
         for run, is_done in zip(runs, done, strict=True)
     ]
     return Lifetimes([run["seed"] for run in runs], reached, [not is_done for is_done in done])

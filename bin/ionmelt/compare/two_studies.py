@@ -1,27 +1,29 @@
 """Put two finished results side by side: what changed in the study, and what changed in the numbers.
 
-A and B are folders of results (--outdir of two runs). First comes each field of the study that differs; then each number of
+A and B are folders of results (--outdir of two runs), or of published ones, whose tables are CSV alone. First comes each field of the study that differs; then each number of
 tables/summary that both have, with its 95 % interval, and the difference B - A with an interval of its own: the two are taken as
 independent (Zou and Donner's combination of the two intervals, which need not be symmetric). "changed" says that this interval
 does not hold 0; a number that is not converged in one of the two is never called changed. Then broken runs and CPU time.
 """
 
-import argparse
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from ionmelt import files, task
+from ionmelt.arguments import command_line
 from ionmelt.compare.groups import label
-from ionmelt.errors import UserError
-from ionmelt.files import read_json
+from ionmelt.compare.reading import conform
+from ionmelt.errors import Exit, UserError, reading
 from ionmelt.report.words import NAMES, UNITS, rounded
+from ionmelt.tables.published import TABLES
 
 KEYS = ("liquid", "temperature_K", "property", "species", "model", "dataset")
 NUMBERS = ("value", "ci95_low", "ci95_high", "unit", "converged", "reason")
+NEEDED = {"summary": (*KEYS, *NUMBERS), "survival": ("end",), "cost": ("cpu_s",)}  # columns of the tables that are read
 ABSENT = "-"
 
 
@@ -115,11 +117,20 @@ def lines_of(numbers: pl.DataFrame) -> list[str]:
 
 
 def read_table(folder: Path, name: str) -> pl.DataFrame:
-    """Return a table of results; raises `UserError` where there is none."""
-    path = folder / "tables" / f"{name}.parquet"
-    if not path.is_file():
-        raise UserError(f"{folder}: holds no tables/{name}.parquet: give the folder of results of a finished run")
-    return pl.read_parquet(path)
+    """Return a table of results, from its CSV where there is no Parquet of it; raises `UserError` where there is none, or it is damaged."""
+    parquet, csv = (folder / "tables" / f"{name}.{kind}" for kind in ("parquet", "csv"))
+    if parquet.is_file():
+        return conform(files.read_tables([parquet], *NEEDED[name]), TABLES[name])
+    if not csv.is_file():
+        raise UserError(
+            f"{folder}: holds no tables/{name}.parquet or .csv: give the folder of results of a finished run"
+        )
+    with reading(csv, "CSV"):
+        texts = files.read_csv(csv)
+        if absent := sorted(set(NEEDED[name]) - set(texts.columns)):
+            raise ValueError(f"it has no column {absent[0]}")
+        flags = [column for column, kind in TABLES[name].items() if kind == pl.Boolean and column in texts.columns]
+        return conform(texts.with_columns(pl.col(flags) == "true"), TABLES[name])
 
 
 def runs_and_cost(folder: Path) -> str:
@@ -131,28 +142,30 @@ def runs_and_cost(folder: Path) -> str:
 
 def compare(a: Path, b: Path, out: Path | None) -> None:
     """Print the comparison, and write its table where asked."""
-    tables = [read_table(folder, "summary") for folder in (a, b)]
-    print(f"A: {a}: {runs_and_cost(a)}\nB: {b}: {runs_and_cost(b)}\n")
+    if out is not None and not out.parent.is_dir():
+        raise UserError(f"--out {out}: there is no folder {out.parent}")
+    numbers = number_changes(*(read_table(folder, "summary") for folder in (a, b)))
+    spent = [runs_and_cost(folder) for folder in (a, b)]
+    if out is not None:  # before the screen is full
+        out.write_text(numbers.write_csv(), encoding="utf-8")
+    print(f"A: {a}: {spent[0]}\nB: {b}: {spent[1]}\n")
     studies = [folder / "study.json" for folder in (a, b)]
     absent = [str(path) for path in studies if not path.is_file()]
     if absent:
         print(f"the studies are not compared: {', '.join(absent)} is not there (results of an earlier version)")
     else:
-        changes = study_changes(*(read_json(path) for path in studies))
+        changes = study_changes(*(files.read_json(path) for path in studies))
         print("\n".join(["in the study (A -> B):", *(f"  {line}" for line in changes or ["nothing differs"])]))
-    numbers = number_changes(*tables)
     tested = numbers.filter(pl.col("verdict").is_in(["changed", "not distinguishable"])).height
     print(
         f"\nin the numbers, with 95 % intervals (of {tested} that are converged in both, chance alone changes {tested / 20:.2g}):"
     )
     print("\n".join(lines_of(numbers)))
-    if out is not None:
-        numbers.write_csv(out)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("a", type=Path, metavar="A", help="folder of results")
     parser.add_argument("b", type=Path, metavar="B", help="folder of results to hold against it")
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write the numbers there too")
@@ -160,6 +173,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         compare(args.a, args.b, args.out)
     except UserError as error:
-        print(*(f"error: {line}" for line in error.errors), sep="\n", file=sys.stderr)
-        return 2
+        return task.give_up(Exit.USER, *error.errors)
+    except OSError as error:
+        return task.give_up(Exit.USER, f"{error.filename}: {error.strerror}")
     return 0

@@ -6,24 +6,29 @@ The rules, which report.html repeats in words; for what is compared with what se
 - All tests of a report that may name a winner are one family, those of `worth` among them: p-values are corrected by Holm over all
   of them, so that of identical models at most one report in twenty names a winner. The others (against the reference, and of what has
   neither truth nor reference) are a family for each property. ``holm_low`` and ``holm_high`` are the ends of the interval at the level of that
-  test (`many_tests.holm_levels`): words, colours and bars come from it.
+  test (`many_tests.holm_levels`): words, colours and bars come from it, but for what is ``equivalent``, which rests on ``ci90_*``.
 - ``design cannot decide``: too few training seeds or boxes for a verdict on methods (`scope`). ``about`` says what a verdict is about.
 - ``not converged``: either side is not converged; the difference is for orientation only, and there is no test.
-- ``equivalent``: the 90 % interval lies within the study's margin (two one-sided tests of 5 %; Schuirmann, J. Pharmacokinet.
+- ``equivalent``: the 90 % interval (``ci90_*``) lies within the study's margin (two one-sided tests of 5 %; Schuirmann, J. Pharmacokinet.
   Biopharm. 15 (1987) 657), however sure a small difference may be.
 - ``a`` or ``b``: that model is closer to the truth or the reference, or has the lower error (force_rmse, scan_energy_rmse).
 - ``differs``: the two differ, but larger is not better, so neither wins. Against the reference itself: the model is off by more than the error.
 - ``not distinguishable``: none of these. ``more_runs`` says how many times as many runs, of seeds and boxes alike, would decide it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+import scipy
 
 from ionmelt.compare.comparison import Comparison
 from ionmelt.compare.many_tests import holm, holm_levels
 from ionmelt.compare.statistics import LEVEL, Estimate
+from ionmelt.distributions import normal_quantile, student_limit
+
+LARGEST = 600.0  # logarithm that has an exponential
+EQUIVALENCE_LEVEL = 2 * LEVEL  # of the interval that two one-sided tests at LEVEL rest on
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Verdict:
         made, a, b = self.comparison, self.comparison.a, self.comparison.b
         low, high = made.interval() or (None, None)
         holm_low, holm_high = self.holm or (None, None)
+        ci90_low, ci90_high = made.interval(EQUIVALENCE_LEVEL) or (None, None)
         return {
             "liquid": a.liquid,
             "temperature_K": a.temperature_K,
@@ -63,6 +69,8 @@ class Verdict:
             "p_holm": self.p_holm,
             "holm_low": holm_low,
             "holm_high": holm_high,
+            "ci90_low": ci90_low,
+            "ci90_high": ci90_high,
             "pairs": made.pairs,
             "points": made.points,
             "points_missing_a": made.missing_a,
@@ -135,7 +143,7 @@ def decide(
         verdict = "equivalent"
     elif p_holm >= LEVEL:
         verdict = "not converged" if made.barred else "not distinguishable"
-        more_runs = None if made.barred else runs_to_decide(made, margin)
+        more_runs = None if made.barred else runs_to_decide(made, margin, level)
         if made.p_value < LEVEL:
             notes = (f"the interval excludes 0, but not after Holm's correction over {tests} tests", *notes)
     elif made.side is None:
@@ -161,20 +169,35 @@ def margin_of(made: Comparison, margins: Mapping[str, float]) -> float | None:
 
 def within(made: Comparison, margin: float) -> bool:
     """Tell whether the difference lies within a margin, by two one-sided tests."""
-    ends = made.interval(2 * LEVEL)
+    ends = made.interval(EQUIVALENCE_LEVEL)
     return ends is not None and -margin < ends[0] and ends[1] < margin
 
 
-def runs_to_decide(made: Comparison, margin: float | None) -> float | None:
-    """Return how many times as many runs would find this difference, or that it lies within the margin; None where none would.
+def runs_to_decide(made: Comparison, margin: float | None, level: float = LEVEL) -> float | None:
+    """Return how many times as many runs would find this difference at a level, or that it lies within the margin; None where none would.
 
-    Of a difference that stays as it is seen, with an error that falls as the root of the number of runs.
+    Of a difference that stays as it is seen, in as many tests, with an error that falls as the root of the number of runs and
+    degrees of freedom that grow as it does.
     """
     delta: Estimate | None = made.delta
     if delta is None or not delta.standard_error > 0:
         return None
     seen = abs(delta.value) / delta.standard_error
-    ratios = [(stats.norm.isf(LEVEL / 2) / seen) ** 2] if seen > 0 else []
+    ratios = [times_for(seen, level / 2, delta.dof)] if seen > 0 else []
     if margin is not None and made.scale is None and abs(delta.value) < margin:
-        ratios.append((stats.norm.isf(LEVEL) * delta.standard_error / (margin - abs(delta.value))) ** 2)
-    return max(1.0, float(min(ratios))) if ratios else None
+        ratios.append(times_for((margin - abs(delta.value)) / delta.standard_error, LEVEL, delta.dof))
+    return max(1.0, min(ratios)) if ratios else None
+
+
+def times_for(seen: float, tail: float, dof: float) -> float:
+    """Return how many times as many runs put a deviation, ``seen`` in standard errors, at the one-sided level ``tail`` of Student's t."""
+    fewest = 2 * math.log(-normal_quantile(tail) / seen)  # logarithms: of next to no difference the number is huge
+    if math.isinf(dof):
+        return math.exp(min(fewest, LARGEST))
+
+    def lacks(times: float) -> float:
+        return math.log(student_limit(tail, dof * math.exp(min(times, LARGEST))) / seen) - times / 2
+
+    # a normal distribution needs fewest; twice as many are enough of Student's t with a thousand degrees of freedom
+    most = max(fewest, 0.0) + max(math.log(1000.0 / dof), 0.0) + math.log(2)
+    return math.exp(min(float(scipy.optimize.brentq(lacks, fewest - math.log(2), most)), LARGEST))

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ionmelt.distributions import beta_quantile, normal_quantile, student_quantile
 from ionmelt.tables.comparison import UNCERTAINTY
 
 NOMINAL = (0.68, 0.95)
 LEVELS = np.round(np.arange(0.05, 1.0, 0.05), 2)  # of the calibration plot
 MEMBERS_LEAST = 2
 GROUPS_LEAST = 3
-RESAMPLES, SEED = 1000, 1
 
 
 def quantile(scores: np.ndarray, level: float) -> float:
@@ -30,9 +30,7 @@ def quantile(scores: np.ndarray, level: float) -> float:
 
 def normal_factor(level: float) -> float:
     """Return how many standard deviations hold this share of a normal distribution."""
-    from scipy.stats import norm
-
-    return float(norm.ppf(0.5 + level / 2))
+    return normal_quantile(0.5 + level / 2)
 
 
 def held_out(scores: np.ndarray, groups: np.ndarray, level: float) -> np.ndarray:
@@ -45,12 +43,18 @@ def held_out(scores: np.ndarray, groups: np.ndarray, level: float) -> np.ndarray
 
 
 def coverage_interval(covered: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % interval of a coverage, a bootstrap over groups."""
-    names, index = np.unique(groups, return_inverse=True)
+    """Return the 95 % interval of a coverage: Jeffreys's, of as many points as its error amounts to.
+
+    That error is a jackknife's over groups with Student's t; groups that are all covered alike count as one point each.
+    """
+    _, index = np.unique(groups, return_inverse=True)
     hits, sizes = np.bincount(index, covered), np.bincount(index)
-    draws = np.random.default_rng(SEED).integers(len(names), size=(RESAMPLES, len(names)))
-    low, high = np.quantile(hits[draws].sum(axis=1) / sizes[draws].sum(axis=1), [0.025, 0.975])
-    return float(low), float(high)
+    n, share = len(hits), float(hits.sum() / sizes.sum())
+    left_out = (hits.sum() - hits) / (sizes.sum() - sizes)
+    half = student_quantile(0.975, n - 1) * np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
+    points = min(share * (1 - share) * (1.96 / half) ** 2, len(covered)) if half > 1e-9 else n
+    low, high = (beta_quantile(p, share * points + 0.5, (1 - share) * points + 0.5) for p in (0.025, 0.975))
+    return low, high
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from ase import Atoms
 
 from ionmelt.files import sha256
+from ionmelt.frame import SCAN_RECIPE
 
-TEST_RECIPE = "test_scan"
 TRAINED_KIND = (
     "active"  # what active learning adds is trained on: validation and test stay the same from round to round
 )
@@ -36,7 +36,7 @@ def groups_of(frames: list[Atoms]) -> list[Group]:
         group = groups.setdefault(info["group"], Group(info["group"]))
         group.frames.append(index)
         group.cells[info["kind"], info["liquid"], info["recipe"]] += 1
-        group.test_only |= info["recipe"] == TEST_RECIPE
+        group.test_only |= info["recipe"] == SCAN_RECIPE
     return [groups[name] for name in sorted(groups)]
 
 

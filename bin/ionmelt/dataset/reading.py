@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 from ase import Atoms
 
-from ionmelt import errors as errors_module
-from ionmelt.dataset.groups import TEST_RECIPE
-from ionmelt.frame import ENERGY_KEY
+from ionmelt.errors import UserError
+from ionmelt.frame import ENERGY_KEY, SCAN_RECIPE
 from ionmelt.frame_file import read_frames
+from ionmelt.labels.summary import counted_reasons
 
 
 def check_labels(labels: pl.DataFrame, max_failed_fraction: float) -> int:
@@ -22,18 +22,12 @@ def check_labels(labels: pl.DataFrame, max_failed_fraction: float) -> int:
         )
     bad = labels.filter(~pl.col("converged") | pl.col("reason").is_not_null())
     if len(bad) > max_failed_fraction * len(labels):
-        reasons = (
-            bad.group_by(pl.col("reason").fill_null("not_converged"))
-            .len()
-            .sort("len", "reason", descending=[True, False])
-        )
-        listed = ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows())
         errors.append(
-            f"labels.max_failed_fraction: {len(bad)} of {len(labels)} labels failed ({len(bad) / len(labels):.1%}; {listed}), "
+            f"labels.max_failed_fraction: {len(bad)} of {len(labels)} labels failed ({len(bad) / len(labels):.1%}; {counted_reasons(bad)}), "
             f"more than the allowed {max_failed_fraction:.1%}; see tables/labels, mend the labels or raise the limit"
         )
     if errors:
-        raise errors_module.UserError(*errors)
+        raise UserError(*errors)
     return len(bad)
 
 
@@ -42,7 +36,7 @@ def unique_frames(frames: list[Atoms]) -> list[Atoms]:
 
     Of equal structures the one of the test scan is kept, so that none of it is trained on.
     """
-    ordered = sorted(frames, key=lambda f: (f.info["recipe"] != TEST_RECIPE, f.info["group"], f.info["frame_id"]))
+    ordered = sorted(frames, key=lambda f: (f.info["recipe"] != SCAN_RECIPE, f.info["group"], f.info["frame_id"]))
     first: dict[str, Atoms] = {}
     for frame in ordered:
         first.setdefault(frame.info["frame_id"], frame)
@@ -60,7 +54,7 @@ def check_pairs(frames: list[Atoms], labels: pl.DataFrame) -> None:
     of_frames = Counter((frame.info["frame_id"], float(frame.info[ENERGY_KEY])) for frame in frames)
     wrong = sorted({frame_id for frame_id, _ in (rows - of_frames) + (of_frames - rows)})
     if wrong:
-        raise errors_module.UserError(
+        raise UserError(
             f"frames: {wrong[0]} and {len(wrong) - 1} more: frames (REF_energy) and rows of labels (energy_ev) differ: one of "
             "the files is lost or of another run"
         )

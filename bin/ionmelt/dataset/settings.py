@@ -17,8 +17,10 @@ def kinds_of(entries: Iterable[str]) -> tuple[set[str], set[str]]:
 class Split(Section):
     """How the frames are divided; whole groups (trajectories) always stay together."""
 
-    valid: Real = number(0.1, 0.01, 0.5, "share of the groups that stops and selects the training")
-    test: Real = number(0.1, 0.01, 0.5, "share of the groups that no training sees")
+    valid: Real = number(
+        0.1, 0.01, 0.5, "share of the frames, in whole groups, that a training is judged by while it goes on"
+    )
+    test: Real = number(0.1, 0.01, 0.5, "share of the frames, in whole groups, that no training sees")
     near: Real = number(
         0.05, 0, 0.2, "share of the training frames kept back to show how much better a random split would look"
     )

@@ -32,6 +32,7 @@ from ionmelt.frame import IDENTITY_KEYS, STRESS_KEY
 from ionmelt.frame_file import write_frames
 from ionmelt.frames import selection
 from ionmelt.measure import domain
+from ionmelt.models.pressures import labelled_pressure
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,21 @@ class TableRow:
     dataset: str | None
     split: str
     n_atoms: int
+    temperature_K: float | None  # None: that of frames made elsewhere need not be given
+    equilibrium_pressure_bar: float | None  # by the label, of equilibrium frames
 
     @classmethod
     def of(cls, frame: Atoms, dataset: str | None, split: str) -> "TableRow":
         """Return the row of a frame."""
-        named = {key: frame.info[key] for key in IDENTITY_KEYS}
+        kelvin = frame.info.get("temperature_K")
         return cls(
-            **named, equilibrated=frame.info.get("equilibrated"), dataset=dataset, split=split, n_atoms=len(frame)
+            **{key: frame.info[key] for key in IDENTITY_KEYS},
+            equilibrated=frame.info.get("equilibrated"),
+            dataset=dataset,
+            split=split,
+            n_atoms=len(frame),
+            temperature_K=None if kelvin is None else float(kelvin),
+            equilibrium_pressure_bar=labelled_pressure(frame),
         )
 
 
@@ -99,7 +108,8 @@ def write_table(division: Division, path: Path) -> None:
     rows += [TableRow.of(frame, None, "near") for frame in division.near]
     for name, mixture in division.mixtures.items():
         rows += [TableRow.of(frame, name, subset) for subset, members in mixture.subsets.items() for frame in members]
-    schema = {"dataset": pl.String, "equilibrated": pl.Boolean}
+    numbers = dict.fromkeys(("temperature_K", "equilibrium_pressure_bar"), pl.Float64)
+    schema = {"dataset": pl.String, "equilibrated": pl.Boolean, **numbers}
     files.write_table(pl.DataFrame([vars(row) for row in rows], schema_overrides=schema), path)
 
 
@@ -190,5 +200,5 @@ def main(argv: list[str] | None = None) -> int:
         for folder in (args.out / "datasets").iterdir():
             files.seal(folder)
 
-    reads = [args.settings, *args.frames, *args.labels, *([args.e0s] if args.e0s else [])]
+    reads = [args.settings, *args.frames, *args.labels, args.e0s]
     return task.run("SPLIT_DATASET", work, task_id=args.id, reads=reads)

@@ -17,8 +17,6 @@ from ase.md.bussi import Bussi
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
-from ionmelt.dynamics.thermo import BAR
-
 # The barostat's mass is chosen for this bulk modulus, typical of ionic liquids (1.5 to 3 GPa); it sets
 # the period of the volume's oscillation and nothing that is measured.
 BULK_MODULUS = 2.0 * units.GPa
@@ -56,7 +54,7 @@ def npt(
         atoms,
         timestep_fs * units.fs,
         temperature_K=temperature_K,
-        externalstress=-pressure_bar * BAR,
+        externalstress=-pressure_bar * units.bar,
         hydrostatic=True,
         T_tau=thermostat_fs * units.fs,
         P_tau=barostat_fs * units.fs,

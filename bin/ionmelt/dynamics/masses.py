@@ -4,6 +4,9 @@ What is measured at one time (density, structure) does not depend on masses in c
 is; the fastest vibrations are slower, so that time steps can be longer (Hopkins and others, J. Chem. Theory Comput. 11, 1864, 2015).
 """
 
+import math
+from collections import Counter
+
 import numpy as np
 
 from ionmelt.errors import UserError
@@ -18,17 +21,19 @@ def with_heavy_hydrogens(topology: Topology, hydrogen_mass_u: float | None) -> n
     masses = topology.masses_u.copy()
     if hydrogen_mass_u is None:
         return masses
-    bearers = set()
+    bears: Counter[int] = Counter()
     for bond in topology.bonds:
         heavy, hydrogen = sorted(map(int, bond), key=lambda atom: topology.elements[atom] == "H")
         if topology.elements[hydrogen] == "H" and topology.elements[heavy] != "H":
             masses[heavy] -= hydrogen_mass_u - masses[hydrogen]
             masses[hydrogen] = hydrogen_mass_u
-            bearers.add(heavy)
-    lightest = min(bearers, key=lambda atom: masses[atom], default=None)
-    if lightest is not None and masses[lightest] < hydrogen_mass_u:
+            bears[heavy] += 1
+    # at most, all hydrogens of an atom and the atom itself are alike
+    most_u = {atom: (masses[atom] + count * hydrogen_mass_u) / (count + 1) for atom, count in bears.items()}
+    first = min(most_u, key=lambda atom: most_u[atom], default=None)
+    if first is not None and most_u[first] < hydrogen_mass_u:
         raise UserError(
-            f"md.hydrogen_mass_u: {hydrogen_mass_u:g} would leave {masses[lightest]:.3g} u to an atom of {topology.elements[lightest]} that bears "
-            "hydrogens: give less"
+            f"md.hydrogen_mass_u: {hydrogen_mass_u:g} would leave {masses[first]:.3g} u to an atom of {topology.elements[first]} that bears "
+            f"hydrogens, in {topology.ion[first]}: give {math.floor(100 * most_u[first]) / 100:g} or less"
         )
     return masses

@@ -1,11 +1,11 @@
 """Thermodynamics and frames of a run, kept in memory for one segment."""
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 
 from ionmelt.dynamics.engines.forces import VOIGT
 from ionmelt.dynamics.settings import RunSettings
-from ionmelt.dynamics.thermo import BAR, DENSITY_KG_M3, THERMO, mean_kinetic_temperature
+from ionmelt.dynamics.thermo import DENSITY_KG_M3, THERMO, mean_kinetic_temperature
 
 COLUMN = {name: column for column, name in enumerate(list(THERMO)[1:])}
 
@@ -32,6 +32,11 @@ class Recorder:
         self.frames: list[np.ndarray] = []
         self.edges: list[np.ndarray] = []
 
+    @property
+    def has_tensor(self) -> bool:
+        """Whether the pressure tensor is recorded."""
+        return self.stress and not self.hydrostatic
+
     def sample(self, step: int) -> None:
         """Add one row, and one frame when it is due; `step` counts from the start of the segment."""
         step += self.first_step
@@ -40,10 +45,10 @@ class Recorder:
         tensor, pressure = np.full(6, np.nan), np.nan
         if self.stress:
             stress = atoms.get_stress()
-            pressure = (2 * kinetic / (3 * volume) - stress[:3].mean()) / BAR
-            if not self.hydrostatic:
+            pressure = (2 * kinetic / (3 * volume) - stress[:3].mean()) / units.bar
+            if self.has_tensor:
                 flow = atoms.get_momenta().T @ atoms.get_velocities() / volume
-                tensor = (flow[VOIGT] - stress) / BAR
+                tensor = (flow[VOIGT] - stress) / units.bar
         temperature = mean_kinetic_temperature(atoms, self.degrees)
         density = self.mass_u / volume * DENSITY_KG_M3
         row = [

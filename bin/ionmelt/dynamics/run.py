@@ -26,7 +26,7 @@ from ase.calculators.calculator import Calculator
 from ionmelt import checkpoint, task
 from ionmelt.arguments import command_line
 from ionmelt.charge import say_charge
-from ionmelt.checkpoint import Chain, say
+from ionmelt.checkpoint import Chain
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.engines import PLAIN, DynamicsEngine, integrating_engine
 from ionmelt.dynamics.engines.choice import load_engine
@@ -34,12 +34,13 @@ from ionmelt.dynamics.engines.forces import EngineCalculator, ForceEngine
 from ionmelt.dynamics.engines.together import Together
 from ionmelt.dynamics.masses import with_heavy_hydrogens
 from ionmelt.dynamics.phases import PHASES, Segment, Simulation, UsedEngine, run_phase
-from ionmelt.dynamics.record import record_of, write_results
+from ionmelt.dynamics.results import record_of, write_results
 from ionmelt.dynamics.settings import RunSettings
 from ionmelt.dynamics.watch import Watch
 from ionmelt.errors import of_model, reading
 from ionmelt.models.card import read_card
 from ionmelt.models.device import device
+from ionmelt.screen import say
 from ionmelt.topology import Topology
 
 
@@ -205,15 +206,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, nargs="+", required=True, help="run folder to write, of each")
     args = parser.parse_args(argv)
-    # A link to a file of the folder is how the pipeline passes it: it is mounted into containers, and its content
-    # stays the same, so that checkpoints of other runs change no task's hash.
-    folder = args.checkpoints and args.checkpoints.resolve()
-    folder = folder.parent if folder and folder.is_file() else folder
 
     def work() -> None:
         task.check_device(args.device)
         each = zip(args.settings, args.state, args.out, strict=True)
         runs = [Run(RunSettings.read(settings), state, out) for settings, state, out in each]
+        folder = args.checkpoints and checkpoint.folder_of(args.checkpoints)
         run_md(runs, args.model, args.threads, folder, args.code)
 
     reads = [*args.settings, *args.state, args.model]

@@ -3,7 +3,7 @@
 import polars as pl
 from ase import Atoms, units
 
-BAR = 1e5 * units.Pascal
+EV_KJ_MOL = units.mol / units.kJ  # eV in kJ/mol
 DENSITY_KG_M3 = 1.66053906660e3  # u/A^3 in kg/m3 (CODATA 2018)
 # The components of the pressure tensor, with their place in ASE's stress (Voigt).
 PRESSURE = {f"pressure_{name}_bar": component for component, name in enumerate(("xx", "yy", "zz", "yz", "xz", "xy"))}

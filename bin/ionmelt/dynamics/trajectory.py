@@ -4,11 +4,11 @@ XTC keeps a coordinate to 0.01 A (rounded to the nearest), which adds at most 6 
 displacement of a single atom, and far less to that of an ion's centre.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from mdtraj.formats import DCDTrajectoryFile, XTCTrajectoryFile
 
 from ionmelt import errors
 
@@ -33,6 +33,8 @@ class Reader:
     """Read a trajectory in chunks; `len` is the number of frames."""
 
     def __init__(self, path: Path) -> None:
+        from mdtraj.formats import DCDTrajectoryFile, XTCTrajectoryFile
+
         self.path = path
         self.xtc = path.suffix == ".xtc"
         self._file = XTCTrajectoryFile(str(path)) if self.xtc else DCDTrajectoryFile(str(path))
@@ -63,11 +65,23 @@ class Reader:
             raise errors.UserError(f"{self.path.name}: the cell is not orthorhombic")
         return positions, edges
 
+    def pick(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the frames of these numbers, which rise, as `read` does; those between them are not read."""
+        rows = np.asarray(numbers)
+        parts = []
+        for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+            self._file.seek(int(run[0]))
+            parts.append(self.read(len(run)))
+        positions, edges = zip(*parts, strict=True)
+        return np.concatenate(positions), np.concatenate(edges)
+
 
 class Writer:
     """Write an XTC file of orthorhombic frames."""
 
     def __init__(self, path: Path) -> None:
+        from mdtraj.formats import XTCTrajectoryFile
+
         self._file = XTCTrajectoryFile(str(path), "w", force_overwrite=True)
 
     def write(self, positions: np.ndarray, edges: np.ndarray, steps: np.ndarray, time_ps: np.ndarray) -> None:

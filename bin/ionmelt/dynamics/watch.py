@@ -4,24 +4,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from ase import Atoms
 from ase.data import covalent_radii
-from scipy.spatial import cKDTree
 
 from ionmelt.dynamics.integrators import Dynamics
 from ionmelt.dynamics.thermo import mean_kinetic_temperature
 from ionmelt.errors import is_resource
+from ionmelt.protons import HOLDERS, mobile_protons
 
-# What counts as a broken run. A bond is broken when it is longer than this multiple of the sum of the
-# covalent radii, and made when atoms of two
-# different molecular ions come closer than the other multiple.
+# What counts as a broken run. A bond is broken when it is longer than this multiple of the sum of the covalent radii, and made when
+# atoms of two different molecular ions or molecules come closer than the other multiple.
 BOND_BROKEN = 1.6
 BOND_MADE = 1.15
 MIN_DISTANCE_A = 0.5
 TEMPERATURE_FACTOR = 2.0
 VOLUME_FACTOR = 2.0
-# Between these a proton may hop, as in a protic liquid or in acids: it is then on another molecule, which breaks no run.
-PROTON_HOLDERS = ("N", "O", "S")
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,8 @@ def failed(error: Exception) -> Ended:
 class Watch:
     """Compare a running simulation with the liquid that it started from.
 
-    Parameters: the starting frame with its cell; ``bonds`` (B, 2) and ``molecule`` (N,) of its topology. A proton of N, O or S that
-    has come to another of these is no broken bond: `protons_away` is how many have, at the last check.
+    Parameters: the starting frame with its cell; ``bonds`` (B, 2) and ``molecule`` (N,) of its topology. A mobile proton
+    that has come to another of `HOLDERS` is on another molecule, and no bond is broken: `protons_away` is how many are, at the last check.
     """
 
     def __init__(self, atoms: Atoms, bonds: np.ndarray, molecule: np.ndarray, temperature_K: float) -> None:
@@ -64,10 +62,7 @@ class Watch:
         self.contact = BOND_MADE * radii
         bonded_radii = radii[self.bonded]
         self.reach = max(MIN_DISTANCE_A, 2 * BOND_MADE * bonded_radii.max() if len(bonded_radii) else 0)
-        self.holds = np.isin(self.symbols, PROTON_HOLDERS)
-        held = (self.symbols[bonds] == "H") & self.holds[bonds][:, ::-1]  # the proton's column in each such bond
-        self.mobile = np.zeros(len(atoms), bool)
-        self.mobile[bonds[held]] = True
+        self.holds, self.mobile = np.isin(self.symbols, HOLDERS), mobile_protons(self.symbols, bonds)
         self.proton_limit = BOND_BROKEN * radii
         if self.mobile.any():
             self.reach = max(self.reach, self.proton_limit[self.mobile].max() + self.proton_limit[self.holds].max())
@@ -106,7 +101,7 @@ class Watch:
         made = np.flatnonzero(between & (distance < self.contact[i] + self.contact[j]))
         if len(made):
             i, j = pairs[made[0]]
-            return Ended("bond_made", f"{self._name(i, j)} of two ions at {distance[made[0]]:.2f} A")
+            return Ended("bond_made", f"{self._name(i, j)} of two ions or molecules at {distance[made[0]]:.2f} A")
         return None
 
     def _name(self, i: int | np.integer, j: int | np.integer) -> str:
@@ -120,7 +115,7 @@ class Watch:
         if self.reach < edges.min() / 2:
             wrapped = positions % edges
             wrapped = np.where(wrapped < edges, wrapped, 0)  # a rounding of the remainder may give the edge itself
-            pairs = cKDTree(wrapped, boxsize=edges).query_pairs(self.reach, output_type="ndarray")
+            pairs = scipy.spatial.cKDTree(wrapped, boxsize=edges).query_pairs(self.reach, output_type="ndarray")
             pairs = pairs[np.lexsort(pairs.T[::-1])]
         else:
             pairs = np.argwhere(np.triu(np.ones((len(positions), len(positions)), bool), 1))

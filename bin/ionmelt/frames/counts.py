@@ -11,8 +11,9 @@ from ionmelt.tables.frames import SAMPLING
 class RecipeCount:
     """A row of the table.
 
-    Of equilibrium alone: `equilibrium_of`, the model whose dynamics the frames are from (None: the force field of the liquid), `equilibrated`, whether all states are (None: not known for each), the least `spacing_frames` between two
-    frames of a trajectory, and the largest statistical inefficiency of a state's volume (frames).
+    Of equilibrium alone: `equilibrium_of`, the model whose dynamics the frames are from (None: the force field of the liquid);
+    `equilibrated`, whether all states are (None: not known for each); the least `spacing_frames` between two frames of a trajectory; and
+    the largest statistical inefficiency of a state's volume (frames).
     """
 
     liquid: str

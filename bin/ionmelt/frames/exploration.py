@@ -25,7 +25,6 @@ from ase.calculators.calculator import Calculator
 from ionmelt import files, task
 from ionmelt.arguments import command_line
 from ionmelt.charge import say_charge
-from ionmelt.checkpoint import say
 from ionmelt.dynamics import integrators
 from ionmelt.dynamics.engines.choice import load_engine
 from ionmelt.dynamics.engines.forces import EngineCalculator
@@ -33,12 +32,12 @@ from ionmelt.dynamics.watch import Ended, Watch, strides
 from ionmelt.frame import density_kg_m3, make_frame
 from ionmelt.frame_file import read_frames, write_frames
 from ionmelt.frames.committee import Committee, thresholds
-from ionmelt.frames.settings import ExploreSettings
+from ionmelt.frames.settings import WALKS, ExploreSettings
 from ionmelt.models import calculators
+from ionmelt.screen import say
 from ionmelt.tables.frames import EXPLORATION
 from ionmelt.topology import Topology
 
-WALKS = ("npt", "ramp", "swing")
 SWING_STRIDE = 10  # steps between two changes of a swinging box: each moves the ions little
 
 

@@ -6,6 +6,7 @@ from ase.data import atomic_numbers, covalent_radii, vdw_radii
 from ase.neighborlist import neighbor_list
 
 from ionmelt.frame import overlaps
+from ionmelt.protons import HOLDERS, mobile_protons
 from ionmelt.topology import Topology
 
 # Ions do not come closer than this fraction of the sum of their atoms' radii.
@@ -23,6 +24,7 @@ CATION_RADII_A = {
 }
 DEFAULT_RADIUS_A = 2.0  # where ASE has no van der Waals radius
 BOND_RANGE = (0.7, 1.4)  # bond lengths, in sums of covalent radii
+LEAVING = 1.15  # where a mobile proton's bond is longer, it may be within the bond range of an atom of another ion
 
 
 def contact_radii(numbers: np.ndarray) -> np.ndarray:
@@ -34,14 +36,32 @@ def contact_radii(numbers: np.ndarray) -> np.ndarray:
 
 
 def refusal(frame: Atoms, topology: Topology) -> str | None:
-    """Return why a frame is unphysical: ``contact`` (of ions, or overlapping atoms), ``bond``, or None."""
-    i, j = topology.bonds.T
-    lengths = np.linalg.norm(frame.positions[i] - frame.positions[j], axis=1)
-    ratios = lengths / (covalent_radii[frame.numbers[i]] + covalent_radii[frame.numbers[j]])
-    if len(ratios) and not (BOND_RANGE[0] < ratios.min() and ratios.max() < BOND_RANGE[1]):
-        return "bond"
-    a, b, shift = neighbor_list("ijS", frame, CONTACT_FRACTION * contact_radii(frame.numbers))
+    """Return why a frame is unphysical: ``contact`` (of ions, or overlapping atoms), ``bond``, or None.
+
+    A proton that hops or has hopped, between two of `ionmelt.protons.HOLDERS`, is neither.
+    """
+    covalent, reach = covalent_radii[frame.numbers], CONTACT_FRACTION * contact_radii(frame.numbers)
+    a, b, distance, shift = neighbor_list("ijdS", frame, np.maximum(reach, BOND_RANGE[1] * covalent))
     # Ions are whole, so a neighbour of the same ion in another cell is an image of it.
-    if np.any((topology.molecule[a] != topology.molecule[b]) | shift.any(axis=1)) or overlaps(frame):
+    apart = (topology.molecule[a] != topology.molecule[b]) | shift.any(axis=1)
+    a, b, distance = a[apart], b[apart], distance[apart]
+
+    i, j = topology.bonds.T
+    ratios = np.linalg.norm(frame.positions[i] - frame.positions[j], axis=1) / (covalent[i] + covalent[j])
+    leaving = np.zeros(len(frame), bool)
+    leaving[topology.bonds[ratios > LEAVING]] = True
+    leaving &= mobile_protons(topology.elements, topology.bonds)
+    holds = np.isin(topology.elements, HOLDERS)
+    shared = in_bond_range(distance / (covalent[a] + covalent[b])) & (leaving[a] & holds[b] | holds[a] & leaving[b])
+    on_another = np.isin(np.arange(len(frame)), a[shared]) & leaving
+
+    if np.any(~in_bond_range(ratios) & ~((ratios > LEAVING) & (on_another[i] | on_another[j]))):
+        return "bond"
+    if np.any((distance < reach[a] + reach[b]) & ~shared) or overlaps(frame):
         return "contact"
     return None
+
+
+def in_bond_range(ratios: np.ndarray) -> np.ndarray:
+    """Tell which distances, in sums of covalent radii, are those of bonds."""
+    return (BOND_RANGE[0] < ratios) & (ratios < BOND_RANGE[1])

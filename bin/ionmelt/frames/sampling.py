@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 
 from ionmelt import files, task
 from ionmelt.arguments import command_line
@@ -53,7 +51,7 @@ def frame_of(candidate: Candidate, count: RecipeCount, topology: Topology) -> At
     """Return the frame of a candidate of a recipe; `topology` is of the whole liquid."""
     top = candidate.topology or topology
     return make_frame(
-        np.array([atomic_numbers[element] for element in top.elements]), candidate.positions, candidate.edges,
+        top.numbers, candidate.positions, candidate.edges,
         top.molecule, top.ion, liquid=count.liquid, kind=count.kind, recipe=count.recipe, group=candidate.group,
         **candidate.info,
     )  # fmt: skip
@@ -145,8 +143,8 @@ def sample(settings: SampleSettings, states: Sequence[State]) -> tuple[list[Atom
     chosen = take(offers, states) if settings.sampling.pool > 1 else [offer.frames for offer in offers]
     frames: list[Atoms] = []
     for offer, kept in zip(offers, chosen, strict=True):
-        order = list(dict.fromkeys(frame.info["group"] for frame in kept))
-        frames += sorted(kept, key=lambda frame: order.index(frame.info["group"]))
+        order = {group: number for number, group in enumerate(dict.fromkeys(frame.info["group"] for frame in kept))}
+        frames += sorted(kept, key=lambda frame: order[frame.info["group"]])
         offer.count.kept, offer.count.offered = len(kept), len(offer.frames)
     rows = [offer.count for offer in offers]
     if not frames:

@@ -18,9 +18,7 @@ CUTOFF_A, SMOOTHING_A, WIDTH_A = 6.0, 1.0, 0.5
 MAX_ANGULAR, MAX_RADIAL = 3, 3
 # Frames nearer than this to one that was taken, in units of the spread of all, say the same again.
 SIMILAR = 1e-3
-AT_ONCE = (
-    64  # frames whose atoms' descriptors are held at a time: they take a thousand times as much as the frames' own
-)
+ATOMS_AT_ONCE = 5000  # whose descriptors are held at a time: 14 kB an atom with seven elements
 
 
 def descriptors(frames: Sequence[Atoms]) -> np.ndarray:
@@ -53,8 +51,9 @@ def averages(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
     pairs = [(a, b) for i, a in enumerate(elements) for b in elements[i:]]
     size = (MAX_ANGULAR + 1) * (MAX_RADIAL + 1) ** 2
     spectra = np.zeros((len(frames), len(elements), len(pairs), size))
-    for start in range(0, len(frames), AT_ONCE):
-        some = [Atoms(f.numbers, f.positions, cell=f.cell, pbc=f.pbc) for f in frames[start : start + AT_ONCE]]
+    at_once = max(1, ATOMS_AT_ONCE // max((len(frame) for frame in frames), default=1))
+    for start in range(0, len(frames), at_once):
+        some = [Atoms(f.numbers, f.positions, cell=f.cell, pbc=f.pbc) for f in frames[start : start + at_once]]
         for (centre, first, second), block in calculator.compute(some).items():
             sums = np.zeros((len(some), size))
             np.add.at(sums, np.asarray(block.samples["system"]), np.asarray(block.values))
@@ -67,7 +66,7 @@ def averages(frames: Sequence[Atoms], elements: Sequence[int]) -> np.ndarray:
 def scale(spectra: np.ndarray) -> np.ndarray:
     """Return the factor (E,) that gives each element's part of averages (F, E, P, S) unit variance, 0 where it has none."""
     spread = np.sqrt(spectra.var(axis=0).sum(axis=(1, 2)))
-    floor = 1e-9 * max(1.0, float(np.abs(spectra).max(initial=0.0)))  # of elements that never differ, rounding is left
+    floor = 1e-9 * np.abs(spectra).max(initial=1.0)  # of elements that never differ, rounding is left
     return np.where(spread > floor, 1 / np.maximum(spread, floor), 0.0)
 
 
@@ -103,6 +102,5 @@ def farthest_points(x: np.ndarray, groups: Sequence[str], count: int, taken: Seq
             pick = candidates[int(np.argmin(np.linalg.norm(x[candidates] - x[offered].mean(axis=0), axis=1)))]
         picked.append(pick)
         gave[groups[pick]] += 1
-        offered[pick] = False
         nearest = np.minimum(nearest, np.linalg.norm(x - x[pick], axis=1))
     return picked

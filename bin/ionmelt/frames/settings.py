@@ -80,7 +80,6 @@ class NeqRecipes(Section):
     ions: Ions | None = Field(default=None, description="single ions in empty space")
 
 
-NEQ_RECIPES = tuple(NeqRecipes.model_fields)
 NEED_FORCE_FIELD = ("oscillation", "packing")  # they run dynamics, which xtb is too slow for
 
 
@@ -88,7 +87,8 @@ FramesSection = EqFrames | VolumeScan | Oscillation | Packing | Rattle | Cluster
 
 
 class TestScan(Section):
-    """A volume scan with frozen ions that is kept out of all training, of a liquid at its lowest temperature: the density's own test."""
+    """A volume scan with frozen ions that is kept out of all training, of a liquid at its lowest temperature: how the forces between
+    ions hold when it is too dense or too thin."""
 
     scales: tuple[Annotated[Real, between(0.7, 2)], ...] = Field(
         default=(0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.08, 1.12),
@@ -124,6 +124,9 @@ class Sampling(Section):
             "test_scan": self.test_scan,
         }
         return sections[name]
+
+
+WALKS = ("npt", "ramp", "swing")  # of a committee
 
 
 class Active(Section):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import openmm
-from ase.data import atomic_numbers
 from openmm import unit
 
+from ionmelt.correlation import statistical_inefficiency as inefficiency
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.record import RunRecord
 from ionmelt.errors import UserError, reading
@@ -66,11 +66,6 @@ class State:
         self.is_constrained = self.system_xml is not None and run is None  # a model's bonds are free already
         self._thaw: openmm.Context | None = None
         self._thawed: dict[int, np.ndarray] = {}
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """Atomic numbers (N,)."""
-        return np.array([atomic_numbers[element] for element in self.topology.elements])
 
     @property
     def bath(self) -> dict[str, float]:
@@ -173,6 +168,7 @@ class RefiningRun:
 
 def steady_from(series: np.ndarray) -> int:
     """Return the first frame from which a series is steady: that which leaves the most independent ones."""
+    logging.getLogger("pymbar").setLevel(logging.ERROR)  # it greets at length when loaded
     from pymbar import timeseries
 
     return int(timeseries.detect_equilibration(series)[0]) if np.ptp(series) > 0 else 0
@@ -191,12 +187,9 @@ def get_positions(context: openmm.Context) -> np.ndarray:
 
 def statistical_inefficiency(series: np.ndarray) -> float:
     """Return how many frames make one independent one (Chodera, J. Chem. Theory Comput. 12, 1799, 2016)."""
-    logging.getLogger("pymbar").setLevel(logging.ERROR)  # it greets at length when loaded
-    from pymbar import timeseries
-
     if len(series) < 3 or np.ptp(series) < 1e-6 * abs(series.mean()):
         return 1.0
-    return float(timeseries.statistical_inefficiency(series))
+    return inefficiency(series)
 
 
 def seed_of(*causes: int | str) -> int:

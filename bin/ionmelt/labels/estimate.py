@@ -8,7 +8,6 @@ Writes --out (JSON, as the plan's estimate.json) and prints the table. A probe w
 study whose first frame fails should not be started.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -19,10 +18,12 @@ import numpy as np
 from ase import Atoms
 
 from ionmelt import errors, task
+from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
 from ionmelt.labels.settings import LabelSettings, read_label_settings
 from ionmelt.labels.worker import OF_THE_MACHINE, Folders, Worker
 from ionmelt.study.estimate import Estimate, Probe
+from ionmelt.threads import limits
 
 MOVED_A = 0.03  # standard deviation of each coordinate from the first probe to the second: a few fs of a melt
 SEED = 1
@@ -86,19 +87,16 @@ def estimate_labels(settings: LabelSettings, plan: Estimate, folders: Folders, t
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, "--settings", "--threads")
     parser.add_argument("--id", default="estimate", help="key of the task (default: %(default)s)")
-    parser.add_argument("--settings", required=True, type=Path, help="labels.json of the plan")
     parser.add_argument("--plan", required=True, type=Path, help="the plan: its estimate.json is priced anew")
     parser.add_argument("--boxes", required=True, type=Path, nargs="+", help="folders of the liquids' boxes")
     parser.add_argument("--model", type=Path, nargs="?", help="folder of the model, where the engine computes with one")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the engine (default: %(default)s)")
     parser.add_argument("--out", required=True, type=Path, help="file to write the estimate to (JSON)")
     parser.add_argument("--errors", type=Path, help="file to write mistakes to, one line each")
     args = parser.parse_args(argv)
     # Read by the engine's process when it loads its libraries.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(args.threads)
+    os.environ.update(limits(args.threads))
 
     def work() -> None:
         estimate = Estimate.read(args.plan / "estimate.json")

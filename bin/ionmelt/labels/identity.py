@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ionmelt.frame import KINDS
+from ionmelt.frame import KINDS, SCAN_KEY, SCAN_RECIPE
 from ionmelt.labels.foreign.blocks import ForeignFrame
 from ionmelt.labels.settings import ImportSettings
 from ionmelt.labels.summary import BLOCKS, RECIPE
-
-SCAN_RECIPE, SCAN_SCALE = "test_scan", "scan_scale"
 
 
 class BlockGroups:
@@ -43,7 +41,7 @@ def identity(foreign: ForeignFrame, settings: ImportSettings, block: str) -> tup
     info = foreign.info
     kind = str(info.get(settings.kind_key, settings.kind))
     recipe = str(info.get("recipe", RECIPE))
-    if recipe == SCAN_RECIPE and SCAN_SCALE not in info:
+    if recipe == SCAN_RECIPE and SCAN_KEY not in info:
         recipe = RECIPE  # a scan of another kind: ours says how much its box is scaled
     group = info.get(settings.group_key or "group")
     wrong = None

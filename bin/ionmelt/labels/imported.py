@@ -7,16 +7,20 @@ import numpy as np
 from ase import Atoms
 from ase.units import bar
 
-from ionmelt.frame import set_label
+from ionmelt.frame import SCAN_KEY, SCAN_RECIPE, set_label
 from ionmelt.labels.compositions import Liquid, as_it_is, contract_frame, ions_of
 from ionmelt.labels.foreign.blocks import ForeignFrame
-from ionmelt.labels.identity import SCAN_RECIPE, SCAN_SCALE, identity
-from ionmelt.labels.judgement import Refusal, problem
+from ionmelt.labels.identity import identity
+from ionmelt.labels.judgement import Refusal, problem, said_against
 from ionmelt.labels.matching import NoMatch
 from ionmelt.labels.settings import ImportSettings
 
 ENGINE = "imported"
 SAME_ENERGY_EV = 1e-4  # per atom: of one structure twice
+LONE_ATOM = (
+    "; a free atom, whose energy is the reference of its element, has config_type=IsolatedAtom or pbc F F F in extxyz; "
+    "leave it out otherwise"
+)
 
 
 @dataclass
@@ -74,11 +78,13 @@ class Importer:
             theory_id=self.settings.theory_id,
             source=foreign.where,
         )
-        bad = problem(foreign, self.settings.max_net_force_eV_A) or (Refusal("identity", wrong) if wrong else None)
+        bad = said_against(foreign.info, bool(self.settings.liquids)) if foreign.reason is None else None
+        bad = bad or problem(foreign, self.settings.max_net_force_eV_A)
+        bad = bad or (Refusal("identity", wrong) if wrong else None)
         if bad:
             row.refuse(bad)
             return row, None
-        scale = {SCAN_SCALE: float(foreign.info[SCAN_SCALE])} if who.recipe == SCAN_RECIPE else {}
+        scale = {SCAN_KEY: float(foreign.info[SCAN_KEY])} if who.recipe == SCAN_RECIPE else {}
         reordered = self.reordered(row, foreign, scale)
         if reordered is None:
             return row, None
@@ -107,15 +113,17 @@ class Importer:
             frame, order = as_it_is(foreign, **names, **scale)
             row.liquid = frame.info["liquid"]
             return frame, order
+        assert foreign.atoms is not None
+        hint = LONE_ATOM if len(foreign.atoms) == 1 else ""
         try:
             liquid, matched = ions_of(foreign, self.liquids)
         except NoMatch as error:
-            row.refuse(Refusal("unknown_ion", str(error)))
+            row.refuse(Refusal("unknown_ion", f"{error}{hint}"))
             return None
         charge = sum(liquid.ions[name]["charge"] * count for name, count in matched.counts().items())
         row.liquid = liquid.name
         if charge:
             listed = ", ".join(f"{count} {name}" for name, count in sorted(matched.counts().items()))
-            row.refuse(Refusal("not_neutral", f"{listed}: the charges sum to {charge:+d}"))
+            row.refuse(Refusal("not_neutral", f"{listed}: the charges sum to {charge:+d}{hint}"))
             return None
         return contract_frame(foreign, liquid, matched, **names, **scale), np.asarray(matched.order)

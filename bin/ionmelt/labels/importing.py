@@ -20,7 +20,7 @@ PREFIX.e0s.json (eV, by element) where there are free atoms.
 import importlib
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +29,7 @@ import polars as pl
 from ionmelt import task
 from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
-from ionmelt.files import write_table
+from ionmelt.files import stand_in, write_table
 from ionmelt.frame import NET_FORCE_EV_A
 from ionmelt.frame_file import seal_frames, write_frames
 from ionmelt.labels.checks import Checks
@@ -39,13 +39,19 @@ from ionmelt.labels.foreign.blocks import ForeignFrame, Source, blocks_of
 from ionmelt.labels.foreign.files import HOW_TO_CONVERT, expanded, is_array
 from ionmelt.labels.identity import BlockGroups
 from ionmelt.labels.imported import ImportedRow, Importer
-from ionmelt.labels.judgement import Refusal, without_drift, without_placeholders
+from ionmelt.labels.judgement import APART, Refusal, lies_apart, without_drift, without_placeholders
 from ionmelt.labels.outliers import energy_outliers
 from ionmelt.labels.reference_energies import reference_energies, write_reference_energies
 from ionmelt.labels.settings import ImportSettings
 from ionmelt.labels.summary import BLOCKS, SHOWN, check_failed, check_pressure, counted
 from ionmelt.labels.work import check_work
 from ionmelt.tables.labels import IMPORTED
+
+# Fields that say how the numbers of extended XYZ are to be read.
+EXTXYZ_FIELDS = (
+    "energy_key", "forces_key", "stress_key", "virial_key", "energy_unit", "forces_unit", "stress_unit", "stress_order",
+    "stress_sign",
+)  # fmt: skip
 
 # --- Reading --------------------------------------------------------------------------------------------
 
@@ -60,6 +66,8 @@ def formats_of(wanted: str, files: Mapping[str, Path]) -> dict[str, str]:
         form = format_of(path) if wanted == "auto" else wanted
         if form is None and is_array(path):
             errors.append(f"labels.frames: {name}: is one array of DeePMD-kit's: give the folder that holds type.raw")
+        elif form is None and (instead := stand_in(path)):
+            errors.append(f"labels.frames: {name}: {instead}")
         elif form is None:
             errors.append(f"labels.format: {name}: cannot tell what it is: {HOW_TO_CONVERT}")
         else:
@@ -67,6 +75,15 @@ def formats_of(wanted: str, files: Mapping[str, Path]) -> dict[str, str]:
     if errors:
         raise UserError(*errors)
     return formats
+
+
+def of_extxyz_alone(settings: ImportSettings, forms: Collection[str]) -> list[str]:
+    """Return a line for each field that says how extended XYZ is read, where no file is of that format."""
+    if "extxyz" in forms or not settings.liquids:  # those of held-out frames are none of the user's
+        return []
+    listed = ", ".join(sorted(set(forms)))
+    given = [name for name in EXTXYZ_FIELDS if getattr(settings, name) is not None]
+    return [f"labels.{name}: is for extxyz; the files are {listed}, whose names and units are known" for name in given]
 
 
 def read_sources(
@@ -96,12 +113,16 @@ def import_labels(settings: ImportSettings, paths: Sequence[Path], assets: Path,
 
 @dataclass
 class Imported:
-    """What came of the frames of all files: rows, free atoms, checks of the energies, and how many forces lost their mean."""
+    """What came of the frames of all files: rows, free atoms, checks of the energies, and counts of frames.
+
+    Of `drifts` the forces lost their mean; in those `apart` no two of their single atoms are near.
+    """
 
     rows: list[ImportedRow] = field(default_factory=list)
     free_atoms: list[ForeignFrame] = field(default_factory=list)
     checks: Checks = field(default_factory=Checks)
     drifts: int = 0
+    apart: int = 0
 
 
 def import_frames(
@@ -125,6 +146,7 @@ def import_frames(
                 before = None
                 continue
             write_frames(path, [frame], append=True)
+            result.apart += lies_apart(frame)
             result.checks.add(foreign, before)
             before = foreign
     return result
@@ -133,6 +155,8 @@ def import_frames(
 def import_files(settings: ImportSettings, files: Mapping[str, Path], assets: Path, out: str, words: list[str]) -> str:
     """Import the frames of files that are there to read; return `words` and what was understood, in lines."""
     formats = formats_of(settings.format, files)
+    if needless := of_extxyz_alone(settings, formats.values()):
+        raise UserError(*needless)
     liquids = liquids_of(settings, assets)
     words.append(", ".join(f"{count} {form} files" for form, count in sorted(Counter(formats.values()).items())))
     path = Path(f"{out}.labelled.extxyz")
@@ -149,7 +173,17 @@ def import_files(settings: ImportSettings, files: Mapping[str, Path], assets: Pa
     seal_frames(path)
     table = pl.DataFrame([vars(row) for row in result.rows], schema=IMPORTED)
     write_table(table, Path(f"{out}.labels.parquet"))
-    errors = [*work.errors, *check_pressure(table), *check_failed(table, settings.max_failed_fraction)]
+    errors = [*work.errors, *check_pressure(table)]
+    if 2 * result.apart > (used := len(result.checks.names)):
+        errors.append(
+            f"labels.frames: in {result.apart} of {used} frames no two atoms are within {APART:g} times the sum of their "
+            "covalent radii: are positions and cell in Bohr? they must be in A"
+        )
+    if errors and "extxyz" not in formats.values():
+        errors.append(
+            "labels.frames: these files are read in the units of their programs, and no field can tell others"
+        )
+    errors += check_failed(table, settings.max_failed_fraction)
     energies = reference_energies(result.free_atoms, table, path, errors)
     if energies:
         words.append(write_reference_energies(energies, len(result.free_atoms), Path(f"{out}.e0s.json")))
@@ -181,9 +215,8 @@ def take_out(off: dict[int, Refusal], rows: Sequence[ImportedRow], path: Path) -
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = command_line(__doc__)
+    parser = command_line(__doc__, "--settings")
     parser.add_argument("--id", default="imported", help="key of the task (default: %(default)s)")
-    parser.add_argument("--settings", required=True, type=Path, help="labels.json of the plan")
     parser.add_argument("--frames", required=True, type=Path, nargs="+", help="files, in the order of labels.frames")
     parser.add_argument("--assets", required=True, type=Path, help="folder with ions/")
     parser.add_argument("--out", required=True, help="prefix of the files written")

@@ -1,5 +1,7 @@
 """Whether a foreign frame can be used, and what would be right where it cannot."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,8 @@ from ionmelt.labels.foreign.blocks import ForeignFrame
 
 FARTHEST_A = 1e6  # beyond, a position has too few digits left for its place in the cell
 FLAT = 1e-6  # volume of a cell, to that of a box with its edges, below which it is none
+
+APART = 1.5  # of the sum of two covalent radii: in melts of salts the nearest ions are at 0.9 to 1.1 of it
 
 # What would be right, for the reasons that ionmelt/frame.py gives.
 REMEDIES = {
@@ -44,12 +48,38 @@ def without_drift(foreign: ForeignFrame, limit_ev_a: float) -> bool:
     return True
 
 
+def lies_apart(frame: Atoms) -> bool:
+    """Tell whether a frame of single atoms has no two that are near, as where its lengths are in Bohr: in molecules bonds show that.
+
+    Energies and forces show nothing: in atomic units throughout, the work of the forces is the change of the energy, too.
+    """
+    if len(frame) < 2 or len(np.unique(frame.arrays["molecule"])) < len(frame):
+        return False
+    return not overlaps(frame, APART)
+
+
 @dataclass(frozen=True)
 class Refusal:
     """Why a frame cannot be used: a code, and in words what is wrong or what would be right."""
 
     reason: str
     detail: str
+
+
+SAYS_CONVERGED = ("converged", "scf_converged", "is_converged", "electronic_converged")
+SAYS_CHARGE = ("charge", "total_charge", "system_charge", "net_charge")
+
+
+def said_against(info: Mapping[str, object], in_liquid: bool) -> Refusal | None:
+    """Return why a frame cannot be used by its own words: its SCF did not converge, or the box of a liquid is charged."""
+    words = {name.lower().replace("-", "_"): str(value).lower() for name, value in info.items()}
+    for name in SAYS_CONVERGED:
+        if words.get(name) in ("f", "false", "0", "no"):
+            return Refusal("scf_not_converged", f"the frame says {name}={words[name]}")
+    for name in SAYS_CHARGE if in_liquid else ():
+        if re.fullmatch(r"[-+]?\d+\.?\d*", words.get(name, "")) and float(words[name]):
+            return Refusal("not_neutral", f"the frame says {name}={words[name]}, and the box of a liquid is neutral")
+    return None
 
 
 def problem(foreign: ForeignFrame, net_force_limit_ev_a: float) -> Refusal | None:
@@ -85,6 +115,8 @@ def problem_of_values(code: str | None, forces_ev_a: np.ndarray, net_force_limit
 
 def problem_of_structure(atoms: Atoms) -> Refusal | None:
     """Return why positions or cell of a frame cannot be used; None where they can."""
+    if not len(atoms):
+        return Refusal("unreadable", "it holds no atoms: is the file damaged?")
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         return Refusal("non_finite", "positions and cell must be finite numbers")
     lengths = atoms.cell.lengths()

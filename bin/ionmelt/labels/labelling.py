@@ -29,10 +29,12 @@ from ionmelt.frame_file import read_frames, write_frames
 from ionmelt.labels.chain import label_chain
 from ionmelt.labels.progress import Progress
 from ionmelt.labels.settings import LabelSettings, read_label_settings
-from ionmelt.labels.store import Store, say
+from ionmelt.labels.store import Store
 from ionmelt.labels.store_entry import Answer
 from ionmelt.labels.worker import OF_THE_MACHINE, Folders, Worker
+from ionmelt.screen import say
 from ionmelt.tables.labels import LABELLED
+from ionmelt.threads import limits
 
 STORE_NOTE = "README.txt"  # lies in every store
 
@@ -194,8 +196,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     # Read by the engine's process when it loads its libraries.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(args.threads)
+    os.environ.update(limits(args.threads))
 
     def work() -> None:
         settings = read_label_settings(args.settings)

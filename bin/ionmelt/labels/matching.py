@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.neighborlist import neighbor_list
 from rdkit import Chem
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from ionmelt.topology import Ion
 
@@ -108,8 +107,8 @@ class Matcher:
         kept = (i < j) & ~apart[i] & ~apart[j]
         bonds = sorted({(int(a), int(b)) for a, b in zip(i[kept], j[kept], strict=True)})
         pairs = np.array(bonds, dtype=int).reshape(-1, 2)
-        links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(atoms), len(atoms)))
-        count, component = connected_components(links, directed=False)
+        links = scipy.sparse.coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(atoms), len(atoms)))
+        count, component = scipy.sparse.csgraph.connected_components(links, directed=False)
         members = [np.flatnonzero(component == index) for index in range(count)]
         bonds_of: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         for a, b in bonds:

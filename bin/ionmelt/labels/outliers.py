@@ -14,10 +14,9 @@ LIKE_VOLUME, LIKE_FORCE = 0.03, 0.2
 LIKE_LEAST = 10
 LIKE_MOST = 1000  # frames of one composition that others are compared with
 LIKE_SIGMAS = 15.0
-# Energies of frames of the same atoms and level of theory never differ by this much (eV an atom). Of three frames or more the median is
-# not that of the one that is off.
+# Energies of frames of the same atoms and level of theory are never this far off the median of all (eV an atom). Of three frames or more
+# that is not the energy of the one that is off; of two it lies between them, and which of them is off cannot be told: neither is taken.
 GROSS_EV = 10.0
-GROSS_LEAST = 3
 # Energies of frames that are alike may differ by the larger of LIKE_EV and SWING_EV / sqrt(N) (eV an atom). The second is eight times
 # the thermal fluctuation of N atoms at 500 K, k T sqrt(3 N / 2) / N.
 LIKE_EV = 0.02
@@ -48,7 +47,7 @@ def unlike_the_rest(frames: Sequence[Likeness]) -> dict[int, Refusal]:
         like = (np.abs(volume[some] - volume[index]) < LIKE_VOLUME) & (np.abs(force[some] - force[index]) < LIKE_FORCE)
         others = np.sort(energy[some[like & (some != index)]])
         if len(others) < LIKE_LEAST:
-            if len(frames) >= GROSS_LEAST and abs(gap := energy[index] - np.median(energy)) > GROSS_EV:
+            if abs(gap := energy[index] - np.median(energy)) > (GROSS_EV / 2 if len(frames) == 2 else GROSS_EV):
                 said = (
                     f"its energy is {gap:+.3g} eV an atom off the middle of the {len(frames)} frames of the same atoms: "
                     "another level of theory or unit, or a damaged file?"

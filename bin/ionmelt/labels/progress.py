@@ -3,7 +3,7 @@
 import time
 
 from ionmelt.duration import spoken
-from ionmelt.labels.store import say
+from ionmelt.screen import say
 
 PROGRESS_S = 30.0
 

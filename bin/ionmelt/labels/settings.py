@@ -13,6 +13,7 @@ from ionmelt.labels.engines import ENGINES, LabelEngine
 from ionmelt.labels.engines.settings import LabelledBy, LabelTasks, Teacher
 from ionmelt.labels.foreign import FORMATS
 from ionmelt.liquid.settings import BoxIon
+from ionmelt.mistakes import did_you_mean
 from ionmelt.settings import Path_, Real, Section, TaskSettings, Text, number
 
 # --- The user's own labels -----------------------------------------------------------------------------
@@ -107,7 +108,7 @@ def refuse_no_form(value: Any) -> Any:
     if form is None:
         raise ValueError(f"engine is missing: give {names}; or frames, the path of your own labels")
     if form not in ("frames", *engines):
-        raise ValueError(f"engine is {str(form)!r}: give {names}")
+        raise ValueError(f"engine is {str(form)!r}: {did_you_mean(str(form), ENGINES)}give {names}")
     return value
 
 

@@ -11,7 +11,6 @@ ROOT/THEORY_ID/XX/FRAME_ID.json, are read too.
 import os
 import re
 import secrets
-import sys
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -19,14 +18,9 @@ from pathlib import Path
 from ase import Atoms
 
 from ionmelt.labels.store_entry import Answer, entry_text, parse_entry
+from ionmelt.screen import say
 
 FRAME_ID = re.compile(rb'^\{"format": \d+, "frame_id": "(\w+)"')  # the beginning of an entry
-
-
-def say(text: str) -> None:
-    """Print a line to standard error; a disk too full to take it must not end the work."""
-    with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -45,6 +45,13 @@ def check_pressure(table: pl.DataFrame) -> list[str]:
     ]
 
 
+def counted_reasons(failed: pl.DataFrame) -> str:
+    """List the reasons of labels that failed with how often each is given, the most frequent first."""
+    reasons = failed.group_by(pl.col("reason").fill_null("not converged")).len()
+    ordered = reasons.sort("len", "reason", descending=[True, False])
+    return ", ".join(f"{reason} {count}" for reason, count in ordered.iter_rows())
+
+
 def check_failed(table: pl.DataFrame, limit: float) -> list[str]:
     """Return the lines that stop the run where more frames than allowed cannot be used."""
     bad = table.filter(~pl.col("converged"))
@@ -52,10 +59,8 @@ def check_failed(table: pl.DataFrame, limit: float) -> list[str]:
         return ["labels.frames: no frame in these files"]
     if bad.height <= limit * table.height and bad.height < table.height:
         return []
-    reasons = bad.group_by("reason").len().sort("len", "reason", descending=[True, False])
-    listed = ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows())
     lines = [
-        f"labels.max_failed_fraction: {bad.height} of {table.height} frames cannot be used ({listed}), more than "
+        f"labels.max_failed_fraction: {bad.height} of {table.height} frames cannot be used ({counted_reasons(bad)}), more than "
         f"{limit:.1%}: mend the files or raise the limit"
     ]
     firsts = bad.unique("reason", keep="first", maintain_order=True)

@@ -9,8 +9,7 @@ from pydantic import JsonValue
 # Settings of the labels section that cannot change a label: names of what stands beside them, how long to try, where
 # and how the work is done.
 NOT_THEORY = (
-    "id", "theory_id", "model", "theory", "quality", "chunk", "max_failed_fraction", "max_frame_s", "max_iterations", "max_scf",
-    "spot_check_fraction", "device",
+    "model", "theory", "quality", "chunk", "max_failed_fraction", "max_frame_s", "max_iterations", "spot_check_fraction", "device",
 )  # fmt: skip
 
 

@@ -76,7 +76,17 @@ class WorkFit:
             return None
         forces, stress = np.array([pair.forces for pair in pairs]), np.array([pair.stress for pair in pairs])
         swings = np.std(stress) > 0.02 * np.std(forces) and np.std(stress) > 0
-        columns = np.stack([forces, stress], axis=1) if swings else forces[:, None]
+        both = np.stack([forces, stress], axis=1)
+        fit = cls.to(both if swings else forces[:, None], energy)
+        if fit is None or fit.trusted or swings or not np.any(stress):
+            return fit
+        # The stress does next to no work, and yet the work of the forces is not all: is it in another unit?
+        with_stress = cls.to(both, energy)
+        return with_stress if with_stress is not None and with_stress.trusted else fit
+
+    @classmethod
+    def to(cls, columns: np.ndarray, energy: np.ndarray) -> "WorkFit | None":
+        """Return the fit of energies (n,) to some works (n, k); None where one of them is nothing at all."""
         if not np.linalg.norm(columns, axis=0).all():
             return None
         slopes, near = robust_slopes(columns, energy)

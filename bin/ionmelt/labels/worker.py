@@ -19,7 +19,7 @@ from ase import Atoms
 
 from ionmelt import errors
 from ionmelt.errors import DiskFullError, UserError
-from ionmelt.frame import Label, overlaps, shown, values_problem
+from ionmelt.frame import Label, no_label, overlaps, shown, values_problem
 from ionmelt.labels.engines import ENGINES
 from ionmelt.labels.engines.settings import LabelledBoxes, LabelledModel, LabelTasks
 from ionmelt.labels.settings import ForceFieldLabelSettings, LabelSettings, ModelLabelSettings
@@ -33,11 +33,6 @@ OF_THE_MACHINE: dict[str, type[Exception]] = {
     "engine_killed": MemoryError,  # by signal 9: the kernel ends a process so when memory is short
 }
 FREE_LEAST = 1 << 20  # bytes: an engine that failed with less disk left than this most likely failed for want of it
-
-
-def failed(reason: str, scf_steps: int | None = None) -> Label:
-    """Return what stands for a label that there is not."""
-    return Label(None, None, None, False, scf_steps=scf_steps, reason=reason)
 
 
 def disk_is_full(error: Exception | None = None) -> bool:
@@ -97,7 +92,7 @@ def serve(pipe: Connection, module: str, settings: LabelTasks, threads: int, *gi
             with suppress(OSError):
                 traceback.print_exc()
             memory = errors.blamed(error)[0] is errors.Exit.MEMORY
-            label = failed("out_of_memory" if memory else "disk_full" if disk_is_full(error) else "engine_error")
+            label = no_label("out_of_memory" if memory else "disk_full" if disk_is_full(error) else "engine_error")
         if label.reason == "engine_error" and disk_is_full():  # which a program that the engine runs has met
             label.reason = "disk_full"
         pipe.send(label)
@@ -117,7 +112,7 @@ class Worker:
     def answer(self, atoms: Atoms, cold: bool = False) -> Answer:
         """Return what the engine says of one frame; overlapping atoms are not shown to it."""
         if overlaps(atoms):
-            return Answer(failed("overlap"), 0.0, self.version)
+            return Answer(no_label("overlap"), 0.0, self.version)
         if self.pipe is None:
             self.start()
         start = time.perf_counter()
@@ -132,13 +127,13 @@ class Worker:
             self.pipe.send((atoms, cold))
             if not self.pipe.poll(self.max_frame_s):
                 self.close(at_once=True)
-                return failed("engine_timeout")
+                return no_label("engine_timeout")
             word = self.pipe.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             self.process.join(timeout=START_S)
             killed = self.process.exitcode == -signal.SIGKILL
             self.close(at_once=True)
-            return failed("disk_full" if disk_is_full() else "engine_killed" if killed else "engine_crashed")
+            return no_label("disk_full" if disk_is_full() else "engine_killed" if killed else "engine_crashed")
         if isinstance(word, list):
             raise UserError(*word)
         return word

@@ -40,6 +40,16 @@ class ClassicalCalculator(Calculator):
         )
         self.hydrostatic = hydrostatic
 
+    @property
+    def charges_e(self) -> np.ndarray | None:
+        """The charges (e) of the atoms (N,); None of a force field that has them in no `NonbondedForce`."""
+        forces = [f for f in self.context.getSystem().getForces() if isinstance(f, self.openmm.NonbondedForce)]
+        if not forces:
+            return None
+        unit = self.openmm.unit.elementary_charge
+        numbers = range(forces[0].getNumParticles())
+        return np.array([forces[0].getParticleParameters(k)[0].value_in_unit(unit) for k in numbers])
+
     def reset(self) -> None:
         """Forget what was computed, OpenMM's neighbours too: their order decides the last bits of the forces."""
         super().reset()

@@ -1,9 +1,10 @@
 """The mean density of an equilibrated liquid, its error, and whether it has converged."""
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
+
+from ionmelt.correlation import statistical_inefficiency
 
 MIN_SAMPLES = 10
 
@@ -29,16 +30,13 @@ class DensityEstimate:
 def estimate_density(density: np.ndarray, save_every_ps: float) -> DensityEstimate:
     """Return the mean of densities (samples,) in kg/m3, with its error from their autocorrelation.
 
-    The statistical inefficiency is that of Chodera et al., J. Chem. Theory Comput. 3, 26 (2007), by pymbar.
+    The statistical inefficiency is that of Chodera et al., J. Chem. Theory Comput. 3, 26 (2007).
     """
-    logging.getLogger("pymbar").setLevel(logging.ERROR)  # it greets at length when loaded
-    from pymbar import timeseries
-
     mean = float(density.mean())
     if len(density) < MIN_SAMPLES or np.ptp(density) == 0:
         reason = f"fewer than {MIN_SAMPLES} production samples, or all equal"
         return DensityEstimate(mean, len(density), reason=reason)
-    inefficiency = float(timeseries.statistical_inefficiency(density))
+    inefficiency = statistical_inefficiency(density)
     effective = len(density) / inefficiency
     error = float(density.std(ddof=1) / np.sqrt(effective))
     half = len(density) // 2

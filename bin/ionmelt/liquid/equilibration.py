@@ -150,7 +150,7 @@ def advice(phase: Phase, error: Exception) -> str:
     """Return the line that tells a user what to do about a simulation that ended in an error."""
     reason = " ".join(str(error).split()) or type(error).__name__
     if "cutoff" in reason:
-        return f"{phase.name}: the box shrank to twice the cut-off; lower equilibration.cutoff_A or use more ions"
+        return f"{phase.name}: the box shrank to twice the cut-off; lower equilibration.cutoff_A or give a larger box"
     return f"{phase.name}: the simulation broke ({reason}); lower equilibration.timestep_fs or anneal_K"
 
 

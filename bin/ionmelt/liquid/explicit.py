@@ -6,15 +6,18 @@ own is the geometric mean (of sigmas that differ by a quarter, as Li and O, it i
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import openmm
 from pydantic import BaseModel, ConfigDict
 
 from ionmelt.errors import UserError, reading
 from ionmelt.liquid.forcefield import ForceField, rb_coefficients
 from ionmelt.liquid.ion_terms import ion_terms
 from ionmelt.topology import Ion, Topology
+
+if TYPE_CHECKING:
+    import openmm
 
 
 class Terms(BaseModel):
@@ -101,8 +104,10 @@ def typed_terms(ion: Ion, forcefield: ForceField, source: str) -> Terms:
 
 def explicit_system(
     topology: Topology, cutoff_A: float | None, forcefield: ExplicitForceField, ewald_tolerance: float
-) -> openmm.System:
+) -> "openmm.System":
     """Return the System of a box: no constraints, no barostat, no centre-of-mass remover; without a cut-off it has no images."""
+    import openmm
+
     bonds, angles = openmm.HarmonicBondForce(), openmm.HarmonicAngleForce()
     torsions, rb_torsions = openmm.PeriodicTorsionForce(), openmm.RBTorsionForce()
     nonbonded = openmm.NonbondedForce()

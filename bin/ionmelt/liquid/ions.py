@@ -1,9 +1,10 @@
 """Ions and molecules from SMILES: those of assets, their atoms, bonds, force-field types and a start geometry."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
@@ -16,14 +17,16 @@ from ionmelt.topology import Ion
 
 CONFORMER_SEED = 7  # the geometry of an ion is part of the recipe, not of a study's randomness
 OPEN_SHELLS = {*range(21, 31), *range(39, 49), *range(57, 81), *range(89, 113)}  # atomic numbers of the d and f blocks
+IN_LINE = ("H", "F", "Cl", "Br", "I")  # between two others
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=float)
 
 
 class LibraryIon(TypedDict):
     """An ion of assets/ions, or a neutral one of assets/molecules.
 
-    `aliases` are other names of the same, `symbol` how it is written without its charge where capital letters are not it. `types`: of its heavy atoms in the order of its SMILES, and of hydrogens by their
-    neighbour's type; None where the force field of assets/forcefields has none.
+    `aliases` are other names of the same, `symbol` how it is written without its charge where capital letters are not it. `types`: of its
+    heavy atoms in the order of its SMILES, and of hydrogens by their neighbour's type; None where the force field of assets/forcefields
+    has none.
     """
 
     full_name: str
@@ -36,12 +39,12 @@ class LibraryIon(TypedDict):
     charges_e: NotRequired[list[float]]  # of all its atoms, by NAGL; where it has no types
 
 
-def library(assets: str | Path) -> dict[str, Any]:
-    """Return the ions of assets/ions and the molecules of assets/molecules, each a `LibraryIon`, by name."""
+def library(assets: str | Path) -> dict[str, LibraryIon]:
+    """Return the ions of assets/ions and the molecules of assets/molecules, by name."""
     paths = [path for folder in ("ions", "molecules") for path in sorted(Path(assets).glob(f"{folder}/*.yaml"))]
     needed = ("full_name", "smiles", "charge", "types")
     left_out: dict[str, Any] = {"aliases": [], "hydrogen_types": None}
-    return {path.stem: left_out | read_yaml(path, *needed) for path in paths}
+    return {path.stem: cast(LibraryIon, left_out | read_yaml(path, *needed)) for path in paths}
 
 
 def parse(smiles: str) -> Chem.Mol:
@@ -55,6 +58,13 @@ def parse(smiles: str) -> Chem.Mol:
     if Chem.MolToSmiles(molecule) == "[H+]":
         raise UserError(
             f"ions: smiles {smiles!r} is a proton, which no liquid has by itself: give the ion that holds it, such as [OH3+]"
+        )
+    if any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms()):
+        raise UserError(f"ions: smiles {smiles!r} has an atom that is no element (*): give the whole ion or molecule")
+    if heavy := next((atom for atom in molecule.GetAtoms() if atom.GetIsotope()), None):
+        raise UserError(
+            f"ions: smiles {smiles!r} has the isotope [{heavy.GetIsotope()}{heavy.GetSymbol()}], and masses here are those of the elements: "
+            "leave the number out"
         )
     if atom := unpaired(molecule):
         raise UserError(
@@ -82,6 +92,12 @@ def canonical(smiles: str) -> str:
     molecule = parse(smiles)
     with rdBase.BlockLogs():
         return str(Chem.MolToInchi(molecule)) or str(Chem.MolToSmiles(Chem.RemoveHs(molecule)))
+
+
+def alike(smiles: str, other: str) -> bool:
+    """Tell whether two SMILES are of the same ion or molecule, whatever they say of its stereochemistry."""
+    first, second = (re.split("/[btms]", canonical(one))[0] for one in (smiles, other))
+    return first == second
 
 
 def resolve(ion: Mapping[str, Any], ions: Mapping[str, LibraryIon]) -> Ion:
@@ -128,7 +144,7 @@ def geometry(smiles: str) -> np.ndarray:
     """Return start positions (atoms, 3) in angstrom, centred: ETKDG with a fixed seed.
 
     The six neighbours in an ion like PF6- lie on an octahedron, the first opposite the second and so on
-    (what `cis_only` in the force field counts on): distance geometry knows no octahedron.
+    (what `cis_only` in the force field counts on): distance geometry knows no octahedron, nor that I3- and HF2- are straight.
     """
     molecule = parse(smiles)
     parameters: Any = rdDistGeom.ETKDGv3()
@@ -147,4 +163,6 @@ def geometry(smiles: str) -> np.ndarray:
             centre = positions[atom.GetIdx()]
             lengths = np.linalg.norm(positions[ligands] - centre, axis=1)
             positions[ligands] = centre + OCTAHEDRON * lengths.mean()
+        elif len(ligands) == 2 and len(positions) == 3 and atom.GetSymbol() in IN_LINE:
+            positions[ligands[1]] = 2 * positions[atom.GetIdx()] - positions[ligands[0]]
     return positions - positions.mean(axis=0)

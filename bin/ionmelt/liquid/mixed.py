@@ -1,4 +1,4 @@
-"""Which force field a molecule has in a liquid that not all of CL&P covers: CL&P's own where it is typed, else OpenFF Sage, else UFF."""
+"""Which force field a molecule has in a liquid that not all of CL&P covers: CL&P's own where it is typed, else OpenFF Sage, else what UFF and GFN2-xTB add to it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,6 +7,7 @@ from ionmelt.liquid import sage, universal
 from ionmelt.liquid.explicit import ExplicitForceField, Terms, typed_terms
 from ionmelt.liquid.forcefield import ForceField
 from ionmelt.liquid.ions import LibraryIon
+from ionmelt.liquid.shape import check_shape
 from ionmelt.topology import Ion
 
 NAME = "openff"
@@ -24,7 +25,7 @@ def source_of(ion: Ion, library: Mapping[str, LibraryIon]) -> str:
     if ion["types"]:
         return TYPED
     missing = sage.lacks(ion["smiles"])
-    if missing is None:
+    if missing is None and not universal.crowded(ion):
         return sage.source_of(charges_of(ion, library))
     if universal.covers(ion["smiles"]):
         return universal.SOURCE
@@ -36,9 +37,14 @@ def terms_of(ion: Ion, forcefield: ForceField, library: Mapping[str, LibraryIon]
     source = source_of(ion, library)
     if ion["types"]:
         return typed_terms(ion, forcefield, source)
-    return (
-        universal.universal_terms(ion) if source == universal.SOURCE else sage.sage_terms(ion, charges_of(ion, library))
-    )
+    charges_e = charges_of(ion, library)
+    if source == universal.SOURCE:
+        terms = universal.universal_terms(ion, forcefield.types["B"], charges_e)
+    else:
+        terms = sage.sage_terms(ion, charges_e)
+    if charges_e is None:
+        check_shape(ion, terms)
+    return terms
 
 
 def mixed_force_field(

@@ -14,6 +14,7 @@ from openmm import unit
 
 from ionmelt.dynamics import integrators, thermo
 from ionmelt.dynamics.integrators import BAROSTAT_STEPS
+from ionmelt.dynamics.thermo import EV_KJ_MOL
 from ionmelt.liquid.schedule import Phase
 from ionmelt.liquid.system import constrain_hydrogens
 from ionmelt.topology import Topology
@@ -21,7 +22,6 @@ from ionmelt.topology import Topology
 FRICTION_PS = 1.0
 XTB_MINIMISE_STEPS = 50
 XTB_THERMOSTAT_FS, XTB_BAROSTAT_FS = 100.0, 500.0
-EV_KJ_MOL = units.mol / units.kJ  # eV in kJ/mol
 
 
 @dataclass(frozen=True)

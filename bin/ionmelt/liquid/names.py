@@ -1,25 +1,37 @@
 """Names of ions and molecules, as people write them: the library's own, other names of the same, and typing errors."""
 
-import difflib
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from ionmelt.liquid.ions import LibraryIon
+from ionmelt.mistakes import closest
+
+DASHES = str.maketrans("‐‒–—−", "-----")  # as typesetters and the report write a hyphen and a minus
+WORDS = r"[\s\-](?:an|cat)?ions?$"  # of "sodium ion" or "chloride anion"
+# The charge at the end of a name: its sign alone, or also its number before the sign or after: BF4-, Mg2+, Mg+2, Mg^{2+}, magnesium(2+).
+SIGN, CHARGE = (rf"[\^({{]*{sign}[)}}\]$]*$" for sign in (r"[+-]+", r"(?:\d[+-]|[+-]\d|[+-]+)"))
+
+
+def spelled_out(name: str) -> str:
+    """Return a name in the letters of a keyboard: raised and lowered digits and signs on the line, one kind of dash."""
+    return unicodedata.normalize("NFKC", name).translate(DASHES).strip()
 
 
 def plain(name: str) -> str:
-    """Return a name without case, brackets around it, blanks and hyphens: ``[C2mim]`` and ``c2-mim`` are one."""
-    name = name.strip().lower().replace("−", "-")
-    bare = re.sub(r"[\s_\-\[\]]", "", name)
+    """Return a name without case, brackets, blanks, commas and hyphens, ``sulph`` as ``sulf``: ``[C2mim]`` and ``c2-mim`` are one."""
+    name = spelled_out(name).lower()
+    bare = re.sub(r"[\s_\-,()\[\]{}$]", "", name).replace("sulph", "sulf")
     return bare or name
 
 
 def readings(name: str) -> list[str]:
-    """Return what a name may mean, the likeliest first: as it is, without its charge's sign, without the whole charge."""
-    name = name.strip().replace("−", "-")
-    unsigned = re.sub(r"[\^]?[+-]+$", "", name)
-    uncharged = re.sub(r"[\^]?\d?[+-]+$", "", name)
-    return [plain(text) for text in (name, unsigned, uncharged)]
+    """Return what a name may mean, the likeliest first: as it is, without its charge's sign, without the whole charge.
+
+    The word ion is left out of it.
+    """
+    name = re.sub(WORDS, "", spelled_out(name), flags=re.IGNORECASE)
+    return [plain(text) for text in (name, re.sub(SIGN, "", name), re.sub(CHARGE, "", name))]
 
 
 def names_of(library: Mapping[str, LibraryIon]) -> dict[str, str]:
@@ -54,8 +66,8 @@ def unknown(name: str, library: Mapping[str, LibraryIon], charged: bool, otherwi
     names = names_of(library)
     if pair := salt(name, names, library):
         return f"{name!r} is a salt: give its ions, {pair[0]} and {pair[1]}, each by itself"
-    close = difflib.get_close_matches(plain(name), names, n=1, cutoff=0.7)
-    meant = f"did you mean {names[close[0]]}? " if close else ""
+    like = closest(plain(name), names, cutoff=0.7)
+    meant = f"did you mean {names[like[0]]}? " if like else ""
     all_names = ", ".join(
         sorted(known_name for known_name, entry in library.items() if bool(entry["charge"]) == charged)
     )

@@ -25,7 +25,7 @@ from ionmelt.liquid.ions import geometry, library, resolve
 from ionmelt.liquid.packmol import run_packmol
 from ionmelt.liquid.settings import BoxSettings
 from ionmelt.liquid.system import system_of
-from ionmelt.topology import Topology
+from ionmelt.topology import Topology, how_many
 
 PACK_FRACTIONS = (0.8, 0.7, 0.6, 0.5)  # of the guessed density, tried in turn
 CONTACT_A = 2.0  # packed ions keep this distance, images included
@@ -46,7 +46,7 @@ def choose_cutoff_A(topology: Topology, density_kg_m3: float, cutoff: float | st
         raise UserError(
             f"equilibration.cutoff_A {cutoff}: too near half the box edge, which is about {edge:.1f} A at "
             f"density_guess_kg_m3 {density_kg_m3:g}; give at most {CUTOFF_LIMIT * edge:.1f}, "
-            "auto, or more ions"
+            "auto, or a larger box"
         )
     return chosen
 
@@ -94,8 +94,9 @@ def build(settings: BoxSettings, assets: Path) -> tuple[Topology, np.ndarray, fl
         positions = topology.wrapped(positions, np.full(3, edge))
         if closest_contact_A(positions, edge, topology.molecule) > CONTACT_A - PACKMOL_PRECISION_A:
             return topology, positions, edge
+    ions = int(np.count_nonzero(topology.charges_e))
     raise UserError(
-        f"liquids.{topology.liquid}: packmol found no packing of {len(topology.molecule_ion)} ions at "
+        f"liquids.{topology.liquid}: packmol found no packing of {how_many(ions, len(topology.charges_e) - ions)} at "
         f"{PACK_FRACTIONS[-1]:g} of density_guess_kg_m3 {density:g}; lower it"
     )
 

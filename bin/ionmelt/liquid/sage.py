@@ -1,7 +1,7 @@
-"""OpenFF Sage for any molecule: its terms as the Open Force Field toolkit assigns them, with charges of NAGL or GFN2-xTB.
+"""OpenFF Sage for any molecule: its terms as the Open Force Field toolkit assigns them, with charges of NAGL or fitted to GFN2-xTB.
 
 Sage 2.2.1: Boothroyd et al., J. Chem. Theory Comput. 19, 3251 (2023). It was fitted with AM1-BCC charges, which NAGL predicts: those of
-the molecules of assets are in their files. Other molecules get Mulliken charges of GFN2-xTB, averaged over equivalent atoms.
+the molecules of assets are in their files. Other molecules get charges fitted to the potential of GFN2-xTB (`ionmelt.liquid.relaxed`).
 """
 
 import warnings
@@ -9,24 +9,23 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from rdkit import Chem
 
 from ionmelt.errors import UserError
 from ionmelt.liquid.explicit import Terms
 from ionmelt.liquid.ion_terms import neighbours_of, torsions_of
-from ionmelt.liquid.ions import geometry, parse
+from ionmelt.liquid.ions import parse
+from ionmelt.liquid.relaxed import CHARGES, relaxed
 from ionmelt.topology import Ion
 
 NAME = "OpenFF Sage 2.2.1"
 OFFXML = "openff-2.2.1.offxml"
 COULOMB_14, LENNARD_JONES_14 = 0.8333333333, 0.5
 NAGL_CHARGES = "openff-gnn-am1bcc-1.0.0 (NAGL)"  # of the molecules of assets
-XTB_CHARGES = "GFN2-xTB"  # of others
 
 
 def source_of(charges_e: list[float] | None) -> str:
     """Return where the terms of a molecule are from, whose charges are given or not."""
-    return f"{NAME}; charges {NAGL_CHARGES if charges_e else XTB_CHARGES}"
+    return f"{NAME}; charges {NAGL_CHARGES if charges_e else CHARGES}"
 
 
 def lacks(smiles: str) -> str | None:
@@ -66,62 +65,54 @@ def force_field() -> Any:
     return ForceField(OFFXML)
 
 
-def xtb_charges(smiles: str, charge: int) -> list[float]:
-    """Return the charges (e) of a molecule by GFN2-xTB at its relaxed structure, equal for equivalent atoms, their sum its own."""
-    from ase import Atoms
-    from ase.optimize import BFGS
-    from tblite.ase import TBLite
-
-    molecule = parse(smiles)
-    atoms = Atoms([atom.GetSymbol() for atom in molecule.GetAtoms()], positions=geometry(smiles))
-    atoms.calc = TBLite(method=XTB_CHARGES, charge=charge, verbosity=0)
-    BFGS(atoms, logfile=None).run(fmax=0.05, steps=200)
-    charges = np.array(atoms.get_charges(), dtype=np.float64)
-    ranks = np.array(Chem.CanonicalRankAtoms(molecule, breakTies=False))
-    means = np.array([charges[ranks == rank].mean() for rank in ranks])
-    return [float(value) for value in means + (charge - means.sum()) / len(means)]
-
-
 def sage_terms(ion: Ion, charges_e: list[float] | None) -> Terms:
     """Return the terms of a molecule; `charges_e` are NAGL's, where there are any. Raises `UserError` where Sage lacks something."""
     smiles = ion["smiles"]
     if missing := lacks(smiles):
         raise UserError(f"{ion['name']} ({smiles}): OpenFF Sage lacks {missing}")
     _, labels = labelled(smiles)
-    charges = charges_e or xtb_charges(smiles, ion["charge"])
-    sigma, epsilon = zip(*(lennard_jones(labels["vdW"][(i,)]) for i in range(len(ion["elements"]))), strict=True)
-    bonds = [(i, j) for i, j in ion["bonds"]]
-    near = neighbours_of(ion)
-    chains = torsions_of(bonds, near)
-    excluded = {(min(i, j), max(i, j)) for i, j in bonds}
-    excluded |= {(min(i, k), max(i, k)) for around in near for i in around for k in around if i != k}
-    pairs_14 = sorted({(min(c[0], c[3]), max(c[0], c[3])) for c in chains} - excluded)
+    charges = charges_e or relaxed(smiles, ion["charge"]).charges_e
+    vdw = [lennard_jones(labels["vdW"][(i,)]) for i in range(len(ion["elements"]))]
     return Terms(
         smiles=smiles,
         source=source_of(charges_e),
         elements=ion["elements"],
         charges_e=charges,
-        sigma_nm=list(sigma),
-        epsilon=list(epsilon),
-        bonds=[
-            (*key, nm(p.length), float(p.k.m_as("kilojoule/mole/nanometer**2"))) for key, p in labels["Bonds"].items()
-        ],
-        angles=[
-            (*key, p.angle.m_as("radian"), p.k.m_as("kilojoule/mole/radian**2")) for key, p in labels["Angles"].items()
-        ],
+        bonds=[bond_term(key, p) for key, p in labels["Bonds"].items()],
+        angles=[angle_term(key, p) for key, p in labels["Angles"].items()],
         torsions=proper_torsions(labels["ProperTorsions"]) + improper_torsions(labels["ImproperTorsions"]),
-        excluded=sorted(excluded),
-        pairs_14=[
-            (
-                i,
-                j,
-                COULOMB_14 * charges[i] * charges[j],
-                (sigma[i] + sigma[j]) / 2,
-                LENNARD_JONES_14 * float(np.sqrt(epsilon[i] * epsilon[j])),
-            )
-            for i, j in pairs_14
-        ],
+        **nonbonded(ion, charges, vdw),
     )
+
+
+def nonbonded(ion: Ion, charges_e: list[float], vdw: list[tuple[float, float]]) -> dict[str, Any]:
+    """Return the fields of `Terms` beside charges that no bond has: Lennard-Jones terms, excluded pairs, and those three bonds apart, scaled."""
+    sigma, epsilon = map(list, zip(*vdw, strict=True))
+    bonds, near = [(i, j) for i, j in ion["bonds"]], neighbours_of(ion)
+    excluded = {(min(i, j), max(i, j)) for i, j in bonds}
+    excluded |= {(min(i, k), max(i, k)) for around in near for i in around for k in around if i != k}
+    pairs_14 = sorted({(min(c[0], c[3]), max(c[0], c[3])) for c in torsions_of(bonds, near)} - excluded)
+    scaled = [
+        (
+            i,
+            j,
+            COULOMB_14 * charges_e[i] * charges_e[j],
+            (sigma[i] + sigma[j]) / 2,
+            LENNARD_JONES_14 * float(np.sqrt(epsilon[i] * epsilon[j])),
+        )
+        for i, j in pairs_14
+    ]
+    return {"sigma_nm": sigma, "epsilon": epsilon, "excluded": sorted(excluded), "pairs_14": scaled}
+
+
+def bond_term(key: tuple[int, int], parameter: Any) -> tuple[int, int, float, float]:
+    """Return a bond: atoms, length (nm), k (kJ/mol/nm^2)."""
+    return (*key, nm(parameter.length), float(parameter.k.m_as("kilojoule/mole/nanometer**2")))
+
+
+def angle_term(key: tuple[int, int, int], parameter: Any) -> tuple[int, int, int, float, float]:
+    """Return an angle: atoms, angle (rad), k (kJ/mol/rad^2)."""
+    return (*key, float(parameter.angle.m_as("radian")), float(parameter.k.m_as("kilojoule/mole/radian**2")))
 
 
 def nm(length: Any) -> float:

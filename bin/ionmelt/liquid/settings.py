@@ -104,12 +104,15 @@ class Liquid(Section):
     )
     pressure_bar: Real = number(1.0, -5000, 20_000, "pressure (bar)")
     density_guess_kg_m3: Real = number(
-        1200.0, 100, 10_000, "rough density (kg/m3): sizes the packed box; equilibration finds the real one"
+        1200.0,
+        100,
+        10_000,
+        "rough density (kg/m3): sizes the packed box; equilibration finds the real one. A molarity is of this one",
     )
     force_field: Path_ = Field(
         "auto",
         description="force field that equilibrates the box: clandp (CL&P and OPLS-AA; all must be typed), openff (those that are typed, "
-        "OpenFF Sage for all others), xtb (GFN1-xTB: any ion, thousands of times slower: give the equilibration short times), or the path of "
+        "OpenFF Sage for all others, with terms of GFN2-xTB and UFF where it lacks some), xtb (GFN1-xTB: any ion, thousands of times slower: give the equilibration short times), or the path of "
         "an OpenMM force-field XML file; auto is clandp where that has all ions and molecules, else openff",
     )
     charge_scale: Real = number(

@@ -7,7 +7,6 @@ import ase.io
 import numpy as np
 import polars as pl
 from ase import Atoms
-from mdtraj.formats import DCDTrajectoryFile
 
 from ionmelt import errors, files
 from ionmelt.dynamics.thermo import THERMO
@@ -37,6 +36,8 @@ def write_state(out: Path, box: Path, topology: Topology, rows: pl.DataFrame, fr
 
 def write_dcd(path: Path, positions: np.ndarray, edges: np.ndarray) -> None:
     """Write a DCD of positions (F, N, 3) and orthorhombic edges (F, 3) in A, without the date of writing."""
+    from mdtraj.formats import DCDTrajectoryFile
+
     with DCDTrajectoryFile(str(path), "w", force_overwrite=True) as file:
         angles_deg = np.full(edges.shape, 90, dtype=np.float32)
         try:

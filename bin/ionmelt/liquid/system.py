@@ -1,7 +1,6 @@
 """The OpenMM System of a box: CL&P (OPLS form, geometric mixing), terms written out one by one, or a user's OpenMM XML."""
 
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import openmm
@@ -11,14 +10,17 @@ from ionmelt.errors import UserError, reading
 from ionmelt.liquid.explicit import ExplicitForceField, explicit_system
 from ionmelt.liquid.forcefield import AtomType, ForceField, load_forcefield, rb_coefficients
 from ionmelt.liquid.ion_terms import IonTerms, ion_terms
+from ionmelt.liquid.xml_force_field import problem_of_xml
 from ionmelt.topology import Topology
 
 EWALD_TOLERANCE = 5e-4
 # Geometric means make the pair terms products of atom terms, which is also the cheapest form to evaluate.
 LJ_GEOMETRIC = "ri6*(a1*a2*ri6 - b1*b2); ri6 = r^(-6)"
 HYDROGEN_MASS_U = 3.0
-# Elements of a force field that OpenMM runs as Python, or reads another file for.
-CODE_TAGS = {"Script", "InitializationScript", "Include"}
+LONGEST_NM = 1.0  # a sigma or a bond beyond is in another unit
+# Of an ion in a force field, to its own: charges that are scaled are from 0.5 to 1
+LEAST_CHARGE, MOST_CHARGE = 0.3, 1.1
+CHARGE_DIGITS_E = 0.01  # of a molecule: what rounding leaves
 
 
 def constrain_hydrogens(system: openmm.System, topology: Topology) -> None:
@@ -188,15 +190,58 @@ def xml_system(topology: Topology, cell: np.ndarray | None, cutoff_A: float | No
         atoms.setPeriodicBoxVectors([openmm.Vec3(*row) for row in np.asarray(cell, dtype=float) / 10] * unit.nanometer)
     periodic = {} if cutoff_A is None else {"nonbondedCutoff": cutoff_A / 10, "ewaldErrorTolerance": EWALD_TOLERANCE}
     with reading(f"force_field {path.name}: OpenMM cannot use it for this liquid"):
-        if forbidden := sorted({element.tag for element in ElementTree.parse(path).iter()} & CODE_TAGS):
-            raise ValueError(f"<{forbidden[0]}>: a force field may not bring a program or other files; leave it out")
+        if wrong := problem_of_xml(path):
+            raise ValueError(wrong)
         system = app.ForceField(str(path)).createSystem(
             atoms, nonbondedMethod=app.PME if periodic else app.NoCutoff, **periodic,
             constraints=None, rigidWater=False, removeCMMotion=False,
         )  # fmt: skip
+    if errors := [*wrong_lengths(system), *wrong_charges(system, topology, cell is not None)]:
+        raise UserError(*(f"force_field {path.name}: {line}" for line in errors))
     if cell is not None:
         set_box(system, cell)
     return system
+
+
+def wrong_lengths(system: openmm.System) -> list[str]:
+    """Return a line for a sigma, and one for a bond, that is longer than any of molecules: in A, not in nm."""
+    lines = []
+    for force in system.getForces():
+        if isinstance(force, openmm.NonbondedForce):
+            atoms = [force.getParticleParameters(i) for i in range(force.getNumParticles())]
+            longest = max((sigma._value for _, sigma, epsilon in atoms if epsilon._value), default=0.0)
+            if longest > LONGEST_NM:
+                lines.append(f"a sigma of {longest:g} nm: is it in A? OpenMM's lengths are in nm, energies in kJ/mol")
+        if isinstance(force, openmm.HarmonicBondForce):
+            bonds = [force.getBondParameters(i)[2]._value for i in range(force.getNumBonds())]
+            if max(bonds, default=0.0) > LONGEST_NM:
+                lines.append(f"a bond of {max(bonds):g} nm: is it in A? OpenMM's lengths are in nm, energies in kJ/mol")
+    return lines
+
+
+def wrong_charges(system: openmm.System, topology: Topology, whole_box: bool) -> list[str]:
+    """Return a line for each kind of ion or molecule whose charge in a System is another one, and one for a box that is not neutral.
+
+    Charges may be scaled. A System whose charges are in a force of its own kind is not looked through.
+    """
+    nonbonded = next((force for force in system.getForces() if isinstance(force, openmm.NonbondedForce)), None)
+    if nonbonded is None:
+        return []
+    charges = np.array([nonbonded.getParticleParameters(i)[0]._value for i in range(len(topology.molecule))])
+    if not charges.any() and any(isinstance(force, openmm.CustomNonbondedForce) for force in system.getForces()):
+        return []
+    carried = np.bincount(topology.molecule, weights=charges, minlength=len(topology.molecule_ion))
+    lines, sums = [], []
+    for ion in topology.ions:
+        charge = float(carried[topology.molecule_ion == ion["name"]][0])
+        sums.append(f"{ion['name']} {charge:+.4g}")
+        ratio = charge / ion["charge"] if ion["charge"] else 1.0
+        if not LEAST_CHARGE <= ratio <= MOST_CHARGE or (not ion["charge"] and abs(charge) > CHARGE_DIGITS_E):
+            lines.append(f"{ion['name']} carries {charge:+.4g} e, and is of charge {ion['charge']:+d} e")
+    total = float(carried.sum())
+    if whole_box and not lines and abs(total) > CHARGE_DIGITS_E * len(carried):
+        lines.append(f"the charges of the box sum to {total:+.4g} e ({', '.join(sums)}), not to 0")
+    return lines
 
 
 def system_of(topology: Topology, cell: np.ndarray | None, cutoff_A: float | None, path: Path) -> openmm.System:

@@ -1,8 +1,7 @@
 """Clusters of ions that contacts join."""
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from ionmelt.measure.arrays import Array
 
@@ -13,8 +12,8 @@ def clusters(cation: Array, anion: Array, cations: int, anions: int) -> tuple[Ar
     Ions are joined by contacts ``cation[i]``-``anion[i]``; anions without a contact are no cluster.
     """
     ones = np.ones(len(cation), dtype=np.int8)
-    graph = sparse.coo_matrix((ones, (cation, cations + np.asarray(anion))), shape=(cations + anions,) * 2)
-    _, cluster = connected_components(graph, directed=False)
+    graph = scipy.sparse.coo_matrix((ones, (cation, cations + np.asarray(anion))), shape=(cations + anions,) * 2)
+    _, cluster = scipy.sparse.csgraph.connected_components(graph, directed=False)
     sizes = np.bincount(cluster[:cations], minlength=cluster.max() + 1)
     # the sum of one fixed random number for each member is the same for the same members, and for no others
     keys = np.random.default_rng(12345).integers(1, 2**62, cations + anions, dtype=np.uint64)

@@ -7,15 +7,18 @@ of five or six atoms without aromatic bonds. Ions that can do none of it have no
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ionmelt.measure import numbers
 from ionmelt.measure.arrays import Array
-from ionmelt.measure.flexibility import Ring, Torsion, molecule, rings, torsions
 from ionmelt.measure.numbers import Row
 from ionmelt.measure.shape import SHAPE_UNITS, dihedrals, gyration, pucker_states, puckering, shape, shape_states
 from ionmelt.topology import Topology
+
+if TYPE_CHECKING:
+    from ionmelt.measure.flexibility import Ring, Torsion
 
 ANGLE_BIN_DEG = 5.0
 
@@ -27,8 +30,8 @@ class Species:
     name: str
     atoms: Array  # (ions, n), of the box
     masses: Array
-    torsions: list[Torsion]
-    rings: list[Ring]
+    torsions: "list[Torsion]"
+    rings: "list[Ring]"
     angles: list[list[Array]] = field(default_factory=list)
     puckers: list[list[tuple[Array, Array, Array]]] = field(default_factory=list)
     eigenvalues: list[Array] = field(default_factory=list)
@@ -50,6 +53,8 @@ class Conformers:
     """Conformers of every kind of ion of a box that has any, gathered from a trajectory."""
 
     def __init__(self, topology: Topology) -> None:
+        from ionmelt.measure.flexibility import molecule, rings, torsions
+
         self.species: list[Species] = []
         for ion in topology.ions:
             mol = molecule(ion.get("smiles") or "", ion["elements"])

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 import numpy as np
-from scipy import fft
+import scipy
 
 from ionmelt.measure.arrays import Array
 
@@ -108,7 +108,7 @@ def mean_squared_displacement(positions: Paths, threads: int = 1) -> Array:
     transform. ``threads`` change no bit of the result.
     """
     frames, particles = positions.shape[:2]
-    size = fft.next_fast_len(2 * frames - 1, real=True)
+    size = scipy.fft.next_fast_len(2 * frames - 1, real=True)
 
     def spectrum(block: Array) -> tuple[Array, Array]:
         series = np.zeros((block[0].size, size))
@@ -117,14 +117,14 @@ def mean_squared_displacement(positions: Paths, threads: int = 1) -> Array:
         used[:] = np.moveaxis(np.array(block, dtype=float, order="K"), 0, -1).reshape(-1, frames)
         used -= used.mean(axis=1, keepdims=True)  # positions far from the origin would lose digits
         squares = np.einsum("st,st->t", used, used)
-        components = fft.rfft(series, axis=1, overwrite_x=True).view(float)  # real and imaginary, side by side
+        components = scipy.fft.rfft(series, axis=1, overwrite_x=True).view(float)  # real and imaginary, side by side
         return squares, np.einsum("sf,sf->f", components, components)
 
     squares, power = np.zeros(frames), np.zeros(2 * (size // 2 + 1))
     for some_squares, some_power in by_particles(positions, spectrum, threads):
         squares += some_squares
         power += some_power
-    products = fft.irfft(power.reshape(-1, 2).sum(axis=1), size)[:frames]
+    products = scipy.fft.irfft(power.reshape(-1, 2).sum(axis=1), size)[:frames]
     heads = np.cumsum(squares)[::-1]  # sum of squares over t < frames - lag
     tails = np.cumsum(squares[::-1])[::-1]  # over t >= lag
     result = (heads + tails - 2 * products) / np.arange(frames, 0, -1) / particles

@@ -1,7 +1,6 @@
 """The rate of counted events, and how far their counts are from independent."""
 
-from scipy import stats
-
+from ionmelt.distributions import gamma_quantile
 from ionmelt.measure.arrays import Array
 
 MIN_EVENTS = 20  # of what is counted: with fewer a time or a rate is a hint
@@ -10,9 +9,9 @@ MIN_EVENTS = 20  # of what is counted: with fewer a time or a rate is a hint
 def rate_interval(events: float, exposure: float) -> tuple[float, float]:
     """Return the 95 % interval of a Poisson rate: Gamma(events + 1/2, exposure); from 0 with no event."""
     if not events:
-        return 0.0, float(stats.gamma.ppf(0.95, 1.0)) / exposure  # the rule of three: one-sided
-    low, high = stats.gamma.ppf((0.025, 0.975), events + 0.5) / exposure
-    return float(low), float(high)
+        return 0.0, gamma_quantile(0.95, 1.0) / exposure  # the rule of three: one-sided
+    low, high = (gamma_quantile(p, events + 0.5) / exposure for p in (0.025, 0.975))
+    return low, high
 
 
 def dispersion(observed: list[Array], rate: float) -> float:

@@ -19,7 +19,7 @@ class Measurement:
     name: str
     columns: Schema
     measure: Callable[[Run], list[Row]]
-    row: str = ""  # what a row is, for the dictionary of the tables
+    row: str  # what a row is, for the dictionary of the tables
     meanings: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -5,8 +5,8 @@ import math
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import stats
 
+from ionmelt.distributions import beta_quantile, chi2_quantile
 from ionmelt.measure import series
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.series import Change
@@ -90,13 +90,13 @@ def scatter_of_ions(samples: Array) -> tuple[float, float]:
     if ions == 1:
         return 0.0, math.inf
     scatter = float(samples.mean(axis=0).std(ddof=1)) / math.sqrt(ions)
-    return scatter, 1.5 * math.sqrt(stats.chi2.ppf(0.999, ions - 1) / (ions - 1))
+    return scatter, 1.5 * math.sqrt(chi2_quantile(0.999, ions - 1) / (ions - 1))
 
 
 def beta_interval(successes: float, trials: float) -> tuple[float, float]:
     """Return Jeffreys's 95 % interval of a proportion: quantiles of Beta(successes + 1/2, failures + 1/2)."""
-    low, high = stats.beta.ppf((0.025, 0.975), successes + 0.5, max(trials - successes, 0.0) + 0.5)
-    return float(low), float(high)
+    low, high = (beta_quantile(p, successes + 0.5, max(trials - successes, 0.0) + 0.5) for p in (0.025, 0.975))
+    return low, high
 
 
 def ratio_samples(some: Array, whole: Array) -> Array | None:

@@ -1,14 +1,14 @@
 """Trajectories read in bounded memory: whole ions chunk by chunk, their centres of mass over all frames.
 
-Both measurements that need atoms (structure) and those that need every frame (diffusion, conductivity) take
-their positions from one pass of `chunks`. Angstrom throughout.
+Measurements that need every frame (diffusion, conductivity) take their positions from one pass of `chunks`; those that
+need atoms (structure) do with some of the frames, which `some_frames` reads alone. Angstrom throughout.
 """
 
 import tempfile
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,20 @@ class Chunk:
         return len(self.positions)
 
 
+@dataclass(frozen=True)
+class Frames:
+    """Some frames of a trajectory: ``positions``, ``edges`` and ``centres`` of each, as in `Chunk`."""
+
+    positions: Array
+    edges: Array
+    centres: Array
+
+
+def frames_at_once(topology: Topology) -> int:
+    """Return how many frames are read at once."""
+    return max(1, int(CHUNK_BYTES / (12 * len(topology))))
+
+
 def edges(path: Path, topology: Topology) -> Array:
     """Return the cell edges (frames, 3) of a trajectory, (0, 3) where there is none."""
     return np.concatenate([np.empty((0, 3)), *(cells for _, cells in _read(path, topology))])
@@ -54,7 +68,7 @@ def _read(path: Path, topology: Topology) -> Iterator[tuple[Array, Array]]:
     written = trajectory.find(path)
     if written is None:
         return
-    at_once = max(1, int(CHUNK_BYTES / (12 * len(topology))))
+    at_once = frames_at_once(topology)
     with trajectory.Reader(written) as file:
         left = len(file)
         while left > 0:
@@ -85,10 +99,13 @@ def jumps(xyz: Array, edges: Array) -> bool:
     return False
 
 
-def whole_ions(xyz: Array, edges: Array, topology: Topology) -> tuple[Array, Array]:
+def whole_ions(xyz: Array, edges: Array, topology: Topology, successive: bool = True) -> tuple[Array, Array]:
     """Return positions (T, N, 3) in single precision with each ion in one piece, and centres of mass (T, M, 3)."""
-    # Ions whole in the first frame stay so as long as no atom jumps to another image: far cheaper to see than bonds.
-    continuous = displacement.bonds_are_short(xyz[:1], topology.bonds, edges[:1]) and not jumps(xyz, edges)
+    # Ions whole in the first frame stay so as long as no atom jumps to another image, which is far cheaper to see than bonds;
+    # between frames that are far apart it may have gone as far.
+    continuous = (
+        successive and displacement.bonds_are_short(xyz[:1], topology.bonds, edges[:1]) and not jumps(xyz, edges)
+    )
     if not continuous and not displacement.bonds_are_short(xyz, topology.bonds, edges):
         xyz = topology.whole(xyz, edges[:, :, None] * np.eye(3))
     kinds = [(ion["count"], len(ion["elements"])) for ion in topology.ions]
@@ -102,30 +119,47 @@ def chunks(path: Path, topology: Topology, threads: int = 1) -> Iterator[Chunk]:
     on the size of the chunks nor on ``threads``. Raises `UserError` for another number of atoms than the
     topology's and for a cell that is not orthorhombic.
     """
-    pending: deque[tuple[Array, Future[tuple[Array, Array]]]] = deque()
     first, last = 0, None  # the last centres: as they were and unwrapped, with their cell
-
-    def finish() -> Chunk:
-        nonlocal first, last
-        edges, future = pending.popleft()
-        positions, centres = future.result()
+    for edges, positions, centres in _whole(_read(path, topology), topology, threads, successive=True):
         if last is None:
             unwrapped = displacement.unwrap(centres, edges)
         else:
             joined, cells = (np.concatenate(pair) for pair in zip(last[:2], (centres, edges), strict=True))
             unwrapped = displacement.unwrap(joined, cells, start=last[2])[1:]
         last = centres[-1:], edges[-1:], unwrapped[-1]
-        chunk = Chunk(first, positions, edges, centres, unwrapped)
-        first += len(chunk)
-        return chunk
+        yield Chunk(first, positions, edges, centres, unwrapped)
+        first += len(edges)
 
+
+def some_frames(path: Path, topology: Topology, numbers: Sequence[int], threads: int = 1) -> Iterator[Frames]:
+    """Yield the frames of these numbers, which rise, as `chunks` has them, and read no others.
+
+    They are among those that `chunks` yields.
+    """
+    written = trajectory.find(path)
+    if written is None or not len(numbers):
+        return
+    at_once = frames_at_once(topology)
+    with trajectory.Reader(written) as file:
+        parts = (file.pick(numbers[first : first + at_once]) for first in range(0, len(numbers), at_once))
+        read = ((xyz, lengths.astype(float)) for xyz, lengths in parts)
+        for edges, positions, centres in _whole(read, topology, threads, successive=False):
+            yield Frames(positions, edges, centres)
+
+
+def _whole(
+    frames: Iterator[tuple[Array, Array]], topology: Topology, threads: int, successive: bool
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Yield edges, positions and centres of whole ions, in order; so many chunks are being computed while one is used."""
+    pending: deque[tuple[Array, Future[tuple[Array, Array]]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for xyz, edges in _read(path, topology):
-            pending.append((edges, pool.submit(whole_ions, xyz, edges, topology)))
+        for xyz, edges in frames:
+            pending.append((edges, pool.submit(whole_ions, xyz, edges, topology, successive)))
             if len(pending) > threads:
-                yield finish()
-        while pending:
-            yield finish()
+                edges, future = pending.popleft()
+                yield edges, *future.result()
+        for edges, future in pending:
+            yield edges, *future.result()
 
 
 class Paths:

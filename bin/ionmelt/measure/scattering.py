@@ -4,8 +4,6 @@ import itertools
 from typing import Any
 
 import numpy as np
-from periodictable import elements as isotopes
-from periodictable.cromermann import fxrayatq
 
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.numbers import Row, block_error, curve
@@ -60,11 +58,15 @@ def density_modes(positions: Array, edges: Array, indices: Array, groups: Array)
 
 def xray_factor(element: str, q: Array) -> Array:
     """Return the X-ray form factor of a neutral atom at q in 1/angstrom (periodictable: Waasmaier and Kirfel)."""
+    from periodictable.cromermann import fxrayatq
+
     return np.asarray(fxrayatq(element, np.atleast_1d(q)), dtype=float)
 
 
 def neutron_length(element: str) -> float:
     """Return the bound coherent neutron scattering length in fm, natural isotopes (periodictable)."""
+    from periodictable import elements as isotopes
+
     length: Any = isotopes.symbol(element).neutron.b_c
     return float(length)
 

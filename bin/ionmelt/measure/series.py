@@ -1,20 +1,20 @@
 """The mean of a correlated series, with an honest error."""
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, stats
+import scipy
 
+from ionmelt.correlation import statistical_inefficiency
+from ionmelt.distributions import student_limit, student_quantile
 from ionmelt.measure.arrays import Array
-
-logging.getLogger("pymbar").setLevel(logging.ERROR)  # it warns of an absent JAX at import
-from pymbar import timeseries  # noqa: E402
 
 MIN_EFFECTIVE = 20.0  # effective samples: below, the correlation time itself is not known well enough
 MIN_GAIN = 1.5  # discard a start only for this gain in effective samples: less is a fluctuation
+EXCESS = 4.0  # effective samples that a short series seems to hold beyond those it holds (docs/statistics.md)
+LEAST_EFFECTIVE = 2.5  # of which nothing shorter can be told apart: five correlation times
 FALSE_ALARM = 0.02  # of the tests that the halves agree and that there is no drift, in a stationary series
 
 
@@ -43,7 +43,7 @@ class Estimate:
     """Mean of a correlated series: its 95 % interval is ± Student's t of ``n_effective - 1`` standard errors.
 
     ``start`` is the first sample used. Not-a-number where there is nothing to say; ``reason`` is None if
-    converged; if not, ``needed`` is how long a series is likely to be (in samples, this one included). ``sound``: it passes the
+    converged; if not, ``needed`` is how long a series is likely to be (in samples, this one included), or only what it has to be ``at_least``. ``sound``: it passes the
     tests of one series other than those of `Change` and of its number of samples, which several series are judged by together.
     """
 
@@ -56,6 +56,7 @@ class Estimate:
     needed: float = math.nan
     change: Change | None = None
     sound: bool = False
+    at_least: bool = False
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -66,7 +67,7 @@ class Estimate:
 
 def student(dof: float) -> float:
     """Return the 97.5 % quantile of Student's t distribution."""
-    return float(stats.t.ppf(0.975, dof))
+    return student_quantile(0.975, dof)
 
 
 def error_of_mean(x: Array) -> tuple[float, float, float]:
@@ -77,10 +78,10 @@ def error_of_mean(x: Array) -> tuple[float, float, float]:
     W + 1) degrees of freedom for a window W.
     """
     n = len(x)
-    length = fft.next_fast_len(2 * n, real=True)
-    f = fft.rfft(x - x.mean(), length)
+    length = scipy.fft.next_fast_len(2 * n, real=True)
+    f = scipy.fft.rfft(x - x.mean(), length)
     power = f.real**2 + f.imag**2
-    autocovariance = fft.irfft(power, length)[:n] / np.arange(n, 0, -1)
+    autocovariance = scipy.fft.irfft(power, length)[:n] / np.arange(n, 0, -1)
     crossing = np.flatnonzero(autocovariance <= 0)
     window = int(min(crossing[0] if len(crossing) else n, n // 2))
     c = autocovariance[:window]
@@ -93,15 +94,13 @@ def equilibration_start(x: Array) -> int:
     """Return the first sample of the equilibrated part of a series (n,): 0, or a later one in its first half.
 
     Chodera (J. Chem. Theory Comput. 12 (2016) 1799): the start that leaves most effective samples, with
-    pymbar's statistical inefficiency. Twice that start, since the best one still holds the end of the
+    the fast statistical inefficiency. Twice that start, since the best one still holds the end of the
     transient; and only for a gain that is no fluctuation, since the best of many starts looks less correlated
     than it is.
     """
     n = len(x)
     starts = np.unique(np.linspace(0, n // 2, 26).astype(int))
-    effective = [
-        (n - s) / timeseries.statistical_inefficiency(x[s:], fast=True) if x[s:].std() > 0 else 1.0 for s in starts
-    ]
+    effective = [(n - s) / statistical_inefficiency(x[s:], fast=True) if x[s:].std() > 0 else 1.0 for s in starts]
     best = int(np.argmax(effective))
     return min(2 * int(starts[best]), n // 2) if effective[best] > MIN_GAIN * effective[0] else 0
 
@@ -114,9 +113,13 @@ def change_of(y: Array, alarm: Callable[[float], float] = lambda _slope: FALSE_A
     n = len(y)
     half, time = n // 2, np.arange(n) - (n - 1) / 2
     slope = float(time @ y) / float(time @ time)
-    noise, _, dof = error_of_mean(y - slope * time)
+    rest = y - slope * time
+    rounding = max(1e-12 * float(np.abs(y).max()), 1e-300)
+    if np.ptp(rest) <= rounding:  # a straight line, of which nothing is a fluctuation
+        rest = rounding * (-1.0) ** np.arange(n)
+    noise, _, dof = error_of_mean(rest)
     dof = max(dof, 1.0)
-    limit = float(stats.t.ppf(1 - alarm(slope), dof))
+    limit = student_limit(alarm(slope), dof)
     halves = float(y[half:].mean() - y[:half].mean()) / (2 * noise)
     drift = slope * n / (math.sqrt(12) * noise)  # end to end, with its error in a stationary series
     return Change(halves, drift, dof, limit)
@@ -154,13 +157,24 @@ def series_mean(x: Array) -> Estimate:
     )
     is_late = start >= len(x) // 2
     reasons = doubts(is_late, effective, change)
-    needed = math.nan
-    if reasons:  # one and a half times the samples needed: a series of just that length would fail every second time
-        needed = start + 1.5 * MIN_EFFECTIVE * n / effective
-        if change.words or is_late:
-            needed = max(needed, 2.0 * len(x))  # something relaxes more slowly than can be seen
+    needed, at_least = math.nan, False
+    if reasons:
+        needed, at_least = length_needed(len(x), error_of_mean(x)[1])
+        if change.words or is_late:  # something relaxes more slowly than can be seen
+            needed, at_least = max(needed, 2.0 * len(x)), True
     words = "; ".join(reasons) or None
-    return Estimate(float(y.mean()), error, effective, start, not reasons, words, needed, change, sound=not is_late)
+    return Estimate(float(y.mean()), error, effective, start, not reasons, words, needed, change, not is_late, at_least)
+
+
+def length_needed(n: int, effective: float) -> tuple[float, bool]:
+    """Return how many samples are likely to be enough where a whole series of ``n`` seems to hold so many effective ones, and whether more may be.
+
+    The correlation time of a series that holds few of them looks shorter than it is, and the start that leaves most makes it shorter
+    still: all samples count here. One and a half times what is asked for, since a series of just that length would fail every second time.
+    Of a series below LEAST_EFFECTIVE only a lower bound is known.
+    """
+    held = effective - EXCESS
+    return 1.5 * MIN_EFFECTIVE * n / max(held, LEAST_EFFECTIVE), held < LEAST_EFFECTIVE
 
 
 def doubts(is_late: bool, effective: float, change: Change) -> list[str]:

@@ -2,7 +2,6 @@
 
 import math
 
-import mdtraj
 import numpy as np
 
 from ionmelt.measure.arrays import Array
@@ -13,6 +12,8 @@ SPHERE = 0.1  # relative shape anisotropy below which an ion counts as a sphere
 
 def dihedrals(positions: Array, atoms: Array) -> Array:
     """Return dihedral angles (frames, k) in degrees, (-180, 180], of atoms (k, 4) of whole ions (frames, N, 3)."""
+    import mdtraj
+
     frames = mdtraj.Trajectory(np.asarray(positions, dtype=np.float32) / 10, None)
     return np.degrees(mdtraj.compute_dihedrals(frames, np.asarray(atoms), periodic=False))
 

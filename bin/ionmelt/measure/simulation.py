@@ -134,6 +134,16 @@ class Run:
         """The trajectory at constant volume, None where it has no frame."""
         return read_trajectory(self.path("nvt"), self.topology, self.threads)
 
+    @cached_property
+    def _npt_cells(self) -> Array:
+        return paths.edges(self.path("npt"), self.topology)
+
+    def cells(self, phase: str) -> Array:
+        """Return the cell edges (frames, 3) of the trajectory of a phase, (0, 3) where there is none."""
+        if phase == "npt":
+            return self._npt_cells
+        return np.empty((0, 3)) if self.nvt is None else self.nvt.edges
+
     def path(self, phase: str) -> Path:
         """Return the file of the trajectory of a phase."""
         return self.folder / f"{phase}.xtc"
@@ -162,12 +172,12 @@ class Run:
 
     def frames(self, phase: str, most: int) -> list[Atoms]:
         """Return evenly spaced frames of a trajectory, at most so many."""
-        path, topology = self.path(phase), self.topology
-        every = max(1, math.ceil(len(paths.edges(path, topology)) / most))
+        frames, symbols = len(self.cells(phase)), self.topology.elements.tolist()
+        numbers = range(0, frames, max(1, math.ceil(frames / most)))
         return [
-            Atoms(topology.elements.tolist(), chunk.positions[i].astype(float), cell=chunk.edges[i], pbc=True)
-            for chunk in paths.chunks(path, topology)
-            for i in range(-chunk.first % every, len(chunk), every)
+            Atoms(symbols, positions.astype(float), cell=edges, pbc=True)
+            for some in paths.some_frames(self.path(phase), self.topology, numbers)
+            for positions, edges in zip(some.positions, some.edges, strict=True)
         ]
 
 
@@ -177,8 +187,8 @@ def finite(values: Array) -> Array:
     return values if good.all() else values[: int(np.argmin(good))]
 
 
-def with_needed(reason: str | None, needed_ps: float, phase: str) -> str | None:
-    """Return the reason, and how long a run of a phase (npt or nvt) is likely to be enough where that can be said."""
+def with_needed(reason: str | None, needed_ps: float, phase: str, at_least: bool) -> str | None:
+    """Return the reason, and how long a run of a phase (npt or nvt) is likely to be enough, or has to be, where that can be said."""
     if reason is None or not math.isfinite(needed_ps):
         return reason
-    return f"{reason}; needs {needed_words(needed_ps, phase)}"
+    return f"{reason}; needs {needed_words(needed_ps, phase, at_least)}"

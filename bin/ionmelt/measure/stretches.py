@@ -15,10 +15,11 @@ def runs_of(h: Array) -> tuple[Array, Array, Array]:
 
 
 def _paint(shape: tuple[int, ...], column: Array, start: Array, stop: Array) -> Array:
-    marks = np.zeros((shape[0] + 1, shape[1]), dtype=np.int32)
+    """Return where (frames, columns) stretches lie that do not overlap."""
+    marks = np.zeros((shape[0] + 1, shape[1]), dtype=np.int8)
     np.add.at(marks, (start, column), 1)
     np.add.at(marks, (stop, column), -1)
-    return np.cumsum(marks, axis=0)[:-1] > 0
+    return np.cumsum(marks, axis=0, dtype=np.int8, out=marks)[:-1] > 0
 
 
 def without_blips(h: Array, tolerance: int) -> Array:
@@ -39,6 +40,12 @@ def without_blips(h: Array, tolerance: int) -> Array:
 
 def remaining(h: Array) -> Array:
     """Return for how many frames from each on, itself included, a contact h (frames, columns) is unbroken."""
-    time = np.arange(len(h), dtype=np.int32)[:, None]
-    ends = np.where(h, np.int32(len(h)), time)
-    return np.minimum.accumulate(ends[::-1], axis=0)[::-1] - time
+    whole = np.min_scalar_type(
+        -len(h) - 1
+    )  # as small as holds a number of frames: there is one for each contact and frame
+    time = np.arange(len(h), dtype=whole)[:, None]
+    left = np.where(h, whole.type(len(h)), time)[::-1]
+    np.minimum.accumulate(left, axis=0, out=left)
+    left = left[::-1]
+    left -= time
+    return left

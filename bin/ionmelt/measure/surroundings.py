@@ -54,7 +54,7 @@ def rows(gathered: Contacts, interval_ps: float) -> tuple[list[Row], list[Row], 
             f"survival_{name}", gathered.pair, "lag_ps",
             time.lags[seen] * interval_ps, time.c[seen], time.c_error[seen],
         )  # fmt: skip
-    kinetics += [given | row for row in rate_rows(gathered, by_anion, anions, donor, tolerance, interval_ps)]
+    kinetics += [given | row for row in rate_rows(gathered, by_anion, donor, tolerance, interval_ps)]
     return structure, coordination, kinetics
 
 
@@ -67,7 +67,7 @@ def per_cation(h: Array, cation: Array, cations: int) -> Array:
     out = np.zeros((len(h), cations), dtype=np.int32)
     starts = np.flatnonzero(np.diff(cation, prepend=-1))
     if len(starts):
-        out[:, cation[starts]] = np.add.reduceat(h.astype(np.int32), starts, axis=1)
+        out[:, cation[starts]] = np.add.reduceat(h, starts, axis=1, dtype=np.int32)
     return out
 
 
@@ -153,7 +153,6 @@ def survival_row(s: survival.Survival, interval_ps: float) -> Row:
 def rate_rows(
     gathered: Contacts,
     by_anion: tuple[Array, Array, Array],
-    anions: int,
     donor: Array,
     tolerance: int,
     interval_ps: float,

@@ -182,7 +182,7 @@ def contact_survival(h: Array, ion: Array, tolerance: int, anions: int) -> tuple
     left = remaining(h)
 
     def per_ion(x: Array) -> Array:
-        return np.add.reduceat(x.astype(np.int32), starts, axis=1) if len(starts) else np.zeros((len(x), 1))
+        return np.add.reduceat(x, starts, axis=1, dtype=np.int32) if len(starts) else np.zeros((len(x), 1))
 
     background = float(h.sum()) / max(len(h) * len(starts) * anions, 1)
     return (

@@ -130,19 +130,16 @@ def some_frames(path: Path, topology: Topology) -> tuple[list[int], list[np.ndar
         heavy = int((topology.elements != "H").sum())
         drawn = min(len(topology) if len(topology) <= MOST_ATOMS else heavy, MOST_ATOMS)
         count = min(total, MOST_FRAMES, max(2, MOST_VALUES // drawn))
-        wanted = set(np.unique(np.rint(np.linspace(0, total - 1, count)).astype(int)).tolist()) if total else set()
-        first = 0
-        while first < total:
-            xyz, cell = reader.read(200)
+        wanted = np.unique(np.rint(np.linspace(0, total - 1, count)).astype(int)).tolist() if total else []
+        for i in wanted:
+            xyz, cell = reader.pick([i])
             if not len(xyz):
                 break
-            for i in sorted(wanted & set(range(first, first + len(xyz)))):
-                frame, box = xyz[i - first].astype(float), cell[i - first].astype(float)
-                if np.isfinite(frame).all() and (box > 0).all():
-                    positions.append(topology.wrapped(frame, box))
-                    edges.append(box)
-                    kept.append(i)
-            first += len(xyz)
+            frame, box = xyz[0].astype(float), cell[0].astype(float)
+            if np.isfinite(frame).all() and (box > 0).all():
+                positions.append(topology.wrapped(frame, box))
+                edges.append(box)
+                kept.append(i)
     return kept, positions, edges
 
 

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import polars as pl
 
+from ionmelt.compare.rmse import rmse_over_points
 from ionmelt.models.motions import MOTIONS, by_motion, molecular_pressure
 from ionmelt.models.prediction import Prediction
 
-RESAMPLES = 1000
-SEED = 1
 FORCE_QUANTITIES = ("force", *(f"force_{motion}" for motion in MOTIONS))
 OF_STRESS = ("stress", "molecular_pressure")  # quantities of frames whose labels have a stress
 UNITS = {
@@ -86,13 +85,15 @@ def squared_sums(prediction: Prediction, ions: bool) -> Iterator[Sums]:
 
 
 def interval(square: np.ndarray, n: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of an RMSE from its sums over each group (G,): bootstrap over the groups."""
-    if len(n) < 2:
+    """Return the 95 % interval of an RMSE from its sums over each group (G,), by `rmse_over_points`; None with fewer than three groups.
+
+    A test set has few trajectories: of five groups that differ, percentiles of a bootstrap hold the truth in 82 of 100 cases, of three in 68.
+    """
+    estimate = rmse_over_points(np.array([square / n]), [str(group) for group in range(len(n))], n)
+    if not np.isfinite(estimate.standard_error):
         return None, None
-    drawn = np.random.default_rng(SEED).integers(len(n), size=(RESAMPLES, len(n)))
-    rmse = np.sqrt(square[drawn].sum(axis=1) / n[drawn].sum(axis=1))
-    low, high = np.quantile(rmse, [0.025, 0.975])
-    return float(low), float(high)
+    low, high = estimate.interval()
+    return max(0.0, low), high
 
 
 def errors_of(predictions: list[Prediction], ions: bool = True) -> list[ErrorRow]:

@@ -25,7 +25,7 @@ Settings = TypeVar("Settings", bound=BaseModel)
 class Entry(BaseModel):
     """A section of a card: it does not change once read; what an older or a newer program wrote besides is left out."""
 
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, protected_namespaces=(), defer_build=True)
 
 
 class Cost(Entry):
@@ -47,7 +47,7 @@ class Cost(Entry):
 
 
 class Trial(Entry):
-    """How far force and stress are from the derivatives of the energy, as shares of them, on a small box."""
+    """How far force and stress are from the derivatives of the energy, the most of several, as shares of them, on a small box."""
 
     force_off: float
     stress_off: float
@@ -121,9 +121,9 @@ class TunedFrom(Entry):
 
 
 class Loaded(Entry):
-    """What a calculator of a library has loaded: its class, the versions of its packages, the sha256 of all numbers that it holds.
+    """What a calculator of a library has loaded: its class, the versions of its packages, the sha256 of all arrays, numbers and texts that it holds.
 
-    Of one that keeps its numbers where Python does not see them, `bytes` is 0 and `sha256` is null.
+    `bytes`: of the arrays. Of one that keeps its weights where Python does not see them it is 0, and the sha256 is that of what it was told.
     """
 
     name: str = Field(alias="class")

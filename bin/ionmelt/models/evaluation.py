@@ -2,13 +2,14 @@
 
 Forces are judged whole and by the motion of the ions they drive: translation and rotation of whole ions (what moves
 the liquid) and vibration (what dominates the sum, and hides the rest). The split is a projection: exact for
-charged ions, and no further label is needed. The frozen-ion volume scan tells whether the density can come out right.
+charged ions, and no further label is needed. The frozen-ion volume scan
+tells how the forces between ions hold when a box is too dense or too thin; it is not the density's.
 Frames of other chemistry (--heldout) tell what a tuned model has kept of what it knew; atoms alone and in pairs, what lies
 at short distances; ions that are moved apart, how far it sees.
 
 Writes, under --out: errors.parquet, scan.parquet, parity.parquet, frame_errors.parquet (the test set frame by frame),
-heldout.parquet, dimers.parquet and long_range.parquet. Intervals are bootstraps over groups, since frames of one trajectory are not independent;
-with few groups they are too narrow. An error is that of the frames which the model answered; how many it did not stands beside it.
+heldout.parquet, dimers.parquet and long_range.parquet. Intervals are jackknives over groups, since frames of one trajectory are not independent;
+with fewer than three groups there are none. An error is that of the frames which the model answered; how many it did not stands beside it.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from ionmelt import errors as errors_module
 from ionmelt import files, task
 from ionmelt.arguments import command_line
 from ionmelt.frame_file import read_frames
+from ionmelt.liquid.record import EquilibrationRecord
 from ionmelt.models import dimers as models_dimers
 from ionmelt.models import long_range
 from ionmelt.models.accuracy import errors_of
@@ -113,6 +115,12 @@ def elements_of(states: list[Path]) -> list[str]:
     return sorted({element for ion in ions for element in ion["elements"]})
 
 
+def barostats(states: list[Path]) -> dict[str, float]:
+    """Return the pressure (bar) of each liquid whose state folder says what it was equilibrated at."""
+    given = [EquilibrationRecord.read(path) for state in states if (path := state / "equilibration.json").exists()]
+    return {record.liquid: record.pressure_bar for record in given}
+
+
 def one_of_each(states: list[Path]) -> list[Path]:
     """Return a state of each liquid."""
     return list({str(files.read_json(state / "topology.json")["liquid"]): state for state in sorted(states)}.values())
@@ -140,11 +148,11 @@ def evaluate(args: argparse.Namespace) -> None:
         errors += error_rows(split, predictions[split.name])
     # A classical force field has parameters for whole ions, so it has no energy of single atoms.
     dimers = [] if isinstance(calculators, dict) else list(models_dimers.curves(calculators, elements_of(args.state)))
-    ranges = [] if isinstance(calculators, dict) else list(long_range.curves(calculators, one_of_each(args.state)))
+    ranges = list(long_range.curves(calculators, one_of_each(args.state)))
     tables: dict[str, tuple[Sequence[Row], Schema]] = {
         "errors": (errors, ERRORS),
         "scan": (list(map(asdict, scan_of(predictions["test"]))), SCAN),
-        "pressures": (list(map(asdict, pressures_of(predictions["test"]))), PRESSURES),
+        "pressures": (list(map(asdict, pressures_of(predictions["test"], barostats(args.state)))), PRESSURES),
         "parity": (list(map(asdict, parity_of(predictions["test"]))), PARITY),
         "frame_errors": (list(map(asdict, frames_of(predictions["test"]))), FRAME_ERRORS),
         "heldout": (list(map(asdict, frames_of(predictions["heldout"]))), FRAME_ERRORS),

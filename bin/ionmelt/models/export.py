@@ -3,12 +3,12 @@
 MACE models are converted by MACE's own tool (mace_create_lammps_model, for pair_style mace); DeePMD models are frozen already,
 and LAMMPS reads them as they are. README.md says what the model is and how to use it, in lines that can be copied.
 
-Writes, under --out: the files of the model folder, README.md and, of a MACE model, model.pt-lammps.pt; where LAMMPS can use the model
-and a state of a liquid is given, in.run and liquid.data too.
+Writes, under --out: the files of the model folder, README.md and, of a MACE model, model.pt-lammps.pt; of each liquid whose state is
+given LIQUID.extxyz, and where LAMMPS can use the model in.LIQUID and LIQUID.data too.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ase import Atoms
 
 from ionmelt import errors, files, task
 from ionmelt.arguments import command_line
+from ionmelt.charge import say_charge
 from ionmelt.liquid.record import EquilibrationRecord
 from ionmelt.models import dispersion as models_dispersion
 from ionmelt.models.card import Card, read_card
@@ -24,7 +25,7 @@ from ionmelt.models.framework import Export
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.settings import AddedDispersion
 
-INPUT, DATA = "in.run", "liquid.data"  # of LAMMPS
+STRUCTURE = "liquid.extxyz"  # of the user's, where no liquid is given
 CONTENT = """\
 # {id}
 
@@ -39,7 +40,7 @@ when the study has ended: the errors of this model, the properties of the liquid
 {limits}
 ## ASE
 
-In this folder, with {libraries}; energies in eV, forces in eV/A, stress in eV/A^3:
+In this folder, with {libraries}; {structures}; energies in eV, forces in eV/A, stress in eV/A^3:
 
 ```python
 {ase}
@@ -55,8 +56,8 @@ def described(card: Card) -> Iterator[tuple[str, str]]:
     yield from nature(card)
     yield from origin(card)
     yield "licence", card.licence or ("that of whoever trained it" if card.dataset else "not given")
-    if card.versions:
-        yield "versions", ", ".join(f"{library} {version}" for library, version in sorted(card.versions.items()))
+    if versions := card.versions | (card.loaded.versions if card.loaded else {}):
+        yield "versions", ", ".join(f"{library} {version}" for library, version in sorted(versions.items()))
 
 
 def nature(card: Card) -> Iterator[tuple[str, str]]:
@@ -104,16 +105,32 @@ def dispersion_lines(dispersion: AddedDispersion) -> list[str]:
     ]
 
 
-def ase_lines(card: Card, export: Export) -> list[str]:
-    """Return the lines of Python that give atoms this model."""
-    dispersion = card.settings.dispersion
+def charge_lines(card: Card) -> list[str]:
+    """Return the line of Python that says charge and spin of a liquid's box; none for a model that is known to read neither."""
+    if card.uses_charge is False and card.uses_spin is False:
+        return []
+    box = Atoms()
+    say_charge(box)
+    return [f"atoms.info |= {dict(box.info)}"]
+
+
+def ase_lines(card: Card, export: Export, structures: Sequence[str]) -> list[str]:
+    """Return the lines of Python that read atoms, the first of `structures`, and give them this model."""
+    dispersion, (first, *others) = card.settings.dispersion, structures
+    others_too = f"  # or {', '.join(map(repr, others))}" if others else ""
+    atoms = ["from ase.io import read", f"atoms = read({first!r}){others_too}", *charge_lines(card)]
     lines = export.python(card, "model" if dispersion else "atoms.calc")
-    return [*lines, *(dispersion_lines(dispersion) if dispersion else []), "print(atoms.get_potential_energy())"]
+    return [
+        *atoms,
+        *lines,
+        *(dispersion_lines(dispersion) if dispersion else []),
+        "print(atoms.get_potential_energy())",
+    ]
 
 
 @dataclass(frozen=True)
 class Liquid:
-    """The liquid that the input of LAMMPS is of, from a state of the study."""
+    """A liquid of the study, from a state of it; the names of its files: of ASE, and of LAMMPS the input and the atoms."""
 
     atoms: Atoms
     conditions: EquilibrationRecord
@@ -122,6 +139,26 @@ class Liquid:
     def elements(self) -> list[str]:
         """Its elements, in the order of the atom types."""
         return sorted(set(self.atoms.get_chemical_symbols()))
+
+    @property
+    def words(self) -> str:
+        """Its name and temperature."""
+        return f"{self.conditions.liquid} at {self.conditions.temperature_K:g} K"
+
+    @property
+    def structure(self) -> str:
+        """Name of its structure."""
+        return f"{self.conditions.liquid}.extxyz"
+
+    @property
+    def input(self) -> str:
+        """Name of the input of LAMMPS."""
+        return f"in.{self.conditions.liquid}"
+
+    @property
+    def data(self) -> str:
+        """Name of the atoms that the input reads."""
+        return f"{self.conditions.liquid}.data"
 
 
 def liquid_of(state: Path) -> Liquid:
@@ -132,16 +169,21 @@ def liquid_of(state: Path) -> Liquid:
     return Liquid(atoms, EquilibrationRecord.read(state / "equilibration.json"))
 
 
+def bare(atoms: Atoms) -> Atoms:
+    """Return atoms with their positions and cell alone."""
+    return Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+
+
 def lammps_input(card: Card, export: Export, liquid: Liquid) -> str:
     """Return an input of LAMMPS: the liquid at constant pressure, for as many steps as are asked for."""
     at = liquid.conditions
     lines = [
-        f"# {card.id}: {at.liquid} at {at.temperature_K:g} K and {at.pressure_bar:g} bar; lmp -in {INPUT} -var steps 20000",
+        f"# {card.id}: {at.liquid} at {at.temperature_K:g} K and {at.pressure_bar:g} bar; lmp -in {liquid.input} -var steps 20000",
         "variable steps index 1000",
         "units metal",
         "atom_style atomic",
         *export.lammps_settings,
-        f"read_data {DATA}",
+        f"read_data {liquid.data}",
         *export.lammps(card, liquid.elements),
         "timestep 0.0005",
         f"velocity all create {at.temperature_K:g} 1 dist gaussian",
@@ -155,34 +197,45 @@ def lammps_input(card: Card, export: Export, liquid: Liquid) -> str:
 
 def write_lammps(card: Card, export: Export, liquid: Liquid, out: Path) -> None:
     """Write the input of LAMMPS and the atoms that it reads."""
-    (out / INPUT).write_text(lammps_input(card, export, liquid))
+    (out / liquid.input).write_text(lammps_input(card, export, liquid))
     order = liquid.elements
     ase.io.write(
-        out / DATA, liquid.atoms, format="lammps-data", specorder=order, masses=True, units="metal", atom_style="atomic"
+        out / liquid.data,
+        liquid.atoms,
+        format="lammps-data",
+        specorder=order,
+        masses=True,
+        units="metal",
+        atom_style="atomic",
     )
 
 
-def lammps_text(card: Card, export: Export, liquid: Liquid | None) -> str:
-    """Return what the page says of LAMMPS: empty where LAMMPS cannot use the model."""
+def lammps_block(card: Card, export: Export, liquid: Liquid | None) -> str:
+    """Return the lines of LAMMPS for a liquid, or for a box of the user's, with a sentence on the input beside them."""
+    read, here = [], ""
+    if liquid:
+        read = [f"read_data {liquid.data}"]
+        here = f"`lmp -in {liquid.input}` runs {liquid.conditions.liquid}, whose atoms are in `{liquid.data}`, at {liquid.conditions.temperature_K:g} K:\n\n"
     lines = export.lammps(card, liquid.elements if liquid else card.elements or ())
-    if not lines:
-        return ""
-    read = [f"read_data {DATA}"] if liquid else []
     text = "\n".join(["units metal", "atom_style atomic", *export.lammps_settings, *read, *lines])
+    return f"{here}```\n{text}\n```\n"
+
+
+def lammps_text(card: Card, export: Export, liquids: Sequence[Liquid]) -> str:
+    """Return what the page says of LAMMPS: empty where LAMMPS cannot use the model."""
+    if not export.lammps_needs:
+        return ""
     more = (
         f"\nThe D3(BJ) that the runs had is not in this file: add `pair_style hybrid/overlay ... dispersion/d3 bj "
         f"{card.settings.dispersion.functional.lower()} ...`.\n"
         if card.settings.dispersion
         else ""
     )
-    here = (
-        f"`lmp -in {INPUT}` runs {liquid.conditions.liquid}, whose atoms are in `{DATA}`, at {liquid.conditions.temperature_K:g} K. "
-        if liquid
-        else ""
-    )
+    shown: Sequence[Liquid | None] = liquids or [None]
+    blocks = "\n".join(lammps_block(card, export, liquid) for liquid in shown)
     return (
-        f"\n## LAMMPS\n\nWith {export.lammps_needs}. {here}{export.lammps_runs} The order of elements is that of the atom types of the data "
-        f"file:\n\n```\n{text}\n```\n{more}"
+        f"\n## LAMMPS\n\nWith {export.lammps_needs}. {export.lammps_runs} The order of elements is that of the atom types of the data "
+        f"file.\n\n{blocks}{more}"
     )
 
 
@@ -193,13 +246,14 @@ def export_of(card: Card) -> Export:
     return export
 
 
-def page(card: Card, refused: str | None = None, liquid: Liquid | None = None) -> str:
+def page(card: Card, refused: str | None = None, liquids: Sequence[Liquid] = ()) -> str:
     """Return README.md of a model folder; `refused` is why there is no form for LAMMPS where there should be one.
 
-    `liquid`: what the input of LAMMPS beside the page is of; None: there is no such input.
+    `liquids`: those whose structures and inputs of LAMMPS lie beside the page.
     """
     export = export_of(card)
     trained = f"Trained by Ionmelt on the dataset {card.dataset}."
+    structures = {liquid.structure: liquid.words for liquid in liquids} or {STRUCTURE: "a structure of yours"}
     unconverted = f"\n## LAMMPS\n\nThis model could not be converted for LAMMPS: {refused}\n"
     return CONTENT.format(
         id=card.id,
@@ -207,33 +261,42 @@ def page(card: Card, refused: str | None = None, liquid: Liquid | None = None) -
         rows="\n".join(f"| {what} | {value} |" for what, value in described(card)),
         limits=NOT_CONSERVATIVE if card.trial and not card.trial.conservative else "",
         libraries=export.library,
-        ase="\n".join(ase_lines(card, export)),
-        lammps=unconverted if refused else lammps_text(card, export, liquid),
+        structures=", ".join(f"`{name}` is {words}" for name, words in structures.items()),
+        ase="\n".join(ase_lines(card, export, list(structures))),
+        lammps=unconverted if refused else lammps_text(card, export, liquids),
     )
 
 
-def export_model(model: Path, out: Path, threads: int, state: Path | None = None) -> None:
-    """Do the work of the task."""
+def export_model(model: Path, out: Path, threads: int, states: Sequence[Path] = ()) -> None:
+    """Do the work of the task; `states`: one of each liquid."""
     card, refused = read_card(model), None
-    export, liquid = export_of(card), liquid_of(state) if state else None
+    export, liquids = export_of(card), sorted(map(liquid_of, states), key=lambda liquid: liquid.conditions.liquid)
     shutil.copytree(model, out, ignore=shutil.ignore_patterns(files.SUMS), dirs_exist_ok=True)
     if convert := export.convert:
         try:
             convert(card.weights_file(model), card, out, threads)
         except errors.ModelError as error:  # the model itself can be used all the same
             refused = f"{error.errors[0]} {error.errors[-1]}"
-    if liquid is not None and refused is None and export.lammps(card, liquid.elements):
-        write_lammps(card, export, liquid, out)
-    (out / "README.md").write_text(page(card, refused, liquid))
+    for liquid in liquids:
+        ase.io.write(out / liquid.structure, bare(liquid.atoms), format="extxyz")
+        if refused is None and export.lammps(card, liquid.elements):
+            write_lammps(card, export, liquid, out)
+    (out / "README.md").write_text(page(card, refused, liquids))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Read the command line and run the task."""
     parser = command_line(__doc__, "--id", "--model", "--out", "--threads")
-    parser.add_argument("--state", type=Path, help="state folder of a liquid, for an input of LAMMPS")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="state folders, one a liquid, for structures and inputs of LAMMPS",
+    )
     args = parser.parse_args(argv)
 
     def work() -> None:
         export_model(args.model, args.out, args.threads, args.state)
 
-    return task.run("EXPORT_MODEL", work, task_id=args.id, reads=[args.model, args.state], writes=[args.out])
+    return task.run("EXPORT_MODEL", work, task_id=args.id, reads=[args.model, *args.state], writes=[args.out])

@@ -5,15 +5,15 @@ file beside --out, compares its sha256 where the project publishes one, prints t
 The addresses are those of the models' own release pages, as mace-torch 0.3.16 and nequix 0.4.5 have them.
 """
 
-import argparse
 import hashlib
-import sys
 import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from ionmelt.errors import UserError
+from ionmelt import task
+from ionmelt.arguments import command_line
+from ionmelt.errors import Exit, UserError
 from ionmelt.mistakes import did_you_mean
 from ionmelt.models.named import NAMED, ROWS, NamedModel
 
@@ -66,17 +66,24 @@ def study_lines(row: NamedModel, out: Path, sha256: str) -> list[str]:
         "weights": str(out.absolute()),
         **({} if row.sha256 else {"sha256": sha256}),
         **({} if row.theory else {"head": "...", "theory": "..."}),
-        **({} if row.environment else {"environment": "..."}),
     }
     first, *rest = (f"{name}: {value}" for name, value in fields.items())
     return [f"  - {first}", *(f"    {line}" for line in rest)]
 
 
+def without_address(row: NamedModel) -> str:
+    """Say where the weights of a model are that this command cannot fetch."""
+    if not row.needs_file:
+        where = f"in {row.requires[0]}" if row.shipped else f"where its library keeps them ({row.note})"
+        return f"its weights are {where}: there is nothing to fetch"
+    return f"no address of its weights is known here: bring the file, see {row.reference}"
+
+
 def fetch(name: str, out: Path | None) -> None:
     """Do the work of the command."""
-    if name in NAMED and NAMED[name].shipped:
-        raise UserError(f"{name}: its weights are in {NAMED[name].requires[0]}: there is nothing to fetch")
     row = FETCHED.get(name)
+    if row is None and name in NAMED:
+        raise UserError(f"{name}: {without_address(NAMED[name])}")
     if row is None or row.address is None:
         raise UserError(f"{name!r} is not known: {did_you_mean(name, FETCHED)}give one of {', '.join(FETCHED)}")
     target = out or Path(row.address.rsplit("/", 1)[1])
@@ -100,7 +107,7 @@ def fetch(name: str, out: Path | None) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Read the command line and fetch."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("name", metavar="NAME", help=", ".join(FETCHED))
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="file to write (default: the name it has at its address)"
@@ -109,7 +116,5 @@ def main(argv: list[str] | None = None) -> int:
     try:
         fetch(args.name, args.out)
     except UserError as error:
-        for line in error.errors:
-            print(f"error: {line}", file=sys.stderr)
-        return 2
+        return task.give_up(Exit.USER, *error.errors)
     return 0

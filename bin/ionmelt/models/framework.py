@@ -56,6 +56,10 @@ class Framework:
     training_settings: type[TrainingSettings] | None = None  # what its training is told; None: it is not trained here
     length: str | None = None  # field of the settings with the length of a training: steps or epochs
     training_core_s: Callable[[Any, float, float], float] | None = None  # (settings, frames, mean atoms)
+    # What these core-seconds were measured with; empty: they are a guess.
+    md_measured: str = ""
+    training_measured: str = ""
+    variant: str | None = None  # field of the settings that names what a model is, where the framework does not
     given: bool = False  # a model always comes from elsewhere, as a class or a file
     weights_name: str | None = None  # of the weights in a model folder; None: as the user's file is called
     tuned_from: str = ""  # how the name of weights ends that can be tuned; empty: any

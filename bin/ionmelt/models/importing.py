@@ -8,7 +8,9 @@ stress are derivatives of the energy is measured and written into the card.
 Writes the model folder --out: the weights and model.json (the model card).
 """
 
+import importlib.util
 import shutil
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +22,8 @@ from ionmelt.models import trial
 from ionmelt.models.card import IDENTITY, NAME, Card, CardSettings, Cost, Source, wrong_content
 from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.settings import ImportSettings
+
+LATER = ("polars", "mdtraj")
 
 
 def check_hash(path: Path, expected: str | None, field: str = "sha256") -> None:
@@ -60,9 +64,19 @@ def card_of(settings: ImportSettings, of_calculator: Iterable[str], head: str | 
     )
 
 
+def check_packages(settings: ImportSettings) -> None:
+    """Refuse an environment that lacks what evaluation and dynamics will need in it; raises `UserError`."""
+    needed = (*LATER, "dftd3") if settings.dispersion else LATER
+    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
+        raise UserError(
+            f"no Python package {' and '.join(missing)} in {sys.prefix}: its evaluation and dynamics need it"
+        )
+
+
 def import_model(settings: ImportSettings, given: list[Path], out: Path, threads: int) -> None:
     """Do the work of the task: check, copy, try out, and write the card."""
     start = time.perf_counter()
+    check_packages(settings)
     script = script_of(settings, given)
     weights = next((path for path in given if path != script), None)
     framework, opening = FRAMEWORKS[settings.framework], trial.opening_of(settings.framework)

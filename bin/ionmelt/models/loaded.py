@@ -1,11 +1,13 @@
-"""What a calculator has loaded, by its numbers: what tells two models apart that come from a library and not from a file."""
+"""What a calculator has loaded, by its numbers and texts: what tells two models apart that come from a library and not from a file."""
 
 import hashlib
 import importlib.metadata
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,27 +16,48 @@ from ase.calculators.calculator import BaseCalculator
 from ionmelt.models.card import Loaded
 
 DEEPEST = 8  # calculators hold their model a few attributes down
-PLAIN = (str, bytes, int, float, complex, type(None), type)
+PLAIN = (str, bytes, int, float, complex)
+OF_PROCESS = (
+    type(None),
+    type,
+    logging.Filterer,
+    logging.Manager,
+)  # what says nothing of a model, or of the process alone
 NEEDED = re.compile(r"^[A-Za-z0-9._-]+")
 
 
-def arrays_of(thing: Any, name: str = "", depth: int = 0, seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
-    """Yield the arrays of numbers that an object holds, each with its path of attributes and keys; an object is met once."""
+def values_of(thing: Any, name: str = "", depth: int = 0, seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield the arrays, numbers and texts that an object holds, each with its path of attributes and keys; an object is met once.
+
+    Paths of files are left out: they are another on another machine.
+    """
     seen = set() if seen is None else seen
-    if depth > DEEPEST or id(thing) in seen or isinstance(thing, PLAIN):
+    if isinstance(thing, PLAIN):
+        if not (isinstance(thing, str) and Path(thing).is_absolute()):
+            yield name, thing
+        return
+    if depth > DEEPEST or id(thing) in seen or isinstance(thing, OF_PROCESS):
         return
     seen.add(id(thing))
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(thing, torch.nn.Module):
-        tensors = thing.state_dict().items()
-        yield from (
-            (f"{name}.{key}", t.detach().cpu().contiguous()) for key, t in tensors if isinstance(t, torch.Tensor)
-        )
+        yield from of_module(thing, name)
     elif hasattr(thing, "__array__") and hasattr(thing, "dtype") and hasattr(thing, "shape"):
         yield name, thing
     else:
         for key, value in inside(thing).items():
-            yield from arrays_of(value, f"{name}.{key}", depth + 1, seen)
+            yield from values_of(value, f"{name}.{key}", depth + 1, seen)
+
+
+def of_module(module: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the tensors of a module of PyTorch, and the plain values of it and of its parts."""
+    torch = sys.modules["torch"]
+    tensors = module.state_dict().items()
+    yield from ((f"{name}.{key}", t.detach().cpu().contiguous()) for key, t in tensors if isinstance(t, torch.Tensor))
+    for path, layer in module.named_modules():
+        for key, value in vars(layer).items():
+            if isinstance(value, PLAIN) and not key.startswith("_"):  # PyTorch's own have the underscore
+                yield from values_of(value, f"{name}.{path}.{key}")
 
 
 def inside(thing: Any) -> dict[str, Any]:
@@ -48,14 +71,16 @@ def inside(thing: Any) -> dict[str, Any]:
     return {key: value for key, value in getattr(thing, "__dict__", {}).items() if key not in ("atoms", "results")}
 
 
-def bytes_of(array: Any) -> tuple[str, bytes]:
-    """Return the kind and the bytes of an array of numpy, PyTorch or JAX."""
+def content_of(value: Any) -> tuple[str, bytes]:
+    """Return the kind and the bytes of an array of numpy, PyTorch or JAX, or of a plain value."""
+    if isinstance(value, PLAIN):
+        return type(value).__name__, repr(value).encode()
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(array, torch.Tensor):
-        raw = array.detach().cpu().contiguous().reshape(-1).view(torch.uint8) if array.numel() else array.new_empty(0)
-        return f"{array.dtype} {tuple(array.shape)}", raw.numpy().tobytes()
-    values = np.asarray(array)
-    return f"{values.dtype} {values.shape}", b"" if values.dtype == object else values.tobytes()
+    if torch is not None and isinstance(value, torch.Tensor):
+        raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8) if value.numel() else value.new_empty(0)
+        return f"{value.dtype} {tuple(value.shape)}", raw.numpy().tobytes()
+    array = np.asarray(value)
+    return f"{array.dtype} {array.shape}", b"" if array.dtype == object else array.tobytes()
 
 
 def distribution_of(thing: Any) -> str | None:
@@ -78,17 +103,20 @@ def versions_of(package: str) -> dict[str, str]:
 
 
 def described(calculator: BaseCalculator) -> Loaded:
-    """Return the class of a calculator, the versions of its packages, and the sha256 of all numbers that it holds."""
-    arrays = [(name, *bytes_of(array)) for name, array in arrays_of(calculator)]
+    """Return the class of a calculator, the versions of its packages, and the sha256 of all that it holds.
+
+    To be asked before it computes: what it keeps of a call is no part of the model.
+    """
     digest, size = hashlib.sha256(), 0
-    for name, kind, content in sorted(arrays):
+    held = ((name, *content_of(value), isinstance(value, PLAIN)) for name, value in values_of(calculator))
+    for name, kind, content, plain in sorted(held):
         digest.update(f"{name} {kind} {len(content)}\n".encode() + content)
-        size += len(content)
+        size += 0 if plain else len(content)
     package = distribution_of(calculator)
     about = {
         "class": f"{type(calculator).__module__}.{type(calculator).__name__}",
         "versions": versions_of(package) if package else {},
-        "sha256": digest.hexdigest() if size else None,
+        "sha256": digest.hexdigest(),
         "bytes": size,
     }
     return Loaded.model_validate(about)

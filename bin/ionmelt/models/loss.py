@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 Terms = Mapping[str, "torch.Tensor"]  # of the loss of a batch, each a scalar with a graph
 
 TERMS = ("energy", "forces", "stress")
+# The term that each error of a learning curve is of: DeePMD prints that of the virial.
+TERM_OF_ERROR = {
+    "energy_per_atom_rmse": "energy",
+    "force_rmse": "forces",
+    "stress_rmse": "stress",
+    "virial_per_atom_rmse": "stress",
+}
 # What the terms whose weights are found begin with. An energy is one number a frame that pulls on all weights of a model together, so that
 # its gradient changes most from step to step: with a third for each, a short training left all three errors larger.
 SHARES = {"energy": 1 / 6, "forces": 1 / 2, "stress": 1 / 3}
@@ -74,9 +81,9 @@ def balanced(given: dict[str, float | None], lengths: dict[str, float], forces: 
     return weights
 
 
-def rounded(weight: float) -> float:
-    """Return a weight to the digits that it is known to."""
-    return float(f"{weight:.{DIGITS}g}")
+def rounded(value: float) -> float:
+    """Return a number with the digits that a weight is known to, as somebody would write it into a study."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 class LossRecord(BaseModel):

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from ase import units
 
-BAR = 1e5 * units.Pascal
 # Below this a moment of inertia is rounding (a hydrogen molecule has 0.3 u A^2).
 NO_INERTIA_U_A2 = 1e-6
 MOTIONS = ("translation", "rotation", "vibration")
 
 
 @dataclass
-class Label:
+class Computed:
     """Energy (eV), forces (N, 3) (eV/A) and stress (3, 3) (eV/A^3, ASE sign) of a frame, whoever computed them.
 
     Labels from elsewhere may have no stress (None).
@@ -66,7 +65,7 @@ def by_motion(
 
 
 def molecular_pressure(
-    label: Label, positions: np.ndarray, masses: np.ndarray, molecule: np.ndarray, volume: float
+    label: Computed, positions: np.ndarray, masses: np.ndarray, molecule: np.ndarray, volume: float
 ) -> float | None:
     """Return the potential part of the pressure (bar) that acts between molecules; None for a label without stress.
 
@@ -76,4 +75,4 @@ def molecular_pressure(
     if label.stress is None:
         return None
     inner = float(np.sum(arms(positions, masses, molecule) * label.forces))
-    return (-volume * float(np.trace(label.stress)) - inner) / (3 * volume) / BAR
+    return (-volume * float(np.trace(label.stress)) - inner) / (3 * volume) / units.bar

@@ -9,11 +9,23 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
+from ionmelt.models.settings import PublishedEnergy
+
 # The 89 elements of the Materials Project: up to bismuth, and actinium to plutonium.
 MATERIALS = (*chemical_symbols[1:84], *chemical_symbols[89:95])
 ORGANIC = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "As", "Se", "Br", "I")
 OFF = ("H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I")
 
+# Atoms of which MACE's own tests hold the energies of its releases (ACEsuit/mace, MIT: tests/golden/fixtures and references).
+STRUCTURES = {
+    "O": ("O", ((0.0, 0.0, 0.0),)),
+    "CO": ("CO", ((0.0, 0.0, 0.0), (0.0, 0.0, 0.62))),
+    "water": ("OH2OH2OH2", (
+        (0.00973393, -0.02920253, 0.11606319), (-0.02195483, 0.75435334, -0.48541198), (-0.02384948, -0.77611055, -0.48273213),
+        (2.90675500, 0.36299481, 0.28064688), (2.84459014, 1.15648243, -0.28337594), (2.82626500, -0.39294132, -0.25973253),
+        (1.32201099, 2.59823609, -0.31689857), (1.30212991, 3.38121799, -0.94890892), (1.32324612, 1.84669261, -0.92112220),
+    )),
+}  # fmt: skip
 NO_DISPERSION = "none"  # in the training data
 ASL = "ASL"
 
@@ -33,10 +45,11 @@ class NamedModel:
     weights_argument : argument that takes the path of its weights; None: the arguments are enough.
     device_argument : argument that takes ``cpu`` or ``cuda``; None: it looks for a GPU itself.
     shipped : weights that a package holds: their path in it, and sha256. Several: the argument takes their folder.
-    environment : of this program; empty: the user makes one of `requires`.
+    environment : Python environment or image of this program, which holds `requires`.
     requires : packages at their versions, as they were tried, or as their source was read where `runs_here` is false.
     charge, spin : whether it reads them.
     address, sha256 : where its weights lie, and their digest where the project publishes one.
+    published : energies (eV, double precision) of atoms in vacuum that the project publishes, by their name in `STRUCTURES`.
     runs_here : whether it was run by this program; else its row is unverified.
     """
 
@@ -60,6 +73,7 @@ class NamedModel:
     spin: bool = False
     address: str | None = None
     sha256: str | None = None
+    published: Mapping[str, float] = field(default_factory=dict)
     runs_here: bool = False
     note: str = ""
 
@@ -67,6 +81,15 @@ class NamedModel:
     def needs_file(self) -> bool:
         """Tell whether the user brings its weights."""
         return not self.shipped and (self.framework != "named" or self.weights_argument is not None)
+
+    @property
+    def energies(self) -> tuple[PublishedEnergy, ...]:
+        """Return its published energies with their atoms."""
+        pairs = ((STRUCTURES[name], energy) for name, energy in self.published.items())
+        return tuple(
+            PublishedEnergy(formula=formula, positions_A=positions, energy_ev=energy)
+            for (formula, positions), energy in pairs
+        )
 
     def calculator_fields(self) -> dict[str, Any]:
         """Return what the import of a calculator is told of the row; nothing of one that is a file of MACE or DeePMD."""
@@ -137,16 +160,17 @@ def mace(name: str, theory: str, licence: str, reference: str, address: str, **m
     )
 
 
-def given(
-    name: str, theory: str, licence: str, reference: str, package: str, calculator: str, **more: Any
+def library(
+    name: str, theory: str, licence: str, reference: str, environment: str, package: str, calculator: str, **more: Any
 ) -> NamedModel:
-    """Return the row of a model whose library the user installs."""
+    """Return the row of a model whose library has an environment of its own."""
     return NamedModel(
         name=name,
         theory=theory,
         licence=licence,
         reference=reference,
         calculator=calculator,
+        environment=environment,
         requires=(package,),
         **more,
     )
@@ -159,6 +183,8 @@ FOUNDATIONS = "mace-foundations/releases/download"
 OFF_FILES = "https://raw.githubusercontent.com/ACEsuit/mace-off/main"
 WB97M = "wB97M-D3(BJ)/def2-TZVPPD"
 WB97M_V = "wB97M-V/def2-TZVPD"
+# What fairchem calls it; its default compiles, which starts a compiler: a model that is tried may start no program.
+UNCOMPILED = {"inference_settings": "batch"}
 OFF_NOTE = "neutral organic molecules: ions are outside of what it was made for"
 MF_0 = (
     "SevenNet_MF_0/checkpoint_sevennet_mf_0.pth",
@@ -206,10 +232,12 @@ ROWS = (
     mace(
         "mace-mp-0-small", "PBE+U", "MIT", MACE_MP, f"{RELEASES}/mace_mp_0/2023-12-10-mace-128-L0_energy_epoch-249.model", d3="PBE",
         elements=MATERIALS, sha256="2ddb079cee0e131eaaf6912ba581b394551ead283e95c99cfe78c605d10b5736", note="MPtrj",
+        published={"O": -1.8437130124850496, "CO": 72.46332529653526, "water": -42.02255863248949},
     ),
     mace(
         "mace-mpa-0-medium", "PBE+U", "MIT", MACE_MP, f"{RELEASES}/mace_mpa_0/mace-mpa-0-medium.model", d3="PBE", elements=MATERIALS,
         sha256="75428afe3a1d7d8062e19bcaabd5c433623cabf308242ec9fb493e38604fb638", note="MPtrj and sAlex",
+        published={"O": -1.54838784, "CO": 42.93011754797856, "water": -41.69248500732122},
     ),
     mace(
         "mace-omat-0-small", "PBE+U", ASL, MACE_MP, f"{RELEASES}/mace_omat_0/mace-omat-0-small.model", d3="PBE", elements=MATERIALS,
@@ -236,6 +264,7 @@ ROWS = (
     mace(
         "mace-off23-small", WB97M, ASL, MACE_OFF, f"{OFF_FILES}/mace_off23/MACE-OFF23_small.model", dispersion="D3(BJ)", elements=OFF,
         sha256="165cce4cfec5a34b9c64d4ebf95de15d71106bb584b7291c8470f0749977c46f", note=OFF_NOTE,
+        published={"O": -2043.933693071156, "CO": -1185.9835823618835, "water": -6242.961146481345},
     ),
     mace(
         "mace-off23-medium", WB97M, ASL, MACE_OFF, f"{OFF_FILES}/mace_off23/MACE-OFF23_medium.model", dispersion="D3(BJ)",
@@ -251,121 +280,53 @@ ROWS = (
     ),
     mace(
         "mace-polar-1-m", WB97M_V, ASL, "its release page", f"{FOUNDATIONS}/mace_polar_1/MACE-POLAR-1-M.model", dispersion="VV10",
-        elements=MATERIALS, charge=True, spin=True, beside=("graph_longrange",),
-        note="OMol25, with long-range electrostatics: its file needs the library graph_longrange",
+        elements=MATERIALS, charge=True, spin=True, beside=("graph-longrange==0.4.0",),
+        note="OMol25, with electrostatics beyond the cut-off; its dynamics are MACE's own calculator, which no faster engine replaces",
     ),
     NamedModel(
         "dpa-3.1-3m", "", "see the release page", "arXiv:2506.01686", dispersion="that of the head", framework="deepmd",
         environment="deepmd", requires=("deepmd-kit==3.2.0",), note="several heads: give head and theory, and the checkpoint (.pt)",
     ),
-    # --- Libraries that the user installs ------------------------------------------------------------------
-    given(
-        "uma-s-omol", WB97M_V, "FAIR Chemistry License", "arXiv:2506.23971", "fairchem-core==2.24.0",
-        "fairchem.core.FAIRChemCalculator.from_model_checkpoint", arguments={"task_name": "omol"}, weights_argument="name_or_path",
-        device_argument="device", dispersion="VV10", charge=True, spin=True, note="the checkpoint of UMA, its task of molecules",
+    # --- Libraries, each with an environment of its own ------------------------------------------------------------------
+    library(
+        "uma-s-omol", WB97M_V, "FAIR Chemistry License", "arXiv:2506.23971", "fairchem", "fairchem-core==2.24.0",
+        "fairchem.core.FAIRChemCalculator.from_model_checkpoint", arguments={"task_name": "omol", **UNCOMPILED},
+        weights_argument="name_or_path", device_argument="device", dispersion="VV10", charge=True, spin=True, note="the checkpoint of UMA, its task of molecules",
     ),
-    given(
-        "uma-s-omc", "PBE-D3(BJ)", "FAIR Chemistry License", "arXiv:2506.23971", "fairchem-core==2.24.0",
-        "fairchem.core.FAIRChemCalculator.from_model_checkpoint", arguments={"task_name": "omc"}, weights_argument="name_or_path",
-        device_argument="device", dispersion="D3(BJ)", note="the checkpoint of UMA, its task of molecular crystals",
+    library(
+        "uma-s-omc", "PBE-D3(BJ)", "FAIR Chemistry License", "arXiv:2506.23971", "fairchem", "fairchem-core==2.24.0",
+        "fairchem.core.FAIRChemCalculator.from_model_checkpoint", arguments={"task_name": "omc", **UNCOMPILED},
+        weights_argument="name_or_path", device_argument="device", dispersion="D3(BJ)", note="the checkpoint of UMA, its task of molecular crystals",
     ),
-    given(
-        "orb-v3-conservative-inf-omat", "PBE+U", "Apache-2.0", "arXiv:2504.06231", "orb-models==0.7.0",
+    library(
+        "orb-v3-conservative-inf-omat", "PBE+U", "Apache-2.0", "arXiv:2504.06231", "orb", "orb-models==0.7.0",
         "ionmelt.models.frameworks.made.orb_v3", arguments={"model": "orb_v3_conservative_inf_omat"}, weights_argument="weights",
         device_argument="device", d3="PBE", elements=MATERIALS, note="OMat24; Python 3.12",
     ),
-    given(
-        "pet-mad-s", "r2SCAN", "BSD-3-Clause", "arXiv:2503.14118", "upet==0.3.1", "upet.ase.UPETCalculator", d3="r2SCAN",
+    library(
+        "pet-mad-s", "r2SCAN", "BSD-3-Clause", "arXiv:2503.14118", "upet", "upet==0.3.1", "upet.ase.UPETCalculator", d3="r2SCAN",
         weights_argument="checkpoint_path", device_argument="device", note="PET-MAD 1.5 and later; 1.0 imitates PBEsol",
     ),
-    given(
-        "mattersim-v1-5m", "PBE+U", "MIT", "arXiv:2405.04967", "mattersim==1.2.5",
+    library(
+        "mattersim-v1-5m", "PBE+U", "MIT", "arXiv:2405.04967", "mattersim", "mattersim==1.2.5",
         "mattersim.forcefield.MatterSimCalculator.from_checkpoint", weights_argument="load_path", device_argument="device",
         arguments={"load_training_state": False}, d3="PBE", elements=MATERIALS, note="Python 3.12",
     ),
-    given(
-        "nequix-mp-1", "PBE+U", "MIT", "arXiv:2508.16067", "nequix==0.4.5", "nequix.calculator.NequixCalculator", d3="PBE",
+    library(
+        "nequix-mp-1", "PBE+U", "MIT", "arXiv:2508.16067", "nequix", "nequix==0.4.5", "nequix.calculator.NequixCalculator", d3="PBE",
         weights_argument="model_path", elements=MATERIALS, note="MPtrj",
         address="https://github.com/atomicarchitects/nequix/raw/7c2854de8e754b1a60274c7d9d2e014989ed632e/models/nequix-mp-1.nqx",
     ),
-    given(
-        "aimnet2", "wB97M-D3(BJ)/def2-TZVPP", "MIT", "10.1039/D4SC08572H", "aimnet==0.2.5", "aimnet.calculators.AIMNet2ASE",
+    library(
+        "aimnet2", "wB97M-D3(BJ)/def2-TZVPP", "MIT", "10.1039/D4SC08572H", "aimnet", "aimnet==0.2.5", "aimnet.calculators.AIMNet2ASE",
         weights_argument="base_calc", dispersion="D3(BJ)", elements=ORGANIC, charge=True, spin=True,
         note="molecules, with their charge",
     ),
-    given(
-        "grace-1l-oam", "PBE+U", ASL, "10.1103/PhysRevX.14.021036", "tensorpotential==0.6.2.1",
+    library(
+        "grace-1l-oam", "PBE+U", ASL, "10.1103/PhysRevX.14.021036", "grace", "tensorpotential==0.6.2.1",
         "tensorpotential.calculator.foundation_models.grace_fm", arguments={"model": "GRACE-1L-OAM"}, d3="PBE", elements=MATERIALS,
         note="its files lie where grace_models download GRACE-1L-OAM puts them: tasks fetch nothing",
     ),
 )  # fmt: skip
 
 NAMED: dict[str, NamedModel] = {row.name: row for row in ROWS}
-
-
-# --- The page of the table -----------------------------------------------------------------------------
-
-INTRODUCTION = """\
-# Models by their names
-
-Made of `bin/ionmelt/models/named.py` by `python -c "from ionmelt.models.named import page; print(page(), end='')"` in `bin/`.
-
-```yaml
-- {id: sevennet, framework: named, model: sevennet-0}
-- {id: sevennet_d3, framework: named, model: sevennet-0, dispersion: {functional: PBE}}
-- {id: mpa0, framework: named, model: mace-mpa-0-medium, weights: mace-mpa-0-medium.model}
-```
-
-How each is checked and what it needs: [models.md](models.md#by-name). A digest that its project publishes is that of the row; `sha256` of the study
-is asked for else. *Run here*: this program has imported it and found its forces and stress to be derivatives of its energy. `tests/foundation` asks the
-same of every row whose weights are in a package; those of `tests/run --all` have not been run yet. All other rows were written from the source of their
-libraries and have never been run: unverified.
-
-"""
-
-
-def where(row: NamedModel) -> str:
-    """Say where the weights of a model are."""
-    if row.shipped:
-        return f"in {row.requires[0]}"
-    if not row.needs_file:
-        return "where its library keeps them"
-    published = ", sha256 published" if row.sha256 else ""
-    return f"`fetch_weights.py`{published}" if row.address else "a file of yours"
-
-
-def page() -> str:
-    """Return docs/named.md."""
-    heads = (
-        "name",
-        "level of theory",
-        "dispersion in its data",
-        "D3(BJ) to add",
-        "reads",
-        "weights",
-        "runs in",
-        "licence",
-        "run here",
-    )
-    lines = [heads, ("---",) * len(heads)]
-    for row in ROWS:
-        reads = " and ".join(name for name, used in (("charge", row.charge), ("spin", row.spin)) if used)
-        environment = row.environment or f"one of yours: {' '.join(row.requires)}"
-        run_here = "yes" if row.runs_here else "unverified"
-        theory = row.theory or "of its head"
-        lines.append(
-            (
-                f"`{row.name}`",
-                theory,
-                row.dispersion,
-                row.d3 or "-",
-                reads or "-",
-                where(row),
-                environment,
-                row.licence,
-                run_here,
-            )
-        )
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    notes = "\n".join(f"- `{row.name}`: {row.reference}{f'; {row.note}' if row.note else ''}." for row in ROWS)
-    return f"{INTRODUCTION}{table}\n\n{notes}\n"

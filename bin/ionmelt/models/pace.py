@@ -3,11 +3,14 @@
 Both begin alike, and differ in what they do: twice as many steps more, or one pass over twice as many frames more. (Two passes in place of
 one would count as frames what an epoch takes besides them, checkpoints and validation.)
 
+On a CPU it is CPU time that counts, and not the clock, which also runs while other work has the cores.
+
 The number is kept beside the checkpoints, so that a training that was killed goes on with the same, and stands in the card: giving it
 instead of core-minutes repeats the training, on any machine.
 """
 
 import math
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,7 +32,7 @@ BATCHES = 10  # of the first one, where it is a pass over frames
 
 
 class Pace(BaseModel):
-    """What was measured: the wall time (s) of a training without steps, and of each step or epoch; and how many fit in."""
+    """What was measured: the time (s) that a training without steps takes, and each step or epoch; and how many fit in."""
 
     start_s: float
     unit_s: float
@@ -37,7 +40,7 @@ class Pace(BaseModel):
 
 
 def pace_of(first_s: float, second_s: float, first: int, available_s: float, per_unit: float = 1.0) -> Pace:
-    """Return the pace from the wall times (s) of two trainings, of `first` steps (or frames) and of `TIMES_LONGER` times as many.
+    """Return the pace from the times (s) of two trainings, of `first` steps (or frames) and of `TIMES_LONGER` times as many.
 
     ``per_unit``: steps or frames in a unit of the length: one step, or all frames of an epoch.
     """
@@ -48,11 +51,17 @@ def pace_of(first_s: float, second_s: float, first: int, available_s: float, per
     return Pace(start_s=start_s, unit_s=unit_s, length=math.floor((available_s - start_s) / unit_s))
 
 
+def spent_s(threads: int, device: str) -> float:
+    """Return the time (s) that this process and those it started have used until now: of each thread on a CPU, by the clock on a GPU."""
+    return time.perf_counter() if device == "cuda" else sum(os.times()[:4]) / threads
+
+
 @of_model(UserError)
 def with_length(
     settings: Settings,
     checkpoints: Path,
     threads: int,
+    device: str,
     train_on: Callable[[int, Path], None],
     first: int,
     per_unit: float = 1.0,
@@ -72,9 +81,9 @@ def with_length(
 
         def seconds_of(number: int) -> float:
             with tempfile.TemporaryDirectory(dir=".") as name:
-                began = time.perf_counter()
+                began = spent_s(threads, device)
                 train_on(number, Path(name).resolve())
-                return time.perf_counter() - began
+                return spent_s(threads, device) - began
 
         available_s = 60 * settings.core_minutes / threads
         pace = pace_of(seconds_of(first), seconds_of(TIMES_LONGER * first), first, available_s, per_unit)
@@ -88,10 +97,12 @@ def with_length(
 
 
 def some_frames(folder: Path, number: int, into: Path) -> None:
-    """Write so many training frames of a dataset, and as large a part of its validation, at least one; frames repeat where there are fewer."""
+    """Write so many training frames of a dataset, and as large a part of its validation, at least one; frames repeat where there are fewer.
+
+    They are taken evenly over all: liquids differ in their elements, and in what a frame costs.
+    """
     frames = {name: read_frames(folder / f"{name}.extxyz", labelled=True) for name in ("train", "valid")}
     share = number / len(frames["train"])
     for name, these in frames.items():
         wanted = number if name == "train" else max(1, round(share * len(these)))
-        repeats = math.ceil(wanted / len(these))
-        write_frames(into / f"{name}.extxyz", (these * repeats)[:wanted])
+        write_frames(into / f"{name}.extxyz", [these[i * len(these) // wanted] for i in range(wanted)])

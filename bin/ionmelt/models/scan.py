@@ -3,11 +3,9 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from ionmelt.frame import density_kg_m3
+from ionmelt.frame import SCAN_KEY, SCAN_RECIPE, density_kg_m3
 from ionmelt.models.motions import molecular_pressure
 from ionmelt.models.prediction import Prediction
-
-SCAN_RECIPE = "test_scan"
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,8 @@ def scan_of(predictions: list[Prediction]) -> list[ScanPoint]:
             scans[prediction.frame.info["liquid"], prediction.frame.info["group"]].append(prediction)
     rows = []
     for (liquid, group), members in sorted(scans.items()):
-        members.sort(key=lambda p: p.frame.info["scan_scale"])
-        base = next((p for p in members if abs(p.frame.info["scan_scale"] - 1) < 1e-6), None)
+        members.sort(key=lambda p: p.frame.info[SCAN_KEY])
+        base = next((p for p in members if abs(p.frame.info[SCAN_KEY] - 1) < 1e-6), None)
         for prediction in members:
             frame = prediction.frame
             geometry = (frame.positions, frame.get_masses(), frame.arrays["molecule"], frame.get_volume())
@@ -47,6 +45,6 @@ def scan_of(predictions: list[Prediction]) -> list[ScanPoint]:
                 for label, zero in zip(labels, zeros, strict=True)
             ]
             pressures = [molecular_pressure(label, *geometry) if label is not None else None for label in labels]
-            scale, density = frame.info["scan_scale"], density_kg_m3(frame)
+            scale, density = frame.info[SCAN_KEY], density_kg_m3(frame)
             rows.append(ScanPoint(liquid, group, scale, density, *energies, *pressures))
     return rows

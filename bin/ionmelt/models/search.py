@@ -30,7 +30,7 @@ from pydantic import JsonValue, TypeAdapter
 from ionmelt.errors import ModelError
 from ionmelt.models.card import Search, SearchTrial, read_card
 from ionmelt.models.frameworks import FRAMEWORKS
-from ionmelt.models.loss import TERMS, LossRecord
+from ionmelt.models.loss import TERM_OF_ERROR, TERMS, LossRecord, rounded
 from ionmelt.models.settings import TrainingSettings
 from ionmelt.models.training import TrainingTask, determined_by, given_weight, kept, read_inputs, read_settings
 
@@ -55,23 +55,11 @@ FIRST = {
 }  # what the first trial counts as
 LINEAR = ("length",)  # drawn evenly; the others in their logarithm
 LEAST_RATE, LARGEST_RATE, LARGEST_WEIGHT = 1e-7, 1.0, 1e9  # that a study may give
-# The term of the loss that each error of a curve is of: DeePMD prints that of the virial.
-ERRORS = {
-    "energy_per_atom_rmse": "energy",
-    "force_rmse": "forces",
-    "stress_rmse": "stress",
-    "virial_per_atom_rmse": "stress",
-}
 
 
 def sampler_name() -> str:
     """Return what says what is tried, with its version."""
     return f"optuna {importlib.metadata.version('optuna')}, TPE"
-
-
-def rounded(value: float) -> float:
-    """Return a number with three digits, as somebody would write it into a study."""
-    return float(f"{value:.3g}")
 
 
 def trained_terms(settings: TrainingSettings) -> set[str]:
@@ -86,7 +74,7 @@ def validation_errors(curve: Path, terms: set[str]) -> dict[str, float]:
     """Return the errors of the validation frames at the end of a learning curve (curve.parquet), by quantity and in the units there."""
     table = pl.read_parquet(curve).filter(pl.col("set") == "valid").sort("step")
     errors = {}
-    for name, term in ERRORS.items():
+    for name, term in TERM_OF_ERROR.items():
         values = table.filter(pl.col("quantity") == name)["value"].to_numpy()
         if len(values) and term in terms:
             errors[name] = float(np.median(values[-max(1, len(values) // END) :]))

@@ -135,6 +135,7 @@ class TrainingSettings(TaskSettings, LearnedModel):
     dataset: str = Field(description="mixture that it is trained on")
     seed: Count = Field(description="seed of the training")
     theory_id: str | None = Field(description="level of theory of the labels")
+    labels_theory: str | None = Field(default=None, description="its name")
     core_minutes: Real | None = Field(
         default=None, description="what the training may take; None: the steps or epochs that are given"
     )
@@ -142,6 +143,14 @@ class TrainingSettings(TaskSettings, LearnedModel):
         default=None, description="trainings of which the best is kept; left out: one, without a search"
     )
     round: Count | None = Field(default=None, description="round of active learning; left out where there is none")
+
+
+class PublishedEnergy(Section):
+    """The energy (eV) of some atoms alone in vacuum that a project publishes of its model, in double precision."""
+
+    formula: str
+    positions_A: tuple[tuple[float, float, float], ...]
+    energy_ev: float
 
 
 class ImportSettings(TaskSettings):
@@ -168,4 +177,5 @@ class ImportSettings(TaskSettings):
     shipped: dict[str, Sha256] = Field(default={}, description="weights that a package holds: path in it, and sha256")
     elements: tuple[str, ...] | None = None
     cutoff_A: float | None = None
+    published: tuple[PublishedEnergy, ...] = Field(default=(), description="energies that its project publishes")
     liquid_elements: tuple[str, ...] = Field(description="elements that the model must know")

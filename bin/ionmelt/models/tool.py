@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ionmelt.duration import spoken
 from ionmelt.errors import ModelError, check_program
+from ionmelt.threads import limits
 
 # glibc gives large blocks back to the system after every step; to keep them makes training on a CPU up to a third
 # faster and changes no number.
@@ -30,8 +31,7 @@ BIN = str(Path(__file__).resolve().parents[2])
 def environment(threads: int) -> dict[str, str]:
     """Return the environment of a training on a number of CPU threads, in which the package is found."""
     paths = {"PYTHONPATH": os.pathsep.join(filter(None, (BIN, os.environ.get("PYTHONPATH"))))}
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    return KEEP_MEMORY | dict(os.environ) | limits | paths
+    return KEEP_MEMORY | dict(os.environ) | limits(threads) | paths
 
 
 class TimeLeft:

@@ -14,10 +14,13 @@ from ionmelt import checkpoint
 from ionmelt.dataset.summary import Dataset, DatasetSummary, TrainingData
 from ionmelt.errors import UserError, of_model
 from ionmelt.files import read_json, sha256, write_table
+from ionmelt.models.calculators import bare_calculator
 from ionmelt.models.card import IDENTITY, Card, CardSettings, Cost, Facts, TunedFrom, wrong_content
+from ionmelt.models.framework import Loading
 from ionmelt.models.frameworks import FRAMEWORKS
-from ionmelt.models.loss import LossRecord
+from ionmelt.models.loss import TERMS, LossRecord
 from ionmelt.models.settings import TrainingSettings
+from ionmelt.models.small_box import reads
 from ionmelt.tables.training import CURVE
 from ionmelt.task import versions
 
@@ -117,6 +120,8 @@ def determined_by(settings: TrainingSettings, data: TrainingData, task: Training
     return [given, data.model_dump(mode="json"), task.threads, task.device, task.code]
 
 
+OF_CARD = (*IDENTITY, "theory_id", "labels_theory")  # settings that a card holds at its top
+
 SPENT = "spent"  # in the folder of checkpoints: when the last attempt began (s since 1970), and what those before it took (s)
 
 
@@ -144,9 +149,9 @@ def kept(folder: Path | None, content: Any, files: Sequence[Path | None]) -> Ite
     and no other, is taken up. ``folder`` is where checkpoints outlive their tasks, or a file in it; None keeps them here.
     """
     here = Path("checkpoints").resolve()
-    top = here if folder is None else folder.resolve()
+    top = here if folder is None else checkpoint.folder_of(folder)
     key = checkpoint.key_of([content, versions()], [*filter(None, files)])
-    checkpoints, lock = checkpoint.claim(top.parent if top.is_file() else top, key, here)
+    checkpoints, lock = checkpoint.claim(top, key, here)
     try:
         yield checkpoints
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -158,6 +163,14 @@ def kept(folder: Path | None, content: Any, files: Sequence[Path | None]) -> Ite
 def given_weight(value: float | str | None) -> float | None:
     """Return a weight of the loss as a number; None where the study leaves it to the data (auto)."""
     return None if value is None or value == "auto" else float(value)
+
+
+def loss_weights(settings: TrainingSettings) -> list[dict[str, float | None]]:
+    """Return the weight of each term of the loss, at the start and, where that is another, at the end; None: to be found from the data."""
+    return [
+        {term: given_weight(getattr(settings, field)) for term, field in zip(TERMS, fields, strict=True)}
+        for fields in FRAMEWORKS[settings.framework].loss_weights
+    ]
 
 
 def hand_on(dataset: Path, out: Path) -> None:
@@ -202,18 +215,17 @@ def write_card(out: Path, settings: TrainingSettings, data: TrainingData, traine
         versions=versions(),
         files={name: sha256(out / name) for name in trained.files},
         load=trained.files[-1],
+        theory=settings.labels_theory,
         theory_id=data.theory_id,
         dataset_hash=data.dataset_hash,
         split_hash=data.split_hash,
         licence=settings.licence,  # of the weights that it was tuned from; else it is the user's own
-        settings=CardSettings(**{key: value for key, value in given.items() if key not in (*IDENTITY, "theory_id")}),
+        settings=CardSettings(**{key: value for key, value in given.items() if key not in OF_CARD}),
         cost=trained.cost,
         loss=trained.loss,
     ).with_facts(trained.facts)
-    if (
-        trained.tuned_from is None
-    ):  # trained here without charges and spins; whether a foundation model reads them is left open
-        card = card.model_copy(update={"uses_charge": False, "uses_spin": False})
-    else:
-        card = card.model_copy(update={"tuned_from": trained.tuned_from})
-    card.write(out)
+    read: dict[str, object] = {"uses_charge": False, "uses_spin": False}  # trained here without them
+    if trained.tuned_from is not None:  # a foundation model may read them
+        calculator = bare_calculator(Loading(out, card, threads=trained.cost.threads or 1, double=True))
+        read = {"tuned_from": trained.tuned_from, **reads(calculator, data.elements)}
+    card.model_copy(update=read).write(out)

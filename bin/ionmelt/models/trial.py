@@ -13,25 +13,22 @@ from types import ModuleType
 from typing import Literal
 
 import numpy as np
-from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, Calculator
 from pydantic import BaseModel
 
-from ionmelt.charge import lowest_spin, say_charge
-from ionmelt.errors import UserError, is_resource, reading
-from ionmelt.models import calculators, frameworks, loaded
+from ionmelt.errors import UserError, reading
+from ionmelt.models import calculators, derivatives, frameworks, loaded
 from ionmelt.models import confined as models_confined
 from ionmelt.models.card import Card, Facts, Opened, Trial
+from ionmelt.models.derivatives import energy_of
 from ionmelt.models.dispersion import DispersedCalculator
 from ionmelt.models.framework import Loading
 from ionmelt.models.frameworks.ase_calculator import OwnCalculator
+from ionmelt.models.published import check_published
 from ionmelt.models.settings import ImportSettings
+from ionmelt.models.small_box import reads, trial_box
+from ionmelt.threads import limits
 
-# The trial: atoms this far apart (A), moved at random by this much, and the half-width of its central differences.
-SPACING_A = 2.4
-RATTLE_A = 0.15
-STEP_A = 1e-3
-STRAIN = 1e-3
 # Forces or stress that are farther from the derivative of the energy than this share of it are called not conservative.
 CONSERVATIVE = 0.05
 
@@ -55,6 +52,11 @@ class Answer(BaseModel):
     trial: Trial | None = None
 
 
+def named(settings: ImportSettings) -> str:
+    """Return how messages call what is opened."""
+    return f"weights: {settings.weights}" if settings.weights else f"calculator: {settings.calculator}"
+
+
 def ask(
     do: Literal["freeze", "open", "try"],
     card: Card,
@@ -67,11 +69,9 @@ def ask(
 
     It sees no GPU. `files` are what it may write; for the errors see `confined.ask`.
     """
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     request = Request(do=do, card=card, settings=settings, model=model.absolute(), threads=threads)
-    what = f"weights: {settings.weights}" if settings.weights else f"calculator: {settings.calculator}"
-    environment = dict(os.environ) | limits | {"CUDA_VISIBLE_DEVICES": ""}
-    return models_confined.ask(Path(__file__), request, Answer, environment, what, *files)
+    environment = dict(os.environ) | limits(threads) | {"CUDA_VISIBLE_DEVICES": ""}
+    return models_confined.ask(Path(__file__), request, Answer, environment, named(settings), *files)
 
 
 def opening_of(framework: str) -> ModuleType:
@@ -85,78 +85,26 @@ def opening_of(framework: str) -> ModuleType:
     return importlib.import_module(f"{frameworks.__name__}.{framework}_opening")
 
 
-def trial_box(elements: Sequence[str]) -> Atoms:
-    """Return a small periodic box of all elements, two atoms of each at least, spread on a lattice and rattled."""
-    edge = next(n for n in range(2, 100) if n**3 >= 2 * len(elements))
-    sites = np.array([[x, y, z] for x in range(edge) for y in range(edge) for z in range(edge)], float)
-    rng = np.random.default_rng(1)
-    symbols = [elements[i % len(elements)] for i in range(len(sites))]
-    positions = (sites + 0.5) * SPACING_A + rng.normal(scale=RATTLE_A, size=sites.shape)
-    box = Atoms(symbols, positions, cell=[edge * SPACING_A] * 3, pbc=True)
-    say_charge(box)
-    return box
-
-
-def energy_of(calculator: Calculator, atoms: Atoms) -> float:
-    """Return the energy (eV) of atoms."""
-    atoms.calc = calculator
-    return float(atoms.get_potential_energy())
-
-
-def strained(atoms: Atoms, strain: float) -> Atoms:
-    """Return a copy of the atoms, stretched alike in every direction."""
-    copy = atoms.copy()
-    copy.set_cell(atoms.cell.array * (1 + strain), scale_atoms=True)
-    return copy
-
-
-def off(value: float, derivative: float) -> float:
-    """Return how far a number is from the derivative that it should be, as a share of the larger of the two."""
-    return abs(value - derivative) / max(abs(value), abs(derivative), 1e-6)
-
-
-def depends_on(calculator: Calculator, atoms: Atoms, charge_e: int, spin: int) -> bool | None:
-    """Tell whether the energy changes with the charge or spin that the atoms are given; None where the model refuses it."""
-    usual = energy_of(calculator, atoms)
-    other = atoms.copy()
-    say_charge(other, charge_e, spin)
-    try:
-        calculator.reset()  # ASE compares no charge or spin: it would return the last result
-        return not np.isclose(energy_of(calculator, other), usual, rtol=1e-9, atol=1e-9)
-    except Exception as error:  # each library has its own
-        if is_resource(error):
-            raise
-        return None
-    finally:
-        calculator.reset()
-
-
 def try_out(calculator: Calculator, elements: Sequence[str]) -> Trial:
     """Compute a small box; return how far force and stress are from the derivatives of the energy (shares of them).
 
     Raises `UserError` for a model without forces or stress (the runs at constant pressure need it), or whose numbers
     are not finite.
     """
-    atoms = trial_box(elements)
-    with reading(f"the model fails on a small box of {', '.join(elements)}"):
+    atoms, box = trial_box(elements), f"a small box of {', '.join(elements)}"
+    not_finite = UserError(f"the model gives numbers that are not finite on {box}")
+    with reading(f"the model fails on {box}"):
         energy = energy_of(calculator, atoms)
         forces = np.array(atoms.get_forces(), np.float64)
     with reading("the model has no stress: runs at constant pressure, and with them every density, need it"):
         stress = np.array(atoms.get_stress(voigt=False), np.float64)
     if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(stress).all()):
-        raise UserError(f"the model gives numbers that are not finite on a small box of {', '.join(elements)}")
-    direction = np.random.default_rng(2).normal(size=forces.shape)
-    direction /= np.linalg.norm(direction)
-    ends = []
-    for sign in (1, -1):
-        moved = atoms.copy()
-        moved.positions += sign * STEP_A * direction
-        ends.append(energy_of(calculator, moved))
-    force = -(ends[0] - ends[1]) / (2 * STEP_A)
-    ends = [energy_of(calculator, strained(atoms, sign * STRAIN)) for sign in (1, -1)]
-    pull = (ends[0] - ends[1]) / (2 * STRAIN) / (3 * atoms.get_volume())
-    force_off = off(float(np.sum(forces * direction)), force)
-    stress_off = off(float(np.trace(stress)) / 3, pull)
+        raise not_finite
+    with reading(f"the model fails on {box}"):
+        force_off = derivatives.force_off(calculator, atoms, forces)
+        stress_off = derivatives.stress_off(calculator, atoms, stress)
+    if not np.isfinite([force_off, stress_off]).all():
+        raise not_finite
     return Trial(
         force_off=float(f"{force_off:.2g}"),
         stress_off=float(f"{stress_off:.2g}"),
@@ -193,16 +141,14 @@ def work(request: Request) -> Answer:
         )
     # in double precision, so that differences of energies are those of the model
     loading = Loading(request.model, card.with_facts(facts), threads=request.threads, double=True)
-    calculator = calculators.whole_calculator(loading)
-    trial = try_out(calculator, needed)
-    box = trial_box(needed)
-    spin = lowest_spin(box, 0)
-    observed: dict[str, object] = {
-        "uses_charge": depends_on(calculator, box, 1, spin),
-        "uses_spin": depends_on(calculator, box, 0, spin + 2),
-    }
+    with reading(f"{named(settings)} cannot be loaded"):
+        calculator = calculators.whole_calculator(loading)
+    check_published(inner(calculator), settings.published)
+    observed: dict[str, object] = {}
     if frameworks.FRAMEWORKS[card.framework].given:
         observed["loaded"] = loaded.described(inner(calculator))
+    trial = try_out(calculator, needed)
+    observed |= reads(calculator, needed)
     return Answer(opened=opened, facts=facts.model_copy(update=observed), trial=trial)
 
 

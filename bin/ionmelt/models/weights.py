@@ -10,11 +10,27 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ionmelt.errors import UserError, reading
+from ionmelt.files import stand_in
 from ionmelt.models.untrusted import allowed, file, refusals
+from ionmelt.models.untrusted.archive import NO_DATA
 from ionmelt.models.untrusted.checked import Checked
 
 HEAD = "Default"  # what MACE calls the head of a model that has one
+# Classes of MACE with elements and a cut-off that cannot be run as a model.
+UNFIT = {
+    "LAMMPS_MACE": "the form that LAMMPS loads: give the .model file that it was made of",
+    "AtomicDipolesMACE": "a model of dipoles, which has no energy",
+    "AtomicDielectricMACE": "a model of dipoles and polarizabilities, which has no energy",
+}
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether a file begins as what PyTorch writes."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def checked(path: Path, framework: str, name: str | None = None) -> Checked:
@@ -27,8 +43,14 @@ def checked(path: Path, framework: str, name: str | None = None) -> Checked:
     try:
         return file.check(path)
     except refusals.NotThisKindError as error:
+        if instead := stand_in(path):
+            raise UserError(f"weights: {name} {instead}") from error
+        if str(error) == NO_DATA:
+            raise UserError(f"weights: {name} is {NO_DATA}: unpack it, and give the {framework} model in it") from error
+        if is_archive(path):
+            raise UserError(f"weights: {name} is cut off or damaged: download or copy it again") from error
         hint = {
-            "MACE": "MACE model: it is not a file that torch.save wrote",
+            "MACE": "MACE model: it is not a file that torch.save wrote (PyTorch 1.6 or newer)",
             "DeePMD": "DeePMD model of PyTorch: give one that dp --pt freeze or compress wrote (.pth), or a checkpoint of "
             "dp --pt train (.pt); it was not opened",
         }[framework]
@@ -92,6 +114,13 @@ def heads_of(model: Any) -> list[str]:
     return [str(head) for head in getattr(model, "heads", None) or [HEAD]]
 
 
+def e0s_of(model: Any, head: str) -> dict[int, float]:
+    """Return the reference energies (eV) of a head of a MACE model, by atomic number."""
+    rows = np.atleast_2d(model.atomic_energies_fn.atomic_energies.detach().double().cpu().numpy())
+    row = rows[heads_of(model).index(head) if len(rows) > 1 else 0]
+    return {int(number): float(energy) for number, energy in zip(model.atomic_numbers, row, strict=True)}
+
+
 def read_mace(path: Path, name: str | None = None) -> Any:
     """Return the module that a MACE file holds, on the CPU; `name` is how messages call it.
 
@@ -116,6 +145,8 @@ def read_mace(path: Path, name: str | None = None) -> Any:
     if not (isinstance(model, torch.nn.Module) and hasattr(model, "atomic_numbers") and hasattr(model, "r_max")):
         what = kind_of(model)
         raise UserError(f"weights: {name} is no MACE model: it holds a {what}; give the .model file, not a checkpoint")
+    if unfit := UNFIT.get(kind_of(model)):
+        raise UserError(f"weights: {name} is {unfit}")
     return model
 
 

@@ -127,11 +127,18 @@ class Folded:
 
 
 @dataclass(frozen=True)
-class Short:
-    """The study in short: what is recommended, and sentences under headings."""
+class Advice:
+    """What is recommended, in two sentences."""
 
-    kind: ClassVar = "short"
-    recommendation: tuple[str, str]
+    kind: ClassVar = "advice"
+    sentences: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Quotes:
+    """Sentences under headings, for the top of the page."""
+
+    kind: ClassVar = "quotes"
     quotes: Sequence[Quote]
 
 
@@ -160,7 +167,9 @@ class Source:
     text: str
 
 
-Block = Heading | Note | Sentences | Nothing | Plot | Table | Matrix | Folded | Short | Picture | Frames | Source
+Block = (
+    Heading | Note | Sentences | Nothing | Plot | Table | Matrix | Folded | Advice | Quotes | Picture | Frames | Source
+)
 
 
 def silent(results: Results) -> Sequence[str]:

@@ -1,10 +1,13 @@
 """What a study may have to cite, and which of it one has used; CITATIONS.md and CITATION.cff have the same."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ionmelt import theory as levels
+from ionmelt.liquid.settings import BUILT_IN
 from ionmelt.models.named import NAMED
 from ionmelt.theory import THEORIES
 
@@ -14,10 +17,10 @@ ARXIV = "https://arxiv.org/abs/"
 
 @dataclass(frozen=True)
 class Citation:
-    """A work to cite: authors, year and title, and where it is."""
+    """A work to cite: authors, year and title, and where it is; no place where the user alone knows it."""
 
     text: str
-    link: str
+    link: str = ""
 
 
 MACE = Citation(
@@ -54,19 +57,33 @@ PYSCF = Citation("Sun and others, 2020: Recent developments in the PySCF program
 D3 = Citation(
     "Grimme and others, 2010: A consistent and accurate ab initio parametrization of density functional dispersion correction "
     "(DFT-D) for the 94 elements H-Pu.",
-    f"{DOI}10.1063/1.3382344",
+    f"{DOI}{levels.D3}",
 )
 D3_BJ = Citation(
     "Grimme and others, 2011: Effect of the damping function in dispersion corrected density functional theory.",
-    f"{DOI}10.1002/jcc.21759",
+    f"{DOI}{levels.D3_BJ}",
 )
 D4 = Citation(
     "Caldeweyher and others, 2019: A generally applicable atomic-charge dependent London dispersion correction.",
-    f"{DOI}10.1063/1.5090222",
+    f"{DOI}{levels.D4}",
 )
 CLP = Citation(
     "Canongia Lopes and others, 2004: Modeling Ionic Liquids Using a Systematic All-Atom Force Field.",
     f"{DOI}10.1021/jp0362133",
+)
+OPLS = Citation(
+    "Jorgensen and others, 1996: Development and Testing of the OPLS All-Atom Force Field on Conformational Energetics and "
+    "Properties of Organic Liquids.",
+    f"{DOI}10.1021/ja9621760",
+)
+UFF = Citation(
+    "Rappé and others, 1992: UFF, a full periodic table force field for molecular mechanics and molecular dynamics simulations.",
+    f"{DOI}10.1021/ja00051a040",
+)
+NAGL = Citation("The Open Force Field Initiative: OpenFF NAGL.", "https://github.com/openforcefield/openff-nagl")
+ILTHERMO = Citation(
+    "Dong and others, 2007: ILThermo: A Free-Access Web Database for Thermodynamic Properties of Ionic Liquids.",
+    f"{DOI}10.1021/je700171f",
 )
 SAGE = Citation(
     "Boothroyd and others, 2023: Development and Benchmarking of Open Force Field 2.0.0: The Sage Small Molecule Force Field.",
@@ -97,7 +114,8 @@ ALWAYS = (
     Citation("Di Tommaso and others, 2017: Nextflow enables reproducible computational workflows.", f"{DOI}10.1038/nbt.3820"),
 )  # fmt: skip
 OF_FRAMEWORK = {"mace": (MACE, E3NN, TORCH), "deepmd": (*DEEPMD, TORCH), "nequip": (NEQUIP, E3NN, TORCH)}
-OF_FORCE_FIELD = {"clandp": (CLP,), "openff": (CLP, SAGE)}
+# Those of openff are what its molecules may have their terms and charges from
+OF_FORCE_FIELD = {"clandp": (CLP, OPLS), "openff": (CLP, OPLS, SAGE, NAGL, UFF, GFN2), "xtb": (GFN1,)}
 OF_ENGINE = {"cp2k": (CP2K,), "pyscf": (PYSCF,)}
 OF_METHOD = {"GFN1-xTB": (GFN1,), "GFN2-xTB": (GFN2,)}
 OF_DISPERSION = {"D3": (D3,), "D3(BJ)": (D3, D3_BJ), "D4": (D4,)}
@@ -117,23 +135,46 @@ def of_labels(labels: Mapping[str, Any]) -> list[Citation]:
     return cited + [Citation(f"Of the functional {functional}.", link) for link in further if link not in listed]
 
 
+def link_in(text: str) -> str:
+    """Return the address of the work that a text names by its DOI or its number of arXiv; empty where it names none."""
+    identifier = re.search(r"(10\.\d{4,}/[^\s;,)]+)|arXiv:? ?(\d{4}\.\d+)", text)
+    if identifier is None:
+        return ""
+    return f"{DOI}{identifier[1]}" if identifier[1] else f"{ARXIV}{identifier[2]}"
+
+
+def of_force_field(name: str) -> tuple[Citation, ...]:
+    """Return what the force field of a liquid rests on; of a file of the user's own its name."""
+    if name in BUILT_IN or not name:
+        return OF_FORCE_FIELD.get(name, ())
+    return (Citation(f"Of the force field {Path(name).name}, which the study brought: the work that it is from."),)
+
+
+def of_reference(source: str) -> list[Citation]:
+    """Return the work that measured values are from; none where their source names none."""
+    if "ILThermo" in source:
+        return [ILTHERMO]
+    link = link_in(source)
+    return [Citation("Of values that models are held against.", link)] if link else []
+
+
 def of_named(name: str) -> list[Citation]:
     """Return the work that a model of the table of named models is from; none for a name that it does not have."""
-    source = NAMED[name].reference if name in NAMED else ""
-    link = re.search(r"(10\.\d{4,}/[^\s;,]+)|arXiv:(\S+)", source)
-    if link is None:
-        return []
-    return [Citation(f"Of the model {name}.", f"{DOI}{link[1]}" if link[1] else f"{ARXIV}{link[2]}")]
+    link = link_in(NAMED[name].reference) if name in NAMED else ""
+    return [Citation(f"Of the model {name}.", link)] if link else []
 
 
-def used(study: Mapping[str, Any], labels: Mapping[str, Any]) -> list[Citation]:
-    """Return what a study has to cite, by its models, labels and liquids; each work once."""
+def used(study: Mapping[str, Any], labels: Mapping[str, Any], sources: Iterable[str] = ()) -> list[Citation]:
+    """Return what a study has to cite, by its models, labels, liquids and the sources of its measured values; each work once."""
     cited: list[Citation] = []
     for model in study.get("models") or []:
         cited += OF_FRAMEWORK.get(model["framework"], ())
         cited += OF_DISPERSION.get(str(model.get("dispersion")), ())
+        cited += OF_METHOD.get(str(model.get("method")), ())
         cited += of_named(str(model.get("model") or ""))
     cited += of_labels(labels)
     for liquid in study.get("liquids") or []:
-        cited += OF_FORCE_FIELD.get(str(liquid.get("force_field")), ())
+        cited += of_force_field(str(liquid.get("force_field") or ""))
+    for source in sources:
+        cited += of_reference(source)
     return list(dict.fromkeys([*cited, *ALWAYS]))

@@ -4,10 +4,8 @@ It is a Process Run Crate (https://w3id.org/ro/wfrun/process/0.5): each file wit
 which study, and the software of its tasks. Nothing else in the folder is touched, and a crate that is there is written anew.
 """
 
-import argparse
 import csv
 import mimetypes
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +13,9 @@ import polars as pl
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from ionmelt import files
-from ionmelt.errors import UserError
+from ionmelt import files, task
+from ionmelt.arguments import command_line
+from ionmelt.errors import Exit, UserError
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 CRATE = "ro-crate-metadata.json"
@@ -122,7 +121,7 @@ def describe(results: Path, study: Path | None) -> ROCrate:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("results", type=Path, help="the folder that the run was given as --outdir")
     parser.add_argument("--study", type=Path, help="the study file, to be part of the crate")
     args = parser.parse_args(argv)
@@ -131,8 +130,6 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f"--study: {args.study}: no such file")
         describe(args.results, args.study).metadata.write(args.results)
     except UserError as error:
-        for line in error.errors:
-            print(f"error: {line}", file=sys.stderr)
-        return 2
+        return task.give_up(Exit.USER, *error.errors)
     print(args.results / CRATE)
     return 0

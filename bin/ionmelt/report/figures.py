@@ -70,7 +70,7 @@ class Style:
 
 
 def panels(
-    titles: Sequence[str], columns: int = 3, row_height: int = 330, **options: Any
+    titles: Sequence[str], columns: int, row_height: int, **options: Any
 ) -> tuple[go.Figure, Callable[[int], dict[str, int]]]:
     """Return a figure of panels and a function that gives the row and the column of the i-th one, as keywords."""
     columns = 2 if len(titles) == 4 and columns == 3 else max(1, min(columns, len(titles)))

@@ -30,7 +30,7 @@ const viewer = (root) => {
   const colourOf = (i) => paint.value === "ion" ? view.ion_colours[ions.indexOf(view.ions[i]) % view.ion_colours.length]
     : view.looks[view.elements[i]].colour;
   const key = () => {
-    const names = paint.value === "ion" ? ions : Object.keys(view.looks);
+    const names = paint.value === "ion" ? ions : Object.keys(view.looks).filter((name) => view.elements.includes(name));
     within("key").replaceChildren(...names.map((name) => {
       const item = document.createElement("span"), dot = document.createElement("i");
       const i = (paint.value === "ion" ? view.ions : view.elements).indexOf(name);

@@ -1,6 +1,7 @@
 """The five marks of the report: one word, symbol and colour for what is known of a model, the same wherever they stand."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ionmelt.report.words import Row
@@ -22,7 +23,8 @@ BETTER = Mark(
     "▲",
     "triangle-up",
     "#2e8b57",
-    "than another model; no model is better than it, nor is it off the reference",
+    "than another of those that differ from it in one thing, framework or data; none of them is better, it is not off the reference, "
+    "and nothing that is marked worse stands as well as it",
 )
 EQUIVALENT = Mark(
     "equivalent",
@@ -32,13 +34,17 @@ EQUIVALENT = Mark(
     "to the reference, or without one to another model, within the margins of the study",
 )
 WORSE = Mark(
-    "worse", "▼", "triangle-down", "#c8641b", "than another model, or off the reference by more than the error"
+    "worse",
+    "▼",
+    "triangle-down",
+    "#c8641b",
+    "than another of those that differ from it in one thing, framework or data, or off the reference by more than the error",
 )
 UNDECIDED = Mark(
     "undecided", "○", "circle-open", "#7a7a7a", "not converged, nothing to compare with, or not told apart"
 )
 BROKE = Mark("broke", "✕", "x", "#d1344b", "a run ended before its time")
-MARKS = (BETTER, EQUIVALENT, WORSE, UNDECIDED, BROKE)  # fmt: skip
+MARKS = (BETTER, EQUIVALENT, WORSE, UNDECIDED, BROKE)
 
 
 def against_reference(verdict: Row) -> Mark:
@@ -53,7 +59,29 @@ def of_side(verdict: Row, side: str) -> Mark:
     return EQUIVALENT if verdict["verdict"] == "equivalent" else UNDECIDED
 
 
-def of_model(name: str, verdicts: Sequence[Row]) -> tuple[Mark, list[Row]]:
+def of_model(name: str, verdicts: Sequence[Row], distances: Mapping[str, float]) -> tuple[Mark, list[Row]]:
+    """Return the mark of a model as `alone` has it, and those verdicts that it rests on, but for one that is better.
+
+    Only models that differ in one thing are compared. So what is better than one may be no better than another that a third one beats:
+    not told from it, or by its number, where the two were not compared, not closer. Then it is undecided. ``distances``: how far each is
+    off what it is held against, by its name.
+    """
+    mark, behind = alone(name, verdicts)
+    if mark is not BETTER:
+        return mark, behind
+    for other in dict.fromkeys(side for v in verdicts for side in (v["model_a"], v["model_b"])):
+        mark_of_other, why = alone(other, verdicts)
+        if other in (name, "reference") or mark_of_other is not WORSE:
+            continue
+        between = [v for v in verdicts if {v["model_a"], v["model_b"]} == {name, other}]
+        if any(v not in behind for v in between):
+            return UNDECIDED, [*behind, *between]
+        if not between and distances.get(name, 0.0) >= distances.get(other, math.inf):
+            return UNDECIDED, [*behind, *why]
+    return mark, behind
+
+
+def alone(name: str, verdicts: Sequence[Row]) -> tuple[Mark, list[Row]]:
     """Return the mark of a model by the verdicts of one property in one state, and those verdicts that it rests on.
 
     A model within the margins of the reference is equivalent, whoever else is closer still. Otherwise whatever beats it, or is a

@@ -32,9 +32,9 @@ const restyle = (printing) => {
   for (const name of drawn) {
     const figure = document.getElementById("fig-" + name);
     // A page of A4 holds 1030 pixels, with the heading and what is said before it: no figure is cut in two.
-    figure.style.zoom = printing ? Math.min(0.66, 840 / figures[name].layout.height) : "";
+    figure.style.zoom = printing ? Math.min(0.6, 840 / figures[name].layout.height) : "";
     figure.style.minHeight = printing ? "0" : "";
-    Plotly.relayout(figure, { "font.color": ink(printing), width: printing ? 1040 : null });
+    Plotly.relayout(figure, { "font.color": ink(printing), width: printing ? 1140 : null });
   }
 };
 // Frames of the test set: one is chosen by its name, or by a click on a point of a parity plot (customdata: frame, component).

@@ -1,12 +1,15 @@
 """The page of report.html: the sections, in one file with plotly.js inside, which needs no network and prints well."""
 
 import json
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
+from markupsafe import Markup
 from plotly.utils import PlotlyJSONEncoder
 
 from ionmelt.measure.view import DISTANCE, ION_COLOURS, TILT, looks
@@ -27,7 +30,8 @@ from ionmelt.report.packed import packed, plotly_js
 from ionmelt.report.results import Results
 from ionmelt.report.sections import SECTIONS
 
-MOST_SAID = 2  # sentences of a section that is folded; the others are seen when it is opened
+MOST_SAID, MOST_CHARACTERS = 2, 200  # sentences of a section that is folded; the others are seen when it is opened
+Found = TypeVar("Found", Note, Nothing)
 MOST_ROWS = 400  # of one table shown in the page; all are in tables/
 
 
@@ -50,14 +54,32 @@ def topic_of(section: Section, results: Results) -> Topic:
     if all(map(is_empty, blocks)):
         why = first_of(blocks, Nothing) or Nothing("There is nothing to show.")
         return Topic(section, [Sentences([" ".join(lines)]) if lines else why], is_empty=True)
-    said = [Sentences([" ".join(lines[:MOST_SAID])])] if lines else []
-    seen = (first_of(blocks, Note) if not said else None, next(filter(is_drawn, blocks), None))
-    front = [*said, *(block for block in seen if block is not None)]
-    more = [Sentences(lines[MOST_SAID:])] if len(lines) > MOST_SAID else []
+    said, unsaid = folded(lines) if lines else ("", ())
+    note = None if lines else first_of(blocks, Note)
+    seen = (Sentences([said]) if lines else note and short_note(note), next(filter(is_drawn, blocks), None))
+    front = [block for block in seen if block is not None]
+    more = [Sentences(unsaid)] if unsaid else []
     return Topic(section, front, [*more, *(block for block in blocks if not any(block is kept for kept in front))])
 
 
-def first_of(blocks: Sequence[Block], kind: type[Note | Nothing]) -> Note | Nothing | None:
+def folded(lines: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Return what of some sentences is seen while a section is folded, and the others; a first one that is too long is cut, and one of these."""
+    fit = [n for n in range(1, MOST_SAID + 1) if len(" ".join(lines[:n])) <= MOST_CHARACTERS]
+    if fit:
+        return " ".join(lines[: fit[-1]]), lines[fit[-1] :]
+    # before a further clause or a bracket, which no interval with its level (90 %) is, else between two words
+    cut = re.match(rf".{{60,{MOST_CHARACTERS}}}(?=; (?!\d+ %\])|: | \()", lines[0])
+    return f"{cut[0] if cut else textwrap.shorten(lines[0], MOST_CHARACTERS, placeholder='')} …", lines
+
+
+def short_note(note: Note) -> Note:
+    """Return a paragraph as it is seen while its section is folded; itself where it is short."""
+    if len(note.text) <= MOST_CHARACTERS or isinstance(note.text, Markup):
+        return note
+    return Note(folded(re.split(r"(?<=[.?!]) (?=[A-Z])", note.text))[0])
+
+
+def first_of(blocks: Sequence[Block], kind: type[Found]) -> Found | None:
     """Return the first block of a kind, None where there is none."""
     return next((block for block in blocks if isinstance(block, kind)), None)
 
@@ -78,9 +100,9 @@ def is_empty(block: Block) -> bool:
     return isinstance(block, Heading | Note | Nothing)
 
 
-def page(results: Results) -> str:
-    """Return report.html."""
-    topics = [topic_of(section, results) for section in SECTIONS]
+def page(results: Results, sections: Sequence[Section] | None = None) -> str:
+    """Return report.html, of all sections or of these."""
+    topics = [topic_of(section, results) for section in sections or SECTIONS]
     shown = [topic for topic in topics if topic.front or topic.rest]
     every = [block for topic in shown for block in (*topic.front, *topic.rest)]
     figures = {plot.name: plot.figure for plot in plots(every) if plot.figure is not None}

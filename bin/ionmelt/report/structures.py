@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from ase import Atoms
-from ase.neighborlist import natural_cutoffs, neighbor_list
 
 from ionmelt.frame_file import read_frames
 
@@ -74,6 +73,8 @@ def as_many(frames: Sequence[Atoms]) -> Iterator[Structure]:
 
 def structure(frame: Atoms) -> Structure:
     """Return a frame, whose ions are whole, as the viewer draws it."""
+    from ase.neighborlist import natural_cutoffs, neighbor_list
+
     molecule, cell, positions = frame.arrays["molecule"], frame.cell.array, frame.positions.copy()
     first, second = neighbor_list("ij", Atoms(frame.numbers, positions), natural_cutoffs(frame, mult=STRETCHED))
     bonded = (molecule[first] == molecule[second]) & (first < second)

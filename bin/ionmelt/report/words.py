@@ -6,7 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from ionmelt.compare.groups import shift_of
+from ionmelt.compare.groups import label, shift_of
+from ionmelt.compare.scope import BOX, WEIGHTS
+from ionmelt.compare.survival import COMPLETED, MISSING, at_time
 from ionmelt.measure.observables import OBSERVABLES
 
 Tables = dict[str, pl.DataFrame]
@@ -34,11 +36,13 @@ NAMES = {observable.name: observable.title for observable in OBSERVABLES} | {
 
 
 NOTHING = 0.001  # below it a number in the unit shown is written as less than it: the error of the method of the labels on its own labels
-UNBROKEN = ("missing", "completed")  # how a run may end without having broken
+WITHOUT_MEANING = "an interval without meaning"
+MOST = 1e6  # in the unit shown; an interval that reaches beyond says nothing
+UNBROKEN = (MISSING, COMPLETED)  # how a run may end without having broken
 # How a run broke, in a sentence; by its code in the table `survival`.
 ENDS = {
     "bond_broken": "a bond broke",
-    "bond_made": "two ions made a bond",
+    "bond_made": "two ions or molecules made a bond",
     "error": "the model failed",
     "min_distance": "two atoms came too close",
     "nan": "positions were no numbers",
@@ -72,12 +76,18 @@ def rounded(values: Sequence[float | None], scale: float) -> list[str]:
     return ["–" if v is None else f"{v:.{decimals}f}".replace("-", "−") for v in values]
 
 
+def has_interval(row: Row, low: str = "ci95_low", high: str = "ci95_high") -> bool:
+    """Tell whether there is an interval, and one that says anything."""
+    factor, _ = UNITS.get(row["unit"], (1.0, row["unit"]))
+    return row[low] is not None and max(abs(row[low]), abs(row[high])) * factor <= MOST
+
+
 def plus_minus(row: Row) -> tuple[str, str]:
-    """Return value ± half of the 95 % interval, alone where there is none, and the unit that it is in."""
+    """Return value ± half of the 95 % interval, alone where there is none that says anything, and the unit that it is in."""
     factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
     if row["value"] is None:
         return "no value", ""
-    if row["ci95_low"] is None:
+    if not has_interval(row):
         return number(row["value"] * factor), unit
     half = factor * (row["ci95_high"] - row["ci95_low"]) / 2
     if abs(row["value"]) * factor + half < NOTHING:
@@ -95,8 +105,8 @@ def measured(row: Row) -> str:
     text, unit = plus_minus(row)
     if row["value"] is None:
         return text
-    if row["ci95_low"] is None:
-        return f"{in_unit(text, unit)} (no error bar)"
+    if not has_interval(row):
+        return f"{in_unit(text, unit)} ({'no error bar' if row['ci95_low'] is None else WITHOUT_MEANING})"
     return in_unit(f"({text})" if unit.startswith("10") else text, unit)
 
 
@@ -116,34 +126,51 @@ def how_it_ended(run: Row) -> str:
 
 def is_the_truth(row: Row, others: Sequence[Row]) -> bool:
     """Tell whether a row of the table `summary` is of the model that the others of its state are held against, and it against nothing."""
-    return row["reference"] is None and row["dataset"] is None and any(other["reference_is_truth"] for other in others)
+    truths = {str(other["reference_source"]).partition(",")[0] for other in others if other["reference_is_truth"]}
+    return row["reference"] is None and label(row["model"], row["dataset"]) in truths
 
 
-def interval(row: Row, value: str, low: str, high: str) -> str:
-    """Write value [low, high] in the unit shown to the reader."""
+def interval(row: Row, value: str, low: str, high: str, level: str = "") -> str:
+    """Write value [low, high] in the unit shown to the reader; ``level``: of the interval, where it is not what a heading says."""
     factor, unit = UNITS.get(row["unit"], (1.0, row["unit"] or ""))
     if row[value] is None:
         return "–"
     if row[low] is None:
         return f"{in_unit(number(row[value] * factor), unit)} (no interval)"
+    if not has_interval(row, low, high):
+        return f"{in_unit(number(row[value] * factor), unit)} ({WITHOUT_MEANING})"
     v, a, b = (row[c] * factor for c in (value, low, high))
     words = rounded([v, a, b], max((b - a) / 2, 1e-12))
-    return in_unit(f"{words[0]} [{words[1]}, {words[2]}]", unit)
+    return in_unit(f"{words[0]} [{words[1]}, {words[2]}{level and f'; {level}'}]", unit)
 
 
 def seen_ends(v: Row) -> tuple[str, str]:
-    """Return the columns of the interval that a verdict rests on: the corrected one, where there was a test."""
+    """Return the columns of the interval that a verdict rests on: that of two one-sided tests, else the corrected one, where there was a test."""
+    if v["verdict"] == "equivalent":
+        return "ci90_low", "ci90_high"
     return ("ci95_low", "ci95_high") if v["holm_low"] is None else ("holm_low", "holm_high")
 
 
 def difference(v: Row) -> str:
     """Write the difference of a verdict with the interval that the verdict rests on."""
-    return interval(v, "difference", *seen_ends(v))
+    return interval(v, "difference", *seen_ends(v), "90 %" if v["verdict"] == "equivalent" else "")
 
 
 def off_by(v: Row, r: Row) -> str:
     """Write how far a summary row is off its reference, as the verdict on the two has it."""
     return f"off by {difference(v)}" + (" once corrected for the size of the box" if shift_of(r) else "")
+
+
+def narrowed(v: Row) -> str:
+    """Name the weights and the box that a verdict alone is about, nothing where it is about more of both."""
+    is_trained = any(v[column] is not None for column in ("dataset_a", "dataset_b"))
+    words = ["these weights"] * (is_trained and v["about"] in (WEIGHTS, BOX)) + ["in this box"] * (v["about"] == BOX)
+    return ", ".join(words)
+
+
+def alone(v: Row) -> str:
+    """Return in brackets what a verdict alone is about, where that is less than it could be."""
+    return f" ({words})" if (words := narrowed(v)) else ""
 
 
 def verdict_words(v: Row) -> str:
@@ -152,11 +179,12 @@ def verdict_words(v: Row) -> str:
     if verdict in ("a", "b"):
         winner, loser = (a, b) if verdict == "a" else (b, a)
         better = "has the lower error than" if v["property"].endswith("rmse") else "is closer to the reference than"
-        return f"{winner} {'lasts longer than' if v['property'] == 'survival' else better} {loser}"
+        return f"{winner} {'lasts longer than' if v['property'] == 'survival' else better} {loser}{alone(v)}"
     single, pair = SAID.get(verdict, ("", ""))
     if not pair:
         return f"{a} against {b}: no verdict ({verdict})"
-    return f"{a} {single}" if b == "reference" else f"{a} and {b}{pair}"
+    said = f"{a} {single}" if b == "reference" else f"{a} and {b}{pair}"
+    return said if verdict == "not distinguishable" else said + alone(v)
 
 
 # How a sentence counts verdicts: its words, and the verdicts that they stand for.
@@ -188,11 +216,6 @@ def state_name(row: Row) -> str:
     if row.get("species"):
         words.append(row["species"])
     return ", ".join(words)
-
-
-def at_time(run: Row) -> str:
-    """Say when a run ended, where it ran at all."""
-    return f" at {run['survived_ps']:g} ps" if run["survived_ps"] is not None else ""
 
 
 def sentence(text: str) -> str:

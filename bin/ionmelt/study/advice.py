@@ -1,30 +1,33 @@
 """What a reader of the results must know beforehand: the warnings of a plan."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from typing import Any
 
 from ionmelt.dynamics import trajectory
 from ionmelt.dynamics.settings import Md
-from ionmelt.labels.engines.settings import DftLabels
+from ionmelt.labels.engines.settings import DftLabels, ModelLabels
 from ionmelt.lengths import DENSITY_PS, DIFFUSION_PS
 from ionmelt.liquid import sage, universal
+from ionmelt.liquid.relaxed import CHARGES
 from ionmelt.mistakes import path_text
 from ionmelt.study.boxes import Box, size_field
-from ionmelt.study.estimate import rounded
+from ionmelt.study.estimate import core_hours
 from ionmelt.study.interpolation import references_of
 from ionmelt.study.keys import levels
 from ionmelt.study.melting import Melting
-from ionmelt.study.references import SAME_TEMPERATURE_K, Composition, Reference, composition
+from ionmelt.study.references import SAME_TEMPERATURE_K, Composition, Reference, apart, composition, proportions
 from ionmelt.study.schema import Study
 from ionmelt.study.workload import melt_core_s, melt_steps
 from ionmelt.theory import two_levels
 
 # What makes warnings.
 ABOVE_MELTING_K = 5.0  # what melting points of different sources, and of wet samples, differ by
+ATMOSPHERE_BAR = 1.01325  # of the boiling points
 LIQUID_MOLECULES = 20  # ions count as molecules: ten pairs
 DIFFUSION_MOLECULES = 160
 HYDROGEN_TIMESTEP_FS, HYDROGEN_U = 1.0, 1.008
+TRUTH_BOXES = 3  # least: the mean of two has an interval of 12.7 of its standard errors, of three 4.3
 
 
 Add = Callable[[tuple[Any, ...], str], None]  # a field and what is said of it
@@ -46,6 +49,7 @@ def warn(
         warn_of_force_field(index, box, add)
         warn_of_melting(study, index, box, melting, add)
         warn_of_size(study, index, box, add)
+        warn_of_molarity(study, index, add)
         warn_of_references(study, index, box, references, add)
     warn_of_trajectories(study, boxes, add)
     warn_of_step(study, boxes, add)
@@ -65,6 +69,13 @@ def warn_of_labels(study: Study, add: Add) -> None:
             ("labels", "dispersion"),
             "none: without a dispersion correction the density of a liquid is far too low",
         )
+    if isinstance(labels, ModelLabels) and not any(map(study.runs, study.truths)):
+        teacher = f"{{id: teacher, framework: named, model: {labels.model}}} to models"
+        how = f"{study.truths[0]} to md.models" if study.truths else teacher
+        text = (
+            f"{labels.model} runs no dynamics: no model is held against it, in its properties or its speed: add {how}"
+        )
+        add(("labels", "model"), text)
 
 
 def warn_of_models(study: Study, add: Add) -> None:
@@ -80,7 +91,7 @@ def warn_of_melt(study: Study, index: int, box: Box, add: Add) -> None:
     """Say what the equilibration of a liquid by xtb takes, and which setting it does not use."""
     liquid, loc = study.liquids[index], ("liquids", index)
     if liquid.force_field == "xtb":
-        steps, hours = melt_steps(study, liquid), rounded(melt_core_s(study, liquid, box))
+        steps, hours = melt_steps(study, liquid), core_hours(melt_core_s(study, liquid, box))
         text = f"xtb: the equilibration of each box is {steps:.0f} steps of GFN1-xTB on one core, about {hours:g} core-hours"
         add((*loc, "force_field"), text)
         if study.equilibration.cutoff_A != "auto":
@@ -92,7 +103,13 @@ def warn_of_force_field(index: int, box: Box, add: Add) -> None:
     universal_ones = [name for name, source in box.sources.items() if source == universal.SOURCE]
     charged = {ion.name for ion in box.ions if ion.charge}
     of_sage = [name for name in box.sources if name in charged and box.sources[name].startswith(sage.NAME)]
+    fitted = [name for name, source in box.sources.items() if name not in charged and source == sage.source_of(None)]
     loc = ("liquids", index, "force_field")
+    if fitted:
+        add(
+            loc,
+            f"{', '.join(fitted)}: charges {CHARGES}, not those that OpenFF Sage was fitted with: docs/force_fields.md has what was seen",
+        )
     if universal_ones:
         add(loc, f"{', '.join(universal_ones)}: UFF was made for structures, not for liquids: a start only")
     if of_sage:
@@ -100,13 +117,19 @@ def warn_of_force_field(index: int, box: Box, add: Add) -> None:
 
 
 def warn_of_melting(study: Study, index: int, box: Box, melting: Mapping[Composition, Melting], add: Add) -> None:
-    """Say where a salt is a solid at the temperature of its liquid, where its melting point is known."""
-    point = melting.get(composition(box.counts))
-    for position, kelvin in enumerate(study.liquids[index].temperatures_K):
+    """Say where a pure liquid is a solid or a gas at its temperature, and of a salt of metals, of which most are solids, if it is not known."""
+    liquid, point = study.liquids[index], melting.get(composition(box.library_counts))
+    name = box.formula or " ".join(sorted(box.counts))
+    for position, kelvin in enumerate(liquid.temperatures_K):
+        text = ""
         if point and kelvin < point.high_K + ABOVE_MELTING_K:
-            melts = f"{' '.join(sorted(box.counts))} melts at {point.words}: call it supercooled"
-            text = f"{kelvin:g} K: {melts}, or give {point.high_K + ABOVE_MELTING_K:g} K"
-            add(("liquids", index, "temperatures_K", position), text)
+            text = f"{name} melts at {point.words}: call it supercooled, or give {point.high_K + ABOVE_MELTING_K:g} K"
+        elif point and point.boils_K and kelvin > point.boils_K and liquid.pressure_bar <= ATMOSPHERE_BAR:
+            text = f"{name} boils at {point.boils_K:g} K: call it superheated, or give less"
+        elif not point and box.formula and box.of_metals and len(box.ions) > 1:
+            text = f"no melting point of {name} is known here: see that it is a liquid"
+        if text:
+            add(("liquids", index, "temperatures_K", position), f"{kelvin:g} K: {text}")
 
 
 def warn_of_size(study: Study, index: int, box: Box, add: Add) -> None:
@@ -126,15 +149,53 @@ def warn_of_size(study: Study, index: int, box: Box, add: Add) -> None:
         )
 
 
-def warn_of_references(study: Study, index: int, box: Box, references: Sequence[Reference], add: Add) -> None:
-    """Say at which temperatures no density was measured: there no model can be called right."""
+def warn_of_molarity(study: Study, index: int, add: Add) -> None:
+    """Say where a molarity is of a density that nobody gave: a solution that is lighter holds less solvent than its box."""
     liquid = study.liquids[index]
-    rows = references_of(liquid.id, box.counts, liquid.temperatures_K, references)
-    measured = {row.temperature_K for row in rows if row.property == "density" and row.temperature_K is not None}
-    for position, kelvin in enumerate(liquid.temperatures_K):
-        if not any(abs(kelvin - at) <= SAME_TEMPERATURE_K for at in measured):
+    if liquid.composition and liquid.composition.molarity and "density_guess_kg_m3" not in liquid.model_fields_set:
+        text = f"left out: the molarity is of a solution of {liquid.density_guess_kg_m3:g} kg/m3 then: give its measured density"
+        add(("liquids", index, "density_guess_kg_m3"), text)
+
+
+def warn_of_references(study: Study, index: int, box: Box, references: Sequence[Reference], add: Add) -> None:
+    """Say what was measured of another composition than the box's, and at which temperatures no density was.
+
+    There no model can be called right, unless the study has its own truth.
+    """
+    liquid = study.liquids[index]
+    rows = references_of(liquid.id, box.library_counts, liquid.temperatures_K, references, box.library_names)
+    used = [
+        row for row in rows if row.composition_off and any(of_state(row, kelvin) for kelvin in liquid.temperatures_K)
+    ]
+    for measured in dict.fromkeys(row.composition for row in used):
+        text = f"{off_box(box, measured)}: their uncertainty holds that"
+        add(("liquids", index, *size_field(liquid)), f"measured values are of {text}")
+    for position, kelvin in enumerate(liquid.temperatures_K) if not study.truths else ():
+        if not any(row.property == "density" and of_state(row, kelvin) for row in rows):
             text = f"no reference at {kelvin:g} K for density: models can be told apart, none can be called right"
+            text += nearest(box, [row for row in references if row.property == "density" and of_state(row, kelvin)])
             add(("liquids", index, "temperatures_K", position), text)
+
+
+def of_state(reference: Reference, kelvin: float) -> bool:
+    """Tell whether a value was measured at a temperature."""
+    return reference.temperature_K is not None and abs(reference.temperature_K - kelvin) <= SAME_TEMPERATURE_K
+
+
+def off_box(box: Box, liquid: Composition) -> str:
+    """Return a liquid that was measured, and how far the box is off it, in words."""
+    counts = composition(box.library_counts)
+    return f"{proportions(liquid)}, {100 * apart(counts, liquid):.0f} % off the box, {proportions(counts)}"
+
+
+def nearest(box: Box, references: Sequence[Reference]) -> str:
+    """Return the liquid of the same ions that is nearest to the box, to follow a sentence; nothing where there is none."""
+    counts = composition(box.library_counts)
+    distances = [(apart(counts, row.composition), row.composition, row) for row in references]
+    off, liquid, row = min(distances, key=lambda entry: entry[:2], default=(inf, (), None))
+    if row is None or off == inf:
+        return ""
+    return f"; the nearest that was measured, with {row.value:g} {row.unit}, is {off_box(box, liquid)}"
 
 
 def warn_of_trajectories(study: Study, boxes: dict[int, Box], add: Add) -> None:
@@ -166,6 +227,9 @@ def warn_of_dynamics(study: Study, add: Add) -> None:
     if by_openmm and study.md.barostat_fs != Md.model_fields["barostat_fs"].default:
         text = f"is not used for {', '.join(by_openmm)}: OpenMM's barostat makes Monte Carlo moves and has no time constant"
         add(("md", "barostat_fs"), text)
+    if study.md.replicas < TRUTH_BOXES and any(map(study.runs, study.truths)):
+        wide = f"the interval of a truth from so few boxes is wide, however long it runs: {TRUTH_BOXES} or more decide more"
+        add(("md", "replicas"), f"{study.md.replicas}: {wide}")
     if study.md.npt_ps < DENSITY_PS:
         text = f"{study.md.npt_ps:g} ps is too short for a density to converge: give {DENSITY_PS:g} ps or more"
         add(("md", "npt_ps"), text)

@@ -1,7 +1,7 @@
 """The boxes of a study's liquids: what is known of them before they are built."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +10,12 @@ from ase.units import kg
 from ionmelt.errors import UserError
 from ionmelt.liquid.ions import LibraryIon
 from ionmelt.liquid.settings import BoxIon, Liquid
+from ionmelt.liquid.symbols import salt, symbol
 from ionmelt.study.composition import said
 from ionmelt.study.members import Members, by_concentration, by_count, parts_of
 from ionmelt.study.reading import Problems
 from ionmelt.topology import Ion as ResolvedIon
+from ionmelt.topology import how_many
 
 EQUILIBRATION_TIMESTEP_FS, XTB_TIMESTEP_FS = 2.0, 1.0  # what auto means; with xtb no bond is held fixed: no longer step
 
@@ -23,6 +25,7 @@ class Box:
     """What is known of a liquid's box before it is built: its ions are all its molecules, the neutral ones among them."""
 
     ions: tuple[BoxIon, ...]
+    molecules: tuple[ResolvedIon, ...]  # the same with their atoms and bonds
     atoms: int
     mass_u: float
     charge: int
@@ -33,21 +36,33 @@ class Box:
         tuple[str, ...], str
     ]  # fields whose names are not the library's own, with what they were taken as, in words
     concentrations: str  # what it has of the concentrations that the study asks for, in words
-    sources: dict[str, str] = field(default_factory=dict)  # of the terms of each, where the force field is openff
+    library_names: dict[str, str]  # what the library calls each, under which measured values are known
+    formula: str  # of a salt of two ions, or of a molecule alone; else empty
+    of_metals: bool  # every cation is a single atom
+    sources: dict[str, str] = field(
+        default_factory=dict
+    )  # of the force field of each ion and molecule, by its name; none for xtb
 
     @property
     def size(self) -> str:
-        """How much liquid the box holds, in the words of its kind: ion pairs, or molecules and ions."""
+        """How much liquid the box holds, in the words of its kind: ion pairs where there is nothing else, or molecules and ions."""
+        if {abs(ion.charge) for ion in self.ions} == {1} and not self.charge:
+            return f"{sum(ion.count for ion in self.ions) // 2} ion pairs"
         neutral = sum(ion.count for ion in self.ions if not ion.charge)
-        ions = sum(ion.count for ion in self.ions if ion.charge)
-        if not neutral:
-            return f"{ions / 2:g} ion pairs"
-        return f"{neutral} molecules" + (f" and {ions} ions" if ions else "")
+        return how_many(sum(ion.count for ion in self.ions) - neutral, neutral)
 
     @property
     def counts(self) -> dict[str, int]:
         """The number of each ion, by its name."""
         return {ion.name: ion.count for ion in self.ions}
+
+    @property
+    def library_counts(self) -> dict[str, int]:
+        """The number of each ion, by the library's name, which two names of the study may share."""
+        numbers: Counter[str] = Counter()
+        for name, count in self.counts.items():
+            numbers[self.library_names[name]] += count
+        return dict(numbers)
 
     def text(self, liquid: Liquid) -> str:
         """Return what the box of a liquid is, on a line."""
@@ -69,18 +84,29 @@ def describe_box(
     ions, molecules = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     mass = sum(sum(ion["masses_u"]) * ion["count"] for ion in molecules)
     edge = edge_A(mass, liquid.density_guess_kg_m3)
+    names = {member.name: member.library_name(library) for member in members.right.values()}
     asked = liquid.composition
     return Box(
         ions=tuple(ions),
+        molecules=tuple(molecules),
         atoms=sum(len(ion["elements"]) * ion["count"] for ion in molecules),
         mass_u=mass,
         charge=sum(ion.charge * ion.count for ion in ions),
         untyped=[ion["name"] for ion in molecules if ion["types"] is None],
         edge_A=edge,
         elements=frozenset().union(*(ion["elements"] for ion in molecules)),
+        library_names=names,
+        formula=formula(ions, names, library),
+        of_metals=all(len(ion["elements"]) == 1 for ion in molecules if ion["charge"] > 0),
         taken={member.loc: member.words for member in members.right.values() if member.written != member.name},
         concentrations=said(asked, counts, parts_of(members), edge**3) if asked and edge else "",
     )
+
+
+def formula(ions: Sequence[BoxIon], names: Mapping[str, str], library: Mapping[str, LibraryIon]) -> str:
+    """Return the formula of a salt of two ions, or of a molecule alone, by the library's names of them; else nothing."""
+    parts = [ion.model_copy(update={"name": names[ion.name]}) for ion in ions]
+    return symbol(parts[0].name, library) if len(parts) == 1 else salt(parts, library) or ""
 
 
 def counts_of(liquid: Liquid, members: Members) -> dict[str, int]:

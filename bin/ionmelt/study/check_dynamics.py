@@ -1,20 +1,24 @@
 """What a study says about its dynamics, judged."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from ionmelt.dynamics.masses import with_heavy_hydrogens
 from ionmelt.dynamics.settings import Md
+from ionmelt.errors import UserError
 from ionmelt.liquid.settings import Equilibration
 from ionmelt.mistakes import did_you_mean
-from ionmelt.study.boxes import equilibration_step_fs, repeated
+from ionmelt.study.boxes import Box, equilibration_step_fs, repeated
 from ionmelt.study.check_active import is_multiple
 from ionmelt.study.reading import Draft, Problems
+from ionmelt.topology import Topology, counted
 
 SAVED_FRAMES_LEAST, SAVED_FRAMES_MAX = 10, 1_000_000
 
 
-def check_dynamics(draft: Draft, problems: Problems) -> None:
+def check_dynamics(draft: Draft, boxes: Mapping[int, Box], problems: Problems) -> None:
     """Judge time steps, lengths and saved frames of the equilibration and of the dynamics."""
     check_md(draft.study.md, problems)
+    check_masses(draft.study.md, boxes, problems)
     check_running(draft, problems)
     force_fields = {liquid.force_field for liquid in draft.liquids.values()} or {"clandp"}
     check_equilibration(draft.study.equilibration, force_fields, problems)
@@ -33,6 +37,16 @@ def check_md(md: Md, problems: Problems) -> None:
         problems.add(("md", "save_every_fs"), text)
     if md.npt_ps and md.npt_ps * 1000 < every:
         problems.add(("md", "npt_ps"), f"{md.npt_ps:g} ps is shorter than save_every_fs {every:g}: no frame is saved")
+
+
+def check_masses(md: Md, boxes: Mapping[int, Box], problems: Problems) -> None:
+    """Judge the mass of hydrogens by one of each molecule of all boxes: labels and trainings come before the first run."""
+    one_of_each = Topology("", [counted(ion, 1) for box in boxes.values() for ion in box.molecules])
+    try:
+        with_heavy_hydrogens(one_of_each, md.hydrogen_mass_u)
+    except UserError as error:
+        field = "md.hydrogen_mass_u: "
+        problems.add(("md", "hydrogen_mass_u"), "; ".join(error.errors).removeprefix(field))
 
 
 def check_running(draft: Draft, problems: Problems) -> None:

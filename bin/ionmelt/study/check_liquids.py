@@ -1,6 +1,7 @@
 """What a study says of its liquids, judged: their ions, force fields, temperatures, and whether the boxes are large enough."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ionmelt.errors import UserError
@@ -9,7 +10,8 @@ from ionmelt.liquid import mixed
 from ionmelt.liquid.cutoff import CUTOFF_LIMIT, chosen_cutoff_A
 from ionmelt.liquid.ions import LibraryIon, resolve
 from ionmelt.liquid.settings import BUILT_IN, Equilibration, Liquid
-from ionmelt.mistakes import brief
+from ionmelt.liquid.xml_force_field import problem_of_xml
+from ionmelt.mistakes import brief, did_you_mean
 from ionmelt.study.boxes import XTB_TIMESTEP_FS, Box, describe_box, neutral_fix, repeated, size_field
 from ionmelt.study.paths import Paths, missing_file
 from ionmelt.study.reading import Draft, Problems
@@ -56,9 +58,12 @@ def check_force_field(index: int, force_field: str | None, paths: Paths, problem
         return
     loc = ("liquids", index, "force_field")
     if not force_field.endswith(".xml"):
-        problems.add(loc, f"{brief(force_field)}: give auto, clandp, openff, xtb or the path of a .xml file")
+        like = did_you_mean(force_field, BUILT_IN)
+        problems.add(loc, f"{brief(force_field)}: {like}give auto, clandp, openff, xtb or the path of a .xml file")
     elif wrong := missing_file(paths, force_field):
         problems.add(loc, wrong)
+    elif (path := paths.path(force_field)) is not None and path.is_file() and (wrong := problem_of_xml(path)):
+        problems.add(loc, f"{force_field}: {wrong}")
 
 
 def check_force_field_sha256(index: int, liquid: Liquid, paths: Paths, problems: Problems) -> None:
@@ -88,6 +93,10 @@ def check_coverage(index: int, liquid: Liquid, box: Box, library: Mapping[str, L
             f"clandp has no types for {', '.join(box.untyped)}: give openff, the path of an OpenMM force-field "
             "XML file that has them, or xtb",
         )
+    if liquid.force_field == "clandp":
+        box.sources |= dict.fromkeys(box.counts, mixed.TYPED)
+    elif liquid.force_field not in (None, "openff", "xtb"):
+        box.sources |= dict.fromkeys(box.counts, Path(str(liquid.force_field)).name)
     if liquid.force_field == "openff":
         for ion in box.ions:
             try:

@@ -1,11 +1,13 @@
 """What a study says about its models, judged against its datasets, its boxes and their own weights."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ionmelt import theory as theory_level
 from ionmelt.mistakes import brief, did_you_mean
 from ionmelt.models.frameworks import FRAMEWORKS
+from ionmelt.models.frameworks.ase import AseModel
 from ionmelt.models.frameworks.deepmd import DeepmdModel
 from ionmelt.models.frameworks.mace import LEARNING_RATES, MaceModel
 from ionmelt.models.frameworks.named import NamedModel
@@ -17,6 +19,10 @@ from ionmelt.study.keys import imitated_by
 from ionmelt.study.paths import Paths, missing_file
 from ionmelt.study.reading import Draft, Problems
 
+# Of containers/environment; the last are those of libraries of named models.
+ENVIRONMENTS = (
+    "analysis", "dft", "mace", "deepmd", "nequip", "foundation", "aimnet", "fairchem", "grace", "mattersim", "nequix", "orb", "upet"
+)  # fmt: skip
 RESERVED = {
     "reference": "measured values",
     "labels": "what made the labels",
@@ -136,14 +142,28 @@ def check_tuning(index: int, model: MaceModel, paths: Paths, problems: Problems)
     for name, usual in (("zbl", False), ("distance_transform", "none")):
         if model.weights is not None and (value := dict(model)[name]) not in (None, usual):
             problems.add((*loc, name), f"{brief(value)}: the weights bring their own: leave this out")
+    check_schedule(index, model, problems)
     if model.long_range is not None:
         text = f"{model.long_range!r}: mace-torch 0.3.16 needs the library les for it, which no package registry has: it cannot be "
         problems.add((*loc, "long_range"), text + "pinned here; leave this out")
 
 
+def check_schedule(index: int, model: MaceModel, problems: Problems) -> None:
+    """Refuse numbers of a fall of MACE's learning rate that is not the one asked for."""
+    if model.schedule == "exponential":
+        for name in ("plateau_factor", "plateau_patience"):
+            value, usual = dict(model)[name], MaceModel.model_fields[name].default
+            if value not in (None, usual):
+                problems.add(("models", index, name), f"{brief(value)}: is used by schedule plateau only")
+    elif model.schedule == "plateau" and model.final_learning_rate is not None and not model.stage_two:
+        text = f"{model.final_learning_rate:g}: is used by schedule exponential and by stage_two only"
+        problems.add(("models", index, "final_learning_rate"), text)
+
+
 # Settings of some descriptors of DeePMD.
 OF_DESCRIPTORS: dict[str, tuple[str, ...]] = dict.fromkeys(
-    ("rcut_smth_A", "neurons", "axis_neurons"), ("se_e2_a", "se_atten")
+    ("rcut_smth_A", "neurons", "axis_neurons", "neighbour_margin", "type_one_side", "resnet_dt"),
+    ("se_e2_a", "se_atten"),
 )
 OF_DESCRIPTORS |= {"attention_layers": ("se_atten",)}
 OF_DESCRIPTORS |= dict.fromkeys(("layers", "node_width", "edge_width", "angle_width", "angle_rcut_A"), ("dpa3",))
@@ -179,6 +199,21 @@ def check_descriptor(index: int, model: DeepmdModel, problems: Problems) -> None
         problems.add(("models", index, "axis_neurons"), text)
 
 
+def check_environment(index: int, model: AseModel | NamedModel, paths: Paths, problems: Problems) -> None:
+    """Judge where a model of the user's own runs without containers, as far as that can be seen: a task without Python says nothing."""
+    folder, loc = model.environment, ("models", index, "environment")
+    if folder is None:
+        return
+    if "/" not in folder:
+        if folder not in ENVIRONMENTS:
+            ours = f"{did_you_mean(folder, ENVIRONMENTS)}give one of {', '.join(ENVIRONMENTS)}, or a folder"
+            problems.add(loc, f"{brief(folder)} is none of ours: {ours}")
+    elif not folder.startswith("/"):
+        problems.add(loc, f"{brief(folder)}: a task runs in a folder of its own: give the absolute path")
+    elif paths.seen and not Path(folder, "bin", "python3").exists():
+        problems.add(loc, f"{brief(folder)} has no bin/python3: give the folder of a Python environment")
+
+
 def check_in_boxes(index: int, model: AnyModel, draft: Draft, boxes: dict[int, Box], problems: Problems) -> None:
     """Refuse a model that cannot run a liquid: its cut-off is more than the box, or it is a force field that the liquid lacks."""
     loc, cutoff = ("models", index), cutoff_of(model)
@@ -189,7 +224,7 @@ def check_in_boxes(index: int, model: AnyModel, draft: Draft, boxes: dict[int, B
             problems.add(
                 (*loc, cutoff[0]),
                 f"{cutoff[1]:g} A is more than the box of {name}, about {box.edge_A:.1f} A: "
-                "give a smaller cut-off or more ions",
+                "give a smaller cut-off or a larger box",
             )
         if model.framework == "classical" and liquid.force_field == "xtb":
             problems.add(
@@ -210,6 +245,8 @@ def check_models(draft: Draft, raw: Mapping[str, Any], boxes: dict[int, Box], pa
             check_datasets_of(index, model, raw.get("datasets"), problems)
         if isinstance(model, NamedModel):
             check_named(index, model, draft, boxes, paths, problems)
+        if isinstance(model, AseModel | NamedModel):
+            check_environment(index, model, paths, problems)
         if isinstance(model, MaceModel):
             check_tuning(index, model, paths, problems)
         if isinstance(model, DeepmdModel):

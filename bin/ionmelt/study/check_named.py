@@ -1,8 +1,6 @@
 """What a study says of a model by its name, judged against the row of the table."""
 
-from difflib import get_close_matches
-
-from ionmelt.mistakes import brief
+from ionmelt.mistakes import brief, closest
 from ionmelt.models.frameworks.named import NamedModel
 from ionmelt.models.named import NAMED
 from ionmelt.models.named import NamedModel as Row
@@ -10,19 +8,18 @@ from ionmelt.study.boxes import Box
 from ionmelt.study.check_weights import check_file
 from ionmelt.study.paths import Paths
 from ionmelt.study.reading import Draft, Problems
-from ionmelt.theory import dispersion_problem
 
 
 def check_named(
     index: int, model: NamedModel, draft: Draft, boxes: dict[int, Box], paths: Paths, problems: Problems
 ) -> None:
-    """Judge a model that is given by its name: the name, its file, its head, its library, its dispersion, its elements."""
+    """Judge a model that is given by its name: the name, its file, its head, its library, its elements."""
     loc = ("models", index)
     if model.model is None:
         return
     row = NAMED.get(model.model)
     if row is None:
-        like = get_close_matches(model.model, NAMED, 3, cutoff=0.4) or list(NAMED)[:3]
+        like = closest(model.model, NAMED, 3, cutoff=0.4) or list(NAMED)[:3]
         text = (
             f"{brief(model.model)} is not known: give a name of the table in docs/named.md, such as {', '.join(like)}"
         )
@@ -31,7 +28,6 @@ def check_named(
     check_its_file(index, model, row, paths, problems)
     check_its_head(index, model, row, problems)
     check_its_environment(index, model, row, problems)
-    check_its_dispersion(index, model, row, problems)
     for position, box in boxes.items() if row.elements else ():
         if unknown := sorted(box.elements - set(row.elements or ())):
             liquid = draft.liquids[position].id or f"liquids[{position}]"
@@ -39,26 +35,11 @@ def check_named(
 
 
 def check_its_environment(index: int, model: NamedModel, row: Row, problems: Problems) -> None:
-    """Judge where a named model runs: in the user's environment or image where none is made here, else in no other."""
+    """Judge where a named model runs: a file of MACE or DeePMD in no environment or image of the user's."""
     loc, brought = ("models", index), model.image or model.environment
-    if not row.environment and not brought:
-        text = (
-            f"missing: nothing is made here for {row.name}: install {' '.join(row.requires)} with polars, mdtraj, dftd3 and "
-            "pydantic, and give the folder of that Python environment (image: of the container, where those run)"
-        )
-        problems.add((*loc, "environment"), text)
-    elif row.framework != "named" and brought:
+    if row.framework != "named" and brought:
         text = f"{row.name} runs in that of {row.framework}: leave this out"
         problems.add((*loc, "environment" if model.environment else "image"), text)
-
-
-def check_its_dispersion(index: int, model: NamedModel, row: Row, problems: Problems) -> None:
-    """Judge the correction that is added to a named model; of a level whose name has one already, `check_theory` says so."""
-    functional = model.dispersion.functional if model.dispersion else None
-    if functional not in (None, row.d3) and not dispersion_problem(row.theory, str(functional)):
-        right = f"give functional: {row.d3}" if row.d3 else f"its training data have {row.dispersion}: leave this out"
-        text = f"the D3(BJ) of {functional} does not go with {row.name}: {right}"
-        problems.add(("models", index, "dispersion"), text)
 
 
 def check_its_file(index: int, model: NamedModel, row: Row, paths: Paths, problems: Problems) -> None:

@@ -10,19 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ionmelt.labels.engines import ENGINES
-from ionmelt.laws import CORES, Law
+from ionmelt.laws import CORES
 from ionmelt.settings import SettingsFile
-
-# Energy, forces and stress of one frame, by the name of the method or the engine.
-LABELS = {name: law for engine in ENGINES.values() for name, law in engine.laws.items()}
-# What the figures below were measured with, for a reader of the table.
-SOURCES = {
-    "equilibrate": "CL&P in OpenMM, 1800 atoms",
-    "label": "no label is computed",
-    "train": "MACE 32x0e+32x1o, r 4.5 A; DeePMD se_e2_a; 70 atoms",
-    "md": "MACE 32x0e+32x1o, r 4.5 A; DeePMD se_e2_a; 560 atoms",
-}
 
 MEASURED = (
     f"as once measured on boxes of the atoms named, on {CORES} CPU cores without a GPU; good to a factor of a few"
@@ -74,12 +63,13 @@ class Probe:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a study: the tasks of which kind, how many of what they make, and core-seconds of all."""
+    """A stage of a study: how many of what its tasks make, core-seconds of all, and what of the study they are scaled from what."""
 
-    name: str  # one of `SOURCES`
+    name: Literal["equilibrate", "label", "train", "md"]
     count: int
     unit: str
     core_s: float
+    source: str
 
 
 @dataclass(frozen=True)
@@ -94,8 +84,8 @@ class StageCost:
     source: str
 
 
-def rounded(core_s: float) -> float:
-    """Return core-hours to the three figures that an estimate may show."""
+def core_hours(core_s: float) -> float:
+    """Return core-seconds as core-hours, to the three figures that an estimate may show."""
     return float(f"{core_s / 3600:.3g}")
 
 
@@ -116,15 +106,17 @@ class Estimate(SettingsFile):
         core_s = sum(of_liquid[work.liquid].core_s(work) for work in works)
         cold_s = sum(of_liquid[work.liquid].cold_core_s(work) for work in works)
         words = "; ".join(probe.words() for probe in probes)
-        source = f"{probes[0].engine_version}; {words}; if every start were cold: {rounded(cold_s):g} core-hours"
+        source = f"{probes[0].engine_version}; {words}; if every start were cold: {core_hours(cold_s):g} core-hours"
         stages = [
-            replace(row, core_hours=rounded(core_s), basis="measured", source=source) if row.stage == "label" else row
+            replace(row, core_hours=core_hours(core_s), basis="measured", source=source)
+            if row.stage == "label"
+            else row
             for row in self.stages
         ]
         return Estimate(
             basis=f"assumed: {MEASURED}",
             budget_core_hours=self.budget_core_hours,
-            total_core_hours=rounded(sum(row.core_hours for row in stages) * 3600),
+            total_core_hours=core_hours(sum(row.core_hours for row in stages) * 3600),
             stages=tuple(stages),
             labels=self.labels,
             probes=tuple(probes),
@@ -147,27 +139,24 @@ class Estimate(SettingsFile):
         return "\n".join(lines)
 
 
-def assumed(
-    stages: Sequence[Stage],
-    budget_core_hours: float,
-    labels: Sequence[LabelWork],
-    law: Law | None,
-    xtb_melts: Sequence[int] = (),
-) -> Estimate:
-    """Return the estimate of a plan, before anything was measured of it.
+def scaled_from(measured: Sequence[tuple[str, str]]) -> str:
+    """Return of what, each with what its cost was measured with, in words: "a, b: from X; c: from Y"."""
+    users: dict[str, dict[str, None]] = {}  # by what was measured, in the order given
+    for name, source in measured:
+        users.setdefault(source, {})[name] = None
+    return "; ".join(
+        f"{', '.join(names)}: {f'from {source}' if source else 'a guess'}" for source, names in users.items()
+    )
 
-    `law`: of the labels, None where none are computed; `xtb_melts`: the atoms of each box that xtb equilibrates.
-    """
-    sources = SOURCES | ({"label": law.source} if law else {})
-    if xtb_melts:
-        atoms = ", ".join(map(str, xtb_melts))
-        sources["equilibrate"] += f"; boxes of {atoms} atoms by GFN1-xTB: {LABELS['GFN1-xTB'].source}"
+
+def assumed(stages: Sequence[Stage], budget_core_hours: float, labels: Sequence[LabelWork]) -> Estimate:
+    """Return the estimate of a plan, before anything was measured of it."""
     return Estimate(
         basis=f"assumed: {MEASURED}",
         budget_core_hours=budget_core_hours,
-        total_core_hours=rounded(sum(stage.core_s for stage in stages)),
+        total_core_hours=core_hours(sum(stage.core_s for stage in stages)),
         stages=tuple(
-            StageCost(stage.name, stage.count, stage.unit, rounded(stage.core_s), "assumed", sources[stage.name])
+            StageCost(stage.name, stage.count, stage.unit, core_hours(stage.core_s), "assumed", stage.source)
             for stage in stages
         ),
         labels=tuple(labels),

@@ -5,7 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ionmelt.measure.observables import NAMED
-from ionmelt.study.references import Reference, composition
+from ionmelt.study.references import SAME_COMPOSITION, Composition, Reference, apart, composition, proportions
+
+# How much a value changes with its composition: the relative change for that of a mole fraction. A mole of salt in a litre makes a
+# solvent 7 to 18 % denser (assets/references/solvents.csv), and two to three times as viscous.
+COMPOSITION_EFFECT = {"density": 0.15}
+OTHER_EFFECT = 1.0
 
 
 def six_figures(value: float) -> float:
@@ -90,12 +95,45 @@ def between_measured(series: list[Reference], temperatures_K: Iterable[float]) -
     return values
 
 
+def of_box(reference: Reference, box: Composition) -> Reference:
+    """Return a value as the reference of a box: of another composition it is less certain, and its source says so."""
+    off = apart(box, reference.composition)
+    if not off:
+        return reference
+    change = reference.value * off * COMPOSITION_EFFECT.get(reference.property, OTHER_EFFECT)
+    return replace(
+        reference,
+        composition_off=six_figures(off),
+        standard_uncertainty=six_figures(math.hypot(reference.standard_uncertainty or 0.0, change)),
+        source=f"{reference.source}; of {proportions(reference.composition)}, the box of {proportions(box)}",
+    )
+
+
+def names_in_study(species: str | None, library_names: Mapping[str, str]) -> list[str | None]:
+    """Return what a study calls an ion that diffuses, by the library's name; None of what is of the whole liquid."""
+    return (
+        [None] if species is None else [name for name, library_name in library_names.items() if library_name == species]
+    )
+
+
 def references_of(
-    liquid: str, counts: Mapping[str, int], temperatures_K: Iterable[float], references: Iterable[Reference]
+    liquid: str,
+    counts: Mapping[str, int],
+    temperatures_K: Iterable[float],
+    references: Iterable[Reference],
+    library_names: Mapping[str, str],
 ) -> list[Reference]:
-    """Return what was measured of a liquid with these numbers of ions, and what is interpolated at the temperatures given."""
-    same = composition(counts)
-    values = [replace(reference, liquid=liquid) for reference in references if reference.composition == same]
+    """Return what was measured of a liquid of about these numbers of ions, and what is interpolated at the temperatures given.
+
+    ``counts``: by the library's names. ``library_names``: the same, by the names of the study, which an ion that diffuses is given.
+    """
+    box = composition(counts)
+    values = [
+        replace(of_box(reference, box), liquid=liquid, species=species)
+        for reference in references
+        if apart(box, reference.composition) <= SAME_COMPOSITION
+        for species in names_in_study(reference.species, library_names)
+    ]
     series: dict[tuple[str, str, str], list[Reference]] = {}
     for reference in values:
         series.setdefault((reference.property, reference.species or "", reference.source), []).append(reference)

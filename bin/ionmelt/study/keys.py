@@ -140,7 +140,7 @@ def rows_of(study: Study, model: AnyModel) -> list[ModelRow]:
     usual, start = FRAMEWORKS[model.framework].environment, start_of(study, model)
     framework, given = model.framework, model if isinstance(model, AseModel | NamedModel) else None
     if isinstance(model, NamedModel):
-        framework, usual = NAMED[model.model].framework, NAMED[model.model].environment or "analysis"
+        framework, usual = NAMED[model.model].framework, NAMED[model.model].environment
     row = ModelRow(
         key=model.id,
         model=model.id,

@@ -1,4 +1,4 @@
-"""Where salts melt, from assets/references/melting.csv: a study of what is a solid is told so."""
+"""Where salts and molecules melt and boil, from assets/references/melting.csv: a study of what is no liquid is told so."""
 
 import csv
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ from ionmelt.study.references import Composition, composition
 
 @dataclass(frozen=True)
 class Melting:
-    """The range of the melting points (K) that are reported of a salt, and where they are from."""
+    """The range of the melting points (K) that are reported of a pure liquid, its boiling point at 1 atm, and where they are from."""
 
     low_K: float
     high_K: float
+    boils_K: float | None  # None where it decomposes before, or is not known
     source: str
 
     @property
@@ -22,10 +23,15 @@ class Melting:
 
 
 def read_melting(assets: Path) -> dict[Composition, Melting]:
-    """Return the melting points that are known, by composition."""
+    """Return the melting and boiling points that are known, by composition."""
     with (assets / "references" / "melting.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return {named(row["ions"]): Melting(float(row["low_K"]), float(row["high_K"]), row["source"]) for row in rows}
+    return {
+        named(row["ions"]): Melting(
+            float(row["low_K"]), float(row["high_K"]), float(row["boils_K"]) if row["boils_K"] else None, row["source"]
+        )
+        for row in rows
+    }
 
 
 def named(ions: str) -> Composition:

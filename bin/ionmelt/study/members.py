@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ionmelt.errors import UserError
-from ionmelt.liquid.ions import LibraryIon, charge_of, resolve
+from ionmelt.liquid.ions import LibraryIon, alike, canonical, charge_of, resolve
 from ionmelt.liquid.names import identified, unknown
 from ionmelt.liquid.settings import BoxIon, IonSmiles, Liquid
 from ionmelt.mistakes import KEY, NAME_WORDS, brief
@@ -51,6 +51,13 @@ class Member:
         }  # fmt: skip
         return BoxIon.model_validate(fields | {"charge": self.charge}), resolve(fields, library)
 
+    def library_name(self, library: Mapping[str, LibraryIon]) -> str:
+        """Return what the library calls it, where that has it, too; else its own name."""
+        if self.name in library:
+            return self.name
+        same = (name for name, entry in library.items() if canonical(entry["smiles"]) == canonical(self.smiles))
+        return next(same, self.name)
+
 
 @dataclass
 class Members:
@@ -82,6 +89,12 @@ class Members:
             charge = charge_of(structure)
         except UserError as error:
             self.refuse(loc, "; ".join(error.errors).removeprefix("ions: "))
+            return
+        if smiles is not None and name in self.library and not alike(smiles, self.library[name]["smiles"]):
+            said = (
+                f"is the name of {self.library[name]['full_name']}, which smiles {smiles!r} is not: give another name"
+            )
+            self.refuse(loc, said)
             return
         if charged is not None and bool(charge) != charged:
             kind = (

@@ -1,13 +1,16 @@
 """Write a commented study to begin with: a trial of one liquid, which says beside each field what a real study gives."""
 
-import argparse
 import os
-import sys
+import re
 from pathlib import Path
 from string import Template
 
-from ionmelt.errors import UserError
+from ionmelt import task
+from ionmelt.arguments import command_line
+from ionmelt.errors import Exit, UserError
 from ionmelt.liquid.ions import library
+from ionmelt.mistakes import brief, did_you_mean
+from ionmelt.models.named import NAMED
 from ionmelt.study.advice import warn
 from ionmelt.study.melting import read_melting
 from ionmelt.study.new_liquid import CONCENTRATIONS, FORMS, liquid_lines
@@ -18,9 +21,21 @@ TOP = Path(__file__).resolve().parents[3]
 ANNEAL_ABOVE_K = 150.0  # of the liquid's own temperature: hot enough to mix in some ten picoseconds
 COLDEST_K, HOTTEST_K = 100.0, 2500.0
 LONGEST_NAME = 40
+ATOMS_LEAST = 10
 
 
-def new_study(path: Path, liquid: tuple[list[str], list[str], str], temperature_K: float) -> str:
+def foundation_line(name: str | None) -> str:
+    """Return the line of a study for a named model, a comment where none is asked for; raises `UserError` where it needs more than its name."""
+    ready = [row.name for row in NAMED.values() if row.shipped]
+    if name is not None and name not in ready:
+        why = "needs a file or an environment of yours, which the study gives" if name in NAMED else "is not known"
+        like = "" if name in NAMED else did_you_mean(name, ready)
+        raise UserError(f"--model: {brief(name)}: {why} (docs/named.md): {like}give one of {', '.join(ready)}")
+    line = f"- {{id: {re.sub('[^a-z0-9]', '_', name or ready[0])}, framework: named, model: {name or ready[0]}}}"
+    return line if name else f"# {line}"
+
+
+def new_study(path: Path, liquid: tuple[list[str], list[str], str], temperature_K: float, model: str | None) -> str:
     """Return the text of a study of a liquid (`liquid_lines`) in the file `path`, whose schema line resolves from there."""
     lines, names, words = liquid
     return Template((TOP / "studies" / "templates" / "new_study.yaml").read_text()).substitute(
@@ -30,12 +45,13 @@ def new_study(path: Path, liquid: tuple[list[str], list[str], str], temperature_
         name="_".join(names)[:LONGEST_NAME],
         liquid="\n    ".join(lines),
         temperature=f"{temperature_K:g}",
+        foundation=foundation_line(model),
         anneal=f"{temperature_K + ANNEAL_ABOVE_K:g}",
     )
 
 
-def write(path: Path, ions: str, molecules: str, concentration: tuple[str, float] | None, temperature_K: float) -> None:
-    """Write the study, and print what it will cost; raises `UserError` where it cannot be written or planned."""
+def write(path: Path, liquid: tuple[list[str], list[str], str], temperature_K: float, model: str | None) -> None:
+    """Write the study of a liquid (`liquid_lines`), and print what it will cost; raises `UserError` where it cannot be written or planned."""
     if path.suffix not in (".yaml", ".yml"):
         raise UserError(f"{path}: give a file whose name ends in .yaml")
     if path.exists():
@@ -46,8 +62,7 @@ def write(path: Path, ions: str, molecules: str, concentration: tuple[str, float
         raise UserError(
             f"--temperature: {temperature_K:g}: give kelvin, between {COLDEST_K:g} and {HOTTEST_K:g} (298.15 is 25 degC)"
         )
-    liquid = liquid_lines(ions, molecules, concentration, library(TOP / "assets"))
-    text = new_study(path, liquid, temperature_K)
+    text = new_study(path, liquid, temperature_K, model)
     paths = Paths(str(path.resolve().parent), TOP / "assets", True)
     study, boxes, references, estimated = read_study(text, path.name, paths)
     path.write_text(text, encoding="utf-8")
@@ -64,7 +79,7 @@ def write(path: Path, ions: str, molecules: str, concentration: tuple[str, float
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__)
     parser.add_argument("study", type=Path, metavar="FILE.yaml", help="file to write")
     parser.add_argument("--ions", default="", metavar="A,B", help=f"ions: {FORMS}; two need no counts")
     parser.add_argument("--molecules", default="", metavar="A:COUNT,B:COUNT", help=f"neutral molecules: {FORMS}")
@@ -74,6 +89,10 @@ def main(argv: list[str] | None = None) -> int:
             f"--{kind}", type=float, metavar="M", help=f"{kind} of the salt, in the molecules, whose counts are parts"
         )
     parser.add_argument("--temperature", type=float, required=True, metavar="K", help="temperature of the liquid (K)")
+    parser.add_argument(
+        "--atoms", type=int, metavar="N", help="about how many atoms: of two ions without counts, or of a concentration"
+    )
+    parser.add_argument("--model", metavar="NAME", help="a foundation model of docs/named.md too, such as sevennet-0")
     args = parser.parse_args(argv)
     try:
         if not (args.ions or args.molecules):
@@ -81,8 +100,10 @@ def main(argv: list[str] | None = None) -> int:
                 "--ions: missing; such as --ions emim,bf4; or --molecules, such as --molecules ec:20,dmc:20"
             )
         given = next(((kind, vars(args)[kind]) for kind in CONCENTRATIONS if vars(args)[kind] is not None), None)
-        write(args.study, args.ions, args.molecules, given, args.temperature)
+        if args.atoms is not None and args.atoms < ATOMS_LEAST:
+            raise UserError(f"--atoms: {args.atoms}: give {ATOMS_LEAST} or more")
+        liquid = liquid_lines(args.ions, args.molecules, given, library(TOP / "assets"), args.atoms)
+        write(args.study, liquid, args.temperature, args.model)
     except UserError as error:
-        print(*(f"error: {line}" for line in error.errors), sep="\n", file=sys.stderr)
-        return 2
+        return task.give_up(Exit.USER, *error.errors)
     return 0

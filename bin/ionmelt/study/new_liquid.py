@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from math import gcd
 
 from ionmelt.errors import UserError
-from ionmelt.liquid.ions import LibraryIon, canonical, charge_of
+from ionmelt.liquid.ions import LibraryIon, canonical, charge_of, parse
 from ionmelt.liquid.names import identified, unknown
 from ionmelt.mistakes import KEY, NAME_WORDS, brief, listed
 
 PAIRS = 4  # of a trial: seconds a label
 ATOMS = 150  # of a trial whose concentration is given
 CONCENTRATIONS = ("molality", "molarity")
+DENSITY = "density_guess_kg_m3: 1200     # only sizes the first box; the melting finds the real one"
+DENSITY_OF_MOLARITY = "# density_guess_kg_m3: 1200   # the molarity is of this density: give that of the solution"
 FORMS = "NAME, NAME:COUNT, NAME=SMILES or NAME=SMILES:COUNT, with commas between"
 
 
@@ -64,6 +66,8 @@ def given_by(word: str, charged: bool, library: Mapping[str, LibraryIon]) -> Giv
         key = identified(text if colon else word, library)
         if colon and key and not count:
             raise UserError(f"{word}: give NAME:COUNT with a whole number")
+        if key is None and not equals and identified(word.partition(":")[0].strip("\"' "), library):  # ec:20 dmc:20
+            raise UserError(f"{brief(word)}: give {FORMS}")
         if key is None:
             raise UserError(unknown_word(written if equals else word.partition(":")[0], bool(equals), charged, library))
         charge, name, words, smiles = library[key]["charge"], key, library[key]["full_name"], ""
@@ -90,19 +94,29 @@ def unknown_word(written: str, has_smiles: bool, charged: bool, library: Mapping
 
 
 def liquid_lines(
-    ions: str, molecules: str, concentration: tuple[str, float] | None, library: Mapping[str, LibraryIon]
+    ions: str,
+    molecules: str,
+    concentration: tuple[str, float] | None,
+    library: Mapping[str, LibraryIon],
+    atoms: int | None,
 ) -> tuple[list[str], list[str], str]:
     """Return the lines of a study that say what the liquid is made of, the names, and the liquid in words.
 
-    `concentration` is molality or molarity, with its value, for which `ATOMS` are asked. Raises `UserError`, a line for each mistake.
+    `concentration` is molality or molarity, with its value; `atoms`: about how many, None for those of a trial. Raises `UserError`, a
+    line for each mistake.
     """
     salt, mistakes = read_given(ions, "--ions", library) if ions else ([], [])
     solvent, more = read_given(molecules, "--molecules", library) if molecules else ([], [])
     mistakes += more
     if not mistakes and concentration and not (salt and solvent):
         mistakes = [f"--{concentration[0]}: is of ions in molecules: give --ions li,pf6 --molecules ec:1,dmc:1"]
+    if not mistakes and atoms and not concentration and (solvent or len(salt) != 2 or any(one.count for one in salt)):
+        mistakes = [
+            "--atoms: is of two ions without counts, or with --molality or --molarity: leave it out, or the counts"
+        ]
     if not mistakes:
-        salt, mistakes = counted(salt, concentration is not None)
+        units = units_of(salt, concentration is not None, atoms, library)
+        salt, mistakes = counted(salt, units)
     if not mistakes and not concentration:
         mistakes = [
             f"--molecules: {one.name}: how many? give {one.name}:10; or --molality or --molarity of the ions"
@@ -112,16 +126,24 @@ def liquid_lines(
     if mistakes:
         raise UserError(*mistakes)
     parts = [*salt, *solvent]
-    lines = by_concentration(salt, solvent, *concentration) if concentration else by_number(salt, solvent)
+    lines = (
+        by_concentration(salt, solvent, *concentration, atoms or ATOMS) if concentration else by_number(salt, solvent)
+    )
     return lines, [one.name for one in parts], listed([one.words for one in parts])
 
 
-def counted(salt: list[Given], dissolved: bool) -> tuple[list[Given], list[str]]:
-    """Return ions with how many there are of each, and the mistakes.
+def units_of(salt: Sequence[Given], dissolved: bool, atoms: int | None, library: Mapping[str, LibraryIon]) -> int:
+    """Return how many formula units two ions without counts are: one where they are dissolved, as many as `atoms` hold, or `PAIRS`."""
+    if dissolved or not atoms:
+        return 1 if dissolved else PAIRS
+    first, second = (parse(one.smiles or library[one.name]["smiles"]).GetNumAtoms() for one in salt)
+    common = gcd(salt[0].charge, salt[1].charge)
+    unit = (first * abs(salt[1].charge) + second * abs(salt[0].charge)) / common
+    return max(1, round(atoms / unit))
 
-    Two without counts are `PAIRS` (`dissolved`: one, of a formula unit) of the one with the larger charge, and as many of the
-    other as make the box neutral.
-    """
+
+def counted(salt: list[Given], units: float) -> tuple[list[Given], list[str]]:
+    """Return ions with how many there are of each, and the mistakes; two without counts are of so many formula units (`units_of`)."""
     if not salt or all(one.count for one in salt):
         return salt, []
     names = ",".join(one.name for one in salt)
@@ -130,8 +152,8 @@ def counted(salt: list[Given], dissolved: bool) -> tuple[list[Given], list[str]]
     first, second = salt
     if first.charge * second.charge >= 0:
         return salt, [f"--ions: {names}: both have a charge of the same sign: give a cation and an anion"]
-    units = (1 if dissolved else PAIRS) / gcd(first.charge, second.charge)
-    counts = int(units * abs(second.charge)), int(units * abs(first.charge))
+    common = gcd(first.charge, second.charge)
+    counts = int(units * abs(second.charge) / common), int(units * abs(first.charge) / common)
     return [replace(one, count=count) for one, count in zip(salt, counts, strict=True)], []
 
 
@@ -143,10 +165,12 @@ def by_number(salt: Sequence[Given], solvent: Sequence[Given]) -> list[str]:
         if given
     ]
     size = "20 pairs or more; 80 where diffusion is asked for" if salt and not solvent else "500 atoms or more; 2000 where diffusion is asked for"  # fmt: skip
-    return [*lines[:-1], f"{lines[-1]}      # real: a box of {size}"]
+    return [*lines[:-1], f"{lines[-1]}      # real: a box of {size}", DENSITY]
 
 
-def by_concentration(salt: Sequence[Given], solvent: Sequence[Given], kind: str, amount: float) -> list[str]:
+def by_concentration(
+    salt: Sequence[Given], solvent: Sequence[Given], kind: str, amount: float, atoms: int
+) -> list[str]:
     """Return the lines of a liquid that is given by a molality or molarity of its salt, and the parts of its solvent."""
     ions = ", ".join(f"{one.name}: {one.count * amount:g}" for one in salt)
     parts = ", ".join(f"{one.name}: {one.count or 1}" for one in solvent)
@@ -156,5 +180,6 @@ def by_concentration(salt: Sequence[Given], solvent: Sequence[Given], kind: str,
         f"  {kind}: {{{ions}}}",
         f"  solvent: {{{parts}}}      # by moles; solvent_parts: mass where they are by mass",
         *([f"  smiles: {{{smiles}}}"] if smiles else []),
-        f"  atoms: {ATOMS}      # real: 500 or more; 2000 where diffusion is asked for",
+        f"  atoms: {atoms}      # real: 500 or more; 2000 where diffusion is asked for",
+        DENSITY_OF_MOLARITY if kind == "molarity" else DENSITY,
     ]

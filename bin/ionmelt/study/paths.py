@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ionmelt import errors as errors_module
-from ionmelt.mistakes import brief
+from ionmelt.mistakes import brief, closest
 
 STORES = ("s3", "gs", "az")  # whose addresses stand for files
 
@@ -61,7 +61,9 @@ def missing_file(paths: Paths, text: str, *, folder: bool = False) -> str | None
         return f"{brief(text)}: {paths.locate(text)} is no regular file"
     if path.is_dir():
         return f"{brief(text)}: {paths.locate(text)} is a folder: give a file"
-    return f"{brief(text)}: no such file: {paths.locate(text)}; a path is relative to the study file"
+    like = closest(path.name, [other.name for other in path.parent.glob("*")], cutoff=0.75)
+    meant = f"did you mean {Path(text).with_name(like[0])}? " if like else ""
+    return f"{brief(text)}: no such file: {paths.locate(text)}; {meant}a path is relative to the study file"
 
 
 def check_outdir(outdir: str) -> str | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ionmelt import chemical_names, task
+from ionmelt.arguments import command_line
 from ionmelt.errors import Exit, UserError
 from ionmelt.liquid.ions import library
 from ionmelt.liquid.symbols import names_of
@@ -68,7 +69,7 @@ def read_study(
         check_models(draft, raw, boxes, paths, problems)
         check_data(draft, raw, paths, problems)
         check_teacher(draft, raw, boxes, problems)
-        check_dynamics(draft, problems)
+        check_dynamics(draft, boxes, problems)
         references = check_references(draft, ions, boxes, paths, problems)
     if problems.mistakes:
         raise UserError(*problems.lines(), *outdir_line)
@@ -147,7 +148,7 @@ def noting_errors(work: Callable[[], None], errors: Path | None) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--study", type=Path, metavar="FILE", help="the study file, YAML")
     parser.add_argument(
         "--assets",

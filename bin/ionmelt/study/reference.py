@@ -72,7 +72,10 @@ def refs(node: Any) -> Iterator[str]:
 
 def row(field: str, about: Schema, needed: bool) -> str:
     """Return the line of one field in its table."""
-    default = "must be given" if needed else literal(about.get("default")) if "default" in about else "its own defaults"
+    without = (
+        "its own defaults" if any(refs(about)) else "as `theory` and `quality` say"
+    )  # a section, or a setting of DFT
+    default = "must be given" if needed else literal(about["default"]) if "default" in about else without
     cells = (f"`{field}`", kind(about), default, about.get("description", "").replace("\n", " "))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells[:3]) + f" | {plain(cells[3])} |"
 

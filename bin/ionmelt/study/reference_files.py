@@ -6,13 +6,13 @@ value is (`uncertainty.standard_uncertainty`), from which every comparison is ma
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ionmelt.errors import UserError, reading
 from ionmelt.measure.observables import NAMED
-from ionmelt.mistakes import brief, one_line
+from ionmelt.mistakes import brief, did_you_mean, one_line
 from ionmelt.study.references import Composition, Reference, composition
 from ionmelt.study.uncertainty import RANGES, standard_uncertainty
 
@@ -22,6 +22,7 @@ COLUMNS = (
     "second_hand",
 )  # fmt: skip
 TEMPERATURES_K = (100.0, 3000.0)
+Named = Callable[[str], str]
 
 
 @dataclass
@@ -45,7 +46,8 @@ class Line:
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or value <= 0:
-            self.note(column, f"{brief(text)} is not a positive number")
+            hint = ": give a decimal point, and no other marks" if "," in text else ""
+            self.note(column, f"{brief(text)} is not a positive number{hint}")
             return None
         return value
 
@@ -55,9 +57,9 @@ def read_factor(line: Line) -> float | None:
     kind, unit = line.cells["property"], line.cells["unit"]
     factors = NAMED[kind].units if kind in NAMED else {}
     if not factors:
-        line.note("property", f"{brief(kind)}: give one of {', '.join(NAMED)}")
+        line.note("property", f"{brief(kind)}: {did_you_mean(kind, NAMED)}give one of {', '.join(NAMED)}")
     elif unit not in factors:
-        line.note("unit", f"{brief(unit)}: give one of {', '.join(factors)}")
+        line.note("unit", f"{brief(unit)}: {did_you_mean(unit, factors)}give one of {', '.join(factors)}")
     return factors.get(unit)
 
 
@@ -98,7 +100,7 @@ def read_range(line: Line, value: float | None, low: float | None, high: float |
     if any(ends) and not all(ends):
         line.note("high" if ends[0] else "low", "empty: give both low and high, or neither")
     if any(ends) and what not in RANGES:
-        line.note("range", f"{brief(text)}: say what low and high are: {', '.join(RANGES)}")
+        line.note("range", f"{brief(text)}: {did_you_mean(text, RANGES)}say what low and high are: {', '.join(RANGES)}")
     elif what and not any(ends):
         line.note("range", f"{brief(text)}, but low and high are empty: give them, or leave range empty")
     if low is not None and high is not None:
@@ -117,11 +119,11 @@ def check_words(line: Line, count: float | None) -> None:
         line.note("second_hand", f"{brief(line.cells['second_hand'])}: give true or false")
 
 
-def read_ions(line: Line, charges: Mapping[str, int] | None) -> Composition:
+def read_ions(line: Line, charges: Mapping[str, int] | None, named: Named) -> Composition:
     """Return the composition of a liquid such as "pyr14:1 tfsi:1"; charges None: its ions are not looked up."""
     text = line.cells["ions"]
     try:
-        items = [(name, int(amount)) for name, amount in (item.split(":") for item in text.split())]
+        items = [(named(name), int(amount)) for name, amount in (item.split(":") for item in text.split())]
     except ValueError:
         items = []
     ions = dict(items)
@@ -134,24 +136,28 @@ def read_ions(line: Line, charges: Mapping[str, int] | None) -> Composition:
         return composition(ions)
     if strange := [name for name in ions if name not in charges]:
         names = ", ".join(sorted(charges))
-        line.note("ions", f"{one_line(', '.join(strange))[:60]}: neither of assets nor of this study; known: {names}")
+        like = did_you_mean(strange[0], charges)
+        line.note(
+            "ions", f"{one_line(', '.join(strange))[:60]}: neither of assets nor of this study; {like}known: {names}"
+        )
     elif total := sum(charges[name] * count for name, count in ions.items()):
         line.note("ions", f"{brief(text)}: the charges sum to {total:+d}: no liquid has this composition")
     return composition(ions)
 
 
-def check_species(line: Line, liquid: Composition) -> None:
-    """Refuse a diffusion that is of no ion, and another property that is of one."""
+def read_species(line: Line, liquid: Composition, named: Named) -> str | None:
+    """Return the ion that diffuses; a diffusion that is of none is refused, and another property that is of one."""
     kind, species = line.cells["property"], line.cells["species"]
     names = [name for name, _ in liquid]
     by_species = kind in NAMED and NAMED[kind].by_species
-    if by_species and species not in names:
+    if by_species and named(species) not in names:
         line.note("species", f"{brief(species)}: give the ion that diffuses, one of {', '.join(names)}")
     elif not by_species and species:
         line.note("species", f"{brief(species)}: leave it empty: a {kind} is that of the liquid")
+    return named(species) if species else None
 
 
-def read_line(line: Line, charges: Mapping[str, int] | None) -> Reference | None:
+def read_line(line: Line, charges: Mapping[str, int] | None, named: Named) -> Reference | None:
     """Return the value of a line in SI units, None where something is wrong with it."""
     factor = read_factor(line)
     value, low, high, count, kelvin = map(line.number, ("value", "low", "high", "n", "temperature_K"))
@@ -159,8 +165,8 @@ def read_line(line: Line, charges: Mapping[str, int] | None) -> Reference | None
     check_temperature(line, kelvin)
     what = read_range(line, value, low, high)
     check_words(line, count)
-    liquid = read_ions(line, charges)
-    check_species(line, liquid)
+    liquid = read_ions(line, charges, named)
+    species = read_species(line, liquid, named)
     if not line.cells["source"]:
         line.note("source", "empty: say where the value is from")
     if line.mistakes or factor is None or value is None:
@@ -172,7 +178,7 @@ def read_line(line: Line, charges: Mapping[str, int] | None) -> Reference | None
     return Reference(
         composition=liquid,
         property=line.cells["property"],
-        species=line.cells["species"] or None,
+        species=species,
         temperature_K=kelvin,
         value=round(value * factor, 15),
         low=None if low is None else round(low * factor, 15),
@@ -186,26 +192,42 @@ def read_line(line: Line, charges: Mapping[str, int] | None) -> Reference | None
     )
 
 
-def read_references(path: Path, charges: Mapping[str, int] | None = None) -> list[Reference]:
+def wrong_columns(names: Sequence[str]) -> str | None:
+    """Return what is wrong with the names in the first line; None where they are `COLUMNS`."""
+    if tuple(names) == COLUMNS:
+        return None
+    if len(names) == 1 and (mark := next((mark for mark in ";\t" if mark in names[0]), None)):
+        return f"its columns are separated by {mark!r}: separate them by commas, with decimal points; "
+    missing, strange = set(COLUMNS) - set(names), [brief(name) for name in names if name not in COLUMNS]
+    if len(missing) == len(COLUMNS):
+        return ""
+    said = f"{one_line(', '.join(strange))[:60]}: no such column; " if strange else ""
+    said += f"{', '.join(sorted(missing))}: missing; " if missing else ""
+    return said or "in another order; "
+
+
+def read_references(path: Path, charges: Mapping[str, int] | None = None, named: Named = str) -> list[Reference]:
     """Return the values of a file; raises `UserError` with one line for each mistake.
 
-    ``charges``: the ions that there are, with their charges; None: names are not looked up.
+    ``charges``: the ions that there are, with their charges; None: names are not looked up. ``named``: what an ion is that a file
+    calls so.
     """
-    with reading(f"{path.name}: is not UTF-8 CSV"), path.open(newline="", encoding="utf-8") as file:
+    with reading(f"{path.name}: is not UTF-8 CSV"), path.open(newline="", encoding="utf-8-sig") as file:
         lines = list(csv.reader(file))
-    if not lines or tuple(lines[0]) != COLUMNS:
-        raise UserError(f"{path.name}: line 1: give the columns {','.join(COLUMNS)}")
+    wrong = wrong_columns([name.strip() for name in lines[0]] if lines else [])
+    if wrong is not None:
+        raise UserError(f"{path.name}: line 1: {wrong}give the columns {','.join(COLUMNS)}")
     references: list[Reference] = []
     mistakes: list[str] = []
     first: dict[tuple[object, ...], int] = {}
     for number, cells in enumerate(lines[1:], start=2):
-        if not cells:
+        if not any(map(str.strip, cells)):  # a line without anything, also as spreadsheets write it
             continue
         if len(cells) != len(COLUMNS):
             mistakes.append(f"{path.name}: line {number}: {len(cells)} columns: give {len(COLUMNS)}")
             continue
         line = Line({name: text.strip() for name, text in zip(COLUMNS, cells, strict=True)})
-        if reference := read_line(line, charges):
+        if reference := read_line(line, charges, named):
             same = (
                 reference.composition,
                 reference.property,

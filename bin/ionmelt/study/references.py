@@ -15,6 +15,9 @@ from ionmelt.tables.references import REFERENCES
 
 COLUMNS = tuple(REFERENCES)
 SAME_TEMPERATURE_K = 0.5  # a reference is of a state where their temperatures differ by no more
+# A reference is of a box whose mole fractions are so near to those of its liquid. The box that comes nearest to a concentration, in whole
+# numbers and at a guessed density, is up to 7 % off what was measured.
+SAME_COMPOSITION = 0.08
 # The ions of a liquid with their numbers in lowest terms, by name: (("bf4", 1), ("pyr14", 1)).
 Composition = tuple[tuple[str, int], ...]
 
@@ -37,6 +40,9 @@ class Reference:
     source: str
     second_hand: bool
     interpolated: bool = False  # between two temperatures of one source
+    composition_off: float = (
+        0.0  # how far its liquid is off the box: the largest relative difference of a mole fraction
+    )
     liquid: str = ""  # of the study
 
 
@@ -49,6 +55,22 @@ def composition(counts: Mapping[str, int]) -> Composition:
 def spelled(liquid: Composition) -> str:
     """Write a composition as a file of references does."""
     return " ".join(f"{ion}:{count}" for ion, count in liquid)
+
+
+def proportions(liquid: Composition) -> str:
+    """Write a composition by how many there are of each to one of the rarest: ``na 1 pf6 1 pc 10.25``."""
+    rarest = min(count for _, count in liquid)
+    return " ".join(f"{ion} {count / rarest:.4g}" for ion, count in sorted(liquid, key=lambda pair: pair[1]))
+
+
+def apart(box: Composition, liquid: Composition) -> float:
+    """Return how far a box is off a liquid: the largest relative difference of a mole fraction; infinite where their ions differ."""
+    if box == liquid:
+        return 0.0
+    if dict(box).keys() != dict(liquid).keys():
+        return math.inf
+    of_box, of_liquid = (sum(count for _, count in each) for each in (box, liquid))
+    return max(abs(dict(box)[ion] / of_box * of_liquid / count - 1) for ion, count in liquid)
 
 
 def read_plan(path: Path) -> pl.DataFrame:
@@ -67,13 +89,13 @@ def best(
 ) -> dict[str, Any] | None:
     """Return the row that a quantity is held against at a temperature (within half a kelvin), or None.
 
-    The plan has interpolated what could be; a reference without a temperature is no reference for a state.
-    First-hand numbers go before second-hand ones, and a measured temperature before an interpolated one.
+    The plan has interpolated what could be; a reference without a temperature is no reference for a state. The nearest
+    composition goes first, then first-hand numbers before second-hand ones, and a measured temperature before an interpolated one.
     """
     rows = references.filter(
         (pl.col("liquid") == liquid)
         & (pl.col("property") == quantity)
         & pl.col("species").eq_missing(pl.lit(species, pl.String))
         & ((pl.col("temperature_K") - temperature_K).abs() <= SAME_TEMPERATURE_K)
-    ).sort("second_hand", "interpolated", "source", "temperature_K")
+    ).sort("composition_off", "second_hand", "interpolated", "source", "temperature_K")
     return rows.row(0, named=True) if rows.height else None

@@ -70,7 +70,7 @@ class Study(SettingsFile):
     )
     heldout_frames: Path_ | None = Field(
         default=None,
-        description="labelled frames of other chemistry (extxyz with REF_energy, REF_forces, REF_stress), at the level of "
+        description="labelled frames of other chemistry (extxyz with REF_energy, REF_forces and, where they have one, REF_stress), at the level of "
         "the weights: tells what a fine-tuned model has lost",
     )
     seeds: tuple[Annotated[Count, Field(ge=0, le=2**31 - 1)], ...] = Field(

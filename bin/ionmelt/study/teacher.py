@@ -1,11 +1,10 @@
 """The model that labels the frames of a study, where one does: a model of the study, or one that a name is enough for."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from ionmelt.labels.engines.settings import ModelLabels, Teacher
-from ionmelt.mistakes import brief
+from ionmelt.mistakes import brief, closest
 from ionmelt.models.frameworks.ase import AseModel
 from ionmelt.models.frameworks.named import NamedModel
 from ionmelt.models.named import NAMED
@@ -96,5 +95,5 @@ def why_not(name: str, models: Mapping[str, AnyModel]) -> str:
     if model is not None:
         return f" is a method by itself: give engine: {model.framework}"
     there = [other.id for other in models.values() if isinstance(other, OwnModel) and other.is_imported]
-    like = get_close_matches(name, [*there, *NAMED], 3, cutoff=0.4) or ["sevennet-0"]
+    like = closest(name, [*there, *NAMED], 3, cutoff=0.4) or ["sevennet-0"]
     return f" is no model of the study, nor of docs/named.md: give one such as {', '.join(like)}"

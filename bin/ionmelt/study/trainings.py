@@ -51,6 +51,7 @@ def file_name(path: str | None) -> str | None:
 def training_settings(model: LearnedModel, row: ModelRow, theory: str | None, further: Fields) -> TrainingSettings:
     """Return the settings of TRAIN_MODEL; `theory`: id of that of the labels; `further`: what the budget or a round of active learning sets."""
     content = {**identity(row), "theory_id": theory, **model.model_dump(mode="json", exclude=APART)}
+    content["labels_theory"] = row.labels_theory
     content["weights"] = file_name(model.weights)
     if isinstance(model, MaceModel):
         content["replay_frames"] = file_name(model.replay_frames)
@@ -78,6 +79,7 @@ def fields_of_row(model: NamedModel) -> Fields:
     row = NAMED[model.model]
     fields: Fields = {"licence": row.licence, "theory": row.theory or model.theory}
     fields["sha256"] = (model.sha256 or row.sha256) if model.weights else None
+    fields["published"] = [energy.model_dump(mode="json") for energy in row.energies]
     return fields | row.calculator_fields()
 
 
@@ -113,7 +115,7 @@ def card(section: AnyModel | LabelTasks, row: ModelRow) -> Card:
         elements=None,
         cutoff_A=None,
         licence=None,
-        settings=CardSettings(**section.model_dump(mode="json", include=given)),
+        settings=CardSettings.model_validate(section.model_dump(mode="json", include=given)),
         cost=Cost(wall_s=0.0),
     )
     return content if row.role == "model" else content.model_copy(update={"role": row.role})

@@ -12,7 +12,7 @@ from ionmelt.models.frameworks import FRAMEWORKS
 from ionmelt.models.settings import AnyModel, TrainingBudget
 from ionmelt.study.boxes import Box, equilibration_step_fs
 from ionmelt.study.check_data import neq_frames
-from ionmelt.study.estimate import Estimate, LabelWork, Stage, assumed
+from ionmelt.study.estimate import Estimate, LabelWork, Stage, assumed, scaled_from
 from ionmelt.study.keys import sets_of, times
 from ionmelt.study.paths import Paths
 from ionmelt.study.reading import Problems
@@ -130,10 +130,31 @@ def melt_core_s(study: Study, liquid: Liquid, box: Box) -> float:
     return laws.openmm_core_s(box.atoms, steps)
 
 
+def melt_measured(liquid: Liquid) -> tuple[str, str]:
+    """Return a liquid with the force field that equilibrates it, and what the cost of that was measured with."""
+    if liquid.force_field == "xtb":
+        return f"{liquid.id} (GFN1-xTB)", laws.XTB_MEASURED
+    return f"{liquid.id} ({liquid.force_field})", laws.OPENMM_MEASURED
+
+
+def model_words(model: AnyModel) -> str:
+    """Return a model with what it is: its framework, or what the framework calls it."""
+    variant = FRAMEWORKS[model.framework].variant
+    return f"{model.id} ({getattr(model, variant) if variant else model.framework})"
+
+
+def label_source(study: Study) -> str:
+    """Return what labels, and what its cost was measured with."""
+    law, labels = label_law(study), study.labels
+    if law is None or not isinstance(labels, LabelTasks):
+        return "no label is computed"
+    return scaled_from([(labels.level, law.source)])
+
+
 def training_costs(
     study: Study, boxes: dict[int, Box], counts: dict[int, dict[str, int]], labelled: int
 ) -> list[float]:
-    """Return the core-seconds of every training; `counts`: frames of each liquid by kind; `own`: labelled frames of the user's."""
+    """Return the core-seconds of every training; `counts`: frames of each liquid by kind; `labelled`: frames of the user's own."""
     kept = 1 - study.split.valid - study.split.test
     mean_atoms = sum(box.atoms for box in boxes.values()) / len(boxes)
     costs: list[float] = []
@@ -187,14 +208,20 @@ def estimate(study: Study, boxes: dict[int, Box], paths: Paths, explorations: in
     works = label_works(study, boxes, counts)
     trainings = training_costs(study, boxes, counts, own_frames(study, paths))
     label_s = sum((1 + work.again) * work.frames * work.core_s for work in works)
-    stages = [
-        Stage("equilibrate", states, "boxes", equilibrate_s),
-        Stage("label", sum(work.frames for work in works), "frames", label_s),
-        Stage("train", len(trainings), "models", sum(trainings)),
-        Stage("md", states * sum(number for _, number in entries), "runs", md_s),
+    melts = scaled_from([melt_measured(study.liquids[index]) for index in boxes])
+    trained = [
+        (model_words(model), FRAMEWORKS[model.framework].training_measured)
+        for model in study.models
+        if model.is_trained
     ]
-    by_xtb = {box.atoms for index, box in boxes.items() if study.liquids[index].force_field == "xtb"}
-    return assumed(stages, study.budget_core_hours, works, label_law(study), xtb_melts=sorted(by_xtb))
+    run = [(model_words(model), FRAMEWORKS[model.framework].md_measured) for model, _ in entries]
+    stages = [
+        Stage("equilibrate", states, "boxes", equilibrate_s, melts),
+        Stage("label", sum(work.frames for work in works), "frames", label_s, label_source(study)),
+        Stage("train", len(trainings), "models", sum(trainings), scaled_from(trained)),
+        Stage("md", states * sum(number for _, number in entries), "runs", md_s, scaled_from(run)),
+    ]
+    return assumed(stages, study.budget_core_hours, works)
 
 
 def check_budget(estimated: Estimate, problems: Problems) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from ionmelt.labels.settings import OwnLabels
 from ionmelt.liquid.settings import BUILT_IN
 from ionmelt.models.frameworks.ase import AseModel
+from ionmelt.models.frameworks.classical import FORCE_FIELDS, ClassicalFields
 from ionmelt.models.frameworks.mace import MaceModel
 from ionmelt.models.frameworks.named import NamedModel
 from ionmelt.models.settings import AnyModel, LearnedModel
@@ -45,6 +46,19 @@ def plan_label_engine(plan: Plan, study: Study, models: list[ModelRow]) -> None:
         of_model = next(model for model in models if model.role == "labels")
         row = replace(row, image=of_model.image, environment=of_model.environment)
     plan.csv("label_engine.csv", LabelEngineRow, [row])
+
+
+def plan_force_fields(plan: Plan, study: Study, boxes: dict[int, Box]) -> None:
+    """Add where the force field of each ion and molecule is from, and the scale of the ions' charges, by liquid.
+
+    A file of its own: in the card of the classical model a further liquid would repeat the dynamics of those that were there.
+    """
+    liquids = {study.liquids[index].id: (study.liquids[index], box) for index, box in boxes.items()}
+    said = ClassicalFields(
+        force_fields={key: box.sources for key, (_, box) in liquids.items()},
+        charge_scale={key: liquid.charge_scale for key, (liquid, _) in liquids.items()},
+    )
+    plan.json(FORCE_FIELDS, said.model_dump())
 
 
 def plan_boxes(plan: Plan, study: Study, boxes: dict[int, Box]) -> list[StateRow]:
@@ -106,7 +120,7 @@ def plan_references(plan: Plan, study: Study, boxes: dict[int, Box], references:
     rows = []
     for index, box in boxes.items():
         liquid = study.liquids[index]
-        rows += references_of(liquid.id, box.counts, liquid.temperatures_K, references)
+        rows += references_of(liquid.id, box.library_counts, liquid.temperatures_K, references, box.library_names)
     plan.csv("references.csv", Reference, rows, REFERENCE_COLUMNS)
 
 
@@ -152,6 +166,7 @@ def make_plan(
     force_fields, models = label_force_fields(study, boxes, paths), model_rows(study)
     teacher = teacher_settings(study, models)
     theory = theory_of(study, force_fields, teacher)
+    plan_force_fields(plan, study, boxes)
     states = plan_boxes(plan, study, boxes)
     plan_runs(plan, study, states, models)
     plan_samples(plan, study, boxes)

@@ -18,6 +18,8 @@ CHECK: Schema = {"converged": FLAG, "reason": TEXT}
 # How steady it is during the run (Student's t of the second half less the first, and of its drift; their degrees of freedom),
 # and whether it passes all other tests of one run: what several runs are judged by together
 STEADY: Schema = {"halves_t": REAL, "drift_t": REAL, "steady_dof": REAL, "sound": FLAG}
+# The displacements that a slope is fitted to: the slope of their logarithm against that of time, its error, and their curvature over its error
+SHAPE: Schema = {"log_slope": REAL, "log_slope_error": REAL, "bend": REAL}
 # A number with its 95 % interval, or the reason for having none
 NUMBER: Schema = {
     "value": REAL, "unit": TEXT, "standard_error": REAL, "ci95_low": REAL, "ci95_high": REAL, "n_effective": REAL,

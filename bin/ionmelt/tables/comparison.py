@@ -14,7 +14,7 @@ SUMMARY: Schema = {
 VERDICTS: Schema = {
     **STATE, "model_a": TEXT, "model_b": TEXT, "difference": REAL, "ci95_low": REAL, "ci95_high": REAL, "unit": TEXT,
     "verdict": TEXT, "reason": TEXT, "p_value": REAL, "p_holm": REAL, "holm_low": REAL, "holm_high": REAL,
-    "pairs": WHOLE, "points": WHOLE, "points_missing_a": WHOLE, "points_missing_b": WHOLE, "model_id_a": TEXT,
+    "ci90_low": REAL, "ci90_high": REAL, "pairs": WHOLE, "points": WHOLE, "points_missing_a": WHOLE, "points_missing_b": WHOLE, "model_id_a": TEXT,
     "dataset_a": TEXT, "model_id_b": TEXT, "dataset_b": TEXT, "about": TEXT,
     "margin": REAL, "more_runs": REAL,
 }  # fmt: skip
@@ -78,7 +78,7 @@ UNCERTAINTY: Schema = {
 # Which split each labelled frame of a dataset is in
 DATASET: Schema = {
     "frame_id": TEXT, "liquid": TEXT, "kind": TEXT, "recipe": TEXT, "equilibrated": FLAG, "group": TEXT,
-    "dataset": TEXT, "split": TEXT, "n_atoms": WHOLE,
+    "dataset": TEXT, "split": TEXT, "n_atoms": WHOLE, "temperature_K": REAL, "equilibrium_pressure_bar": REAL,
 }  # fmt: skip
 COST: Schema = {"process": TEXT, "id": TEXT, "wall_s": REAL, "cpu_s": REAL, "max_rss_mb": REAL}
 VERSIONS: Schema = {"process": TEXT, "library": TEXT, "version": TEXT, "tasks": WHOLE}

@@ -24,7 +24,7 @@ DIMERS: Schema = KEY | {"pair": TEXT, "distance_A": REAL, "energy_ev": REAL, "re
 # Energies of two ions, and of two pairs of ions, that are moved apart, beside Coulomb's law; both relative to the farthest
 LONG_RANGE: Schema = KEY | {
     "liquid": TEXT, "pair": TEXT, "ions": WHOLE, "distance_A": REAL, "energy_ev": REAL, "coulomb_ev": REAL,
-    "blind_beyond_A": REAL, "reason": TEXT,
+    "blind_beyond_A": REAL, "coulomb_share": REAL, "sight": TEXT, "reason": TEXT,
 }  # fmt: skip
 # What the figure of parity shows: labels and what the model says
 PARITY: Schema = KEY | {

@@ -56,6 +56,24 @@ def test_alike_models_differ_by_chance_alone(noise: float) -> None:
     assert np.mean(told) < 0.065
 
 
+def test_alike_models_of_many_seeds_are_told_apart_by_chance_alone_at_a_small_level() -> None:
+    """Four models in two boxes, which differ box by model as much as runs do, at the level that many tests leave."""
+    rng = np.random.default_rng(6)
+    told, level = [], 0.003
+    for _ in range(1500):
+        made = [
+            Runs(
+                (100 + rng.normal(0, 1, 2) + rng.normal(0, 1, (5, 2))).ravel().tolist(), [1.0] * 10,
+                [seed for seed in range(5) for _ in range(2)], [0, 1] * 5, [20.0] * 10,
+            )
+            for _ in range(4)
+        ]  # fmt: skip
+        common = box_spread(made)
+        pairs = [paired(a, b, common=common) or (None, 0) for a, b in ((made[0], made[1]), (made[2], made[3]))]
+        told += [pair is not None and pair.p_value() < level for pair, _ in pairs]
+    assert np.mean(told) < level + 3 * (level / len(told)) ** 0.5
+
+
 def test_five_models_in_two_boxes_see_what_two_cannot() -> None:
     rng = np.random.default_rng(4)
     seen = {"alone": 0, "together": 0}

@@ -306,6 +306,7 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "reference_kg_m3 n_effective converged",
         "diffusion": "liquid model dataset seed temperature_K replica species diffusion_m2_s ci95_low_m2_s "
         "ci95_high_m2_s finite_size_correction_m2_s log_slope converged",
+        "displacement": "run_id liquid model dataset seed temperature_K replica species lag_ps msd_A2 frames ions",
         "survival": "run_id planned_ps survived_ps end equilibrated",
         "equilibration": "key liquid temperature_K replica density_kg_m3 standard_error_kg_m3 n_effective converged reason",
         "failures": "stage model_key model dataset seed run_id reason",
@@ -323,7 +324,7 @@ def test_tables_have_the_columns_of_the_contract(result: Path) -> None:
         "curves": "model_key step value",
         "trainings": "model_key term gradient_share_start gradient_share_end valid_best valid_end grew_again still_falling",
         "dimers": "model_key model pair distance_A energy_ev reason",
-        "long_range": "model_key model liquid pair ions distance_A energy_ev coulomb_ev blind_beyond_A reason",
+        "long_range": "model_key model liquid pair ions distance_A energy_ev coulomb_ev blind_beyond_A coulomb_share sight reason",
         "committee": "liquid property model dataset seeds mean between_seeds within_seed verdict reason",
         "forgetting": "model_key start frames groups force_rmse_before force_rmse_after ci95_low ci95_high verdict",
         "distillation": "liquid temperature_K property species model dataset teacher difference ci95_low ci95_high unit speed_up "

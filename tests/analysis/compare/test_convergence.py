@@ -94,3 +94,61 @@ def test_few_unsound_runs_are_chance_and_many_are_not() -> None:
     worse = [run(relaxing(rng, 3.0), i, 0, sound=False, converged=False, reason="subdiffusive") for i in range(3)]
     assert not doubts([*group[:8], worse[0]])
     assert any("3 of 9 runs: subdiffusive (3 times)" in text for text in doubts([*group[:6], *worse]))
+
+
+def moving(value: float = 1.0, error: float = 0.1, replica: int = 1, **columns: object) -> Run:
+    """Return a run with a diffusion coefficient."""
+    row = {"value": value, "standard_error": error, "seed": 1, "replica": replica, "converged": False, "reason": "few"}
+    return run_of(
+        row | {"end": "completed", "sound": True, "bend": 0.0, "log_slope": 1.0, "log_slope_error": 0.05} | columns
+    )
+
+
+def nine(**columns: object) -> list[Run]:
+    """Return nine runs with the same coefficient."""
+    return [moving(replica=replica, **columns) for replica in range(9)]
+
+
+def test_motion_is_known_to_be_diffusive_by_all_runs_together() -> None:
+    """A single run needs its exponent to 0.1; nine that know it to 0.25 each know it to 0.083."""
+    assert not doubts(nine(log_slope_error=0.25))
+    assert doubts(nine(log_slope_error=0.35)) == [
+        "slope 1 ± 0.1 of all runs together: too few independent displacements"
+    ]
+    assert doubts(nine(log_slope=0.85, log_slope_error=0.2)) == ["slope 0.85 of all runs together (subdiffusive)"]
+    assert doubts(nine(log_slope=1.2, log_slope_error=0.2)) == ["slope 1.2 of all runs together (superdiffusive)"]
+
+
+def test_exponents_that_scatter_are_not_known_by_the_errors_of_their_runs() -> None:
+    apart = [moving(replica=replica, log_slope=0.6 + 0.8 * (replica % 2), log_slope_error=0.02) for replica in range(8)]
+    (text,) = doubts(apart)
+    assert "too few independent displacements" in text
+    alike = [moving(replica=replica, log_slope=0.9 + 0.2 * (replica % 2), log_slope_error=0.02) for replica in range(8)]
+    assert not doubts(alike)
+
+
+def test_displacements_that_curve_in_common_are_seen_by_all_runs_together() -> None:
+    """By one standard error each: three of all."""
+    assert doubts(nine(bend=1.0)) == ["the displacements of all runs flatten in common"]
+    assert doubts(nine(bend=-1.0)) == ["the displacements of all runs steepen in common"]
+    assert not doubts([moving(replica=replica, bend=(-1.0) ** replica) for replica in range(9)])
+
+
+def test_a_run_with_a_large_error_does_not_make_boxes_differ() -> None:
+    """One of six runs is known five times worse: chance alone parts the boxes as seldom as they should be called different."""
+    rng, errors = np.random.default_rng(3), np.array([5.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    dofs = {"dof": 60.0, "log_slope": None}
+
+    def parted(values: np.ndarray) -> bool:
+        group = [
+            moving(float(value), float(error), i, **dofs)
+            for i, (value, error) in enumerate(zip(values, errors, strict=True))
+        ]
+        return any("boxes differ" in text for text in doubts(group))
+
+    assert np.mean([parted(rng.normal(size=6) * errors) for _ in range(600)]) <= 0.01
+    assert parted(np.array([0.0, 40.0, -40.0, 40.0, -40.0, 40.0]))
+
+
+def test_a_run_of_one_sample_has_the_fewest_degrees_of_freedom_and_not_all() -> None:
+    assert [moving(dof=dof).dof for dof in (0.0, -0.5, None, 7.0)] == [1.0, 1.0, math.inf, 7.0]

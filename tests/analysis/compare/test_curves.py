@@ -1,12 +1,15 @@
 """Learning curves: an error that grew again is found and said, and noise, plain learning and a plateau are not taken for it."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
-from ionmelt.compare import curves
+from ionmelt.compare import curves, gathering
+from ionmelt.models.card import Card
 from ionmelt.models.loss import LossRecord
 from ionmelt.report.sections import learning as report_learning
 from ionmelt.tables.published import TABLES
@@ -68,6 +71,26 @@ def test_what_still_falls_at_its_end_is_told_from_a_plateau() -> None:
     assert said(straight, []).still_falling is True
     assert said(falling(4000, 20, 1.0, 0.1), []).still_falling is False
     assert said([(0, 1.0), (2, 0.1)], []).still_falling is None
+
+
+def power_law(power: float, noise: float, seed: int) -> list[tuple[int, float]]:
+    """Return an error that falls as a power of the steps, printed every 4000 of them."""
+    rng = np.random.default_rng(seed)
+    steps = [1, *range(4000, 100_001, 4000)]
+    return [(step, 0.1 * (step / 1e5) ** -power * math.exp(noise * rng.standard_normal())) for step in steps]
+
+
+def test_an_error_still_falls_where_twice_the_steps_would_make_it_a_tenth_smaller() -> None:
+    falls = {p: [said(power_law(p, 0.02, seed), []).still_falling for seed in range(100)] for p in (0.07, 0.25, 0.35)}
+    shares = {power: sum(map(bool, flags)) for power, flags in falls.items()}
+    assert 1 - 2**-0.07 < 0.05 and shares[0.07] <= 5  # smaller by 5 % when steps double
+    assert 1 - 2**-0.25 > 0.15 and shares[0.25] >= 75
+    assert 1 - 2**-0.35 > 0.2 and shares[0.35] >= 95
+
+
+def test_an_error_that_came_to_its_end_in_the_third_quarter_does_not_still_fall() -> None:
+    steps = [250 * i for i in range(41)]
+    assert said([(s, 0.1 * max(1.0, 7000 / max(s, 250))) for s in steps], []).still_falling is False
 
 
 def test_noise_is_rarely_taken_for_an_error_that_still_falls() -> None:
@@ -145,6 +168,24 @@ def test_a_model_that_lacks_frames_is_not_undertrained() -> None:
     assert flags(curves.table(both, {}, NO_ERRORS), "undertrained") == {"good": False, "overfits": False}
 
 
+def test_a_tuned_model_is_not_judged_by_an_error_that_was_small_from_the_start() -> None:
+    # Tuned from 80 to 35 meV/A, with 30 on its training frames, beside one that learnt from nothing to 60
+    tuned = table(falling(4000, 20, 0.080, 0.035), falling(4000, 20, 0.075, 0.030), "force_rmse")
+    tuned = tuned.with_columns(model_key=pl.lit("tuned-both-s1"), model=pl.lit("tuned"), unit=pl.lit("eV/A"))
+    both = pl.concat([tuned, of_model("scratch", 0.060, 0.050)])
+    as_if_from_nothing = curves.table(both, {}, NO_ERRORS)
+    assert flags(as_if_from_nothing, "undertrained") == {"tuned": True, "scratch": False}
+    trainings = curves.table(both, {}, NO_ERRORS, ["tuned-both-s1"])
+    assert flags(trainings, "hardly_learnt") == {"tuned": None, "scratch": False}
+    assert flags(trainings, "undertrained") == {"tuned": False, "scratch": False}
+    # ... but by the best on its frames it is
+    beside = pl.concat([tuned, of_model("scratch", 0.015, 0.014)])
+    assert flags(curves.table(beside, {}, NO_ERRORS, ["tuned-both-s1"]), "undertrained") == {
+        "tuned": True,
+        "scratch": False,
+    }
+
+
 def test_where_a_curve_has_no_training_frames_the_finished_model_is_asked() -> None:
     both = pl.concat([of_model("good", 0.10, 0.08), of_model("short", 0.30, None)])
     assert flags(curves.table(both, {}, NO_ERRORS), "undertrained") == {"good": False, "short": None}
@@ -160,3 +201,26 @@ def test_an_error_that_still_falls_is_undertrained_in_the_forces_alone() -> None
         (row,) = curves.table(table(straight, [], quantity), {}, NO_ERRORS).to_dicts()
         assert row["still_falling"] is True
         assert row["undertrained"] is expected
+
+
+def test_the_card_says_that_a_model_was_tuned(tmp_path: Path) -> None:
+    (tmp_path / "tuned").mkdir()
+    points = of_model("tuned", 0.5, 0.49)
+    points.select("model_key", "step", "set", "quantity", "value", "unit").write_parquet(
+        tmp_path / "tuned/curve.parquet"
+    )
+    content = {"id": "tuned-both-s1", "model": "tuned", "framework": "mace", "dataset": "both", "seed": 1, "files": {}}
+    said = []
+    for more in ({}, {"tuned_from": {"file": "large.pt"}}):
+        card = Card.model_validate(content | more)
+        models = gathering.models_of(tmp_path, [card])
+        trainings = gathering.of_models(gathering.Inputs(plan=tmp_path, models=tmp_path), models, [card])["trainings"]
+        said += trainings["hardly_learnt"].to_list()
+    assert said == [True, None]
+
+
+@pytest.mark.parametrize("points", [3, 12])
+def test_the_line_through_points_is_that_of_scipy(points: int) -> None:
+    x, y = np.random.default_rng(points).normal(5, 2, (2, points))
+    line = stats.linregress(x, y)
+    assert curves.line_through(list(zip(x, y, strict=True))) == pytest.approx((line.slope, line.stderr))

@@ -120,17 +120,22 @@ def test_a_seed_without_errors_counts_against_its_model() -> None:
 
 
 def test_never_does_the_one_that_answered_less_win() -> None:
+    """Of three trainings each, so that there are verdicts; which of the two answered less is known."""
     rng = np.random.default_rng(4)
+    winners = set()
     for _ in range(60):
+        lost = {m: int(rng.integers(0, 9)) for m in ("a", "b")}
         models = {}
-        for m in ("a", "b"):
-            lost = int(rng.integers(0, 9))
-            line = around(rng, float(rng.uniform(0.05, 0.3)), 24)
-            models[m] = {1: [None if i < lost else x for i, x in enumerate(line)]}
+        for m, level in zip(("a", "b"), rng.uniform(0.05, 0.3, 2), strict=True):
+            lines = {s: around(rng, float(level), 24) for s in (1, 2, 3)}
+            models[m] = {s: [None if i < lost[m] else x for i, x in enumerate(line)] for s, line in lines.items()}
         row = force_verdicts(models)[1]["a-d", "b-d"]
-        if row["verdict"] in ("a", "b"):
-            assert row[f"points_missing_{row['verdict']}"] == 0
-        assert row["points_missing_a"] in (0, abs(row["points_missing_a"] - row["points_missing_b"]))
+        missing = {"a": max(lost["a"] - lost["b"], 0), "b": max(lost["b"] - lost["a"], 0)}
+        assert {m: row[f"points_missing_{m}"] for m in missing} == missing
+        if row["verdict"] in missing:
+            assert missing[row["verdict"]] == 0
+            winners.add(row["verdict"])
+    assert winners == {"a", "b"}
 
 
 def test_paired_errors_of_frames_cover() -> None:

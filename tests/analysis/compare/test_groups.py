@@ -52,13 +52,18 @@ def test_the_interval_of_a_reference_is_that_of_its_uncertainty() -> None:
     assert (exact.low, exact.high, exact.estimate().standard_error) == (None, None, 0.0)
     assert exact.words() == "reference: s, taken as exact: its uncertainty is not known"
     assert reference_at(table, "x", "density", None, 440.0) is None
+    for half_known in (replace(reference, low=None), replace(reference, high=float("nan"))):
+        assert half_known.estimate().standard_error == 0.0  # no interval has one end
 
 
 def test_no_error_of_a_model_is_below_0() -> None:
     of_density = replace(group("d"), estimate=Estimate(1.0, 1.0))
     assert of_density.interval == pytest.approx((1 - 1.959964, 1 + 1.959964))
     assert replace(of_density, quantity="force_rmse").interval == pytest.approx((0.0, 1 + 1.959964))
-    assert replace(of_density, estimate=Estimate(1.0, float("nan"))).interval is None
+    of_unknown_error = replace(of_density, estimate=Estimate(1.0, float("nan")))
+    assert of_unknown_error.interval is None
+    row = of_unknown_error.row()
+    assert (row["value"], row["standard_error"], row["ci95_low"]) == (1.0, None, None)
 
 
 def test_the_truth_was_simulated_in_the_same_boxes() -> None:
@@ -75,15 +80,21 @@ def test_the_truth_was_simulated_in_the_same_boxes() -> None:
         assert (shift_of(one.row()), shift_error_of(one.row())) == (shift, error)
 
 
-def test_the_spread_between_boxes_is_that_of_the_converged_groups_of_a_state() -> None:
+def test_the_spread_between_boxes_is_that_of_the_groups_of_a_state_that_have_every_run() -> None:
+    """One whose boxes disagree is among them, converged or not; one with a run too few is not."""
     runs = [
         Runs([1.0 + 0.1 * i, 2.0, 4.0 - 0.3 * i], [1.0] * 3, [1] * 3, [1, 2, 3], [30.0] * 3) for i in (0.0, 1.0, 50.0)
     ]
-    groups = [replace(group("d"), model=f"m{i}", behind=behind, converged=i < 2) for i, behind in enumerate(runs)]
+    few = Runs([1.0, 3.0], [1.0] * 2, [1] * 2, [1, 2], [30.0] * 2)
+    made = enumerate([*runs, few])
+    groups = [
+        replace(group("d"), model=f"m{i}", behind=behind, converged=i < 2, runs=len(behind.values), planned_runs=3)
+        for i, behind in made
+    ]
     elsewhere = replace(group("d"), temperature_K=500.0)
-    spread = box_spread(runs[:2])
+    spread = box_spread(runs)
     assert spread is not None
-    assert [one.spread for one in with_spread([*groups, elsewhere])] == [spread, spread, spread, None]
+    assert [one.spread for one in with_spread([*groups, elsewhere])] == [*[spread] * 4, None]
 
 
 def test_reasons_are_counted() -> None:

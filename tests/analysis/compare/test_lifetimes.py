@@ -124,3 +124,8 @@ def test_verdicts_name_who_lasts_longer_and_say_what_cannot_be_decided() -> None
     assert row["verdict"] == "design cannot decide" and "2 training seeds" in row["reason"]
     (row,) = verdict(rows("a", early, ends="missing"), rows("b", whole))
     assert row["verdict"] == "not converged" and "6 of 6 runs are missing" in row["reason"]
+
+
+def test_a_broken_run_whose_time_is_no_number_reached_nothing() -> None:
+    (group,) = groups_of_survival(pl.DataFrame(rows("a", np.full((3, 2), math.nan))))
+    assert group.lifetimes is not None and group.lifetimes.lost == 1.0

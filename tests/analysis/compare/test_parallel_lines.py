@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from ionmelt.compare.parallel_lines import Ratio, parallel_lines
+from ionmelt.compare.parallel_lines import Common, Ratio, parallel_lines
 
 
 def lines(rng: np.random.Generator, level: float, slope: float = -0.8, noise: float = 0.1, sizes: int = 3) -> Ratio:
@@ -53,3 +54,29 @@ def test_errors_that_do_not_fall_or_cross_give_no_ratio() -> None:
     y = np.where(second > 0, -1.2, -0.4) * x + 0.05 * rng.normal(size=18)
     crossed = parallel_lines(x, y, second)
     assert crossed.value is None and "not parallel" in str(crossed.reason)
+
+
+def off_to_either_side(rng: np.random.Generator, error: float) -> Ratio:
+    """Return the lines of two models that are as far from the truth, one above and one below, where the truth is known to an error."""
+    frames = np.repeat([25.0, 50.0, 100.0, 200.0], 3)
+    off = 40 / np.sqrt(frames)
+    values = np.concatenate([off, -off]) + 0.5 * rng.normal(size=24) - error * rng.normal()
+    x, second = np.log(np.tile(frames, 2)), np.repeat([0.0, 1.0], 12)
+    return parallel_lines(x, np.log(np.abs(values)), second, common=Common(error / values))
+
+
+@pytest.mark.parametrize("error", [0.3, 1.0])
+def test_where_the_truth_lies_is_in_the_error_of_models_that_are_off_to_either_side(error: float) -> None:
+    """Else the one that the truth's own error makes the nearer would need fewer frames, in half of all studies and more."""
+    rng = np.random.default_rng(5)
+    assert np.mean([off_to_either_side(rng, error).p_value < 0.05 for _ in range(400)]) <= 0.08
+
+
+def test_a_common_error_without_freedom_widens_what_its_seeds_do_not_show() -> None:
+    """Of a shift of the second line alone the variances add."""
+    x = np.log(np.tile(np.repeat([10.0, 20.0, 40.0], 3), 2))
+    second = np.repeat([0.0, 1.0], 9)
+    y = -0.8 * x + 0.4 * second + 1e-6 * np.random.default_rng(6).normal(size=18)
+    assert parallel_lines(x, y, second).p_value < 1e-9
+    shifted = parallel_lines(x, y, second, common=Common(0.2 * second))
+    assert shifted.p_value == pytest.approx(2 * stats.norm.sf(2.0), rel=1e-3)

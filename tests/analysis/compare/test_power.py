@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from ionmelt.compare import power
+from ionmelt.compare.box_spread import box_spread
 from ionmelt.compare.power import Contest, Fluctuation, Side
 from ionmelt.compare.statistics import LEVEL, Estimate, Runs, difference, paired
 
@@ -30,7 +31,7 @@ def studies(rng: np.random.Generator, a: Side, b: Side, apart: float, count: int
                 list(values), [error] * len(labels), [s for s, _ in labels], [x for _, x in labels], [1e3] * len(labels)
             )
             sides.append(runs)
-        pairs = paired(*sides)
+        pairs = paired(*sides, common=box_spread(sides))
         alone = [Estimate(runs.values[0], runs.standard_errors[0], 1e3) for runs in sides]
         made.append(pairs[0] if pairs else difference(*alone))
     return made

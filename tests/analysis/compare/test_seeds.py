@@ -38,6 +38,18 @@ def test_spread_of_seeds_that_do_not_differ_is_called_so_19_times_of_20() -> Non
     assert said[0]["within_seed"] == pytest.approx(2.0 / math.sqrt(2))
 
 
+def test_of_many_numbers_of_seeds_that_do_not_differ_none_is_said_to() -> None:
+    """Of 60 numbers three would be by chance, each alone; where the seeds of one do differ, that is found among them."""
+    rng, studies = RNG(5), 40
+    called = 0
+    for _ in range(studies):
+        alike = [next(compare_seeds.of_numbers(density_rows(0, 2.0, 3, 2, rng), f"number {i}")) for i in range(60)]
+        called += any(one.verdict == "seeds differ" for one in compare_seeds.corrected(alike))
+    assert called <= 6  # 5 % of 40, and its scatter
+    apart = next(compare_seeds.of_numbers(density_rows(20.0, 2.0, 3, 2, RNG(6)), "apart"))
+    assert compare_seeds.corrected([*alike, apart])[-1].verdict == "seeds differ"
+
+
 def test_interval_of_the_spread_holds_the_true_one() -> None:
     rng = RNG(2)
     held = []

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from ionmelt.compare import statistics
+from ionmelt.compare.box_spread import BoxSpread
 
 
 def test_one_run_keeps_its_own_error_and_its_degrees_of_freedom() -> None:
@@ -88,6 +89,10 @@ def test_a_difference_of_two_samples_is_welchs_test() -> None:
     assert delta.interval() == pytest.approx(tuple(welch.confidence_interval()))
 
 
+def test_a_number_that_is_known_is_0_or_not() -> None:
+    assert [statistics.Estimate(value, 0.0).p_value() for value in (0.0, 1e-300, -1.0)] == [1.0, 0.0, 0.0]
+
+
 # --- Paired differences ---
 
 
@@ -114,6 +119,27 @@ def test_one_seed_is_the_textbook_paired_t_test() -> None:
     assert estimate.interval() == pytest.approx(tuple(wanted.confidence_interval()), rel=1e-9)
 
 
+def test_a_third_model_is_a_further_term_in_every_box() -> None:
+    """Of one seed each: the t test of the sums, in the boxes that all three have."""
+    a, b, c = np.random.default_rng(6).normal(0, 1, (3, 1, 5))
+    third = crossed(c, 1e-9).of({0, 1, 2, 4})
+    estimate, boxes = statistics.paired(crossed(a, 1e-9), crossed(b, 1e-9), (0.5, 0.5), others=[(-1.0, third)])
+    wanted = stats.ttest_1samp(((a + b) / 2 - c)[0][[0, 1, 2, 4]], 0.0)
+    assert boxes == 4
+    assert estimate.interval() == pytest.approx(tuple(wanted.confidence_interval()), rel=1e-9)
+
+
+@pytest.mark.parametrize(("weights", "drops_out"), [((0.5, 0.5), False), ((-0.5, -0.5), False), ((1.0, -1.0), True)])
+def test_the_spread_that_models_have_in_common_stands_for_a_difference_alone(
+    weights: tuple[float, float], drops_out: bool
+) -> None:
+    """What a box adds to all models is in the spread of a sum, whatever its sign."""
+    a, b = (crossed(x, 1e-3) for x in np.random.default_rng(7).normal(0, 1, (2, 1, 4)))
+    common = BoxSpread(1e7, 0.0, 20.0)
+    alone, shared = statistics.paired(a, b, weights), statistics.paired(a, b, weights, common=common)
+    assert (alone != shared) == drops_out
+
+
 def test_what_a_box_adds_to_both_cancels_in_a_difference_and_counts_in_a_sum() -> None:
     rng = np.random.default_rng(4)
     box = rng.normal(0, 50, 4)
@@ -132,6 +158,19 @@ def test_a_model_without_seeds_is_paired_with_all_seeds_of_the_other() -> None:
     estimate, boxes = statistics.paired(crossed(a, 1.0), crossed(b, 3.0))
     assert (estimate.value, boxes) == (1.0, 3)
     assert estimate.standard_error == pytest.approx(math.sqrt(1 / 9 + 9 / 3))
+
+
+@pytest.mark.parametrize(("boxes", "most"), [(2, 2.0), (3, 2.0), (5, 4.0)])
+def test_a_spread_of_boxes_that_is_small_by_accident_has_no_more_degrees_of_freedom(boxes: int, most: float) -> None:
+    """Ten seeds a model that scatter alike in all boxes, which differ by next to nothing: seeds alone would have up to 18."""
+    rng = np.random.default_rng(8)
+    a, b = rng.normal(0, 1, (2, 10, 1)) + 1e-3 * rng.normal(0, 1, (2, 1, boxes))
+    estimate, _ = statistics.paired(crossed(a, 1e-6), crossed(b, 1e-6))
+    assert estimate.dof == pytest.approx(most)
+    common = BoxSpread(1e7, 0.0, 3.0)
+    assert statistics.paired(crossed(a, 1e-6), crossed(b, 1e-6), common=common)[0].dof <= 3.0
+    one_seed, _ = statistics.paired(crossed(a[:1], 1e-6), crossed(b[:1], 1e-6))
+    assert one_seed.dof == boxes - 1
 
 
 def test_fewer_than_two_shared_boxes_are_no_pairs() -> None:

@@ -1,6 +1,7 @@
 """Two results side by side: the interval of a difference covers, each side is told apart, and nothing is left out."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,53 @@ def test_what_holds_no_results_is_one_line(tmp_path: Path, capsys: pytest.Captur
     assert two_studies.main([str(tmp_path), str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {tmp_path}: holds no tables/")
+
+
+def published(folder: Path) -> Path:
+    """Leave the tables of a folder of results as a published study has them: CSV alone."""
+    for path in (folder / "tables").glob("*.parquet"):
+        pl.read_parquet(path).write_csv(path.with_suffix(".csv"))
+        path.unlink()
+    return folder
+
+
+def test_a_published_study_is_compared_as_its_results_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {"m": (1000.0, 990.0, 1010.0, True), "poor": (1.0, 0.0, 2.0, False), "none": (None, None, None, False)}
+    later = {"m": (1100.0, 1090.0, 1110.0, True), "poor": (100.0, 99.0, 101.0, True), "none": (1.0, 0.0, 2.0, True)}
+    folders = [results(tmp_path / name, {"name": "s"}, of) for name, of in (("a", values), ("b", later))]
+    screens = []
+    for folder in (None, *folders):
+        if folder is not None:
+            published(folder)
+        assert two_studies.main([*map(str, folders), "--out", str(tmp_path / "both.csv")]) == 0
+        screens.append((capsys.readouterr().out, (tmp_path / "both.csv").read_text()))
+    assert screens[0] == screens[1] == screens[2] and "  changed" in screens[0][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "words"),
+    [
+        ("summary.parquet", lambda content: content[:200], "summary.parquet: not readable as Parquet (is it cut off?)"),
+        ("cost.parquet", lambda content: b"", "cost.parquet: not readable as Parquet"),
+        ("summary.csv", lambda content: content[:-9], "summary.csv: not readable as CSV (is it cut off?)"),
+        ("survival.csv", lambda content: content.replace(b"end", b"odd"), "it has no column end"),
+        ("cost.csv", lambda content: content.replace(b"7200.0", b"long"), "cost.csv: not readable as CSV"),
+    ],
+)
+def test_a_damaged_table_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, spoil: Callable[[bytes], bytes], words: str
+) -> None:
+    folder = results(tmp_path / "a", {}, {"m": (1.0, 0.0, 2.0, True)})
+    path = (published(folder) if name.endswith("csv") else folder) / "tables" / name
+    path.write_bytes(spoil(path.read_bytes()))
+    assert two_studies.main([str(folder), str(folder)]) == 2
+    screen = capsys.readouterr()
+    assert words in screen.err and len(screen.err.splitlines()) == 1 and not screen.out
+
+
+def test_a_place_to_write_to_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = results(tmp_path / "a", {}, {"m": (1.0, 0.0, 2.0, True)})
+    for out, words in ((tmp_path / "no" / "x.csv", "there is no folder"), (tmp_path, "Is a directory")):
+        assert two_studies.main([str(folder), str(folder), "--out", str(out)]) == 2
+        screen = capsys.readouterr()
+        assert words in screen.err and len(screen.err.splitlines()) == 1 and not screen.out

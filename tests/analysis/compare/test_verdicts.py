@@ -6,17 +6,18 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from ionmelt.compare import verdicts
 from ionmelt.compare.comparison import Comparison, comparisons
-from ionmelt.compare.groups import Group, Reference, Row
+from ionmelt.compare.groups import Group, Reference, Row, error_of_shifts
 from ionmelt.compare.judgement import with_truth
 from ionmelt.compare.statistics import Z95, Estimate, Runs
 from ionmelt.compare.summary import summarise_runs
 from ionmelt.report.figures import REFERENCE, Style
 from ionmelt.report.sections import properties
 from ionmelt.report.sections import verdicts as report_verdicts
-from ionmelt.report.words import difference
+from ionmelt.report.words import difference, measured, plus_minus
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
 from ionmelt.tables.references import REFERENCES
 
@@ -165,6 +166,20 @@ def test_the_error_of_the_correction_is_in_what_is_held_against_experiment(sourc
     assert group.row()["finite_size_standard_error"] == pytest.approx(error)
 
 
+@pytest.mark.parametrize(
+    ("source", "of_difference", "of_middle"),
+    [("this run", math.hypot(0.1, 0.1), math.hypot(0.05, 0.05)), ("experiment: s", 0.0, 0.3)],
+)
+def test_models_corrected_with_one_viscosity_err_alike(source: str, of_difference: float, of_middle: float) -> None:
+    """What it is off by moves both: their difference stays as it is, and their middle moves as far as they do."""
+    given = {"correction": 2.0, "correction_error": 0.3, "correction_source": source}
+    rows = [r | given for m in ("a", "b") for r in runs_of(m, [[10.0] * 3] * 3, 0.3)]
+    a, b = summarise_runs(pl.DataFrame(rows), "diffusion", pl.DataFrame(schema=REFERENCES))
+    reference = Reference(12.0, None, None, "s", second_hand=False)
+    assert error_of_shifts((a, b), (1.0, -1.0), reference) == pytest.approx(of_difference)
+    assert error_of_shifts((a, b), (0.5, 0.5), reference) == pytest.approx(of_middle)
+
+
 def test_the_middle_of_two_models_is_taken_as_an_experiment_would_see_it() -> None:
     """Corrected they are at 12 and 10, and the reference at 10.1 is nearer to b; as simulated, at 10 and 8, it is to a."""
     rows = [{**r, "correction": 2.0} for m, v in (("a", 10.0), ("b", 8.0)) for r in runs_of(m, [[v] * 3] * 3, 0.01)]
@@ -208,7 +223,9 @@ def test_what_the_correction_takes_back_is_not_said_to_agree() -> None:
     }
     low, high, colour = drawn["far-d − reference"]
     assert (low, high) == pytest.approx((far["holm_low"], far["holm_high"])) and colour == REFERENCE
-    table = report_verdicts.table_verdicts({"verdicts": verdicts}, "density").rows
+    table = report_verdicts.table_verdicts(
+        {"verdicts": verdicts, "summary": pl.DataFrame(schema=SUMMARY)}, "density"
+    ).rows
     assert any(difference(far) in cell for line in table for cell in line)
 
 
@@ -279,11 +296,87 @@ def test_within_the_margin_is_equivalent(a: float, b: float, error: float, expec
     assert (row["more_runs"] is not None) == (expected == "not distinguishable")
 
 
-def test_as_many_runs_as_it_says_decide_it() -> None:
-    undecided = next(r for r in judge([group("a", 0.0, 3.0), group("b", 7.0, 3.0)]))
-    assert undecided["verdict"] == "not distinguishable"
-    error = 3.0 / math.sqrt(1.02 * undecided["more_runs"])
-    assert next(r for r in judge([group("a", 0.0, error), group("b", 7.0, error)]))["verdict"] == "differs"
+def test_without_a_reference_the_margin_is_a_share_of_the_mean_of_the_two() -> None:
+    (row,) = judge([group("a", 1000.0, 3.0), group("b", 1200.0, 3.0)], {"density": 0.01})
+    assert row["margin"] == pytest.approx(11.0)
+
+
+@pytest.mark.parametrize(("apart", "others"), [(7.0, 0), (7.0, 39), (10.0, 39)])
+def test_as_many_runs_as_it_says_decide_it(apart: float, others: int) -> None:
+    """Also where the difference would stand alone, and does not among the many tests of a report."""
+
+    def first_of(error: float) -> verdicts.Verdict:
+        pair = [group("a", 1000.0, error, reference=1000.0), group("b", 1000.0 + apart, error, reference=1000.0)]
+        return verdicts.judge(comparisons(pair), others=[0.5] * others)[0]
+
+    undecided = first_of(3.0)
+    assert undecided.verdict == "not distinguishable" and undecided.more_runs is not None
+    assert first_of(3.0 / math.sqrt(1.02 * undecided.more_runs)).verdict != "not distinguishable"
+    assert first_of(3.0 / math.sqrt(0.95 * undecided.more_runs)).verdict == "not distinguishable"
+
+
+@pytest.mark.parametrize(
+    ("dof", "apart", "margin"), [(3.0, 7.0, None), (8.0, 6.5, None), (3.0, 1.0, 7.0), (1.0, 9.0, 25.0)]
+)
+def test_so_many_times_the_runs_decide_with_the_degrees_of_freedom_that_they_have(
+    dof: float, apart: float, margin: float | None
+) -> None:
+    """A quantile of the normal distribution would say that what Student's t leaves open is decided already."""
+    items = [group("a", 1000.0 + apart, 1.0), group("b", 1000.0, 1.0)]
+
+    def decides(times: float) -> bool:
+        seen = Estimate(apart, 3.0 / math.sqrt(times), dof * times)
+        low, high = seen.interval(0.1)
+        return seen.p_value() < 0.05 or (margin is not None and -margin < low and high < margin)
+
+    times = verdicts.runs_to_decide(Comparison(*items, Estimate(apart, 3.0, dof), is_tested=True), margin)
+    assert times is not None and times > 1.02 and not decides(1)
+    assert decides(1.01 * times) and not decides(0.99 * times)
+
+
+def test_the_table_says_how_much_more_simulation_decides_a_pair() -> None:
+    """As many times the runs; of what is not converged how long the longer of the two has to be."""
+    items = [group(m, 1000.0 + 7 * i, 3.0) for i, m in enumerate("ab")]
+    items += [
+        replace(group(m, 1000.0, 3.0, converged=False), needed_ps=ps)
+        for m, ps in (("c", 300.0), ("d", 9000.0), ("e", None))
+    ]
+    rows = judge(items)
+    t = {
+        name: pl.DataFrame(made, schema=schema)
+        for name, made, schema in (("verdicts", rows, VERDICTS), ("summary", [g.row() for g in items], SUMMARY))
+    }
+    table = report_verdicts.table_verdicts(t, "density")
+    column = next(i for i, head in enumerate(table.head) if head.startswith("to decide it"))
+    said = {
+        next(cell.split(":")[0] for cell in line if "−" in cell and ":" in cell): line[column] for line in table.rows
+    }
+    times = next(r["more_runs"] for r in rows if (r["model_a"], r["model_b"]) == ("a-d", "b-d"))
+    (shown,) = (float(word) for word in said["a-d − b-d"].split() if word[0].isdigit())
+    assert times <= shown < times + 0.1 and said["a-d − b-d"].endswith("times the runs")
+    assert said["a-d − c-d"] == "runs of at least 300 ps" and said["c-d − d-d"] == "runs of at least 9000 ps"
+    assert said["a-d − e-d"] == "–"
+    assert report_verdicts.more({**rows[0], "more_runs": 1e9}, {}) == "more than 1000 times the runs"
+
+
+def test_what_is_equivalent_is_written_and_drawn_with_the_interval_that_lies_within_the_margin() -> None:
+    """Among forty tests the corrected interval is far wider than the margin that the two are within."""
+    pair = [group("a", 1000.0, 3.0, reference=1000.0), group("b", 1001.0, 3.0, reference=1000.0)]
+    items = [*pair, *(group(f"n{i}", 1000.0 + 40 * i, 4.0, reference=1000.0) for i in range(8))]
+    rows = judge(items, {"density": 0.009})
+    row = next(r for r in rows if (r["model_a"], r["model_b"]) == ("a-d", "b-d"))
+    half = stats.norm.ppf(0.95) * math.hypot(3.0, 3.0)
+    assert row["verdict"] == "equivalent" and row["holm_low"] < -row["margin"] < row["margin"] < row["holm_high"]
+    assert (row["ci90_low"], row["ci90_high"]) == pytest.approx((-1 - half, -1 + half))
+    assert difference(row) == "−1.0 [−8.0, 6.0; 90 %] kg/m³"
+    assert "%" not in difference(row | {"verdict": "not distinguishable"})
+    figure = report_verdicts.figure_verdicts({"verdicts": pl.DataFrame(rows, schema=VERDICTS)}, "density")
+    points = {trace.name: trace for trace in figure.data if trace.type == "scatter"}["equivalent within the margins"]
+    (band,) = [trace for trace in figure.data if trace.type == "bar"]
+    margins = {name: (base, base + x) for name, base, x in zip(band.y, band.base, band.x, strict=True)}
+    assert margins["a-d − b-d"] == pytest.approx((-9.0, 9.0))
+    for name, x, minus, plus in zip(points.y, points.x, points.error_x.arrayminus, points.error_x.array, strict=True):
+        assert margins[name][0] < x - minus < x + plus < margins[name][1]
 
 
 def test_a_difference_of_just_the_margin_is_never_shown_to_lie_within_it() -> None:
@@ -363,3 +456,13 @@ def test_runs_of_other_masses_than_an_experiment_are_called_so() -> None:
     said = {row["model_b"]: row["reason"] for row in rows if row["model_a"] == "heavy-d"}
     assert "the runs are of other masses: hydrogens of 3 u" in said["reference"]
     assert "the runs are of other masses: hydrogens of 3 u" in said["b-d"]
+
+
+def test_an_interval_that_reaches_beyond_all_measure_is_not_written() -> None:
+    """-53,646,057 to 12,769,440 meV/atom stood in a sentence; a density of 1000 ± 34 is one that says something."""
+    row = {"value": 0.05, "ci95_low": -53646.0, "ci95_high": 12769.0, "unit": "eV/atom", "verdict": "not converged"}
+    row |= {"difference": 0.05, "holm_low": None, "holm_high": None}
+    assert difference(row) == "50.0 meV/atom (an interval without meaning)" == measured(row)
+    assert plus_minus(row) == ("50.0", "meV/atom")
+    fine = row | {"ci95_low": 0.01, "ci95_high": 0.09}
+    assert difference(fine) == "50 [10, 90] meV/atom" and measured(fine) == "50 ± 40 meV/atom"

@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 
 from ionmelt.compare import errors as compare_errors
-from ionmelt.compare import statistics
-from ionmelt.compare.answers import decide
+from ionmelt.compare import statistics, verdicts
+from ionmelt.compare.answers import decide, p_values_of
+from ionmelt.compare.comparison import comparisons
 from ionmelt.compare.groups import Group, Reference
-from ionmelt.compare.judgement import with_truth
+from ionmelt.compare.judgement import asked_once, with_truth
 from ionmelt.compare.learning import points
 from ionmelt.compare.survival import groups_of_survival
 from ionmelt.compare.worth import questions
@@ -124,6 +125,9 @@ def test_known_errors_give_known_answers() -> None:
         "neq beside eq, at an equal number of frames (10 and 20): better in 2 of"
     )
     assert any("20 frames are not told from 80 frames" in line for line in words["How many frames are enough?"])
+    noted = dict(report_worth.answers(rows, DATASETS, ["The frames are no equilibrium."]))
+    assert noted.pop("Was it worth its cost?")[1] == "The frames are no equilibrium."
+    assert all(words[question] == lines for question, lines in noted.items()), "it is of kinds of frames alone"
 
 
 def test_what_boxes_share_cancels() -> None:
@@ -191,6 +195,26 @@ def test_survival_is_the_planned_time_that_was_lost(seeds: tuple[int, ...], expe
     assert of(rows, "kinds", "survival")["mace-both.10", "mace-eq.10"]["verdict"] == expected
 
 
+def test_what_both_tables_ask_is_one_test() -> None:
+    """Survival on two datasets is compared by the verdicts and by what the data were worth: alone it is corrected for nothing."""
+    tables, items = study({("mace", "eq.10"): 10.0, ("mace", "both.10"): 10.0})
+    broken = pl.col("dataset") == "eq.10"
+    tables["survival"] = tables["survival"].with_columns(
+        end=pl.when(broken).then(pl.lit("bond_broken")).otherwise("end"),
+        survived_ps=pl.when(broken).then(5.0 * pl.col("replica")).otherwise("survived_ps"),
+    )
+    survival = groups_of_survival(tables["survival"])
+    made = comparisons(survival)
+    curve = points(tables, {"survival": survival}, MIXTURES)
+    asked = questions(tables, curve, DATASETS)
+    beside, besides = asked_once(made, asked)
+    (verdict,) = verdicts.judge(made, others=p_values_of(besides))
+    (answer,) = decide(asked, verdicts.winning_p_values(beside))
+    assert verdict.p_holm == answer.p_holm == verdict.comparison.p_value < 0.05
+    learnt = questions(tables, points(tables, items, MIXTURES), DATASETS)  # of another error it is another test
+    assert asked_once(made, learnt) == (made, learnt)
+
+
 def test_two_frameworks_through_the_tables() -> None:
     """Errors that fall alike, one twice the other: about 2.4 times the frames, from the errors of single seeds."""
     rng = np.random.default_rng(5)
@@ -215,6 +239,21 @@ def test_two_frameworks_through_the_tables() -> None:
     assert any(
         "mace-eq has the lower force error of x" in line and "times the frames of mace-eq" in line for line in lines_of
     )
+
+
+@pytest.mark.parametrize(("side", "told"), [(1.0, True), (-1.0, False)])
+def test_which_needs_fewer_frames_knows_how_well_the_truth_is_known(side: float, told: bool) -> None:
+    """40 and 50 above a truth that is known to 5: the first is nearer. 40 above it and 50 below: nobody knows which."""
+    offsets = {("mace", "eq.10"): 40.0, ("mace", "eq.20"): 30.0, ("mace", "eq"): 22.5}
+    offsets |= {("dpmd", size): 1.25 * side * off for (_, size), off in offsets.items()}
+    tables, items = study(offsets, noise=0.5)
+    truth = items["density"][-1]
+    assert truth.behind is not None
+    runs = replace(truth.behind, standard_errors=[5 * math.sqrt(3)] * 3)
+    items["density"][-1] = replace(truth, behind=runs)
+    _, rows = learning_and_worth(tables, items, DATASETS, "gfn1", MIXTURES)
+    (row,) = of(rows, "framework").values()
+    assert (row["verdict"] in ("better", "worse")) is told
 
 
 def test_words_on_data_rest_on_the_corrected_interval() -> None:

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
-from ionmelt.dataset.calibration import calibrate, held_out, normal_factor, quantile
+from ionmelt.dataset.calibration import calibrate, coverage_interval, held_out, normal_factor, quantile
 
 
 def parity(factor: float, seeds: int = 3, groups: int = 30, per_group: int = 60, seed: int = 1) -> pl.DataFrame:
@@ -119,3 +120,26 @@ def test_points_that_a_member_lacks_are_left_out_and_untrained_models_too() -> N
     assert judged["points"].to_list() == [99, 99]
     what = judged.select("model", "dataset", "quantity", "unit", "members", "groups").unique().rows()
     assert what == [("m", "d", "force", "eV/A", 3, 5)]
+
+
+@pytest.mark.parametrize(("groups", "share"), [(3, 0.95), (5, 0.95), (8, 0.68), (20, 0.9)])
+def test_the_interval_of_a_coverage_holds_it_of_few_trajectories(groups: int, share: float) -> None:
+    """Trajectories are covered by more or less, each of 30 points; and three that are covered whole prove no coverage of all."""
+    rng, held = np.random.default_rng(6), 0
+    names = np.repeat(np.arange(groups), 30)
+    for _ in range(300):
+        each = rng.beta(20 * share, 20 * (1 - share), groups)
+        low, high = coverage_interval(rng.random(len(names)) < np.repeat(each, 30), names)
+        held += low <= share <= high
+    assert held >= 0.9 * 300
+    low, high = coverage_interval(np.ones(90, bool), np.repeat(np.arange(3), 30))
+    assert low < 0.8 and high > 0.99
+
+
+def test_the_interval_is_jeffreyss_of_the_points_that_the_scatter_amounts_to() -> None:
+    """Of 20 trajectories of a point each 19 points are left by Student's t, 2.093024; of three covered whole there are three."""
+    points = 19 * (1.96 / 2.093024) ** 2
+    expected = stats.beta.interval(0.95, 0.75 * points + 0.5, 0.25 * points + 0.5)
+    assert coverage_interval(np.arange(20) < 15, np.arange(20)) == pytest.approx(expected, rel=1e-5)
+    whole = coverage_interval(np.ones(90, bool), np.repeat(np.arange(3), 30))
+    assert whole == pytest.approx(stats.beta.interval(0.95, 3.5, 0.5), rel=1e-12)

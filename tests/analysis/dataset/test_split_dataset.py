@@ -111,6 +111,46 @@ def test_tables_are_the_same_whatever_the_frames_are(tmp_path: Path) -> None:
     assert list(summary["groups"]) == ["test", "train", "valid"]
 
 
+def test_equilibrium_frames_have_the_pressure_of_their_labels_in_every_split(tmp_path: Path) -> None:
+    """Those of training too, of which a study has many more; frames of other recipes, and of no temperature, have none."""
+    frames = dataset(MANY | {f"q{i}": "equilibrium" for i in range(6)})
+    for one in frames:
+        if one.info["recipe"] == "equilibrium" and one.info["group"] != "q0":
+            one.info["temperature_K"] = 300.0
+    split(write(tmp_path / "in", frames), tmp_path / "out")
+    table = pl.read_parquet(tmp_path / "out/dataset.parquet")
+    given = table.filter(pl.col("equilibrium_pressure_bar").is_not_null())
+    assert set(given["group"]) == {f"q{i}" for i in range(1, 6)}
+    assert set(given["temperature_K"]) == {300.0}
+    assert "train" in set(given["split"])
+
+
+def test_without_a_dataset_all_is_test_in_the_same_table_under_the_name_of_the_task(tmp_path: Path) -> None:
+    arguments = write(tmp_path / "in", dataset({"e0": "eq", "p0": "packing"}))
+    settings = json.loads(Path(arguments[1]).read_text()) | {"datasets": {}}
+    Path(arguments[1]).write_text(json.dumps(settings))
+    summary = split([*arguments, "--id", "heldout"], tmp_path / "out")
+    table = pl.read_parquet(tmp_path / "out/dataset.parquet")
+    assert (table.schema["dataset"], table["dataset"].null_count(), table.height) == (pl.String, 6, 6)
+    assert summary["test"]["frames"] == 6 and set(table["split"]) == {"test"}
+    assert json.loads(Path("SPLIT_DATASET.heldout.task.json").read_text())["id"] == "heldout"
+
+
+def test_all_files_that_are_not_there_are_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    names = {"--settings": "s.json", "--frames": "f.extxyz", "--labels": "l.parquet", "--e0s": "e.json"}
+    given = [word for option in names.items() for word in option]
+    assert split_module.main([*given, "--out", "out"]) == 2
+    assert capsys.readouterr().err.splitlines() == [f"error: {name}: no such file or folder" for name in names.values()]
+
+
+def test_help_says_what_each_file_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        split_module.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert caught.value.code == 0
+    assert all(words in said for words in ("*.labelled.extxyz", "*.labels.parquet", "JSON (eV, by element)"))
+
+
 @pytest.mark.parametrize("option", ["--settings", "--frames", "--labels", "--out"])
 def test_every_file_must_be_named(tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*write(tmp_path / "in", []), "--out", str(tmp_path / "out")]
@@ -203,7 +243,7 @@ def test_a_dataset_cut_to_a_size_is_part_of_the_larger_one(tmp_path: Path) -> No
     assert split_module.main([*arguments, "--out", str(tmp_path / "none")]) == 2
 
 
-def test_what_active_learning_adds_is_trained_on_and_moves_nothing_else(tmp_path: Path) -> None:
+def test_what_active_learning_adds_is_trained_on_and_moves_nothing_else() -> None:
     groups = [dataset_groups.Group(f"g{i}", [2 * i, 2 * i + 1]) for i in range(9)]
     for group in groups:
         group.cells["eq", "salt", "eq"] += 2

@@ -45,11 +45,21 @@ def test_a_hydrogen_molecule_and_a_lone_proton_have_no_heavy_atom() -> None:
 
 def test_more_than_the_heavy_atom_can_give_is_refused() -> None:
     with pytest.raises(
-        UserError, match=r"md\.hydrogen_mass_u: 4 would leave 0\.0\d+ u to an atom of C that bears hydrogens: give less"
+        UserError,
+        match=r"md\.hydrogen_mass_u: 4 would leave 0\.0\d+ u to an atom of C that bears hydrogens, in m: give 3\.2 or less",
     ):
         with_heavy_hydrogens(
             topology(["C", "H", "H", "H", "H"], [12.011] + [1.008] * 4, [[0, i] for i in range(1, 5)]), 4.0
         )
+
+
+def test_what_is_said_to_be_right_is_so_to_the_last_hundredth() -> None:
+    """Methyl bears three hydrogens and hydroxyl one: it is the methyl that has the least to give."""
+    with pytest.raises(UserError, match=r"an atom of C .* give 3\.75 or less"):
+        with_heavy_hydrogens(METHANOL, 3.77)
+    assert with_heavy_hydrogens(METHANOL, 3.75).min() == 3.75
+    with pytest.raises(UserError, match=r"an atom of C .* give 3\.75 or less"):
+        with_heavy_hydrogens(METHANOL, 3.76)
 
 
 def period_fs(masses: np.ndarray) -> float:

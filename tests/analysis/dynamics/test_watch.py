@@ -48,6 +48,13 @@ def test_watch_names_each_fault(fault, end: str) -> None:
     assert fault_named.end == end
 
 
+def test_a_bond_of_two_neutral_molecules_is_not_called_one_of_ions() -> None:
+    atoms, watch = watched()
+    atoms.positions[2:] = [[1.0, 1, 1.7], [1.0, 1.0, 2.62]]
+    ended = watch.check(atoms)
+    assert ended is not None and ended.detail == "H0-H2 of two ions or molecules at 0.70 A"
+
+
 @pytest.mark.parametrize("edge", [30.0, 3.0])  # the second: smaller than twice the reach, searched pair by pair
 def test_the_watch_finds_the_pairs_that_all_pairs_show(edge: float) -> None:
     rng = np.random.default_rng(11)
@@ -88,10 +95,34 @@ def test_a_proton_that_nothing_holds_is_a_broken_bond() -> None:
     assert fault is not None and fault.end == "bond_broken"
 
 
-def test_a_proton_that_leaves_for_fluorine_is_a_reaction() -> None:
-    """As PF6- with water: HF is another substance."""
-    atoms = Atoms("OHF", positions=[[1, 1, 1], [2, 1, 1], [3.5, 1, 1]], cell=[12] * 3, pbc=True)
+@pytest.mark.parametrize(("acceptor", "bond_A"), [("F", 0.92), ("S", 1.34), ("Cl", 1.27), ("Br", 1.41), ("I", 1.61)])
+@pytest.mark.parametrize("donor", ["N", "O", "Cl"])
+def test_a_proton_may_hop_to_a_halide_and_back(donor: str, acceptor: str, bond_A: float) -> None:
+    """As in ethylammonium chloride, or hydrogen chloride in water."""
+    atoms = Atoms([donor, "H", acceptor], [[1, 1, 1], [2.2, 1, 1], [5, 1, 1]], cell=[12] * 3, pbc=True)
+    atoms.set_momenta(np.zeros((3, 3)))
     watch = Watch(atoms, np.array([[0, 1]]), np.array([0, 0, 1]), 300.0)
-    atoms.positions[1, 0] = 2.6
+    atoms.positions[1, 0] = 5 - bond_A
+    assert watch.check(atoms) is None and watch.protons_away == 1
+    atoms.positions[1, 0] = 2.2
+    assert watch.check(atoms) is None and watch.protons_away == 0
+
+
+def test_a_proton_of_carbon_does_not_hop() -> None:
+    atoms = Atoms("CHO", positions=[[1, 1, 1], [2.1, 1, 1], [3.9, 1, 1]], cell=[12] * 3, pbc=True)
+    watch = Watch(atoms, np.array([[0, 1]]), np.array([0, 0, 1]), 300.0)
+    atoms.positions[1, 0] = 2.95
     fault = watch.check(atoms)
     assert fault is not None and fault.end == "bond_broken"
+
+
+def test_hydrogen_fluoride_that_leaves_its_ion_is_a_reaction() -> None:
+    """As PF6- with water: a proton on a fluorine of PF6- is a state, HF that goes away from the phosphorus is another substance."""
+    atoms = Atoms("OHFP", positions=[[1, 1, 1], [2, 1, 1], [3.5, 1, 1], [5.1, 1, 1]], cell=[12] * 3, pbc=True)
+    atoms.set_momenta(np.zeros((4, 3)))
+    watch = Watch(atoms, np.array([[0, 1], [2, 3]]), np.array([0, 0, 1, 1]), 300.0)
+    atoms.positions[1, 0] = 2.6
+    assert watch.check(atoms) is None and watch.protons_away == 1
+    atoms.positions[3, 0] = 6.3
+    fault = watch.check(atoms)
+    assert fault is not None and fault.end == "bond_broken" and fault.detail.startswith("F2-P3")

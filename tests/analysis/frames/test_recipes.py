@@ -8,7 +8,7 @@ from breathing_salt import PAIRS, SAMPLING, TETRAHEDRON, asked, of, topology
 from ionmelt.frames.recipes import RECIPES, trajectory
 from ionmelt.frames.recipes.clusters import cluster
 from ionmelt.frames.sampling import sample
-from ionmelt.frames.settings import NEQ_RECIPES
+from ionmelt.frames.settings import NeqRecipes
 from ionmelt.frames.state import State
 from ionmelt.topology import Topology
 
@@ -164,7 +164,7 @@ def test_without_a_force_field_frames_are_taken_as_they_are(without_force_field)
 
 
 def test_each_recipe_of_the_settings_has_a_row() -> None:
-    assert [recipe.name for recipe in RECIPES] == ["equilibrium", *NEQ_RECIPES, "test_scan"]
+    assert [recipe.name for recipe in RECIPES] == ["equilibrium", *NeqRecipes.model_fields, "test_scan"]
 
 
 def test_a_cluster_in_a_solvent_does_not_take_all_of_it():

@@ -1,6 +1,8 @@
 """Unphysical frames are refused, counted and replaced."""
 
 import numpy as np
+import pytest
+from ase.symbols import string2symbols
 from breathing_salt import TETRAHEDRON, topology
 
 from ionmelt.frame import make_frame
@@ -30,6 +32,40 @@ def test_refusals():
     assert refusal(*pair(3.0, stretch=1.5)) == "bond"
     assert refusal(*pair(3.0, stretch=0.6)) == "bond"
     assert refusal(*pair(1.85, edge=3.2)) == "contact"  # with an image of itself
+
+
+def protic(own_A: float, other_A: float, donor: str = "N", acceptor: str = "O"):
+    """A proton between its donor and an acceptor of another ion, in a line across the boundary of the box."""
+    ions = [
+        {"name": name, "smiles": "", "charge": charge, "count": 1, "types": None, "elements": elements,
+         "masses_u": [1.0] * len(elements), "bonds": bonds}
+        for name, charge, elements, bonds in (("dh", 1, [donor, "H"], [[0, 1]]), ("a", -1, [acceptor], []))
+    ]  # fmt: skip
+    top = Topology("protic", ions)
+    positions = np.array([[11.0, 5, 5], [11 + own_A, 5, 5], [11 + own_A + other_A - 12, 5, 5]])
+    info = {"liquid": "protic", "kind": "eq", "recipe": "models", "group": "g"}
+    return make_frame(top.numbers, positions, np.full(3, 12.0), top.molecule, top.ion, **info), top
+
+
+@pytest.mark.parametrize(
+    ("own_A", "other_A", "atoms", "reason"),
+    [
+        (1.02, 1.8, "NO", None),
+        (1.22, 1.28, "NO", None),  # shared
+        (1.65, 1.0, "NO", None),  # hopped
+        (3.5, 1.0, "NO", None),  # and carried away
+        (1.9, 0.95, "NF", None),
+        (2.0, 1.95, "NI", None),
+        (1.9, 1.0, "ClO", None),
+        (1.65, 1.5, "NO", "bond"),  # with none
+        (1.65, 0.65, "NO", "bond"),  # nothing binds it so near
+        (1.02, 1.2, "NO", "contact"),  # pressed, its own bond whole
+        (1.7, 1.0, "CO", "bond"),  # carbon lets none go
+        (1.65, 1.1, "NC", "bond"),
+    ],
+)
+def test_a_proton_between_two_ions(own_A: float, other_A: float, atoms: str, reason: str | None) -> None:
+    assert refusal(*protic(own_A, other_A, *string2symbols(atoms))) == reason
 
 
 def test_refused_candidates_are_counted_and_replaced():

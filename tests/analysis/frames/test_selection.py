@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from ase import Atoms
+from featomic import SoapPowerSpectrum
 
+from ionmelt.frames import selection
 from ionmelt.frames.selection import averages, descriptors, farthest_points, scale
 
 
@@ -45,6 +47,19 @@ def test_density_is_seen() -> None:
     assert (np.diff(distances) > 0.05).all()
 
 
+def test_neighbours_count_up_to_6_A_and_fade_over_the_last() -> None:
+    """Of two atoms in a large cell: alone when they are further apart, and nearly so just before."""
+
+    def of_pair(apart_A: float) -> np.ndarray:
+        return averages([Atoms("LiF", [[0, 0, 0], [apart_A, 0, 0]], cell=[40, 40, 40], pbc=True)], [3, 9])[0]
+
+    alone = of_pair(20.0)
+    seen = {apart_A: float(np.linalg.norm(of_pair(apart_A) - alone)) for apart_A in (4.9, 5.1, 5.9, 6.1)}
+    assert seen[6.1] == 0
+    assert 0 < seen[5.9] < 0.1 * seen[5.1]
+    assert seen[5.1] > 0.8 * seen[4.9]
+
+
 def test_elements_weigh_the_same_and_constant_ones_nothing() -> None:
     frames = [liquid(seed) for seed in range(8)]
     x = descriptors(frames).reshape(8, 3, -1)
@@ -55,6 +70,20 @@ def test_elements_weigh_the_same_and_constant_ones_nothing() -> None:
 def test_averages_have_the_size_of_those_that_models_keep() -> None:
     """Of 3 elements, 6 pairs of them, and 4 angular by 4 times 4 radial functions."""
     assert averages([liquid(1), liquid(2)], [3, 5, 9]).shape == (2, 3, 6, 64)
+
+
+def test_a_bounded_number_of_atoms_is_described_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, at_once, compute = [liquid(seed) for seed in range(5)], [], SoapPowerSpectrum.compute
+    whole = averages(frames, [3, 5, 9])
+
+    def counted(calculator: SoapPowerSpectrum, some: list[Atoms]) -> object:
+        at_once.append(sum(map(len, some)))
+        return compute(calculator, some)
+
+    monkeypatch.setattr(SoapPowerSpectrum, "compute", counted)
+    monkeypatch.setattr(selection, "ATOMS_AT_ONCE", 60)
+    np.testing.assert_array_equal(averages(frames, [3, 5, 9]), whole)
+    assert at_once == [56, 56, 28]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -108,6 +137,12 @@ def test_what_says_the_same_again_is_left_out() -> None:
     chosen = farthest_points(x, ["a"] * 20, 20)
     assert len(chosen) == 5
     assert len({i // 4 for i in chosen}) == 5
+
+
+@pytest.mark.parametrize(("apart", "taken"), [(1.3e-3, 3), (0.8e-3, 2)])
+def test_what_is_nearer_than_a_thousandth_of_the_spread_says_the_same(apart: float, taken: int) -> None:
+    """Of -1, 1 and 1, whose standard deviation is 0.943."""
+    assert len(farthest_points(np.array([[-1.0], [1.0], [1.0 + apart]]), ["a"] * 3, 3)) == taken
 
 
 @pytest.mark.parametrize("count", [5, 20])

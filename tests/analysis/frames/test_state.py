@@ -23,7 +23,7 @@ def test_blocks_are_consecutive_and_leave_the_held_out_frame_alone(folder):
     assert np.ptp(np.diff(trajectory.evenly_spaced(state, 12))) <= 1
 
 
-def test_bonds_that_the_trajectory_holds_fixed_are_set_free(sampled, folder):
+def test_bonds_that_the_trajectory_holds_fixed_are_set_free(folder):
     """A classical harmonic bond spreads by sqrt(kT/k): the springs of the ion are known."""
     top = topology()
     state = State(folder, seed=7)

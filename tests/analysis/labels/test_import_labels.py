@@ -13,7 +13,7 @@ import pytest
 from ase import Atoms
 from ase.units import Bohr, GPa, Hartree, Rydberg
 from effort import examples
-from foreign_labels import Run, assert_same, free_atom, shown, text_of
+from foreign_labels import LIF, Run, assert_same, free_atom, shown, text_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +34,36 @@ def test_our_own_frames_come_back_as_they_were(run: Run, frames: list[Atoms]) ->
     assert table["converged"].all()
     assert any("energy in eV (20 of 20 frames)" in line and "positive is tension" in line for line in lines)
     assert any("times the work of the forces and stress" in line for line in lines)
+
+
+def lithium_fluoride(length: float, energy: float) -> str:
+    """Return frames of eight ions that move a little, in units of length and energy that are so many A and eV."""
+    corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    names = np.where(corners.sum(axis=1) % 2, "F", "Li")
+    places = 2.0 * corners
+    text = ""
+    for step in range(6):
+        at = places + 0.1 * np.sin(step + 1) * np.array([1.0, 0.0, 0.0]) * (corners[:, :1] - 0.5)
+        forces = -5.0 * (at - places)  # of springs
+        total = 2.5 * float(np.sum((at - places) ** 2)) - 100.0
+        edge = 4.0 / length
+        text += f'8\nLattice="{edge} 0 0 0 {edge} 0 0 0 {edge}" Properties=species:S:1:pos:R:3:forces:R:3 energy={total / energy:.10f}\n'
+        for name, row in zip(names, np.hstack([at / length, forces * length / energy]), strict=True):
+            text += f"{name} " + " ".join(f"{x:.10f}" for x in row) + "\n"
+    return text
+
+
+def test_frames_in_atomic_units_throughout_are_refused(run: Run) -> None:
+    """The work of the forces is the change of the energy there, too, and a salt of single atoms has no bonds to tell."""
+    liquids = [LIF | {"ions": [one | {"count": 4} for one in LIF["ions"]]}]
+    code, lines, _, _ = run({"a.xyz": lithium_fluoride(1.0, 1.0)}, liquids=liquids)
+    assert code == 0, lines
+    code, lines, _, _ = run({"a.xyz": lithium_fluoride(Bohr, Hartree)}, liquids=liquids)
+    assert code == 2
+    assert (
+        "in 6 of 6 frames no two atoms are within 1.5 times the sum of their covalent radii: are positions and cell in Bohr"
+        in lines[0]
+    )
 
 
 def test_held_out_frames_of_any_chemistry_stay_as_they_are(run: Run, frames: list[Atoms]) -> None:
@@ -57,6 +87,15 @@ def test_held_out_frames_of_any_chemistry_stay_as_they_are(run: Run, frames: lis
         np.testing.assert_allclose(mine.positions, frame.positions[order], atol=1e-6)
         np.testing.assert_allclose(mine.arrays[FORCES_KEY], frame.arrays[FORCES_KEY][order], atol=2e-8)
         assert (mine.info["group"], mine.info["recipe"]) == (frame.info["group"], "bulk")
+
+    bare = re.sub(r'stress="[^"]*"', "", text.replace("energy=", "REF_energy=").replace("forces:", "REF_forces:"))
+    names = {"energy_key": "REF_energy", "forces_key": "REF_forces", "stress_key": "REF_stress"}
+    code, lines, table, got = run({"a.xyz": bare}, liquids=[], **names)  # as the plan asks for them
+    assert code == 0, lines
+    assert len(got) == len(frames)
+    code, lines, _, _ = run({"a.xyz": bare}, **names)
+    assert code == 2
+    assert "labels.stress_key: no frame holds 'REF_stress'" in lines[0]
 
     code, lines, _, _ = run({"a.xyz": text.replace("energy=", "heat=")}, liquids=[])
     assert code == 2
@@ -112,6 +151,7 @@ REFUSED = {
     "forces in hartree": ({"force": Bohr / Hartree}, {}, r"give forces_unit: Ha/Bohr\)"),
     "gradients": ({"force": -1.0}, {}, "is the sign of the forces wrong"),
     "compression": ({"stress": -1.0}, {}, r"labels.stress_unit: .*give stress_sign: compression\)"),
+    "stress in atomic units": ({"stress": Bohr**3 / Hartree}, {}, r"labels.stress_unit: .*give stress_unit: Ha/Bohr\^3\)"),
     "stress in GPa": ({"stress": 1 / GPa}, {}, r"labels.stress_unit: .*GPa"),
 }  # fmt: skip
 

@@ -141,8 +141,9 @@ def test_a_box_too_dense_is_loosened_then_refused(monkeypatch: pytest.MonkeyPatc
         edges.append(args[2])
 
     monkeypatch.setattr(packing, "pack", never)
-    with pytest.raises(UserError, match=r"packmol found no packing of 8 ions at 0\.5 of density_guess"):
-        packing.build(BoxSettings.model_validate(settings()), ASSETS)
+    water = {"name": "water", "smiles": "O", "charge": 0, "count": 5, "types": None, "hydrogen_types": None}
+    with pytest.raises(UserError, match=r"packmol found no packing of 5 molecules and 8 ions at 0\.5 of density_guess"):
+        packing.build(BoxSettings.model_validate(settings(ions=[*settings()["ions"], water])), ASSETS)
     volumes = np.array(edges) ** 3
     np.testing.assert_allclose(volumes[0] / volumes, np.array(packing.PACK_FRACTIONS) / 0.8)
 

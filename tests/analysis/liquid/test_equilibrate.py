@@ -43,13 +43,8 @@ def settings(**changes: Any) -> dict[str, Any]:
     return {**default, **changes}
 
 
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("box")
-    ions = [
-        {"name": "pyr14", "smiles": PYR14, "charge": 1, "count": 4, "types": None, "hydrogen_types": None},
-        {"name": "bf4", "smiles": BF4, "charge": -1, "count": 4, "types": None, "hydrogen_types": None},
-    ]
+def packed(folder: Path, ions: list[dict[str, Any]], density_kg_m3: float, force_field: str = "clandp") -> Path:
+    """Pack some ions into a box; return its folder."""
     plan = {
         "id": "x-r1",
         "liquid": "x",
@@ -58,8 +53,8 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "seed": 3,
         "ions": ions,
         "charge_scale": 1.0,
-        "density_guess_kg_m3": 1050.0,
-        "force_field": "clandp",
+        "density_guess_kg_m3": density_kg_m3,
+        "force_field": force_field,
     }
     (folder / "box.json").write_text(json.dumps(plan))
     with pytest.MonkeyPatch.context() as patch:
@@ -67,6 +62,15 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
         arguments = ["--settings", "box.json", "--assets", str(ASSETS), "--out", "x-r1"]
         assert packing.main(["--id", "x-r1", *arguments]) == 0
     return folder / "x-r1"
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    ions = [
+        {"name": "pyr14", "smiles": PYR14, "charge": 1, "count": 4, "types": None, "hydrogen_types": None},
+        {"name": "bf4", "smiles": BF4, "charge": -1, "count": 4, "types": None, "hydrogen_types": None},
+    ]
+    return packed(tmp_path_factory.mktemp("box"), ions, 1050.0)
 
 
 def run(folder: Path, box: Path, name: str, threads: int = 1, **changes: Any) -> int:
@@ -309,25 +313,10 @@ def test_xtb_runs_the_same_phases(tmp_path: Path, capfd: pytest.CaptureFixture[s
         {"name": "li", "smiles": "[Li+]", "charge": 1, "count": 1, "types": None, "hydrogen_types": None},
         {"name": "bf4", "smiles": BF4, "charge": -1, "count": 1, "types": None, "hydrogen_types": None},
     ]
-    plan = {
-        "id": "x-r1",
-        "liquid": "x",
-        "replica": 1,
-        "cutoff_A": "auto",
-        "seed": 3,
-        "ions": ions,
-        "charge_scale": 1.0,
-        "density_guess_kg_m3": 1000.0,
-        "force_field": "xtb",
-    }
-    (tmp_path / "box.json").write_text(json.dumps(plan))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        arguments = ["--settings", "box.json", "--assets", str(ASSETS), "--out", "box"]
-        assert packing.main(["--id", "x-r1", *arguments]) == 0
+    box = packed(tmp_path, ions, 1000.0, "xtb")
     times = {"anneal_ps": 0.006, "cool_ps": 0.002, "settle_ps": 0.002, "production_ps": 0.004, "save_every_ps": 0.001}
     for name in ("a", "b"):
-        assert run(tmp_path, tmp_path / "box", name, force_field="xtb", timestep_fs=0.5, **times) == 0
+        assert run(tmp_path, box, name, force_field="xtb", timestep_fs=0.5, **times) == 0
     assert "system.xml" not in {path.name for path in (tmp_path / "a").iterdir()}
     record = json.loads((tmp_path / "a/equilibration.json").read_text())
     assert record["engine"] == "tblite GFN1-xTB" and record["phases_ps"]["production"] == pytest.approx(0.004)
@@ -350,23 +339,8 @@ def test_density_of_pyr14tfsi_is_near_experiment(tmp_path: Path) -> None:
     ion_library = library(ASSETS)
     given = ("name", "smiles", "charge", "types", "hydrogen_types")
     ions = [{key: ion_library[name][key] for key in given} | {"count": 40} for name in ("pyr14", "tfsi")]
-    plan = {
-        "id": "x-r1",
-        "liquid": "x",
-        "replica": 1,
-        "cutoff_A": "auto",
-        "seed": 3,
-        "ions": ions,
-        "charge_scale": 1.0,
-        "density_guess_kg_m3": 1350.0,
-        "force_field": "clandp",
-    }
-    (tmp_path / "box.json").write_text(json.dumps(plan))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        arguments = ["--settings", "box.json", "--assets", str(ASSETS), "--out", "box"]
-        assert packing.main(["--id", "x-r1", *arguments]) == 0
+    box = packed(tmp_path, ions, 1350.0)
     times = {"anneal_ps": 60, "cool_ps": 100, "settle_ps": 50, "production_ps": 200, "save_every_ps": 1}
-    assert run(tmp_path, tmp_path / "box", "state", threads=2, temperature_K=353.15, **times) == 0
+    assert run(tmp_path, box, "state", threads=2, temperature_K=353.15, **times) == 0
     record = json.loads((tmp_path / "state/equilibration.json").read_text())
     assert record["density_kg_m3"] == pytest.approx(1346.8, rel=0.04)

@@ -25,6 +25,7 @@ from ionmelt.topology import Topology
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 IONS = library(ASSETS)
 FIELD = load_forcefield(ASSETS / "forcefields/clandp.yaml")
+TYPED = sorted(name for name, entry in IONS.items() if entry["types"])  # all of the library that CL&P has types for
 KE = 1389.35458  # kJ/mol A/e^2
 # Bonds, angles, torsions and impropers by hand: with d neighbours of each atom, angles are the sum of
 # d (d-1)/2 over atoms (12 of 15 in PF6-), torsions that of (d-1) (d'-1) over bonds: 20 + 6 + 6 + 9 in EMIM+.
@@ -113,10 +114,14 @@ def slow_bonded(kind: dict[str, Any], x: np.ndarray) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", sorted(COUNTS))
-def test_counts_and_charges(name: str) -> None:
-    kind = ion(name)
-    terms = ion_terms(kind, FIELD)
+def test_counts_of_bonded_terms(name: str) -> None:
+    terms = ion_terms(ion(name), FIELD)
     assert tuple(map(len, (terms.bonds, terms.angles, terms.torsions, terms.impropers))) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_charges_of_the_atoms_are_that_of_the_ion(name: str) -> None:
+    kind = ion(name)
     charge = sum(FIELD.types[t].charge_e for t in kind["types"])
     assert charge == pytest.approx(kind["charge"], abs=1e-9)
     assert kind["charge"] == IONS[name]["charge"]
@@ -132,7 +137,7 @@ def test_five_membered_ring_keeps_torsions_and_excludes_pairs() -> None:
     assert len(terms.pairs_14) == len(set(terms.pairs_14))
 
 
-@pytest.mark.parametrize("name", sorted(COUNTS))
+@pytest.mark.parametrize("name", TYPED)
 def test_bonded_energies_equal_the_slow_reference(name: str) -> None:
     kind = ion(name)
     x = geometry(kind["smiles"]) + np.random.default_rng(3).normal(0, 0.05, (len(kind["elements"]), 3)) + 15
@@ -401,6 +406,35 @@ def test_a_users_openmm_xml(tmp_path: Path) -> None:
             xml_system(Topology("t", ions), np.eye(3) * 20, 9.0, path)
         assert len(error.value.errors) == 1 and "\n" not in error.value.errors[0]
         assert error.value.errors[0].startswith("force_field own.xml: OpenMM cannot use it")
+
+
+WRONG_XML = {
+    'charge="-1.0"': ('charge="-0.8"', r"the charges of the box sum to \+0.2 e \(li \+1, chloride -0.8\), not to 0"),
+    'charge="1.0"': ('charge="0.0"', r"li carries \+0 e, and is of charge \+1 e"),
+    'sigma="0.4"': ('sigma="4.0"', "a sigma of 4 nm: is it in A"),
+    "<ForceField>": ("<System>", "is OpenMM's <System> of one box"),
+    "<AtomTypes>": ('<Include file="other.xml"/><AtomTypes>', "<Include>: a force field may not bring a program or other files"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", sorted(WRONG_XML))
+def test_numbers_of_a_users_xml_that_are_of_no_such_ions(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "own.xml"
+    to, said = WRONG_XML[change]
+    path.write_text(
+        XML.replace(change, to).replace("</ForceField>", f"</{'System' if 'System' in to else 'ForceField'}>")
+    )
+    chloride = resolve({"name": "chloride", "smiles": "[Cl-]", "count": 1}, IONS)
+    with pytest.raises(UserError, match=said):
+        xml_system(Topology("t", [ion("li"), chloride]), np.eye(3) * 20, 9.0, path)
+
+
+def test_charges_of_a_users_xml_may_be_scaled(tmp_path: Path) -> None:
+    path = tmp_path / "own.xml"
+    path.write_text(XML.replace('1.0"', '0.75"'))
+    chloride = resolve({"name": "chloride", "smiles": "[Cl-]", "count": 1}, IONS)
+    assert xml_system(Topology("t", [ion("li"), chloride]), np.eye(3) * 20, 9.0, path).getNumParticles() == 2
+    assert xml_system(Topology("t", [ion("li")]), None, None, path).getNumParticles() == 1
 
 
 def energy_kj_mol(system: openmm.System, positions_A: np.ndarray) -> float:

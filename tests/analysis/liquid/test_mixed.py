@@ -127,8 +127,8 @@ def test_charges_of_ions_are_scaled_and_those_of_molecules_are_not(tmp_path: Pat
 
 
 def test_what_no_force_field_has_is_said_and_files_tell_what_they_are_of(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no classical force field has bob .*OpenFF Sage lacks"):
-        mixture(molecule("bob"))
+    with pytest.raises(UserError, match=r"no classical force field has zn .*OpenFF Sage lacks"):
+        mixture(molecule("zn", "[Zn+2]"))
     ions = [molecule("li"), molecule("dmc")]
     path = tmp_path / "force_field.json"
     mixture(*ions).save(path)

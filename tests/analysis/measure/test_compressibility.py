@@ -1,12 +1,12 @@
 """Isothermal compressibility: exact cases, and how often its interval covers the truth."""
 
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from known_runs import write_npt_run
 from scipy import signal
 from scipy.constants import Boltzmann
 
@@ -17,7 +17,6 @@ from ionmelt.measure.run import measure
 from ionmelt.report.words import NAMES, UNITS
 from ionmelt.tables.references import REFERENCES
 from ionmelt.tables.runs import SURVIVAL
-from ionmelt.topology import Topology
 
 KELVIN = 400.0
 
@@ -32,28 +31,10 @@ def correlated(rng: np.random.Generator, n: int, tau: float) -> np.ndarray:
 
 def write_run(folder: Path, volumes_A3: np.ndarray | None) -> Path:
     """Write the run folder of a run of NPT alone, whose thermodynamics hold these volumes."""
-    ion = {
-        "name": "li",
-        "smiles": "",
-        "charge": 1,
-        "count": 1,
-        "types": None,
-        "elements": ["Li"],
-        "masses_u": [6.9],
-        "bonds": [],
-    }
-    Topology("toy", [ion]).save(folder / "topology.json")
-    run = {
-        "id": "toy-400K-r1-clp", "liquid": "toy", "temperature_K": KELVIN, "replica": 1, "model": "clp", "model_key": "clp",
-        "dataset": None, "model_seed": None, "framework": "classical", "save_every_fs": 20.0, "npt_planned_ps": 40.0,
-        "nvt_planned_ps": 0.0, "planned_ps": 40.0, "survived_ps": 40.0, "end": "completed", "detail": None,
-    }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(run))
     rows = 4000 if volumes_A3 is None else len(volumes_A3)
     thermo = {"phase": ["npt"] * rows, "time_ps": 0.01 * np.arange(rows), "density_kg_m3": np.linspace(999, 1001, rows)}
     volume = pl.Series("volume_A3", volumes_A3, pl.Float64) if volumes_A3 is not None else pl.lit(None, pl.Float64)
-    pl.DataFrame(thermo).with_columns(volume.alias("volume_A3")).write_parquet(folder / "thermo.parquet")
-    return folder
+    return write_npt_run(folder, KELVIN, pl.DataFrame(thermo).with_columns(volume.alias("volume_A3")))
 
 
 def test_a_run_has_its_row_and_a_verdict_can_be_made_of_it(tmp_path: Path) -> None:

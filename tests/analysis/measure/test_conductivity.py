@@ -1,6 +1,7 @@
 """Conductivity: known liquids come out, and a run that is too short says so."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.constants import Boltzmann, elementary_charge
 
 from ionmelt.measure import slope
 from ionmelt.measure.observables import conductivity
+from ionmelt.tables.columns import CHECK, RUN_MODEL
 
 D = 0.5 * 1e-20 / STEP  # of walks with unit steps in angstrom
 
@@ -45,15 +47,25 @@ def test_independent_ions_conduct_as_nernst_and_einstein_say() -> None:
 
 
 def test_charges_count_squared() -> None:
-    """Mg(TFSI)2: two anions of one charge to a cation of two, which carries four times as much."""
-    coefficient = slope.DiffusionEstimate(D, D, D, 1.0, 0.0, 1.0, 100.0, True, None, standard_error=0.1 * D, dof=50.0)
+    """Mg(TFSI)2: two anions of one charge to a cation of two, which carries four times as much; kinds that move as one are known as one."""
+    coefficient = slope.DiffusionEstimate(D, 0.8 * D, 1.3 * D, 1.0, 0.0, 1.0, 100.0, True, None, 0.1 * D, 50.0)
     ions = {"cation": (PAIRS, 2.0), "anion": (2 * PAIRS, -1.0)}
     conductivity_of_ions = conductivity.nernst_einstein(
         {"cation": coefficient, "anion": coefficient}, ions, VOLUME, KELVIN
     )
     assert conductivity_of_ions.value == pytest.approx((4 + 2) * PAIRS * D * UNIT, rel=1e-12)
-    # errors of the two are independent: (4^2 + 2^2) / 6^2 of that of one
-    assert conductivity_of_ions.dof == pytest.approx(2 * 6**2 / ((4**2 + 2**2) * 0.1**2), rel=1e-12)
+    ends = conductivity_of_ions.ci95_low, conductivity_of_ions.ci95_high
+    assert ends == pytest.approx((0.8 * conductivity_of_ions.value, 1.3 * conductivity_of_ions.value), rel=1e-12)
+
+
+def test_the_ratio_to_a_number_without_error_has_the_interval_of_the_other() -> None:
+    """Whatever its degrees of freedom, which are those of its error and not of a chi-square variable where blocks give it."""
+    whole = slope.DiffusionEstimate(2.0, 1.6, 2.6, 1.0, 0.0, 1.0, 100.0, True, None, standard_error=0.1, dof=4.0)
+    ratio = conductivity.ionicity(whole, conductivity.Ratio(4.0, 4.0, 4.0))
+    assert (ratio.value, ratio.ci95_low, ratio.ci95_high) == pytest.approx((0.5, 0.4, 0.65), rel=1e-12)
+    exact = replace(whole, ci95_low=2.0, ci95_high=2.0)
+    ratio = conductivity.ionicity(exact, conductivity.Ratio(4.0, 3.0, 5.0))
+    assert (ratio.ci95_low, ratio.ci95_high) == pytest.approx((2 / 5, 2 / 3), rel=1e-12)
 
 
 def test_the_moment_of_a_run_is_that_of_its_charges(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +83,10 @@ def test_the_moment_of_a_run_is_that_of_its_charges(monkeypatch: pytest.MonkeyPa
     moment = (2 * sums["mg"] - sums["tfsi"]) * 1e-10
     whole = conductivity.einstein_conductivity(moment, 1e-14, 8e-27, 350.0)
     assert row["conductivity_s_m"] == pytest.approx(whole.D, rel=1e-9)
-    pairs = {row["pair"]: row["onsager_s_m"] for row in conductivity.measure_pairs(run)}
+    assert {*row, *CHECK, *RUN_MODEL} == set(conductivity.OBSERVABLE.columns)
+    rows = conductivity.measure_pairs(run)
+    assert {*rows[0], *CHECK, *RUN_MODEL} == set(conductivity.ONSAGER.columns)
+    pairs = {row["pair"]: row["onsager_s_m"] for row in rows}
     assert pairs["mg-tfsi"] == pytest.approx(
         conductivity.onsager(sums["mg"] * 1e-10, sums["tfsi"] * 1e-10, (2, -1), 1e-14, 8e-27, 350.0).D, rel=1e-9
     )
@@ -119,6 +134,16 @@ def test_kinds_tied_by_momentum_conduct_as_one() -> None:
     assert (term.D, term.standard_error) == pytest.approx((alone.D, alone.standard_error), rel=1e-6)
     still = conductivity.onsager(np.zeros((500, 3)), np.zeros((500, 3)), (1, -1), STEP, VOLUME, KELVIN)
     assert not still.converged and "do not move" in (still.reason or "")
+
+
+def test_a_kind_that_moves_the_other_way_adds_the_opposite() -> None:
+    """Whichever of sum and difference rattles in place, with a slope below its error: the interval is there, and mirrored."""
+    rng = np.random.default_rng(9)
+    cation = walks(rng, 2000, 1)[:, 0]
+    anion = cation + 1e-10 * rng.normal(size=(2000, 3))
+    one, other = (conductivity.onsager(cation, x, (1, 1), STEP, VOLUME, KELVIN) for x in (anion, -anion))
+    assert one.ci95_low < one.D < one.ci95_high and math.isfinite(one.standard_error)
+    assert (other.D, other.ci95_low, other.ci95_high) == pytest.approx((-one.D, -one.ci95_high, -one.ci95_low))
 
 
 def test_a_liquid_without_ions_has_no_conductivity() -> None:

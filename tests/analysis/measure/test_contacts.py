@@ -6,6 +6,7 @@ import pytest
 from ionmelt.measure import contacts as ilc
 from ionmelt.measure import surroundings
 from ionmelt.measure.radial import FirstShell
+from ionmelt.measure.structure import element_pairs
 from ionmelt.tables.published import TABLES
 from ionmelt.topology import Topology
 
@@ -48,8 +49,23 @@ def positions_of(topology: Topology, near: dict[tuple[int, int, int], bool], lit
 def gathered(topology: Topology, frames: list[dict], first: dict[str, FirstShell]) -> ilc.Contacts:
     (contact,) = ilc.contacts(topology, first)
     for near in frames:
-        contact.add(positions_of(topology, near), EDGE)
+        contact.add(positions_of(topology, near)[None], EDGE[None])
     return contact
+
+
+@pytest.mark.parametrize("few", [0, 3000, 10**6])
+def test_near_pairs_are_those_of_all_images(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ilc, "FEW", few)
+    rng, edges = np.random.default_rng(5), np.array([[9.0, 11.0, 14.0], [9.1, 10.9, 14.0], [9.0, 11.1, 14.1]])
+    a, b = rng.uniform(-20, 30, (3, 40, 3)).astype(np.float32), rng.uniform(-200, 300, (3, 70, 3))
+    images = (np.array(list(np.ndindex(3, 3, 3))) - 1) * edges[:, None, None, None]
+    way = np.mod(a.astype(float), edges[:, None])[:, :, None] - np.mod(b, edges[:, None])[:, None]
+    far = np.linalg.norm(way[:, :, :, None] + images, axis=4).min(axis=3)
+    frame, i, j, distance = ilc.near(a, b, edges, 4.2)
+    expected = np.argwhere(far <= 4.2)
+    assert len(expected) > 600
+    np.testing.assert_array_equal(np.column_stack([frame, i, j]), expected)
+    np.testing.assert_allclose(distance, far[far <= 4.2], rtol=1e-12)
 
 
 def test_coordination_is_that_of_the_picture() -> None:
@@ -74,7 +90,7 @@ def test_coordination_is_that_of_the_picture() -> None:
     assert rows["largest_cluster_fraction", None]["value"] == pytest.approx(0.75)
     for row in coordination:
         assert row["frames"] == 80 and row["interval_ps"] == 0.5 and row["pair"] == "li-so2f"
-        assert row["converged"] or row["reason"]
+        assert row["converged"] is (row["reason"] is None)
         assert set(row) <= set(TABLES["coordination"])
     assert all(set(r) <= set(TABLES["structure"]) for r in structure)
 
@@ -125,8 +141,7 @@ def test_ions_of_several_atoms_meet_by_their_centres() -> None:
     assert [c.pair for c in contacts] == ["cat-an", "cat-br", "cat-anions"] and all(c.centres for c in contacts)
     centres = np.array([[1.0, 1, 1], [20, 20, 20], [39, 1, 1], [30, 30, 30], [1, 39, 1]])  # of an, an, cat, cat, br
     for c in contacts:
-        for _ in range(20):
-            c.add(centres, EDGE)
+        c.add(np.tile(centres, (20, 1, 1)), np.tile(EDGE, (20, 1)))
         _, coordination, _ = surroundings.rows(c, 1.0)
         rows = {(r["quantity"], r.get("state")): r for r in coordination}
         mean = {"cat-an": 0.5, "cat-br": 0.5, "cat-anions": 1.0}[c.pair]
@@ -152,8 +167,32 @@ def test_each_donor_has_the_cut_off_of_its_element() -> None:
     assert contact.cuts_A.tolist() == [2.3, 2.3, 2.8]
     for oxygen_A, fluorine_A in ((2.5, 2.5), (2.2, 2.9)):
         x = np.array([[20.0, 20, 20], [10, 10, 10], [20 + oxygen_A, 20, 20], [30, 10, 10], [20, 20 + fluorine_A, 20]])
-        contact.add(x, EDGE)
+        contact.add(x[None], EDGE[None])
     assert [donors.tolist() for donors in contact.donor] == [[2], [0]]
+
+
+@pytest.mark.parametrize(("metal", "charge"), [("Mg", 2), ("Zn", 2), ("Al", 3), ("Rb", 1)])
+@pytest.mark.parametrize("anion", ["Br", "I", "S"])
+def test_any_metal_has_its_contacts_with_any_donor(metal: str, charge: int, anion: str) -> None:
+    topology = Topology("toy", [ion("m", charge, 4, [metal]), ion("x", -1, 4 * charge, [anion])])
+    metals, donors = element_pairs(topology)[f"{metal}-{anion}"]
+    assert metals.tolist() == list(range(4)) and donors.tolist() == list(range(4, 4 + 4 * charge))
+    (contact,) = ilc.contacts(topology, {f"{metal}-{anion}": SHELL})
+    assert contact.reason is None and contact.donors.tolist() == donors.tolist()
+
+
+def test_the_centre_of_an_oxyanion_is_no_donor() -> None:
+    """Its oxygens are: a nitrogen or sulphur beneath them is as near to sodium as a donor would be."""
+    nitrate, thiocyanate = ion("no3", -1, 1, ["N", "O", "O", "O"]), ion("scn", -1, 1, ["C", "S", "N"])
+    topology = Topology(
+        "toy", [ion("na", 1, 2, ["Na"]), nitrate, thiocyanate, ion("so2f", -1, 1, ["S", "O", "O", "F"])]
+    )
+    for pair, seen in {"na-no3": "OOO", "na-scn": "SN", "na-so2f": "OOF"}.items():
+        first = dict.fromkeys(element_pairs(topology), SHELL)
+        (contact,) = [c for c in ilc.contacts(topology, first) if c.pair == pair]
+        assert "".join(topology.elements[contact.donors]) == seen
+    assert sorted(element_pairs(topology)) == ["Na-F", "Na-N", "Na-O", "Na-S"]
+    assert topology.elements[element_pairs(topology)["Na-S"][1]].tolist() == ["S"]
 
 
 def test_without_a_first_minimum_there_is_a_reason() -> None:
@@ -164,6 +203,7 @@ def test_without_a_first_minimum_there_is_a_reason() -> None:
             "Li-O: no first peak of g(r) within 10 A; Li-F: the first peak, 4.00 A, is no contact",
         ),
         ({}, "no donor atoms"),
+        ({"Li-N": NONE}, "no donor atoms"),  # nitrogen is of another ion
     ):
         contact = gathered(topology, [{}] * 5, first)
         structure, coordination, kinetics = surroundings.rows(contact, 1.0)
@@ -187,7 +227,24 @@ def test_a_liquid_of_one_kind_of_charge_has_no_pairs() -> None:
     assert ilc.contacts(Topology("toy", [ion("li", 1, 3, ["Li"])]), {}) == []
 
 
+def test_a_molecule_without_charge_is_around_cations_and_has_nothing_around_it() -> None:
+    topology = Topology("toy", [ion("water", 0, 2, ["O", "H", "H"]), *solution().ions])
+    assert [contact.pair for contact in ilc.contacts(topology, {})] == ["li-so2f", "li-water"]
+
+
+@pytest.mark.parametrize(("cation", "anion"), [(["Na"], ["C", "N"]), (["C", "N"], ["Cl"])])
+def test_atoms_meet_donors_and_molecules_centres_by_what_the_cation_is(cation: list[str], anion: list[str]) -> None:
+    """Whichever ion is listed first."""
+    both = [ion("a", -1, 1, anion), ion("c", 1, 1, cation)]
+    for ions in (both, both[::-1]):
+        (contact,) = ilc.contacts(Topology("toy", ions), {})
+        assert contact.centres == (len(cation) > 1)
+
+
 def test_the_stride_bounds_what_is_kept() -> None:
     assert ilc.stride(100, solution()) == 1
     assert ilc.stride(10**5, solution()) == 25
     assert ilc.stride(8000, solution(lithium=1000)) == 40
+    assert ilc.stride(8000, solution(anions=1000)) == 2  # ions that are no cations do not count
+    water = [ion("water", 0, 1000, ["O", "H", "H"])]
+    assert ilc.stride(8000, Topology("toy", solution().ions + water)) == 2

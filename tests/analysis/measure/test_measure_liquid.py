@@ -30,6 +30,7 @@ CONTRACT = {
     "fit_start_ps fit_stop_ps converged reason",
     "conductivity": "conductivity_s_m standard_error_s_m ci95_low_s_m ci95_high_s_m nernst_einstein_s_m ionicity "
     "ionicity_ci95_low ionicity_ci95_high needed_ps converged reason",
+    "displacement": "species lag_ps msd_A2 frames ions",
     "onsager": "pair onsager_s_m standard_error_s_m converged reason",
     "viscosity": "viscosity_pa_s standard_error_pa_s ci95_low_pa_s ci95_high_pa_s needed_ps converged reason",
     "structure": "quantity pair r_A q_per_A angle_deg lag_ps value standard_error unit reason",
@@ -167,6 +168,17 @@ def test_wrapped_unwrapped_and_drifting_give_the_same(tmp_path: Path, complete: 
                 assert row[column] == pytest.approx(expected[species][column], rel=2e-3), (name, column)
 
 
+def test_displacements_are_those_that_the_coefficients_were_fitted_to(complete: dict[str, pl.DataFrame]) -> None:
+    diffusion = by_species(complete["diffusion"])
+    for (name,), rows in complete["displacement"].group_by("species"):
+        assert rows["lag_ps"].min() == pytest.approx(SAVE_FS / 1000)
+        assert rows["lag_ps"].max() == pytest.approx(diffusion[str(name)]["fit_stop_ps"])
+        assert set(rows["frames"]) == {FRAMES} and set(rows["ions"]) == {PAIRS}
+        first = rows.sort("lag_ps").row(0, named=True)  # a walk from the first step on
+        assert first["msd_A2"] == pytest.approx(6 * left_of_drift(ions(), str(name)) * 1e8 * first["lag_ps"], rel=0.05)
+    assert complete["displacement"]["species"].n_unique() == len(diffusion)
+
+
 def test_chunks_change_nothing(
     tmp_path: Path, complete: dict[str, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,7 +291,9 @@ def test_the_viscosity_of_the_run_goes_into_the_correction_or_else_the_experimen
             "second_hand": [False] * 4,
             "standard_uncertainty": [0.001, None, None, None],
         },
-    ).with_columns(species=pl.lit(None, pl.String), interpolated=pl.lit(False))
+    ).with_columns(
+        species=pl.lit(None, pl.String), interpolated=pl.lit(False), composition_off=pl.lit(None, pl.Float64)
+    )
     for row in run_module.measure(folder, references=references)["diffusion"].iter_rows(named=True):
         assert row["finite_size_viscosity_pa_s"] == 0.02
         assert row["finite_size_viscosity_source"] == "experiment: a handbook"
@@ -369,7 +383,7 @@ def test_a_run_that_broke_at_once_still_has_its_rows(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", None, n_density=0, end="error", detail="x", survived_ps=0.0)
     tables = run_module.measure(folder)
     assert {name: len(table) for name, table in tables.items()} == {
-        "onsager": 3, "survival": 1, "domain": 1, "structure": 0, "coordination": 0, "conformers": 0, "kinetics": 0,
+        "displacement": 0, "onsager": 3, "survival": 1, "domain": 1, "structure": 0, "coordination": 0, "conformers": 0, "kinetics": 0,
     } | {observable.name: 2 if observable.by_species else 1 for observable in OBSERVABLES}  # fmt: skip
     assert tables["density"]["reason"][0] == "run ended: error at 0 ps; no NPT survived"
 

@@ -1,6 +1,5 @@
 """An observable is a file and a row: in a copy of the package a further one is measured, judged, shown and asked for by a study."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from known_runs import write_npt_run
 
 from ionmelt.measure.observables import OBSERVABLES
 from ionmelt.tables.columns import RUN_MODEL
-from ionmelt.topology import Topology
 
 BIN = Path(__file__).resolve().parents[3] / "bin"
 # What reads the table of observables, asked about the new one
@@ -60,7 +59,8 @@ def test_units_are_the_same_wherever_they_are_named() -> None:
         assert observable.column == f"{observable.name}_{observable.suffix}"
         assert {observable.column, *RUN_MODEL} <= set(observable.columns)
         assert observable.phase == ("npt" if observable.name in ("density", "compressibility") else "nvt")
-        assert ("n_effective" in observable.columns) or (f"ci95_low_{observable.suffix}" in observable.columns)
+        interval = {f"ci95_low_{observable.suffix}", f"ci95_high_{observable.suffix}"}
+        assert ({"n_effective"} if observable.name == "density" else interval) <= set(observable.columns)
     assert [observable.name for observable in OBSERVABLES if observable.of_motion] == [
         "diffusion",
         "conductivity",
@@ -82,26 +82,9 @@ def test_a_further_one_is_a_file_and_a_row(tmp_path: Path) -> None:
 
     folder = tmp_path / "run"
     folder.mkdir()
-    lithium = {
-        "name": "li",
-        "smiles": "",
-        "charge": 1,
-        "count": 1,
-        "types": None,
-        "elements": ["Li"],
-        "masses_u": [6.9],
-        "bonds": [],
-    }
-    Topology("toy", [lithium]).save(folder / "topology.json")
-    run = {
-        "id": "toy-400K-r1-clp", "liquid": "toy", "temperature_K": 400.0, "replica": 1, "model": "clp", "model_key": "clp",
-        "dataset": None, "model_seed": None, "framework": "classical", "save_every_fs": 20.0, "npt_planned_ps": 40.0,
-        "nvt_planned_ps": 0.0, "planned_ps": 40.0, "survived_ps": 40.0, "end": "completed", "detail": None,
-    }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(run))
     density = 1200 + np.random.default_rng(1).normal(size=4000)
     thermo = {"phase": ["npt"] * 4000, "time_ps": 0.01 * np.arange(4000), "density_kg_m3": density, "volume_A3": 1e4}
-    pl.DataFrame(thermo).write_parquet(folder / "thermo.parquet")
+    write_npt_run(folder, 400.0, pl.DataFrame(thermo))
     environ = os.environ | {"PYTHONPATH": str(package.parent)}
     done = subprocess.run([sys.executable, "-c", CHECK], cwd=tmp_path, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

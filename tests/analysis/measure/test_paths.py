@@ -8,6 +8,7 @@ import pytest
 from mdtraj.formats import DCDTrajectoryFile
 
 from ionmelt import errors
+from ionmelt.dynamics import trajectory
 from ionmelt.measure import paths as measure_paths
 from ionmelt.measure import slope
 from ionmelt.topology import Topology
@@ -82,3 +83,28 @@ def test_no_file_no_frame_and_wrong_atoms(tmp_path: Path) -> None:
     write(tmp_path / "few.dcd", atoms=ATOMS - 1)
     with pytest.raises(errors.UserError, match="19 atoms, topology"):
         list(measure_paths.chunks(tmp_path / "few.dcd", ions()))
+
+
+@pytest.mark.parametrize("suffix", ["dcd", "xtc"])
+def test_some_frames_are_those_of_the_chunks_and_no_others_are_read(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"x.{suffix}"
+    x = write(tmp_path / "x.dcd")
+    if suffix == "xtc":
+        (tmp_path / "x.dcd").unlink()
+        writer, steps = trajectory.Writer(path), np.arange(60)
+        writer.write(x % EDGE, np.full((60, 3), EDGE), steps, steps)
+        writer.close()
+    whole, numbers, read = joined(path), [0, 7, 8, 9, 31, 59], []
+    one = trajectory.Reader.read
+    monkeypatch.setattr(trajectory.Reader, "read", lambda self, frames: read.append(frames) or one(self, frames))
+    for frames, threads in ((1, 1), (4, 2), (100, 3)):
+        monkeypatch.setattr(measure_paths, "CHUNK_BYTES", 12.0 * ATOMS * frames)
+        read.clear()
+        parts = list(measure_paths.some_frames(path, ions(), numbers, threads))
+        assert sum(read) == len(numbers)
+        for name in ("positions", "edges", "centres"):
+            np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in parts]), whole[name][numbers])
+    assert list(measure_paths.some_frames(path, ions(), [])) == []
+    assert list(measure_paths.some_frames(tmp_path / "none.xtc", ions(), [0])) == []

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from contact_chains import chain
+from scipy import stats
 
 from ionmelt.measure import rates, stretches, survival
 
@@ -37,7 +38,9 @@ def test_runs_of_few_frames_give_reasons(frames: int) -> None:
     assert all(r.reason for r in rates.rate_matrix(labels))
     empty = np.zeros((frames, 0), bool)
     for s in survival.contact_survival(empty, np.array([], int), 0, 6):
-        assert s.reason in ("no contact in this run", f"{frames} frames: too few")
+        assert s.reason == (
+            "no contact in this run" if frames >= 16 else f"{frames} frames: too few"
+        )  # two of 8 blocks
     assert survival.contact_lifetime(empty, 0, np.array([], int))[-1] == "no contact in this run"
 
 
@@ -56,6 +59,9 @@ def test_jumps_are_counted_and_time_is_shared_out() -> None:
     assert rate_of[1, 2].events == 0 and rate_of[1, 2].rate == 0 and rate_of[1, 2].high > 0
     assert (0, 2) not in rate_of and all(r.reason for r in rate_of.values())
     assert rate_of[0, 1].reason == "state left 1 times: too few"
+    # too few frames to tell how the jumps scatter: Poisson's error, of 1 event in 2 frames
+    assert rate_of[0, 1].error == 1 / 2
+    assert (rate_of[0, 1].low, rate_of[0, 1].high) == pytest.approx(stats.gamma.interval(0.95, 1.5, scale=1 / 2))
 
 
 def test_blocks_share_out_the_jumps_and_the_time() -> None:
@@ -72,6 +78,8 @@ def test_the_error_of_a_rate_is_poissons_widened() -> None:
     """Of 16 events with four times Poisson's variance 8 events; of none that of one."""
     assert rates.rate_of(0, 1, 16, 400.0, 4.0, None).error == pytest.approx(8 / 400)
     assert rates.rate_of(0, 1, 0, 400.0, 1.0, None).error == pytest.approx(1 / 400)
+    few, enough = (rates.rate_of(0, 1, events, 400.0, 1.0, None) for events in (9, 10))
+    assert (few.reason, enough.reason) == ("9 events: too few", None)
 
 
 def test_exits_that_twice_the_tolerance_takes_away_are_said() -> None:
@@ -84,6 +92,8 @@ def test_exits_that_twice_the_tolerance_takes_away_are_said() -> None:
     assert "to 0 %" in (rates.why_no_chain(2, 80, 0.08, slower) or "")
     assert "to 0 %" in (rates.why_no_chain(3, 80, 0.08, slower) or "")
     assert rates.why_no_chain(0, 80, 0.04 / 0.71, slower) is None
+    left_at_once = np.array([[[0, 1], [0, 0]]]), np.array([[1, 0]])  # 1 in 1 frame is no fall
+    assert rates.why_no_chain(0, 80, 0.08, left_at_once) is None
 
 
 def test_rates_of_a_markov_chain_are_covered() -> None:

@@ -40,6 +40,19 @@ def test_the_error_of_a_mean_is_wolffs_sum_with_the_correction_for_the_sample_me
     assert dof == pytest.approx(n / (2 * window + 1), rel=1e-12)
 
 
+def test_the_window_of_a_ramp_is_where_its_autocovariance_is_0() -> None:
+    """With m = n - t pairs at lag t it is (m^2 - 1) / 12 - t^2 / 4, which is 0 at t = n / (1 + sqrt 3), beyond a third of n."""
+    _, _, dof = measure_series.error_of_mean(np.arange(300.0))
+    assert dof == pytest.approx(300 / (2 * math.ceil(300 / (1 + math.sqrt(3))) + 1), rel=1e-12)
+
+
+def test_numbers_of_single_precision_are_summed_in_double() -> None:
+    x = (1200 + ar1(np.random.default_rng(31), 1, 500, 3.0)[0]).astype(np.float32)
+    mean = measure_series.series_mean(x)
+    assert mean.start == 0
+    assert mean.mean == pytest.approx(math.fsum(x.tolist()) / 500, rel=1e-14)
+
+
 def test_the_error_of_a_mean_is_at_least_that_of_eight_blocks() -> None:
     """A slow part below a fast one that alternates: the autocovariance is negative at once, and hides it."""
     n = 804
@@ -67,6 +80,20 @@ def test_equilibration_is_found_and_left_out() -> None:
     means = [measure_series.series_mean(x + transient) for x in ar1(rng, 60, 2000, 4.0)]
     assert np.median([e.start for e in means]) > 100
     assert np.mean([e.interval[0] <= 0 <= e.interval[1] for e in means]) > 0.85
+
+
+@pytest.mark.parametrize(("step", "left_out"), [(0.3, False), (0.7, True)])
+def test_a_start_is_left_out_for_half_as_many_effective_samples_again(step: float, left_out: bool) -> None:
+    """White noise whose first tenth is higher: effective samples with and without it, by a slow sum of correlations."""
+    x = np.random.default_rng(30).normal(size=1000) + step * (np.arange(1000) < 100)
+    effective = []
+    for y in (x[100:] - x[100:].mean(), x - x.mean()):
+        n = len(y)
+        correlation = [float(np.mean(y[t:] * y[: n - t]) / y.var()) for t in range(n)]
+        end = next(t for t in range(1, n) if correlation[t] <= 0)
+        effective.append(n / (1 + 2 * sum((1 - t / n) * correlation[t] for t in range(1, end))))
+    assert 1.5 < effective[0] / effective[1] < 2.5 if left_out else effective[0] < 1.2 * effective[1]
+    assert (measure_series.equilibration_start(x) > 0) == left_out
 
 
 def test_drifting_series_are_not_converged() -> None:
@@ -104,6 +131,32 @@ def test_the_length_that_a_series_needs_is_said() -> None:
     assert all(math.isnan(e.needed) for e in long if e.converged)
 
 
+@pytest.mark.parametrize("tau", [3.0, 12.0])
+def test_the_length_that_a_tenth_of_it_says_is_right_within_a_factor_of_two(tau: float) -> None:
+    """The correlation time is known here, and with it the length: 30 effective samples."""
+    enough = 30 * (1 + math.exp(-1 / tau)) / (1 - math.exp(-1 / tau))
+    short = [measure_series.series_mean(x) for x in ar1(np.random.default_rng(29), 300, round(enough / 10), tau)]
+    said = np.array([e.needed for e in short if not e.converged]) / enough
+    assert np.isfinite(said).all() and len(said) > 0.95 * len(short)
+    assert np.mean((said >= 0.5) & (said <= 2)) > 0.8
+    assert 0.7 < np.median(said) < 1.4
+
+
+def test_of_two_correlation_times_only_a_lower_bound_is_said() -> None:
+    """They hold one effective sample of 30: what is called a bound is one, and few short series look like more than five times."""
+    short = [measure_series.series_mean(x) for x in ar1(np.random.default_rng(27), 200, 120, 60.0)]
+    enough = 30 * (1 + math.exp(-1 / 60)) / (1 - math.exp(-1 / 60))
+    bounds = [e.needed for e in short if e.at_least]
+    assert len(bounds) > 0.7 * len(short) and max(bounds) < enough
+    half = [measure_series.series_mean(x) for x in ar1(np.random.default_rng(28), 200, 600, 20.0)]
+    assert np.mean([e.at_least for e in half if not e.converged]) < 0.3
+    assert not any(e.at_least for e in half if e.converged)
+    drifting = measure_series.series_mean(
+        half[0].mean + np.linspace(0, 9, 500) + ar1(np.random.default_rng(2), 1, 500, 2.0)[0]
+    )
+    assert drifting.at_least and drifting.needed >= 1000
+
+
 def test_few_effective_samples_have_the_interval_of_their_correlation_time() -> None:
     """No shorter than by Student's t of Wolff's degrees of freedom, and one and a half times what is needed is asked for."""
     told = 0
@@ -116,7 +169,7 @@ def test_few_effective_samples_have_the_interval_of_their_correlation_time() -> 
         quantile = max(stats.t.ppf(0.975, max(k, 1)) for k in (dof, effective - 1))
         assert mean.interval[1] - mean.mean == pytest.approx(quantile * error)
         if mean.change and mean.change.words is None:
-            assert mean.needed == pytest.approx(1.5 * measure_series.MIN_EFFECTIVE * 300 / effective)
+            assert mean.needed == pytest.approx(1.5 * 20 * 300 / max(effective - 4, 2.5))
             told += 1
     assert told > 10
 
@@ -142,3 +195,12 @@ def test_series_without_an_answer() -> None:
     assert math.isnan(measure_series.series_mean(np.array([])).mean)
     with pytest.raises(ValueError, match="not finite"):
         measure_series.series_mean(np.array([1.0, math.nan] * 20))
+
+
+@pytest.mark.parametrize("line", [np.arange(64.0), 1e3 + 0.1 * np.arange(40), np.arange(500.0) / 3])
+def test_a_straight_line_drifts(line: np.ndarray) -> None:
+    """What is left without its trend is nothing, or rounding: no error to divide by."""
+    estimate = measure_series.series_mean(line)
+    assert not estimate.converged and estimate.change is not None and abs(estimate.change.drift) > 100
+    still = measure_series.change_of(np.full(50, 3.0))
+    assert (still.halves, still.drift) == pytest.approx((0, 0), abs=1e-6)

@@ -21,7 +21,7 @@ def gas(rng: np.random.Generator, frames: int, n: int, edges: np.ndarray) -> np.
 def radial(a: np.ndarray, b: np.ndarray, edges: np.ndarray, shells: np.ndarray, pairs: int) -> measure_radial.Radial:
     out = measure_radial.Radial(shells, a.shape[1], pairs)
     for x, y, cell in zip(a, b, edges, strict=True):
-        out.add(x, y, cell)
+        out.add(*(measure_radial.tree(group, cell) for group in (x, y)), cell)
     return out
 
 
@@ -94,9 +94,10 @@ def test_rock_salt_has_its_neighbours_whatever_the_images() -> None:
     a, b, edge = rock_salt(4, 2.8)
     rng = np.random.default_rng(18)
     a, b = (x + edge * rng.integers(-2, 3, x.shape) for x in (a, b))
-    counter = measure_radial.shell_counts(a, b, np.full(3, edge), np.array([0, 2.7, 2.9, 4.8, 4.9])) / len(a)
+    here, there = (measure_radial.tree(x, np.full(3, edge)) for x in (a, b))
+    counter = measure_radial.shell_counts(here, there, np.array([0, 2.7, 2.9, 4.8, 4.9])) / len(a)
     assert counter.tolist() == [0, 6, 0, 8]
-    like = measure_radial.shell_counts(a, a, np.full(3, edge), np.array([0, 3.9, 4.0, 5.5])) / len(a)
+    like = measure_radial.shell_counts(here, here, np.array([0, 3.9, 4.0, 5.5])) / len(a)
     assert like.tolist() == [0, 12, 0]
 
 

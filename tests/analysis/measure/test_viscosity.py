@@ -11,6 +11,7 @@ from relaxing_stress import KELVIN, VOLUME, relaxing
 from scipy.constants import Boltzmann
 
 from ionmelt.measure.observables import viscosity
+from ionmelt.tables.columns import RUN_MODEL
 
 
 def pressure_of(five: np.ndarray, trace: np.ndarray) -> np.ndarray:
@@ -44,6 +45,12 @@ def test_viscosity_is_the_integral_of_a_stress_that_relaxes() -> None:
     assert not held.converged and "superdiffusive" in (held.reason or "")  # a solid holds its stress
 
 
+def test_a_possible_viscosity_is_between_those_of_a_vapour_and_of_a_glass() -> None:
+    """Of steam 1.2e-5 Pa s, and 1e12 Pa s, from which on a liquid is called a glass."""
+    least, most = viscosity.OBSERVABLE.possible
+    assert least < 1.2e-5 < 1e12 == most
+
+
 def test_times_are_even_or_not() -> None:
     assert viscosity.evenly_sampled(np.arange(10) * 0.01)
     assert not viscosity.evenly_sampled(np.array([0.0, 1.0, 3.0]))
@@ -71,6 +78,7 @@ def test_the_viscosity_of_a_run_is_that_of_its_constant_volume() -> None:
     whole = viscosity.viscosity(pressure, 2e-14, 8000.5e-30, KELVIN)
     assert row["viscosity_pa_s"] == pytest.approx(whole.D, rel=1e-9)
     assert (row["ci95_low_pa_s"], row["converged"]) == (pytest.approx(whole.ci95_low, rel=1e-9), whole.converged)
+    assert {*row, *RUN_MODEL} == set(viscosity.OBSERVABLE.columns)
     broken = run_of(pressure)
     broken.thermo[2003, "pressure_xy_bar"] = math.nan  # of row 2000
     (row,) = viscosity.measure(broken)

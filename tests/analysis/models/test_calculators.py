@@ -63,7 +63,7 @@ def strain_stress(atoms: Atoms, h: float) -> np.ndarray:
     return stress
 
 
-def test_classical_forces_and_stress_are_derivatives_of_its_energy(liquid: Path, tmp_path: Path) -> None:
+def test_classical_forces_and_stress_are_derivatives_of_its_energy(liquid: Path) -> None:
     atoms = ase.io.read(liquid / "box.extxyz")
     # The reference platform works in double precision, so that the differences mean something.
     atoms.calc = ClassicalCalculator((liquid / "system.xml").read_text(), platform="Reference")

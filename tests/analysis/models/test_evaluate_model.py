@@ -8,12 +8,13 @@ import ase.io
 import numpy as np
 import polars as pl
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.lj import LennardJones
+from breathing_salt import state_record
 
 from ionmelt import frame_file
-from ionmelt.failure import Failure
+from ionmelt.compare.reading import Failure
 from ionmelt.frame import make_frame, set_label
 from ionmelt.models import accuracy, motions
 from ionmelt.models import evaluation as em
@@ -96,8 +97,8 @@ def pair_fluid(seed: int = 3) -> Atoms:
     return atoms
 
 
-def label_of(atoms: Atoms) -> motions.Label:
-    return motions.Label(atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress(voigt=False))
+def label_of(atoms: Atoms) -> motions.Computed:
+    return motions.Computed(atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress(voigt=False))
 
 
 def test_molecular_pressure_is_minus_de_dv_at_rigid_molecules() -> None:
@@ -112,10 +113,10 @@ def test_molecular_pressure_is_minus_de_dv_at_rigid_molecules() -> None:
         moved.set_cell(atoms.cell.array * scale)
         moved.positions = (atoms.positions - arm) * scale + arm
         ends.append((moved.get_potential_energy(), moved.get_volume()))
-    slope = -(ends[0][0] - ends[1][0]) / (ends[0][1] - ends[1][1]) / motions.BAR
+    slope = -(ends[0][0] - ends[1][0]) / (ends[0][1] - ends[1][1]) / units.bar
     pressure = motions.molecular_pressure(label_of(atoms), atoms.positions, masses, molecule, atoms.get_volume())
     assert pressure == pytest.approx(slope, rel=1e-5)
-    atomic = -np.trace(atoms.get_stress(voigt=False)) / 3 / motions.BAR
+    atomic = -np.trace(atoms.get_stress(voigt=False)) / 3 / units.bar
     assert abs(pressure - atomic) > 100  # the two differ, so the test can fail
 
 
@@ -124,7 +125,7 @@ def test_molecular_pressure_of_single_atoms_is_the_pressure() -> None:
     pressure = motions.molecular_pressure(
         label_of(atoms), atoms.positions, atoms.get_masses(), np.arange(len(atoms)), atoms.get_volume()
     )
-    assert pressure == pytest.approx(-np.trace(atoms.get_stress(voigt=False)) / 3 / motions.BAR, rel=1e-12)
+    assert pressure == pytest.approx(-np.trace(atoms.get_stress(voigt=False)) / 3 / units.bar, rel=1e-12)
 
 
 def test_one_molecule_alone_has_no_molecular_pressure() -> None:
@@ -137,15 +138,27 @@ def test_one_molecule_alone_has_no_molecular_pressure() -> None:
     assert pressure == pytest.approx(0, abs=1e-6)
 
 
-def test_interval_covers_and_needs_two_groups() -> None:
+def test_interval_covers_and_needs_three_groups() -> None:
     assert accuracy.interval(np.array([3.0]), np.array([4])) == (None, None)
+    assert accuracy.interval(np.array([3.0, 5.0]), np.array([4, 4])) == (None, None)
     rng = np.random.default_rng(4)
     covered = 0
     for _ in range(200):
         square, n = rng.chisquare(30, size=25), np.full(25, 30)
         low, high = accuracy.interval(square, n)
         covered += low <= 1.0 <= high
-    assert covered >= 176  # 95 % nominal; the bootstrap of 25 groups is a little narrow
+    assert covered >= 176  # 95 % nominal
+
+
+@pytest.mark.parametrize("groups", [3, 4, 5, 8])
+def test_interval_covers_of_few_groups_that_differ(groups: int) -> None:
+    """As test sets are: a handful of trajectories, some of them harder than others by half of their mean square."""
+    rng, n = np.random.default_rng(5), np.full(groups, 300)
+    truth, covered = np.exp(0.5**2 / 2) ** 0.5, 0
+    for _ in range(300):
+        low, high = accuracy.interval(n * np.exp(0.5 * rng.normal(size=groups)), n)
+        covered += low <= truth <= high
+    assert covered >= 270
 
 
 def test_an_ion_alone_is_shown_without_images_and_with_its_charge() -> None:
@@ -276,7 +289,7 @@ def test_errors_table(evaluated: dict[str, pl.DataFrame]) -> None:
     assert energy["energy_offset_removed"] is True
     failed = errors.filter(pl.col("quantity") == "failed")
     assert sorted(failed.select("name", "n", "reason").rows()) == [
-        ("eq", 1, "RuntimeError: box too large"),
+        ("eq", 1, "its library fails in a periodic box: RuntimeError: box too large"),
         ("eq", 1, "not a finite number"),
     ]
     assert set(errors["quantity"]) == {*accuracy.UNITS, "failed"}
@@ -327,7 +340,7 @@ def test_labels_without_stress_judge_energies_and_forces(every: int) -> None:
 
 def test_a_model_that_answers_nothing_is_a_row() -> None:
     lost = [
-        models_prediction.Prediction(f, motions.Label(0.0, f.arrays["REF_forces"], np.eye(3)), None, "boom")
+        models_prediction.Prediction(f, motions.Computed(0.0, f.arrays["REF_forces"], np.eye(3)), None, "boom")
         for f in make_frames()
     ]
     rows = {r.quantity: r for r in accuracy.errors_of(lost)}
@@ -346,7 +359,7 @@ def test_scan_table(evaluated: dict[str, pl.DataFrame]) -> None:
     # The pressure is minus the slope of the energy over the volume of the same scan.
     volume = 12.0 * 12.2 * 12.4 * scan["scale"].to_numpy() ** 3
     energy = 16 * scan["energy_ref_ev_per_atom"].to_numpy()
-    slope = -np.gradient(energy, volume)[1] / motions.BAR
+    slope = -np.gradient(energy, volume)[1] / units.bar
     assert scan["pressure_ref_bar"][1] == pytest.approx(slope, rel=0.15, abs=60)
     assert scan["density_kg_m3"][1] == pytest.approx(8 * (18.998 + 12.011) / (12 * 12.2 * 12.4) * 1660.539, rel=1e-4)
 
@@ -417,7 +430,7 @@ def test_frames_of_other_chemistry_are_judged_one_by_one(tmp_path: Path) -> None
     assert set(held["frame_id"]) == set(frames)
     assert held.filter(pl.col("force_square").is_null())["reason"].to_list() == [
         "not a finite number",
-        "RuntimeError: box too large",
+        "its library fails in a periodic box: RuntimeError: box too large",
     ]
     for row in held.drop_nulls("force_square").to_dicts():
         forces = frames[row["frame_id"]].arrays["REF_forces"]
@@ -431,3 +444,12 @@ def test_frames_of_other_chemistry_are_judged_one_by_one(tmp_path: Path) -> None
     assert pl.read_parquet("held/scan.parquet").height == 0
     assert set(pl.read_parquet("held/dimers.parquet")["pair"]) == {"C", "F", "C-C", "C-F", "F-F"}
     assert pl.read_parquet("held/long_range.parquet").height == 0, "there are no ions"
+
+
+def test_the_pressure_of_a_liquid_is_that_of_its_equilibration(tmp_path: Path) -> None:
+    """A state that says nothing of it, as frames from elsewhere have, gives none."""
+    for liquid, pressure_bar in (("libf4", 1.0), ("nacl", 300.0)):
+        (tmp_path / liquid).mkdir()
+        record = state_record(liquid=liquid, pressure_bar=pressure_bar)
+        (tmp_path / liquid / "equilibration.json").write_text(record)
+    assert em.barostats([*tmp_path.iterdir(), tmp_path / "none"]) == {"libf4": 1.0, "nacl": 300.0}

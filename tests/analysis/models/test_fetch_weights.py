@@ -100,6 +100,11 @@ def test_a_licence_and_a_missing_hash_are_said(capsys: pytest.CaptureFixture[str
         (["absent"], "cannot be fetched: HTTP Error 404"),
         (["none"], "'none' is not known: give one of good, unpublished"),
         (["sevennet-0"], "sevennet-0: its weights are in sevenn==0.13.0: there is nothing to fetch"),
+        (["uma-s-omol"], "uma-s-omol: no address of its weights is known here: bring the file, see arXiv:2506.23971"),
+        (
+            ["grace-1l-oam"],
+            "grace-1l-oam: its weights are where its library keeps them (its files lie where grace_models",
+        ),
         (["good", "--out", "no/such/folder.model"], "there is no folder no/such"),
         (["good", "--out", "there.model"], "is there already"),
     ],

@@ -25,8 +25,7 @@ from ionmelt.dynamics import watch
 from ionmelt.errors import UserError
 from ionmelt.files import sha256
 from ionmelt.models import confined as models_confined
-from ionmelt.models import dimers
-from ionmelt.models import trial as models_trial
+from ionmelt.models import dimers, small_box
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks.ase_calculator import named_class, runs_programs
 
@@ -212,6 +211,37 @@ def test_an_error_of_a_class_of_its_own_ends_a_run_as_any_other(tmp_path: Path) 
         atoms.get_forces()
 
 
+@pytest.mark.parametrize(
+    ("off_ev", "words"), [(0.0, None), (1e-5, r"is 0\.\d{8} eV, its project publishes 0\.\d{8} eV$")]
+)
+def test_published_energies_are_those_of_the_model(off_ev: float, words: str | None, tmp_path: Path) -> None:
+    """By the formula of Lennard-Jones, less its value at the cut-off."""
+    pair = [4 * 0.3 * ((1.8 / r) ** 12 - (1.8 / r) ** 6) for r in (1.7, 3.9)]
+    energy_ev = pair[0] - pair[1]
+    published = [
+        {"formula": "F", "positions_A": [[0, 0, 0]], "energy_ev": 0.0},
+        {"formula": "LiF", "positions_A": [[0, 0, 0], [0, 0, 1.7]], "energy_ev": energy_ev + off_ev},
+    ]
+    code, errors, model = do_import(tmp_path, None, **ASE, arguments=LJ | {"smooth": False}, published=published)
+    assert model.exists() == (words is None)
+    if words is None:
+        assert (code, errors) == (0, [])
+    else:
+        (line,) = errors
+        assert code == 2
+        assert line.startswith("models: own: weights: the energy of LiF ")
+        assert re.search(words, line)
+
+
+def test_a_model_that_fails_where_an_energy_is_published_is_one_line(tmp_path: Path) -> None:
+    published = [{"formula": "F", "positions_A": [[0, 0, 0]], "energy_ev": 0.0}]
+    code, (line,), _ = do_import(
+        tmp_path, None, **ASE | {"calculator": f"{__name__}.Moody"}, arguments=LJ, published=published
+    )
+    assert code == 2
+    assert "the energy of F is not to be had here (its library fails in vacuum: DislikeError: not this box)" in line
+
+
 def test_forces_that_are_no_derivative_are_noted(tmp_path: Path) -> None:
     code, _, model = do_import(tmp_path, None, **ASE | {"calculator": f"{__name__}.Direct"}, arguments=LJ)
     assert code == 0
@@ -219,6 +249,20 @@ def test_forces_that_are_no_derivative_are_noted(tmp_path: Path) -> None:
     assert not trial["conservative"]
     assert trial["force_off"] == pytest.approx(0.2 / 1.2, abs=0.01)
     assert trial["stress_off"] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("package", "dispersion"), [("mdtraj", None), ("dftd3", {"functional": "PBE", "cutoff_A": 10.0})]
+)
+def test_an_environment_that_lacks_what_dynamics_need_is_refused_at_once(
+    package: str, dispersion: dict | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # as Python sees what is not installed
+    code, errors, _ = do_import(tmp_path, None, **ASE, arguments=LJ, dispersion=dispersion)
+    assert (code, errors) == (
+        2,
+        [f"models: own: no Python package {package} in {sys.prefix}: its evaluation and dynamics need it"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -345,5 +389,5 @@ def test_a_class_is_a_calculator() -> None:
 @pytest.mark.parametrize("count", [1, 2, 5, 9])
 def test_the_trial_box_holds_every_element_twice(count: int) -> None:
     elements = ["H", "C", "N", "F", "B", "O", "S", "P", "Li"][:count]
-    symbols = models_trial.trial_box(elements).get_chemical_symbols()
+    symbols = small_box.trial_box(elements).get_chemical_symbols()
     assert all(symbols.count(element) >= 2 for element in elements)

@@ -1,7 +1,9 @@
 """Trainings of so many core-minutes: the length that fits in is found, kept, and refused where nothing fits."""
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_training as tiny
 
@@ -10,12 +12,18 @@ from ionmelt.models import pace
 
 
 class Clock:
-    """A clock that a training of known pace moves: start (s), and each unit (s)."""
+    """A clock that a training of known pace moves: start (s), and each unit (s); of its processes' CPU time, the most of it a child's.
+
+    Other work has the cores for as long again: the clock on the wall goes by twice as fast.
+    """
 
     def __init__(self, start_s: float, unit_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.start_s, self.unit_s = 0.0, start_s, unit_s
         self.lengths: list[int] = []
-        monkeypatch.setattr(pace.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(
+            pace.os, "times", lambda: (0.1 * self.now, 0.0, 0.7 * self.now, 0.2 * self.now, 2 * self.now)
+        )
+        monkeypatch.setattr(pace.time, "perf_counter", lambda: 2 * self.now)
 
     def train_on(self, number: int, folder: Path) -> None:
         assert folder.is_dir()
@@ -34,39 +42,44 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "kept"
 
 
-@pytest.mark.parametrize(("threads", "expected"), [(1, 960), (2, 460)])
+@pytest.mark.parametrize(("threads", "expected"), [(1, 960), (2, 960)])
 def test_as_many_steps_as_fit_in_beside_the_start(here: Path, monkeypatch, threads: int, expected: int) -> None:
-    # (60 s of 10 core-minutes' 600 s a thread, less 24 s to start) / 0.6 s
+    # (600 s of CPU time, less 24 s to start) / 0.6 s: however many threads share them
     clock = Clock(24.0, 0.6, monkeypatch)
-    chosen = pace.with_length(settings(10), here, threads, clock.train_on, 50)
+    chosen = pace.with_length(settings(10), here, threads, "cpu", clock.train_on, 50)
     assert chosen.steps == expected
     assert clock.lengths == [50, 150]
     assert "steps" in chosen.model_dump(exclude_unset=True)  # so that the card has it
 
 
+def test_a_gpu_is_paid_by_the_clock(here: Path, monkeypatch) -> None:
+    # 600 s of two threads: 300 s, less 48 s to start, at 1.2 s by the clock
+    assert pace.with_length(settings(10), here, 2, "cuda", Clock(24.0, 0.6, monkeypatch).train_on, 50).steps == 210
+
+
 def test_a_training_that_was_killed_goes_on_with_the_same_length(here: Path, monkeypatch) -> None:
-    first = pace.with_length(settings(10), here, 1, Clock(24.0, 0.6, monkeypatch).train_on, 50)
+    first = pace.with_length(settings(10), here, 1, "cpu", Clock(24.0, 0.6, monkeypatch).train_on, 50)
     slower = Clock(24.0, 6.0, monkeypatch)
-    assert pace.with_length(settings(10), here, 1, slower.train_on, 50).steps == first.steps
+    assert pace.with_length(settings(10), here, 1, "cpu", slower.train_on, 50).steps == first.steps
     assert slower.lengths == []
 
 
 def test_without_core_minutes_nothing_is_measured(here: Path, monkeypatch) -> None:
     clock = Clock(1.0, 1.0, monkeypatch)
-    assert pace.with_length(settings(None), here, 1, clock.train_on, 50) == settings(None)
+    assert pace.with_length(settings(None), here, 1, "cpu", clock.train_on, 50) == settings(None)
     assert clock.lengths == []
 
 
 def test_what_does_not_fit_in_is_refused_with_what_would(here: Path, monkeypatch) -> None:
     with pytest.raises(UserError, match=r"core_minutes: 0\.5: start and one of its steps take 1\.1: give more"):
-        pace.with_length(settings(0.5), here, 1, Clock(60.0, 6.0, monkeypatch).train_on, 2)
+        pace.with_length(settings(0.5), here, 1, "cpu", Clock(60.0, 6.0, monkeypatch).train_on, 2)
 
 
 def test_an_epoch_is_as_long_as_its_frames(here: Path, monkeypatch) -> None:
     # 10 core-minutes less 20 s to start, at half a second a frame: 11 epochs of 100 frames, whatever else an epoch takes
     clock = Clock(20.0, 0.5, monkeypatch)
     mace = tiny.training_settings(tiny.MACE | {"core_minutes": 10})
-    chosen = pace.with_length(mace, here, 1, clock.train_on, 20, per_unit=100)
+    chosen = pace.with_length(mace, here, 1, "cpu", clock.train_on, 20, per_unit=100)
     assert chosen.epochs == 11
     assert clock.lengths == [20, 60]
 
@@ -76,7 +89,7 @@ def test_a_start_that_hides_the_steps_gives_a_length_that_is_not_too_long() -> N
 
 
 @pytest.mark.parametrize("number", [3, 10, 100])
-def test_some_frames_are_the_first_of_each_part_and_repeat_where_there_are_fewer(here: Path, number: int) -> None:
+def test_some_frames_are_spread_over_each_part_and_repeat_where_there_are_fewer(here: Path, number: int) -> None:
     split = tiny.make_dataset(here)
     mixture = split / "datasets" / "eq"
     (into := here / "few").mkdir()
@@ -84,5 +97,11 @@ def test_some_frames_are_the_first_of_each_part_and_repeat_where_there_are_fewer
     pace.some_frames(mixture, number, into)
     few = {name: pace.read_frames(into / f"{name}.extxyz", labelled=True) for name in ("train", "valid")}
     assert len(few["train"]) == number
-    assert few["train"][: len(every["train"])] == every["train"][:number]
+    there = [every["train"].index(frame) for frame in few["train"]]
+    assert there == sorted(there)
+    counts, share = np.bincount(there, minlength=len(every["train"])), number / len(every["train"])
+    assert {*counts} <= {math.floor(share), math.ceil(share)}
+    # each third of the frames has its third of those that are taken
+    thirds = [sum(counts[third]) for third in np.array_split(np.arange(len(counts)), 3)]
+    assert max(thirds) - min(thirds) <= 1 + 2 * share
     assert len(few["valid"]) == max(1, round(len(every["valid"]) * number / len(every["train"])))

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from ionmelt.errors import UserError
 from ionmelt.models.untrusted import file as untrusted
 from ionmelt.models.untrusted import traced as models_traced
 from ionmelt.models.untrusted.refusals import CallsError, NotThisKindError, RefusedError
+from ionmelt.models.weights import checked
 
 MODEL = "mace.modules.models.ScaleShiftMACE"
 IMPORTS = "from math import inf\nimport torch\n\n\n"
@@ -154,6 +156,26 @@ ODD = {
 }  # fmt: skip
 
 
+WHY_ODD = {
+    "bytes by another code": "_codecs.encode, called as no model calls it",
+    "objects of numpy": "values of numpy that are not numbers",
+    "records of numpy": "numbers of a kind that numpy makes of others",
+    "lists of numpy": "an array of numpy that is not of numbers",
+    "numbers elsewhere": "numbers that are not in the file",
+    "no storage": "numbers that are not in the file",
+    "registered classes": "a pickle that cannot be read",
+    "cut off": "a pickle that cannot be read",
+    "a class called": "torch.nn.modules.linear.Linear",
+    "a class made of something": "torch.nn.modules.linear.Linear",
+    "another class": "ScaleShiftMACE with the attribute __class__",
+    "a state that is no dict": "ScaleShiftMACE with a state that is not its attributes",
+    "two states": "ScaleShiftMACE with a state that is not its attributes",
+    "a function that is not TorchScript": "ScaleShiftMACE with functions that are not TorchScript",
+    "a function of another pickle": "no archive",
+    "a state of a function": "a pickle that cannot be read",
+}
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_a_pickle_that_calls_something_else_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
     for pickled in (CALLS[name], model(CALLS[name])):
@@ -164,7 +186,7 @@ def test_a_pickle_that_calls_something_else_is_refused_by_its_name(name: str, tm
 @pytest.mark.parametrize("name", ODD)
 def test_a_pickle_that_is_put_together_oddly_is_refused(name: str, tmp_path: Path) -> None:
     for pickled in (ODD[name], model(ODD[name])):
-        with pytest.raises(RefusedError):
+        with pytest.raises(RefusedError, match=f"{WHY_ODD[name]}$"):
             untrusted.check(archive(tmp_path / "m.model", pickled, {"data/0": bytes(8)}))
 
 
@@ -238,15 +260,15 @@ def test_source_that_tracing_writes_gets_through(source: str) -> None:
 
 def test_the_text_that_runs_is_the_text_that_is_checked(tmp_path: Path) -> None:
     """PyTorch puts imports and code together without a line between them, and takes the one name of the code before the other."""
-    for graph in (
-        traced("\ndef forward(self, x):\n    return x\n", "import torch, os"),
-        traced("x\ndef forward(self, x):\n    return x\n", "import torch.os as "),
-        traced("import os\ndef forward(self, x):\n    return x\n", IMPORTS, code=value(FORWARD)),
-        traced("", IMPORTS, code=value("import os\ndef forward(self, x):\n    return x\n")),
-        traced(FORWARD, IMPORTS, _tracer_cls=named("torch.nn.modules.linear.Linear")),
-        traced(FORWARD, IMPORTS, _tracer_extras=value({"concrete_args": 1})),
+    for graph, why in (
+        (traced("\ndef forward(self, x):\n    return x\n", "import torch, os"), "the line 'import torch, os'"),
+        (traced("x\ndef forward(self, x):\n    return x\n", "import torch.os as "), "the line 'import torch.os as x'"),
+        (traced("import os\ndef forward(self, x):\n    return x\n", code=value(FORWARD)), "the line 'import os'"),
+        (traced("", code=value("import os\ndef forward(self, x):\n    return x\n")), "the line 'import os'"),
+        (traced(FORWARD, _tracer_cls=named("torch.nn.modules.linear.Linear")), "traced by an unknown class"),
+        (traced(FORWARD, _tracer_extras=value({"concrete_args": 1})), "called as no model calls it"),
     ):
-        with pytest.raises(RefusedError):
+        with pytest.raises(RefusedError, match=f"{why}$"):
             untrusted.check(archive(tmp_path / "m.model", model(graph)))
 
 
@@ -327,5 +349,44 @@ def test_archives_that_two_readers_read_in_two_ways_are_refused(tmp_path: Path) 
 @pytest.mark.parametrize("content", [b"", b"no model", b"PK\x03\x04" + bytes(50), pickle.dumps({"a": 1})])
 def test_what_pytorch_did_not_write_is_told_from_what_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.model").write_bytes(content)
-    with pytest.raises(NotThisKindError):
+    with pytest.raises(NotThisKindError, match=r"^no archive$"):
         untrusted.check(tmp_path / "m.model")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+            "is a pointer of Git LFS, not the file",
+        ),
+        (b"", "m.model is empty: a download"),
+        (b"<!DOCTYPE html>\n<html lang='en'>", "is a web page, not the file itself: download it again"),
+    ],
+)
+def test_what_a_download_left_instead_of_weights_is_named(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "m.model").write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        checked(tmp_path / "m.model", "MACE")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
+def test_a_file_that_is_cut_off_is_called_that(share: float, tmp_path: Path) -> None:
+    whole = archive(tmp_path / "m.model", model(value(1))).read_bytes()
+    (tmp_path / "m.model").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UserError, match=r"weights: m\.model is cut off or damaged: download or copy it again$"):
+        checked(tmp_path / "m.model", "MACE")
+
+
+@pytest.mark.parametrize("names", [["a.model"], ["run/a.model", "run/log.txt"], ["a.model", "README", "run/a"], []])
+@pytest.mark.parametrize("framework", ["MACE", "DeePMD"])
+def test_an_archive_of_a_model_is_to_be_unpacked(names: list[str], framework: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as file:
+        for name in names:
+            file.writestr(name, archive(tmp_path / "m.model", model(value(1))).read_bytes())
+    with pytest.raises(UserError) as refused:
+        checked(tmp_path / "m.zip", framework)
+    assert (
+        str(refused.value)
+        == f"weights: m.zip is an archive of other files: unpack it, and give the {framework} model in it"
+    )

@@ -46,7 +46,31 @@ CASES: list[tuple[list[Row], Mark]] = [
 @pytest.mark.parametrize(("verdicts", "mark"), CASES)
 def test_the_mark_of_a_model(verdicts: list[Row], mark: Mark) -> None:
     for order in permutations(verdicts):
-        assert of_model("m", order)[0] is mark
+        assert of_model("m", order, {})[0] is mark
+
+
+# Of a in {a, b} x {1, 2}, where a2 beats b2 and b1 beats a1: only models that differ in one thing are compared.
+TWO_BY_TWO = [verdict("a2", "b2", "a"), verdict("b1", "a1", "a")]
+
+
+@pytest.mark.parametrize(
+    ("further", "distances", "mark"),
+    [
+        ([], {"a2": 60.0, "a1": 61.0}, BETTER),
+        ([], {"a2": 61.0, "a1": 60.0}, UNDECIDED),  # never compared, and the one that is worse stands closer
+        ([verdict("a1", "a2", "not distinguishable")], {"a2": 60.0, "a1": 61.0}, UNDECIDED),
+        ([verdict("a1", "a2", "b")], {"a2": 60.0, "a1": 61.0}, BETTER),
+        ([verdict("a1", "a2", "a")], {"a2": 60.0, "a1": 61.0}, WORSE),
+    ],
+)
+def test_nothing_is_better_that_is_not_told_from_what_is_worse(
+    further: list[Row], distances: dict[str, float], mark: Mark
+) -> None:
+    for order in permutations([*TWO_BY_TWO, *further]):
+        shown, behind = of_model("a2", order, distances)
+        assert shown is mark
+        assert mark is BETTER or TWO_BY_TWO[0] in behind or mark is WORSE
+        assert of_model("a1", order, distances)[0] is WORSE, "its own mark stays"
 
 
 def test_of_two_models_one_is_better_when_the_other_is_worse() -> None:

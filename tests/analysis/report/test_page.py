@@ -1,5 +1,6 @@
 """The page: every kind of block is shown, nothing that a user wrote becomes markup, and scripts are scripts."""
 
+import base64
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from ionmelt.report import page as report_page
 from ionmelt.report.blocks import (
     Block,
     Folded,
+    Frames,
     Heading,
     Line,
     Matrix,
@@ -32,6 +34,7 @@ from ionmelt.report.marks import BROKE, MARKS
 from ionmelt.report.packed import unpacked
 from ionmelt.report.results import Results
 from ionmelt.report.sections import SECTIONS
+from ionmelt.report.structures import Structure
 
 FILES = Path(report_page.__file__).parent
 BAD = "<i>&"
@@ -131,10 +134,91 @@ def test_a_section_is_a_line_and_a_figure_until_it_is_opened(monkeypatch: pytest
     assert "<details" not in whole and 'id="fig-second"' in whole
 
 
+LONG = (
+    "One is best in 8 of 12 (off by 0.1 [−0.2, 0.4] kg/m³): "
+    + "; ".join(f"number {i} of twelve" for i in range(12))
+    + "."
+)
+
+LEVELS = (
+    "First of them all is near to the truth (off by 240 [−1274, 794; 90 %] kg/m³), the second of them all is nearer to it (off by 200 [−695, 295; 90 %] "
+    "kg/m³) and the third of them (off by 103 [−488, 693; 90 %] kg/m³): all are within."
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "front"),
+    [
+        ([LEVELS], LEVELS[: LEVELS.index(" (off by 103")] + " …"),
+        ([LONG], "One is best in 8 of 12 (off by 0.1 [−0.2, 0.4] kg/m³): number 0 of twelve;"),
+        (["Short.", LONG], "Short."),
+        ([LONG.replace(";", "").replace(":", "").replace(" (", " ")], "One is best in 8 of 12 off by 0.1"),
+        (["x" * 190 + "."], "x" * 190 + "."),
+        (["Bold: this. Pale: that. All of it."], "Bold: this. Pale: that. All of it."),
+    ],
+)
+def test_what_a_folded_section_says_is_short_and_stands_whole_below(
+    monkeypatch: pytest.MonkeyPatch, lines: list[str], front: str
+) -> None:
+    """Sentences of the tables and paragraphs of the report alike."""
+    figure = go.Figure(go.Scatter(x=[1], y=[1]))
+    by_lines = Section("a", "A", "A", lambda results: [Plot("first", figure, ""), Note("how")], lambda results: lines)
+    by_note = Section("b", "B", "B", lambda results: [Note(" ".join(lines)), Plot("second", figure, "")])
+    for section in (by_lines, by_note):
+        page = shown(monkeypatch, section)
+        (whole,) = re.findall(r"<section.*?</section>", page, re.S)
+        seen, _, rest = whole.partition('<details class="rest">')
+        (said,) = re.findall(r"<p[^>]*>(.*?)</p>", seen)
+        assert said.startswith(front) and len(said) <= 202
+        assert said.endswith("…") is (said.removesuffix(" …") not in lines)
+        assert all(line in seen + rest for line in lines)
+
+
 def test_long_tables_say_where_the_rest_is(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table(["n"], [[str(i)] for i in range(report_page.MOST_ROWS + 7)], "labels")
     page = shown(monkeypatch, Section("a", "A", "A", lambda results: [table]))
     assert "7 more rows in tables/labels.csv." in page and f">{report_page.MOST_ROWS}<" not in page
+
+
+def test_frames_of_liquids_that_share_no_element_are_drawn(tmp_path: Path) -> None:
+    """In the key of a frame stood an element of another: nothing below it on the page was drawn."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no chromium on PATH")
+    positions = base64.b64encode(bytes(12)).decode()
+    structures = [
+        Structure(
+            f"frame{i}",
+            "salt",
+            "equilibrium",
+            "group",
+            elements,
+            elements,
+            [],
+            [10.0, 0, 0, 0, 10.0, 0, 0, 0, 10.0],
+            positions,
+        )
+        for i, elements in enumerate((["Li", "F"], ["B", "N"]))
+    ]
+    nothing = pl.DataFrame(schema={"model": pl.String, "dataset": pl.String})
+    results = Results(dict.fromkeys(("summary", "survival", "errors"), nothing), {}, {}, structures=structures)
+    blocks = [
+        Frames(structures),
+        Plot("one", go.Figure(go.Scatter(x=[1], y=[1]), layout={"height": 300, "font": {"size": 12}}), "a figure"),
+    ]
+    page = tmp_path / "report.html"
+    page.write_text(report_page.page(results, [Section("a", "A", "A", lambda results: blocks, is_folded=False)]))
+    command = [
+        chromium,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=60000",
+        f"--user-data-dir={tmp_path}",
+        "--dump-dom",
+    ]
+    seen = subprocess.run([*command, page.as_uri()], check=True, capture_output=True, text=True, timeout=600).stdout
+    assert 'data-ready="yes"' in seen and "main-svg" in seen
 
 
 @pytest.mark.parametrize("name", ["page.js", "liquid.js"])

@@ -65,14 +65,14 @@ def test_a_study_is_a_page_with_figures_tables_and_where_it_is_from(project: Pat
         assert words in page, words
     value = "| pyr14tfsi, 430 K | mace-both | – | 1302.5 [1299.2, 1305.9] |"
     assert value in page, page
-    assert re.search(r"\b40 of 94 verdicts are decided", page), re.findall(r"\d+ of \d+ verdicts are decided", page)
+    assert re.search(r"\b39 of 94 verdicts are decided", page), re.findall(r"\d+ of \d+ verdicts are decided", page)
     assert (finished / "recommendation.txt").read_text().splitlines()[0] in page
     for name in ("density", "diffusion", "structure", "errors"):
         drawing = ElementTree.parse(folder / f"{name}.svg").getroot()
         assert drawing.tag.endswith("svg") and f"]({name}.svg)" in page
     assert (folder / "first.png").stat().st_size > 10_000
     assert (folder / "report.html").read_bytes() == (finished / "report.html").read_bytes()
-    assert (folder / "tables" / "summary.csv").is_file() and "rounds" in page.split("Not here")[1]
+    assert (folder / "tables" / "summary.csv").is_file() and "rounds" in page.split("Empty: ")[1].split(".")[0]
     assert (project / "mkdocs.yml").read_text().count("results/salt/index.md") == 1
 
 
@@ -105,3 +105,15 @@ def test_an_interval_without_meaning_is_not_written() -> None:
     ends = ("difference", "ci95_low", "ci95_high")
     assert write(row, ends) == "50.0 (an interval without meaning)"
     assert write(row | {"ci95_low": "-0.01", "ci95_high": "0.1"}, ends) == "50.0 [−10.0, 100.0]"
+
+
+def test_what_is_equivalent_is_published_with_the_interval_within_its_margin(tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "verdicts.csv").write_text(
+        "liquid,temperature_K,property,species,model_a,model_b,difference,ci95_low,ci95_high,holm_low,holm_high,ci90_low,ci90_high,margin,verdict\n"
+        "x,430.0,density,,a,b,-1.0,-9.4,7.4,-12.5,10.5,-8.0,6.0,9.0,equivalent\n"
+        "x,430.0,density,,a,c,-5.0,-13.4,3.4,-16.5,6.5,-12.0,2.0,9.0,not distinguishable\n"
+    )
+    lines = runpy.run_path(str(TOP / "docs" / "publish"), run_name="publish")["verdicts"](tmp_path)
+    assert "| x, 430 K | density (kg/m³) | a − b | −1.0 [−8.0, 6.0] (90 %; margin 9.0) | equivalent |" in lines
+    assert "| x, 430 K | density (kg/m³) | a − c | −5.0 [−16.5, 6.5] | not distinguishable |" in lines

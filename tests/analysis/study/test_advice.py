@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from planned_studies import ASSETS, Planned, demo, loaded
+from planned_studies import ASSETS, Planned, concentrations, demo, loaded
 
+from ionmelt.liquid.ions import library
 from ionmelt.study import plan
+from ionmelt.study.melting import read_melting
 
 
 def test_warnings(planned: Planned) -> None:
@@ -16,7 +18,7 @@ def test_warnings(planned: Planned) -> None:
     assert planned(content) == (0, [])
     assert Path("plan/warnings.txt").read_text().splitlines() == [
         "labels.engine: xtb: semi-empirical labels are for trying things out, not a reference",
-        "liquids[0].temperatures_K[0]: 400 K: bf4 pyr14 melts at 424-425 K: call it supercooled, or give 430 K",
+        "liquids[0].temperatures_K[0]: 400 K: PYR14BF4 melts at 424-425 K: call it supercooled, or give 430 K",
         "liquids[0].ions: 4 ion pairs are not the liquid: densities and structures depend on the box",
         "liquids[0].ions: 4 ion pairs: diffusion is too slow in so small a box; it needs the Yeh-Hummer correction "
         "(finite_size_correction_m2_s)",
@@ -52,6 +54,9 @@ def test_a_step_is_too_long_for_hydrogen_only_where_there_is_some(planned: Plann
         ({"li": 8, "tfsi": 8}, 450, True),
         ({"emim": 8, "bf4": 8}, 353, False),
         ({"li": 4, "pyr14": 4, "tfsi": 8}, 200, False),  # a mixture: none is known
+        ({"na": 16, "cl": 16}, 300, True),
+        ({"na": 16, "cl": 16}, 1200, False),
+        ({"emim": 8, "cl": 8}, 300, True),
     ],
 )
 def test_a_salt_below_its_melting_point_is_called_so(planned: Planned, ions: dict, kelvin: float, solid: bool) -> None:
@@ -59,6 +64,47 @@ def test_a_salt_below_its_melting_point_is_called_so(planned: Planned, ions: dic
     content["liquids"][0] |= {"ions": ions, "temperatures_K": [kelvin]}
     assert planned(content) == (0, [])
     assert ("melts at" in Path("plan/warnings.txt").read_text()) == solid
+
+
+WATER = {"molecules": {"water": 40}}
+
+
+@pytest.mark.parametrize(
+    ("liquid", "kelvin", "said"),
+    [
+        (WATER, 200, "H2O melts at 273.15 K: call it supercooled, or give 278.15 K"),
+        (WATER, 300, ""),
+        (WATER, 400, "H2O boils at 373.12 K: call it superheated, or give less"),
+        (WATER | {"pressure_bar": 10.0}, 400, ""),  # it boils at 453 K there
+        ({"molecules": {"one": {"smiles": "O", "count": 40}}}, 200, "H2O melts at 273.15 K"),
+        ({"molecules": {"ec": 10, "dmc": 10}}, 250, ""),
+        ({"ions": {"a": {"smiles": "[Li+]", "count": 8}, "bf4": 8}}, 300, "LiBF4 melts at 566-583 K"),
+        ({"ions": {"mg": 4, "tfsi": 8}}, 300, "no melting point of Mg(TFSI)2 is known here: see that it is a liquid"),
+        ({"ions": {"p66614": 4, "tfsi": 4}}, 300, ""),
+    ],
+)  # fmt: skip
+def test_what_is_no_liquid_at_its_temperature_is_called_so(
+    planned: Planned, liquid: dict, kelvin: float, said: str
+) -> None:
+    content = demo()
+    content["liquids"] = [{"id": "a", "temperatures_K": [kelvin], "density_guess_kg_m3": 500} | liquid]
+    content["equilibration"] = content.get("equilibration", {}) | {"cutoff_A": "auto"}
+    status, mistakes = planned(content)
+    assert (status, mistakes) == (0, [])
+    lines = [line for line in Path("plan/warnings.txt").read_text().splitlines() if "melt" in line or "boils" in line]
+    assert len(lines) == bool(said) and all(f"{kelvin} K: {said}" in line for line in lines)
+
+
+def test_melting_points_are_of_the_library_and_below_boiling_points() -> None:
+    names = library(ASSETS)
+    points = read_melting(ASSETS)
+    for liquid, point in points.items():
+        assert {name for name, _ in liquid} <= names.keys()
+        assert sum(names[name]["charge"] * count for name, count in liquid) == 0
+        assert 100 < point.low_K <= point.high_K < (point.boils_K or 2000) and "second-hand" in point.source
+    # the chloride of sodium melts hotter than that of lithium: rows that are exchanged show
+    assert points[(("cl", 1), ("na", 1))].low_K > points[(("cl", 1), ("li", 1))].high_K
+    assert len(points) == len((ASSETS / "references" / "melting.csv").read_text().splitlines()) - 1
 
 
 def test_the_plan_in_words_and_as_json_is_the_plan(planned: Planned, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,6 +125,27 @@ def test_the_plan_in_words_and_as_json_is_the_plan(planned: Planned, capsys: pyt
     Path("study.yaml").write_text("colour: red\n")
     assert plan.main(["--study", "study.yaml", "--assets", str(ASSETS), "--json"]) == 2
     assert "colour: unknown field" in json.loads(capsys.readouterr().out)["mistakes"][0]
+
+
+def test_a_model_that_labels_and_does_not_run_is_named(planned: Planned) -> None:
+    """Only where it runs is there a truth of the study, which students are held against."""
+    content = demo()
+    content["labels"] = {"engine": "model", "model": "sevennet-0"}
+    said = (
+        "labels.model: sevennet-0 runs no dynamics: no model is held against it, in its properties or its speed: add "
+    )
+    named = {"framework": "named", "model": "sevennet-0"}
+    corrected = {"id": "d3", **named, "dispersion": {"functional": "PBE"}}  # another model than labels
+    for models, more, how in (
+        ([], {}, "{id: teacher, framework: named, model: sevennet-0} to models"),
+        ([corrected], {}, "{id: teacher, framework: named, model: sevennet-0} to models"),
+        ([{"id": "s", **named}], {"models": ["clp"]}, "s to md.models"),
+        ([{"id": "s", **named}], {}, None),
+    ):
+        study = content | {"models": content["models"] + models, "md": content["md"] | more}
+        assert planned(study) == (0, [])
+        warned = Path("plan/warnings.txt").read_text().splitlines()
+        assert [line for line in warned if line.startswith("labels.model")] == ([said + how] if how else [])
 
 
 def test_a_setting_that_a_path_does_not_use_is_named(planned: Planned) -> None:
@@ -114,12 +181,15 @@ def test_a_force_field_that_was_not_made_for_ions_is_said(planned: Planned) -> N
     content["liquids"] = [
         {"id": "melt", "ions": {"emim": 8, "alcl4": 8}, "temperatures_K": [353]},
         {"id": "protic", "ions": {"ea": 8, "no3": 8}, "molecules": {"urea": 4}, "temperatures_K": [353]},
+        {"id": "mine", "molecules": {"ether": {"smiles": "CCCOCCC", "count": 16}, "dmc": 4}, "temperatures_K": [300]},
     ]
     assert planned(content) == (0, [])
     warned = Path("plan/warnings.txt").read_text().splitlines()
     assert [line for line in warned if "force_field" in line] == [
         "liquids[0].force_field: alcl4: UFF was made for structures, not for liquids: a start only",
         "liquids[1].force_field: ea, no3: OpenFF Sage was fitted to neutral liquids: densities of ions may be 10 % off",
+        "liquids[2].force_field: ether: charges fitted to the potential of GFN2-xTB, not those that OpenFF Sage was fitted with: "
+        "docs/force_fields.md has what was seen",
     ]
 
 
@@ -137,3 +207,65 @@ def test_a_temperature_that_was_measured_needs_no_warning(planned: Planned) -> N
     assert [line.split(": ")[0] for line in warned if "no reference" in line] == ["liquids[0].temperatures_K[2]"]
     assert "liquids[1].molecules.H2O: taken as water, water" in warned
     assert any(line.startswith("liquids[1].molecules: 30 molecules: diffusion") for line in warned)
+
+
+@pytest.mark.parametrize(
+    ("density", "said"),
+    [
+        (1291, None),
+        (1200, "6 % off"),
+        (1000, "the nearest that was measured, with 1291 kg/m3, is na 1 pf6 1 pc 11, 27 % off"),
+    ],
+)
+def test_a_solution_that_was_measured_has_its_reference(planned: Planned, density: float, said: str | None) -> None:
+    """1 M NaPF6 in PC, by its own density, by one that is 7 % off, and by one that makes it another solution."""
+    content = demo()
+    concentrations(molarity={"na": 1, "pf6": 1}, solvent={"pc": 1}, atoms=600)(content)
+    content["liquids"][0] |= {"density_guess_kg_m3": density, "temperatures_K": [298.15]}
+    assert planned(content) == (0, [])
+    warned = Path("plan/warnings.txt").read_text()
+    assert ("no reference" in warned) == (density == 1000)
+    assert said in warned if said else "off the box" not in warned
+
+
+@pytest.mark.parametrize(
+    ("kind", "density", "warned"),
+    [("molarity", {}, True), ("molarity", {"density_guess_kg_m3": 1200}, False), ("molality", {}, False)],
+)
+def test_a_molarity_of_a_density_that_nobody_gave_is_said(
+    planned: Planned, kind: str, density: dict, warned: bool
+) -> None:
+    """1 M NaPF6 in DME, of which 995 kg/m3 was measured."""
+    content = demo()
+    concentrations(solvent={"dme": 1}, **{kind: {"na": 1, "pf6": 1}})(content)
+    del content["liquids"][0]["density_guess_kg_m3"]
+    content["liquids"][0] |= density | {"temperatures_K": [298.15]}
+    assert planned(content) == (0, [])
+    lines = Path("plan/warnings.txt").read_text().splitlines()
+    of_density = "liquids[0].density_guess_kg_m3: left out: the molarity is of a solution of 1200 kg/m3 then: give its measured density"
+    assert (of_density in lines) == warned
+    if kind == "molarity":
+        assert any("the nearest that was measured, with 995 kg/m3, is na 1 pf6 1 dme 9.18, " in line for line in lines)
+
+
+def test_what_is_held_against_its_own_truth_needs_no_reference(planned: Planned) -> None:
+    content = demo() | {"labels": {"engine": "classical"}}
+    content["liquids"][0]["temperatures_K"] = [400]
+    assert planned(content) == (0, [])
+    assert "none can be called right" not in Path("plan/warnings.txt").read_text()
+    content["models"] = [model for model in content["models"] if model["framework"] != "classical"]
+    assert planned(content) == (0, [])
+    assert "none can be called right" in Path("plan/warnings.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("boxes", "runs", "is_wide"), [(1, True, True), (2, True, True), (3, True, False), (2, False, False)]
+)
+def test_a_truth_in_few_boxes_has_a_wide_interval(planned: Planned, boxes: int, runs: bool, is_wide: bool) -> None:
+    content = demo()
+    content["labels"] = {"engine": "classical"}
+    content["md"] |= {"replicas": boxes} | ({} if runs else {"models": ["mace"]})
+    assert planned(content) == (0, [])
+    said = [line for line in Path("plan/warnings.txt").read_text().splitlines() if line.startswith("md.replicas")]
+    wide = "the interval of a truth from so few boxes is wide, however long it runs: 3 or more decide more"
+    assert said == ([f"md.replicas: {boxes}: {wide}"] if is_wide else [])

@@ -14,6 +14,8 @@ REFUSALS: list[Refusal] = [
     ("models_that_are_none", md(models=["maze", "clp", "clp"]), [
         "md.models[0]: 'maze' is no model of the study; did you mean mace? known: mace, dpmd, clp", "md.models: 'clp' is given twice"]),
     ("no_model_runs", md(models=[]), ["md.models: empty: give at least 1"]),
+    ("hydrogens_too_heavy_for_a_methyl", md(hydrogen_mass_u=4.5), [
+        "md.hydrogen_mass_u: 4.5 would leave 1.53 u to an atom of C that bears hydrogens, in pyr14: give 3.75 or less"]),
     ("no_frame", md(npt_ps=0.01), ["md.npt_ps: 0.01 ps is shorter than save_every_fs 20: no frame is saved"]),
 ]  # fmt: skip
 

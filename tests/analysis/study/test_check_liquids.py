@@ -1,6 +1,21 @@
 """What is wrong with a liquid, line by line."""
 
-from planned_studies import ION_NAMES, MOLECULE_NAMES, Refusal, Refused, Spoil, concentrations, each_of, ions, liquid
+from pathlib import Path
+
+import pytest
+from planned_studies import (
+    ION_NAMES,
+    MOLECULE_NAMES,
+    Planned,
+    Refusal,
+    Refused,
+    Spoil,
+    concentrations,
+    demo,
+    each_of,
+    ions,
+    liquid,
+)
 
 REFUSALS: list[Refusal] = [
     ("unknown_ion", ions(pyr15=4, bf4=4), [
@@ -45,6 +60,13 @@ REFUSALS: list[Refusal] = [
         "liquids[0].ions.cho: smiles 'C[N+(C' is not a valid SMILES"]),
     ("two_ions_in_one", ions(salt={"smiles": "[Li+].[Cl-]", "count": 4}), [
         "liquids[0].ions.salt: smiles '[Li+].[Cl-]' has several parts; give each ion on its own"]),
+    ("part_of_a_polymer", ions(peo={"smiles": "*CC[NH3+]", "count": 4}, bf4=4), [
+        "liquids[0].ions.peo: smiles '*CC[NH3+]' has an atom that is no element (*): give the whole ion or molecule"]),
+    ("heavy_water", lambda s: s["liquids"][0].update(molecules={"d2o": {"smiles": "[2H]O[2H]", "count": 4}}), [
+        "liquids[0].molecules.d2o: smiles '[2H]O[2H]' has the isotope [2H], and masses here are those of the elements: leave the number "
+        "out"]),
+    ("name_of_another_ion", ions(emim={"smiles": "C[NH3+]", "count": 4}, bf4=4), [
+        "liquids[0].ions.emim: is the name of 1-ethyl-3-methylimidazolium, which smiles 'C[NH3+]' is not: give another name"]),
     ("atom_for_an_ion", ions(sodium={"smiles": "[Na]", "count": 4}, bf4=4), [
         "liquids[0].ions.sodium: smiles '[Na]' has an unpaired electron at Na, and only closed shells are covered: is a charge, or a bond, "
         "missing?"]),
@@ -64,13 +86,14 @@ REFUSALS: list[Refusal] = [
                                liquid(force_field="clandp")(s)), [
         "liquids[0].force_field: clandp has no types for tma, alcl4: give openff, the path of an OpenMM force-field XML file "
         "that has them, or xtb"]),
-    ("ion_of_no_force_field", ions(li=8, bob=8), [
-        "liquids[0].force_field: no classical force field has bob (O=C1C(=O)O[B-]2(O1)OC(=O)C(=O)O2): OpenFF Sage lacks 4 of 14 Bonds, "
-        "4 of 22 Angles, 12 of 28 ProperTorsions, 1 of 13 vdW: give the path of an OpenMM force-field XML file that has it, or xtb"]),
+    ("ion_of_no_force_field", ions(zn={"smiles": "[Zn+2]", "count": 4}, bf4=8), [
+        "liquids[0].force_field: no classical force field has zn ([Zn+2]): OpenFF Sage lacks 1 of 1 vdW: give the path of an OpenMM force-field XML file that has it, or xtb"]),
     ("scaled_charges_of_xtb", lambda s: (liquid(force_field="xtb", charge_scale=0.8)(s), s["models"].pop()), [
         "liquids[0].charge_scale: force_field is xtb: leave it out"]),
     ("unknown_force_field", liquid(force_field="opls"), [
         "liquids[0].force_field: 'opls': give auto, clandp, openff, xtb or the path of a .xml file"]),
+    ("mistyped_force_field", liquid(force_field="clanp"), [
+        "liquids[0].force_field: 'clanp': did you mean clandp? give auto, clandp, openff, xtb or the path of a .xml file"]),
     ("missing_force_field", liquid(force_field="mine.xml"), [
         "liquids[0].force_field: 'mine.xml': no such file: {here}/mine.xml; a path is relative to the study file"]),
     ("box_below_the_classical_cutoff", lambda s: s.update(equilibration={"cutoff_A": 9}), [
@@ -92,3 +115,31 @@ REFUSALS: list[Refusal] = [
 @each_of(REFUSALS)
 def test_refusal(refused: Refused, spoil: Spoil, lines: list[str]) -> None:
     refused(spoil, lines)
+
+
+def test_a_name_of_the_library_may_say_more_of_its_stereochemistry(planned: Planned) -> None:
+    content = demo()
+    content["liquids"][0]["molecules"] = {"pc": {"smiles": "C[C@H]1COC(=O)O1", "count": 4}}
+    code, lines = planned(content)
+    assert code == 0, lines
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[ defaults ]\n1 2 yes 0.5 0.5\n", "is not XML: "),
+        ("<ForceField><AtomTypes>", "is not XML: "),
+        ("<System openmmVersion='8.1'/>", "is OpenMM's <System> of one box, not a <ForceField>"),
+        ("<html/>", "begins with <html>: OpenMM's <ForceField> is needed"),
+        ("<ForceField><Script>1</Script></ForceField>", "<Script>: a force field may not bring a program"),
+    ],
+)
+def test_a_file_that_is_no_force_field_is_refused_before_anything_runs(
+    planned: Planned, content: str, said: str
+) -> None:
+    Path("own.xml").write_text(content)
+    study = demo()
+    study["liquids"][0]["force_field"] = "own.xml"
+    code, lines = planned(study)
+    assert code == 2
+    assert lines[0].startswith(f"liquids[0].force_field: own.xml: {said}"), lines

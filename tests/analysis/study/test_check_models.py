@@ -1,12 +1,20 @@
 """What is wrong with a model, line by line."""
 
+import re
+from pathlib import Path
+
 from planned_studies import ZERO, Refusal, Refused, Spoil, class_model, each_of, liquid, model, study, without
 
 from ionmelt.models.frameworks import FRAMEWORKS
 
+SCRIPT = Path(__file__).resolve().parents[3] / "containers" / "environment"
+NAMES = re.search(r"^NAMES = \((.*)\)$", SCRIPT.read_text(), re.M)
+assert NAMES
+ENVIRONMENTS = NAMES[1].replace('"', "")
+
 REFUSALS: list[Refusal] = [
     ("box_below_a_models_cutoff", model(0, r_max_A=12), [
-        "models[0].r_max_A: 12 A is more than the box of pyr14bf4, about 11.5 A: give a smaller cut-off or more ions"]),
+        "models[0].r_max_A: 12 A is more than the box of pyr14bf4, about 11.5 A: give a smaller cut-off or a larger box"]),
     ("liquid_twice", lambda s: s["liquids"].append(s["liquids"][0]), ["liquids[1].id: 'pyr14bf4' is already the id of liquids[0]"]),
     ("model_twice", model(1, id="mace"), ["models[1].id: 'mace' is already the id of models[0]"]),
     ("reserved_id", model(2, id="reference"), ["models[2].id: 'reference' is the name of measured values: give another"]),
@@ -29,6 +37,12 @@ REFUSALS: list[Refusal] = [
         "models[1].descriptor: 'dpa4': did you mean dpa3? give one of 'se_e2_a', 'se_atten' or 'dpa3'"]),
     ("rate_that_would_rise", model(1, final_learning_rate=0.01),
      ["models[1].final_learning_rate: 0.01 is above the first learning rate, 0.001"]),
+    ("patience_of_a_rate_that_falls_exponentially", model(0, plateau_patience=10, plateau_factor=0.5), [
+        "models[0].plateau_factor: 0.5: is used by schedule plateau only", "models[0].plateau_patience: 10: is used by schedule plateau only"]),
+    ("last_rate_of_one_that_waits", model(0, schedule="plateau", final_learning_rate=0.001),
+     ["models[0].final_learning_rate: 0.001: is used by schedule exponential and by stage_two only"]),
+    ("places_of_messages", model(1, descriptor="dpa3", neighbour_margin=2), [
+        "models[1].neighbour_margin: 2: is used by se_e2_a and se_atten only"]),
     ("term_left_out_at_one_end", model(1, start_pref_e=0, limit_pref_e=1),
      ["models[1].start_pref_e: 0 leaves the term out for the whole training, the other end too: give both 0, or a small number"]),
     ("nothing_weighed", model(0, energy_weight=0, forces_weight=0, stress_weight=0),
@@ -70,6 +84,13 @@ REFUSALS: list[Refusal] = [
         "models[0].image: 'a$(ls)': give the name of an image, such as ghcr.io/someone/model:1"]),
     ("environment_with_code", class_model(environment="a'; ls"), [
         "models[0].environment: \"a'; ls\": give a folder without spaces or other signs than . _ / + -"]),
+    ("environment_that_is_not_there", class_model(environment="/no/such/folder"), [
+        "models[0].environment: '/no/such/folder' has no bin/python3: give the folder of a Python environment"]),
+    ("environment_that_is_relative", class_model(environment="envs/mine"), [
+        "models[0].environment: 'envs/mine': a task runs in a folder of its own: give the absolute path"]),
+    ("environment_of_no_name", class_model(environment="analyses"), [
+        f"models[0].environment: 'analyses' is none of ours: did you mean analysis? give one of {ENVIRONMENTS}, "
+        "aimnet, fairchem, grace, mattersim, nequix, orb, upet, or a folder"]),
     ("classical_without_a_force_field", liquid(force_field="xtb"), [
         "models[2].framework: classical: the force field of pyr14bf4 is xtb, which is not a classical one: give the "
         "liquid a force field, or leave this model out"]),

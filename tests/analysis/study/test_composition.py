@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from ionmelt.liquid.ions import library
-from ionmelt.liquid.names import identified, unknown
 from ionmelt.liquid.settings import Liquid
 from ionmelt.study.boxes import Box, describe_box
 from ionmelt.study.reading import Problems
@@ -69,20 +68,14 @@ def test_numbers_are_taken_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "name"),
+    ("given", "words"),
     [
-        ("EMIM", "emim"), ("[C2mim]+", "emim"), ("C2C1Im", "emim"), ("1-ethyl-3-methylimidazolium", "emim"),
-        ("NTf2", "tfsi"), ("[NTf2]-", "tfsi"), ("TFSA", "tfsi"), ("Mg2+", "mg"), ("Mg^2+", "mg"), ("PYR14+", "pyr14"), ("PF6−", "pf6"),
-        ("Choline", "cho"), ("ethylene carbonate", "ec"), ("H2O", "water"), ("Diglyme", "g2"), ("P66614", "p66614"),
+        ({"ions": {"emim": 8, "bf4": 8}}, "8 ion pairs"),
+        ({"ions": {"li": 2, "emim": 6, "tfsi": 8}}, "8 ion pairs"),
+        ({"ions": {"mg": 5, "cl": 10}}, "15 ions"),
+        ({"molecules": {"dmc": 12}}, "12 molecules"),
+        ({"ions": {"mg": 2, "tfsi": 4}, "molecules": {"g2": 4}}, "4 molecules and 6 ions"),
     ],
-)  # fmt: skip
-def test_names_forgive(written: str, name: str) -> None:
-    assert identified(written, LIBRARY) == name
-
-
-def test_a_name_that_could_be_two_is_none_and_a_typing_error_gets_its_neighbour() -> None:
-    assert (
-        identified("tsfi", LIBRARY) is None and identified("pyr1", LIBRARY) is None and identified("", LIBRARY) is None
-    )
-    assert "did you mean tfsi?" in unknown("tsfi", LIBRARY, charged=True)
-    assert "did you mean" not in unknown("unobtainium", LIBRARY, charged=True)
+)
+def test_ion_pairs_are_of_singly_charged_ions_alone(given: dict[str, Any], words: str) -> None:
+    assert box_of(**given).size == words

@@ -47,6 +47,6 @@ def test_viscosity_is_interpolated_as_arrhenius() -> None:
             value=1e-5 * math.exp(3000 / kelvin), low=None, high=None, range=None, unit="Pa.s", n=3,
             standard_uncertainty=1e-7 * math.exp(3000 / kelvin), source="s", second_hand=False)  # fmt: skip
 
-    (middle,) = [r for r in references_of("a", {"a": 2}, [310], [row(300), row(330)]) if r.temperature_K == 310]
+    (middle,) = [r for r in references_of("a", {"a": 2}, [310], [row(300), row(330)], {}) if r.temperature_K == 310]
     assert middle.value == pytest.approx(row(310).value, rel=1e-5)
     assert middle.standard_uncertainty == pytest.approx(row(310).standard_uncertainty, rel=1e-5)  # 1 % there too

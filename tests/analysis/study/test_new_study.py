@@ -10,6 +10,7 @@ import yaml
 
 from ionmelt.study import new
 from ionmelt.study import plan as plan_module
+from ionmelt.study.new_liquid import FORMS
 
 ROOT = Path(__file__).resolve().parents[3]
 IONS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "assets" / "ions").glob("*.yaml")}
@@ -60,9 +61,31 @@ def test_any_electrolyte_can_be_begun_with(
     if box:
         assert box in screen.out
         title = yaml.safe_load((tmp_path / "my.yaml").read_text())["description"]
+        assert ("density_guess_kg_m3: left out: the molarity is of" in screen.out) == ("--molarity" in arguments)
         assert "COC" not in title and ("mine" not in str(arguments) or "dimethyl carbonate" in title)
     else:
         assert "give two ions, such as emim,bf4, or how many of each" in screen.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "atoms"),
+    [
+        (["--ions", "emim,bf4", "--atoms", "500"], 500),
+        (["--ions", "mg,cl", "--atoms", "200"], 200),
+        (["--ions", "ea=CC[NH3+],an=[O-][N+](=O)[O-]", "--atoms", "450"], 450),
+        (["--ions", "li,pf6", "--molecules", "ec:1,dmc:1", "--molarity", "1", "--atoms", "600"], 600),
+    ],
+)
+def test_the_size_and_a_foundation_model_can_be_asked_for(
+    arguments: list[str], atoms: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert new.main([str(tmp_path / "my.yaml"), *arguments, "--model", "sevennet-0", "--temperature", "298.15"]) == 0
+    screen = capsys.readouterr().out
+    box = int(re.search(r": (\d+) atoms", screen)[1])
+    assert box == pytest.approx(atoms, rel=0.1)
+    assert {"framework": "named", "model": "sevennet-0"}.items() <= yaml.safe_load((tmp_path / "my.yaml").read_text())[
+        "models"
+    ][3].items()
 
 
 def test_what_stands_beside_the_fields_is_right_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,12 +114,19 @@ def test_what_stands_beside_the_fields_is_right_too(tmp_path: Path, monkeypatch:
         (["--ions", "li,pf6", "--molecules", "na:3", "--temperature", "353"], ["--molecules: na: has the charge +1: give it"]),
         (["--ions", "li,pf6", "--molecules", "ec,dmc:3", "--temperature", "353"], ["--molecules: ec: how many? give ec:10; or"]),
         (["--ions", "x=CC[NH3,no3", "--temperature", "353"], ["--ions: x: smiles 'CC[NH3' is not a valid SMILES"]),
+        (["--molecules", "ec:20 dmc:20", "--temperature", "353"], [f"--molecules: 'ec:20 dmc:20': give {FORMS}"]),
+        (["--molecules", "ec:1:2", "--temperature", "353"], [f"--molecules: 'ec:1:2': give {FORMS}"]),
         (["--ions", "CC[NH3+],no3", "--temperature", "353"], ["--ions: CC[NH3+]: unknown ion"]),
         (["--ions", "My Ion=CC[NH3+],no3", "--temperature", "353"], ["--ions: 'My Ion': give NAME=SMILES, the name of small"]),
         (["--ions", "li,lithium,pf6", "--temperature", "353"], ["--ions: lithium: is li, which is given before"]),
         (["--ions", "li,pf6", "--molarity", "1", "--temperature", "353"], ["--molarity: is of ions in molecules: give"]),
         (["--temperature", "353"], ["--ions: missing; such as --ions emim,bf4; or --molecules"]),
         (["--ions", "emim:2,bf4:3", "--temperature", "353"], ["liquids[0].ions: "]),
+        (["--ions", "emim,bf4:8", "--atoms", "500", "--temperature", "353"], ["--atoms: is of two ions without counts, or"]),
+        (["--molecules", "ec:20", "--atoms", "500", "--temperature", "353"], ["--atoms: is of two ions without counts, or"]),
+        (["--ions", "emim,bf4", "--atoms", "2", "--temperature", "353"], ["--atoms: 2: give 10 or more"]),
+        (["--ions", "emim,bf4", "--model", "sevennet", "--temperature", "353"], ["--model: 'sevennet': is not known (docs/named.md"]),
+        (["--ions", "emim,bf4", "--model", "uma-s-omol", "--temperature", "353"], ["--model: 'uma-s-omol': needs a file or an"]),
         (["--ions", "emim,bf4", "--temperature", "80"], ["--temperature: 80: give kelvin"]),
     ],
 )  # fmt: skip

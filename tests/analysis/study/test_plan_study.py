@@ -59,7 +59,7 @@ def test_all_mistakes_are_said_at_once(planned: Planned, tmp_path: Path) -> None
         "datasets.eq[0]: unknown kind 'eqq'; did you mean eq? known: eq, neq, active",
         "models[0].epochs: -1 is below 1",
         "models[0].datasets[0]: unknown dataset 'boht'; did you mean both? known: both, eq",
-        "models[1].rcut_A: 14 A is more than the box of b, about 13.0 A: give a smaller cut-off or more ions",
+        "models[1].rcut_A: 14 A is more than the box of b, about 13.0 A: give a smaller cut-off or a larger box",
         "md.timestep_fs: 0.0005 is below 0.05 fs: is it 0.0005 ps? give fs, 0.5",
         f"references[0]: 'mine.csv': no such file: {tmp_path}/mine.csv; a path is relative to the study file",
         "outdir: '/proc/ionmelt': cannot be written (No such file or directory): give a folder that you may write to",

@@ -162,6 +162,8 @@ def test_a_section_cannot_be_changed() -> None:
             "LiBF4-1",
             ["liquids[0].id: 'LiBF4-1': give small letters, digits, _ and ., beginning with a letter or digit"],
         ),
+        (("liquids", 0, "id"), 12, ["liquids[0].id: 12 is not a text: write it in quotes"]),
+        (("liquids", 0, "force_field_sha256"), "AB" * 32, []),
         (("liquids", 0, "temperatures_K"), 400, ["liquids[0].temperatures_K: 400 is not a list: give [...]"]),
         (("liquids", 0, "temperatures_K"), [], ["liquids[0].temperatures_K: empty: give at least 1"]),
         (("liquids",), [], ["liquids: empty: give at least 1"]),
@@ -175,6 +177,7 @@ def test_a_section_cannot_be_changed() -> None:
         (("md", "npt_ps"), float("nan"), ["md.npt_ps: nan is not a number"]),
         (("md", "npt_ps"), "a while", ["md.npt_ps: 'a while' is not a number"]),
         (("md", "npt_ps"), "2", []),
+        (("md", "ntp_ps"), 3, ["md.ntp_ps: unknown field; did you mean npt_ps?"]),
         (("md", "nptps"), 3, ["md.nptps: unknown field; did you mean npt_ps?"]),
         (
             ("liquids", 0),
@@ -187,6 +190,7 @@ def test_a_section_cannot_be_changed() -> None:
         ]),
         (("sampling", "seed"), -1, ["sampling.seed: -1 is below 0"]),
         (("labels",), {"engine": "vasp"}, [f"labels: engine is 'vasp': give {ENGINE_NAMES}"]),
+        (("labels",), {"engine": "xbt"}, [f"labels: engine is 'xbt': did you mean xtb? give {ENGINE_NAMES}"]),
         (("labels",), {"chunk": 3}, [
             f"labels: engine is missing: give {ENGINE_NAMES}; or frames, the path of your own labels"
         ]),

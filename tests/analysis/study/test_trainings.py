@@ -7,6 +7,27 @@ import pytest
 from planned_studies import Planned, demo, loaded, rows
 
 
+def test_the_plan_says_where_each_force_field_is_from(planned: Planned) -> None:
+    Path("own.xml").write_text("<ForceField></ForceField>")
+    content = demo()
+    content["labels"] = {"engine": "classical"}
+    one = content["liquids"][0]
+    content["liquids"] += [
+        {**one, "id": "mixed", "ions": {"li": 1, "pf6": 1}, "molecules": {"dmc": 12}, "charge_scale": 0.8},
+        {**one, "id": "own", "force_field": "own.xml"},
+    ]
+    assert planned(content) == (0, [])
+    settings = loaded("force_fields.json")
+    assert settings["charge_scale"] == {"pyr14bf4": 1.0, "mixed": 0.8, "own": 1.0}
+    sources = settings["force_fields"]
+    assert {name: set(of) for name, of in sources.items()} == {
+        "pyr14bf4": {"pyr14", "bf4"}, "mixed": {"li", "pf6", "dmc"}, "own": {"pyr14", "bf4"}
+    }  # fmt: skip
+    assert all("CL&P" in source for source in (*sources["pyr14bf4"].values(), sources["mixed"]["pf6"]))
+    assert "Sage" in sources["mixed"]["dmc"] and "NAGL" in sources["mixed"]["dmc"]
+    assert set(sources["own"].values()) == {"own.xml"}
+
+
 @pytest.mark.parametrize(("mode", "rate"), [("finetune", 0.001), ("replay", 0.001), ("lora", 0.005), (None, 0.01)])
 def test_models_that_are_tuned_get_their_weights_and_a_rate_of_their_own(
     mode: str | None, rate: float, planned: Planned

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from planned_studies import CP2K_LABELS, Planned, demo, loaded
 
+from ionmelt.labels.engines import ENGINES
 from ionmelt.models.frameworks import mace
-from ionmelt.study.estimate import LABELS
 
 
 def test_budget(planned: Planned) -> None:
@@ -71,7 +71,8 @@ def test_estimate_is_what_was_measured() -> None:
     for name, atoms, seconds in [
         ("GFN1-xTB", 70, 0.4), ("GFN1-xTB", 280, 7), ("GFN2-xTB", 70, 1.4), ("GFN2-xTB", 280, 12),
         ("cp2k", 35, 60), ("cp2k", 70, 150)]:  # fmt: skip
-        assert LABELS[name].core_s(atoms) == pytest.approx(2 * seconds)
+        (law,) = [engine.laws[name] for engine in ENGINES.values() if name in engine.laws]
+        assert law.core_s(atoms) == pytest.approx(2 * seconds)
     small = mace.MaceModel.model_validate(
         {"id": "m", "framework": "mace", "channels": 32, "max_L": 1, "r_max_A": 4.5, "interactions": 2, "epochs": 5}
     )
@@ -88,6 +89,29 @@ def test_estimate_counts_what_will_run(planned: Planned, capsys: pytest.CaptureF
     (label,) = [row["core_hours"] for row in estimate["stages"] if row["stage"] == "label"]
     # one frame in fifty is labelled a second time, to compare
     assert label == pytest.approx(1.02 * 43 * 2 * 0.4 * (140 / 70) ** 2.0646 / 3600, rel=0.01)
+
+
+def test_the_estimate_names_what_the_study_has_and_what_its_figures_were_measured_with(planned: Planned) -> None:
+    content = demo() | {"models": [
+        {"id": "seven", "framework": "named", "model": "sevennet-0"},
+        {"id": "other", "framework": "named", "model": "chgnet-0.3.0"},
+        {"id": "own", "framework": "classical"},
+        {"id": "sem", "framework": "xtb", "method": "GFN1-xTB"},
+    ]}  # fmt: skip
+    assert planned(content) == (0, [])
+    source = {row["stage"]: row["source"] for row in loaded("estimate.json")["stages"]}
+    assert source["equilibrate"].startswith("pyr14bf4 (clandp): from CL&P in OpenMM")
+    assert source["label"].startswith("GFN1-xTB: from tblite")
+    assert source["train"] == ""
+    seven, classical, sem = source["md"].split("; ")
+    assert seven.startswith("seven (sevennet-0), other (chgnet-0.3.0): from SevenNet-0, 140 atoms")
+    assert classical.startswith("own (classical): from CL&P in OpenMM") and sem.startswith(
+        "sem (GFN1-xTB): from tblite"
+    )
+    assert planned(demo()) == (0, [])
+    source = {row["stage"]: row["source"] for row in loaded("estimate.json")["stages"]}
+    for stage in ("train", "md"):
+        assert "(mace): from MACE 32x0e+32x1o" in source[stage] and "(se_e2_a): from DeePMD se_e2_a" in source[stage]
 
 
 def test_trainings_at_equal_cost_take_what_they_are_given(planned: Planned) -> None:

@@ -34,6 +34,7 @@ def test_settings_hold_what_a_task_needs(planned: Planned) -> None:
     assert run["seed"] != loaded("runs/pyr14bf4-430K-r1-clp.json")["seed"], "replicas differ"
     theories = {loaded("labels.json")["theory_id"], loaded("models/mace-eq-s1.json")["theory_id"]}
     assert len(theories) == 1
+    assert loaded("models/mace-eq-s1.json")["labels_theory"] == "GFN1-xTB"
     assert loaded("dataset.json")["datasets"] == {"both": ["eq", "neq"], "eq": ["eq"]}
 
 

@@ -1,6 +1,5 @@
 """EXPORT_MODEL of a DeePMD model: the input of LAMMPS that lies beside it runs as it is, and is the model."""
 
-import json
 import re
 import subprocess
 import sys
@@ -36,13 +35,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     split = tiny.make_dataset(tmp_path_factory.mktemp("data"), ions=True)
     model = tiny.trained_once(train, tiny.DEEPMD, split, tmp_path_factory.mktemp("train"))
     state = tiny.make_state(folder / "state")
-    conditions = {
-        "id": "lif-1200K-r1", "liquid": "lif", "replica": 1, "temperature_K": 1200.0, "pressure_bar": 1.0, "force_field": "clandp",
-        "engine": "openmm", "cutoff_A": 4.0, "n_atoms": 16, "phases_ps": {}, "density_kg_m3": 1800.0, "samples": 10,
-        "standard_error_kg_m3": 1.0, "n_effective": 10.0, "correlation_time_ps": 1.0, "drift_kg_m3": 0.0, "converged": True,
-        "reason": None,
-    }  # fmt: skip
-    (state / "equilibration.json").write_text(json.dumps(conditions))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert export.main(["--id", "m", "--model", str(model), "--out", "out", "--state", str(state)]) == 0
@@ -58,23 +50,22 @@ def lammps(folder: Path, name: str, *arguments: str) -> str:
 
 
 def test_the_input_beside_the_model_runs_as_it_is(exported: tuple[Path, Path]) -> None:
-    said = lammps(exported[1], "in.run", "-var", "steps", "20")
+    said = lammps(exported[1], "in.lif", "-var", "steps", "20")
     rows = re.findall(r"^ +(\d+) +(\S+) +(\S+) +(\S+) +(\S+) *$", said, re.M)
     assert [int(row[0]) for row in rows] == [0, 10, 20]
     values = np.array(rows, dtype=float)
     assert np.isfinite(values).all()
     assert values[0, 1] == pytest.approx(1200)
     page = (exported[1] / "README.md").read_text()
-    assert "`lmp -in in.run` runs lif, whose atoms are in `liquid.data`, at 1200 K." in page
+    assert "`lmp -in in.lif` runs lif, whose atoms are in `lif.data`, at 1200 K:\n" in page
     assert (
-        "atom_modify map yes\nnewton on\nread_data liquid.data\npair_style deepmd model.pth\npair_coeff * * F Li\n"
-        in page
+        "atom_modify map yes\nnewton on\nread_data lif.data\npair_style deepmd model.pth\npair_coeff * * F Li\n" in page
     )
 
 
 def test_lammps_finds_the_numbers_of_the_model(exported: tuple[Path, Path]) -> None:
     state, folder = exported
-    text = (folder / "in.run").read_text()
+    text = (folder / "in.lif").read_text()
     start = text.index("timestep")
     (folder / "in.forces").write_text(text[:start] + MORE)
     said = lammps(folder, "in.forces")

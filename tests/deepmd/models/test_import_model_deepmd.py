@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 import pytest
 import tiny_training as tiny
@@ -122,7 +123,8 @@ def test_the_exported_lines_run(
     frame = tiny.make_frames(1)[0]
     atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
     monkeypatch.chdir(model)
+    ase.io.write("liquid.extxyz", atoms)
     capsys.readouterr()
-    exec(lines[1], {"atoms": atoms})
+    exec(lines[1], {})
     atoms.calc = load_calculator(model)
     assert float(capsys.readouterr().out.splitlines()[-1]) == pytest.approx(atoms.get_potential_energy(), abs=1e-9)

@@ -48,13 +48,6 @@ SETTINGS = tiny.DEEPMD | {
 }  # fmt: skip
 
 
-def arguments(work: Path, split: Path) -> list[str]:
-    return [
-        "--id", "m-eq-s1", "--settings", str(work / "settings.json"), "--dataset", str(split / "datasets" / "eq"),
-        "--summary", str(split / "datasets" / "eq" / "dataset.json"), "--out", "model",
-    ]  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.make_dataset(tmp_path_factory.mktemp("data"))
@@ -98,7 +91,7 @@ def settings_of(foundation: Path, **more: Any) -> dict[str, Any]:
 def test_a_dpa_model_is_tuned_and_keeps_its_elements(foundation: Path, split: Path, tmp_path: Path) -> None:
     tiny.write_settings(tmp_path / "settings.json", settings_of(foundation))
     with contextlib.chdir(tmp_path):
-        assert train.main([*arguments(tmp_path, split), "--weights", str(foundation)]) == 0
+        assert train.main([*tiny.arguments(tmp_path, split), "--weights", str(foundation)]) == 0
     model = tmp_path / "model"
     card = json.loads((model / "model.json").read_text())
     assert list(card["files"]) == ["model.pt", "model_frozen.pth"]
@@ -106,6 +99,7 @@ def test_a_dpa_model_is_tuned_and_keeps_its_elements(foundation: Path, split: Pa
     assert card["cutoff_A"] == 3.2
     assert card["licence"] == "LGPL-3.0"
     assert card["tuned_from"]["sha256"] == sha256(foundation)
+    assert (card["uses_charge"], card["uses_spin"]) == (False, False)
     # The zero of the tuned frames is 3 eV an atom lower: that goes into the reference energies, not into what was learnt.
     before, after = (deepmd_net.energies_of(path, TYPE_MAP) for path in (foundation, model / "model.pt"))
     for symbol in ("Li", "F"):
@@ -144,7 +138,7 @@ def test_a_killed_training_ends_with_the_same_numbers(
 
     def command(work: Path) -> list[str]:
         weights = ["--weights", str(foundation)] if is_tuned else []
-        return [sys.executable, SCRIPT, *arguments(work, split), *weights]
+        return [sys.executable, SCRIPT, *tiny.arguments(work, split), *weights]
 
     subprocess.run(command(whole), cwd=whole, env=env, stderr=subprocess.DEVNULL, check=True)
     going_on = [*command(killed), "--checkpoints", str(kept)]
@@ -175,7 +169,7 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     def refused(line: str, weights: Path, **more: Any) -> None:
         tiny.write_settings(tmp_path / "settings.json", settings_of(weights, **more))
         with contextlib.chdir(tmp_path):
-            assert train.main([*arguments(tmp_path, split), "--weights", str(weights)]) == 2
+            assert train.main([*tiny.arguments(tmp_path, split), "--weights", str(weights)]) == 2
         (said,) = capsys.readouterr().err.strip().splitlines()
         assert line in said
         assert not (tmp_path / "model").exists()

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from ionmelt import laws
+from ionmelt.frame import no_label
 from ionmelt.labels import estimate, worker
 from ionmelt.labels.engines.settings import Cp2kLabels, XtbLabels
 from ionmelt.labels.settings import LabelSettings
-from ionmelt.study.estimate import LABELS, LabelWork, Probe, Stage, assumed
+from ionmelt.study.estimate import LabelWork, Probe, Stage, assumed
 
 XTB = LabelSettings.of(XtbLabels(engine="xtb"), "0123456789ab").model_dump(mode="json")
 CP2K = LabelSettings.of(Cp2kLabels.model_validate({"engine": "cp2k", "theory": "PBE-D3(BJ)"}), "0123456789ab")
@@ -30,17 +30,17 @@ def write_box(folder: Path, liquid: str = "libf4", gap_A: float = 2.0) -> Path:
     return folder
 
 
-def write_plan(folder: Path, labels: list[LabelWork], law: laws.Law | None = None) -> Path:
+def write_plan(folder: Path, labels: list[LabelWork]) -> Path:
     """Write the estimate of a plan."""
     label_s = sum(work.frames * work.core_s for work in labels)
     stages = [
-        Stage("equilibrate", 1, "boxes", 720.0),
-        Stage("label", sum(work.frames for work in labels), "frames", label_s),
-        Stage("train", 2, "models", 3600.0),
-        Stage("md", 2, "runs", 1800.0),
+        Stage("equilibrate", 1, "boxes", 720.0, "a (clandp): from CL&P in OpenMM"),
+        Stage("label", sum(work.frames for work in labels), "frames", label_s, "no label is computed"),
+        Stage("train", 2, "models", 3600.0, "m (mace): from MACE"),
+        Stage("md", 2, "runs", 1800.0, "m (mace): from MACE"),
     ]
     folder.mkdir()
-    (folder / "estimate.json").write_text(json.dumps(assumed(stages, 5.0, labels, law).content()))
+    (folder / "estimate.json").write_text(json.dumps(assumed(stages, 5.0, labels).content()))
     return folder
 
 
@@ -55,7 +55,7 @@ def test_a_bill_from_two_probes_of_each_liquid(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     works = [LabelWork("a", 6, 100, 20, 0.0, 1e5), LabelWork("b", 6, 30, 20, 0.0, 1e5)]
-    plan = write_plan(tmp_path / "plan", works, LABELS["GFN1-xTB"])
+    plan = write_plan(tmp_path / "plan", works)
     boxes = [write_box(tmp_path / f"{name}-r{replica}", name) for name in "ab" for replica in (1, 2)]
     assert run(tmp_path, XTB, plan, boxes) == 0
     estimate = json.loads((tmp_path / "estimate.json").read_text())
@@ -75,7 +75,13 @@ def test_a_bill_from_two_probes_of_each_liquid(
     # what was measured of xtb labels of six atoms, not the 3600 core-hours that were assumed
     assert estimate["total_core_hours"] == pytest.approx(1.7 + seconds / 3600, rel=0.01)
     screen = capsys.readouterr().out
-    for text in ("measured: tblite", "s cold", "s chained", "assumed: CL&P in OpenMM", "budget_core_hours is 5;"):
+    for text in (
+        "measured: tblite",
+        "s cold",
+        "s chained",
+        "assumed: a (clandp): from CL&P in OpenMM",
+        "budget_core_hours is 5;",
+    ):
         assert text in screen
     assert not (tmp_path / "errors.txt").exists()
 
@@ -107,7 +113,7 @@ def test_a_probe_that_the_machine_ended_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reason: str, code: int
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(worker.Worker, "label", lambda _self, _atoms, _cold: worker.failed(reason))
+    monkeypatch.setattr(worker.Worker, "label", lambda _self, _atoms, _cold: no_label(reason))
     monkeypatch.setattr(worker.Worker, "start", lambda _self: None)
     plan = write_plan(tmp_path / "plan", [LabelWork("libf4", 6, 10, 20, 0.02, 1.0)])
     assert run(tmp_path, XTB, plan, [write_box(tmp_path / "box")]) == code
@@ -140,8 +146,8 @@ def test_a_chained_start_never_counts_for_more_than_a_cold_one() -> None:
 
 def test_over_budget_is_said() -> None:
     work = [LabelWork("a", 6, 100, 10, 0.0, 36.0)]
-    plan = assumed([Stage("label", 100, "frames", 3600.0)], 2.0, work, LABELS["cp2k"])
-    assert "assumed: CP2K 2023.1" in plan.text()
+    plan = assumed([Stage("label", 100, "frames", 3600.0, "PBE: from CP2K 2023.1")], 2.0, work)
+    assert "assumed: PBE: from CP2K 2023.1" in plan.text()
     measured = plan.priced([Probe("a", 6, 4, 100.0, 50.0, "CP2K")])
     assert measured.total_core_hours == pytest.approx(4 * (10 * 100 + 90 * 50) / 3600, rel=0.01)
     assert "budget_core_hours is 2, less than the 6.11 that the plan needs: plan less, or raise it" in measured.text()

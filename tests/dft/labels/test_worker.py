@@ -7,14 +7,27 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from faulty_engines import Absent, asked, besides_progress, calls, frames, is_gone, label, stored, task, wait_for
+from faulty_engines import (
+    Absent,
+    asked,
+    besides_progress,
+    calls,
+    frames,
+    is_gone,
+    label,
+    stored,
+    task,
+    wait_for,
+    written,
+)
 
 from ionmelt import errors
-from ionmelt.frame import Label
-from ionmelt.frame_file import read_frames
-from ionmelt.labels import worker
+from ionmelt.frame import no_label
+from ionmelt.frame_file import read_frames, write_frames
+from ionmelt.labels import labelling, worker
 from ionmelt.labels.engines import ENGINES
 from ionmelt.tables.labels import LABELLED
+from ionmelt.threads import VARIABLES
 
 REASONS = [
     None, "engine_crashed", "engine_error", "non_finite", "scf_not_converged",
@@ -144,5 +157,29 @@ def test_an_engine_that_lacks_the_memory_to_be_loaded_asks_for_more(faulty, tmp_
 
 
 def test_checked_keeps_an_engines_own_reason():
-    label = Label(None, None, None, False, reason="overlap")
+    label = no_label("overlap")
     assert worker.checked(label, 3).reason == "overlap"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_xtb_takes_as_many_threads_as_its_task_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int):
+    """Whatever the environment says: tasks of one thread each, one to a core, leave no thread waiting for another's core."""
+    monkeypatch.chdir(tmp_path)
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "5")
+    write_frames("chunk.extxyz", frames(2))
+    Path("labels.json").write_text(written("xtb"))
+    close, counts = worker.Worker.close, []
+
+    def counting(engine: worker.Worker, at_once: bool = False) -> None:
+        if engine.process is not None:
+            counts.append(len(list(Path(f"/proc/{engine.process.pid}/task").iterdir())))
+        close(engine, at_once)
+
+    monkeypatch.setattr(worker.Worker, "close", counting)
+    arguments = ["--id", "c", "--settings", "labels.json", "--frames", "chunk.extxyz", "--out", "out"]
+    assert labelling.main([*arguments, "--threads", str(threads)]) == 0
+    assert pl.read_parquet("out.labels.parquet")["converged"].all()
+    (count,) = counts
+    assert (count == 1) is (threads == 1)
+    assert count <= 1 + 3 * (threads - 1)  # OpenMP's, and those of the libraries of linear algebra

@@ -3,16 +3,19 @@
 import json
 import os
 import pickle
-import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 import pytest
 import tiny_training as tiny
 import torch
 from ase import Atoms
+from printed_lines import energy_ev
 from tiny_imports import do_import
 
 from ionmelt.dynamics import run as run_module
@@ -127,17 +130,54 @@ def test_a_lack_of_memory_is_no_fault_of_the_weights(weights: Path, monkeypatch:
         models_weights.read_mace(weights)
 
 
+def for_lammps(path: Path) -> None:
+    """Leave what MACE's own tool makes of a model for pair_style mace in the place of the model."""
+    command = [sys.executable, "-m", "mace.cli.create_lammps_model", path.name, "--head", "Default"]
+    subprocess.run(command, cwd=path.parent, check=True, capture_output=True)
+    path.with_name(f"{path.name}-lammps.pt").replace(path)
+
+
+def of_dipoles(path: Path) -> None:
+    """A model of dipoles alone, as mace_run_train makes one."""
+    from mace import modules
+    from mace.modules.blocks import o3
+
+    block = modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
+    model = modules.AtomicDipolesMACE(
+        r_max=3.0, num_bessel=3, num_polynomial_cutoff=5, max_ell=1, interaction_cls=block, interaction_cls_first=block,
+        num_interactions=1, num_elements=2, hidden_irreps=o3.Irreps("2x0e + 2x1o"), MLP_irreps=o3.Irreps("2x0e + 2x1o"),
+        atomic_energies=None, avg_num_neighbors=6.0, atomic_numbers=[3, 9], gate=torch.nn.functional.silu, correlation=1, radial_MLP=[4],
+    )  # fmt: skip
+    torch.save(model, path)
+
+
+def checkpoint(path: Path) -> None:
+    """What MACE writes of a training that goes on (its tools/checkpoint.py)."""
+    from mace.tools.checkpoint import CheckpointHandler, CheckpointState
+
+    model = models_weights.read_mace(path)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    sum(p.sum() for p in model.parameters()).backward()
+    optimizer.step()
+    state = CheckpointState(model, optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9))
+    CheckpointHandler(directory=str(path.parent), tag="run").save(state, epochs=3)
+    next(path.parent.glob("run_epoch-3.pt")).replace(path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "settings", "words"),
     [
         (lambda path: path.write_text("no model"), {}, "bad.model is no MACE model: it is not a file that torch.save wrote"),
         (lambda path: torch.save({"a": 1}, path), {}, "bad.model is no MACE model: it holds a dict"),
         (lambda path: torch.save(torch.nn.Linear(2, 2), path), {}, "bad.model is no MACE model: it holds a Linear"),
+        (for_lammps, {}, "bad.model is the form that LAMMPS loads: give the .model file that it was made of"),
+        (of_dipoles, {}, "bad.model is a model of dipoles, which has no energy"),
+        (checkpoint, {}, "bad.model is no MACE model: it holds a dict; give the .model file, not a checkpoint"),
         (None, {"sha256": 64 * "0"}, "the study says 0000"),
         (None, {"liquid_elements": ["B", "F", "Li"]}, "the model does not know B, which the liquids hold; it knows Li, F"),
         (None, {"head": "omat"}, "head: 'omat' is none of the heads of bad.model: give one of Default"),
     ],
-    ids=["text", "dict", "another module", "sha256", "elements", "head"],
+    ids=["text", "dict", "another module", "of LAMMPS", "dipoles", "checkpoint", "sha256", "elements", "head"],
 )  # fmt: skip
 def test_what_cannot_be_used_is_one_line(
     spoil: Callable[[Path], Any] | None, settings: dict[str, Any], words: str, weights: Path, tmp_path: Path
@@ -197,22 +237,17 @@ def test_the_exported_lines_run_and_lammps_has_the_same_model(
     weights: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     code, _, model = do_import(tmp_path, weights, **MACE, dtype="float64", dispersion=dispersion)
     assert code == 0
     monkeypatch.chdir(tmp_path)
-    assert export.main(["--id", "own", "--model", str(model), "--out", "out"]) == 0
+    state = tiny.make_state(tmp_path / "state")
+    assert export.main(["--id", "own", "--model", str(model), "--out", "out", "--state", str(state)]) == 0
     page = Path("out/README.md").read_text()
-    assert "pair_coeff * * model.pt-lammps.pt Li F\n" in page
-    lines = re.search(r"```python\n(.*?)```", page, re.S)
-    assert lines
-    frame = tiny.make_frames(1)[0]
-    atoms = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=True)
-    monkeypatch.chdir(model)
-    capsys.readouterr()
-    exec(lines[1], {"atoms": atoms})
-    said = float(capsys.readouterr().out.splitlines()[-1])
+    assert "pair_coeff * * model.pt-lammps.pt F Li\n" in page
+    said = energy_ev(tmp_path / "out")
+    atoms = ase.io.read(state / "start.extxyz")
+    assert isinstance(atoms, Atoms)
     atoms.calc = load_calculator(model, double=True)
     assert said == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
     if dispersion is None:

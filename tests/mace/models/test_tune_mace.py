@@ -53,14 +53,7 @@ def run(work: Path, split: Path, settings: dict[str, Any], *more: str) -> int:
     work.mkdir(exist_ok=True)
     tiny.write_settings(work / "settings.json", settings)
     with contextlib.chdir(work):
-        return train.main([*arguments(work, split), *more])
-
-
-def arguments(work: Path, split: Path) -> list[str]:
-    return [
-        "--id", "m-eq-s1", "--settings", str(work / "settings.json"), "--dataset", str(split / "datasets" / "eq"),
-        "--summary", str(split / "datasets" / "eq" / "dataset.json"), "--out", "model",
-    ]  # fmt: skip
+        return train.main([*tiny.arguments(work, split), *more])
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +136,7 @@ def test_every_mode_starts_from_the_foundation_model_with_its_reference_energies
         assert first == pytest.approx(start["energy_rmse_ev_per_atom_after_offset"], abs=0.05)
         assert card["licence"] == "MIT"
         assert card["tuned_from"]["sha256"] == sha256(foundation[0])
+        assert (card["uses_charge"], card["uses_spin"]) == (False, False)
         assert mode == card["settings"]["mode"]
 
 
@@ -234,7 +228,7 @@ def test_a_killed_tuning_ends_with_the_same_numbers(
     command = [
         sys.executable,
         SCRIPT,
-        *arguments(work, split),
+        *tiny.arguments(work, split),
         *files,
         "--checkpoints",
         str(kept / "README.txt"),
@@ -291,7 +285,10 @@ def test_what_cannot_be_tuned_is_refused_with_one_line(
     digest = sha256(text)
     named = settings_of(foundation, "finetune", sha256=digest, weights="text.model")
     refused("weights: text.model is no MACE model", named, text)
-    refused("head: 'dft': model.pt has Default", settings_of(foundation, "finetune", head="dft"))
+    refused(
+        "head: 'dft' is none of the heads of model.pt: did you mean Default? give one of Default",
+        settings_of(foundation, "finetune", head="dft"),
+    )
 
     plain = frame_file.read_frames(split / "datasets" / "eq" / "train.extxyz", labelled=True)
     for frame in plain:

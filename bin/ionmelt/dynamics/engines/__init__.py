@@ -2,7 +2,7 @@
 
 An engine is a file of this folder and a row of `ENGINES`. The file has a function ``make``: for an engine that computes forces
 ``make(name, calculator, weights, atoms)`` returns a `ForceEngine` (ionmelt/dynamics/engines/forces.py), for one that brings its own
-integrators ``make(system, topology, timestep_fs, threads)`` returns an `OwnIntegrators` (ionmelt/dynamics/integrators.py).
+integrators ``make(system, topology, timestep_fs, threads, masses_u)`` returns an `OwnIntegrators` (ionmelt/dynamics/integrators.py).
 Nothing is imported here but what every environment has: a module is loaded where its engine is tried.
 """
 
@@ -18,8 +18,8 @@ class DynamicsEngine:
     """A way to run the models of a framework.
 
     Attributes: `name`, as ``md.engine`` has it; `framework`; `module`, which makes it; `package`, which must be installed, or
-    None; `needs_gpu`, `needs_cpu`: what it is for alone; `fallback`: on a CPU it is tried only where none before it can be used; `own_integrators`: it runs the
-    dynamics itself, and only where it is asked for by name.
+    None; `needs_gpu`, `needs_cpu`: what it is for alone; `fallback`: on a CPU it is tried only where none before it can be used;
+    `own_integrators`: it runs the dynamics itself, and only where it is asked for by name.
     """
 
     name: str

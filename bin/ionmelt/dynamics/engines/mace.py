@@ -14,6 +14,7 @@ from mace.tools.torch_tools import default_dtype
 from ionmelt.dynamics.engines.forces import Frame, Result, result_of
 from ionmelt.dynamics.engines.neighbours import Neighbours
 from ionmelt.models.frameworks.mace_layers import FusedConvolution, arranged
+from ionmelt.models.frameworks.mace_polar import sees_beyond_cutoff
 
 OF_THE_WHOLE = ("head", "total_charge", "total_spin")
 
@@ -22,7 +23,11 @@ class MaceEngine:
     """A MACE model called directly, in single precision, with its convolutions fused (see `FusedConvolution`)."""
 
     def __init__(self, plain: Any, atoms: Atoms, fused: bool = True, cueq: bool = False) -> None:
-        """Take the model from a MACECalculator, which is left as it is."""
+        """Take the model from a MACECalculator, which is left as it is; ValueError for one that sees beyond its cut-off."""
+        if sees_beyond_cutoff(plain.models[0]):
+            raise ValueError(
+                "charges that see each other beyond the cut-off: pairs within it are not all of the energy"
+            )
         self.device = str(plain.device).split(":")[0]
         self.name = "cueq" if cueq else "fused" if fused else "direct"
         single = MACECalculator(

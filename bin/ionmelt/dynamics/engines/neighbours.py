@@ -42,7 +42,6 @@ class Neighbours:
         """With `kinds` (N,), an atom's pairs are sorted by the kind of the other, then by distance when they were found."""
         self.cutoff, self.skin, self.kinds = cutoff_A, skin_A, kinds
         self._built: Frame | None = None
-        self.builds = 0
 
     def forget(self) -> None:
         """Build the list anew at the next call."""
@@ -68,7 +67,6 @@ class Neighbours:
                 i, j, shift = i[order], j[order], shift[order]
             self._pairs = i, j, shift
             self._built = positions.copy(), cell.copy()
-            self.builds += 1
         i, j, shift = self._pairs
         vectors = positions[j] - positions[i] + shift @ cell
         near = np.einsum("pc,pc->p", vectors, vectors) < self.cutoff**2

@@ -19,13 +19,13 @@ from ase import Atoms, units
 from openmm import unit
 
 from ionmelt.dynamics.integrators import BAROSTAT_STEPS, OwnIntegrators
+from ionmelt.dynamics.thermo import EV_KJ_MOL
 from ionmelt.liquid.system import constrain_hydrogens
 from ionmelt.topology import Topology
 
 RIGID_FS = 1.0  # a longer step does not resolve the stretch of a bond to hydrogen, whose period is 11 fs
 ADAPTED_EVERY, ADAPTED_MOVES = 10, 500  # their size is adapted after so many moves, until so many were made
 BAROSTAT_KEPT = ("scale_nm3", "moves", "accepted")
-EV_KJ_MOL = units.mol / units.kJ  # eV in kJ/mol
 
 
 class Native(OwnIntegrators):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ionmelt.frame import SCAN_RECIPE
 from ionmelt.frames.candidate import Slot
 from ionmelt.frames.recipes.clusters import clusters, single_ions
 from ionmelt.frames.recipes.oscillation import oscillation
@@ -45,5 +46,5 @@ RECIPES = (
     Recipe("rattle", "neq", rattle),
     Recipe("clusters", "neq", clusters),
     Recipe("ions", "neq", single_ions),
-    Recipe("test_scan", "neq", test_scan, held_out=True),
+    Recipe(SCAN_RECIPE, "neq", test_scan, held_out=True),
 )

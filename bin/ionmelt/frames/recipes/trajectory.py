@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ionmelt.frame import SCAN_KEY, SCAN_RECIPE
 from ionmelt.frames.candidate import Candidate, Slot
 from ionmelt.frames.settings import EqFrames, Rattle, TestScan, VolumeScan
 from ionmelt.frames.state import State, seed_of
@@ -61,4 +62,4 @@ def test_scan(states: Sequence[State], given: TestScan, seed: int) -> Iterator[S
     parent = state.frame(len(state.positions) - 1)
     for scale in sorted(given.scales):
         positions, edges = state.topology.scaled(*parent, scale)
-        yield [Candidate(positions, edges, f"{state.key}-test_scan", state.bath | {"scan_scale": float(scale)})]
+        yield [Candidate(positions, edges, f"{state.key}-{SCAN_RECIPE}", state.bath | {SCAN_KEY: float(scale)})]

@@ -17,7 +17,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from openmm import unit
 
 from ionmelt.errors import UserError
-from ionmelt.frame import Label, virial_stress
+from ionmelt.frame import Label, no_label, virial_stress
 from ionmelt.labels.engines.settings import ClassicalLabels, LabelledBoxes
 from ionmelt.liquid.calculator import STRAIN, ClassicalCalculator
 from ionmelt.liquid.force_field_digest import force_field_digest
@@ -95,14 +95,14 @@ class Engine:
             calculator = force_field.without_images(atoms)
         except UserError as error:
             print(f"no force field: {'; '.join(error.errors)}", file=sys.stderr)
-            return Label(None, None, None, False, reason="no_force_field")
+            return no_label("no_force_field")
         energy, forces = computed(calculator, atoms, "energy", "forces")
         return Label(float(energy), forces, virial_stress(atoms, forces), True)
 
     def periodic(self, atoms: Atoms, force_field: ForceField) -> Label:
         """Label a frame of the whole liquid; its box must hold the cut-off, also when it is strained for the stress."""
         if atoms.cell.array.diagonal().min() * (1 - STRAIN) <= 2 * force_field.cutoff_A:
-            return Label(None, None, None, False, reason="box_below_cutoff")
+            return no_label("box_below_cutoff")
         energy, forces, stress = computed(force_field.box, atoms, "energy", "forces", "stress")
         return Label(float(energy), forces, voigt_6_to_full_3x3_stress(stress), True)
 

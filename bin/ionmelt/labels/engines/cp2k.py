@@ -8,7 +8,7 @@ with its trace. Everything else is a reason code:
 signal), ``disk_full``, ``engine_timeout`` (``max_frame_s``), ``engine_error`` (its last words go to standard error).
 
 Fluorine and oxygen are hard: at 400 to 600 Ry the grid alone puts 0.1 eV/A into the forces of LiBF4, and they
-no longer sum to zero, which LABEL_FRAMES refuses (``net_force``). Use 800 Ry or more (`theory` has the figures).
+no longer sum to zero, which LABEL_FRAMES refuses (``net_force``). Use 1200 Ry or more where there is fluorine (`settings` has the figures).
 """
 
 import os
@@ -26,7 +26,7 @@ from ase.units import Bohr, Hartree
 
 from ionmelt import theory
 from ionmelt.errors import DISK_ERRORS, UserError
-from ionmelt.frame import Label, virial_stress
+from ionmelt.frame import Label, no_label, virial_stress
 from ionmelt.labels.engines.cp2k_data import data_folder
 from ionmelt.labels.engines.cp2k_input import FAST, STURDY, Attempt, Inputs
 from ionmelt.labels.engines.cp2k_output import NonFinite, failure, force_table, scf_steps, stress_tensor, total_energy
@@ -116,7 +116,7 @@ class Engine:
             label.guess = attempt.start if number == 0 else "retry"
             self._guess, self._guess_numbers = wave_function, atoms.numbers.copy()
             return label
-        return Label(None, None, None, False, scf_steps=steps, reason=reason)
+        return no_label(reason, steps)
 
     def _attempt(self, atoms: Atoms, attempt: Attempt, guess: bytes | None, end: float) -> tuple[Label, bytes | None]:
         """Run CP2K in a folder of its own, from a guess where there is one; return label and wave function, or raise `NoLabel`."""

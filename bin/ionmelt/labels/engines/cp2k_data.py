@@ -36,12 +36,15 @@ def potential_name(data: Path, element: str, potential: str) -> tuple[str, str]:
 
     Of several -qN it is the one with the electrons of the element's GTH-PBE. Raises UserError where there is none.
     """
-    usual = charge(names_of((data / POTENTIAL_FILE).read_text(), element), "GTH-PBE")
+    files = {file: names_of((data / file).read_text(), element) for file in POTENTIAL_FILES if (data / file).is_file()}
+    usual = charge(files[POTENTIAL_FILE], "GTH-PBE")
     for name in (potential, potential + usual):
-        for file in POTENTIAL_FILES:
-            if (data / file).is_file() and any(name in names for names in names_of((data / file).read_text(), element)):
+        for file, entries in files.items():
+            if any(name in names for names in entries):
                 return file, name
-    raise UserError(f"labels.potential: CP2K has no {potential!r} for {element}")
+    every = {re.sub(r"-q\d+$", "", name) for entries in files.values() for names in entries for name in names}
+    some = ", ".join(sorted(every)) or "none"
+    raise UserError(f"labels.potential: CP2K has no {potential!r} for {element}; it has {some}")
 
 
 def charge(entries: list[list[str]], name: str) -> str:

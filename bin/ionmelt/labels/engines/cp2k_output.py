@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase.units import GPa, bar
 
+STEP = r"(?:OT +(?:DIIS|CG|SD|LS)|\w+\.?/Diag\.)"  # how a step of the SCF is named in its table
 DISK_WORDS = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 
 
@@ -18,8 +19,8 @@ class NonFinite(ValueError):
 
 
 def scf_steps(output: str) -> int:
-    """Count the SCF steps in CP2K's output (lines of its table such as ``7 OT DIIS``)."""
-    return len(re.findall(r"^ +\d+ +OT +(?:DIIS|CG|SD|LS)\b", output, re.MULTILINE))
+    """Count the SCF steps in CP2K's output (lines of its table such as ``7 OT DIIS`` or ``7 Broy./Diag.``)."""
+    return len(re.findall(rf"^ +\d+ +{STEP} ", output, re.MULTILINE))
 
 
 def failure(code: int, output: str, errors: str) -> str | None:
@@ -28,7 +29,7 @@ def failure(code: int, output: str, errors: str) -> str | None:
         return "disk_full"
     if code < 0 and code != -signal.SIGABRT:  # CP2K aborts itself after an error
         return "engine_killed"
-    if re.search(r"^ +\d+ +OT .*\b(?:NaN|Infinity)\b", output, re.MULTILINE):
+    if re.search(rf"^ +\d+ +{STEP} .*\b(?:NaN|Infinity)\b", output, re.MULTILINE):
         return "non_finite"
     if "SCF run NOT converged" in output or "outer SCF loop FAILED to converge" in output:
         return "scf_not_converged"

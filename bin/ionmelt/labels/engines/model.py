@@ -1,13 +1,13 @@
 """Labels of a model, from its folder, as evaluation and dynamics compute it: a teacher for smaller and faster ones."""
 
-import numpy as np
 from ase import Atoms
 
 from ionmelt.errors import UserError
-from ionmelt.frame import Label, virial_stress
+from ionmelt.frame import Label
 from ionmelt.labels.engines.settings import LabelledModel, ModelLabels
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.card import read_card
+from ionmelt.models.prediction import computed
 
 
 class Engine:
@@ -27,6 +27,4 @@ class Engine:
     def label(self, atoms: Atoms, cold: bool = False) -> Label:
         """Label one frame; each is computed by itself, so that a cold start is no other."""
         atoms.calc = self.calculator
-        energy, forces = float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=np.float64)
-        stress = atoms.get_stress(voigt=False) if atoms.pbc.all() else virial_stress(atoms, forces)
-        return Label(energy, forces, np.array(stress, dtype=float), True)
+        return Label(*computed(atoms), converged=True)

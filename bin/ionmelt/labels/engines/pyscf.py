@@ -23,7 +23,7 @@ from pyscf.pbc import dft, gto
 
 from ionmelt import theory
 from ionmelt.errors import UserError, is_resource
-from ionmelt.frame import Label, virial_stress
+from ionmelt.frame import Label, no_label, virial_stress
 from ionmelt.labels.engines.pyscf_data import entry
 from ionmelt.labels.engines.pyscf_dispersion import DISPERSIONS, Dispersion
 from ionmelt.labels.engines.pyscf_fourth_term import fourth_term
@@ -115,7 +115,7 @@ class Engine:
                 )
         except MemoryError:  # numpy's, and CuPy's of the GPU
             reason = "out_of_memory"
-        return Label(None, None, None, False, scf_steps=steps, reason=reason)
+        return no_label(reason, steps)
 
     def label_alone(self, atoms: Atoms, turned: bool = False) -> Label:
         """Label an ion without images: the same level with PySCF's molecular code, on the CPU; it is small.
@@ -156,7 +156,7 @@ class Engine:
                 scf_steps=steps,
                 guess="retry" if number else "cold",
             )
-        return Label(None, None, None, False, scf_steps=steps, reason="scf_not_converged")
+        return no_label("scf_not_converged", steps)
 
     def described(self, system: Any, atoms: Atoms) -> Any:
         """Return a cell or a molecule of PySCF with the atoms of a frame, their basis sets and pseudopotentials."""

@@ -25,7 +25,8 @@ def entry(element: str, basis: str, potential: str) -> tuple[str, str]:
     usual = electrons(potentials, "GTH-PBE")
     full_name = next((name for name in (potential, potential + usual) if name in potentials), None)
     if full_name is None:
-        raise UserError(f"labels.potential: PySCF has no {potential!r} for {element}")
+        some = ", ".join(sorted({re.sub(r"-q\d+$", "", name) for name in potentials})) or "none"
+        raise UserError(f"labels.potential: PySCF has no {potential!r} for {element}; it has {some}")
     charge = electrons(potentials, full_name)
     for name in (basis, basis + charge):
         if name in bases:

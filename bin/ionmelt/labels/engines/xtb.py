@@ -9,7 +9,7 @@ from ase.units import Bohr, Hartree, kB
 from tblite.exceptions import TBLiteRuntimeError
 from tblite.interface import Calculator, Result
 
-from ionmelt.frame import Label
+from ionmelt.frame import Label, no_label
 from ionmelt.labels.engines.settings import XtbLabels
 
 CYCLE = re.compile(r"^\s+(\d+)\s+-?\d+\.\d+\s+\S+\s+\S+\s*$")  # a line of tblite's SCC table
@@ -57,7 +57,7 @@ class Engine:
             except TBLiteRuntimeError as error:
                 steps += _cycles(printed)
                 if "distance" in str(error):
-                    return Label(None, None, None, False, reason="overlap")
+                    return no_label("overlap")
                 if "not converged" not in str(error):
                     raise
                 continue
@@ -72,7 +72,7 @@ class Engine:
                 scf_steps=steps,
                 guess="retry" if number else "chained" if warm else "cold",
             )
-        return Label(None, None, None, False, scf_steps=steps, reason="scf_not_converged")
+        return no_label("scf_not_converged", steps)
 
     def _calculator(self, atoms: Atoms, iterations: int, damping: float, printed: list[str]) -> Calculator:
         calculator = Calculator(

@@ -35,7 +35,7 @@ class Head:
         if not path.is_dir():
             with path.open("rb") as file:
                 content = file.read(HEAD_BYTES)
-        text = content.decode(errors="replace")
+        text = content.decode("utf-8-sig", errors="replace")
         return cls(path, content, text, tuple(line for line in text.splitlines() if line.strip()))
 
 

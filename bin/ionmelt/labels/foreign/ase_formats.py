@@ -3,6 +3,7 @@
 Its readers do not say whether the SCF converged: that is read here, from the program's own words.
 """
 
+import io
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from ionmelt.labels.foreign.blocks import ForeignFrame, Source, lone_atom
 from ionmelt.labels.settings import ImportSettings
 
 RYDBERG = create_units("2006")["Ry"]  # as ASE's reader of pw.x has it
+SMEARING_EV = 5.0  # an atom: no occupation of any width puts the free energy further off that without smearing
+ML_STEP = "free  energy ML TOTEN"  # of VASP's machine-learned force field; ASE reads no output with such steps
 NOT_CONVERGED = "the output does not say that the SCF converged"
 
 
@@ -115,6 +118,11 @@ def read(form: str, files: Mapping[str, Path], _settings: ImportSettings, _words
 
 def read_by_ase(path: Path, name: str, form: str) -> Iterator[ForeignFrame]:
     """Yield the frames of a file that ASE reads; the energy is the one that the forces are the slope of."""
+    if form == "vasp-out" and ML_STEP in path.read_text(errors="replace"):
+        said = "it holds steps of VASP's own learned force field (ML_LMLFF), which are no labels: give vasprun.xml, which has those of DFT apart"
+        yield ForeignFrame(name, reason="unreadable", detail=said)
+        return
+    cut_off = False
     try:
         with reading(f"not a complete {form} file"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # ASE's, about what it skips
@@ -122,7 +130,7 @@ def read_by_ase(path: Path, name: str, form: str) -> Iterator[ForeignFrame]:
                 with ase.db.connect(path, type="db", serial=True) as rows:
                     frames = [row.toatoms(add_additional_information=True) for row in rows.select()]
             else:
-                frames = list(ase.io.iread(path, index=":", format="traj" if form == "ase-traj" else form))
+                frames, cut_off = structures_of(path, form)
             results = [{} if atoms.calc is None else atoms.calc.results for atoms in frames]
             energies = [values.get("free_energy", values.get("energy")) for values in results]
             silent = form in ("ase-traj", "ase-db")  # these say nothing of an SCF
@@ -146,4 +154,30 @@ def read_by_ase(path: Path, name: str, form: str) -> Iterator[ForeignFrame]:
             frame.stress_ev_a3 = voigt_6_to_full_3x3_stress(stress) if stress.size == 6 else stress.reshape(3, 3)
         if problem is not None:
             frame.reason, frame.detail = "scf_not_converged", problem
+        elif (free := energies[index]) is not None and abs(values.get("energy", free) - free) > SMEARING_EV * len(
+            atoms
+        ):
+            said = "its free energy and that without smearing cannot both be right: is the file damaged?"
+            frame.reason, frame.detail = "unreadable", said
         yield frame
+    if cut_off:
+        yield ForeignFrame(
+            f"{name}: frame {len(frames)}", reason="truncated", detail="the output ends within this step"
+        )
+
+
+def structures_of(path: Path, form: str) -> tuple[list[Atoms], bool]:
+    """Return the structures of a file, as ASE reads it, and whether it ends within a further one, as of a run that was killed.
+
+    Of VASP's files ASE leaves such a one out; of an output of pw.x it reads nothing then.
+    """
+    if form != "espresso-out":
+        return list(ase.io.iread(path, index=":", format="traj" if form == "ase-traj" else form)), False
+    text = path.read_text(errors="replace")
+    try:
+        return list(ase.io.iread(io.StringIO(text), index=":", format=form)), False
+    except (ValueError, IndexError):
+        whole, _, last = text.rpartition("\n!    total energy")
+        if not whole or "JOB DONE" in last:
+            raise
+        return list(ase.io.iread(io.StringIO(whole + "\n"), index=":", format=form)), True

@@ -3,6 +3,7 @@
 import io
 import itertools
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.io.extxyz import key_val_str_to_dict, read_extxyz
+
+from ionmelt.errors import UserError
 
 OWN = "own_"  # put before every key of a file: ASE would move energy, forces and stress elsewhere
 
@@ -68,7 +71,7 @@ def blocks_of(path: Path) -> list[Block]:
     blocks: list[Block] = []
     with path.open("rb") as file:
         number = 0
-        offset = 0
+        offset = file.seek(len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0)
         lost = False
         while line := file.readline():
             number += 1
@@ -100,9 +103,21 @@ def blocks_of(path: Path) -> list[Block]:
     return blocks
 
 
+STRUCTURE_KEYS = ("Lattice", "Properties", "pbc")  # as ASE has them; GPUMD, for one, has lattice and properties
+ROW = r"\[[^\[\]]*\]"
+LIST_OF_ROWS = re.compile(rf"=\s*([\"']?)(?:_JSON )?\[\s*({ROW}(?:[\s,]*{ROW})*)\s*\]\1")
+
+
 def comment_values(comment: str) -> dict[str, Any]:
-    """Parse a comment line as ASE does, but take a stress of six numbers too, where ASE demands nine."""
-    hidden = re.sub(r"(^|\s)(?=(?:stress|virial)=)", rf"\1{OWN}", comment)
+    """Parse a comment line as ASE does, but take also what other programs write where ASE does not.
+
+    That is a stress of six numbers, names of the structure in any case, and numbers in lists of rows ([[1, 0, 0], ...]).
+    """
+    plain = LIST_OF_ROWS.sub(lambda match: '="' + re.sub(r"[\[\],]+", " ", match[2]).strip() + '"', comment)
+    for key in STRUCTURE_KEYS:
+        if not re.search(rf"(^|\s){key}\s*=", plain):
+            plain = re.sub(rf"(^|\s){key}(?=\s*=)", rf"\1{key}", plain, flags=re.I)
+    hidden = re.sub(r"(^|\s)(?=(?:stress|virial)\s*=)", rf"\1{OWN}", plain)
     return {name.removeprefix(OWN): value for name, value in key_val_str_to_dict(hidden).items()}
 
 
@@ -125,6 +140,9 @@ def own_names(line: str) -> dict[str, Any]:
     """Parse a comment line as ASE does, with `OWN` before every name that is not of the structure."""
     info = comment_values(line)
     properties = str(info.get("Properties", "species:S:1:pos:R:3")).split(":")
+    names = properties[::3]
+    if "pos" not in names or not {"species", "Z"} & set(names):
+        raise UserError(f"Properties must hold species (S:1) and pos (R:3); it holds {', '.join(names)}")
     for index in range(0, len(properties), 3):
         if properties[index] not in ("species", "pos", "Z"):
             properties[index] = OWN + properties[index]
@@ -138,5 +156,10 @@ def read_block(path: Path, block: Block) -> Atoms:
     """Return the structure of a block; its other numbers are in info and arrays under `OWN` names."""
     with path.open("rb") as file:
         file.seek(block.offset)
-        text = file.read(block.size).decode()
-    return next(read_extxyz(io.StringIO(text), index=slice(None), properties_parser=own_names))
+        text = file.read(block.size).decode(errors="replace")
+    try:
+        return next(read_extxyz(io.StringIO(text), index=slice(None), properties_parser=own_names))
+    except KeyError as error:
+        if error.args[0] not in text.split():  # which ASE's table of elements would have been asked for
+            raise
+        raise UserError(f"species {error} is no element") from error

@@ -18,6 +18,7 @@ from ionmelt.labels.foreign.cp2k_dynamics import Run, read_dynamics
 from ionmelt.labels.foreign.cp2k_evaluations import (
     ATOMS,
     ENERGY,
+    LENGTH_UNITS,
     THREE,
     Evaluation,
     by_atom,
@@ -27,6 +28,9 @@ from ionmelt.labels.foreign.cp2k_evaluations import (
 from ionmelt.labels.foreign.cp2k_trajectories import tensors_of, trajectory_of
 from ionmelt.labels.settings import ImportSettings
 
+PERIODICITY = re.compile(r"^ CELL\| Periodicity\s+(\S+)\s*$", re.M)
+CHARGE = re.compile(r"^ DFT\| Charge\s+(-?\d+)\s*$", re.M)
+LENGTH_UNIT = re.compile(r"ATOMIC COORDINATES IN (\w+)", re.I)
 START = re.compile(r"^.*PROGRAM STARTED AT.*$", re.M)
 
 
@@ -86,7 +90,7 @@ def moves_atoms(output: str) -> bool:
 
 
 def evaluated(output: str) -> list[Evaluation]:
-    """Return the evaluations of a run, with the cell at its start; raises `Unreadable` without any, or without a cell."""
+    """Return the evaluations of a run, with the cell at its start; raises `Unreadable` without any, or without a periodic cell."""
     evaluations = evaluations_of(output)
     if not evaluations:
         raise Unreadable("no 'ENERGY| Total FORCE_EVAL' in this CP2K output")
@@ -94,8 +98,13 @@ def evaluated(output: str) -> list[Evaluation]:
     vectors = by_atom(rf"(?m)^ CELL\| Vector ([abc]) \[angstrom\]:{THREE}", head)
     if len(vectors) < 3:
         raise Unreadable("no 'CELL| Vector a, b, c' in this CP2K output")
+    periodic = PERIODICITY.search(head)
+    if periodic is not None and periodic[1] != "XYZ":
+        raise Unreadable(f"its cell is periodic in {periodic[1]}: a liquid is in XYZ")
+    charge = CHARGE.search(head)
     for evaluation in evaluations:
         evaluation.cell, evaluation.output = np.array(vectors, dtype=float), output
+        evaluation.charge = int(charge[1]) if charge else 0
     return evaluations
 
 
@@ -119,7 +128,10 @@ def single(output: str, where: str) -> ForeignFrame:
     if len(evaluations) > 1:
         said = f"{len(evaluations)} energies for one structure: give outputs of single points or of dynamics"
         raise Unreadable(said)
-    positions = np.array([row[1:] for row in rows], dtype=float)
+    unit = LENGTH_UNIT.search(output)
+    if unit is not None and unit[1].lower() not in LENGTH_UNITS:
+        raise Unreadable(f"its coordinates in {unit[1]}: angstrom or bohr can be read")
+    positions = np.array([row[1:] for row in rows], dtype=float) * (LENGTH_UNITS[unit[1].lower()] if unit else 1.0)
     if any(row[0] not in atomic_numbers for row in rows):
         raise Unreadable("the table of atoms holds what is no element")
     frame = ForeignFrame(where, Atoms([row[0] for row in rows], positions, cell=evaluations[0].cell, pbc=True))

@@ -120,6 +120,8 @@ def read_dynamics(
     """Yield the frames of one trajectory of positions; what else is to be said of them is added to `words`."""
     dynamics = Dynamics(run, positions, evaluations)
     yield from dynamics.frames()
+    if positions.cut_off is not None:
+        yield ForeignFrame(positions.name, reason="unreadable", detail=positions.cut_off)
     words += dynamics.words()
 
 
@@ -155,7 +157,7 @@ def constant(cells: dict[int, np.ndarray], evaluations: Sequence[Evaluation]) ->
     """Tell whether the cell is the same at all steps: nothing that the files say of it speaks against that."""
     seen = list(cells.values())
     seen += [evaluation.cell for evaluation in evaluations if evaluation.cell is not None]
-    if any(evaluation.npt for evaluation in evaluations):
+    if any(evaluation.npt for evaluation in evaluations) or not np.isfinite(seen).all():
         return False
     if any(np.abs(cell - seen[0]).max() > SAME_CELL_A for cell in seen):
         return False

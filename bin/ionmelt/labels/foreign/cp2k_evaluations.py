@@ -4,12 +4,15 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-from ase.units import Bohr, GPa, Hartree, bar
+from ase.units import Bohr, GPa, Hartree, Pascal, bar
 
-from ionmelt.labels.foreign.blocks import ForeignFrame
+from ionmelt.labels.foreign.blocks import ForeignFrame, Unreadable
+from ionmelt.labels.foreign.units import UNITS, unit_named
 
 NUMBER = r"(-?\d+\.?\d*(?:[Ee][-+]?\d+)?)(?!\S)"
 THREE = rf"\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}"
+ENERGY_UNIT = re.compile(r"energy\s*[\[(](.+?)[\])]")  # in the line of an energy: an input of CP2K may set it
+FORCES_UNIT = re.compile(r"^ (?:FORCES\| Atomic forces|ATOMIC FORCES in) \[(.+?)\]", re.M)
 ENERGY = re.compile(r"^ ENERGY\| Total FORCE_EVAL .*?(-?\d+\.\d+)\s*$", re.M)
 STRESSES = (
     # the engine's own table, 8 and newer; before, without the names of the lines
@@ -21,7 +24,7 @@ STRESSES = (
         rf"STRESS TENSOR \[(?P<unit>\w+)\]\s*\n\s*\n?\s+X\s+Y\s+Z\s*\n\s+X{THREE}\s*\n\s+Y{THREE}\s*\n\s+Z{THREE}\s*\n"
     ),
 )
-STRESS_UNITS = {"GPa": GPa, "bar": bar, "kbar": 1e3 * bar}
+STRESS_UNITS = {"gpa": GPa, "mpa": 1e6 * Pascal, "pa": Pascal, "bar": bar, "kbar": 1e3 * bar, "atm": 101325 * Pascal}
 LENGTH_UNITS = {"ang": 1.0, "angstrom": 1.0, "bohr": Bohr}
 ATOMS = rf"(?m)^\s+(\d+)\s+\d+\s+([A-Z][a-z]?)\s+\d+{THREE}\s+\S+\s+\S+\s*$"
 # What is printed of a step of dynamics, in the words of CP2K 8 and newer, and of those before
@@ -52,6 +55,7 @@ class Evaluation:
     kinetic: float | None = None
     cell: np.ndarray | None = None  # at the start of its run
     npt: bool = False
+    charge: int = 0
     output: str = ""  # of its run
 
 
@@ -69,7 +73,7 @@ def by_atom(pattern: str, text: str) -> list[tuple[str, ...]]:
 
 
 def evaluations_of(text: str) -> list[Evaluation]:
-    """Return the evaluations of one CP2K run from its output."""
+    """Return the evaluations of one CP2K run from its output; raises `Unreadable` for units that are not known."""
     marks = [match.start() for match in ENERGY.finditer(text)]
     if not marks:
         return []
@@ -91,7 +95,7 @@ def evaluation_of(before: str, after: str) -> Evaluation:
     step, kinetic = STEP.search(after), KINETIC.search(after)
     forces, whole = forces_of(after)
     return Evaluation(
-        energy=float(energy[1]),
+        energy=float(energy[1]) * in_unit("energy", ENERGY_UNIT.search(energy[0]), Hartree),
         forces=forces if whole else None,
         stress=stress_of(after),
         converged=scf_converged(before),
@@ -103,6 +107,16 @@ def evaluation_of(before: str, after: str) -> Evaluation:
     )
 
 
+def in_unit(quantity: str, named: re.Match[str] | None, atomic: float) -> float:
+    """Return the unit that an output names for its energy or forces, over the `atomic` one; 1 where it names none. Raises `Unreadable`."""
+    if named is None:
+        return 1.0
+    unit = unit_named(named[1], quantity)
+    if unit is None:
+        raise Unreadable(f"its {quantity} in {named[1]}: one of {', '.join(UNITS[quantity])} can be read")
+    return UNITS[quantity][unit] / atomic
+
+
 def scf_converged(text: str) -> bool:
     """Tell whether an output says that the SCF converged, and nothing else of it."""
     denied = "SCF run NOT converged" in text or "SCF loop FAILED to converge" in text
@@ -110,19 +124,24 @@ def scf_converged(text: str) -> bool:
 
 
 def forces_of(text: str) -> tuple[np.ndarray | None, bool]:
-    """Return the forces (N, 3) of a table, None without one, and whether the table has its end."""
+    """Return the forces (N, 3) of a table, None without one, and whether the table has its end. Raises `Unreadable`."""
     tables = (rf"(?m)^\s+(\d+)\s+\d+\s+[A-Za-z]\w*{THREE}\s*$", rf"(?m)^ FORCES\|\s+(\d+){THREE}\s+\S+\s*$")
     rows = next((rows for table in tables if (rows := by_atom(table, text))), [])
     whole = re.search(r"^ SUM OF ATOMIC FORCES|^ FORCES\| Sum", text, re.M) is not None
-    return np.array(rows, dtype=float) if rows else None, whole
+    if not rows:
+        return None, whole
+    return np.array(rows, dtype=float) * in_unit("forces", FORCES_UNIT.search(text), Hartree / Bohr), whole
 
 
 def stress_of(text: str) -> np.ndarray | None:
-    """Return the stress (3, 3) of a table, None without one."""
+    """Return the stress (3, 3) of a table, None without one. Raises `Unreadable`."""
     match = next((match for pattern in STRESSES if (match := pattern.search(text))), None)
     if match is None:
         return None
-    tensor = np.array(match.groups()[1:], dtype=float).reshape(3, 3) * STRESS_UNITS[match["unit"]]
+    unit = STRESS_UNITS.get(match["unit"].lower())
+    if unit is None:
+        raise Unreadable(f"its stress in {match['unit']}: one of GPa, MPa, Pa, bar, kbar and atm can be read")
+    tensor = np.array(match.groups()[1:], dtype=float).reshape(3, 3) * unit
     return -(tensor + tensor.T) / 2  # there, compression is positive
 
 
@@ -141,6 +160,7 @@ def without_repeats(evaluations: list[Evaluation]) -> list[Evaluation]:
 
 def put_evaluation(frame: ForeignFrame, evaluation: Evaluation) -> None:
     """Put what CP2K says of a structure into `frame`."""
+    frame.info["charge"] = evaluation.charge
     frame.energy_ev = evaluation.energy * Hartree
     if evaluation.forces is not None:
         frame.forces_ev_a = evaluation.forces * (Hartree / Bohr)

@@ -1,7 +1,7 @@
 """The files that CP2K's molecular dynamics writes beside its output: positions, forces and velocities, cells and stresses by step."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -33,6 +33,7 @@ class Trajectory:
     name: str
     role: str  # pos, frc or vel
     steps: list[Step]
+    cut_off: str | None = None  # what is wrong with a frame that ends the file too early, as of a run that was killed
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,17 @@ def trajectory_of(text: str, name: str) -> Trajectory:
     """Return what a file of positions, forces or velocities holds; its name says which of these, and else it holds positions."""
     role = next((role for role in ("frc", "vel") if f"-{role}" in name), None)
     role = role or ("frc" if "forc" in PurePosixPath(name).name.lower() else "pos")
-    return Trajectory(name, role, list(steps_of(text, name)))
+    steps, cut_off = steps_of(text, name)
+    return Trajectory(name, role, steps, cut_off)
 
 
-def steps_of(text: str, name: str) -> Iterator[Step]:
-    """Yield the frames of a file of positions, forces or velocities."""
+def steps_of(text: str, name: str) -> tuple[list[Step], str | None]:
+    """Return the frames of a file of positions, forces or velocities, and what is wrong with the last where the file ends in it.
+
+    Raises `UserError` for any other that is none.
+    """
     lines = text.splitlines()
+    steps: list[Step] = []
     start = 0
     while start + 1 < len(lines) and lines[start].strip():
         n_atoms = int(lines[start]) if re.fullmatch(r"\s*\d{1,12}\s*", lines[start], re.ASCII) else 0
@@ -67,12 +73,19 @@ def steps_of(text: str, name: str) -> Iterator[Step]:
         try:
             if not n_atoms or head is None or len(rows) < n_atoms or any(len(row) != 4 for row in rows):
                 raise ValueError
+            if (
+                steps and start + 2 + n_atoms == len(lines) and not text.endswith("\n")
+            ):  # the last number may be cut, too
+                raise ValueError
             values = np.array([row[1:] for row in rows], dtype=float)
-            yield Step(int(head[1]), float(head[2]), [row[0] for row in rows], values)
+            steps.append(Step(int(head[1]), float(head[2]), [row[0] for row in rows], values))
         except ValueError:
-            said = f"labels.frames: {name}: line {start + 1}: not a frame of a CP2K trajectory; is it cut off?"
-            raise UserError(said) from None
+            said = f"line {start + 1}: not a frame of a CP2K trajectory; is it cut off?"
+            if steps and start + 2 + n_atoms >= len(lines):
+                return steps, said
+            raise UserError(f"labels.frames: {name}: {said}") from None
         start += 2 + n_atoms
+    return steps, None
 
 
 def tensors_of(text: str, name: str, role: str) -> Tensors:

@@ -47,7 +47,8 @@ def expanded(files: Mapping[str, Path], scratch: Path, wanted: str, words: list[
     """Return the files to read, by the names that the user knows them by: compressed ones unpacked, and folders' own.
 
     Of a folder of runs every file whose format can be told is taken (`wanted`: only of that format, unless auto), but
-    for VASP's OUTCAR where vasprun.xml is beside it: both hold the same frames. What was taken is added to `words`.
+    for VASP's OUTCAR where vasprun.xml is beside it: both hold the same frames. Hidden files and backups are left aside.
+    What was taken is added to `words`.
     """
     taken: dict[str, Path] = {}
     for name, path in files.items():
@@ -70,7 +71,7 @@ def files_of_folder(name: str, path: Path, scratch: Path, wanted: str) -> tuple[
     taken: dict[str, Path] = {}
     left = 0
     for here, folders, members in os.walk(path):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not is_aside(name))
         folder = Path(here)
         inner = name if folder == path else f"{name.rstrip('/')}/{folder.relative_to(path)}"
         if is_system(folder):
@@ -80,7 +81,8 @@ def files_of_folder(name: str, path: Path, scratch: Path, wanted: str) -> tuple[
             continue
         formats = {}
         for member in sorted(members):
-            file = unpacked(folder / member, scratch) if (folder / member).is_file() else None
+            whole = (folder / member).is_file() and not is_aside(member)
+            file = unpacked(folder / member, scratch) if whole else None
             form = None if file is None else labelled_format(file)
             if file is not None and form is not None and wanted in ("auto", form):
                 formats[member] = (form, file)
@@ -93,6 +95,11 @@ def files_of_folder(name: str, path: Path, scratch: Path, wanted: str) -> tuple[
             else:
                 taken[f"{inner}/{member}"] = file
     return taken, left
+
+
+def is_aside(name: str) -> bool:
+    """Tell whether a file or folder is hidden, or what an editor keeps of one as it was."""
+    return name.startswith((".", "#")) or name.endswith(("~", ".bak", ".swp"))
 
 
 def labelled_format(file: Path) -> str | None:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ionmelt.errors import UserError
-from ionmelt.labels.foreign.survey import Survey, like_energy, like_forces, like_stress
+from ionmelt.labels.foreign.survey import PER_ATOM, Survey, like_energy, like_forces, like_stress
 from ionmelt.labels.foreign.units import UNITS, unit_named, unit_of_name
 from ionmelt.labels.settings import ImportSettings
+from ionmelt.mistakes import did_you_mean
 
 # Where a stress has six numbers: which they are, as indices into (3, 3). ASE and VASP differ in the last three.
 STRESS_ORDERS = {
@@ -46,17 +47,21 @@ class Names:
     fit: Callable[[str], bool]
     what: str
     same: frozenset[str] = frozenset()
+    odd: str = ""  # what else is to be said where there is none
 
     def choose(self, field_name: str, given: str | None) -> str:
         """Return the name to read: the given one, or the only one that fits. Raises `UserError` for none or several."""
         names = ", ".join(sorted(self.held)) or "none"
         if given is not None:
             if given not in self.held:
-                raise UserError(f"labels.{field_name}: no frame holds {given!r} as {self.what}; there are: {names}")
+                like = did_you_mean(given, self.held)
+                raise UserError(
+                    f"labels.{field_name}: no frame holds {given!r} as {self.what}; {like}there are: {names}"
+                )
             return given
         fitting = sorted(name for name in self.held if self.fit(name))
         if not fitting:
-            raise UserError(f"labels.{field_name}: no name looks like {self.what}; give one of: {names}")
+            raise UserError(f"labels.{field_name}: no name looks like {self.what}; give one of: {names}{self.odd}")
         if alike := [name for name in fitting if name in self.same]:
             return alike[0]
         if len(fitting) > 1:
@@ -123,12 +128,15 @@ class Choice:
     def stress(self, settings: ImportSettings, same: frozenset[str]) -> tuple[str | None, bool]:
         """Return the name of the stress or virial, None where the frames have none, and whether it is a virial."""
         held = self.survey.tensors
+        if settings.stress_key and settings.stress_key not in held and not settings.liquids:
+            return None, False  # of held-out frames only the forces are compared
         if settings.stress_key:
             return self.name("stress_key", settings.stress_key, Names(held, bool, "6 or 9 numbers")), False
         if settings.virial_key:
             return self.name("virial_key", settings.virial_key, Names(held, bool, "6 or 9 numbers")), True
         like = Counter({name: count for name, count in held.items() if like_stress(name)})
         if not like:
+            self.errors += [f"labels.stress_key: {said}" for name, said in self.survey.odd.items() if like_stress(name)]
             return None, False
         stress = self.name("stress_key", None, Names(like, bool, "a stress or virial (6 or 9 numbers)", same))
         return stress, "virial" in stress.lower()
@@ -175,8 +183,11 @@ def choose_keys(survey: Survey, settings: ImportSettings, same: frozenset[str] =
     Names in `same` (`ionmelt.labels.foreign.survey.doubles`) are no question: the first is taken.
     """
     choice = Choice(survey)
-    energies = Names(survey.numbers, like_energy, "an energy", survey.same_energies())
+    odd = "".join(f"; {said}" for name, said in survey.odd.items() if like_energy(name))
+    energies = Names(survey.numbers, like_energy, "an energy", survey.same_energies(), odd)
     energy = choice.name("energy_key", settings.energy_key, energies)
+    if PER_ATOM.search(energy):
+        choice.errors.append(f"labels.energy_key: {energy} is of one atom, by its name: the energy of all is needed")
     forces = choice.name(
         "forces_key", settings.forces_key, Names(survey.columns, like_forces, "forces (3 columns)", same)
     )

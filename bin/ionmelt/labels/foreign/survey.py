@@ -15,21 +15,31 @@ from ionmelt.errors import UserError, reading
 from ionmelt.labels.foreign.blocks import OWN, Block, comment_values, is_number, lone_atom, read_block
 from ionmelt.labels.foreign.units import quantity_of
 
+PER_ATOM = re.compile(r"(?:per|/)[-_ ]*atom|(?:^|[-_])pa(?:$|[-_])", re.I)
+# What stands beside a label and is none: MACE's config_energy_weight, how sure it is, a part of it.
+BESIDE = re.compile(
+    r"weight|kinetic|cut[-_ ]?off|error|rmse|uncertainty|variance|(?:^|[-_])(?:std|unc|ekin)(?:$|[-_])", re.I
+)
+
+
+def like_label(name: str, pattern: str) -> bool:
+    """Tell whether a name has a pattern in it, and is not of what stands beside a label."""
+    return re.search(pattern, name, re.I) is not None and not BESIDE.search(name)
+
 
 def like_energy(name: str) -> bool:
-    """Tell whether a name of a number is like that of an energy."""
-    low = name.lower()
-    return "energy" in low or low in ("e", "etot", "toten")
+    """Tell whether a name of a number is like that of the energy of all atoms together."""
+    return like_label(name, "energy|^e$|^etot$|^toten$") and not PER_ATOM.search(name)
 
 
 def like_forces(name: str) -> bool:
     """Tell whether a name of three columns is like that of forces."""
-    return "force" in name.lower()
+    return like_label(name, "force")
 
 
 def like_stress(name: str) -> bool:
     """Tell whether a name of six or nine numbers is like that of a stress or virial."""
-    return re.search("stress|virial", name, re.I) is not None
+    return like_label(name, "stress|virial")
 
 
 @dataclass
@@ -44,6 +54,7 @@ class Survey:
     energies: set[frozenset[str]] = field(default_factory=set)  # names like an energy that stand in one frame
     differ: bool = False  # two such names of one frame hold different numbers
     units: dict[str, Counter[tuple[str, str]]] = field(default_factory=lambda: defaultdict(Counter))
+    odd: dict[str, str] = field(default_factory=dict)  # of names like an energy or stress: what is not as many numbers
 
     def add(self, comment: str, n_atoms: int) -> None:
         """Count the names of one frame; free atoms say nothing of how frames are labelled."""
@@ -71,6 +82,11 @@ class Survey:
         elif size in (6, 9):
             self.tensors[name] += 1
             self.six[name] += size == 6
+        energy = like_energy(name)
+        odd = quantity is None and (size != 1 if energy else like_stress(name) and size not in (1, 6, 9))
+        if odd and re.search(r"\d", str(value)):
+            text, wanted = " ".join(str(value).split())[:40], "one number" if energy else "6 or 9 numbers"
+            self.odd.setdefault(name, f"{name} is there, but {text!r} is not {wanted}")
 
     def _add_energies(self, info: Mapping[str, Any]) -> None:
         """Count values whose names are like an energy's, of one frame."""

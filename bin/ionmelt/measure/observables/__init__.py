@@ -10,6 +10,7 @@ from ionmelt.measure.observables.compressibility import OBSERVABLE as COMPRESSIB
 from ionmelt.measure.observables.conductivity import OBSERVABLE as CONDUCTIVITY
 from ionmelt.measure.observables.conductivity import ONSAGER
 from ionmelt.measure.observables.density import OBSERVABLE as DENSITY
+from ionmelt.measure.observables.diffusion import DISPLACEMENT
 from ionmelt.measure.observables.diffusion import OBSERVABLE as DIFFUSION
 from ionmelt.measure.observables.domain import DOMAIN
 from ionmelt.measure.observables.structure import CONFORMERS, COORDINATION, KINETICS, STRUCTURE
@@ -19,6 +20,7 @@ OBSERVABLES: tuple[Observable, ...] = (DENSITY, DIFFUSION, CONDUCTIVITY, VISCOSI
 NAMED = {observable.name: observable for observable in OBSERVABLES}
 MEASUREMENTS: tuple[Measurement, ...] = (
     *OBSERVABLES,
+    DISPLACEMENT,
     ONSAGER,
     STRUCTURE,
     COORDINATION,

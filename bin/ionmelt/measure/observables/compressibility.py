@@ -1,10 +1,10 @@
 """Isothermal compressibility from the fluctuations of the volume at constant pressure."""
 
 import math
+from dataclasses import replace
 
-from scipy import stats
-from scipy.constants import Boltzmann
-
+from ionmelt.constants import BOLTZMANN_J_K
+from ionmelt.distributions import chi2_quantile
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.measurement import Observable
 from ionmelt.measure.numbers import Row, steadiness
@@ -39,6 +39,7 @@ def variance(x: Array) -> tuple[Estimate, Estimate]:
         needed=needed,
         change=squares.change,
         sound=not reasons,
+        at_least=mean.at_least or squares.at_least,
     )
 
 
@@ -47,7 +48,7 @@ def interval(value: float, error: float) -> tuple[float, float]:
     if not (error > 0 and value > 0):
         return math.nan, math.nan
     dof = 2 * (value / error) ** 2
-    low, high = (value * dof / float(stats.chi2.ppf(p, dof)) for p in (0.975, 0.025))
+    low, high = (value * dof / chi2_quantile(p, dof) for p in (0.975, 0.025))
     return low, high
 
 
@@ -58,11 +59,8 @@ def compressibility(volume_A3: Array, temperature_K: float) -> Estimate:
     sample the ensemble, as that of RUN_MD does. The mean volume is known far better than its variance.
     """
     mean, spread = variance(volume_A3)
-    factor = PER_PA_TO_PER_GPA * ANGSTROM_M**3 / (Boltzmann * temperature_K * mean.mean)
-    return Estimate(
-        spread.mean * factor, spread.standard_error * factor, spread.n_effective, spread.start, spread.converged,
-        spread.reason, spread.needed, spread.change, spread.sound,
-    )  # fmt: skip
+    factor = PER_PA_TO_PER_GPA * ANGSTROM_M**3 / (BOLTZMANN_J_K * temperature_K * mean.mean)
+    return replace(spread, mean=spread.mean * factor, standard_error=spread.standard_error * factor)
 
 
 def measure(run: Run) -> list[Row]:
@@ -84,7 +82,7 @@ def measure(run: Run) -> list[Row]:
         "equilibrated_ps": time[min(kappa.start, len(time) - 1)],
         "needed_ps": needed_ps,
     } | steadiness(kappa.change, kappa.sound)
-    return [row | run.verdict(kappa.converged, with_needed(kappa.reason, needed_ps, "npt"))]
+    return [row | run.verdict(kappa.converged, with_needed(kappa.reason, needed_ps, "npt", kappa.at_least))]
 
 
 OBSERVABLE = Observable(

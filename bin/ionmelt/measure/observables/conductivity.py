@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
-from scipy.constants import Boltzmann, elementary_charge
 
+from ionmelt.constants import BOLTZMANN_J_K, ELEMENTARY_CHARGE_C
 from ionmelt.measure import series, slope
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.measurement import Measurement, Observable
@@ -22,12 +21,11 @@ from ionmelt.tables.columns import CHECK, FLAG, REAL, RUN_MODEL, TEXT
 
 @dataclass(frozen=True)
 class Ratio:
-    """A positive number with its 95 % interval, and the degrees of freedom behind it."""
+    """A positive number with its 95 % interval."""
 
     value: float
     ci95_low: float
     ci95_high: float
-    dof: float
 
 
 def einstein_conductivity(
@@ -39,7 +37,7 @@ def einstein_conductivity(
     displacement grows as 6 V kT sigma t / e^2 (Einstein-Helfand; Frenkel and Smit, Understanding Molecular
     Simulation, 2002, Sec. 4.4.1). One walker has few independent displacements: "not converged" is usual.
     """
-    factor = elementary_charge**2 / (volume_m3 * Boltzmann * temperature_K)
+    factor = ELEMENTARY_CHARGE_C**2 / (volume_m3 * BOLTZMANN_J_K * temperature_K)
     return slope.diffusion(moment_e_m[:, None], dt_s, threads).scaled(factor)
 
 
@@ -52,23 +50,23 @@ def onsager(
     cross term is a quarter of the slope for their sum less that for their difference. The conductivity is the sum
     over all ordered pairs of kinds (Fong et al., AIChE J. 66 (2020) e17091): this is one of the two orders.
     """
-    both = [first_m + second_m, first_m - second_m]
-    moved = [float(np.ptp(x, axis=0).max()) for x in both]
+    walks = {sign: first_m + sign * second_m for sign in (1, -1)}
+    moved = {sign: float(np.ptp(walk, axis=0).max()) for sign, walk in walks.items()}
     # one of them rests for a kind with itself, and nearly so where momentum ties two kinds together
-    slopes = [slope.diffusion(x[:, None], dt_s) for x, m in zip(both, moved, strict=True) if m > 1e-9 * max(moved)]
-    signs = [sign for sign, m in zip((1, -1), moved, strict=True) if m > 1e-9 * max(moved)]
-    if not slopes:
-        return slope.diffusion(both[0][:, None], dt_s)
-    factor = charges[0] * charges[1] * elementary_charge**2
-    factor /= 4 * volume_m3 * Boltzmann * temperature_K
-    value = factor * sum(sign * estimate.D for sign, estimate in zip(signs, slopes, strict=True))
+    least = 1e-9 * max(moved.values())
+    of_sign = {sign: slope.diffusion(walk[:, None], dt_s) for sign, walk in walks.items() if not moved[sign] < least}
+    slopes = list(of_sign.values())
+    factor = charges[0] * charges[1] * ELEMENTARY_CHARGE_C**2
+    factor /= 4 * volume_m3 * BOLTZMANN_J_K * temperature_K
+    value = factor * sum(sign * estimate.D for sign, estimate in of_sign.items())
     error = abs(factor) * math.hypot(*(estimate.standard_error for estimate in slopes))
     half = series.student(max(min(estimate.dof for estimate in slopes), 1.0)) * error
     reasons = [estimate.reason for estimate in slopes if estimate.reason]
     return replace(
         slopes[0], D=value, standard_error=error, ci95_low=value - half, ci95_high=value + half,
         converged=not reasons, reason=reasons[0] if reasons else None,
-        needed=max(estimate.needed for estimate in slopes) if reasons else math.nan,
+        needed=max((estimate.needed for estimate in slopes if not math.isnan(estimate.needed)), default=math.nan),
+        at_least=any(estimate.at_least for estimate in slopes),
     )  # fmt: skip
 
 
@@ -80,35 +78,29 @@ def nernst_einstein(
 ) -> Ratio:
     """Return the conductivity in S/m that the ions would have if they moved independently.
 
-    ``ions`` gives (count, charge in e) of each species. Errors of the species are taken as independent; the degrees
-    of freedom follow Satterthwaite, the interval is that of a chi^2 variable, as for one diffusion coefficient.
+    ``ions`` gives (count, charge in e) of each species. In a dense liquid the mobility of all ions rises and falls together, so that
+    the species of one run err alike: the ends of the interval are those of all coefficients at once.
     """
-    factor = elementary_charge**2 / (volume_m3 * Boltzmann * temperature_K)
+    factor = ELEMENTARY_CHARGE_C**2 / (volume_m3 * BOLTZMANN_J_K * temperature_K)
     weights = {name: factor * count * charge**2 for name, (count, charge) in ions.items()}
-    value = sum(weight * diffusion_m2_s[name].D for name, weight in weights.items())
-    variances = [
-        ((weight * diffusion_m2_s[name].standard_error) ** 2, diffusion_m2_s[name].dof)
-        for name, weight in weights.items()
-    ]
-    variance = sum(variance for variance, _ in variances)
-    if not (value > 0 and math.isfinite(variance)):
-        return Ratio(value, math.nan, math.nan, math.nan)
-    dof = 2 * value**2 / variance  # of the chi^2 variable with this relative error
-    low, high = (value * dof / float(stats.chi2.ppf(p, dof)) for p in (0.975, 0.025))
-    return Ratio(value, low, high, dof)
+    weighed = [(weight, diffusion_m2_s[name]) for name, weight in weights.items()]
+    value = sum(weight * d.D for weight, d in weighed)
+    low, high = sum(weight * d.ci95_low for weight, d in weighed), sum(weight * d.ci95_high for weight, d in weighed)
+    return Ratio(value, low, high) if value > 0 else Ratio(value, math.nan, math.nan)
 
 
 def ionicity(einstein: DiffusionEstimate, independent: Ratio) -> Ratio:
     """Return the Einstein over the Nernst-Einstein conductivity: 1 for independent ions, 0 for neutral pairs.
 
-    The interval is that of a ratio of two chi^2 variables (F distribution), taken as independent: the error of the
-    collective displacement is far the larger.
+    The two intervals are put together as of independent numbers, by squares of the distances of their logarithms (Zou and Donner,
+    Stat. Med. 27 (2008) 1693): the error of the collective displacement is far the larger.
     """
     value = einstein.D / independent.value if independent.value > 0 else math.nan
-    if not (value > 0 and math.isfinite(einstein.dof) and math.isfinite(independent.dof)):
-        return Ratio(value, math.nan, math.nan, math.nan)
-    low, high = (value / float(stats.f.ppf(p, einstein.dof, independent.dof)) for p in (0.975, 0.025))
-    return Ratio(value, low, high, einstein.dof)
+    if not (value > 0 and einstein.ci95_low > 0 and independent.ci95_low > 0):
+        return Ratio(value, math.nan, math.nan)
+    below = math.hypot(math.log(einstein.D / einstein.ci95_low), math.log(independent.ci95_high / independent.value))
+    above = math.hypot(math.log(einstein.ci95_high / einstein.D), math.log(independent.value / independent.ci95_low))
+    return Ratio(value, value * math.exp(-below), value * math.exp(above))
 
 
 NO_IONS = "a liquid without ions conducts no current"

@@ -21,7 +21,7 @@ def measure(run: Run) -> list[Row]:
         "equilibrated_ps": time[estimate.start],
         "needed_ps": needed_ps,
     } | steadiness(estimate.change, estimate.sound)
-    return [row | run.verdict(estimate.converged, with_needed(estimate.reason, needed_ps, "npt"))]
+    return [row | run.verdict(estimate.converged, with_needed(estimate.reason, needed_ps, "npt", estimate.at_least))]
 
 
 OBSERVABLE = Observable(

@@ -4,15 +4,15 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.constants import Boltzmann
 
-from ionmelt.measure.measurement import Observable
+from ionmelt.constants import BOLTZMANN_J_K
+from ionmelt.measure.measurement import Measurement, Observable
 from ionmelt.measure.numbers import Row
 from ionmelt.measure.observables import density, viscosity
 from ionmelt.measure.observables.fits import fit, fit_verdict
 from ionmelt.measure.simulation import ANGSTROM_M, Run, Viscosity
 from ionmelt.measure.slope import DiffusionEstimate, diffusion
-from ionmelt.tables.columns import CHECK, REAL, RUN_MODEL, STEADY, TEXT
+from ionmelt.tables.columns import CHECK, REAL, RUN_MODEL, SHAPE, STEADY, TEXT, WHOLE
 
 YEH_HUMMER_CUBIC = 2.837297
 THIS_RUN = "this run"  # where a viscosity is from
@@ -25,7 +25,7 @@ def yeh_hummer(diffusion_m2_s: float, edge_m: float, temperature_K: float, visco
     temperature.
     """
     stokes = 6 * math.pi * viscosity_pa_s * edge_m
-    return diffusion_m2_s + YEH_HUMMER_CUBIC * Boltzmann * temperature_K / stokes
+    return diffusion_m2_s + YEH_HUMMER_CUBIC * BOLTZMANN_J_K * temperature_K / stokes
 
 
 def correction_error(correction_m2_s: float, viscosity_error: float, volume_error: float) -> float:
@@ -118,8 +118,36 @@ OBSERVABLE = Observable(
     row="a run and a kind of ion: its self-diffusion coefficient at constant volume",
     columns={
         "species": TEXT, "diffusion_m2_s": REAL, "ci95_low_m2_s": REAL, "ci95_high_m2_s": REAL,
-        "finite_size_correction_m2_s": REAL, "log_slope": REAL, "fit_start_ps": REAL, "fit_stop_ps": REAL, **CHECK,
+        "finite_size_correction_m2_s": REAL, **SHAPE, "fit_start_ps": REAL, "fit_stop_ps": REAL, **CHECK,
         "needed_ps": REAL, "finite_size_viscosity_pa_s": REAL, "finite_size_viscosity_source": TEXT, **RUN_MODEL,
         "finite_size_reason": TEXT, "finite_size_standard_error_m2_s": REAL, "n_independent": REAL, **STEADY,
     },
 )  # fmt: skip
+
+
+def displacements(run: Run) -> list[Row]:
+    """Return the mean squared displacements of each kind of ion, up to the longest lag of its fit."""
+    return [
+        {
+            "species": name,
+            "lag_ps": round(lag * seen.step_s * 1e12, 9),
+            "msd_A2": squared,
+            "frames": seen.frames,
+            "ions": seen.particles,
+        }
+        for name, d in self_diffusion(run).items()
+        if (seen := d.displacements) is not None
+        for lag, squared in zip(seen.lags.tolist(), seen.squared.tolist(), strict=True)
+    ]
+
+
+DISPLACEMENT = Measurement(
+    name="displacement",
+    measure=displacements,
+    row="a lag of a run and a kind of ion: how far ions came, which a diffusion coefficient is fitted to; several runs are fitted together",
+    columns={"species": TEXT, "lag_ps": REAL, "msd_A2": REAL, "frames": WHOLE, "ions": WHOLE, **RUN_MODEL},
+    meanings={
+        "msd_A2": "mean squared displacement, over all ions of the kind and all beginnings",
+        "ions": "ions of the kind",
+    },
+)

@@ -3,16 +3,17 @@
 from ionmelt.measure.numbers import Row, steadiness
 from ionmelt.measure.simulation import Run, with_needed
 from ionmelt.measure.slope import DiffusionEstimate
-from ionmelt.tables.columns import REAL, STEADY, Schema
+from ionmelt.tables.columns import REAL, SHAPE, STEADY, Schema
 
-FIT: Schema = {"fit_start_ps": REAL, "fit_stop_ps": REAL, "log_slope": REAL, "n_independent": REAL, **STEADY}
+FIT: Schema = {"fit_start_ps": REAL, "fit_stop_ps": REAL, **SHAPE, "n_independent": REAL, **STEADY}
 
 
 def fit(slope: DiffusionEstimate) -> Row:
     """Return the columns of `FIT`, and how long a run would be enough."""
     times = {"fit_start_ps": slope.fit_start, "fit_stop_ps": slope.fit_stop, "needed_ps": slope.needed}
     return (
-        {"log_slope": slope.log_slope, "n_independent": slope.n_independent}
+        {"log_slope": slope.log_slope, "log_slope_error": slope.log_slope_error, "bend": slope.bend}
+        | {"n_independent": slope.n_independent}
         | {name: round(time_s * 1e12, 9) for name, time_s in times.items()}
         | steadiness(slope.change, slope.sound)
     )
@@ -20,7 +21,7 @@ def fit(slope: DiffusionEstimate) -> Row:
 
 def fit_verdict(run: Run, slope: DiffusionEstimate) -> Row:
     """Return the columns converged and reason of a slope."""
-    return run.verdict(slope.converged, with_needed(slope.reason, slope.needed * 1e12, "nvt"))
+    return run.verdict(slope.converged, with_needed(slope.reason, slope.needed * 1e12, "nvt", slope.at_least))
 
 
 def interval(slope: DiffusionEstimate, unit: str) -> Row:

@@ -1,6 +1,6 @@
 """Structure of the liquid: distributions, the surroundings and the shape of the ions, and how long these last.
 
-All come from one trajectory, of NVT or, where there is none, of NPT, which is read twice: for the distributions, and for
+All come from one trajectory, of NVT or, where there is none, of NPT, of which some frames are read: for the distributions, and for
 the contacts within the first minima that these show. The tables:
 
 - `structure`, curves: ``rdf`` g(r) and ``coordination``, the running number of neighbours, over r_A;
@@ -22,12 +22,8 @@ how far apart.
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
-
-import numpy as np
 
 from ionmelt.measure import contacts, paths, surroundings
-from ionmelt.measure.arrays import Array
 from ionmelt.measure.conformers import Conformers
 from ionmelt.measure.measurement import Measurement
 from ionmelt.measure.numbers import Row
@@ -42,10 +38,9 @@ Tables = dict[str, list[Row]]
 def structure(run: Run) -> Tables:
     """Return the rows of the four tables."""
     tables: Tables = {"structure": [], "coordination": [], "conformers": [], "kinetics": []}
-    path = run.path("npt" if run.nvt is None else "nvt")
-    edges = paths.edges(path, run.topology) if run.nvt is None else run.nvt.edges
-    if len(edges):
-        gather(run, path, edges, tables)
+    phase = "npt" if run.nvt is None else "nvt"
+    if len(run.cells(phase)):
+        gather(run, phase, tables)
     for name, rows in tables.items():
         for row in rows:
             judged = run.verdict(row.get("converged", False), row["reason"])
@@ -53,24 +48,24 @@ def structure(run: Run) -> Tables:
     return tables
 
 
-def gather(run: Run, path: Path, edges: Array, tables: Tables) -> None:
-    """Fill the tables from a trajectory whose cells are ``edges`` (frames, 3), angstrom."""
+def gather(run: Run, phase: str, tables: Tables) -> None:
+    """Fill the tables from the trajectory of a phase."""
+    path, edges = run.path(phase), run.cells(phase)
     frames, save_ps = len(edges), run.record.save_every_fs / 1000
     every = math.ceil(frames / FRAMES)
     factor_every = math.ceil(frames / every / FACTOR_FRAMES)
     distributions = Distributions(run.topology, edges.mean(axis=0), float(edges.min()), factor_every)
     conformers = Conformers(run.topology)
-    for chunk in paths.chunks(path, run.topology, run.threads):
-        some = np.arange(-chunk.first % every, len(chunk), every)
-        distributions.add(chunk.positions[some], chunk.edges[some])
-        conformers.add(chunk.positions[some])
+    for some in paths.some_frames(path, run.topology, range(0, frames, every), run.threads):
+        distributions.add(some.positions, some.edges)
+        conformers.add(some.positions)
     first = distributions.first_shells()
     pairs = contacts.contacts(run.topology, first)
     pairs_every = contacts.stride(frames, run.topology)
-    for chunk in paths.chunks(path, run.topology, run.threads) if pairs else ():
-        for i in range(-chunk.first % pairs_every, len(chunk), pairs_every):
-            for pair in pairs:
-                pair.add(chunk.centres[i] if pair.centres else chunk.positions[i], chunk.edges[i])
+    last = frames if pairs else 0
+    for some in paths.some_frames(path, run.topology, range(0, last, pairs_every), run.threads):
+        for pair in pairs:
+            pair.add(some.centres if pair.centres else some.positions, some.edges)
     curves, numbers = distributions.rows(first, every * save_ps)
     tables["structure"] += curves
     tables["coordination"] += numbers

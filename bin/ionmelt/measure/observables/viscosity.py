@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import polars as pl
-from scipy.constants import Boltzmann
 
+from ionmelt.constants import BOLTZMANN_J_K
 from ionmelt.measure import slope
 from ionmelt.measure.arrays import Array
 from ionmelt.measure.measurement import Observable
@@ -42,7 +42,7 @@ def viscosity(
     shear = shear_components(pressure_bar) * BAR_PA
     impulse = np.cumsum((shear[1:] + shear[:-1]) / 2, axis=0) * dt_s
     walk = np.concatenate([np.zeros((1, 5)), impulse])[:, None, :]
-    factor = volume_m3 / (Boltzmann * temperature_K)
+    factor = volume_m3 / (BOLTZMANN_J_K * temperature_K)
     return slope.diffusion(walk, dt_s, threads).scaled(factor)
 
 

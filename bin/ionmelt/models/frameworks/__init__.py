@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ionmelt.laws import OPENMM_MEASURED, XTB_MEASURED
 from ionmelt.models.framework import Framework
 from ionmelt.models.frameworks import ase, classical, deepmd, mace, named, nequip, xtb
 
@@ -33,7 +34,9 @@ FRAMEWORKS: dict[str, Framework] = {
             length="epochs",
             calculator=mace.calculator,
             md_core_s=mace.md_core_s,
+            md_measured=mace.MD_MEASURED,
             training_core_s=mace.training_core_s,
+            training_measured=mace.TRAINING_MEASURED,
             export=mace.EXPORT,
             weights_name="model.pt",
             cutoff="r_max_A",
@@ -47,7 +50,10 @@ FRAMEWORKS: dict[str, Framework] = {
             length="steps",
             calculator=deepmd.calculator,
             md_core_s=deepmd.md_core_s,
+            md_measured=deepmd.MD_MEASURED,
             training_core_s=deepmd.training_core_s,
+            training_measured=deepmd.TRAINING_MEASURED,
+            variant="descriptor",
             export=deepmd.EXPORT,
             weights_name="model.pth",
             tuned_from=".pt",
@@ -65,7 +71,9 @@ FRAMEWORKS: dict[str, Framework] = {
             length="epochs",
             calculator=nequip.calculator,
             md_core_s=nequip.md_core_s,
+            md_measured=nequip.MEASURED,
             training_core_s=nequip.training_core_s,
+            training_measured=nequip.MEASURED,
             export=nequip.EXPORT,
             weights_name="model.nequip.zip",
             cutoff="r_max_A",
@@ -76,12 +84,15 @@ FRAMEWORKS: dict[str, Framework] = {
             settings=classical.ClassicalModel,
             calculator=classical.calculator,
             md_core_s=classical.md_core_s,
+            md_measured=OPENMM_MEASURED,
         ),
         Framework(
             name="xtb",
             settings=xtb.XtbModel,
             calculator=xtb.calculator,
             md_core_s=xtb.md_core_s,
+            md_measured=XTB_MEASURED,
+            variant="method",
         ),
         Framework(
             name="named",
@@ -89,6 +100,8 @@ FRAMEWORKS: dict[str, Framework] = {
             given=True,
             calculator=named.calculator,
             md_core_s=named.md_core_s,
+            md_measured=named.MD_MEASURED,
+            variant="model",
             export=named.EXPORT,
             environment="foundation",
         ),
@@ -98,6 +111,7 @@ FRAMEWORKS: dict[str, Framework] = {
             given=True,
             calculator=ase.calculator,
             md_core_s=ase.md_core_s,
+            md_measured=ase.MD_MEASURED,
             export=ase.EXPORT,
         ),
     )

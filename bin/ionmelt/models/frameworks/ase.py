@@ -38,13 +38,13 @@ class AseModel(OwnModel):
     licence: Text | None = Field(default=None, description="licence of the model, such as MIT")
     image: Annotated[str, Field(pattern=IMAGE, max_length=300)] | None = Field(
         default=None,
-        description="container image with the library, Python 3.11 or newer, ase, numpy, polars and mdtraj; left out, that "
-        "of the analysis",
+        description="container image with the library, Python 3.11 or newer, ase, numpy, pydantic, polars and mdtraj; left "
+        "out, that of the analysis",
     )
     environment: Annotated[str, Field(pattern=FOLDER, max_length=300)] | None = Field(
         default=None,
-        description="where no containers run: folder of a Python environment with the same, or analysis, dft, mace or "
-        "deepmd; left out, analysis",
+        description="where no containers run: folder of a Python environment with the same, or one of ours: analysis, "
+        "dft, mace, deepmd, nequip or foundation; left out, analysis",
     )
 
     @property
@@ -59,6 +59,9 @@ class AseFields(BaseModel):
     calculator: str
     arguments: dict[str, JsonValue] = {}
     weights_argument: str | None = None
+
+
+MD_MEASURED = f"nothing of it, as if it were MACE 128x0e+128x1o, r 6 A: {mace.MD_MEASURED}"
 
 
 def calculator(loading: Loading) -> Calculator:
@@ -79,14 +82,17 @@ def md_core_s(_model: AseModel, atoms: int, steps: float) -> float:
 
 def python_lines(card: Card, target: str) -> list[str]:
     """Return the lines of Python that give `target` this model."""
-    weights = repr(card.loaded_file) if card.files else None
-    return lines_of(card.settings.of(AseFields), weights, target)
+    settings = card.settings.of(AseFields)
+    weights = repr(card.loaded_file) if settings.weights_argument else None  # else a file is code, which is imported
+    return lines_of(settings, weights, target)
 
 
 def lines_of(settings: AseFields, weights: str | None, target: str) -> list[str]:
     """Return the lines of Python that give `target` a calculator; `weights`: the expression of their path, None for none."""
-    words = settings.calculator.replace(".py:", ".").split(".")
-    start = next((index for index, word in enumerate(words) if word[:1].isupper()), -1)
+    script, _, function = settings.calculator.partition(":")
+    words = [script.removesuffix(".py"), function] if function else script.split(".")
+    last = len(words) - 1  # a function, or a class, which may have its name before it
+    start = next((index for index in range(1, last) if words[index][:1].isupper()), last)
     arguments = [f"{key}={value!r}" for key, value in settings.arguments.items()]
     if weights is not None:
         arguments.append(f"{settings.weights_argument}={weights}")

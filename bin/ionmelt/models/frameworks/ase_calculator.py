@@ -16,6 +16,7 @@ from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from pydantic import JsonValue
 
+from ionmelt import patience
 from ionmelt.errors import UserError, is_resource, reading
 from ionmelt.models.device import device_name
 
@@ -66,7 +67,7 @@ class OwnCalculator(Calculator):
         n = len(self.atoms)
         shapes: dict[str, list[tuple[int, ...]]] = {"energy": [(1,)], "forces": [(n, 3)], "stress": [(6,), (3, 3)]}
         for name in shapes if "stress" in (properties or ()) else ("energy", "forces"):
-            with as_model_error():
+            with as_model_error(), patience.limited():
                 value = np.asarray(self.calculator.get_property(name, self.atoms), dtype=np.float64)
             value = value.reshape(1) if name == "energy" and value.size == 1 else value
             if value.shape not in shapes[name]:
@@ -171,9 +172,10 @@ def made(name: str, arguments: dict[str, JsonValue], folder: Path | None = None)
             f"arguments: {programs[0]}: names a program: give a calculator that computes in the process itself"
         )
     script, _, function = name.partition(":")
-    make = function_of(folder / script, function) if folder and function else named_class(name)
-    with reading(f"calculator: {name} cannot be made"):
-        calculator = make(**arguments)
+    with patience.limited():
+        make = function_of(folder / script, function) if folder and function else named_class(name)
+        with reading(f"calculator: {name} cannot be made"):
+            calculator = make(**arguments)
     if not isinstance(calculator, BaseCalculator):
         raise UserError(f"calculator: {name} makes a {type(calculator).__name__}, which is no ASE calculator")
     if base := runs_programs(type(calculator)):

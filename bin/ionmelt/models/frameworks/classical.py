@@ -3,7 +3,7 @@
 from typing import Literal
 
 from ase.calculators.calculator import Calculator
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from ionmelt.errors import UserError
 from ionmelt.laws import openmm_core_s
@@ -18,6 +18,16 @@ class ClassicalModel(AnyModel):
     """The liquid's own classical force field, as a baseline."""
 
     framework: Literal["classical"] = Field(description="classical: the force field of each liquid")
+
+
+FORCE_FIELDS = "force_fields.json"  # of a plan
+
+
+class ClassicalFields(BaseModel):
+    """By liquid: where the force field of each ion and molecule is from, and the scale of the ions' charges."""
+
+    force_fields: dict[str, dict[str, str]] = {}
+    charge_scale: dict[str, float] = {}
 
 
 def calculator(loading: Loading) -> Calculator:

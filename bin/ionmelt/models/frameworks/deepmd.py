@@ -13,8 +13,10 @@ from ionmelt.models.settings import LearnedModel, LossWeight, TrainingSettings, 
 from ionmelt.settings import Count, Real, count, number
 
 INPUT = "input.json"  # what its own tool was given, beside the weights
-ATOM_STEPS_S = 6674.0  # MD of se_e2_a, compressed
+ATOM_STEPS_S = 6674.0
+MD_MEASURED = "DeePMD se_e2_a, compressed, 560 atoms"
 TRAIN_ATOM_S = 110.0 / (1000 * 70)  # s for one atom in one gradient step
+TRAINING_MEASURED = "DeePMD se_e2_a, 70 atoms"
 # How many times as long dynamics and a gradient step take with later descriptors of the sizes that a study leaves out (192 atoms of
 # five elements at 0.1 an A^3, one core); se_e2_a, and se_atten without attention, are compressed for dynamics.
 SLOWER = {"se_e2_a": (1.0, 1.0), "se_atten": (26.0, 20.0), "dpa3": (130.0, 73.0)}
@@ -48,6 +50,24 @@ class DeepmdModel(LearnedModel):
         4.0, 1, 15, "cut-off radius of the arms of an angle (A), whose last 0.5 A are smoothed (dpa3)"
     )
     axis_neurons: Count = count(16, 1, 1024, "width of the descriptor's axis; at most the last of neurons")
+    neighbour_margin: Real = number(
+        1.25,
+        1,
+        5,
+        "places for neighbours of each element, times the most that an atom of the training frames has (not of dpa3)",
+    )
+    type_one_side: bool = Field(
+        default=True,
+        description="embedding nets of the neighbour's element, not of both elements of a pair (not of dpa3)",
+    )
+    resnet_dt: bool = Field(
+        default=False, description="a time step in the embedding net's skip connections (not of dpa3)"
+    )
+    fitting_resnet_dt: bool = Field(default=True, description="a time step in the fitting net's skip connections")
+    statistics_frames: Count = count(20, 1, 10_000, "frames of each composition that the descriptor is normalised by")
+    precision: Literal["float32", "float64"] = Field(
+        "float32", description="precision of training and MD; weights bring their own"
+    )
     fitting_neurons: tuple[Annotated[Count, Field(ge=1, le=4096)], ...] = Field(
         (240, 240, 240), min_length=1, max_length=10, description="widths of the fitting net's layers"
     )
@@ -55,6 +75,15 @@ class DeepmdModel(LearnedModel):
     batch_size: Count = count(1, 1, 10_000, "frames in a gradient step")
     learning_rate: Real = number(0.001, 1e-7, 1, "first learning rate; it falls exponentially over the steps")
     final_learning_rate: Real | None = number(None, 1e-10, 1, "last learning rate; left out, a hundredth of the first")
+    decay_steps: Count | None = count(
+        None, 1, 100_000_000, "steps between two falls of the learning rate; left out, it falls a little at every step"
+    )
+    clip_grad: Real | None = number(
+        None, 1e-6, 1e9, "largest norm of a gradient, beyond which it is scaled down; left out, none, but 5 of dpa3"
+    )
+    validation_batches: Count = count(
+        20, 1, 100_000, "most batches of validation frames that a point of the learning curve is computed on"
+    )
     # From its start to its limit each weight goes as the learning rate does: limit + (start - limit) * rate / first rate.
     start_pref_e: LossWeight = weight("weight of the energy in the loss at the start", "a sixth")
     limit_pref_e: LossWeight = weight("weight of the energy as the learning rate nears zero", "a sixth")

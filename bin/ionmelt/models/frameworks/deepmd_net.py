@@ -12,11 +12,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from ionmelt import errors as errors_module
 from ionmelt.dataset.summary import TrainingData
 from ionmelt.errors import UserError
+from ionmelt.mistakes import did_you_mean
 from ionmelt.models.frameworks.deepmd import DeepmdTraining
 
-PRECISION = "float32"
-# Room for more neighbours than any training frame has: MD meets denser boxes. DeePMD drops neighbours beyond it.
-NEIGHBOUR_MARGIN = 1.25
 SMOOTHED_A, ANGLES_SMOOTHED_A = 0.7, 0.5  # the last of the cut-off radii of DPA-3, as in its paper (arXiv:2506.01686)
 OF_FOUNDATION = ("type_map", "descriptor", "fitting_net")  # what a model that is tuned takes from its checkpoint
 
@@ -62,6 +60,7 @@ class Net(BaseModel):
     type_map: list[str]
     descriptor: Descriptor
     fitting_net: dict[str, JsonValue] = {}
+    data_stat_nbatch: int | None = None
     preset_out_bias: dict[str, list[float]] | None = None
 
 
@@ -85,14 +84,14 @@ def most_neighbours(frames: Iterator[Atoms], n_types: int, rcut_A: float) -> lis
     return [int(count) for count in most]
 
 
-def with_margin(count: int) -> int:
-    """Return the places for so many neighbours."""
-    return max(4, 4 * math.ceil(NEIGHBOUR_MARGIN * count / 4))
+def with_margin(count: int, margin: float) -> int:
+    """Return the places for so many neighbours: more than any training frame has, since MD meets denser boxes, and DeePMD drops those beyond."""
+    return max(4, 4 * math.ceil(margin * count / 4))
 
 
 def embedded(settings: DeepmdTraining, most: list[int]) -> dict[str, object]:
     """Return what se_e2_a and se_atten have in common: a net of distances and directions; `most`: neighbours by type."""
-    each = [with_margin(count) for count in most]
+    each = [with_margin(count, settings.neighbour_margin) for count in most]
     attention = {
         "attn_layer": settings.attention_layers,
         # DeePMD's later form of it, which is smooth at the cut-off and can be compressed without attention
@@ -105,7 +104,8 @@ def embedded(settings: DeepmdTraining, most: list[int]) -> dict[str, object]:
         "sel": each if settings.descriptor == "se_e2_a" else sum(each),
         "neuron": settings.neurons,
         "axis_neuron": settings.axis_neurons,
-        "type_one_side": True,
+        "resnet_dt": settings.resnet_dt,
+        "type_one_side": settings.type_one_side,
     } | (attention if settings.descriptor == "se_atten" else {})
 
 
@@ -145,11 +145,13 @@ def new_model(settings: DeepmdTraining, data: TrainingData, folder: Path) -> Net
         blocks = messages(settings)
     else:
         blocks = embedded(settings, most_neighbours(read_systems(folder / "train"), len(type_map), settings.rcut_A))
-    descriptor = blocks | {"type": settings.descriptor, "precision": PRECISION, "seed": seed}
+    descriptor = blocks | {"type": settings.descriptor, "precision": settings.precision, "seed": seed}
+    fitting: dict[str, JsonValue] = {"neuron": list(settings.fitting_neurons), "resnet_dt": settings.fitting_resnet_dt}
     return Net(
         type_map=type_map,
         descriptor=Descriptor.model_validate(descriptor),
-        fitting_net={"neuron": list(settings.fitting_neurons), "precision": PRECISION, "seed": seed},
+        fitting_net=fitting | {"precision": settings.precision, "seed": seed},
+        data_stat_nbatch=settings.statistics_frames,
         preset_out_bias={"energy": [data.fitted_e0s_ev.get(symbol, 0.0) for symbol in type_map]},
     )
 
@@ -174,8 +176,8 @@ def read_foundation(path: Path, key: str, branch: str | None, elements: list[str
     if branches := parameters.get("model_dict"):
         # Without a branch DeePMD would begin with a new fitting net, and say so in its log alone.
         if branch not in branches:
-            given = "missing" if branch is None else repr(branch)
-            raise UserError(f"model {key}: head: {given}: {path.name} has {', '.join(branches)}")
+            given = f"{branch!r}: {did_you_mean(branch, branches)}" if branch else "missing: "
+            raise UserError(f"model {key}: head: {given}give one of {path.name}: {', '.join(branches)}")
         parameters = branches[branch]
     elif branch is not None:
         raise UserError(f"model {key}: head: {branch!r}: {path.name} has one, without a name: leave this out")
@@ -193,7 +195,7 @@ def check_room(net: Net, folder: Path, key: str) -> None:
     places = net.descriptor.sel
     if net.descriptor.type != "se_e2_a" or not isinstance(places, list):
         return  # of the others, a number for all types together, and no fixed order
-    names = sorted((folder / "train").glob("*/type_map.raw"))[0].read_text().split()
+    names = min((folder / "train").glob("*/type_map.raw")).read_text().split()
     most = most_neighbours(read_systems(folder / "train"), len(names), net.descriptor.cutoff_A)
     for symbol, count in zip(names, most, strict=True):
         if count > (room := places[net.type_map.index(symbol)]):

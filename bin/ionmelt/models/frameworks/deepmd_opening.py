@@ -56,7 +56,7 @@ def freeze(weights: Path, settings: ImportSettings, target: int) -> str | None:
         ) from None
     head, branches = settings.head, parameters.get("model_dict")
     if branches:
-        head = check_head(settings, list(branches))
+        head = check_head(settings.head, settings.weights, list(branches))
     elif head is not None:
         raise UserError(f"head: {head!r}: {settings.weights} has no branches: leave this out")
     with reading(f"weights: {settings.weights} cannot be frozen"):

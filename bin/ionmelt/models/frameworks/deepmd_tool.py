@@ -6,6 +6,9 @@ study at the start and at the limit, null where they are to be found; SEED: of t
 The commands run one after another in one process: to import DeePMD takes longer than to freeze and compress. Weights are found once,
 on the initial model: a training that was killed and goes on reads them from LOSS.
 
+What is made faster, and changes no number by more than rounding does: layers (deepmd_layers.py), where a trial gave DeePMD's own numbers; frames
+are read once, not at each step; the optimizer takes one pass over the weights.
+
 What of deepmd-kit is put right here: a checkpoint counts one step less than were done, which a restart does twice, and a restart begins
 with the first batches again. A training that was killed ends with the same numbers as one that was not (on CPUs).
 """
@@ -23,6 +26,7 @@ from ionmelt.models import loss as models_loss
 # DeePMD's letters for the terms of the loss; its virial is the stress times the volume.
 LETTERS = {"energy": "e", "forces": "f", "stress": "v"}
 ENDS = ("start", "limit")  # of the learning rate, which the weights follow
+INPUTS = ("coord", "atype", "box")  # of a model
 FORCES = 1.0  # weight of the forces where the study gives none: the others are relative to it
 
 
@@ -130,6 +134,46 @@ def with_own_batches(run: Callable[[Any], None], seed: int) -> Callable[[Any], N
     return run_from_there
 
 
+def with_faster_layers(run: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return DeePMD's training: on a CPU with layers that are computed faster, where a trial gave DeePMD's own numbers."""
+
+    def faster_run(trainer: Any) -> None:
+        from ionmelt.models.frameworks import deepmd_layers
+
+        model = trainer.wrapper.model["Default"]
+        inputs = {name: value for name, value in trainer.get_data(is_train=True)[0].items() if name in INPUTS}
+        if inputs["coord"].device.type == "cpu" and deepmd_layers.agrees(model, inputs):
+            with deepmd_layers.faster(model):
+                run(trainer)
+            return
+        print("layers are DeePMD's own: on a GPU, of another form, or the faster ones give other numbers", flush=True)
+        run(trainer)
+
+    return faster_run
+
+
+def in_one_pass(create: Callable[..., Any]) -> Callable[..., Any]:
+    """Return DeePMD's maker of optimizers such that Adam changes all weights in one pass, on CPUs too."""
+
+    def create_optimizer(trainer: Any, kind: Any, **given: Any) -> Any:
+        return create(trainer, kind, **given | ({"fused": True} if kind.__name__ in ("Adam", "AdamW") else {}))
+
+    return create_optimizer
+
+
+def read_once(read: Callable[[Any, int], dict[str, Any]]) -> Callable[[Any, int], dict[str, Any]]:
+    """Return DeePMD's reading of a frame of a system such that it is read once for all that is asked of it."""
+
+    def frame(system: Any, index: int) -> dict[str, Any]:
+        held = vars(system).setdefault("frames", {})
+        key = index, tuple(system.data_system.data_dict)
+        if key not in held:
+            held[key] = read(system, index)
+        return dict(held[key])
+
+    return frame
+
+
 def with_steps_done(save: Callable[..., None]) -> Callable[..., None]:
     """Return DeePMD's writing of a checkpoint with the number of steps that were done for the index of the last."""
 
@@ -148,8 +192,12 @@ def main() -> None:
     from deepmd.main import main as dp
     from deepmd.pt.train import training
     from deepmd.pt.utils import env
+    from deepmd.pt.utils.dataset import DeepmdDataSetForLoader
 
-    training.Trainer.run = with_own_weights(with_own_batches(training.Trainer.run, seed), path, given)
+    own_batches = with_own_batches(training.Trainer.run, seed)
+    training.Trainer.run = with_faster_layers(with_own_weights(own_batches, path, given))
+    training.Trainer._create_optimizer = in_one_pass(training.Trainer._create_optimizer)
+    DeepmdDataSetForLoader.__getitem__ = read_once(DeepmdDataSetForLoader.__getitem__)
     training.Trainer.save_model = with_steps_done(training.Trainer.save_model)
     for command in commands:
         env.CUSTOM_OP_USE_JIT = False  # set by a training, for a form of DPA-3's activation that cannot be frozen

@@ -27,9 +27,9 @@ from ionmelt.models.training import (
     Trained,
     TrainingTask,
     determined_by,
-    given_weight,
     hand_on,
     kept,
+    loss_weights,
     own_weights,
     read_inputs,
     spent_before,
@@ -41,9 +41,8 @@ from ionmelt.task import check_device
 
 # What the learning rate falls to, as a share of the first, where a study does not say.
 FINAL_LEARNING_RATE = 0.01
-LONGEST_STEP = 5.0  # what the gradient of a net of messages is clipped to, as in DeePMD's own example of DPA-3
+LONGEST_STEP = 5.0  # what the gradient of a net of messages is clipped to where a study does not say, as in DeePMD's own example of DPA-3
 DISPLAYS = 25  # points of the learning curve
-VALIDATED = 20  # most batches of the validation frames that a point is computed on
 CHECKPOINTS = 10
 CHECKPOINT, LOSS = "model.ckpt", "loss.json"  # in the folder of checkpoints
 SHORT = 60  # steps of a training that tells the pace: the first ones are slow
@@ -58,12 +57,7 @@ UNITS = {
 
 def weights_of_loss(settings: DeepmdTraining) -> dict[str, dict[str, float | None]]:
     """Return the weight of each term of the loss at the start and at the limit, None where it is to be found from the data."""
-    start = (settings.start_pref_e, settings.start_pref_f, settings.start_pref_v)
-    limit = (settings.limit_pref_e, settings.limit_pref_f, settings.limit_pref_v)
-    return {
-        end: dict(zip(models_loss.TERMS, map(given_weight, weights), strict=True))
-        for end, weights in zip(deepmd_tool.ENDS, (start, limit), strict=True)
-    }
+    return dict(zip(deepmd_tool.ENDS, loss_weights(settings), strict=True))
 
 
 def tool_input(settings: DeepmdTraining, net: Net, folder: Path, checkpoint: Path) -> ToolInput:
@@ -85,19 +79,26 @@ def tool_input(settings: DeepmdTraining, net: Net, folder: Path, checkpoint: Pat
     def systems(frames: str) -> list[str]:
         return sorted(str(path.parent) for path in (folder / frames).glob("*/type.raw"))
 
+    longest = settings.clip_grad or (LONGEST_STEP if net.descriptor.type == "dpa3" else None)
+    # Where the study says nothing the rate is smooth: every step has its own, however few there are.
+    fall: ToolInput = {"decay_steps": settings.decay_steps} if settings.decay_steps else {"smooth": True}
     validated = sum(len(np.load(Path(system) / "set.000" / "box.npy")) for system in systems("valid"))
 
     return {
         "model": net.model_dump(mode="json", exclude_unset=True),
-        # Smooth: every step has its own rate, however few there are. The weights of the loss follow the rate.
-        "learning_rate": {"type": "exp", "start_lr": first, "stop_lr": last, "smooth": True},
+        "learning_rate": {
+            "type": "exp",
+            "start_lr": first,
+            "stop_lr": last,
+            **fall,
+        },  # the weights of the loss follow it
         "loss": {"type": "ener", **prefactors},
         "training": {
             "training_data": {"systems": systems("train"), "batch_size": settings.batch_size},
             "validation_data": {
                 "systems": systems("valid"),
                 "batch_size": settings.batch_size,
-                "numb_btch": max(1, min(VALIDATED, math.ceil(validated / settings.batch_size))),
+                "numb_btch": max(1, min(settings.validation_batches, math.ceil(validated / settings.batch_size))),
             },
             "numb_steps": steps,
             "seed": seed,
@@ -106,7 +107,7 @@ def tool_input(settings: DeepmdTraining, net: Net, folder: Path, checkpoint: Pat
             "save_freq": max(1, steps // CHECKPOINTS),
             "max_ckpt_keep": 2,
             "save_ckpt": str(checkpoint),
-            **({"gradient_max_norm": LONGEST_STEP} if net.descriptor.type == "dpa3" else {}),
+            **({"gradient_max_norm": longest} if longest else {}),
         },
     }
 
@@ -197,7 +198,7 @@ def train(task: TrainingTask) -> None:
         def train_on(steps: int, kept_in: Path) -> None:
             run(settings.model_copy(update={"steps": steps}), net, folder, kept_in, weights, task)
 
-        settings = pace.with_length(settings, checkpoints, task.threads, train_on, SHORT)
+        settings = pace.with_length(settings, checkpoints, task.threads, task.device, train_on, SHORT)
         files = run(settings, net, folder, checkpoints, weights, task)
         task.out.mkdir(parents=True, exist_ok=True)
         for name in files:

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from ase.calculators.calculator import Calculator
 from pydantic import BaseModel, Field
@@ -18,8 +18,10 @@ from ionmelt.models.tool import environment, run_tool
 from ionmelt.settings import Count, Path_, Real, count, number
 
 COMMAND = "mace_run_train.txt"  # what its own tool was given, beside the weights
-ATOM_STEPS_S = 3900.0  # MD of 32x0e+32x1o, r 4.5 A, float32, with the compiled kernels; without them a third of it
-TRAIN_ATOM_S = 70.0 / (250 * 70)  # s for one atom in one gradient step of the same model
+ATOM_STEPS_S = 3900.0  # with the compiled kernels; without them a third of it
+MD_MEASURED = "MACE 32x0e+32x1o, r 4.5 A, float32, 560 atoms"
+TRAIN_ATOM_S = 70.0 / (250 * 70)  # s for one atom in one gradient step
+TRAINING_MEASURED = "MACE 32x0e+32x1o, r 4.5 A, float32, 70 atoms"
 FLOAT64 = 3.0  # float64 is slower by about this
 LAMMPS_FILE = "model.pt-lammps.pt"
 
@@ -51,6 +53,14 @@ class MaceModel(LearnedModel):
     interactions: Count = count(2, 1, 4, "message-passing layers")
     max_ell: Count = count(3, 1, 6, "highest order of the spherical harmonics of an edge")
     correlation: Count = count(3, 1, 4, "body order of the messages, less one")
+    radial_bases: Count = count(8, 1, 100, "functions of a distance that enter the radial nets")
+    radial_neurons: tuple[Annotated[Count, Field(ge=1, le=4096)], ...] = Field(
+        (64, 64, 64), min_length=1, max_length=10, description="widths of the radial nets' layers"
+    )
+    cutoff_power: Count = count(
+        5, 1, 20, "power of the polynomial that takes the radial functions to zero at the cut-off"
+    )
+    readout_channels: Count = count(16, 1, 1024, "channels of the net that reads the energy from the last layer")
     zbl: bool = Field(
         default=False,
         description="repulsion of screened nuclei (ZBL) beneath what is learnt, for atoms that come too close; weights bring "
@@ -70,8 +80,20 @@ class MaceModel(LearnedModel):
     learning_rate: Real | None = number(
         None, 1e-7, 1, "first learning rate; left out, 0.01, or 0.001 (lora: 0.005) where weights are tuned"
     )
+    schedule: Literal["exponential", "plateau"] = Field(
+        default="exponential",
+        description="how the learning rate falls: exponentially over the epochs; or by plateau_factor when the validation loss stays, "
+        "as in MACE's own examples",
+    )
     final_learning_rate: Real | None = number(
-        None, 1e-10, 1, "last learning rate, reached exponentially; left out, a fiftieth of the first"
+        None,
+        1e-10,
+        1,
+        "last learning rate, reached exponentially, and that of stage two; left out, a fiftieth of the first",
+    )
+    plateau_factor: Real = number(0.8, 0.01, 0.999, "what the learning rate is multiplied with (schedule plateau)")
+    plateau_patience: Count = count(
+        50, 0, 1_000_000, "epochs that the validation loss may stay before (schedule plateau)"
     )
     energy_weight: LossWeight = weight("weight of the energy (per atom, squared) in the loss", "a sixth")
     forces_weight: LossWeight = Field(default="auto", description="weight of the forces in the loss; auto is 100")
@@ -89,6 +111,10 @@ class MaceModel(LearnedModel):
         "share of the epochs, the last, with the energy weighed more and at the last learning rate; 0: none",
     )
     stage_two_energy: Real = number(10.0, 1e-3, 1e6, "weight of the energy in stage two, over that before")
+    ema_decay: Real = number(0.99, 0, 0.999999, "decay of the average of the weights, a step, which is the model")
+    amsgrad: bool = Field(default=True, description="Adam's variant AMSGrad, as MACE's own examples have it")
+    weight_decay: Real = number(5e-7, 0, 1, "penalty of the squared weights")
+    clip_grad: Real = number(10.0, 1e-6, 1e9, "largest norm of a gradient, beyond which it is scaled down")
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of training and MD")
 
 
@@ -115,13 +141,18 @@ def calculator(loading: Loading) -> Calculator:
     import torch
     from mace.calculators import MACECalculator
 
+    from ionmelt.models.frameworks.mace_polar import PolarCalculator, sees_beyond_cutoff
+
     torch.set_num_threads(loading.threads)
-    return MACECalculator(
-        str(path),
-        device="cuda" if torch.cuda.is_available() else "cpu",
-        default_dtype="float64" if loading.double else dtype_of(loading.card),
-        head=loading.card.head,
-    )
+    options = {
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "default_dtype": "float64" if loading.double else dtype_of(loading.card),
+        "head": loading.card.head,
+    }
+    plain = MACECalculator(str(path), **options)
+    if not sees_beyond_cutoff(plain.models[0]):
+        return plain
+    return PolarCalculator(loading.hydrostatic, models=plain.models, **options)
 
 
 def size(model: MaceModel) -> float:

@@ -18,6 +18,7 @@ from ionmelt.errors import UserError
 from ionmelt.frame import ENERGY_KEY, evenly
 from ionmelt.models import weights
 from ionmelt.models.card import Offset
+from ionmelt.models.heads import check_head
 
 HEAD = weights.HEAD  # of the frames that a model is fine-tuned to
 REPLAY_HEAD = "pt_head"
@@ -26,11 +27,11 @@ MAX_FRAMES = 200  # that are predicted to find reference energies, or to judge a
 
 @dataclass
 class Foundation:
-    """A MACE model to start from, and the head of it that counts (None where it has one)."""
+    """A MACE model to start from, and the head of it that counts."""
 
     name: str
     model: Any
-    head: str | None
+    head: str
     e0s_ev: dict[int, float]  # by atomic number
     cutoff_A: float
 
@@ -73,32 +74,29 @@ def read_foundation(path: Path, key: str, head: str | None) -> Foundation:
     Raises `UserError`, naming the model `key`, for a file that holds no model that can be fine-tuned, or the wrong head.
     """
     try:
-        model = weights.read_mace(path)
+        return foundation_in(path, head)
     except UserError as error:
         raise UserError(*(f"model {key}: {line}" for line in error.errors)) from error
+
+
+def foundation_in(path: Path, head: str | None) -> Foundation:
+    """Return the foundation model in a file; where no head is asked for, the one beside that of replayed frames."""
+    model = weights.read_mace(path)
     import mace.modules
 
     if type(model) is not mace.modules.ScaleShiftMACE:
         what = type(model).__name__
-        raise UserError(f"model {key}: weights: {path.name} holds a {what}; what can be fine-tuned is a ScaleShiftMACE")
-    heads = weights.heads_of(model)
-    others = [name for name in heads if name != REPLAY_HEAD]
-    if head is None and len(others) > 1:
-        raise UserError(f"model {key}: head: missing: {path.name} has {', '.join(others)}")
-    if head is not None and head not in heads:
-        raise UserError(f"model {key}: head: {head!r}: {path.name} has {', '.join(heads)}")
-    head = head or others[0]
-    rows = np.atleast_2d(model.atomic_energies_fn.atomic_energies.detach().cpu().numpy())
-    row = rows[heads.index(head) if len(rows) > 1 else 0]
-    e0s = {int(z): float(e) for z, e in zip(model.atomic_numbers, row, strict=True)}
-    return Foundation(path.name, model, head, e0s, float(model.r_max))
+        raise UserError(f"weights: {path.name} holds a {what}; what can be fine-tuned is a ScaleShiftMACE")
+    heads = [name for name in weights.heads_of(model) if head is not None or name != REPLAY_HEAD]
+    head = check_head(head, path.name, heads)
+    return Foundation(path.name, model, head, weights.e0s_of(model, head), float(model.r_max))
 
 
 def tuned_energies(foundation: Foundation, frames: Sequence[Atoms], key: str) -> tuple[dict[int, float], Offset]:
     """Return the reference energies (eV) that a fine-tuning starts with, by atomic number, and by what those of the foundation model are off.
 
     The foundation model keeps its interaction energies, and its reference energies are moved by what its energies are off
-    on the training frames, as `frame.element_energies` shares it among the elements; those that the frames do not have
+    on the training frames, as `element_energies` shares it among the elements; those that the frames do not have
     are moved by the mean of an atom. So codes and pseudopotentials with another zero of energy cost the model nothing, and
     it starts with no mean error. Raises `UserError` for elements that the foundation model does not know.
     """
@@ -124,13 +122,10 @@ def tuned_energies(foundation: Foundation, frames: Sequence[Atoms], key: str) ->
 def check_energies(path: Path, wanted: dict[str, dict[int, float]], key: str) -> list[str]:
     """Return the heads of a model that was trained; raise RuntimeError unless its reference energies are those wanted by head."""
     model = weights.read_mace(path)
-    rows = np.atleast_2d(model.atomic_energies_fn.atomic_energies.detach().cpu().numpy())
-    heads = list(model.heads)
     for head, e0s in wanted.items():
-        energies = rows[heads.index(head) if len(rows) > 1 else 0]
-        for number, energy in zip(model.atomic_numbers, energies, strict=True):
-            if abs(float(energy) - e0s[int(number)]) > 1e-3:
+        for number, energy in weights.e0s_of(model, head).items():
+            if abs(energy - e0s[number]) > 1e-3:
                 raise RuntimeError(
-                    f"model {key}: head {head}: {chemical_symbols[int(number)]} has {float(energy)} eV, not {e0s[int(number)]}"
+                    f"model {key}: head {head}: {chemical_symbols[number]} has {energy} eV, not {e0s[number]}"
                 )
-    return heads
+    return weights.heads_of(model)

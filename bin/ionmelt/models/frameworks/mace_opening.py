@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 from ase.data import chemical_symbols
 
 from ionmelt.models import trial
@@ -51,17 +50,13 @@ def facts(weights: Path, settings: ImportSettings, _names: None) -> Facts:
     """Return what the card says of MACE weights."""
     model = models_weights.read_mace(weights, settings.weights)
     heads = models_weights.heads_of(model)
-    head = check_head(settings, heads)
-    elements = [chemical_symbols[int(number)] for number in model.atomic_numbers]
-    energies = getattr(model, "atomic_energies_fn", None)
-    e0s = None
-    if energies is not None:
-        table = np.atleast_2d(energies.atomic_energies.detach().double().numpy())
-        e0s = dict(zip(elements, map(float, table[heads.index(head) if len(table) > 1 else 0]), strict=True))
+    head = check_head(settings.head, settings.weights, heads)
+    has_e0s = hasattr(model, "atomic_energies_fn")
+    e0s = models_weights.e0s_of(model, head) if has_e0s else {}
     return Facts(
-        elements=tuple(elements),
+        elements=tuple(chemical_symbols[int(number)] for number in model.atomic_numbers),
         cutoff_A=float(model.r_max),
-        e0s_ev=e0s,
+        e0s_ev={chemical_symbols[number]: energy for number, energy in e0s.items()} if has_e0s else None,
         kind=models_weights.kind_of(model),
         parameters=sum(p.numel() for p in model.parameters()),
         heads=tuple(heads),

@@ -14,6 +14,7 @@ What of mace-torch 0.3.16 is put right here:
   steps counts in the norm by which gradients are clipped, steps shrink as the training grows older, and a restart forgets it.
 - Replay replaces the loss that was asked for by another, in which the weights mean something else.
 - A loss that is not finite counts as better than any other.
+- AMSGrad cannot be switched off: its flag is on whether it is given or not.
 - Its default weights leave all but a thousandth of the gradient to the forces: weights that the study leaves open are found (ionmelt/models/loss.py).
 """
 
@@ -284,6 +285,15 @@ def with_own_loss(make: Callable[..., Any], loss: str) -> Callable[..., Any]:
     return get_loss_fn
 
 
+def with_own_amsgrad(options: Callable[..., dict[str, Any]], is_asked: bool) -> Callable[..., dict[str, Any]]:
+    """Return MACE's maker of the optimizer's options such that AMSGrad is what was asked for."""
+
+    def get_params_options(*given: Any) -> dict[str, Any]:
+        return options(*given) | {"amsgrad": is_asked}
+
+    return get_params_options
+
+
 def main() -> None:
     """Run MACE's tool."""
     if sys.platform == "linux":  # die with the task: a restart must find its checkpoints alone
@@ -297,6 +307,7 @@ def main() -> None:
     run_train.tools.train = going_on(trainer, state, loss_path, weights)
     (loss,) = (word.removeprefix("--loss=") for word in sys.argv if word.startswith("--loss="))
     run_train.get_loss_fn = with_own_loss(run_train.get_loss_fn, loss)
+    run_train.get_params_options = with_own_amsgrad(run_train.get_params_options, "--amsgrad" in sys.argv)
     run_train.configure_model = with_own_energies(run_train.configure_model)
     run_train.main()
 

@@ -35,9 +35,9 @@ from ionmelt.models.training import (
     Trained,
     TrainingTask,
     determined_by,
-    given_weight,
     hand_on,
     kept,
+    loss_weights,
     own_file,
     own_weights,
     read_inputs,
@@ -51,7 +51,6 @@ from ionmelt.task import check_device
 # What the learning rate falls to, exponentially, as a share of the first, where a study does not say: most of the accuracy of a
 # short training comes late.
 FINAL_LEARNING_RATE = 0.02
-EMA_DECAY = 0.99
 LOSS = "loss.json"  # in the folder of checkpoints
 # What a study freezes, and MACE's number for it: all up to there.
 FROZEN = {"embedding": 1, "interactions": 5, "products": 6}
@@ -70,12 +69,6 @@ def count_frames(path: Path) -> int:
         return sum("Properties=" in line for line in file)
 
 
-def weights_of_loss(settings: MaceTraining) -> dict[str, float | None]:
-    """Return the weight of each term of the loss, None where it is to be found from the data."""
-    weights = (settings.energy_weight, settings.forces_weight, settings.stress_weight)
-    return dict(zip(models_loss.TERMS, map(given_weight, weights), strict=True))
-
-
 def last_epochs(settings: MaceTraining) -> int:
     """Return the number of epochs of stage two; the first is never one of them."""
     return min(round(settings.stage_two * settings.epochs), settings.epochs - 1)
@@ -91,7 +84,7 @@ def tool_arguments(
     # MACE's loss that is called huber leaves the stress out of stage two, and counts frames without one.
     loss = {"squared": "stress", "huber": "universal"}[settings.loss]
     # Weights that are to be found begin as one.
-    weights = {f"{name}_weight": 1.0 if value is None else value for name, value in weights_of_loss(settings).items()}
+    weights = {f"{name}_weight": 1.0 if value is None else value for name, value in loss_weights(settings)[0].items()}
     values = {
         "name": "model",
         "seed": settings.seed,
@@ -109,14 +102,22 @@ def tool_arguments(
         "r_max": settings.r_max_A,
         "num_interactions": settings.interactions,
         "correlation": settings.correlation,
+        "num_radial_basis": settings.radial_bases,
+        "radial_MLP": json.dumps(settings.radial_neurons),
+        "num_cutoff_basis": settings.cutoff_power,
+        "MLP_irreps": f"{settings.readout_channels}x0e",
         "max_num_epochs": epochs,
         "patience": epochs,
         "batch_size": batch,
         "valid_batch_size": batch,
         "lr": first,
-        "scheduler": "ExponentialLR",
+        "scheduler": {"exponential": "ExponentialLR", "plateau": "ReduceLROnPlateau"}[settings.schedule],
+        "lr_factor": settings.plateau_factor,
+        "scheduler_patience": settings.plateau_patience,
         "lr_scheduler_gamma": fall ** (1 / max(epochs - last - 1, 1)),
-        "ema_decay": EMA_DECAY,
+        "ema_decay": settings.ema_decay,
+        "weight_decay": settings.weight_decay,
+        "clip_grad": settings.clip_grad,
         "loss": loss,
         "huber_delta": settings.huber_delta,
         "distance_transform": {"none": "None", "agnesi": "Agnesi"}[settings.distance_transform],
@@ -130,9 +131,12 @@ def tool_arguments(
         "log_dir": "logs",
         "model_dir": "models",
     }
+    if settings.weights is None:  # of a few frames, which core-minutes are measured on, not every element need be there
+        values["atomic_numbers"] = sorted(e0s_ev)
     if last:
         values |= {"start_stage_two": epochs - last, "stage_two_lr": fall * first}
-    flags = ["--ema", "--save_cpu", *["--pair_repulsion"] * settings.zbl, *["--stage_two"] * bool(last)]
+    flags = ["--ema", "--save_cpu", *["--amsgrad"] * settings.amsgrad, *["--pair_repulsion"] * settings.zbl]
+    flags += ["--stage_two"] * bool(last)
     return [f"--{key}={value}" for key, value in values.items()] + flags
 
 
@@ -238,7 +242,7 @@ def run(settings: MaceTraining, start: Start, folder: Path, checkpoints: Path, b
     product = scratch / "models" / ("model_stagetwo.model" if last_epochs(settings) else "model.model")
     arguments = tool_arguments(settings, start.e0s_ev, folder, checkpoints, batch, task.device) + start.arguments
     (scratch / COMMAND).write_text(" \\\n  ".join(["mace_run_train", *map(shlex.quote, arguments)]) + "\n")
-    words = [str(checkpoints / "state"), str(checkpoints / LOSS), json.dumps(weights_of_loss(settings))]
+    words = [str(checkpoints / "state"), str(checkpoints / LOSS), json.dumps(loss_weights(settings)[0])]
     words.append(str(settings.stage_two_energy if last_epochs(settings) else 1.0))
     run_tool(
         "mace_run_train",
@@ -265,7 +269,7 @@ def with_epochs(
             run(one, start, few, kept_in, batch, task)
 
     frames = count_frames(folder / "train.extxyz") + start.replayed
-    return pace.with_length(settings, checkpoints, task.threads, train_on, pace.BATCHES * batch, frames)
+    return pace.with_length(settings, checkpoints, task.threads, task.device, train_on, pace.BATCHES * batch, frames)
 
 
 def train(task: TrainingTask) -> None:

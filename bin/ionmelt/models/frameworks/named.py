@@ -15,10 +15,12 @@ from ionmelt.models.device import device
 from ionmelt.models.framework import Export, Loading
 from ionmelt.models.frameworks.ase import AseFields, lines_of
 from ionmelt.models.frameworks.ase_calculator import made
+from ionmelt.models.frameworks.made import LINES
 from ionmelt.models.settings import OwnModel
 from ionmelt.settings import Path_, Sha256, Text
 
-ATOM_S = 2.5e-2  # core-seconds of energy, forces and stress for one atom: SevenNet-0, 140 atoms of PYR14BF4
+ATOM_S = 2.5e-2  # core-seconds of energy, forces and stress for one atom
+MD_MEASURED = "SevenNet-0, 140 atoms of PYR14BF4"
 
 
 class NamedModel(OwnModel):
@@ -37,10 +39,11 @@ class NamedModel(OwnModel):
         default=None, description="sha256 of that file, where its project publishes none: checked before it is opened"
     )
     image: Annotated[str, Field(pattern=IMAGE, max_length=300)] | None = Field(
-        default=None, description="container image with its library, where none is made here"
+        default=None, description="container image with its library, in place of ours"
     )
     environment: Annotated[str, Field(pattern=FOLDER, max_length=300)] | None = Field(
-        default=None, description="where no containers run: folder of a Python environment with the same"
+        default=None,
+        description="where no containers run: folder of a Python environment with the same, in place of ours",
     )
 
 
@@ -101,6 +104,10 @@ def python_lines(card: Card, target: str) -> list[str]:
     """Return the lines of Python that give `target` this model."""
     settings, before = card.settings.of(NamedFields), []
     weights = repr(card.loaded_file) if card.files else None
+    device = {settings.device_argument: "cpu"} if settings.device_argument else {}
+    if lines := LINES.get(settings.calculator):
+        return lines(**settings.arguments, **device, weights=weights, target=target)
+    settings = settings.model_copy(update={"arguments": settings.arguments | device})
     if names := list(settings.shipped):
         package, _, inside = names[0].partition("/")
         inside = inside if len(names) == 1 else inside.rpartition("/")[0]

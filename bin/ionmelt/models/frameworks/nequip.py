@@ -13,14 +13,15 @@ from ionmelt.models.settings import LearnedModel, LossWeight, TrainingSettings, 
 from ionmelt.settings import Count, Real, count, number
 
 CONFIG = "config.yaml"  # what its own tool was given, beside the weights
-ATOM_STEPS_S = 960.0  # MD of 4 layers, l_max 1 with parity, 32 features, r 5 A, float32, 0.1 atoms an A^3
+ATOM_STEPS_S = 960.0
+MEASURED = "NequIP of 4 layers, l_max 1 with parity, 32 features, r 5 A, float32, 0.1 atoms an A^3"
 TRAIN_ATOM_S = 2.6e-3  # s for one atom in one gradient step of the same model
 FLOAT64 = 1.7  # float64 is slower by about this
 COMPILED = "model.nequip.pt2"
 
 
 class NequipModel(LearnedModel):
-    """A NequIP model, trained from nothing; what is left out is as in NequIP's own example, but for the number of epochs."""
+    """A NequIP model, trained from nothing; what is left out is as in NequIP's own example, but for its length and the weights of its loss."""
 
     framework: Literal["nequip"] = Field(description="nequip")
     mode: None = Field(default=None, description="nothing: no weights are used yet, each model is trained from nothing")
@@ -31,6 +32,10 @@ class NequipModel(LearnedModel):
     r_max_A: Real = number(5.0, 2, 15, "cut-off radius (A)")
     radial_depth: Count = count(2, 0, 10, "hidden layers of the radial net")
     radial_width: Count = count(64, 1, 4096, "width of the radial net's layers")
+    bessels: Count = count(8, 1, 100, "Bessel functions of a distance that enter the radial net")
+    cutoff_power: Count = count(
+        6, 2, 100, "power of the polynomial that takes the radial functions to zero at the cut-off"
+    )
     zbl: bool = Field(
         default=True,
         description="repulsion of screened nuclei (ZBL) beneath what is learnt, for atoms that come too close",
@@ -38,8 +43,15 @@ class NequipModel(LearnedModel):
     epochs: Count = count(200, 1, 1_000_000, "passes over the training frames")
     batch_size: Count = count(5, 1, 10_000, "frames in a gradient step")
     learning_rate: Real = number(
-        0.01, 1e-7, 1, "first learning rate; it falls to 0.6 of itself when the validation loss stays for five epochs"
+        0.01, 1e-7, 1, "first learning rate; it falls by plateau_factor when the validation loss stays"
     )
+    plateau_factor: Real = number(
+        0.6, 0.01, 0.999, "what the learning rate is multiplied with when the validation loss stays"
+    )
+    plateau_patience: Count = count(5, 0, 1_000_000, "epochs that the validation loss may stay before")
+    plateau_threshold: Real = number(0.2, 0, 1, "share by which the validation loss must fall not to count as staying")
+    least_learning_rate: Real = number(1e-6, 0, 1, "learning rate below which it does not fall")
+    ema_decay: Real = number(0.999, 0, 0.999999, "decay of the average of the weights, a step, which is the model")
     energy_weight: LossWeight = weight("weight of the energy (per atom, squared) in the loss", "a sixth")
     forces_weight: LossWeight = Field(default="auto", description="weight of the forces in the loss; auto is 1")
     stress_weight: LossWeight = weight("weight of the stress in the loss, on which the density depends", "a third")

@@ -29,9 +29,9 @@ from ionmelt.models.training import (
     Trained,
     TrainingTask,
     determined_by,
-    given_weight,
     hand_on,
     kept,
+    loss_weights,
     read_inputs,
     spent_before,
     write_card,
@@ -41,9 +41,6 @@ from ionmelt.models.training import (
 from ionmelt.task import check_device
 
 PACKAGE = "model.nequip.zip"
-# NequIP's own example: the average of the weights, and how the learning rate falls.
-EMA_DECAY = 0.999
-PLATEAU = {"factor": 0.6, "patience": 5, "threshold": 0.2, "min_lr": 1e-6}
 LOWEST = "val0_epoch/weighted_sum"  # the best epoch has the lowest
 STATISTICS_BATCH = 10  # frames that the statistics of the training data are made of at a time
 # What the curve calls the errors, and their unit.
@@ -53,12 +50,6 @@ ERRORS = {
     "stress": ("stress_rmse", "eV/A^3"),
 }
 KEYS = {"REF_energy": "total_energy", "REF_forces": "forces", "REF_stress": "stress"}
-
-
-def weights_of_loss(settings: NequipTraining) -> dict[str, float | None]:
-    """Return the weight of each term of the loss, None where it is to be found from the data."""
-    weights = (settings.energy_weight, settings.forces_weight, settings.stress_weight)
-    return dict(zip(models_loss.TERMS, map(given_weight, weights), strict=True))
 
 
 def model_section(settings: NequipTraining, elements: list[str], e0s_ev: dict[str, float]) -> ToolInput:
@@ -74,6 +65,8 @@ def model_section(settings: NequipTraining, elements: list[str], e0s_ev: dict[st
         "l_max": settings.l_max,
         "parity": settings.parity,
         "num_features": settings.features,
+        "num_bessels": settings.bessels,
+        "polynomial_cutoff_p": settings.cutoff_power,
         "radial_mlp_depth": settings.radial_depth,
         "radial_mlp_width": settings.radial_width,
         "avg_num_neighbors": "${training_data_stats:num_neighbors_mean}",
@@ -127,7 +120,7 @@ def trainer_section(settings: NequipTraining, e0s_ev: dict[str, float], checkpoi
                 "_target_": f"{nequip_tool.__name__}.watch",
                 "loss": str(checkpoints / "loss.json"),
                 "curve": str(checkpoints / "curve.jsonl"),
-                "given": weights_of_loss(settings),
+                "given": loss_weights(settings)[0],
                 "e0s_ev": list(e0s_ev.values()),
             },
             {
@@ -159,12 +152,18 @@ def tool_config(
         "trainer": trainer_section(settings, e0s_ev, checkpoints, device),
         "training_module": {
             "_target_": "nequip.train.EMALightningModule",
-            "ema_decay": EMA_DECAY,
+            "ema_decay": settings.ema_decay,
             "loss": terms,
             "val_metrics": terms,
             "optimizer": {"_target_": "torch.optim.Adam", "lr": settings.learning_rate},
             "lr_scheduler": {
-                "scheduler": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", **PLATEAU},
+                "scheduler": {
+                    "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
+                    "factor": settings.plateau_factor,
+                    "patience": settings.plateau_patience,
+                    "threshold": settings.plateau_threshold,
+                    "min_lr": settings.least_learning_rate,
+                },
                 "monitor": LOWEST,
                 "interval": "epoch",
                 "frequency": 1,
@@ -237,7 +236,7 @@ def with_epochs(
             run(one, data, few, kept_in, task)
 
     first = pace.BATCHES * settings.batch_size
-    return pace.with_length(settings, checkpoints, task.threads, train_on, first, data.frames["train"])
+    return pace.with_length(settings, checkpoints, task.threads, task.device, train_on, first, data.frames["train"])
 
 
 def train(task: TrainingTask) -> None:

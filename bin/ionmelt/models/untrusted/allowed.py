@@ -79,6 +79,8 @@ CLASSES = {
     *(f"e3nn.o3._{name}" for name in ("angular_spherical_harmonics", "linear", "norm", "spherical_harmonics")),
     *(f"e3nn.o3._tensor_product._{name}" for name in ("sub", "tensor_product")),
     "e3nn.math._normalize_activation",
+    # MACE-POLAR's: modules of PyTorch that hold numbers and compute sums of charges; none has a __setstate__, opens a file or runs a text
+    *(f"graph_longrange.{name}" for name in ("energy", "features", "gto_utils", "realspace_electrostatics", "slabs")),
     *(f"torch.nn.modules.{name}" for name in ("activation", "container", "dropout", "linear", "normalization", "sparse")),
 }  # fmt: skip
 # Tuples by a name of their own: made of what they hold.

@@ -10,6 +10,7 @@ from ionmelt.models.untrusted.refusals import NotThisKindError, RefusedError
 # Sizes that no model comes near: of what a file unpacks to, and of its pickle or its source.
 LARGEST_PICKLE = 2 * 10**8
 LARGEST_SOURCE = 10**8
+NO_DATA = "an archive of other files"
 
 
 class Archive:
@@ -24,6 +25,8 @@ class Archive:
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise NotThisKindError("no archive") from error
         infos = self.archive.infolist()
+        if not any(info.filename.endswith("/data.pkl") for info in infos):
+            raise NotThisKindError(NO_DATA)
         file = self.archive.fp
         assert file is not None
         file.seek(0)

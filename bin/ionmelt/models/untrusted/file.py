@@ -7,7 +7,7 @@ name: files of a library that this program does not know are refused too.
 import zipfile
 from pathlib import Path
 
-from ionmelt.models.untrusted.archive import Archive, content
+from ionmelt.models.untrusted.archive import NO_DATA, Archive, content
 from ionmelt.models.untrusted.checked import Checked
 from ionmelt.models.untrusted.pickles import check_pickle
 from ionmelt.models.untrusted.refusals import NotThisKindError, RefusedError
@@ -22,7 +22,7 @@ def check(path: Path) -> Checked:
     checked = Checked()
     with Archive(path) as (archive, records):
         if "data.pkl" not in records:
-            raise NotThisKindError("no data")
+            raise NotThisKindError(NO_DATA)
         script = "constants.pkl" in records
         if not script:
             if any(record.compress_type != zipfile.ZIP_STORED for record in records.values()):

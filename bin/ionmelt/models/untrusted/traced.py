@@ -32,7 +32,7 @@ def check_traced(source: str, held: set[str]) -> None:
     _check_signature(function)
     names = TRACED_NAMES | stored(function)
     if hidden := stored(ast.Module(body=list(function.body), type_ignores=[])) & TRACED_NAMES:
-        raise RefusedError(f"a traced function that gives {sorted(hidden)[0]} a value")
+        raise RefusedError(f"a traced function that gives {min(hidden)} a value")
     for statement in function.body:
         _check_statement(statement, names, held)
 

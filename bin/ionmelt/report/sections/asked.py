@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import polars as pl
+
 from ionmelt.dataset.settings import kinds_of
 from ionmelt.labels.engines import ENGINES
 from ionmelt.mistakes import listed
@@ -40,6 +42,21 @@ def members(liquid: Row, results: Results) -> str:
     return f"{' '.join(parts)}; about {given['atoms']} atoms"
 
 
+def longer_runs(results: Results) -> str:
+    """Say which models ran how much longer than the others, as the method of the labels may; empty where none did."""
+    md, runs = results.study.get("md") or {}, results.tables["survival"]
+    times = md.get("truth_times") or 1.0
+    longer = runs.filter(pl.col("planned_ps") > 1.001 * (md.get("npt_ps", 0.0) + md.get("nvt_ps", 0.0)))
+    names = [model["id"] for model in results.study.get("models") or [] if model["id"] in set(longer["model"])]
+    return f"{listed(names)} ran {times:g} times as long" if names and times > 1 else ""
+
+
+def heavy_hydrogens(md: Row) -> str:
+    """Say which mass bonded hydrogens had, where it is not their own; empty where it is."""
+    mass_u = md.get("hydrogen_mass_u")
+    return f"bonded hydrogens of {mass_u:g} u, taken from their heavy atoms" if mass_u else ""
+
+
 def asked(results: Results) -> list[tuple[str, str]]:
     """Return (heading, words): what the study asked."""
     study = results.study
@@ -68,7 +85,8 @@ def asked(results: Results) -> list[tuple[str, str]]:
             (
                 "Dynamics",
                 f"{md['npt_ps']:g} ps at constant pressure and {md['nvt_ps']:g} ps at constant volume, "
-                f"{md.get('replicas', 1)} replica{'s' if md.get('replicas', 1) > 1 else ''}",
+                f"{md.get('replicas', 1)} replica{'s' if md.get('replicas', 1) > 1 else ''}"
+                + "".join(f"; {words}" for words in (longer_runs(results), heavy_hydrogens(md)) if words),
             )
         )
     return rows

@@ -4,6 +4,7 @@ import plotly.graph_objects as go
 import polars as pl
 from markupsafe import Markup
 
+from ionmelt.labels.summary import counted_reasons
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Section, Table
 from ionmelt.report.figures import finish, patterned
 from ionmelt.report.results import Results
@@ -113,11 +114,6 @@ def table_labels(labels: pl.DataFrame) -> Table:
     body = []
     for (liquid,), frames in labels.sort("liquid", nulls_last=True).group_by(["liquid"], maintain_order=True):
         bad = frames.filter(~pl.col("converged").fill_null(False) | pl.col("reason").is_not_null())
-        reasons = (
-            bad.group_by(pl.col("reason").fill_null("not converged"))
-            .len()
-            .sort("len", "reason", descending=[True, False])
-        )
         stored = frames.filter(pl.col("from_store").fill_null(False))
         here = frames.filter(~pl.col("from_store").fill_null(False))
         body.append(
@@ -125,7 +121,7 @@ def table_labels(labels: pl.DataFrame) -> Table:
                 liquid or "unknown",
                 str(frames.height),
                 str(stored.height),
-                ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows()) or "none",
+                counted_reasons(bad) or "none",
                 spread(here["wall_s"], " s"),
                 spread(here["scf_steps"], ""),
                 f"{float(here['wall_s'].sum() or 0.0) / 3600:.3g} h",

@@ -99,7 +99,8 @@ def references(results: Results) -> list[Block]:
             "quartiles or extremes over data sets; each becomes a standard uncertainty, not narrowed by the number of data sets, "
             "since laboratories share water, impurities and instruments. Where there is none the reference counts as exact, and "
             "each verdict says so. Values are interpolated between temperatures of one source, never extrapolated; a value without "
-            "a temperature is shown and not used. Second-hand: taken from a text about the source, not from the source."
+            "a temperature is shown and not used. What was measured of a liquid whose mole fractions are up to 8 % off the box's is "
+            "less certain by that, and its source says so. Second-hand: taken from a text about the source, not from the source."
         ),
         table,
     ]

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from ionmelt.compare.survival import at_time
 from ionmelt.dataset.settings import TEST_LEAST
 from ionmelt.measure.observables import NAMED
+from ionmelt.mistakes import listed
 from ionmelt.models.card import Card
 from ionmelt.report.blocks import Block, Note, Section, Table
 from ionmelt.report.results import Results
-from ionmelt.report.words import Tables, at_time, number
+from ionmelt.report.words import Tables, number
 
-FILES = "failures, survival, labels, density, diffusion, conductivity and viscosity"  # of tables/
+FILES = listed(["failures", "survival", "labels", *NAMED])  # of tables/
 # The columns of the sampling tables that count refused frames, and what was wrong with those.
 REFUSALS = {"refused_duplicate": "duplicate", "refused_contact": "contact", "refused_bond": "bond"}
 Failure = list[str]  # where, what, reason

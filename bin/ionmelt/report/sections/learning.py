@@ -140,7 +140,7 @@ def sentences(trainings: pl.DataFrame) -> list[str]:
     falling = trainings.filter(pl.col("still_falling"), pl.col("term") == "forces")["model_key"].to_list()
     if falling:
         lines.append(
-            f"The force error of {listed(falling)} still fell in the last quarter of the training: more steps would make it smaller."
+            f"The force error of {listed(falling)} still fell at the end of the training: twice the steps would make it smaller by a tenth or more."
         )
     if short := trainings.filter("undertrained")["model_key"].to_list():
         lines.append(

@@ -55,7 +55,7 @@ def figure_long_range(ranges: pl.DataFrame, style: Style) -> go.Figure | None:
 
 
 def sentences(ranges: pl.DataFrame) -> list[str]:
-    """Return how far each model sees: of its pairs of a cation and an anion, the least."""
+    """Return how far each model sees, and whether what it sees is right: of its pairs of a cation and an anion, the worst."""
     said = []
     pairs = first_seeds(ranges).filter(pl.col("ions") == 2)
     for (model, data), points in pairs.group_by(["model", "dataset"], maintain_order=True):
@@ -63,11 +63,26 @@ def sentences(ranges: pl.DataFrame) -> list[str]:
         blind = min(points["blind_beyond_A"].drop_nulls().to_list(), default=None)
         if points["reason"].is_not_null().any():
             said.append(f"{name}: not known ({points['reason'].drop_nulls()[0]})")
-        elif blind is None:
-            said.append(f"{name}: sees to {max(points['distance_A'].to_list()):.0f} Å")
-        else:
+        elif blind is not None:
             said.append(f"{name}: blind beyond {blind:.0f} Å")
+        else:
+            shares = dict(points.select("sight", "coulomb_share").drop_nulls().rows())
+            sight = next((kind for kind in ("wrong sign", "wrong size") if kind in shares), "right")
+            far = f"sees to {max(points['distance_A'].to_list()):.0f} Å"
+            wrong = f", but with the {sight}: {shares[sight]:.2g} times Coulomb's law" if sight != "right" else ""
+            said.append(f"{name}: {far}{wrong}")
     return said
+
+
+def of_labels(results: Results) -> str:
+    """Say why the labels' engine is not beside the models, where it is not."""
+    engine = results.labels.get("engine")
+    asked = "labels" in results.tables["long_range"]["model_key"]
+    return (
+        f" The labels' engine ({engine}) was not asked: only xTB and models are cheap enough."
+        if engine and not asked
+        else ""
+    )
 
 
 def blocks(results: Results) -> list[Block]:
@@ -80,9 +95,9 @@ def blocks(results: Results) -> list[Block]:
     text = (
         "Ions of the liquids in vacuum, moved apart: what their energy still changes up to the farthest distance. A model that is "
         "left with less than a tenth of what Coulomb's law has left is blind there, to charges and to their order in the liquid; "
-        "a box of liquid may hide that, since ions screen each other. "
+        "a box of liquid may hide that, since ions screen each other. Of a classical force field these are its charges alone. "
     )
-    made: list[Block] = [Heading("How far models see"), Note(text + "; ".join(said) + ".")]
+    made: list[Block] = [Heading("How far models see"), Note(text + "; ".join(said) + "." + of_labels(results))]
     if figure is not None:
         made.append(Plot("long_range", figure, "Energy that is left against the distance of ions"))
     return made

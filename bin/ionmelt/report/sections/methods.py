@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from ionmelt.compare.groups import label
 from ionmelt.models.card import Card
+from ionmelt.models.frameworks.classical import ClassicalFields
 from ionmelt.report.blocks import (
     Block,
     Folded,
@@ -37,7 +38,8 @@ JUDGING = Note(
         "(Welch), which errs on the wide side. Every interval is one of 95 %; p-values are corrected by Holm over all tests of the "
         "report that may name a winner, so that of identical models at most one report in twenty does, and intervals of differences are those at the level of that test, so that they hold 0 exactly where the test "
         "finds nothing (columns <code>holm_low</code> and <code>holm_high</code> of the table; <code>ci95_low</code> and "
-        "<code>ci95_high</code> are not corrected). Frameworks and datasets are compared from three training seeds and two boxes on. A winner on a property of the "
+        "<code>ci95_high</code> are not corrected); what is called equivalent has the 90 % interval (<code>ci90_low</code> and "
+        "<code>ci90_high</code>) within the margin of the study, by two one-sided tests, and that interval is written and drawn. Frameworks and datasets are compared from three training seeds and two boxes on. A winner on a property of the "
         "liquid must differ from the other, and the reference (of trained models the method of the labels itself, where the study "
         "runs it) must lie on its side of their midpoint, both beyond the error. In the recommendation a model is named only where "
         "the uncorrected interval of its difference from the reference holds 0. The test set is common to all models: its sampling "
@@ -80,6 +82,20 @@ def table_models(cards: Sequence[Card]) -> Table:
     return Table(head, [["–" if x is None else str(x) for x in line] for line in body])
 
 
+def table_force_fields(results: Results) -> Table:
+    """Return where the classical force fields of the liquids are from."""
+    settings = next(
+        (card.settings.of(ClassicalFields) for card in results.cards if card.framework == "classical"),
+        ClassicalFields(),
+    )
+    body = [
+        [results.names.liquid(liquid), results.names.ion(name), source, f"{settings.charge_scale.get(liquid, 1.0):g}"]
+        for liquid, sources in settings.force_fields.items()
+        for name, source in sources.items()
+    ]
+    return Table(["liquid", "ion or molecule", "force field", "charges of ions times"], body)
+
+
 def table_versions(t: Tables) -> Table:
     """Return the versions of the libraries, and the processes that ran with them."""
     processes = pl.col("process").unique().sort().str.join(", ")
@@ -91,6 +107,8 @@ def blocks(results: Results) -> list[Block]:
     """Return the models, the level of theory, the versions, how numbers are judged, and the study itself."""
     models = table_models(results.cards)
     made: list[Block] = [Heading("Model cards"), models] if models.rows else []
+    if (force_fields := table_force_fields(results)).rows:
+        made += [Heading("Classical force fields"), force_fields]
     if theories := sorted({x for x in results.tables["labels"]["theory_id"] if x}):
         made.append(Note(f"Level of theory {theory(results.labels)}; theory_id {', '.join(theories)}."))
     study = json.dumps(results.study, indent=2, ensure_ascii=False)

@@ -1,17 +1,18 @@
-"""The first screen: one table of all models, two sentences of what to use, and what to be careful with."""
+"""The first screen: two sentences of what to use, one table of all models, and what to be careful with."""
 
 from dataclasses import dataclass
 
 import polars as pl
-from scipy import stats
 
 from ionmelt.compare.cost import Hours, dynamics_hours
-from ionmelt.compare.groups import label
+from ionmelt.compare.groups import label, shift_of
+from ionmelt.compare.lifetimes import share_interval
 from ionmelt.measure.observables import OBSERVABLES
 from ionmelt.mistakes import listed
-from ionmelt.report.blocks import Block, Cell, Line, Matrix, Note, Nothing, RowOfModel, Section, StateOfModels
+from ionmelt.report.blocks import Advice, Block, Cell, Line, Matrix, Note, Nothing, RowOfModel, Section, StateOfModels
 from ionmelt.report.marks import BROKE, MARKS, UNDECIDED, WORSE, Mark, of_model
 from ionmelt.report.results import Results
+from ionmelt.report.sections.recommendation import recommend
 from ionmelt.report.sections.short import short
 from ionmelt.report.words import (
     NAMES,
@@ -19,6 +20,7 @@ from ionmelt.report.words import (
     UNITS,
     Row,
     Tables,
+    has_interval,
     how_it_ended,
     is_the_truth,
     number,
@@ -149,18 +151,28 @@ def cell_of(state: State, key: Row, quantity: str, runs: list[Row]) -> Cell:
             )
             continue
         verdicts = [v for v in state.verdicts if v["property"] == quantity and v["species"] == row["species"]]
-        mark, why = judged(row, verdicts, runs)
-        bare = row["value"] is not None and row["ci95_low"] is None
+        mark, why = judged(row, verdicts, runs, distances(row, others))
+        bare = row["value"] is not None and not has_interval(row)
         lines.append(Line(plus_minus(row)[0] + " (no interval)" * bare, mark, why, row["species"] or ""))
     return lines or [Line("–", None, "not measured")]
 
 
-def judged(row: Row, verdicts: list[Row], runs: list[Row]) -> tuple[Mark, str]:
-    """Return the mark of a value of a model, and why it has that one."""
+def distances(row: Row, others: list[Row]) -> dict[str, float]:
+    """Return how far the models that are held against the same as one are off it, by their names; an error is that itself."""
+    target = row["reference"]
+    return {
+        label(r["model"], r["dataset"]): r["value"] if target is None else abs(r["value"] + shift_of(r) - target)
+        for r in others
+        if r["value"] is not None and r["reference"] == target
+    }
+
+
+def judged(row: Row, verdicts: list[Row], runs: list[Row], off: dict[str, float]) -> tuple[Mark, str]:
+    """Return the mark of a value of a model, and why it has that one; ``off``: see `distances`."""
     broken = [run for run in runs if run["end"] not in UNBROKEN]
     if broken and not row["converged"] and row["property"] != FORCES:
         return BROKE, f"{broken[0]['run_id']}: {how_it_ended(broken[0])}"
-    mark, behind = of_model(label(row["model"], row["dataset"]), verdicts)
+    mark, behind = of_model(label(row["model"], row["dataset"]), verdicts, off)
     said = [verdict_words(v) for v in behind[:3]] + ([f"and {len(behind) - 3} more"] if len(behind) > 3 else [])
     why = "; ".join(said) if row["converged"] or mark is not UNDECIDED else f"not converged: {row['reason']}"
     if not why:
@@ -172,9 +184,9 @@ def survival(runs: list[Row], no_run: str = "") -> Cell:
     """Return how many of the planned runs of a model reached their end, as a share with its 95 % interval; ``no_run``: why there are none."""
     if not runs:
         return [Line("no run", None, no_run)]
-    done = sum(run["end"] == "completed" for run in runs)
-    share = stats.binomtest(done, len(runs)).proportion_ci(method="exact")
-    text = f"{done} of {len(runs)} [{100 * share.low:.0f}, {100 * share.high:.0f}] %"
+    done = [run["end"] == "completed" for run in runs]
+    low, high = share_interval(done, [run["seed"] for run in runs])
+    text = f"{sum(done)} of {len(runs)} [{100 * low:.0f}, {100 * high:.0f}] %"
     early = [run for run in runs if run["end"] != "completed"]
     if not early:
         return [Line(text)]
@@ -206,8 +218,9 @@ def reference_of(state: State, properties: list[str], columns: int) -> RowOfMode
     """Return the row of what models are held against, measured values or the truth; None where there is nothing."""
     cells: list[Cell] = []
     for quantity in properties:
-        rows = {r["species"]: r for r in state.summary if r["property"] == quantity and r["reference"] is not None}
-        cells.append([reference_line(row) for row in rows.values()])
+        held = [r for r in state.summary if r["property"] == quantity and r["reference"] is not None]
+        rows = {(r["species"], r["reference_is_truth"]): r for r in held}
+        cells.append([reference_line(row, both=len({truth for _, truth in rows}) > 1) for row in rows.values()])
     if not any(cells):
         return None
     empty: list[Cell] = [[]] * (columns - len(properties))
@@ -218,22 +231,23 @@ def reference_of(state: State, properties: list[str], columns: int) -> RowOfMode
     return RowOfModel(name, None, cells + empty, ())
 
 
-def reference_line(row: Row) -> Line:
-    """Return the reference of a row with half of its 95 % interval, or as it is where that is not known."""
+def reference_line(row: Row, both: bool) -> Line:
+    """Return the reference of a row with half of its 95 % interval, or as it is where that is not known; ``both``: truths and measured values."""
     ends = {"value": row["reference"], "ci95_low": row["reference_low"], "ci95_high": row["reference_high"]}
     text = plus_minus(row | ends)[0] + (", second-hand" if row["reference_second_hand"] else "")
+    text += (", the truth" if row["reference_is_truth"] else ", measured") if both else ""
     return Line(text, None, row["reference_source"] or "", row["species"] or "")
 
 
 def blocks(results: Results) -> list[Block]:
-    """Return the table, the recommendation, what to be careful with, and what was asked."""
-    made = matrix(results)
+    """Return the recommendation, the table, what is behind them, and what was asked."""
+    advice, made = Advice(recommend(results.tables)), matrix(results)
     if made is None:
-        return [Nothing("No model was run or tested."), short(results)]
+        return [advice, Nothing("No model was run or tested."), short(results)]
     planned, measured = set(results.tables["summary"]["property"]), measured_of(results.tables)
     empty = [o.noun for o in OBSERVABLES if o.name in planned - measured]
     missing = f" No model has {listed(empty)}: the sections on them say why." if empty else ""
-    return [made, short(results), Note(READING + missing)]
+    return [advice, made, Note(READING + missing), short(results)]
 
 
 SECTION = Section("short", "In short", "In short", blocks, is_folded=False)

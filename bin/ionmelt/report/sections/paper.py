@@ -1,5 +1,7 @@
 """For a paper: a paragraph on the methods of the study, and what it has to cite."""
 
+from pathlib import Path
+
 import polars as pl
 from markupsafe import Markup
 
@@ -7,12 +9,11 @@ from ionmelt.mistakes import listed
 from ionmelt.report.blocks import Block, Folded, Note, Sentences
 from ionmelt.report.citations import used
 from ionmelt.report.results import Results
-from ionmelt.report.sections.asked import asked, framework, theory
-from ionmelt.report.words import Row
+from ionmelt.report.sections.asked import asked, framework, heavy_hydrogens, longer_runs, theory
 
 FORCE_FIELDS = {
     "clandp": "the CL&P force field",
-    "openff": "CL&P and OPLS-AA where they have types, else OpenFF Sage, else UFF",
+    "openff": "CL&P and OPLS-AA where they have types, else OpenFF Sage, else UFF, with charges of NAGL or GFN2-xTB",
     "xtb": "GFN1-xTB",
 }
 STATISTICS = (
@@ -33,7 +34,7 @@ def liquids_sentence(results: Results) -> str:
     words = dict(asked(results))
     said = [f"The liquid was {words['Liquid']}." if "Liquid" in words else f"The liquids were {words['Liquids']}."]
     names = dict.fromkeys(liquid.get("force_field") for liquid in study.get("liquids") or [])
-    fields = [FORCE_FIELDS.get(name, "a force field of their own") for name in names if name]
+    fields = [FORCE_FIELDS.get(name, f"the force field {Path(name).name}") for name in names if name]
     given = study.get("equilibration") or {}
     if fields and {"anneal_K", "anneal_ps", "cool_ps", "settle_ps", "production_ps"} <= given.keys():
         said.append(
@@ -73,17 +74,22 @@ def models_sentence(results: Results) -> str:
     )
 
 
-def dynamics_sentence(md: Row) -> str:
-    """Say how every model ran, where that is known."""
+def dynamics_sentence(results: Results) -> str:
+    """Say how the models ran, where that is known."""
+    md = results.study.get("md") or {}
     if not {"npt_ps", "nvt_ps", "timestep_fs", "replicas", "thermostat_fs", "barostat_fs"} <= md.keys():
         return ""
     boxes = "box" if md["replicas"] == 1 else f"{md['replicas']} boxes"
     integrators = " The classical model ran with OpenMM's own integrators." if md.get("engine") == "openmm" else ""
     volume = f", then stochastic velocity rescaling at the mean density for {md['nvt_ps']:g} ps" if md["nvt_ps"] else ""
+    who = f"{listed(list(md['models']))} alone" if md.get("models") else "Every model"
+    longer, heavy = longer_runs(results), heavy_hydrogens(md)
+    apart = f" {longer}, since the others are held against it." if longer else ""
+    masses = f", {heavy}" if heavy else ""
     return (
-        f"Every model ran the same dynamics from the same {boxes} of each state: BAOAB Langevin dynamics with a "
+        f"{who} ran the same dynamics from the same {boxes} of each state: BAOAB Langevin dynamics with a "
         f"Langevin-Hoover barostat for {md['npt_ps']:g} ps{volume}; time step {md['timestep_fs']:g} fs, time constants "
-        f"{md['thermostat_fs']:g} fs (thermostat) and {md['barostat_fs']:g} fs (barostat).{integrators}"
+        f"{md['thermostat_fs']:g} fs (thermostat) and {md['barostat_fs']:g} fs (barostat){masses}.{apart}{integrators}"
     )
 
 
@@ -91,16 +97,19 @@ def paragraph(results: Results) -> str:
     """Return the methods of the study, as a paper could have them."""
     sentences = [
         "The models were compared with Ionmelt.", liquids_sentence(results), labels_sentence(results), models_sentence(results),
-        dynamics_sentence(results.study.get("md") or {}), STATISTICS,
+        dynamics_sentence(results), STATISTICS,
     ]  # fmt: skip
     return " ".join(filter(None, sentences))
 
 
 def blocks(results: Results) -> list[Block]:
     """Return the paragraph, and the works to cite with their addresses."""
+    sources = results.tables["references"]["source"].drop_nulls().unique(maintain_order=True)
     works = Markup("<br>").join(
         Markup('{} <a href="{}">{}</a>').format(work.text, work.link, work.link.split("//")[1])
-        for work in used(results.study, results.labels)
+        if work.link
+        else work.text
+        for work in used(results.study, results.labels, sources)
     )
     words = "A paragraph to start from, and what to cite beside Ionmelt itself; versions, model cards and the study are below."
     return [

@@ -4,6 +4,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from ionmelt.compare.groups import label
+from ionmelt.compare.pareto import NOT_CONVERGED, UNDERTRAINED
 from ionmelt.measure.observables import NAMED
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Table
 from ionmelt.report.figures import REFERENCE, Style, error_bar, finish, log_axis, panels
@@ -46,7 +47,7 @@ def draw_models(
         factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
         cost, error = row["total_core_h"] + row["total_gpu_h"], row["error"] * factor
         points.append((cost, error, row["front"]))
-        hollow = row["front"] == "not converged"
+        hollow = row["front"] in (NOT_CONVERGED, UNDERTRAINED)
         figure.add_scatter(
             x=[cost],
             y=[error],
@@ -134,7 +135,7 @@ def blocks(results: Results) -> list[Block]:
             "Lower is closer to the reference (or, for forces, to the labels); further left is cheaper. The cost of a model is that "
             "of its labels, of training one seed, and of one nanosecond of this box. On the front: better than every cheaper model "
             "beyond the error. Not: a cheaper model is better beyond the error. Undecided: the data cannot tell. Hollow points are "
-            "not converged. Properties without a reference are not shown."
+            "not converged or undertrained. Properties without a reference are not shown."
         ),
         Plot("pareto", figure_pareto(t, style), label),
     ]

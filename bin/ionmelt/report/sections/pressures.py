@@ -5,35 +5,44 @@ from types import MappingProxyType
 
 import polars as pl
 
+from ionmelt.compare.equilibrium import mean_pressures
 from ionmelt.compare.groups import label
+from ionmelt.measure.series import student
+from ionmelt.models.pressures import PRESSURE_BAR, is_off
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Table
 from ionmelt.report.results import Results
 from ionmelt.report.words import number, state_name
 
 FORCE_FIELD = "the force field that they were sampled with"
-OFF_ERRORS = 3.0  # standard errors by which a pressure is off
 
 
 def not_of_the_labels(
-    pressures: pl.DataFrame,
+    dataset: pl.DataFrame,
     pressure_bar: Mapping[str, float],
     name: Callable[[str], str],
     sampled_with: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
-    """Say of which liquids the equilibrium frames are no equilibrium of the labels, from the labels' pressure on them.
+    """Say of which liquids the equilibrium frames are no equilibrium of the labels, from the labels' pressure on all of them.
 
     ``sampled_with``: what they are an equilibrium of, where it is not the force field of the liquid.
     """
     said = []
-    for row in pressures.unique(["liquid", "temperature_K"], keep="first", maintain_order=True).to_dicts():
-        mean, error = row["pressure_ref_bar"], row["standard_error_ref_bar"]
-        if mean is not None and abs(mean - pressure_bar.get(row["liquid"], 1.0)) > OFF_ERRORS * error:
+    for state in mean_pressures(dataset):
+        mean, error = state.mean_bar, state.standard_error_bar
+        if is_off(mean, error, pressure_bar.get(state.liquid, PRESSURE_BAR)):
             said.append(
-                f"The equilibrium frames of {name(row['liquid'])} at {row['temperature_K']:g} K stand at {mean:.0f} ± {2 * error:.0f} bar of the labels: they are "
-                f"an equilibrium of {sampled_with.get(row['liquid'], FORCE_FIELD)}, and none of the labels. What EQ frames are worth beside others is "
+                f"The equilibrium frames of {name(state.liquid)} at {state.temperature_K:g} K stand at {mean:.0f} ± {2 * error:.0f} bar of the labels: they are "
+                f"an equilibrium of {sampled_with.get(state.liquid, FORCE_FIELD)}, and none of the labels. What EQ frames are worth beside others is "
                 "then another question than that of frames which are; sampling.eq.refine and a further round (--previous) come closer."
             )
     return said
+
+
+def with_interval(mean: float | None, error: float | None, frames: int) -> str:
+    """Write a number from so many frames with half of its 95 % interval, a dash for none."""
+    if mean is None or error is None:
+        return "–"
+    return f"{number(mean)} ± {number(student(frames - 1) * error)}"
 
 
 def blocks(results: Results) -> list[Block]:
@@ -47,9 +56,7 @@ def blocks(results: Results) -> list[Block]:
             ("pressure_difference_bar", "standard_error_difference_bar"),
             ("density_shift_percent", "standard_error_shift_percent"),
         )
-        cells = [
-            "–" if row[mean] is None else f"{number(row[mean])} ± {number(2 * row[error])}" for mean, error in pairs
-        ]
+        cells = [with_interval(row[mean], row[error], row["frames"]) for mean, error in pairs]
         body.append([
             state_name(row), f"{label(row['model'], row['dataset'])}, seed {row['seed']}" if row["seed"] is not None
             else label(row["model"], row["dataset"]), str(row["frames"]), cells[0],
@@ -72,7 +79,9 @@ def blocks(results: Results) -> list[Block]:
 
 def lines(results: Results) -> list[str]:
     """Say whose equilibrium the frames are."""
-    pressure_bar = {liquid["id"]: liquid.get("pressure_bar", 1.0) for liquid in results.study.get("liquids", [])}
+    pressure_bar = {
+        liquid["id"]: liquid.get("pressure_bar", PRESSURE_BAR) for liquid in results.study.get("liquids", [])
+    }
     refined = results.tables["sampling"].drop_nulls("equilibrium_of").select("liquid", "equilibrium_of").iter_rows()
     sampled_with = {liquid: f"{model} of the round before, whose dynamics they are from" for liquid, model in refined}
-    return not_of_the_labels(results.tables["pressures"], pressure_bar, results.names.liquid, sampled_with)
+    return not_of_the_labels(results.tables["dataset"], pressure_bar, results.names.liquid, sampled_with)

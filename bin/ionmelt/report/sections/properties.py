@@ -65,7 +65,8 @@ def figure_liquid(t: Tables, style: Style, quantity: str) -> go.Figure | None:
             of_model = [pl.col(c).eq_missing(pl.lit(v, pl.String)) for c, v in key.items()]
             drawn += draw_runs(panel, style, key, name, runs.filter(*same, *of_model)[column].to_list())
             drawn += draw_model(panel, style, name, of_group.row(0, named=True))
-        drawn += draw_reference(panel, here)
+        for of_reference in here.drop_nulls("reference").partition_by("reference_is_truth", maintain_order=True):
+            drawn += draw_reference(panel, of_reference.row(0, named=True))
         undated = t["references"].filter(
             pl.col("temperature_K").is_null(),
             pl.col("species").eq_missing(pl.lit(state["species"], pl.String)),
@@ -161,11 +162,8 @@ def draw_model(panel: Panel, style: Style, name: str, row: Row) -> list[float | 
     return drawn
 
 
-def draw_reference(panel: Panel, summary: pl.DataFrame) -> list[float | None]:
-    """Draw the reference of a state and its range; return what the axis must hold."""
-    row = next((r for r in summary.to_dicts() if r["reference"] is not None), None)
-    if row is None:
-        return []
+def draw_reference(panel: Panel, row: Row) -> list[float | None]:
+    """Draw the reference of a row and its range; return what the axis must hold."""
     value, low, high = (panel.scaled(row[c]) for c in ("reference", "reference_low", "reference_high"))
     if low is not None and high is not None:
         panel.figure.add_hrect(
@@ -254,7 +252,8 @@ def state_sentence(state: str, rows: list[Row], verdicts: pl.DataFrame) -> str:
     judged = [r for r in good if label(r["model"], r["dataset"]) in against]  # the truth is not set against itself
     held = next((r for r in here if r["reference_is_truth"]), None)
     if judged:
-        said = against_reference(judged, against)
+        of_truth, of_experiment = ([r for r in judged if bool(r["reference_is_truth"]) is x] for x in (True, False))
+        said = [words for alike in (of_truth, of_experiment) if alike for words in against_reference(alike, against)]
     else:
         said = [f"the truth, {held['reference_source']}, is {reference_words(held)}"] if held else [range_of(good)]
     poor = [label(r["model"], r["dataset"]) for r in here if not r["converged"]]

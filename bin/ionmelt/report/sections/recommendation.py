@@ -1,60 +1,67 @@
 """The recommendation: two sentences made from the tables, which never say more than the verdicts do.
 
-The first says which model to use for what, how close it comes and at what cost, or that none can be named. The
-second says what could not be decided, and what that would need.
-
-A model is named for a property of a liquid only where its value is converged (every planned run survived and was
-measured), there is a reference, it is equivalent to that within the margins of the study or the 95 % interval of the
-difference holds 0 (uncorrected: the correction
-for many tests makes agreement easier; what holds 0 only with it is said to be undecided), no other model is closer
-beyond the error where it is not equivalent, and none of its runs broke in another liquid. The interval that is written is the corrected one. Of those that remain the cheapest is named, the others are said to be as good.
+The first says which model to use for what, at what cost, or that none can be named. The second says what could not be decided,
+and what that would need. Each has some forty words: what makes a model fit is in `choice`, and how close it comes, with all that the
+sentences have no room for, in `how_close` and `not_decided`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import groupby
 
 import polars as pl
 
+from ionmelt.compare.curves import undertrained
 from ionmelt.compare.errors import lacks
-from ionmelt.compare.groups import label, shift_of
+from ionmelt.compare.groups import held_alike, label
 from ionmelt.lengths import needed_words
 from ionmelt.measure.observables import NAMED, OBSERVABLES
 from ionmelt.mistakes import listed
+from ionmelt.report.sections.choice import STATE, Choice, State, grounds, name, price, spoken, verdicts_of
 from ionmelt.report.words import (
     UNBROKEN,
     UNITS,
     Row,
     Tables,
+    counted_verdicts,
     how_it_ended,
     measured,
-    number,
-    off_by,
-    reference_words,
+    narrowed,
     rounded,
     sentence,
 )
 
-State = tuple[str, float | None, str, str | None]  # liquid, temperature, property, species
-Verdicts = dict[frozenset[str], Row]  # of one state, by the names of the two
+Part = tuple[str, str, str]  # of a sentence: its head, what it is about, and its tail
 
 EXACT = 1e-6  # eV/A: an error below it is that of the method of the labels itself
-MOST = 3  # parts of one sentence; the others are counted
-STATE = ("liquid", "temperature_K", "property", "species")
+MOST_WORDS = 45  # of a sentence
+MOST = 3  # names in a sentence; of more the number is said
 PROPERTIES = {observable.name: observable.words for observable in OBSERVABLES}
 UNKNOWN = "without a reference that says which model is right"
-LOSER = {"a": "model_b", "b": "model_a"}  # the column of the other one, by the verdict
+ALONE = "which alone is no verdict on the liquid"
+OPEN = ("not distinguishable", "design cannot decide")  # verdicts that decide nothing
 
 
 def recommend(t: Tables) -> tuple[str, str]:
-    """Return the two sentences from the tables summary, verdicts, pareto and survival."""
+    """Return the two sentences from the tables summary, verdicts, trainings, pareto and survival."""
     states, broken = states_of(t["summary"]), breakages(t["survival"])
-    named: list[str] = []  # states with a model to use
-    none: list[str] = []  # states where no model fits
-    for state, rows in states.items():
-        good = [r for r in rows if r["converged"]]
-        if good and good[0]["reference"] is not None:
-            words, fits = choice(Choice(good, verdicts_of(t, state), t["pareto"], broken))
-            (named if fits else none).append(f"for {about({state[2]: [good[0]]}, where(rows[0]))} {words}")
-    return sentence(first(named, none, states, t)), sentence(second(undecided(states), broken, states, t))
+    return sentence(first(choices_of(t), states, t)), sentence(second(undecided(states), broken, states, t))
+
+
+def choices_of(t: Tables) -> dict[State, Choice]:
+    """Return what there is to choose from in each state that has converged values and a reference."""
+    broken, short = breakages(t["survival"]), too_short(t)
+    good = {
+        state: [r for r in rows if r["converged"] and r["reference"] is not None]
+        for state, rows in states_of(t["summary"]).items()
+    }
+    return {
+        state: Choice(rows, verdicts_of(t, state), t["pareto"], broken, short) for state, rows in good.items() if rows
+    }
+
+
+def too_short(t: Tables) -> frozenset[str]:
+    """Return the names of the models with a training that was too short."""
+    return frozenset(label(model, dataset) for model, dataset in undertrained(t["trainings"]))
 
 
 def states_of(summary: pl.DataFrame) -> dict[State, list[Row]]:
@@ -65,69 +72,125 @@ def states_of(summary: pl.DataFrame) -> dict[State, list[Row]]:
     for row in sorted(judged, key=lambda r: (rank[r["property"]], r["liquid"])):
         state = row["liquid"], row["temperature_K"], row["property"], row["species"]
         states.setdefault(state, []).append(row)
-    return {state: held_against(rows) for state, rows in states.items()}
+    return {state: held_alike(rows) for state, rows in states.items()}
 
 
-def held_against(rows: list[Row]) -> list[Row]:
-    """Return the rows of a state without the truth of the study, which is held against nothing: all where there is no truth."""
-    has_truth = any(row["reference_is_truth"] for row in rows)
-    return [row for row in rows if not has_truth or row["reference"] is not None]
-
-
-def undecided(states: dict[State, list[Row]]) -> dict[str, list[str]]:
-    """Return what is not decided, by the reason: properties of a liquid, with the models where it is some of several."""
+def undecided(states: dict[State, list[Row]], most: int = MOST) -> dict[str, list[str]]:
+    """Return what is not decided, by the reason: properties of a liquid, with the models where it is some of several, of more than ``most`` their number."""
     why: dict[str, dict[tuple[str, str], dict[str, list[Row]]]] = {}  # reason: (liquid, models): property: rows
     for state, rows in states.items():
         good, poor = ([r for r in rows if bool(r["converged"]) is converged] for converged in (True, False))
         liquid = where(rows[0])
         if poor:
-            who = f" by {listed([name(r) for r in poor])}" if good else ""
+            who = by_whom(poor, rows, most) if good else ""
             why.setdefault("not converged", {}).setdefault((liquid, who), {}).setdefault(state[2], []).extend(poor)
-        if good and good[0]["reference"] is None:
-            row = good[0] | {"needed_ps": None}
-            why.setdefault(UNKNOWN, {}).setdefault((liquid, ""), {}).setdefault(state[2], []).append(row)
+        unknown = [r | {"needed_ps": None} for r in good if r["reference"] is None]
+        if unknown:
+            who = by_whom(unknown, rows, most) if len(unknown) < len(good) else ""
+            why.setdefault(UNKNOWN, {}).setdefault((liquid, who), {}).setdefault(state[2], []).append(unknown[0])
     return {reason: [about(what, liquid) + who for (liquid, who), what in of.items()] for reason, of in why.items()}
 
 
-def first(named: list[str], none: list[str], states: dict[State, list[Row]], t: Tables) -> str:
+def by_whom(some: list[Row], every: list[Row], most: int) -> str:
+    """Name some of all models in running words, or count them where they are more than ``most``."""
+    names = listed([name(r) for r in some]) if len(some) <= most else f"{len(some)} of {len(every)} models"
+    return f" by {names}"
+
+
+def first(choices: dict[State, Choice], states: dict[State, list[Row]], t: Tables) -> str:
     """Return what to use, or why nothing can be named."""
-    if named or none:
-        return shortened(named + none)
-    forces = best_forces(t)
+    if choices:
+        return joined([*uses(choices), *not_named(choices)])
     if not states:
         why = "no model can be recommended, since no dynamics was planned"
     elif any(r["converged"] for rows in states.values() for r in rows):
         why = "no model can be recommended, since no reference says which is right"
     else:
         why = "no model can be recommended yet, since nothing that was measured on the liquid is converged"
-    return f"{why}; {forces}, which alone is no verdict on the liquid" if forces else why
+    forces = best_forces(t)
+    both = f"{why}; {forces}, {ALONE}"
+    return both if forces and len(both.split()) <= MOST_WORDS else why
+
+
+def uses(choices: dict[State, Choice]) -> list[Part]:
+    """Return for what which model is to be used, at what cost, and which weights alone that is about: all properties of a liquid at once."""
+    asked: dict[str, dict[tuple[str, str], dict[str, list[Row]]]] = {}  # model: (liquid, price): property: rows
+    for state, of in choices.items():
+        if (chosen := of.chosen) is not None:
+            hours = price(of.pareto, chosen)
+            verdict = of.verdict(chosen)
+            brackets = [f"{spoken(hours)} to 1 ns"] if hours else []
+            brackets += [words] if verdict is not None and (words := narrowed(verdict)) else []
+            key = where(chosen), f" ({'; '.join(brackets)})" if brackets else ""
+            model = name(chosen) + (" (no learned model is needed)" if chosen["framework"] == "classical" else "")
+            asked.setdefault(model, {}).setdefault(key, {}).setdefault(state[2], []).append(chosen)
+    return [
+        (f"use {model} for ", about(properties, liquid) + brackets, "")
+        for model, of_model in asked.items()
+        for (liquid, brackets), properties in of_model.items()
+    ]
+
+
+def not_named(choices: dict[State, Choice]) -> list[Part]:
+    """Return for what no model can be named though there is a reference: all properties of a liquid at once."""
+    none: dict[str, dict[str, list[Row]]] = {}
+    for state, of in choices.items():
+        if of.chosen is None:
+            none.setdefault(where(of.good[0]), {}).setdefault(state[2], []).append(of.good[0])
+    return [("no model can be named for ", about(properties, liquid), "") for liquid, properties in none.items()]
 
 
 def second(
     open_ones: dict[str, list[str]], broken: dict[str, tuple[str, str]], states: dict[State, list[Row]], t: Tables
 ) -> str:
     """Return what is not decided and what it needs; where all is, how small a difference could be seen."""
-    clauses = []
-    for why, what in open_ones.items():
-        more = len(what) - MOST
-        clauses.append(listed(what[:MOST] + ([f"{more} more"] if more > 0 else [])) + f" ({why})")
-    if broken:
-        words = [f"{m} ({share}{'' if len(broken) > MOST else ' broke, ' + how})" for m, (share, how) in broken.items()]
-        clauses.append(f"not to be used before it is known why they broke: {listed(words)}")
-    if clauses:
-        return "Not decided: " + shortened(clauses) if open_ones else shortened(clauses)
-    return resolution(t, states)
+    parts = [("", what, f" ({why})") for why, of in open_ones.items() for what in of]
+    models = [f"{model} ({share} broke)" for model, (share, _) in broken.items()]
+    models = models[:MOST] + ([f"{len(models) - MOST} more"] if len(models) > MOST else [])
+    warning = f"not to be used before it is known why they broke: {listed(models)}" if broken else ""
+    if parts:
+        head = "Not decided: "
+        rest = joined(parts, MOST_WORDS - len((head + warning).split()))
+        return "; ".join(filter(None, (head + rest, warning)))
+    return warning or resolution(t, states)
 
 
-def shortened(clauses: list[str]) -> str:
-    """Join parts of a sentence; of too many the last are counted."""
-    more = len(clauses) - MOST
-    return "; ".join(clauses[:MOST]) + (f"; and {more} more in the tables" if more > 0 else "")
+def joined(parts: Sequence[Part], most_words: int = MOST_WORDS) -> str:
+    """Join parts of a sentence; those in a row that have the same head and tail share it. What is beyond so many words is counted."""
+
+    def text(told: int) -> str:
+        alike = groupby(parts[:told], key=lambda one: (one[0], one[2]))
+        words = "; ".join(f"{head}{listed([what for _, what, _ in of])}{tail}" for (head, tail), of in alike)
+        return words + (f"; and {len(parts) - told} more in the report" if told < len(parts) else "")
+
+    return text(max((n for n in range(1, len(parts) + 1) if len(text(n).split()) <= most_words), default=1))
 
 
-def name(row: Row) -> str:
-    """Return the model's name with its dataset."""
-    return label(row["model"], row["dataset"])
+def how_close(t: Tables) -> list[str]:
+    """Say of each property that has a reference how close the model that is named comes, or why none is; without one who knows the forces best."""
+    choices = choices_of(t)
+    if not choices:
+        forces = best_forces(t)
+        return [sentence(f"{forces}, {ALONE}")] if forces else []
+    return [
+        sentence(f"{about({state[2]: [of.good[0]]}, where(of.good[0]))}, {grounds(of)}")
+        for state, of in choices.items()
+    ]
+
+
+def not_decided(t: Tables) -> list[str]:
+    """Say all that is not decided, by the reason, how many verdicts decide nothing, and how the first run of each model broke."""
+    open_ones = undecided(states_of(t["summary"]), most=len(t["summary"]))
+    lines = [sentence(f"{why}: {'; '.join(what)}") for why, what in open_ones.items()]
+    verdicts = t["verdicts"].filter(pl.col("property").is_in(list(PROPERTIES)))
+    for verdict in OPEN:
+        what = []
+        for _, of_state in verdicts.group_by(STATE, maintain_order=True):
+            if count := of_state.filter(verdict=verdict).height:
+                row = of_state.row(0, named=True) | {"converged": True}
+                what.append(f"{count} of {of_state.height} in {about({row['property']: [row]}, where(row))}")
+        lines += [sentence(f"{verdict}: {'; '.join(what)}")] if what else []
+    return lines + [f"{model}: {share} broke, {how}." for model, (share, how) in breakages(t["survival"]).items()]
 
 
 def where(row: Row) -> str:
@@ -141,16 +204,12 @@ def about(properties: dict[str, list[Row]], liquid: str) -> str:
     for quantity, rows in properties.items():
         ions = listed(list(dict.fromkeys(r["species"] for r in rows if r["species"])))
         longest = max((r["needed_ps"] for r in rows if not r["converged"] and r["needed_ps"] is not None), default=None)
-        need = "" if longest is None else f" (needs runs of {needed_words(longest, NAMED[quantity].phase)})"
+        need = (
+            "" if longest is None else f" (needs runs of {needed_words(longest, NAMED[quantity].phase, at_least=True)})"
+        )
         named.append(PROPERTIES[quantity] + (f" of {ions}" if ions else "") + need)
     species = any(r["species"] for rows in properties.values() for r in rows)
     return f"{listed(named)}{' in ' if species else ' of '}{liquid}"
-
-
-def verdicts_of(t: Tables, state: State) -> Verdicts:
-    """Return the verdicts of one state by the two that they are about."""
-    rows = [v for v in t["verdicts"].to_dicts() if tuple(v[c] for c in STATE) == state]
-    return {frozenset((v["model_a"], v["model_b"])): v for v in rows}
 
 
 def breakages(survival: pl.DataFrame) -> dict[str, tuple[str, str]]:
@@ -167,120 +226,17 @@ def breakages(survival: pl.DataFrame) -> dict[str, tuple[str, str]]:
     return broken
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The models that are converged in one state, with what a choice between them rests on."""
-
-    good: list[Row]
-    verdicts: Verdicts
-    pareto: pl.DataFrame
-    broken: dict[str, tuple[str, str]]
-
-    def verdict(self, row: Row) -> Row | None:
-        """Return the verdict on a model and the reference."""
-        return self.verdicts.get(frozenset((name(row), "reference")))
-
-    @property
-    def agree(self) -> list[Row]:
-        """The models that agree with the reference: the interval holds 0, or lies within the margins of the study."""
-        return [r for r in self.good if holds_zero(self.verdict(r)) or self.is_equivalent(r)]
-
-    def is_equivalent(self, row: Row) -> bool:
-        """Tell whether a model is within the margins of the reference, so that who is closer still does not matter."""
-        v = self.verdict(row)
-        return v is not None and v["verdict"] == "equivalent"
-
-    @property
-    def fits(self) -> list[Row]:
-        """Of these the ones than which none is closer, or which are equivalent, and of which no run broke."""
-        losers = {v[LOSER[v["verdict"]]] for v in self.verdicts.values() if v["verdict"] in LOSER}
-        unbroken = [r for r in self.agree if name(r) not in self.broken]
-        return [r for r in unbroken if name(r) not in losers or self.is_equivalent(r)]
-
-    @property
-    def reference(self) -> str:
-        """The reference in words."""
-        kind = (
-            "second-hand"
-            if self.good[0]["reference_second_hand"]
-            else "the truth"
-            if self.good[0]["reference_is_truth"]
-            else ""
-        )
-        return reference_words(self.good[0]) + (kind and f", {kind}")
-
-
-def choice(of: Choice) -> tuple[str, bool]:
-    """Return what to use in one state and True, or why no model fits and False."""
-    return (use(of), True) if of.fits else (why_none(of), False)
-
-
-def why_none(of: Choice) -> str:
-    """Say why no model can be named."""
-    if of.agree:
-        why = [
-            f"{name(r)} broke elsewhere" if name(r) in of.broken else f"another is closer than {name(r)}"
-            for r in of.agree
-        ]
-        return f"no model can be named ({listed(why)})"
-    nearest = min(of.good, key=lambda r: abs(r["value"] + shift_of(r) - r["reference"]))
-    v = of.verdict(nearest)
-    off = f", {off_by(v, nearest)}" if v else ""
-    if any(holds_zero(of.verdict(r), "holm") for r in of.good):
-        many = "which the correction for many tests leaves undecided"
-        return f"no model can be named (the nearest to {of.reference} is {name(nearest)}{off}, {many})"
-    return f"no model agrees with the reference ({of.reference}); the nearest is {name(nearest)}{off}"
-
-
-def use(of: Choice) -> str:
-    """Name the cheapest of the models that fit, how close it comes, what it costs and which are as good."""
-    prices = {name(r): price(of.pareto, r) for r in of.fits}
-    priced = [r for r in of.fits if prices[name(r)] is not None]
-    chosen = min(priced, key=lambda r: prices[name(r)] or (0.0, 0.0)) if priced else of.fits[0]
-    words = f"use {name(chosen)}" + (" (no learned model is needed)" if chosen["framework"] == "classical" else "")
-    words += f": {measured(chosen)} against {of.reference}"
-    if v := of.verdict(chosen):
-        words += f" ({off_by(v, chosen)})"
-    if hours := prices[name(chosen)]:
-        words += f", at {spoken(hours)} for labels, training and one nanosecond of dynamics"
-    if level := [name(r) for r in of.fits if r is not chosen]:
-        apart, alike = "cannot be told apart", "not told apart from"
-        if any(map(of.is_equivalent, of.fits)):
-            apart, alike = "is within the margins of the reference", "as is"
-        cheapest = len(priced) == len(of.fits)
-        words += (f", the cheapest of what {apart}, with " if cheapest else f", {alike} ") + listed(level)
-    return words
-
-
-def holds_zero(v: Row | None, which: str = "ci95") -> bool:
-    """Tell whether the interval of a difference, as it is or corrected (``holm``), is known and holds 0."""
-    return v is not None and v[f"{which}_low"] is not None and v[f"{which}_low"] <= 0 <= v[f"{which}_high"]
-
-
-def price(pareto: pl.DataFrame, row: Row) -> tuple[float, float] | None:
-    """Return (GPU-hours, core-hours) of a model in one state, None where they are not known."""
-    rows = pareto.filter(pl.col(c).eq_missing(pl.lit(row[c], pareto.schema[c])) for c in (*STATE, "model", "dataset"))
-    hours = rows.select("total_gpu_h", "total_core_h").row(0) if rows.height else (None, None)
-    return None if None in hours else hours
-
-
-def spoken(hours: tuple[float, float]) -> str:
-    """Write GPU-hours and core-hours."""
-    gpu, core = hours
-    clauses = [f"{number(gpu, 2)} GPU-hours"] if gpu else []
-    return listed([*clauses, f"{number(core, 2)} core-hours"] if core or not clauses else clauses)
-
-
 def best_forces(t: Tables) -> str | None:
     """Say which trained model has the lowest force error, whether that is decided, and which did not answer everything."""
     models = t["summary"].filter(pl.col("property") == "force_rmse")
-    trained = models.filter(pl.col("dataset").is_not_null())
-    ranked = trained.filter(pl.col("converged")).sort("value", "model", "dataset").to_dicts()
+    trained = models.filter(pl.col("dataset").is_not_null(), pl.col("converged")).sort("value", "model", "dataset")
+    short = too_short(t)
+    ranked = [r for r in trained.to_dicts() if name(r) not in short]
     if not ranked:
         return None
     best = ranked[0]
     verdicts = t["verdicts"].filter(pl.col("property") == "force_rmse", pl.col("liquid") == best["liquid"]).to_dicts()
-    caveats = caveats_of_forces(best, models, verdicts)
+    caveats = caveats_of_forces(best, models, verdicts, short)
     rest = [name(r) for r in ranked[1:] if r["liquid"] == best["liquid"]]
     if not rest:
         return f"{name(best)} follows the labels' forces to {measured(best)}{caveats}"
@@ -295,11 +251,16 @@ def best_forces(t: Tables) -> str | None:
     return f"of the trained models {name(best)} follows the labels' forces best ({measured(best)}{but}{caveats})"
 
 
-def caveats_of_forces(best: Row, models: pl.DataFrame, verdicts: list[Row]) -> str:
+def caveats_of_forces(best: Row, models: pl.DataFrame, verdicts: list[Row], short: frozenset[str]) -> str:
     """Say which models were not counted, which untrained ones come closer than the best trained one, and what one seed leaves open."""
     trained = models.filter(pl.col("dataset").is_not_null()).sort("model", "dataset").to_dicts()
     poor = [name(r) for r in trained if lacks(r)]
     words = f", not counting {listed(poor)}, which did not answer the whole test" if poor else ""
+    words += (
+        f", not counting {listed(left)}, undertrained"
+        if (left := [n for n in map(name, trained) if n in short])
+        else ""
+    )
     # not the method of the labels itself, whose error is 0 by construction
     untrained = models.filter(pl.col("dataset").is_null(), pl.col("value") > EXACT).to_dicts()
     mine = [v for v in verdicts if name(best) in (v["model_a"], v["model_b"])]
@@ -310,7 +271,11 @@ def caveats_of_forces(best: Row, models: pl.DataFrame, verdicts: list[Row]) -> s
 
 
 def resolution(t: Tables, states: dict[State, list[Row]]) -> str:
-    """Say how small a difference the data could see."""
+    """Say how many verdicts decide nothing, and how small a difference the data could see."""
+    verdicts = t["verdicts"].filter(pl.col("property").is_in(list(PROPERTIES)))
+    open_ones = verdicts.filter(pl.col("verdict").is_in(OPEN))
+    counted = f"not decided: {open_ones.height} of {verdicts.height} comparisons ({counted_verdicts(open_ones)})"
+    decided = counted if open_ones.height else "all that was planned is decided" if verdicts.height else ""
     clauses = []
     for quantity in PROPERTIES:
         halves = t["verdicts"].filter(pl.col("property") == quantity, pl.col("holm_low").is_not_null())
@@ -318,8 +283,5 @@ def resolution(t: Tables, states: dict[State, list[Row]]) -> str:
             half = max(high - low for low, high in halves.select("holm_low", "holm_high").iter_rows()) / 2
             factor, unit = UNITS[halves["unit"][0]]
             clauses.append(f"{rounded([half * factor], half * factor)[0]} {unit} in {PROPERTIES[quantity]}")
-    return (
-        f"all that was planned is decided; differences below about {listed(clauses)} could not have been seen"
-        if clauses
-        else ("nothing was compared")
-    )
+    seen = f"differences below about {listed(clauses)} could not have been seen" if clauses else ""
+    return "; ".join(filter(None, (decided, seen))) or "nothing was compared"

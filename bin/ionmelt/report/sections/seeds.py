@@ -46,7 +46,7 @@ def blocks(results: Results) -> list[Block]:
     return [
         Note(
             "Models that differ by their training seed alone: the standard deviation between their means, beside the statistical "
-            "error of one of them. Where seeds differ beyond that error, a longer run of one model makes its number no more certain."
+            "error of one of them. Where seeds differ beyond that error, a longer run of one model makes its number no more certain. The test is corrected for the number of rows."
         ),
         table if table.rows else Nothing("No model was trained with more than one seed."),
     ]

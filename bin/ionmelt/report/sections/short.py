@@ -1,21 +1,23 @@
-"""The study in short: what is recommended, what to be careful with, and what was asked."""
+"""The study in short: how close the models come, what is not decided, what to be careful with, and what was asked."""
 
 import polars as pl
 
 from ionmelt.labels.engines import ENGINES
 from ionmelt.mistakes import listed
-from ionmelt.report.blocks import Quote, Short
+from ionmelt.report.blocks import Quote, Quotes
 from ionmelt.report.results import Results
+from ionmelt.report.sections import pressures
 from ionmelt.report.sections.asked import asked
-from ionmelt.report.sections.recommendation import recommend
+from ionmelt.report.sections.recommendation import how_close, not_decided
 from ionmelt.report.words import sentence
 from ionmelt.theory import two_levels
 
 
-def short(results: Results) -> Short:
-    """Return what is recommended, in two sentences, with what to be careful with and what was asked."""
+def short(results: Results) -> Quotes:
+    """Return what is behind the recommendation, with what to be careful with and what was asked."""
+    behind = [("How close", how_close(results.tables)), ("Not decided", not_decided(results.tables))]
     was_asked = [(question, [text]) for question, text in asked(results)]
-    return Short(recommend(results.tables), [*care(results), *was_asked])
+    return Quotes([*((heading, lines) for heading, lines in behind if lines), *care(results), *was_asked])
 
 
 def care(results: Results) -> list[Quote]:
@@ -41,6 +43,7 @@ def care(results: Results) -> list[Quote]:
     lines = [sentence("; ".join(caveats))] * bool(caveats)
     lines += [f"{words}." for words in levels]  # each begins with the name of a model
     lines += equilibration_sentences(t["equilibration"], t["labels"], t["survival"])
+    lines += pressures.lines(results)
     return [("Read with care", lines)] if lines else []
 
 

@@ -121,7 +121,7 @@ def number_line(cells: dict[str, Row], order: list[str]) -> list[str]:
     return [
         state_name({"liquid": one["liquid"], "temperature_K": one["temperature_K"]}),
         " · ".join(word for word in named if word),
-        {"A": "Å", "A2": "Å²"}.get(unit, unit),
+        {"A": "Å", "A^2": "Å²"}.get(unit, unit),
         *(cell(cells.get(m)) for m in order),
         "; ".join(why),
     ]

@@ -6,11 +6,12 @@ import plotly.graph_objects as go
 import polars as pl
 
 from ionmelt.compare.groups import label
+from ionmelt.compare.survival import at_time
 from ionmelt.report.blocks import Block, Note, Plot, Section
 from ionmelt.report.figures import Style, finish
 from ionmelt.report.marks import BROKE
 from ionmelt.report.results import Results
-from ionmelt.report.words import Row, Tables, at_time, how_it_ended, state_name
+from ionmelt.report.words import Row, Tables, how_it_ended, state_name
 
 MOST_BARS = 40  # runs with a bar of their own; of more there is one for each model in each state
 

@@ -1,10 +1,13 @@
 """The verdicts: every pair of models, and every model against the reference."""
 
+import math
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 import polars as pl
 
+from ionmelt.compare.groups import label
+from ionmelt.lengths import needed_words
 from ionmelt.measure.observables import NAMED
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Section, Table
 from ionmelt.report.figures import REFERENCE, error_bar, finish, panels
@@ -24,11 +27,14 @@ from ionmelt.report.words import (
     verdict_words,
 )
 
+MOST_TIMES = 1000  # as many runs that more are none that anyone would run
+MARGIN = "the margin of the study"
 MOST_PAIRS = 24  # of a state in a figure; all are in the table
 QUANTITIES = (*NAMED, "survival", "force_rmse", "scan_energy_rmse")
 READING = Note(
     "Each line is a difference, first minus second, between two models or a model and the reference, with its 95 % interval, "
-    "corrected for the number of tests of the report (Holm). Where the interval crosses the line at 0, the data show no "
+    "corrected for the number of tests of the report (Holm); of what is equivalent it is the 90 % interval, of two one-sided tests, "
+    "which lies within the margin of the study, the grey band. Where the interval crosses the line at 0, the data show no "
     "difference, which is no proof that there is none: the interval says how large it may be. A verdict is given only when both "
     "sides are converged; hollow ones are not, and their intervals are not corrected. Without a reference, a larger value is not "
     "a better one, so nobody wins. Frameworks and datasets are compared from three training seeds and two boxes on: identical ones would "
@@ -94,6 +100,8 @@ def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
             if alike := [r for r in here if look_of(r) == kind]:
                 draw_differences(figure, alike, look, (factor, unit), kind not in seen, at(i))
                 seen.add(kind)
+        draw_margins(figure, here, factor, MARGIN not in seen, at(i))
+        seen |= {MARGIN} if any(r["margin"] is not None for r in here) else set()
         figure.add_vline(x=0, line={"color": REFERENCE, "width": 1.5}, **at(i))
         order = [pair_name(r) for r in here][::-1]
         figure.update_yaxes(categoryorder="array", categoryarray=order, range=[-0.7, len(order) - 0.3], **at(i))
@@ -110,6 +118,25 @@ def chosen(rows: list[Row]) -> list[Row]:
     )
     kept = order[:MOST_PAIRS]
     return [r for r in rows if r in kept]
+
+
+def draw_margins(figure: go.Figure, rows: list[Row], factor: float, is_first: bool, at: Row) -> None:
+    """Draw a band behind each difference as wide as the margin that it is held to."""
+    held = [r for r in rows if r["margin"] is not None]
+    if held:
+        figure.add_bar(
+            y=[pair_name(r) for r in held],
+            x=[2 * r["margin"] * factor for r in held],
+            base=[-r["margin"] * factor for r in held],
+            width=1,
+            orientation="h",
+            name=MARGIN,
+            legendgroup=MARGIN,
+            showlegend=is_first,
+            marker={"color": REFERENCE, "opacity": 0.2, "line": {"width": 0}},
+            hoverinfo="skip",
+            **at,
+        )
 
 
 def draw_differences(
@@ -143,6 +170,7 @@ def table_verdicts(t: Tables, quantity: str) -> Table:
     """Return the verdicts of one property, decided ones first."""
     rows = t["verdicts"].filter(pl.col("property") == quantity).to_dicts()
     rank = ("a", "b", "equivalent", "differs", "not distinguishable")
+    needed = needed_lengths(t["summary"].filter(pl.col("property") == quantity))
     rows.sort(key=lambda r: rank.index(r["verdict"]) if r["verdict"] in rank else len(rank))
     body = [
         [
@@ -150,11 +178,37 @@ def table_verdicts(t: Tables, quantity: str) -> Table:
             verdict_words(v),
             f"{pair_name(v)}: {difference(v)}",
             p_value(v["p_holm"]),
+            more(v, needed),
             v["reason"] or "",
         ]
         for v in rows
     ]
-    return Table(["state", "verdict", "first − second [95 %, corrected]", "p (Holm)", "why"], body, "verdicts")
+    head = "first − second [95 %, corrected, where no other level is written]"
+    return Table(
+        ["state", "verdict", head, "p (Holm)", "to decide it, if it stays as seen", "why"],
+        body,
+        "verdicts",
+    )
+
+
+def needed_lengths(summary: pl.DataFrame) -> dict[tuple[str, str], float]:
+    """Return how long runs (ps) of a property have to be, by the state and the name of the model; of those that are not converged."""
+    rows = summary.filter(~pl.col("converged") & pl.col("needed_ps").is_not_null()).to_dicts()
+    return {(state_name(row), label(row["model"], row["dataset"])): row["needed_ps"] for row in rows}
+
+
+def more(v: Row, needed: dict[tuple[str, str], float]) -> str:
+    """Say how much more simulation would decide a verdict: as many times the runs, or longer ones where they are not converged."""
+    times = v["more_runs"]
+    if times is not None:
+        if times > MOST_TIMES:
+            return f"more than {MOST_TIMES} times the runs"
+        # rounded up: with fewer it is not decided
+        return f"about {math.ceil(10 * times) / 10 if times < 10 else math.ceil(times):g} times the runs"
+    lengths = [needed[key] for side in "ab" if (key := (state_name(v), v[f"model_{side}"])) in needed]
+    if v["verdict"] != "not converged" or not lengths:
+        return "–"
+    return f"runs of {needed_words(max(lengths), NAMED[v['property']].phase, at_least=True)}"
 
 
 def power_blocks(power: pl.DataFrame) -> list[Block]:
@@ -210,7 +264,7 @@ def blocks(results: Results) -> list[Block]:
         title, figure, table = NAMES[quantity], figure_verdicts(t, quantity), table_verdicts(t, quantity)
         made.append(Heading(title))
         if figure is not None:
-            label = f"Differences between models with corrected 95 % intervals: {title}"
+            label = f"Differences between models with the intervals that their verdicts rest on: {title}"
             made.append(Plot(f"verdicts_{quantity}", figure, label))
         else:
             made.append(Nothing("No difference could be measured: no two values with an interval."))

@@ -16,6 +16,7 @@ from ionmelt.mistakes import listed
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Section, Sentences, Table
 from ionmelt.report.figures import Style, error_bar, finish, log_axis, panels
 from ionmelt.report.results import Results
+from ionmelt.report.sections import pressures
 from ionmelt.report.words import (
     NAMES,
     UNITS,
@@ -34,8 +35,8 @@ from ionmelt.tables.comparison import STATE
 READING = Note(
     "Errors of models that differ in their training data alone, and of models on the same data. The error of a density or a "
     "diffusion coefficient is the distance from the method of the labels itself, run from the same boxes, where the study has it as "
-    "a model; else from experiment. Models of one dataset are paired by box and seed. Tests of one question and error are corrected "
-    "for their number (Holm); fewer than three training seeds are no claim."
+    "a model; else from experiment. Models of one dataset are paired by box and seed. Tests are corrected for the number of all of the "
+    "report that may name a winner (Holm); fewer than three training seeds are no claim."
 )
 READING_SIZES = Note(
     "Each dataset cut to the training frames that differ most, a smaller cut being part of every larger one. A line that still "
@@ -153,11 +154,14 @@ def some(clauses: Sequence[str]) -> str:
     return "; ".join(clauses[:MOST]) + (f"; and {more} more" if more > 0 else "")
 
 
-def answers(worth: pl.DataFrame, datasets: dict[str, Sequence[str]]) -> list[tuple[str, list[str]]]:
-    """Return (question, sentences), for each question that the study can put."""
+def answers(
+    worth: pl.DataFrame, datasets: dict[str, Sequence[str]], of_frames: Sequence[str] = ()
+) -> list[tuple[str, list[str]]]:
+    """Return (question, sentences), for each question that the study can put; ``of_frames``: whose equilibrium the frames are none of."""
     rows = worth.to_dicts()
+    kinds = about_kinds([r for r in rows if r["question"] == "kinds"], datasets)
     sentences = [
-        ("Was it worth its cost?", about_kinds([r for r in rows if r["question"] == "kinds"], datasets)),
+        ("Was it worth its cost?", [*kinds[:1], *(of_frames if kinds else ()), *kinds[1:]]),
         ("How many frames are enough?", about_frames([r for r in rows if r["question"] == "frames"])),
         ("Which needs fewer frames?", about_frameworks([r for r in rows if r["question"] == "framework"])),
     ]
@@ -167,7 +171,7 @@ def answers(worth: pl.DataFrame, datasets: dict[str, Sequence[str]]) -> list[tup
 def said(results: Results) -> list[str]:
     """Return the first sentences of each answer, and how many more there are."""
     made = []
-    for question, lines in answers(results.tables["worth"], results.datasets):
+    for question, lines in answers(results.tables["worth"], results.datasets, pressures.lines(results)):
         left = len(lines) - MOST
         made += [f"{question} {lines[0]}", *lines[1:MOST]]
         made += [f"{left} more {'answers' if left > 1 else 'answer'} below."] if left > 0 else []
@@ -316,7 +320,7 @@ def blocks(results: Results) -> list[Block]:
     if not table.rows:
         return [Nothing("Nothing to compare: no dataset holds another one, and there is one size of each.")]
     made: list[Block] = [READING]
-    for question, lines in answers(t["worth"], results.datasets):
+    for question, lines in answers(t["worth"], results.datasets, pressures.lines(results)):
         made += [Heading(question), Sentences(lines)]
     if figure is not None:
         label = "Errors against the number of training frames and the cost of their labels"

@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
-from ase.units import Rydberg
+from ase.units import Bohr, Rydberg
 from foreign_labels import Run, assert_same, outcar_text, qe_text
 
 from ionmelt.frame import FORCES_KEY
@@ -27,6 +27,36 @@ def test_quantum_espresso(run: Run, frames: list[Atoms]) -> None:
         np.testing.assert_allclose(mine.arrays[FORCES_KEY], frame.arrays[FORCES_KEY], atol=1e-6)
         np.testing.assert_allclose(mine.info["REF_stress"], frame.info["REF_stress"], atol=1e-7)
         np.testing.assert_allclose(mine.positions, frame.positions, atol=2e-6)
+
+
+def pwscf_dynamics(frames: list[Atoms]) -> str:
+    """Return what pw.x prints of dynamics of a cell that changes, as far as it matters."""
+    text = qe_text(frames[0])
+    alat = frames[0].cell.lengths()[0]
+    for frame in frames[1:]:
+        text += f"CELL_PARAMETERS (alat= {alat / Bohr:.8f})\n"
+        text += "\n".join("".join(f"{x:16.10f}" for x in row) for row in frame.cell.array / alat)
+        text += "\n\nATOMIC_POSITIONS (angstrom)\n"
+        for symbol, row in zip(frame.get_chemical_symbols(), frame.positions, strict=True):
+            text += f"{symbol:4s}" + "".join(f"{x:16.10f}" for x in row) + "\n"
+        said = qe_text(frame)
+        text += "\n\n     Self-consistent Calculation\n" + said[said.index("     convergence") :]
+    return text.replace("     JOB DONE.\n", "") + "     JOB DONE.\n"
+
+
+def test_a_step_of_pwscf_that_was_killed_costs_that_step(run: Run, frames: list[Atoms]) -> None:
+    text = pwscf_dynamics(frames)
+    code, lines, _, got = run({"md.out": text})
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        np.testing.assert_allclose(mine.arrays[FORCES_KEY], frame.arrays[FORCES_KEY], atol=1e-6)
+        np.testing.assert_allclose(mine.cell.array, frame.cell.array, atol=1e-5)
+    last = text.rindex("Forces acting on atoms")
+    code, lines, table, got = run({"md.out": text[: last + 300]})
+    assert code == 0, lines
+    assert table is not None
+    assert table["reason"].to_list() == [None] * 19 + ["truncated"]
+    assert len(got) == 19
 
 
 def test_vasp_takes_the_energy_of_its_forces_and_its_own_word_on_convergence(run: Run, frames: list[Atoms]) -> None:
@@ -63,6 +93,15 @@ def test_vasp_that_used_up_its_iterations_did_not_converge(run: Run, frames: lis
     assert ase_formats.vasp_xml_problems("<calculation>") == [
         "the file does not say NELM, the most iterations of the SCF"
     ]
+
+
+def test_steps_of_vasps_learned_force_field_are_no_labels(run: Run, frames: list[Atoms]) -> None:
+    """As an OUTCAR of VASP's training on the fly has them, of which ASE's reader says nothing that helps."""
+    text = outcar_text(frames[:6], [True] * 6)
+    learned = "  ML FREE ENERGIE OF THE ION-ELECTRON SYSTEM (eV)\n  free  energy ML TOTEN  =     -100.12345678 eV\n"
+    code, lines, _, _ = run({"OUTCAR": text.replace(" General timing", f"{learned} General timing")})
+    assert code == 2
+    assert "which are no labels: give vasprun.xml" in lines[-1]
 
 
 @pytest.mark.parametrize(

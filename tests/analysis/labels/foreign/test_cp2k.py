@@ -10,8 +10,8 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.units import Hartree, bar
-from foreign_labels import LIF, Run, cp2k_cell, cp2k_text, cp2k_xyz
+from ase.units import Bohr, GPa, Hartree, Pascal, bar
+from foreign_labels import EDGE_A, LIF, Run, cp2k_cell, cp2k_text, cp2k_xyz
 
 from ionmelt.frame import FORCES_KEY
 from ionmelt.labels.foreign import blocks, format_of
@@ -55,6 +55,68 @@ def test_cp2k_kinds_are_elements(run: Run, frames: list[Atoms]) -> None:
         code, lines, _, _ = run(bare | {"s-pos-1.xyz": cp2k_xyz(still, names=[kind, *names[1:]])})
         assert code == 2
         assert said in lines[-1]
+
+
+def single_point(frame: Atoms, unit: str = "ANGSTROM", length_A: float = 1.0) -> str:
+    """Return an output of a single point as CP2K 2023 writes it, its table of atoms in another unit."""
+    table = f" MODULE QUICKSTEP: ATOMIC COORDINATES IN {unit}\n\n   Atom Kind Element         X             Y             Z\n\n"
+    for i, (symbol, number, at) in enumerate(
+        zip(frame.get_chemical_symbols(), frame.numbers, frame.positions / length_A, strict=True)
+    ):
+        table += (
+            f" {i + 1:6d}    1 {symbol:2s} {number:4d} {at[0]:14.7f}{at[1]:14.7f}{at[2]:14.7f}    3.0000   10.0000\n"
+        )
+    text = re.sub(r"\n MD\| Step number.*", "", cp2k_text([frame]))
+    return text.replace("\n  *** SCF", f"\n{table}\n  *** SCF", 1)
+
+
+def test_cp2k_single_points_in_bohr_and_with_a_charge(run: Run, frames: list[Atoms]) -> None:
+    for text in (single_point(frames[0]), single_point(frames[0], "BOHR", Bohr)):
+        code, lines, _, (mine,) = run({"a.out": text})
+        assert code == 0, lines
+        moved = mine.positions - frames[0].positions
+        np.testing.assert_allclose(moved - np.rint(moved / EDGE_A) * EDGE_A, 0.0, atol=1e-6)
+    code, lines, _, _ = run({"a.out": single_point(frames[0], "NM", 10.0)})
+    assert code == 2
+    assert "its coordinates in NM: angstrom or bohr can be read" in lines[-1]
+    charged = single_point(frames[0]).replace(" CELL| Vector a", " DFT| Charge              -1\n CELL| Vector a")
+    code, lines, _, _ = run({"a.out": charged})
+    assert code == 2
+    assert "not_neutral: the frame says charge=-1, and the box of a liquid is neutral" in lines[-1]
+
+
+def in_units(text: str, energy: str, per_hartree: float, forces: str, per_atomic: float) -> str:
+    """Return an output with other units of energy and forces, as an input of CP2K may ask for."""
+
+    def scaled(match: re.Match[str], factor: float) -> str:
+        return match[1] + " ".join(f"{float(x) * factor:.12f}" for x in match[2].split())
+
+    text = re.sub(r"(energy )\[a.u.\]:( .*)", lambda m: f"{m[1]}[{energy}] {float(m[2]) * per_hartree:.12f}", text)
+    text = re.sub(r"(?m)^( +\d+ +1 +[A-Z][a-z]? +)(.*)$", lambda match: scaled(match, per_atomic), text)
+    return text.replace("FORCES in [a.u.]", f"FORCES in [{forces}]")
+
+
+def test_units_that_cp2k_names_are_taken(run: Run, frames: list[Atoms]) -> None:
+    beside = {"s-pos-1.xyz": cp2k_xyz(frames[:1])}
+    plain = cp2k_text(frames[:1])
+    in_ev = in_units(plain, "eV", Hartree, "eV/angstrom", Hartree / Bohr)
+    in_bar = re.sub(r"\d\.\d+E[-+]\d+", lambda match: f"{float(match[0]) * GPa / (101325 * Pascal):.11E}", plain)
+    for text in (in_ev, in_bar.replace("[GPa]", "[atm]")):
+        assert text != plain
+        code, lines, _, (mine,) = run({"md.out": text, **beside})
+        assert code == 0, lines
+        assert mine.info["REF_energy"] == pytest.approx(frames[0].info["REF_energy"], abs=1e-7)
+        np.testing.assert_allclose(mine.arrays[FORCES_KEY], frames[0].arrays[FORCES_KEY], atol=1e-6)
+        np.testing.assert_allclose(mine.info["REF_stress"], frames[0].info["REF_stress"], atol=1e-9)
+    for change, said in {
+        ("[GPa]", "[au_p]"): "its stress in au_p: one of GPa, MPa",
+        ("energy [a.u.]", "energy [kjmol]"): "its energy in kjmol: one of eV, Ha",
+        ("FORCES in [a.u.]", "FORCES in [mN]"): "its forces in mN: one of eV/A, Ha/Bohr",
+        (" CELL| Vector a", " CELL| Periodicity      NONE\n CELL| Vector a"): "its cell is periodic in NONE",
+    }.items():
+        code, lines, _, _ = run({"md.out": plain.replace(*change), **beside})
+        assert code == 2
+        assert said in " ".join(lines)
 
 
 def test_a_cp2k_cell_that_changes_must_be_known_at_every_step(run: Run, frames: list[Atoms]) -> None:
@@ -261,3 +323,22 @@ def test_a_cp2k_trajectory_that_is_cut_off_is_one_line(run: Run) -> None:
     code, lines, _, _ = run({"lif-pos-1.xyz": text}, liquids=[LIF])
     assert code == 2
     assert lines == ["error: labels.frames: lif-pos-1.xyz: line 1: not a frame of a CP2K trajectory; is it cut off?"]
+
+
+@pytest.mark.parametrize("end", [-200, -8, -640])
+def test_the_last_frame_of_a_killed_cp2k_run_costs_that_frame(run: Run, frames: list[Atoms], end: int) -> None:
+    """Within a row, a number or the head of the last frame; within another frame no end is expected."""
+    positions, forces = cp2k_xyz(frames), cp2k_xyz(frames, "frc")
+    files = {"md.out": cp2k_text(frames, forces=False, lengths=True), "s-frc-1.xyz": forces}
+    code, lines, table, got = run(files | {"s-pos-1.xyz": positions[:end]})
+    assert code == 0, lines
+    assert table is not None
+    assert len(got) == 19
+    assert table["detail"].to_list()[-1] == "line 267: not a frame of a CP2K trajectory; is it cut off?"
+    code, lines, table, got = run(files | {"s-pos-1.xyz": positions, "s-frc-1.xyz": forces[:end]})
+    assert code == 0, lines
+    assert table is not None
+    assert table["reason"].to_list() == [None] * 19 + ["no_forces"]
+    code, lines, _, _ = run(files | {"s-pos-1.xyz": positions[:end] + positions})
+    assert code == 2
+    assert "line 267: not a frame of a CP2K trajectory" in lines[0]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.units import Hartree
 from foreign_labels import Run, assert_same
 
 from ionmelt.dataset import deepmd
@@ -53,6 +54,24 @@ def test_systems_of_deepmd(run: Run, frames: list[Atoms], mixed: bool, tmp_path:
     code, lines, _, _ = run([Path("data/sys")])
     assert code == 2
     assert "type_map.raw is missing: which element is 0?" in lines[-1]
+
+
+def test_fields_of_extxyz_are_refused_where_they_would_do_nothing(
+    run: Run, frames: list[Atoms], tmp_path: Path
+) -> None:
+    """The message on a wrong energy would else lead in a circle: energy_unit is asked for, and changes nothing."""
+    write_system(tmp_path / "sys", frames, False)
+    for folder in (tmp_path / "sys").glob("set.*"):
+        np.save(folder / "energy.npy", np.load(folder / "energy.npy") / Hartree)
+    code, lines, _, _ = run([Path("sys")])
+    assert code == 2
+    assert (
+        "labels.frames: these files are read in the units of their programs, and no field can tell others" in lines[1]
+    )
+    code, lines, _, _ = run([Path("sys")], energy_unit="Ha", stress_sign="compression")
+    assert code == 2
+    said = "is for extxyz; the files are deepmd-npy, whose names and units are known"
+    assert lines == [f"error: labels.{name}: {said}" for name in ("energy_unit", "stress_sign")]
 
 
 def test_the_data_that_we_write_for_deepmd_come_back(run: Run, frames: list[Atoms], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 from ase import Atoms
 from ase.units import Bohr, GPa, Hartree, Rydberg, kcal, mol
-from foreign_labels import Run, assert_same, shown, text_of
+from foreign_labels import Run, assert_same, far_apart, shown, text_of
 
 
 def test_an_energy_that_stands_there_twice_is_no_question(run: Run, frames: list[Atoms]) -> None:
@@ -84,3 +84,39 @@ def test_units_that_contradict_are_refused(run: Run, frames: list[Atoms], case: 
     assert code == 2
     assert re.search(expected, lines[0]), lines
     assert len(lines) == 1
+
+
+def test_what_stands_beside_a_label_is_none(run: Run, frames: list[Atoms]) -> None:
+    """MACE writes config_energy_weight and the like into every frame."""
+    beside = "config_energy_weight=1.0 config_stress_weight=1.0 energy_per_atom=-3 energy_std=0.1 stress_error=0.1"
+    text = "".join(text_of(frame, info=f'{beside} kinetic_energy=2 stress_weights="1 1 1 1 1 1"') for frame in frames)
+    code, lines, _, got = run({"a.xyz": text})
+    assert code == 0, lines
+    for mine, frame in zip(got, frames, strict=True):
+        assert_same(mine, frame)
+
+
+@pytest.mark.parametrize("name", ["energy_per_atom", "dft_energy_pa", "Energy/atom"])
+def test_an_energy_of_one_atom_is_refused(run: Run, frames: list[Atoms], name: str) -> None:
+    """Frames too far apart to compare, which would show the wrong energy in the work of the forces."""
+    text = "".join(text_of(f, names=(name, "forces", "stress"), energy=1 / len(f)) for f in far_apart(frames))
+    assert "no name looks like an energy" in run({"a.xyz": text})[1][0]
+    code, lines, _, _ = run({"a.xyz": text}, energy_key=name)
+    assert code == 2
+    assert f"labels.energy_key: {name} is of one atom, by its name: the energy of all is needed" in lines[0]
+
+
+UNUSABLE = {
+    r"energy=-(\d+)\.": (r"energy=-\1,", "labels.energy_key: no name looks like an energy.*; energy is there, but .* is not one number"),
+    r"energy=(\S+)": (r"energy=\1D+00", r"; energy is there, but '-\d+\.\d+D\+00' is not one number"),
+    r'stress="\S+': ('stress="', "labels.stress_key: stress is there, but .* is not 6 or 9 numbers"),
+    r'stress="(\S+)': (r'stress="\1D+00', "labels.stress_key: stress is there, but .* is not 6 or 9 numbers"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", sorted(UNUSABLE))
+def test_a_label_that_is_no_number_is_shown(run: Run, frames: list[Atoms], pattern: str) -> None:
+    text, expected = UNUSABLE[pattern]
+    code, lines, _, _ = run({"a.xyz": re.sub(pattern, text, "".join(map(text_of, frames)))})
+    assert code == 2
+    assert re.search(expected, lines[0]), lines

@@ -4,18 +4,18 @@ import polars as pl
 import pytest
 
 from ionmelt.report.sections import cost as report_cost
-from ionmelt.study.estimate import LABELS, SOURCES, LabelWork, Stage, assumed
+from ionmelt.study.estimate import LabelWork, Stage, assumed
 
 
 def test_spent_against_estimated() -> None:
     work = [LabelWork("a", 70, 10, 5, 0.0, 360.0)]
     stages = [
-        Stage("equilibrate", 1, "boxes", 720.0),
-        Stage("label", 10, "frames", 3600.0),
-        Stage("train", 2, "models", 7200.0),
-        Stage("md", 2, "runs", 0.0),
+        Stage("equilibrate", 1, "boxes", 720.0, "b (clandp): from CL&P"),
+        Stage("label", 10, "frames", 3600.0, "PBE: from CP2K 2023.1"),
+        Stage("train", 2, "models", 7200.0, "m (mace): from MACE"),
+        Stage("md", 2, "runs", 0.0, "m (mace): from MACE"),
     ]
-    plan = assumed(stages, 10.0, work, LABELS["cp2k"]).content()
+    plan = assumed(stages, 10.0, work).content()
     cost = pl.DataFrame(
         {
             "process": ["LABEL_FRAMES", "LABEL_FRAMES", "TRAIN_MODEL", "TRAIN_MODEL", "RUN_MD", "COMPARE_MODELS"],
@@ -28,12 +28,12 @@ def test_spent_against_estimated() -> None:
         "equilibrate": ["0.2", "no task", "–"], "label": ["1", "1.5", "1.5"], "train": ["2", "2", "1"],
         "md": ["0", "0.01", "–"], "sum": ["3.2", "3.51", "1.1"],
     }  # fmt: skip
-    assert any("assumed: CP2K 2023.1" in row[5] for row in table.rows)
+    assert any(row[5] == "assumed: PBE: from CP2K 2023.1" for row in table.rows)
     assert report_cost.table_bill({}, cost).rows == []
 
 
 def test_every_stage_of_the_estimate_has_its_processes() -> None:
-    assert set(report_cost.STAGES) == set(SOURCES)
+    assert set(report_cost.STAGES) == {"equilibrate", "label", "train", "md"}
 
 
 @pytest.mark.parametrize("store", [True, False])

@@ -1,8 +1,12 @@
 """The paragraph for a paper: what the study did, in words, and nothing that it did not."""
 
+import re
+
 import polars as pl
 
 from ionmelt.report.results import Results
+from ionmelt.report.sections import paper
+from ionmelt.report.sections.asked import asked
 from ionmelt.report.sections.paper import paragraph
 from ionmelt.tables.published import TABLES
 
@@ -61,7 +65,32 @@ def test_a_composition_and_a_named_model_in_words() -> None:
     )
     for words in (
         "The liquid was lipf6 (molarity (mol/L) of li 1, pf6 1 in ec 1, dmc 1 by mass; about 290 atoms) at 300\u00a0K",
-        "melted with CL&P and OPLS-AA where they have types, else OpenFF Sage, else UFF (",
+        "melted with CL&P and OPLS-AA where they have types, else OpenFF Sage, else UFF, with charges of NAGL or GFN2-xTB (",
         "The models were seven (sevennet-0)",
     ):
         assert words in text, words
+
+
+def test_what_ran_longer_or_with_heavy_hydrogens_or_not_at_all_is_said() -> None:
+    """A truth that ran 6 times as long did not run "the same", and a reader has to know of other masses."""
+    plain = results()
+    assert "times as long" not in paragraph(plain) and "hydrogens" not in paragraph(plain)
+    given = results(md=MD | {"truth_times": 6.0, "hydrogen_mass_u": 3.0, "models": ["clp"]})
+    runs = pl.DataFrame({"model": ["clp", "m"], "planned_ps": [7200.0, 1200.0]})
+    given.tables["survival"] = pl.DataFrame(schema=TABLES["survival"]).join(
+        runs, on=["model", "planned_ps"], how="full", coalesce=True
+    )
+    text, row = paragraph(given), dict(asked(given))["Dynamics"]
+    assert "Every model" not in text and "clp alone ran the same dynamics" in text
+    for words in ("clp ran 6 times as long", "bonded hydrogens of 3 u"):
+        assert words in text and words in row and "m ran" not in text and "m ran" not in row
+
+
+def test_a_force_field_of_the_user_is_named_and_cited_without_its_folder() -> None:
+    liquid = STUDY["liquids"][0] | {"force_field": "forcefields/joung_cheatham.xml"}
+    given = results(liquids=[liquid])
+    assert "melted with the force field joung_cheatham.xml (" in paragraph(given)
+    given.tables["references"] = pl.DataFrame({"source": ["NIST ILThermo (SRD 147) <b>"]})
+    works = str(paper.blocks(given)[0].blocks[-1].text)
+    assert "Of the force field joung_cheatham.xml, which the study brought: the work that it is from.<br>" in works
+    assert "ILThermo: A Free-Access" in works and "joung_cheatham.xml" not in "".join(re.findall("<a .*?</a>", works))

@@ -1,6 +1,7 @@
 """The recommendation and the front: what is said in each situation, and what must never be said."""
 
 import re
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,8 +15,10 @@ from ionmelt.compare.judgement import with_truth
 from ionmelt.compare.summary import summarise_runs
 from ionmelt.compare.verdicts import judge
 from ionmelt.models.card import Card, Cost
+from ionmelt.report import words
 from ionmelt.report.sections import overview, properties
 from ionmelt.report.sections import recommendation as rec
+from ionmelt.report.words import is_the_truth
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
 from ionmelt.tables.published import TABLES
 from ionmelt.tables.references import REFERENCES
@@ -38,13 +41,16 @@ def tables(
     scatter: float = 0.0,
     second_hand: bool = False,
     truth: str | None = None,
+    untrained: tuple[str, ...] = ("clp",),
+    boxes: int = 3,
+    undertrained: tuple[str, ...] = (),
 ) -> dict[str, pl.DataFrame]:
-    """Return the tables of a study of one liquid: the density of each model, three boxes each; None: no value."""
+    """Return the tables of a study of one liquid: the density of each model, in each box from another training; None: no value."""
     runs, survival, cost = [], [], []
     rng = np.random.default_rng(1)
     for model, value in values.items():
-        data = None if model == "clp" else "both"
-        for replica in (1, 2, 3):
+        data = None if model in untrained else "both"
+        for replica in range(1, boxes + 1):
             key = f"{LIQUID}-r{replica}-{model}"
             bad = model in poor or value is None
             runs.append(
@@ -73,7 +79,7 @@ def tables(
         density = density.drop("needed_ps")
     groups = summarise_runs(density, "density", references) if runs else []
     groups = groups if truth is None else with_truth(with_spread(groups), truth)
-    trained = [m for m in values if m != "clp"]
+    trained = [m for m in values if m not in untrained]
     errors = [
         {"model_key": f"{m}-both-s{seed}", "model": m, "dataset": "both", "seed": seed, "split": "test", "quantity": "force",
          "scope": "all", "name": "all", "rmse": 0.05 if m == "mace" else 0.1, "rmse_ci95_low": 0.04, "rmse_ci95_high": 0.12,
@@ -85,26 +91,30 @@ def tables(
     summary = [group.row() for group in (*groups, *forces_of)]
     verdicts = [verdict.row() for verdict in judge([*comparisons(groups), *comparisons(forces_of)])]
     frames = [{"frame_id": f"f{i}", "dataset": "both" if i < 80 else None, "split": "train" if i < 80 else "test"} for i in range(100)]  # fmt: skip
+    trainings = [
+        {"model": m, "dataset": "both", "seed": 2, "term": "forces", "undertrained": m in undertrained} for m in trained
+    ]
     t |= {
         "summary": pl.DataFrame(summary, schema=SUMMARY),
         "verdicts": pl.DataFrame(verdicts, schema=VERDICTS),
         "survival": reading.conform(pl.DataFrame(survival), TABLES["survival"]),
         "cost": reading.conform(pl.DataFrame(cost), TABLES["cost"]),
+        "trainings": reading.conform(pl.DataFrame(trainings), TABLES["trainings"]),
         "dataset": reading.conform(pl.DataFrame(frames), TABLES["dataset"]),
     }
     cards = [
         Card(id=f"{m}-both-s1", model=m, framework="mace", files={}, dataset="both", cost=Cost(device="cuda" if m in gpu else "cpu"))
         for m in trained
     ]  # fmt: skip
-    t["pareto"] = pareto.table(t, cards)
+    t["pareto"] = pareto.table(t, cards, truth)
     return t
 
 
 GOOD = {"clp": 960.0, "dpmd": 1040.0, "mace": 1001.0}
 
-# situation, tables, words of the first sentence, words of the second, words that must not be there
+# situation, tables, words of the first sentence and of what is behind it, words of the second and of what is, words that must not be there
 SITUATIONS: tuple[tuple[str, dict, list[str], list[str], list[str]], ...] = (
-    ("one model is right", {"values": GOOD}, ["use mace-both: 1001", "against 1000", "core-hours"], ["below about"], ["use clp"]),
+    ("one model is right", {"values": GOOD}, ["use mace-both for the density of pyr14bf4", "mace-both: 1001", "against 1000", "core-hours"], ["below about"], ["use clp"]),
     (
         "nothing converged",
         {"values": GOOD, "poor": ("clp", "dpmd", "mace")},
@@ -116,7 +126,7 @@ SITUATIONS: tuple[tuple[str, dict, list[str], list[str], list[str]], ...] = (
         "nothing converged, and it is known how long it takes",
         {"values": GOOD, "poor": ("clp", "dpmd", "mace"), "needed_ps": 420.0},
         ["No model can be recommended yet"],
-        ["the density (needs runs of about 420 ps) of pyr14bf4"],
+        ["the density (needs runs of at least 420 ps) of pyr14bf4"],
         ["use "],
     ),
     (
@@ -175,14 +185,62 @@ SITUATIONS: tuple[tuple[str, dict, list[str], list[str], list[str]], ...] = (
     ("given", "first", "second", "never"), [s[1:] for s in SITUATIONS], ids=[s[0] for s in SITUATIONS]
 )
 def test_situations(given: dict, first: list[str], second: list[str], never: list[str]) -> None:
-    said = rec.recommend(tables(**given))
-    for words, where in ((first, said[0]), (second, said[1])):
-        for w in words:
-            assert w.lower() in where.lower(), said
-    assert not [w for w in never if w in " ".join(said)] and not re.search(r"\b(nan|None)\b", " ".join(said)), said
+    t = tables(**given)
+    said, close, open_ones = rec.recommend(t), rec.how_close(t), rec.not_decided(t)
+    for wanted, sentence, behind in ((first, said[0], close), (second, said[1], open_ones)):
+        for w in wanted:
+            is_advice = w.lower().startswith(("use ", "no model can be recommended", "not decided", "not to be used"))
+            where = sentence if is_advice else " ".join([sentence, *behind])
+            assert w.lower() in where.lower(), (said, close, open_ones)
+    everything = " ".join([*said, *close, *open_ones])
+    assert not [w for w in never if re.search(rf"\b{w}", everything, re.IGNORECASE)] and not re.search(
+        r"\b(nan|None)\b", everything
+    ), everything
+    assert max(len(sentence.split()) for sentence in said) <= 45, said
     for sentence in said:
         assert sentence.endswith(".") and sentence[0].isupper()
         assert not re.search(r"\.\s+[A-Z]", sentence), "one sentence"
+
+
+@pytest.mark.parametrize(
+    ("boxes", "trained", "classical"),
+    [(3, "", ""), (1, " (these weights, in this box)", " (in this box)")],
+)
+def test_what_is_about_one_training_in_one_box_says_so(boxes: int, trained: str, classical: str) -> None:
+    t = tables({"clp": 960.0, "mace": 1001.0}, boxes=boxes)
+    (advice, _), (better, off, _) = rec.recommend(t), map(words.verdict_words, density_verdicts(t))
+    assert ("to 1 ns; these weights, in this box)" in advice) is bool(trained)
+    assert better == f"mace-both is closer to the reference than clp{trained}"
+    assert off == f"clp is off the reference{classical}"
+
+
+def density_verdicts(t: dict[str, pl.DataFrame]) -> list[dict]:
+    order = {"a": 0, "b": 0, "differs": 1}
+    return sorted(t["verdicts"].filter(property="density").to_dicts(), key=lambda v: order.get(v["verdict"], 2))
+
+
+def test_verdicts_that_decide_nothing_are_counted_as_undecided() -> None:
+    t = tables({"dpmd": 1030.0, "mace": 1001.0}, boxes=1)
+    verdicts = sorted(t["verdicts"].filter(property="density")["verdict"])
+    assert verdicts == ["design cannot decide", "differs", "not distinguishable"]
+    said = rec.recommend(t)[1]
+    assert said.startswith("Not decided: 2 of 3 comparisons (1 not distinguishable, 1 design cannot decide); diff")
+    assert "Design cannot decide: 1 of 3 in the density of pyr14bf4 at 430\u00a0K." in rec.not_decided(t)
+    far = tables({"mace": 1030.0})
+    assert rec.recommend(far)[1].startswith("All that was planned is decided") and rec.not_decided(far) == []
+
+
+def test_an_undertrained_model_is_not_recommended_and_not_on_the_front() -> None:
+    alone = tables({"clp": 960.0, "mace": 1001.0}, undertrained=("mace",))
+    assert rec.recommend(alone)[0].startswith("No model can be named for the density")
+    assert "mace-both is undertrained" in rec.how_close(alone)[0]
+    t = tables({"clp": 960.0, "dpmd": 1000.0, "mace": 1001.0}, undertrained=("dpmd",))
+    assert "Use mace-both" in rec.recommend(t)[0] and "not counting dpmd-both, undertrained" in rec.how_close(t)[0]
+    rows = {r["model"]: r for r in t["pareto"].filter(property="density").to_dicts()}
+    assert {m: r["front"] for m, r in rows.items()} == {"clp": "yes", "dpmd": "undertrained", "mace": "yes"}
+    assert rows["dpmd"]["reason"].startswith("undertrained (seed 2)"), "it hides no dearer model: mace is on the front"
+    forces = rec.best_forces(tables(GOOD, undertrained=("mace",)))
+    assert forces is not None and forces.startswith("dpmd-both") and "not counting mace-both, undertrained" in forces
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -198,7 +256,7 @@ def test_never_names_what_the_verdicts_do_not_support(seed: int) -> None:
         scatter=float(rng.choice([0.0, 3.0, 20.0])),
     )
     said = rec.recommend(t)
-    named = re.findall(r"\buse ([\w-]+)", said[0])
+    named = re.findall(r"\b[Uu]se ([\w-]+)", said[0])
     assert len(named) <= 1
     summary = {rec.name(r): r for r in t["summary"].filter(property="density").to_dicts()}
     verdicts = t["verdicts"].filter(property="density").to_dicts()
@@ -275,20 +333,20 @@ def test_a_classical_force_field_that_comes_closer_is_named_beside_the_best_trai
     density = t["summary"].filter(pl.col("property") == "density")
     t["summary"] = pl.concat([density, pl.DataFrame([group.row() for group in groups], schema=SUMMARY)])
     t["verdicts"] = pl.DataFrame([verdict.row() for verdict in judge(comparisons(groups))], schema=VERDICTS)
-    said = rec.recommend(t)[0]
-    assert "of the trained models mace-both follows the labels' forces best" in said
+    (said,) = rec.how_close(t)
+    assert "Of the trained models mace-both follows the labels' forces best" in said
     assert "though clp without training comes closer" in said and "one training seed" in said
 
 
 def test_a_model_within_the_margins_is_named_though_its_interval_excludes_the_reference() -> None:
     t = tables({"clp": 1008.0, "mace": 1000.0}, error=0.1)
-    assert "use mace-both" in rec.recommend(t)[0] and "use clp" not in rec.recommend(t)[0]
+    assert "Use mace-both" in rec.recommend(t)[0] and "clp" not in rec.recommend(t)[0]
     is_clp = (pl.col("model_a") == "clp") & (pl.col("model_b") == "reference")
     assert t["verdicts"].filter(is_clp, property="density")["verdict"].to_list() == ["differs"]
     word = pl.when(is_clp & (pl.col("property") == "density")).then(pl.lit("equivalent")).otherwise("verdict")
     t["verdicts"] = t["verdicts"].with_columns(verdict=word)
-    said = rec.recommend(t)[0]
-    assert "use clp (no learned model is needed)" in said and "the cheapest of what is within the margins" in said
+    assert "Use clp (no learned model is needed)" in rec.recommend(t)[0]
+    assert "the cheapest of what is within the margins" in rec.how_close(t)[0]
 
 
 @pytest.mark.parametrize("poor", [(), ("dpmd",), ("dpmd", "mace")])
@@ -297,7 +355,7 @@ def test_the_truth_of_a_study_is_no_model_without_a_reference(poor: tuple[str, .
     t = tables({"clp": 1000.0, "dpmd": 1040.0, "mace": 1000.5}, reference=None, truth="clp", poor=poor)
     assert not t["verdicts"].filter(model_a="clp", property="density").height
     said = rec.recommend(t)
-    assert ("use mace-both" in said[0]) is ("mace" not in poor)
+    assert ("Use mace-both" in said[0]) is ("mace" not in poor)
     assert "without a reference" not in " ".join(said) and "no reference" not in " ".join(said)
     good = t["summary"].filter(property="density").to_dicts()
     (line, *_) = properties.liquid_sentence(good, t["verdicts"], "density")
@@ -308,7 +366,7 @@ def test_the_truth_of_a_study_is_no_model_without_a_reference(poor: tuple[str, .
 
 
 def test_the_truth_has_its_own_interval_beside_a_model() -> None:
-    said = rec.recommend(tables({"clp": 1000.0, "mace": 1000.5}, reference=None, truth="clp"))[0]
+    (said,) = rec.how_close(tables({"clp": 1000.0, "mace": 1000.5}, reference=None, truth="clp"))
     assert re.search(r"against 1000\.\d ± \d+\.\d kg/m³, the truth", said), said
 
 
@@ -323,10 +381,104 @@ def test_the_truth_has_no_mark_and_its_row_is_named() -> None:
     assert row is not None and row.name == "truth (clp)"
 
 
+def test_the_truth_is_not_taken_for_a_measured_value() -> None:
+    """Models are held against the truth, and the truth against experiment: two numbers, and no order that holds for both."""
+    t = tables({"clp": 1000.0, "dpmd": 1040.0, "mace": 1000.5}, reference=1100.0, truth="clp")
+    (said,) = rec.how_close(t)
+    assert "Use mace-both" in rec.recommend(t)[0]
+    assert re.search(r"mace-both: 1000\.5 ± \d\.\d kg/m³ against 1000\.0 ± \d\.\d kg/m³, the truth", said), said
+    fronts = {r["model"]: r["front"] for r in t["pareto"].filter(property="density").to_dicts()}
+    assert fronts == {"dpmd": "yes", "mace": "yes"}, (
+        "of |model - truth| and |truth - experiment| neither is the smaller"
+    )
+    state = overview.state_at(t, LIQUID, T)
+    row = overview.reference_of(state, ["density"], 1)
+    assert row is not None and row.name == "measured, truth (clp)"
+    assert [line.text.rpartition(", ")[2] for line in row.cells[0]] == ["measured", "the truth"]
+    rows = t["summary"].filter(property="density").to_dicts()
+    (sentence, *_) = properties.liquid_sentence(rows, t["verdicts"], "density")
+    of_truth, _, of_experiment = sentence.partition("no model agrees with the reference, 1100")
+    assert "mace-both" in of_truth and "the truth, 1000" in of_truth and "clp is off" in of_experiment
+
+
+def test_a_model_from_elsewhere_is_held_against_experiment_where_the_truth_is_too_short() -> None:
+    t = tables(
+        {"dpmd": 1040.0, "clp": 1000.0, "mace": 1000.5},
+        reference=1100.0, truth="clp", poor=("clp",), untrained=("clp", "dpmd"),
+    )  # fmt: skip
+    said, (close,) = rec.recommend(t), rec.how_close(t)
+    assert "no model agrees with the reference (1100" in close and "the nearest is dpmd, off by" in close
+    assert "by mace-both (without a reference" in said[1]
+
+
+def test_a_model_from_elsewhere_is_not_the_truth() -> None:
+    t = tables({"clp": 1000.0, "dpmd": 1040.0, "mace": 1000.5}, reference=None, truth="clp", untrained=("clp", "dpmd"))
+    rows = {r["model"]: r for r in t["summary"].filter(property="density").to_dicts()}
+    assert [is_the_truth(rows[model], list(rows.values())) for model in ("clp", "dpmd", "mace")] == [True, False, False]
+
+
+def test_the_method_of_the_labels_beats_no_model_by_its_forces() -> None:
+    """Its error is 0 by construction: that it is cheaper as well says nothing of the models that learnt from it."""
+    t = tables({"clp": 1000.0, "mace": 1000.5}, truth="clp")
+    exact = {
+        "property": "force_rmse",
+        "model": "clp",
+        "dataset": None,
+        "value": 1e-9,
+        "ci95_low": 0.0,
+        "ci95_high": 2e-9,
+    }
+    mine = t["summary"].filter(property="force_rmse", model="mace").head(1)
+    exact_row = mine.with_columns(pl.lit(x).cast(mine.schema[c]).alias(c) for c, x in exact.items())
+    t["summary"] = pl.concat([t["summary"], exact_row])
+    of = {truth: pareto.table(t, [], truth).filter(property="force_rmse") for truth in (None, "clp")}
+    assert set(of[None]["model"]) == {"clp", "mace"} and of["clp"]["model"].to_list() == ["mace"]
+
+
 def test_models_that_one_seed_cannot_judge_are_not_called_alike() -> None:
     t = tables(GOOD)
     t["verdicts"] = t["verdicts"].with_columns(
         verdict=pl.when(pl.col("property") == "force_rmse").then(pl.lit("design cannot decide")).otherwise("verdict")
     )
-    words = rec.best_forces(t)
-    assert words is not None and "without a verdict against dpmd-both" in words and "not told apart" not in words
+    said = rec.best_forces(t)
+    assert said is not None and "without a verdict against dpmd-both" in said and "not told apart" not in said
+
+
+def of_liquids(count: int, models: dict[str, float], **options: Any) -> dict[str, pl.DataFrame]:
+    """Return the tables of a study of several liquids, in all of which the models give the same."""
+    one = tables(models, **options)
+    every = {
+        name: pl.concat([table.with_columns(liquid=pl.lit(f"liquid{i}")) for i in range(count)])
+        for name, table in one.items() if "liquid" in table.columns
+    }  # fmt: skip
+    return one | every
+
+
+def test_two_sentences_are_short_however_much_there_is_to_say() -> None:
+    """One model is named once for all of a liquid; what has no room is counted, and stands below."""
+    said = rec.recommend(of_liquids(1, GOOD))
+    assert said[0] == "Use mace-both for the density of liquid0 at 430\u00a0K (13 core-hours to 1 ns)."
+    for count in (2, 3, 9):
+        for options in ({}, {"poor": ("clp", "dpmd")}, {"reference": None}, {"broken": ("clp", "dpmd", "mace")}):
+            t = of_liquids(count, GOOD, **options)
+            said, behind = rec.recommend(t), [*rec.how_close(t), *rec.not_decided(t)]
+            assert max(len(sentence.split()) for sentence in said) <= 45, said
+            missing = [int(n) for n in re.findall(r"(\d+) more in the report", " ".join(said))]
+            assert len(missing) == 0 or count > 2
+            for i in range(count):
+                assert f"liquid{i}" in " ".join(behind)
+    assert len(re.findall("[Uu]se mace-both", rec.recommend(of_liquids(9, GOOD))[0])) == 1
+
+
+def test_a_price_and_a_model_are_said_once_for_all_properties_of_a_liquid() -> None:
+    t = tables(GOOD)
+    ions = {"density": (None,), "diffusion": ("li", "bf4")}
+    states = [(name, species) for name, of in ions.items() for species in of]
+    for table in ("summary", "verdicts", "pareto"):
+        rows = t[table].filter(property="density")
+        more = [rows.with_columns(property=pl.lit(n), species=pl.lit(s, pl.String)) for n, s in states]
+        t[table] = pl.concat(more)
+    assert rec.recommend(t)[0] == (
+        "Use mace-both for the density and diffusion of li and bf4 in pyr14bf4 at 430\u00a0K (13 core-hours to 1 ns)."
+    )
+    assert len(rec.how_close(t)) == 3

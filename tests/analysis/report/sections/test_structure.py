@@ -2,7 +2,8 @@
 
 import pytest
 
-from ionmelt.report.sections.structure import quantity_words
+from ionmelt.measure.shape import SHAPE_UNITS
+from ionmelt.report.sections.structure import number_line, quantity_words
 
 
 @pytest.mark.parametrize(
@@ -17,3 +18,17 @@ from ionmelt.report.sections.structure import quantity_words
 )
 def test_a_solvent_is_no_anion(pair: str, quantity: str, words: str) -> None:
     assert quantity_words({"pair": pair, "quantity": quantity}) == words
+
+
+@pytest.mark.parametrize("quantity", list(SHAPE_UNITS))
+def test_lengths_and_squares_of_them_are_written_with_their_letter(quantity: str) -> None:
+    row = {
+        "liquid": "x",
+        "temperature_K": 300.0,
+        "species": "tfsi",
+        "quantity": quantity,
+        "unit": SHAPE_UNITS[quantity],
+        "reason": None,
+    }
+    (unit,) = number_line({"m": row}, [])[2:3]
+    assert "A" not in unit and "^" not in unit

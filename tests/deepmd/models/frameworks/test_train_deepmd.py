@@ -81,6 +81,39 @@ def test_the_schedule_is_a_function_of_the_steps_that_there_are(steps: int) -> N
         assert schedule.value(step) == pytest.approx(0.01 * (0.0004 / 0.01) ** (step / steps))
 
 
+def test_the_rate_falls_in_steps_where_the_study_says_so() -> None:
+    schedule, _ = scheduled(1000, learning_rate=0.01, final_learning_rate=0.0001, decay_steps=100)
+    assert schedule.value(0) == schedule.value(99) == pytest.approx(0.01)
+    assert schedule.value(100) == schedule.value(199) == pytest.approx(0.01 * 0.01**0.1)
+
+
+def test_what_a_study_says_of_the_net_stands_in_the_tools_input(trained: tuple[Path, Path]) -> None:
+    from deepmd.utils.argcheck import normalize
+
+    folder, about = trained[0] / "datasets" / "eq" / "deepmd", tiny.training_data(trained[0])
+    more = {
+        "neighbour_margin": 2.0, "type_one_side": False, "resnet_dt": True, "fitting_resnet_dt": False, "precision": "float64",
+        "statistics_frames": 3, "clip_grad": 7.0, "validation_batches": 1,
+    }  # fmt: skip
+
+    def tool(given: dict[str, Any]) -> Any:
+        settings = tiny.training_settings(SETTINGS | given)
+        net = deepmd_net.new_model(settings, about, folder)
+        return normalize(deepmd_training.tool_input(settings, net, folder, Path("kept")))
+
+    changed, default = tool(more), tool({})
+    descriptor, fitting = changed["model"]["descriptor"], changed["model"]["fitting_net"]
+    assert (descriptor["type_one_side"], descriptor["resnet_dt"], descriptor["precision"]) == (False, True, "float64")
+    assert (fitting["resnet_dt"], fitting["precision"], changed["model"]["data_stat_nbatch"]) == (False, "float64", 3)
+    most = deepmd_net.most_neighbours(deepmd_net.read_systems(folder / "train"), 2, 3.0)
+    assert all(2 * count <= room < 2 * count + 4 for count, room in zip(most, descriptor["sel"], strict=True))
+    assert (changed["training"]["gradient_max_norm"], changed["training"]["validation_data"]["numb_btch"]) == (7.0, 1)
+    # What DeePMD's own example of water gives, or leaves to its defaults.
+    descriptor, fitting = default["model"]["descriptor"], default["model"]["fitting_net"]
+    assert (descriptor["type_one_side"], descriptor["resnet_dt"], fitting["resnet_dt"]) == (True, False, True)
+    assert (default["model"]["data_stat_nbatch"], default["training"].get("gradient_max_norm", 0)) == (20, 0)
+
+
 def test_forces_keep_their_weight_where_the_study_leaves_it_open() -> None:
     from deepmd.pt.loss import EnergyStdLoss
 

@@ -232,11 +232,25 @@ def test_no_convergence_is_a_reason_after_every_attempt(monkeypatch):
 
 @needs_cp2k
 @pytest.mark.all
+def test_diagonalised_and_turned_end_in_the_same_state(monkeypatch):
+    """Small boxes are diagonalised and mixed, large ones turned: where both are done, they agree."""
+    mixed = Engine(section(COARSE), threads=1).label(lithium_tetrafluoroborate())
+    monkeypatch.setattr(cp2k_input, "MIXED_ATOMS", 0)
+    engine = Engine(section(COARSE), threads=1)
+    turned = engine.label(lithium_tetrafluoroborate())
+    assert "&OT" in engine.inputs.text(lithium_tetrafluoroborate(), cp2k.LADDER[1], restart=False)
+    assert turned.energy_ev == pytest.approx(mixed.energy_ev, abs=1e-5)
+    assert np.abs(turned.forces_ev_a - mixed.forces_ev_a).max() < 1e-4 * Hartree / Bohr
+    assert mixed.scf_steps < turned.scf_steps
+
+
+@needs_cp2k
+@pytest.mark.all
 def test_more_steps_go_on_from_where_the_last_attempt_ended(monkeypatch):
     """The last attempt ends where a cold start does, though the attempts before it were cut short."""
     ladder = [Attempt(attempt.start, attempt.optimiser, 1) for attempt in cp2k.LADDER]
     with monkeypatch.context() as short:
-        short.setattr(cp2k_input, "INNER_STEPS", 12)
+        short.setattr(cp2k_input, "INNER_STEPS", 8)
         short.setattr(cp2k, "LADDER", (*ladder[:3], cp2k.LADDER[3]))
         label = Engine(section(COARSE), threads=1).label(lithium_fluoride())
     cold = Engine(section(COARSE), threads=1).label(lithium_fluoride())

@@ -109,8 +109,10 @@ def test_attempts_differ_in_guess_optimiser_and_length_alone(fake):
     attempts = fake.inputs()[1:]
     assert [re.findall(r"SCF_GUESS (\w+)", text)[0] for text in attempts] == ["RESTART", "ATOMIC", "ATOMIC", "RESTART"]
     assert len(set(attempts)) == 4
-    how = r" *(SCF_GUESS|MINIMIZER|LINESEARCH|PRECONDITIONER|ENERGY_GAP) .*\n|&OUTER_SCF\n.*\n.*\n"
+    how = r" *(?:SCF_GUESS|EPS_SCF) .*\n| *&(OT|DIAGONALIZATION|MIXING|OUTER_SCF)\n(?:.*\n)*? *&END \1\n"
     assert len({re.sub(how, "", text) for text in attempts}) == 1
+    limits = {float(eps) for text in attempts for eps in re.findall(r"EPS_SCF (\S+)", text)}
+    assert max(limits) == SETTINGS["eps_scf"]  # nothing ends sooner than the level of theory asks for
 
 
 def test_a_guess_that_the_engine_stumbles_over_is_left_behind(fake):

@@ -1,7 +1,10 @@
 """PySCF labels: derivatives of the energy, a guess that does not move them, and CP2K's numbers from another code."""
 
+import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -24,6 +27,7 @@ from ionmelt.labels.engines.pyscf_dispersion import DISPERSIONS
 from ionmelt.labels.engines.pyscf_fourth_term import fourth_term
 from ionmelt.labels.engines.settings import Cp2kLabels, PyscfLabels
 
+TOP = Path(__file__).resolve().parents[4]
 needs_cp2k = pytest.mark.skipif(
     not any(shutil.which(name) for name in labels_cp2k.BINARIES),
     reason="CP2K is not installed here; it is in the dft image",
@@ -219,7 +223,9 @@ def test_a_basis_may_be_named_without_the_charge_of_its_potential():
     assert "q3" in short[0].splitlines()[0]
     assert "q3" in short[1].splitlines()[0]
     assert entry("Li", "DZVP-MOLOPT-PBE-GTH", "GTH-PBE-q1")[0].split()[1].endswith("q1")
-    with pytest.raises(UserError, match=r"labels\.potential: PySCF has no 'GTH-OTHER' for Li"):
+    with pytest.raises(
+        UserError, match=r"labels\.potential: PySCF has no 'GTH-OTHER' for Li; it has .*GTH-BLYP, .*GTH-PBE"
+    ):
         entry("Li", "DZVP-MOLOPT-SR-GTH", "GTH-OTHER")
     with pytest.raises(UserError, match=r"labels\.basis: PySCF has no 'HUGE' for F; it has DZVP-MOLOPT"):
         entry("F", "HUGE", "GTH-PBE")
@@ -413,3 +419,17 @@ def pair(name: str) -> Atoms:
     return Atoms(
         [row[0] for row in rows], np.array([row[1:] for row in rows], float), cell=np.array(edges, float), pbc=True
     )
+
+
+@pytest.mark.all
+def test_the_check_of_a_gpu_machine_labels_here_too():
+    """Where there is no GPU nobody would see that tests/gpu cannot start an engine."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", TOP / "tests" / "gpu", "--label", "cpu"], capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(TOP / "bin")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-500:]
+    said = json.loads(done.stdout)
+    assert said["wall_s"] > 0
+    pull = np.array(said["forces_ev_a"])
+    assert pull[0, 0] > 0 > pull[1, 0], "Li and F, further apart than in their molecule, attract"

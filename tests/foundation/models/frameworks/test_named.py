@@ -5,13 +5,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from printed_lines import energy_ev
 from tiny_imports import do_import
-from tiny_training import strain_derivative
+from tiny_training import make_state, strain_derivative
 
 from ionmelt import frame_file
+from ionmelt.models import export, trial, vacuum
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import named
 from ionmelt.models.named import NAMED
@@ -21,6 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 
 # 140 atoms of PYR14BF4 at 430 K, with labels of GFN1-xTB.
 FRAME = Path(__file__).resolve().parents[2] / "data" / "pyr14bf4.extxyz"
+# Elements of liquids: molten salts, solvents, an ionic liquid.
+SETS = (["Cl", "Na"], ["I", "Li"], ["F", "Li"], ["B", "F", "Li"], ["H", "O"], ["C", "F", "H", "N", "P"])
 QUICK = ("sevennet-0", "chgnet-0.3.0")
 NAMES = (*QUICK, *(pytest.param(name, marks=pytest.mark.all) for name in (
     "sevennet-mf-0-pbe", "sevennet-mf-0-r2scan", "sevennet-l3i5", "chgnet-r2scan", "diep-r2scan",
@@ -78,6 +83,28 @@ def test_forces_and_stress_of_a_liquid_are_derivatives(name: str, imported: Any,
     assert (ends[1] - ends[0]) / 0.04 == pytest.approx(np.linalg.norm(forces), rel=0.01)
 
 
+@pytest.mark.budget(240)
+@pytest.mark.parametrize("name", NAMES)
+def test_right_models_in_single_precision_raise_no_alarm_and_wrong_ones_do(name: str, imported: Any) -> None:
+    """The trial of an import, over the elements of liquids of several kinds."""
+    calculator = load_calculator(imported(name))
+    trials = {tuple(elements): trial.try_out(calculator, elements) for elements in SETS}
+    assert [elements for elements, outcome in trials.items() if not outcome.conservative] == []
+    wrong = {"forces": lambda f: 1.1 * f, "stress": lambda s: s * np.array([1, 1, 1, -1, -1, -1])}
+    plain, elements = calculator.calculate, SETS[-1]
+    for quantity, change in wrong.items():
+
+        def changed(*arguments: Any, quantity: str = quantity, change: Any = change, **named: Any) -> None:
+            plain(*arguments, **named)
+            if quantity in calculator.results:
+                calculator.results[quantity] = change(calculator.results[quantity])
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(calculator, "calculate", changed)
+            assert not trial.try_out(calculator, elements).conservative, quantity
+        calculator.reset()
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_the_card_says_what_was_loaded(name: str, imported: Any) -> None:
     card = json.loads((imported(name) / "model.json").read_text())
@@ -91,6 +118,32 @@ def test_the_card_says_what_was_loaded(name: str, imported: Any) -> None:
     assert card["source"]["file"].startswith(f"{library}/")
     assert card["opened"]["confined"] == (card["opened"]["why_not"] is None)
     assert (card["trial"]["conservative"], card["licence"] != "", card["theory"]) == (True, True, "PBE+U")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_lines_of_the_page_are_the_model(
+    name: str, imported: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = make_state(tmp_path / "state")
+    monkeypatch.chdir(tmp_path)
+    given = ["--id", "own", "--model", str(imported(name)), "--out", "out", "--state", str(state)]
+    assert export.main(given) == 0
+    atoms = ase.io.read(state / "start.extxyz")
+    assert isinstance(atoms, Atoms)
+    atoms.calc = load_calculator(imported(name))
+    assert energy_ev(tmp_path / "out") == pytest.approx(atoms.get_potential_energy(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_ions_in_vacuum_are_those_of_a_large_box(name: str, imported: Any) -> None:
+    """CHGNet divides by the cell, which atoms in vacuum have none of."""
+    calculator = load_calculator(imported(name))
+    pair = Atoms("LiF", [[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]])
+    box = Atoms(pair, cell=[60.0] * 3, pbc=True)
+    box.calc = calculator
+    value, reason = vacuum.energy(calculator, pair)
+    assert reason is None
+    assert value == pytest.approx(box.get_potential_energy(), abs=1e-3)
 
 
 def test_elements_and_cutoff_of_a_row_are_those_of_its_weights(imported: Any) -> None:

@@ -1,15 +1,18 @@
 """TRAIN_MODEL: a few epochs on tiny data; the model is the same for the same seed, and its stress is a derivative."""
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 import tiny_training as tiny
 from ase import Atoms
+from ase.data import atomic_numbers
 
 from ionmelt import errors as errors_module
 from ionmelt import frame_file
@@ -19,19 +22,13 @@ from ionmelt.models import pace, train
 from ionmelt.models import tool as models_tool
 from ionmelt.models.calculators import load_calculator
 from ionmelt.models.frameworks import mace_tool, mace_training
+from ionmelt.models.training import TrainingTask
 
 SCRIPT = str(Path(__file__).resolve().parents[4] / "bin" / "train_model.py")
 # torch, e3nn and mace warn of each other when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 
 SETTINGS = tiny.MACE
-
-
-def arguments(work: Path, split: Path) -> list[str]:
-    return [
-        "--id", "m-eq-s1", "--settings", str(work / "settings.json"), "--dataset", str(split / "datasets" / "eq"),
-        "--summary", str(split / "datasets" / "eq" / "dataset.json"), "--out", "model",
-    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +143,7 @@ def test_schedule_and_weights_are_those_of_the_study() -> None:
     assert float(changed["lr"]) * float(changed["lr_scheduler_gamma"]) ** (epochs - 1) == pytest.approx(0.005)
     assert (changed["forces_weight"], changed["stress_weight"]) == ("10.0", "100.0")
     given = {"energy": None, "forces": 10.0, "stress": 100.0}
-    assert mace_training.weights_of_loss(tiny.training_settings(SETTINGS | {"energy_weight": "auto"})) == given
+    assert mace_training.loss_weights(tiny.training_settings(SETTINGS | {"energy_weight": "auto"})) == [given]
 
 
 def test_options_of_experts_are_those_of_the_tool() -> None:
@@ -160,6 +157,72 @@ def test_options_of_experts_are_those_of_the_tool() -> None:
     # the first five epochs fall to a fiftieth of the first rate, the last three stay there
     gamma, last = (float(word.split("=")[1]) for word in words if "gamma" in word or "stage_two_lr" in word)
     assert 0.02 * gamma**4 == pytest.approx(last) == pytest.approx(0.02 * 0.02)
+
+
+def test_elements_are_those_of_the_study_whichever_frames_it_is_trained_on(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Core-minutes are measured on a few frames, which need not hold every element of the study's liquids."""
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    split, chlorine = trained[0], 17
+    e0s = {atomic_numbers[symbol]: energy for symbol, energy in tiny.training_data(split).e0s_ev.items()}
+    for name in ("training", "kept"):
+        (tmp_path / name).mkdir()
+    model = mace_training.run(
+        tiny.training_settings(SETTINGS | {"epochs": 1}),
+        mace_training.Start(e0s | {chlorine: -1.0}, 3.0),
+        split / "datasets" / "eq",
+        tmp_path / "kept",
+        SETTINGS["batch_size"],
+        TrainingTask(tmp_path, split, split / "dataset.json", tmp_path, None, None, None, "", 1, "cpu"),
+    )
+    assert chlorine not in e0s
+    assert torch.load(model, weights_only=False).atomic_numbers.tolist() == [*sorted(e0s), chlorine]
+
+
+def test_the_optimiser_is_the_tools_own_where_the_study_says_nothing() -> None:
+    from mace.tools import build_default_arg_parser
+
+    def read(**more: float | bool) -> argparse.Namespace:
+        settings = tiny.training_settings(SETTINGS | more)
+        words = mace_training.tool_arguments(settings, {3: 0.0}, Path("data"), Path("kept"), 1, "cpu")
+        return build_default_arg_parser().parse_args(words)
+
+    theirs, default = build_default_arg_parser().parse_args(["--name=x"]), read()
+    same = ("ema_decay", "weight_decay", "clip_grad", "amsgrad", "lr_factor", "scheduler_patience")
+    for name in (*same, "num_radial_basis", "radial_MLP", "num_cutoff_basis", "MLP_irreps"):
+        assert getattr(default, name) == getattr(theirs, name)
+    changed = read(ema_decay=0.995, weight_decay=1e-8, clip_grad=100)
+    assert (changed.ema_decay, changed.weight_decay, changed.clip_grad) == (0.995, 1e-8, 100.0)
+    nets = read(radial_bases=6, radial_neurons=[32, 16], cutoff_power=6, readout_channels=8)
+    assert (nets.num_radial_basis, nets.radial_MLP, nets.num_cutoff_basis, nets.MLP_irreps) == (
+        6,
+        "[32, 16]",
+        6,
+        "8x0e",
+    )
+    waits = read(schedule="plateau", plateau_factor=0.5, plateau_patience=7)
+    assert (default.scheduler, waits.scheduler) == ("ExponentialLR", "ReduceLROnPlateau")
+    assert (waits.lr_factor, waits.scheduler_patience) == (0.5, 7)
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_amsgrad_is_what_the_study_says(is_asked: bool) -> None:
+    """The tool's own flag is on whether it is given or not."""
+    from mace.tools import build_default_arg_parser
+    from mace.tools.scripts_utils import get_params_options
+
+    settings = tiny.training_settings(SETTINGS | {"amsgrad": is_asked})
+    words = mace_training.tool_arguments(settings, {3: 0.0}, Path("data"), Path("kept"), 1, "cpu")
+    nothing = SimpleNamespace(named_parameters=dict, parameters=list)
+    parts = ("node_embedding", "products", "readouts")
+    model = SimpleNamespace(**dict.fromkeys(parts, nothing), interactions=SimpleNamespace(named_parameters=lambda: []))
+    asked = mace_tool.with_own_amsgrad(get_params_options, "--amsgrad" in words)
+    given = build_default_arg_parser().parse_args(words)
+    assert given.amsgrad
+    assert asked(given, model)["amsgrad"] is is_asked
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +353,7 @@ def test_other_theory_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     tiny.write_settings(tmp_path / "settings.json", SETTINGS | {"theory_id": "ffffffffffff"})
-    assert train.main(arguments(tmp_path, trained[0])) == 2
+    assert train.main(tiny.arguments(tmp_path, trained[0])) == 2
     assert "theory_id: the study says ffffffffffff, the labels are 0123456789ab" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
 

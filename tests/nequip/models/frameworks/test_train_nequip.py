@@ -51,6 +51,23 @@ def test_loss_falls_and_curve_has_both_sets(trained: tuple[Path, Path]) -> None:
     assert curve["value"].is_finite().all()
 
 
+def test_what_a_study_says_stands_in_the_tools_configuration(tmp_path: Path) -> None:
+    about, more = tiny.training_data(tiny.make_dataset(tmp_path, 12)), {
+        "bessels": 6, "cutoff_power": 5, "ema_decay": 0.9, "plateau_factor": 0.5, "plateau_patience": 2, "plateau_threshold": 0.1,
+        "least_learning_rate": 1e-4,
+    }  # fmt: skip
+
+    def read(given: dict[str, Any]) -> tuple[Any, ...]:
+        settings = tiny.training_settings(SETTINGS | given)
+        module: Any = nequip_training.tool_config(settings, about, tmp_path, tmp_path, "cpu")["training_module"]
+        falls = {name: value for name, value in module["lr_scheduler"]["scheduler"].items() if name != "_target_"}
+        return module["model"]["num_bessels"], module["model"]["polynomial_cutoff_p"], module["ema_decay"], falls
+
+    assert read(more) == (6, 5, 0.9, {"factor": 0.5, "patience": 2, "threshold": 0.1, "min_lr": 1e-4})
+    # NequIP's own example
+    assert read({}) == (8, 6, 0.999, {"factor": 0.6, "patience": 5, "threshold": 0.2, "min_lr": 1e-6})
+
+
 def test_errors_of_the_curve_are_those_of_the_model(trained: tuple[Path, Path]) -> None:
     # The best epoch is the last here, so that its errors are those of the weights that were kept.
     curve = pl.read_parquet(trained[1] / "curve.parquet").filter(pl.col("set") == "valid")
