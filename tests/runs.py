@@ -116,4 +116,7 @@ def assert_same_tables(left: Path, right: Path) -> None:
         # which of two is cheaper may change too, and with it what the table of error against cost says of them
         timings = TIMINGS | {"reason"} if name == "pareto" else TIMINGS
         keep = [column for column in table.columns if column not in timings]
-        assert_frame_equal(table.select(keep), other.select(keep), check_exact=True)
+        try:
+            assert_frame_equal(table.select(keep), other.select(keep), check_exact=True)
+        except AssertionError as error:
+            raise AssertionError(f"table {name}: {error}") from error

@@ -25,7 +25,9 @@ INNER_STEPS = 25
 # mixed; beyond, orbitals are turned. One pair of PYR14BF4 from atoms: 16 steps, against 29 by turning with FULL_ALL, which CP2K's manual
 # recommends for all but very large boxes, and 32 with FULL_SINGLE_INVERSE; energies 2e-12 Ha apart, forces 4e-7 Ha/Bohr (250 Ry). STURDY is slower.
 MIXED_ATOMS = 200
-MIXED_EPS = 0.1  # of eps_scf: what is left of the density's change counts in first order in the energies of the steps
+# Where mixing ends: a tenth of eps_scf, and never above this. What is left of the density's change counts in first order in the
+# energies of the steps, and the last is compared with the label's: at 1e-6 those of LiF in its cell are 5e-7 Ha apart.
+MIXED_EPS = 1e-7
 MIXED = """\
       &DIAGONALIZATION
       &END DIAGONALIZATION
@@ -165,7 +167,7 @@ class Inputs:
             rel_cutoff_Ry=settings.rel_cutoff_Ry,
             multigrids=settings.multigrids,
             eps_default=settings.eps_default,
-            eps_scf=f"{settings.eps_scf * (MIXED_EPS if method == MIXED else 1):g}",
+            eps_scf=f"{min(settings.eps_scf / 10, MIXED_EPS) if method == MIXED else settings.eps_scf:g}",
             guess="RESTART" if restart else "ATOMIC",
             inner_steps=INNER_STEPS,
             outer_loops=attempt.outer_loops,
