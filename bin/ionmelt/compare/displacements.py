@@ -23,7 +23,7 @@ DIMENSIONS = 3
 
 
 @dataclass(frozen=True)
-class Displacements:
+class FittedDisplacements:
     """Mean squared displacements (frames,) of a run at lags 0, 1, ... to the longest of its fit, A2; ``first`` is the shortest lag of that."""
 
     squared: np.ndarray
@@ -61,7 +61,7 @@ def curves_of(table: pl.DataFrame) -> Curves:
     }  # fmt: skip
 
 
-def displacements_of(row: Row, curves: Curves) -> Displacements | None:
+def displacements_of(row: Row, curves: Curves) -> FittedDisplacements | None:
     """Return the displacements behind a diffusion coefficient at every lag, in between by powers of time; None where they are not known."""
     curve = curves.get((row.get("run_id"), row.get("species")))  # type: ignore[arg-type]
     start_ps = row.get("fit_start_ps")
@@ -70,12 +70,12 @@ def displacements_of(row: Row, curves: Curves) -> Displacements | None:
     lags_ps, squared, frames, ions = curve
     lags = np.rint(lags_ps / lags_ps[0])
     every = np.exp(np.interp(np.log(np.arange(1, int(lags[-1]) + 1)), np.log(lags), np.log(squared)))
-    return Displacements(
+    return FittedDisplacements(
         np.concatenate([[0.0], every]), frames, ions, float(lags_ps[0]), round(start_ps / float(lags_ps[0]))
     )
 
 
-def in_common_window(runs: Sequence[Run], seen: Sequence[Displacements | None]) -> list[Run]:
+def in_common_window(runs: Sequence[Run], seen: Sequence[FittedDisplacements | None]) -> list[Run]:
     """Return the runs of a group with what each gives in the window that all show; as they are, where one has no displacements or another step."""
     curves = [one for one in seen if one is not None]
     if len(runs) < 2 or len(curves) < len(runs) or not all(run.is_complete for run in runs):
@@ -105,7 +105,7 @@ def in_common_window(runs: Sequence[Run], seen: Sequence[Displacements | None]) 
     return refitted
 
 
-def common_line(together: Displacements) -> Line:
+def common_line(together: FittedDisplacements) -> Line:
     """Return the line of the displacements of all runs: from three times the lag on from which they look straight, at the latest a quarter of the longest."""
     fit, first = straight_from(together.fitted, together.last)
     latest = max(together.last // 4, 1)

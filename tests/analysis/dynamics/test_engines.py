@@ -171,19 +171,25 @@ class Slow(Counting):
         return super().compute(frames, slots)
 
 
-def test_another_engine_is_taken_where_it_is_much_faster_than_the_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("device", "seconds", "best", "tried"),
+    [
+        ("cuda", (0.02, 0.0132, 0.05), "second", ["first", "second", "plain"]),
+        ("cuda", (0.02, 0.0134, 0.05), "first", ["first", "second", "plain"]),
+        ("cuda", (0.02, 0.0134, 0.01), "plain", ["first", "second", "plain"]),
+        # on a CPU, what else the machine does while one is tried changes nothing
+        ("cpu", (0.02, 0.0001, 0.0001), "first", ["first", "plain"]),
+    ],
+)
+def test_another_engine_is_taken_where_it_is_much_faster_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, seconds: tuple[float, ...], best: str, tried: list[str]
+) -> None:
     clock = Clock()
     monkeypatch.setattr(choice, "time", clock)
     atoms = Atoms("Ar", positions=[[1, 0, 0]], cell=[9] * 3, pbc=True)
-    rows = [
-        DynamicsEngine("first", "f", "m"),
-        DynamicsEngine("second", "f", "m"),
-        DynamicsEngine("spare", "f", "m", fallback=True),
-    ]
-    for seconds, best in (((0.02, 0.0132), "second"), ((0.02, 0.0134), "first")):
-        slow = [Slow(clock, number) for number in (*seconds, 0)]
-        made = dict(zip(("first", "second", "spare"), slow, strict=True))
-        engine, probes = choose(rows, lambda row, made=made: made[row.name], Slow(clock, 0.05), atoms)
-        assert engine is made[best]
-        # on a CPU the fallback is not tried, since another can be used
-        assert [probe.engine for probe in probes] == ["first", "second", "plain"]
+    made = dict(zip(("first", "second", "plain"), (Slow(clock, number) for number in seconds), strict=True))
+    made["plain"].device = device
+    rows = [DynamicsEngine(name, "f", "m") for name in ("first", "second")]
+    engine, probes = choose(rows, lambda row: made[row.name], made["plain"], atoms)
+    assert engine is made[best]
+    assert [probe.engine for probe in probes] == tried

@@ -18,8 +18,8 @@ class DynamicsEngine:
     """A way to run the models of a framework.
 
     Attributes: `name`, as ``md.engine`` has it; `framework`; `module`, which makes it; `package`, which must be installed, or
-    None; `needs_gpu`, `needs_cpu`: what it is for alone; `fallback`: on a CPU it is tried only where none before it can be used;
-    `own_integrators`: it runs the dynamics itself, and only where it is asked for by name.
+    None; `needs_gpu`, `needs_cpu`: what it is for alone; `own_integrators`: it runs the dynamics itself, and only where it is asked for
+    by name.
     """
 
     name: str
@@ -28,7 +28,6 @@ class DynamicsEngine:
     package: str | None = None
     needs_gpu: bool = False
     needs_cpu: bool = False
-    fallback: bool = False
     own_integrators: bool = False
 
     def is_here(self, device: str) -> bool:
@@ -43,15 +42,14 @@ class DynamicsEngine:
         return function
 
 
-# Those of one framework in the order of preference: another is taken where the probe finds it much faster (choice.py). On a CPU
-# the fused convolutions are never slower than the direct call, which is a fallback so that the choice, and with it every bit of a
-# run, does not depend on what else the machine does.
+# Those of one framework in the order of preference. On a CPU the first that can be used is taken, the fastest wherever it was measured: by
+# its time, what else the machine does would decide, and every bit of a run hangs on it. On a GPU times decide (choice.py).
 ENGINES = (
     DynamicsEngine("symmetrix", "mace", "ionmelt.dynamics.engines.symmetrix", package="symmetrix"),
     DynamicsEngine("cueq", "mace", "ionmelt.dynamics.engines.mace", package="cuequivariance_torch", needs_gpu=True),
     DynamicsEngine("compiled", "mace", "ionmelt.dynamics.engines.compiled", package="ionmelt_kernels", needs_cpu=True),
     DynamicsEngine("fused", "mace", "ionmelt.dynamics.engines.mace"),
-    DynamicsEngine("direct", "mace", "ionmelt.dynamics.engines.mace", fallback=True),
+    DynamicsEngine("direct", "mace", "ionmelt.dynamics.engines.mace"),
     DynamicsEngine("direct", "deepmd", "ionmelt.dynamics.engines.deepmd"),
     DynamicsEngine("openmm", "classical", "ionmelt.dynamics.engines.openmm", own_integrators=True),
 )

@@ -26,7 +26,7 @@ FORCE_TOLERANCE_EV_A = 5e-4
 OWN_CHANGES, MOST_TOLERANCE_EV_A = 3.0, 5e-3
 MOVES = ((0.37, 0.11, 0.73), (0.83, 0.59, 0.29), (0.53, 0.97, 0.17))  # in edges of the box
 PROBE_STEPS = 3
-MARGIN = 1.5  # how many times faster than the preferred engine another must be
+MARGIN = 1.5  # how many times faster than the preferred engine another must be, on a GPU
 
 Maker = Callable[[DynamicsEngine], ForceEngine]
 
@@ -101,8 +101,8 @@ def choose(
     """Return the engine to use and what the trial of each gave.
 
     Engines that fail, or whose forces differ from the plain engine's by more than is tolerated, are out. Of the
-    rest ``auto`` takes the first unless another is `MARGIN` times as fast. Raises `UserError` where the engine that is
-    wanted cannot be used.
+    rest ``auto`` takes the first, on a GPU unless another is `MARGIN` times as fast. Raises `UserError` where the engine
+    that is wanted cannot be used.
     """
     reference = Reference(plain, (atoms.positions.copy(), atoms.cell.array.copy()))
     usable, probes = tried(rows, make, reference, wanted)
@@ -113,17 +113,22 @@ def choose(
     if not usable or wanted in ("auto", PLAIN):
         usable[PLAIN] = plain
         probes.append(Probe(PLAIN, seconds_a_step(plain, reference.frame, steps=1), rounded(reference.change or 0.0)))
-    return usable[fastest(probes, list(usable)) if wanted == "auto" else wanted], probes
+    if wanted != "auto":
+        return usable[wanted], probes
+    return usable[next(iter(usable)) if plain.device == "cpu" else fastest(probes, list(usable))], probes
 
 
 def tried(
     rows: Sequence[DynamicsEngine], make: Maker, reference: Reference, wanted: str
 ) -> tuple[dict[str, ForceEngine], list[Probe]]:
-    """Return the engines that can be used, by name, and what the trial of each gave: of the one that is wanted, or (auto) of all."""
+    """Return the engines that can be used, by name, and what the trial of each gave.
+
+    Tried is the one that is wanted, or (auto) all: on a CPU until one can be used.
+    """
     usable: dict[str, ForceEngine] = {}
     probes: list[Probe] = []
     for row in rows:
-        superfluous = row.fallback and reference.plain.device == "cpu" and bool(usable)
+        superfluous = bool(usable) and reference.plain.device == "cpu"
         if wanted == row.name or (wanted == "auto" and not superfluous):
             engine, result = probe(row.name, partial(make, row), reference, wanted != "auto")
             probes.append(result)

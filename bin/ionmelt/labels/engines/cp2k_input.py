@@ -137,11 +137,9 @@ KIND = """\
 """
 
 
-def optimiser(kind: str, atoms: Atoms) -> str:
-    """Return the section of an optimiser (FAST or STURDY) for a frame; a density without images is never mixed, which CP2K does in waves."""
-    if kind == STURDY:
-        return LINE_SEARCH
-    return MIXED if len(atoms) <= MIXED_ATOMS and atoms.pbc.all() else DIIS
+def is_mixed(kind: str, atoms: Atoms) -> bool:
+    """Tell whether an optimiser (FAST or STURDY) mixes the density of a frame; one without images never: CP2K mixes in waves."""
+    return kind == FAST and len(atoms) <= MIXED_ATOMS and bool(atoms.pbc.all())
 
 
 class Inputs:
@@ -157,7 +155,7 @@ class Inputs:
         settings, symbols = self.settings, atoms.get_chemical_symbols()
         surroundings = PERIODIC if atoms.pbc.all() else ALONE
         a, b, c = (" ".join(f"{x:.6f}" for x in row) for row in atoms.cell.array)
-        method = optimiser(attempt.optimiser, atoms)
+        mixed = is_mixed(attempt.optimiser, atoms)
         rows = zip(symbols, atoms.positions, strict=True)
         return INPUT.format(
             **surroundings,
@@ -167,11 +165,11 @@ class Inputs:
             rel_cutoff_Ry=settings.rel_cutoff_Ry,
             multigrids=settings.multigrids,
             eps_default=settings.eps_default,
-            eps_scf=f"{min(settings.eps_scf / 10, MIXED_EPS) if method == MIXED else settings.eps_scf:g}",
+            eps_scf=f"{min(settings.eps_scf / 10, MIXED_EPS) if mixed else settings.eps_scf:g}",
             guess="RESTART" if restart else "ATOMIC",
             inner_steps=INNER_STEPS,
             outer_loops=attempt.outer_loops,
-            optimiser=method,
+            optimiser=MIXED if mixed else LINE_SEARCH if attempt.optimiser == STURDY else DIIS,
             functional=FUNCTIONALS[settings.functional],
             dispersion=self._dispersion(),
             a=a,
