@@ -7,11 +7,17 @@ import polars as pl
 
 from ionmelt.compare.groups import Row, reference_at
 from ionmelt.compare.reading import conform, table
+from ionmelt.compare.summary import SHARES
 from ionmelt.compare.survival import COMPLETED, MISSING, at_time
 from ionmelt.measure.observables import NAMED
 from ionmelt.tables.columns import RUN, RUN_MODEL, TEXT, Schema
 from ionmelt.tables.comparison import COST, VERSIONS
 from ionmelt.tables.published import TABLES
+
+OF_A_MODEL = ["liquid", "temperature_K", "model", "dataset"]
+# What tells one number of a run from another, in the tables that have columns `NUMBER`
+TELLING = ("species", "feature", "quantity", "pair", "state", "state_from", "state_to", "unit")
+NEVER = "never seen in this run"
 
 
 def why_unmeasured(run: Row, what: str) -> str:
@@ -46,6 +52,40 @@ def complete(
         if (run["run_id"], ion) not in have
     ]
     added = conform(pl.DataFrame(rows, infer_schema_length=None), TABLES[name])
+    return table([measured, added], TABLES[name])
+
+
+def complete_numbers(name: str, measured: pl.DataFrame, survival: pl.DataFrame) -> pl.DataFrame:
+    """Add to a table of numbers a row for every run that lacks one which another run of its model has.
+
+    A state that a run never shows has a share of 0 there, and nothing goes over to it: the mean of the runs that show it would be too large. Where the
+    run shows nothing of the kind, the row has no value.
+    """
+    keys = [column for column in TELLING if column in TABLES[name]]
+    runs = survival.select(*RUN, *RUN_MODEL, "end", "detail", "survived_ps")
+    wanted = runs.join(measured.select(*OF_A_MODEL, *keys).unique(), on=OF_A_MODEL, nulls_equal=True)
+    lacking = wanted.join(measured, on=["run_id", *keys], how="anti", nulls_equal=True)
+    of_kind = ["run_id", *(column for column in keys if column not in ("state", "state_to"))]
+    seen = measured.drop_nulls("value").select(of_kind).unique().with_columns(is_seen=True)
+    lacking = lacking.join(seen, on=of_kind, how="left", nulls_equal=True)
+    is_part = pl.col("quantity") == "transition_rate"
+    if "state" in keys:
+        is_part = pl.col("quantity").str.contains(f"({'|'.join(SHARES)})$") & pl.col("state").is_not_null()
+    lacking = lacking.with_columns(is_never=pl.col("is_seen").fill_null(False) & is_part)
+    have = set(measured["run_id"])
+    reasons = [
+        NEVER
+        if run["is_never"]
+        else "not seen in this run"
+        if run["run_id"] in have
+        else why_unmeasured(run, "structure")
+        for run in lacking.to_dicts()
+    ]
+    added = lacking.select(*RUN, *RUN_MODEL, *keys).with_columns(
+        value=pl.Series([0.0 if is_never else None for is_never in lacking["is_never"]], dtype=pl.Float64),
+        converged=pl.lit(False),
+        reason=pl.Series(reasons, dtype=TEXT),
+    )
     return table([measured, added], TABLES[name])
 
 

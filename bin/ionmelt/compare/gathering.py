@@ -12,7 +12,15 @@ from ionmelt.chemical_names import FILE as NAMES
 from ionmelt.chemical_names import ChemicalNames
 from ionmelt.compare import curves, pareto, rounds
 from ionmelt.compare.accounts import account, refuse_without_models
-from ionmelt.compare.completion import complete, cost_of, name_models, species_of, versions_of, with_reference
+from ionmelt.compare.completion import (
+    complete,
+    complete_numbers,
+    cost_of,
+    name_models,
+    species_of,
+    versions_of,
+    with_reference,
+)
 from ionmelt.compare.forgetting import forgetting
 from ionmelt.compare.groups import Row
 from ionmelt.compare.judgement import Models, judge
@@ -40,7 +48,7 @@ from ionmelt.models.frameworks.classical import FORCE_FIELDS
 from ionmelt.report import structures
 from ionmelt.report.results import Results
 from ionmelt.study import references
-from ionmelt.tables.columns import FLAG, MODEL, TEXT, Schema
+from ionmelt.tables.columns import FLAG, MODEL, NUMBER, TEXT, Schema
 from ionmelt.tables.comparison import MODELS
 from ionmelt.tables.evaluation import FRAME_ERRORS, PARITY
 from ionmelt.tables.published import TABLES
@@ -214,6 +222,9 @@ def of_measures(inputs: Inputs, asked: Request, t: Tables) -> Tables:
         if observable.phase == "npt" or asked.has_nvt:
             species = species_of(asked.ions, measured[name]) if observable.by_species else None
             measured[name] = complete(name, measured[name], t["survival"], species)
+    for measurement in MEASUREMENTS:
+        if set(NUMBER) <= set(measurement.columns):
+            measured[measurement.name] = complete_numbers(measurement.name, measured[measurement.name], t["survival"])
     measured["density"] = with_reference(measured["density"], t["references"])
     return measured
 

@@ -105,19 +105,21 @@ def of_runs(key: Row, runs: Sequence[Run], name: str, unit: str | None) -> Commi
     seeds = len({run.seed for run in used})
     by_seed = seed_means(used)
     spread = seed_spread(by_seed.means, by_seed.errors) if seeds > 1 else None
-    verdict, reason = judged(spread, len(used), sum(not run.converged for run in used))
+    verdict, reason = judged(spread, runs)
     return Committee(
         key["liquid"], key["temperature_K"], name, key.get("pair") or key.get("species"), key["model"], key["dataset"],
         unit, seeds, verdict, reason, spread,
     )  # fmt: skip
 
 
-def judged(spread: SeedSpread | None, runs: int, poor: int) -> tuple[str, str | None]:
-    """Return the verdict on a spread and its reason: ``poor`` of the runs behind it are not converged."""
+def judged(spread: SeedSpread | None, runs: Sequence[Run]) -> tuple[str, str | None]:
+    """Return the verdict on a spread and its reason; those of ``runs`` that have a number are behind it."""
     if spread is None:
         return "not judged", "fewer than two seeds gave a number"
-    if poor:
-        return "not converged", f"{poor} of {runs} runs not converged: their statistical errors are too small"
+    if lost := sum(not run.is_used for run in runs):
+        return "not converged", f"{lost} of {len(runs)} runs have no number: those that are left are a biased sample"
+    if poor := sum(not run.converged for run in runs):
+        return "not converged", f"{poor} of {len(runs)} runs not converged: their statistical errors are too small"
     if spread.p_value is None:
         return "not judged", "a run has no statistical error"
     return DIFFER if spread.p_value < LEVEL else WITHIN, None

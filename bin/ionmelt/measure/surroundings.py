@@ -79,7 +79,7 @@ def shares(quantity: str, states: Array, most: int | None = None) -> Iterator[Ro
         last = most is not None and n >= most
         here = states >= n if last else states == n
         if here.any():
-            name = f"{n}+" if last and top > n else str(n)
+            name = f"{n}+" if last else str(n)
             yield {"quantity": f"{quantity}_fraction", "state": name} | numbers.mean_row(here, fraction=True)
         if last:
             return

@@ -68,6 +68,9 @@ def test_runs_that_are_not_converged_and_seeds_that_are_missing() -> None:
     lost = frame.with_columns(value=pl.when(pl.col("seed") == 0).then("value"))
     row = first(compare_seeds.of_numbers(lost, "density", "kg/m3"))
     assert (row["verdict"], row["seeds"]) == ("not judged", 1)
+    two_left = frame.with_columns(value=pl.when(pl.col("seed") != 0).then("value"))  # one of three trainings broke
+    row = first(compare_seeds.of_numbers(two_left, "density", "kg/m3"))
+    assert (row["verdict"], row["seeds"], row["reason"][:6]) == ("not converged", 2, "2 of 6")
     assert list(compare_seeds.of_numbers(frame.filter(pl.col("seed") == 1), "density")) == []
     untrained = frame.with_columns(seed=pl.lit(None, pl.Int64))
     assert list(compare_seeds.of_numbers(untrained, "density")) == []

@@ -97,7 +97,8 @@ def figure_structure(t: Tables, style: Style, quantity: str = "rdf") -> go.Figur
 def table_numbers(t: Tables, name: str, style: Style) -> Table:
     """Return a table of numbers: what was measured down, models across, runs combined; in brackets: not converged."""
     keys = NUMBERS[name].keys
-    frame = t[name]
+    ends = t["survival"].select("run_id", "end").unique("run_id", keep="first")
+    frame = t[name].join(ends, on="run_id", how="left", maintain_order="left")
     if name == "conformers":  # the shares of the states come first, then what describes the shape
         frame = frame.sort(pl.col("quantity") != "population", maintain_order=True)
     rows = summarise_numbers(frame, keys)
