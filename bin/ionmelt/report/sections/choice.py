@@ -74,6 +74,11 @@ class Choice:
         return min(priced, key=lambda r: prices[name(r)] or (0.0, 0.0)) if priced else next(iter(self.fits), None)
 
     @property
+    def kind(self) -> str:
+        """What the reference is."""
+        return "truth" if self.good[0]["reference_is_truth"] else "reference"
+
+    @property
     def reference(self) -> str:
         """The reference in words."""
         kind = (

@@ -42,7 +42,7 @@ JUDGING = Note(
         "<code>ci90_high</code>) within the margin of the study, by two one-sided tests, and that interval is written and drawn. Frameworks and datasets are compared from three training seeds and two boxes on. A winner on a property of the "
         "liquid must differ from the other, and the reference (of trained models the method of the labels itself, where the study "
         "runs it) must lie on its side of their midpoint, both beyond the error. In the recommendation a model is named only where "
-        "the uncorrected interval of its difference from the reference holds 0. The test set is common to all models: its sampling "
+        "it is equivalent to the reference, or the uncorrected interval of its difference from it holds 0, which is no agreement and is said. The test set is common to all models: its sampling "
         "error is kept whole in force errors. Volume scans are compared point by point (paired jackknife); neighbouring points are "
         "correlated, so that interval is a lower bound."
     )

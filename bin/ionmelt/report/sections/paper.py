@@ -17,7 +17,7 @@ FORCE_FIELDS = {
     "xtb": "GFN1-xTB",
 }
 STATISTICS = (
-    "Densities have errors from the statistical inefficiency after the detected equilibration; diffusion coefficients come from a "
+    "Densities have errors from their autocorrelation after the detected equilibration (Gamma method) or from blocks, whichever is larger; diffusion coefficients come from a "
     "covariance-aware fit to the displacements of the ions' centres of mass. Intervals are of 95 %; comparisons are paired by box "
     "where both models ran in it, and corrected by Holm's method."
 )

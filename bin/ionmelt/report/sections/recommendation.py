@@ -44,7 +44,14 @@ OPEN = ("not distinguishable", "design cannot decide")  # verdicts that decide n
 def recommend(t: Tables) -> tuple[str, str]:
     """Return the two sentences from the tables summary, verdicts, trainings, pareto and survival."""
     states, broken = states_of(t["summary"]), breakages(t["survival"])
-    return sentence(first(choices_of(t), states, t)), sentence(second(undecided(states), broken, states, t))
+    open_ones = undecided(states, teachers(t))
+    return sentence(first(choices_of(t), states, t)), sentence(second(open_ones, broken, states, t))
+
+
+def teachers(t: Tables) -> dict[State, str]:
+    """Return the truth of the study in each state where it was run, converged or not."""
+    rows = t["distillation"].to_dicts() if "distillation" in t else []
+    return {tuple(row[column] for column in STATE): row["teacher"] for row in rows}  # type: ignore[misc]
 
 
 def choices_of(t: Tables) -> dict[State, Choice]:
@@ -75,8 +82,11 @@ def states_of(summary: pl.DataFrame) -> dict[State, list[Row]]:
     return {state: held_alike(rows) for state, rows in states.items()}
 
 
-def undecided(states: dict[State, list[Row]], most: int = MOST) -> dict[str, list[str]]:
-    """Return what is not decided, by the reason: properties of a liquid, with the models where it is some of several, of more than ``most`` their number."""
+def undecided(states: dict[State, list[Row]], truths: dict[State, str], most: int = MOST) -> dict[str, list[str]]:
+    """Return what is not decided, by the reason: properties of a liquid, with the models where it is some of several, of more than ``most`` their number.
+
+    ``truths``: see `teachers`.
+    """
     why: dict[str, dict[tuple[str, str], dict[str, list[Row]]]] = {}  # reason: (liquid, models): property: rows
     for state, rows in states.items():
         good, poor = ([r for r in rows if bool(r["converged"]) is converged] for converged in (True, False))
@@ -85,10 +95,20 @@ def undecided(states: dict[State, list[Row]], most: int = MOST) -> dict[str, lis
             who = by_whom(poor, rows, most) if good else ""
             why.setdefault("not converged", {}).setdefault((liquid, who), {}).setdefault(state[2], []).extend(poor)
         unknown = [r | {"needed_ps": None} for r in good if r["reference"] is None]
-        if unknown:
-            who = by_whom(unknown, rows, most) if len(unknown) < len(good) else ""
-            why.setdefault(UNKNOWN, {}).setdefault((liquid, who), {}).setdefault(state[2], []).append(unknown[0])
+        waiting = [r for r in unknown if state in truths and r["dataset"] is not None]
+        for reason, some in (
+            (UNKNOWN, [r for r in unknown if r not in waiting]),
+            (not_known(truths.get(state, "")), waiting),
+        ):
+            if some:
+                who = by_whom(some, rows, most) if len(some) < len(good) else ""
+                why.setdefault(reason, {}).setdefault((liquid, who), {}).setdefault(state[2], []).append(some[0])
     return {reason: [about(what, liquid) + who for (liquid, who), what in of.items()] for reason, of in why.items()}
+
+
+def not_known(truth: str) -> str:
+    """Say that what models are held against was run, and is not known yet."""
+    return f"the truth, {truth}, is not converged"
 
 
 def by_whom(some: list[Row], every: list[Row], most: int) -> str:
@@ -103,8 +123,12 @@ def first(choices: dict[State, Choice], states: dict[State, list[Row]], t: Table
         return joined([*uses(choices), *not_named(choices)])
     if not states:
         why = "no model can be recommended, since no dynamics was planned"
-    elif any(r["converged"] for rows in states.values() for r in rows):
+    elif good := [(state, r) for state, rows in states.items() for r in rows if r["converged"]]:
+        truths = teachers(t)
+        waiting = sorted({truths[state] for state, r in good if state in truths and r["dataset"] is not None})
         why = "no model can be recommended, since no reference says which is right"
+        if waiting:
+            why = f"no model can be recommended yet, since {not_known(listed(waiting))}"
     else:
         why = "no model can be recommended yet, since nothing that was measured on the liquid is converged"
     forces = best_forces(t)
@@ -113,21 +137,26 @@ def first(choices: dict[State, Choice], states: dict[State, list[Row]], t: Table
 
 
 def uses(choices: dict[State, Choice]) -> list[Part]:
-    """Return for what which model is to be used, at what cost, and which weights alone that is about: all properties of a liquid at once."""
-    asked: dict[str, dict[tuple[str, str], dict[str, list[Row]]]] = {}  # model: (liquid, price): property: rows
+    """Return for what which model is to be used, at what cost, and which weights alone that is about: all properties of a liquid at once.
+
+    That no difference from the reference was found is no agreement, and is said; within the margins nothing is.
+    """
+    # model: (liquid, price, how it stands to the reference): property: rows
+    asked: dict[str, dict[tuple[str, str, str], dict[str, list[Row]]]] = {}
     for state, of in choices.items():
         if (chosen := of.chosen) is not None:
             hours = price(of.pareto, chosen)
             verdict = of.verdict(chosen)
             brackets = [f"{spoken(hours)} to 1 ns"] if hours else []
             brackets += [words] if verdict is not None and (words := narrowed(verdict)) else []
-            key = where(chosen), f" ({'; '.join(brackets)})" if brackets else ""
+            tail = "" if of.is_equivalent(chosen) else f", not told from the {of.kind}"
+            key = where(chosen), f" ({'; '.join(brackets)})" if brackets else "", tail
             model = name(chosen) + (" (no learned model is needed)" if chosen["framework"] == "classical" else "")
             asked.setdefault(model, {}).setdefault(key, {}).setdefault(state[2], []).append(chosen)
     return [
-        (f"use {model} for ", about(properties, liquid) + brackets, "")
+        (f"use {model} for ", about(properties, liquid) + brackets, tail)
         for model, of_model in asked.items()
-        for (liquid, brackets), properties in of_model.items()
+        for (liquid, brackets, tail), properties in of_model.items()
     ]
 
 
@@ -180,7 +209,7 @@ def how_close(t: Tables) -> list[str]:
 
 def not_decided(t: Tables) -> list[str]:
     """Say all that is not decided, by the reason, how many verdicts decide nothing, and how the first run of each model broke."""
-    open_ones = undecided(states_of(t["summary"]), most=len(t["summary"]))
+    open_ones = undecided(states_of(t["summary"]), teachers(t), most=len(t["summary"]))
     lines = [sentence(f"{why}: {'; '.join(what)}") for why, what in open_ones.items()]
     verdicts = t["verdicts"].filter(pl.col("property").is_in(list(PROPERTIES)))
     for verdict in OPEN:

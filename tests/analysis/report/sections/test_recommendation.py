@@ -18,6 +18,7 @@ from ionmelt.models.card import Card, Cost
 from ionmelt.report import words
 from ionmelt.report.sections import overview, properties
 from ionmelt.report.sections import recommendation as rec
+from ionmelt.report.sections.choice import STATE
 from ionmelt.report.words import is_the_truth
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
 from ionmelt.tables.published import TABLES
@@ -346,7 +347,17 @@ def test_a_model_within_the_margins_is_named_though_its_interval_excludes_the_re
     word = pl.when(is_clp & (pl.col("property") == "density")).then(pl.lit("equivalent")).otherwise("verdict")
     t["verdicts"] = t["verdicts"].with_columns(verdict=word)
     assert "Use clp (no learned model is needed)" in rec.recommend(t)[0]
+    assert "not told from" not in rec.recommend(t)[0]
     assert "the cheapest of what is within the margins" in rec.how_close(t)[0]
+
+
+def test_that_no_difference_was_found_is_said_to_be_no_more() -> None:
+    """An interval as wide as the density holds every reference: to name the model without a word would be to call it right."""
+    for truth, kind in ((None, "reference"), ("clp", "truth")):
+        t = tables({"clp": 1000.0, "mace": 1010.0}, error=100.0, truth=truth, scatter=100.0)
+        (row,) = t["verdicts"].filter(model_a="mace-both", model_b="reference", property="density").to_dicts()
+        assert row["verdict"] == "not distinguishable" and row["holm_high"] - row["holm_low"] > 100
+        assert f"not told from the {kind}" in rec.recommend(t)[0]
 
 
 @pytest.mark.parametrize("poor", [(), ("dpmd",), ("dpmd", "mace")])
@@ -409,6 +420,22 @@ def test_a_model_from_elsewhere_is_held_against_experiment_where_the_truth_is_to
     said, (close,) = rec.recommend(t), rec.how_close(t)
     assert "no model agrees with the reference (1100" in close and "the nearest is dpmd, off by" in close
     assert "by mace-both (without a reference" in said[1]
+    t["distillation"] = pl.DataFrame(of_teacher(t, "clp"))
+    assert "by mace-both (the truth, clp, is not converged)" in rec.recommend(t)[1]
+
+
+def of_teacher(t: dict[str, pl.DataFrame], truth: str) -> list[dict[str, Any]]:
+    """Return what the table `distillation` says of who is held against a truth."""
+    rows = t["summary"].filter(pl.col("property") == "density", pl.col("dataset").is_not_null()).to_dicts()
+    return [{column: row[column] for column in (*STATE, "model", "dataset")} | {"teacher": truth} for row in rows]
+
+
+def test_a_truth_that_is_not_converged_is_the_reason_and_not_that_there_is_none() -> None:
+    t = tables({"clp": 1000.0, "mace": 1000.5}, reference=None, truth="clp", poor=("clp",))
+    t["distillation"] = pl.DataFrame(of_teacher(t, "clp"))
+    said = rec.recommend(t)
+    assert said[0].startswith("No model can be recommended yet, since the truth, clp, is not converged;")
+    assert "(the truth, clp, is not converged)" in said[1] and "reference" not in " ".join(said)
 
 
 def test_a_model_from_elsewhere_is_not_the_truth() -> None:
@@ -457,7 +484,9 @@ def of_liquids(count: int, models: dict[str, float], **options: Any) -> dict[str
 def test_two_sentences_are_short_however_much_there_is_to_say() -> None:
     """One model is named once for all of a liquid; what has no room is counted, and stands below."""
     said = rec.recommend(of_liquids(1, GOOD))
-    assert said[0] == "Use mace-both for the density of liquid0 at 430\u00a0K (13 core-hours to 1 ns)."
+    assert said[0] == (
+        "Use mace-both for the density of liquid0 at 430\u00a0K (13 core-hours to 1 ns), not told from the reference."
+    )
     for count in (2, 3, 9):
         for options in ({}, {"poor": ("clp", "dpmd")}, {"reference": None}, {"broken": ("clp", "dpmd", "mace")}):
             t = of_liquids(count, GOOD, **options)
@@ -479,6 +508,7 @@ def test_a_price_and_a_model_are_said_once_for_all_properties_of_a_liquid() -> N
         more = [rows.with_columns(property=pl.lit(n), species=pl.lit(s, pl.String)) for n, s in states]
         t[table] = pl.concat(more)
     assert rec.recommend(t)[0] == (
-        "Use mace-both for the density and diffusion of li and bf4 in pyr14bf4 at 430\u00a0K (13 core-hours to 1 ns)."
+        "Use mace-both for the density and diffusion of li and bf4 in pyr14bf4 at 430\u00a0K (13 core-hours to 1 ns), not told from the "
+        "reference."
     )
     assert len(rec.how_close(t)) == 3
