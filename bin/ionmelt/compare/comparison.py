@@ -39,7 +39,8 @@ class Comparison:
     ``delta`` is a less b. With a ``scale`` it is L = ln(x / y), and the scale the geometric mean g of x and y: as
     x - y = 2 g sinh(L / 2), an interval of L becomes one of the difference, which holds 0 exactly when that of L does.
     ``is_tested``: there is a p-value. ``side`` is the better one (a or b) where that can be said, ``p_side`` the p-value of
-    the target lying on that side; the sides in ``barred`` may not win. ``missing_a`` and ``missing_b`` as in `SharedPoints`.
+    the target lying on that side; the sides in ``barred`` may not win. ``missing_a`` and ``missing_b`` as in `SharedPoints`. ``kept_error``: the
+    part of the standard error that no run makes smaller, that of a measured reference and of a viscosity from elsewhere.
     """
 
     a: Group
@@ -56,6 +57,7 @@ class Comparison:
     missing_b: int | None = None
     notes: tuple[str, ...] = ()
     lifetimes: LifetimeDifference | None = None
+    kept_error: float = 0.0
 
     @property
     def pair(self) -> tuple[object, ...] | None:
@@ -271,7 +273,15 @@ def compare_with_reference(a: Group) -> Comparison:
     delta = offset(a)
     notes = (a.words_of(a.reference), *([a.reason] if a.reason else []))
     tested = a.converged and delta is not None
-    return Comparison(a, None, delta, is_tested=tested, notes=notes)
+    return Comparison(a, None, delta, is_tested=tested, notes=notes, kept_error=kept_error(a))
+
+
+def kept_error(group: Group) -> float:
+    """Return the part of the standard error of `offset` that no run of the group makes smaller."""
+    if group.truth is not None or group.reference is None:
+        return 0.0
+    of_correction = 0.0 if group.viscosity_source is None else group.shift_error_to(group.reference)
+    return math.hypot(group.reference.estimate().standard_error, of_correction)
 
 
 def offset(group: Group) -> Estimate | None:

@@ -13,7 +13,8 @@ The rules, which report.html repeats in words; for what is compared with what se
   Biopharm. 15 (1987) 657), however sure a small difference may be.
 - ``a`` or ``b``: that model is closer to the truth or the reference, or has the lower error (force_rmse, scan_energy_rmse).
 - ``differs``: the two differ, but larger is not better, so neither wins. Against the reference itself: the model is off by more than the error.
-- ``not distinguishable``: none of these. ``more_runs`` says how many times as many runs, of seeds and boxes alike, would decide it.
+- ``not distinguishable``: none of these. ``more_runs`` says how many times as many runs, of seeds and boxes alike, would decide it; of an
+  error on test points, how many times as many trainings and test trajectories.
 """
 
 import math
@@ -176,28 +177,42 @@ def within(made: Comparison, margin: float) -> bool:
 def runs_to_decide(made: Comparison, margin: float | None, level: float = LEVEL) -> float | None:
     """Return how many times as many runs would find this difference at a level, or that it lies within the margin; None where none would.
 
-    Of a difference that stays as it is seen, in as many tests, with an error that falls as the root of the number of runs and
-    degrees of freedom that grow as it does.
+    Of a difference that stays as it is seen, in as many tests, with an error that falls as the root of the number of runs, but for
+    that of a measured reference, and degrees of freedom that grow as it does.
     """
     delta: Estimate | None = made.delta
     if delta is None or not delta.standard_error > 0:
         return None
-    seen = abs(delta.value) / delta.standard_error
-    ratios = [times_for(seen, level / 2, delta.dof)] if seen > 0 else []
+    seen, kept = abs(delta.value) / delta.standard_error, (made.kept_error / delta.standard_error) ** 2
+    ratios = [times_for(seen, level / 2, delta.dof, kept)] if seen > 0 else []
     if margin is not None and made.scale is None and abs(delta.value) < margin:
-        ratios.append(times_for((margin - abs(delta.value)) / delta.standard_error, LEVEL, delta.dof))
-    return max(1.0, min(ratios)) if ratios else None
+        ratios.append(times_for((margin - abs(delta.value)) / delta.standard_error, LEVEL, delta.dof, kept))
+    finite = [ratio for ratio in ratios if math.isfinite(ratio)]
+    return max(1.0, min(finite)) if finite else None
 
 
-def times_for(seen: float, tail: float, dof: float) -> float:
-    """Return how many times as many runs put a deviation, ``seen`` in standard errors, at the one-sided level ``tail`` of Student's t."""
-    fewest = 2 * math.log(-normal_quantile(tail) / seen)  # logarithms: of next to no difference the number is huge
+def times_for(seen: float, tail: float, dof: float, kept: float = 0.0) -> float:
+    """Return how many times as many runs put a deviation, ``seen`` in standard errors, at the one-sided level ``tail`` of Student's t; infinite: none.
+
+    ``kept``: the share of the variance that no number of runs makes smaller, and that is known.
+    """
+    room = (seen / normal_quantile(tail)) ** 2 - kept
+    if room <= 0 or kept >= 1:
+        return math.inf
+    fewest = math.log((1 - kept) / room)  # logarithms: of next to no difference the number is huge
     if math.isinf(dof):
         return math.exp(min(fewest, LARGEST))
 
     def lacks(times: float) -> float:
-        return math.log(student_limit(tail, dof * math.exp(min(times, LARGEST))) / seen) - times / 2
+        runs = math.exp(min(times, LARGEST))
+        variance = kept + (1 - kept) / runs
+        limit = student_limit(tail, dof * runs * (runs * variance) * (runs * variance))  # Satterthwaite
+        return math.log(limit / seen) + math.log(variance) / 2
 
     # a normal distribution needs fewest; twice as many are enough of Student's t with a thousand degrees of freedom
     most = max(fewest, 0.0) + max(math.log(1000.0 / dof), 0.0) + math.log(2)
+    while lacks(most) > 0 and most < LARGEST:
+        most += math.log(2)
+    if lacks(most) > 0:
+        return math.inf
     return math.exp(min(float(scipy.optimize.brentq(lacks, fewest - math.log(2), most)), LARGEST))

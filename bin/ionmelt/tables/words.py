@@ -101,7 +101,7 @@ COLUMNS = {
     "margin_percent": "margin that the study gives, in percent",
     "length_times": "how many times as long the runs would have to be for that margin; 1: they are long enough",
     "margin": "difference that does not matter, as the study says, in the unit of the property",
-    "more_runs": "how many times as many runs, of seeds and boxes alike, would decide it if the difference stays as it is seen",
+    "more_runs": "how many times as many runs, of seeds and boxes alike (of errors: test trajectories and trainings), would decide it if the difference stays as it is seen; empty where it is decided, or none would",
     "difference": "the first less the second",
     # liquid
     "force_field": "force field of the equilibration",

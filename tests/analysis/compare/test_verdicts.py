@@ -334,6 +334,34 @@ def test_so_many_times_the_runs_decide_with_the_degrees_of_freedom_that_they_hav
     assert decides(1.01 * times) and not decides(0.99 * times)
 
 
+@pytest.mark.parametrize("dof", [math.inf, 3.0])
+def test_no_run_makes_a_measured_reference_better_known(dof: float) -> None:
+    """The reference's standard error of 4 / 1.96 stays: a model 6 off it, known to 3, needs more runs than alone, one 3.9 off is never told."""
+    stays = 4 / Z95
+
+    def against_reference(apart: float) -> verdicts.Verdict:
+        model = replace(
+            group("a", 1000.0 + apart, 3.0, reference=1000.0), estimate=Estimate(1000.0 + apart, 3.0, dof)
+        )
+        return verdicts.judge(comparisons([model]))[0]
+
+    def decides(times: float) -> bool:
+        own = 9.0 / times
+        total = own + stays**2
+        return stats.t.ppf(0.975, dof * times * (total / own) ** 2) * math.sqrt(total) < 6.0
+
+    told = against_reference(6.0).more_runs
+    assert told is not None and decides(1.01 * told) and not decides(0.99 * told)
+    never = against_reference(3.9)
+    assert never.verdict == "not distinguishable" and never.more_runs is None
+    assert report_verdicts.more(never.row(), {}) == "no number of runs: the reference is known too badly"
+
+
+def test_what_decides_an_error_on_test_points_are_not_runs() -> None:
+    row = judge([group("a", 1000.0, 3.0), group("b", 1007.0, 3.0)])[0] | {"property": "force_rmse"}
+    assert report_verdicts.more(row, {}).endswith("times the test trajectories and trainings")
+
+
 def test_the_table_says_how_much_more_simulation_decides_a_pair() -> None:
     """As many times the runs; of what is not converged how long the longer of the two has to be."""
     items = [group(m, 1000.0 + 7 * i, 3.0) for i, m in enumerate("ab")]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 import polars as pl
 
-from ionmelt.compare.groups import label
+from ionmelt.compare.groups import ERROR_UNITS, label
 from ionmelt.lengths import needed_words
 from ionmelt.measure.observables import NAMED
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Section, Table
@@ -198,13 +198,16 @@ def needed_lengths(summary: pl.DataFrame) -> dict[tuple[str, str], float]:
 
 
 def more(v: Row, needed: dict[tuple[str, str], float]) -> str:
-    """Say how much more simulation would decide a verdict: as many times the runs, or longer ones where they are not converged."""
+    """Say how much more would decide a verdict: as many times the runs, or longer ones where they are not converged; of errors, the tests."""
     times = v["more_runs"]
     if times is not None:
+        what = "the test trajectories and trainings" if v["property"] in ERROR_UNITS else "the runs"
         if times > MOST_TIMES:
-            return f"more than {MOST_TIMES} times the runs"
+            return f"more than {MOST_TIMES} times {what}"
         # rounded up: with fewer it is not decided
-        return f"about {math.ceil(10 * times) / 10 if times < 10 else math.ceil(times):g} times the runs"
+        return f"about {math.ceil(10 * times) / 10 if times < 10 else math.ceil(times):g} times {what}"
+    if v["verdict"] == "not distinguishable" and v["model_b"] == "reference" and v["difference"]:
+        return "no number of runs: the reference is known too badly"
     lengths = [needed[key] for side in "ab" if (key := (state_name(v), v[f"model_{side}"])) in needed]
     if v["verdict"] != "not converged" or not lengths:
         return "–"
