@@ -62,15 +62,18 @@ def mean(several: list[Hours]) -> Hours | None:
 def label_hours(t: dict[str, pl.DataFrame]) -> dict[str, float]:
     """Return the core-hours of the labels that each dataset was made of; failed labels are paid for by the rest.
 
-    Only where the labels were made here: labels that were brought along cost this study nothing that it knows.
+    A label from a store, or brought along, cost this study nothing, and whoever made it what one cost that was made here: without any of those
+    nothing is known.
     """
     spent = t["cost"].filter(pl.col("process").is_in(LABELLING))["cpu_s"].sum() / 3600
-    usable = t["dataset"]["frame_id"].n_unique()
-    if not spent or not usable:
+    labels = t["labels"] if "from_store" in t["labels"].columns else t["labels"].with_columns(from_store=False)
+    unpaid = labels.filter(pl.col("from_store").fill_null(True))["frame_id"].to_list()
+    paid = t["dataset"].filter(~pl.col("frame_id").is_in(unpaid))["frame_id"].n_unique()
+    if not spent or not paid:
         return {}
     frames = t["dataset"].filter(pl.col("dataset").is_not_null() & (pl.col("split") != "test"))
     sizes = frames.group_by("dataset").agg(pl.col("frame_id").n_unique()).sort("dataset")
-    return {name: spent * n / usable for name, n in sizes.iter_rows()}
+    return {name: spent * n / paid for name, n in sizes.iter_rows()}
 
 
 def dynamics_hours(

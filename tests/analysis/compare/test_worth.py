@@ -71,7 +71,7 @@ def study(
          "replica": b, "planned_ps": 100.0, "survived_ps": 100.0, "end": "completed"}
         for m, d in offsets for s in seeds for b in BOXES
     ]  # fmt: skip
-    empty = {name: pl.DataFrame(schema=TABLES[name]) for name in ("errors", "scan", "cost")}
+    empty = {name: pl.DataFrame(schema=TABLES[name]) for name in ("errors", "scan", "cost", "labels")}
     tables = {"dataset": pl.DataFrame(rows), "survival": pl.DataFrame(survival), **empty}
     return tables, {"density": [*models, truth]}
 

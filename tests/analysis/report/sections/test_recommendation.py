@@ -102,6 +102,7 @@ def tables(
         "cost": reading.conform(pl.DataFrame(cost), TABLES["cost"]),
         "trainings": reading.conform(pl.DataFrame(trainings), TABLES["trainings"]),
         "dataset": reading.conform(pl.DataFrame(frames), TABLES["dataset"]),
+        "labels": reading.conform(pl.DataFrame(), TABLES["labels"]),
     }
     cards = [
         Card(id=f"{m}-both-s1", model=m, framework="mace", files={}, dataset="both", cost=Cost(device="cuda" if m in gpu else "cpu"))
