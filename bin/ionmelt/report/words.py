@@ -83,13 +83,16 @@ def has_interval(row: Row, low: str = "ci95_low", high: str = "ci95_high") -> bo
 
 
 def plus_minus(row: Row) -> tuple[str, str]:
-    """Return value ± half of the 95 % interval, alone where there is none that says anything, and the unit that it is in."""
+    """Return value ± half of the 95 % interval, alone where there is none that says anything, and the unit that it is in.
+
+    Of an interval that is not even, as of an error that is cut at 0, half is the longer side.
+    """
     factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
     if row["value"] is None:
         return "no value", ""
     if not has_interval(row):
         return number(row["value"] * factor), unit
-    half = factor * (row["ci95_high"] - row["ci95_low"]) / 2
+    half = factor * max(row["ci95_high"] - row["value"], row["value"] - row["ci95_low"])
     if abs(row["value"]) * factor + half < NOTHING:
         return f"< {NOTHING}", unit
     return " ± ".join(rounded([row["value"] * factor, half], half)), unit

@@ -43,6 +43,8 @@ def test_an_error_of_nothing_is_not_written_with_seven_zeros() -> None:
     row = {"value": 6.2e-9, "ci95_low": 3.9e-9, "ci95_high": 8.4e-9, "unit": "eV/A"}
     assert plus_minus(row) == ("< 0.001", "meV/Å")
     assert plus_minus(row | {"value": 6.2e-4, "ci95_low": 3.9e-4, "ci95_high": 8.5e-4})[0] == "0.62 ± 0.23"
+    cut_at_0 = row | {"value": 0.0571, "ci95_low": 0.0, "ci95_high": 0.1228}
+    assert plus_minus(cut_at_0)[0] == "57 ± 66", "as far as the side that is whole"
 
 
 def test_every_end_of_a_run_has_words() -> None:
