@@ -134,10 +134,12 @@ def read_table(folder: Path, name: str) -> pl.DataFrame:
 
 
 def runs_and_cost(folder: Path) -> str:
-    """Say how many runs broke and what all tasks took."""
+    """Say how many runs broke, or left nothing, and what all tasks took."""
     survival, cost = read_table(folder, "survival"), read_table(folder, "cost")
     broken = survival.filter(~pl.col("end").is_in(["completed", "missing"])).height
-    return f"{broken} of {survival.height} runs broke; {(cost['cpu_s'].sum() or 0) / 3600:.3g} CPU-hours in {cost.height} tasks"
+    missing = survival.filter(pl.col("end") == "missing").height
+    left = f"{missing} missing; " if missing else ""
+    return f"{broken} of {survival.height} runs broke; {left}{(cost['cpu_s'].sum() or 0) / 3600:.3g} CPU-hours in {cost.height} tasks"
 
 
 def compare(a: Path, b: Path, out: Path | None) -> None:

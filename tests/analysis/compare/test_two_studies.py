@@ -83,6 +83,15 @@ def test_what_changed_is_told_from_what_did_not(tmp_path: Path, capsys: pytest.C
     assert "1000 [990, 1010]" in line and "1100 [1090, 1110]" in line and "100 [86, 114]" in line
 
 
+def test_runs_that_left_nothing_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = results(tmp_path / "a", {"name": "s"}, {"m": (1.0, 0.0, 2.0, True)})
+    path = folder / "tables" / "survival.parquet"
+    whole = pl.read_parquet(path)
+    pl.concat([whole, whole.head(1).with_columns(end=pl.lit("missing"))]).write_parquet(path)
+    assert two_studies.main([str(folder), str(folder)]) == 0
+    assert f"of {whole.height + 1} runs broke; 1 missing; " in capsys.readouterr().out
+
+
 def test_what_holds_no_results_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert two_studies.main([str(tmp_path), str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
