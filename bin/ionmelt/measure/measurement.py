@@ -12,8 +12,8 @@ from ionmelt.tables.columns import RUN, Schema
 class Measurement:
     """A table that every run has rows of.
 
-    ``columns`` are those after what says which run a row is about (`RUN`); ``meanings`` say what a column holds where
-    `tables.words` does not.
+    ``columns`` are those after what says which run a row is about (`RUN`); ``meanings`` say what a column of this table holds where
+    `tables.words` does not, or says it of others.
     """
 
     name: str

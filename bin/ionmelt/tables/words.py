@@ -1,6 +1,6 @@
 """What the tables and their columns say; docs/tables.md is made of it.
 
-A column means the same in every table, but for those of `EXCEPTIONS`. What the names of intervals, errors and verdicts
+A column means the same in every table, but for those of `EXCEPTIONS` and what a measurement says of its own. What the names of intervals, errors and verdicts
 have in common is said once, in `PATTERNS`.
 """
 
@@ -90,7 +90,7 @@ COLUMNS = {
     "p_value": "chance of a difference as large or larger if there is none",
     "p_holm": "the same, corrected by Holm for its family: all tests of the report that may name a winner, or those of the property that may not",
     "reference_is_truth": "whether that is no measurement but the method of the labels itself, run as a model of the study",
-    "about": "what the verdict is about: `methods`, `weights`, or `weights in one box`; of `power`: which two models are compared",
+    "about": "what the verdict is about: `methods`, `weights`, or `weights in one box`",
     "runs_a": "number of runs of the first of the two",
     "runs_b": "number of runs of the second",
     "tests": "number of tests that the level of 5 % may be shared by",
@@ -209,7 +209,7 @@ COLUMNS = {
     "protons_away": "protons of N, O, F, S, Cl, Br or I that were on another molecule than at the start, the most at once: a state, not an end",
     "survived_ps": "length that was reached",
     "end": "`completed`, or what ended it: `bond_broken`, `temperature`, `volume`, `nan`, `missing` ...",
-    "atom_steps_per_s": "speed: atoms times steps in a second",
+    "atom_steps_per_s": "speed: atoms times steps in a second of wall time, without the start of the task",
     "dtype": "precision of the numbers",
     "device": "processor or accelerator",
     "save_every_fs": "time between saved frames",
@@ -264,11 +264,11 @@ COLUMNS = {
     "force_rmse_before": "error of the forces before the tuning",
     "force_rmse_after": "error of the forces after the tuning",
     "error": "error of the model in this property",
-    "labels_core_h": "core-hours of the labels",
-    "training_core_h": "core-hours of the training",
-    "training_gpu_h": "GPU-hours of the training",
-    "md_core_h_per_ns": "core-hours of a nanosecond of dynamics",
-    "md_gpu_h_per_ns": "GPU-hours of a nanosecond of dynamics",
+    "labels_core_h": "core-hours of the labels of its training and validation frames, each at the mean of those that were made in the study; empty: none was",
+    "training_core_h": "core-hours of the training, in the mean of the seeds",
+    "training_gpu_h": "GPU-hours of the training, in the mean of the seeds",
+    "md_core_h_per_ns": "core-hours of a nanosecond of dynamics, from the whole tasks: in short runs their start weighs",
+    "md_gpu_h_per_ns": "GPU-hours of a nanosecond of dynamics, likewise",
     "teacher": "model that is the method of the labels itself",
     "speed_up": "how many times as fast as the teacher the model runs, by wall time, box by box",
     "teacher_md_core_h_per_ns": "the same of the teacher",
@@ -305,7 +305,17 @@ EXCEPTIONS = {
         "distillation",
         "difference",
     ): "the model's value less the teacher's; of forces the error on labels of the teacher",
+    ("committee", "p_value"): "chance of a spread as large or larger if seeds differ by the error of their runs alone",
     ("dataset", "dataset"): "dataset that the frame is in",
+    (
+        "domain",
+        "limit_high",
+    ): "largest value that the training frames span; of surroundings the distance within which 95 % of them are",
+    ("forgetting", "difference"): "error of the forces after the tuning less that before",
+    ("power", "about"): "which two models are compared",
+    ("power", "value"): "the number, in the equilibrated liquid",
+    ("pressures", "pressure_model_bar"): "mean pressure of the model between molecules, with that of their motion",
+    ("rounds", "runs"): "runs that were planned",
     ("exploration", "offered"): "whether the configuration was offered for a label",
     ("labels", "converged"): "whether the label is good",
     ("errors", "frames"): "frames of the set",
@@ -324,7 +334,19 @@ EXCEPTIONS = {
     ("uncertainty", "points"): "numbers compared",
     ("uncertainty", "rmse"): "error of the committee's mean",
     ("verdicts", "points"): "points that both models answered",
+    (
+        "verdicts",
+        "verdict",
+    ): "`a` or `b` (the better one), `differs`, `equivalent`, `not distinguishable`, `not converged` or `design cannot decide`",
+    (
+        "worth",
+        "difference",
+    ): "error of the first less that of the second; of `framework` the same of their logarithms, at equal frames",
     ("worth", "reason"): "all reasons",
+    (
+        "worth",
+        "verdict",
+    ): "what it says of the first: `better`, `worse`, `not distinguishable`, `not converged` or `design cannot decide`",
 }
 
 # The beginnings and ends of names: what is said of the rest of the name.
@@ -350,16 +372,17 @@ PATTERNS = (
 ALIASES = {"model_id": "model"}
 
 
-# What measurements say of their columns; the number of an observable is called by its name, where nothing else is said.
-MEANINGS = {observable.column: observable.words.removeprefix("the ") for observable in OBSERVABLES}
-MEANINGS |= {column: text for measurement in MEASUREMENTS for column, text in measurement.meanings.items()}
+# What measurements say of their own columns; the number of an observable is called by its name, where nothing else is said.
+OF_MEASUREMENTS = {
+    (measurement.name, column): text for measurement in MEASUREMENTS for column, text in measurement.meanings.items()
+}
+NUMBERS = {observable.column: observable.words.removeprefix("the ") for observable in OBSERVABLES}
 
 
 def words(table: str, column: str) -> str:
     """Return what a column of a table says; raises `KeyError` for one that nothing is said of."""
-    if (table, column) in EXCEPTIONS:
-        return EXCEPTIONS[table, column]
-    if text := COLUMNS.get(column) or MEANINGS.get(column):
+    own = EXCEPTIONS.get((table, column)) or OF_MEASUREMENTS.get((table, column))
+    if text := own or COLUMNS.get(column) or NUMBERS.get(column):
         return text
     for pattern, text in PATTERNS:
         if match := re.fullmatch(pattern, column):

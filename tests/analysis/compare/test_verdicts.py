@@ -340,9 +340,7 @@ def test_no_run_makes_a_measured_reference_better_known(dof: float) -> None:
     stays = 4 / Z95
 
     def against_reference(apart: float) -> verdicts.Verdict:
-        model = replace(
-            group("a", 1000.0 + apart, 3.0, reference=1000.0), estimate=Estimate(1000.0 + apart, 3.0, dof)
-        )
+        model = replace(group("a", 1000.0 + apart, 3.0, reference=1000.0), estimate=Estimate(1000.0 + apart, 3.0, dof))
         return verdicts.judge(comparisons([model]))[0]
 
     def decides(times: float) -> bool:

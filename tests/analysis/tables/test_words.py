@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ionmelt.measure.observables import MEASUREMENTS
 from ionmelt.tables.labels import IMPORTED, LABELLED
 from ionmelt.tables.published import TABLES
 from ionmelt.tables.words import COLUMNS, EXCEPTIONS, ROWS, page, words
@@ -20,6 +21,13 @@ def test_every_table_and_column_has_its_words_and_no_others_have():
     assert set(ROWS) == set(TABLES)
     assert set(EXCEPTIONS) <= columns
     assert set(COLUMNS) <= {column for _, column in columns}
+
+
+def test_what_a_measurement_says_of_its_columns_is_said():
+    """Whatever a column of that name is in another table."""
+    said = {(m.name, column): text for m in MEASUREMENTS for column, text in m.meanings.items()}
+    assert {key: words(*key) for key in said} == said
+    assert words("displacement", "ions") != words("long_range", "ions")
 
 
 def test_a_name_is_one_kind_of_thing_in_every_table():

@@ -147,6 +147,8 @@ DISPLACEMENT = Measurement(
     row="a lag of a run and a kind of ion: how far ions came, which a diffusion coefficient is fitted to; several runs are fitted together",
     columns={"species": TEXT, "lag_ps": REAL, "msd_A2": REAL, "frames": WHOLE, "ions": WHOLE, **RUN_MODEL},
     meanings={
+        "lag_ps": "time between the two places of an ion",
+        "frames": "frames of the trajectory",
         "msd_A2": "mean squared displacement, over all ions of the kind and all beginnings",
         "ions": "ions of the kind",
     },
