@@ -17,29 +17,33 @@ READING = Note(
 
 
 def table_conductivity(t: Tables, style: Style) -> Table:
-    """Return run by run how the Einstein conductivity compares with that of independent ions (Nernst-Einstein)."""
+    """Return run by run how the Einstein conductivity compares with that of independent ions (Nernst-Einstein); in brackets: not converged."""
     rows = sorted(t["conductivity"].to_dicts(), key=lambda r: (r["liquid"], r["temperature_K"] or 0.0, style.order(r), r["run_id"]))  # fmt: skip
 
-    def ends(r: Row, value: str, low: str, high: str, factor: float = 1.0) -> str:
+    def ends(r: Row, value: str, low: str, high: str, converged: bool | None, factor: float = 1.0) -> str:
         if r.get(value) is None:
             return "–"
-        if r.get(low) is None or r.get(high) is None:
-            return f"{number(r[value] * factor)} (no interval)"
-        v, a, b = rounded([r[c] * factor for c in (value, low, high)], max((r[high] - r[low]) * factor / 2, 1e-12))
-        return f"{v} [{a}, {b}]"
+        words = f"{number(r[value] * factor)} (no interval)"
+        if r.get(low) is not None and r.get(high) is not None:
+            v, a, b = rounded([r[c] * factor for c in (value, low, high)], max((r[high] - r[low]) * factor / 2, 1e-12))
+            words = f"{v} [{a}, {b}]"
+        return words if converged else f"({words})"
 
     viscosity = {r["run_id"]: r for r in t["viscosity"].to_dicts()}
-    body = [
-        [
+    body = []
+    for r in rows:
+        other = viscosity.get(r["run_id"], {})
+        is_good, is_independent_good = r["converged"], r["nernst_einstein_converged"]
+        independent = ("nernst_einstein_s_m", "nernst_einstein_ci95_low_s_m", "nernst_einstein_ci95_high_s_m")
+        ratio = ("ionicity", "ionicity_ci95_low", "ionicity_ci95_high")
+        body.append([
             r["run_id"],
-            ends(r, "conductivity_s_m", "ci95_low_s_m", "ci95_high_s_m"),
-            ends(r, "nernst_einstein_s_m", "nernst_einstein_ci95_low_s_m", "nernst_einstein_ci95_high_s_m"),
-            ends(r, "ionicity", "ionicity_ci95_low", "ionicity_ci95_high"),
-            ends(viscosity.get(r["run_id"], {}), "viscosity_pa_s", "ci95_low_pa_s", "ci95_high_pa_s", 1e3),
-            "yes" if r["converged"] else f"no: {r['reason'] or 'no reason given'}",
-        ]
-        for r in rows
-    ]
+            ends(r, "conductivity_s_m", "ci95_low_s_m", "ci95_high_s_m", is_good),
+            ends(r, *independent, is_independent_good),
+            ends(r, *ratio, is_good and is_independent_good),
+            ends(other, "viscosity_pa_s", "ci95_low_pa_s", "ci95_high_pa_s", other.get("converged"), 1e3),
+            "yes" if is_good else f"no: {r['reason'] or 'no reason given'}",
+        ])  # fmt: skip
     head = ["run", "conductivity (S/m)", "of independent ions (S/m)", "ratio (ionicity)", "viscosity (mPa·s)",
             "conductivity converged"]  # fmt: skip
     return Table(head, body, "conductivity")
@@ -57,7 +61,7 @@ def blocks(results: Results) -> list[Block]:
     if not measured:
         made.append(Nothing("Neither was measured."))
     if t["conductivity"].height:
-        made.append(Folded("Run by run, with the ionicity", [table_conductivity(t, style)]))
+        made.append(Folded("Run by run, with the ionicity; in brackets: not converged", [table_conductivity(t, style)]))
     return made
 
 
