@@ -68,7 +68,7 @@ class Choice:
 
     @property
     def chosen(self) -> Row | None:
-        """The cheapest of those that fit, the first where no price is known; None where none fits."""
+        """The cheapest of those that fit, GPU-hours before core-hours, the first where no price is known; None where none fits."""
         prices = {name(r): price(self.pareto, r) for r in self.fits}
         priced = [r for r in self.fits if prices[name(r)] is not None]
         return min(priced, key=lambda r: prices[name(r)] or (0.0, 0.0)) if priced else next(iter(self.fits), None)
@@ -103,7 +103,7 @@ def grounds(of: Choice) -> str:
         apart, alike = "cannot be told apart", "not told apart from"
         if any(map(of.is_equivalent, of.fits)):
             apart, alike = "is within the margins of the reference", "as is"
-        cheapest = all(price(of.pareto, r) is not None for r in of.fits)
+        cheapest = all(costs_no_more(price(of.pareto, chosen), price(of.pareto, r)) for r in of.fits)
         words += (f", the cheapest of what {apart}, with " if cheapest else f", {alike} ") + listed(level)
     if short := [name(r) for r in of.agree if name(r) in of.undertrained]:
         words += f"; not counting {listed(short)}, undertrained"
@@ -140,6 +140,11 @@ def price(pareto: pl.DataFrame, row: Row) -> tuple[float, float] | None:
     rows = pareto.filter(pl.col(c).eq_missing(pl.lit(row[c], pareto.schema[c])) for c in (*STATE, "model", "dataset"))
     hours = rows.select("total_gpu_h", "total_core_h").row(0) if rows.height else (None, None)
     return None if None in hours else hours
+
+
+def costs_no_more(hours: tuple[float, float] | None, others: tuple[float, float] | None) -> bool:
+    """Tell whether of two prices the first is no larger, of GPU-hours and of core-hours: which of the two kinds is dearer is not known here."""
+    return hours is not None and others is not None and all(a <= b for a, b in zip(hours, others, strict=True))
 
 
 def spoken(hours: tuple[float, float]) -> str:

@@ -36,7 +36,7 @@ SHOWN = {o.name: o.shown[1].replace(" ", "\u00a0") for o in OBSERVABLES} | {FORC
 READING = (
     "Values with half of their 95 % interval, runs and seeds combined. Models of which a run broke come last; of the others those "
     "with fewest ▼ come first, then those with most ▲ and ≈, then the cheapest. Core-hours are those of labels, training and one "
-    "nanosecond of dynamics, counted once: they have no interval."
+    "nanosecond of dynamics, counted once: they have no interval. A nanosecond is told from whole tasks, whose start weighs in short runs."
 )
 
 

@@ -325,6 +325,14 @@ def test_an_unknown_cost_is_said() -> None:
     assert "core-hours" not in rec.recommend(t)[0]
 
 
+def test_what_takes_other_hours_is_not_called_dearer() -> None:
+    """Core-hours of one and GPU-hours of another cannot be set against each other."""
+    alike = {"dpmd": 1000.0, "mace": 999.0}
+    assert "the cheapest of what cannot be told apart" in rec.how_close(tables(alike))[0]
+    (said,) = rec.how_close(tables(alike, gpu=("dpmd",)))
+    assert "cheapest" not in said and ", not told apart from " in said
+
+
 def test_a_classical_force_field_that_comes_closer_is_named_beside_the_best_trained_one() -> None:
     t = tables(GOOD, poor=tuple(GOOD))
     clp = {"model_key": "clp", "model": "clp", "dataset": None, "rmse": 0.01}
