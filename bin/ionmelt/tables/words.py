@@ -381,8 +381,8 @@ NUMBERS = {observable.column: observable.words.removeprefix("the ") for observab
 
 def words(table: str, column: str) -> str:
     """Return what a column of a table says; raises `KeyError` for one that nothing is said of."""
-    own = EXCEPTIONS.get((table, column)) or OF_MEASUREMENTS.get((table, column))
-    if text := own or COLUMNS.get(column) or NUMBERS.get(column):
+    exception = EXCEPTIONS.get((table, column)) or OF_MEASUREMENTS.get((table, column))
+    if text := exception or COLUMNS.get(column) or NUMBERS.get(column):
         return text
     for pattern, text in PATTERNS:
         if match := re.fullmatch(pattern, column):

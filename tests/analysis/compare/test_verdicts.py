@@ -344,9 +344,9 @@ def test_no_run_makes_a_measured_reference_better_known(dof: float) -> None:
         return verdicts.judge(comparisons([model]))[0]
 
     def decides(times: float) -> bool:
-        own = 9.0 / times
-        total = own + stays**2
-        return stats.t.ppf(0.975, dof * times * (total / own) ** 2) * math.sqrt(total) < 6.0
+        of_runs = 9.0 / times
+        total = of_runs + stays**2
+        return stats.t.ppf(0.975, dof * times * (total / of_runs) ** 2) * math.sqrt(total) < 6.0
 
     told = against_reference(6.0).more_runs
     assert told is not None and decides(1.01 * told) and not decides(0.99 * told)
