@@ -9,8 +9,13 @@ from ionmelt.mistakes import closest
 
 DASHES = str.maketrans("‐‒–—−", "-----")  # as typesetters and the report write a hyphen and a minus
 WORDS = r"[\s\-](?:an|cat)?ions?$"  # of "sodium ion" or "chloride anion"
-# The charge at the end of a name: its sign alone, or also its number before the sign or after: BF4-, Mg2+, Mg+2, Mg^{2+}, magnesium(2+).
-SIGN, CHARGE = (rf"[\^({{]*{sign}[)}}\]$]*$" for sign in (r"[+-]+", r"(?:\d[+-]|[+-]\d|[+-]+)"))
+# The charge at the end of a name: its sign alone, or also its number before the sign or after: BF4-, Mg2+, Mg+2, Mg^{2+}, magnesium(2+), Mg(II).
+SIGN, CHARGE = (
+    rf"[\^({{]*{sign}[)}}\]$]*$" for sign in (r"[+-]+", r"(?:\d[+-]|[+-]\d|[+-]+|(?<=\()(?:I{1,3}|IV)(?=\)))")
+)
+DIVIDERS = (
+    r"[+:/;.·&^]"  # between the ions of a salt, beside what `plain` leaves out, such as in Li+[TFSA]- and EMIM:TFSI
+)
 
 
 def spelled_out(name: str) -> str:
@@ -52,12 +57,15 @@ def identified(name: str, library: Mapping[str, LibraryIon]) -> str | None:
 
 
 def salt(name: str, names: Mapping[str, str], library: Mapping[str, LibraryIon]) -> tuple[str, str] | None:
-    """Return the cation and the anion of which a name is made, such as those of ``LiPF6`` and ``EMIM-BF4``."""
-    text = plain(name)
+    """Return the cation and the anion of which a name is made, such as those of ``LiPF6``, ``EMIM-BF4``, ``Li+[TFSA]-`` and ``MgCl2``."""
+    text = re.sub(DIVIDERS, "", plain(name))
     for at in range(1, len(text)):
-        cation, anion = names.get(text[:at]), names.get(text[at:])
-        if cation and anion and library[cation]["charge"] > 0 > library[anion]["charge"]:
-            return cation, anion
+        cation = names.get(text[:at])
+        charge = library[cation]["charge"] if cation else 0
+        for number in ("", str(charge)) if charge > 0 else ():
+            anion = names.get(text[at:].removesuffix(number))
+            if cation and anion and library[anion]["charge"] < 0:
+                return cation, anion
     return None
 
 

@@ -24,6 +24,8 @@ LIBRARY = library(Path(__file__).resolve().parents[3] / "assets")
         ("PF6−", "pf6"), ("BF₄⁻", "bf4"), ("BF_4^-", "bf4"), ("bis(oxalato)borate(1-)", "bob"),
         ("PYR14+", "pyr14"), ("Pyr1,4", "pyr14"), ("P1,4", "pyr14"), ("[C4C1pyrr]+", "pyr14"), ("BMPyrr", "pyr14"),
         ("N-butyl-N-methylpyrrolidinium", "pyr14"), ("N,N-dimethylpyrrolidinium", "pyr11"), ("PMPyrr+", "pyr13"),
+        ("Py14", "pyr14"), ("Pyrr1,3", "pyr13"), ("1-butyl-1-methylpyrrolidin-1-ium", "pyr14"), ("[C1C4Im]+", "bmim"), ("EtMeIm+", "emim"),
+        ("1-ethyl-3-methyl-1H-imidazol-3-ium", "emim"), ("Mg(II)", "mg"), ("calcium(II)", "ca"), ("Li(I)", "li"), ("1,2-DME", "dme"),
         ("Choline", "cho"), ("P66614", "p66614"), ("P6,6,6,14+", "p66614"), ("ethylene carbonate", "ec"), ("H2O", "water"), ("H₂O", "water"),
         ("Diglyme", "g2"), ("dimethoxyethane", "dme"), ("1,2-dimethoxyethane", "dme"), ("γ-Butyrolactone", "gbl"), ("dimethyl sulphoxide", "dmso"),
     ],
@@ -48,4 +50,19 @@ def test_a_name_that_could_be_two_is_none_and_a_typing_error_gets_its_neighbour(
     assert "did you mean tfsi?" in unknown("tsfi", LIBRARY, charged=True)
     assert "did you mean bf4?" in unknown("fb4", LIBRARY, charged=True)
     assert "did you mean" not in unknown("unobtainium", LIBRARY, charged=True)
-    assert "is a salt: give its ions, emim and bf4" in unknown("[EMIm]BF4", LIBRARY, charged=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "ions"),
+    [
+        ("[EMIm]BF4", "emim and bf4"), ("EMIM:TFSI", "emim and tfsi"), ("EMIM/TFSI", "emim and tfsi"), ("Li+[TFSA]-", "li and tfsi"),
+        ("[C4mpyr]⁺[FSI]⁻", "pyr14 and fsi"), ("BMIM PF6", "bmim and pf6"), ("MgCl2", "mg and cl"), ("Mg(TFSI)2", "mg and tfsi"),
+        ("choline chloride", "cho and cl"), ("Ca(BF₄)₂", "ca and bf4"),
+    ],
+)  # fmt: skip
+def test_a_salt_is_known_by_its_ions(written: str, ions: str) -> None:
+    assert f"is a salt: give its ions, {ions}," in unknown(written, LIBRARY, charged=True)
+
+
+def test_a_formula_that_no_salt_has_is_none() -> None:
+    assert "is a salt" not in unknown("NaCl2", LIBRARY, charged=True)
