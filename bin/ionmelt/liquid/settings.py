@@ -25,6 +25,8 @@ from ionmelt.settings import (
 
 BUILT_IN = ("auto", "clandp", "openff", "xtb")  # force fields that are no file of the user's
 
+MOST_OF_A_KIND = 10_000  # ions or molecules in a box
+
 # --- The liquid ----------------------------------------------------------------------------------------
 
 
@@ -34,7 +36,7 @@ class IonSmiles(Section):
     smiles: Text = Field(
         description="SMILES of the whole ion with its charge, such as C[N+](C)(C)C; or of a whole molecule"
     )
-    count: Annotated[Count, count(..., 1, 10_000, "how many of it a box holds")]
+    count: Annotated[Count, count(..., 1, MOST_OF_A_KIND, "how many of it a box holds")]
 
 
 def ion_form(value: Any) -> str:
@@ -43,7 +45,8 @@ def ion_form(value: Any) -> str:
 
 
 Ion = Annotated[
-    Annotated[Count, count(..., 1, 10_000, "how many a box holds"), Tag("count")] | Annotated[IonSmiles, Tag("smiles")],
+    Annotated[Count, count(..., 1, MOST_OF_A_KIND, "how many a box holds"), Tag("count")]
+    | Annotated[IonSmiles, Tag("smiles")],
     Discriminator(ion_form),
 ]
 

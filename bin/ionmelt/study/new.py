@@ -1,5 +1,6 @@
 """Write a commented study to begin with: a trial of one liquid, which says beside each field what a real study gives."""
 
+import math
 import os
 import re
 from pathlib import Path
@@ -20,8 +21,33 @@ from ionmelt.study.plan import read_study
 TOP = Path(__file__).resolve().parents[3]
 ANNEAL_ABOVE_K = 150.0  # of the liquid's own temperature: hot enough to mix in some ten picoseconds
 COLDEST_K, HOTTEST_K = 100.0, 2500.0
+SWING_K, SWING_SHARE = 150.0, 0.6  # of the temperature at most: the coldest part of a swing is above 0 K
 LONGEST_NAME = 40
 ATOMS_LEAST = 10
+UNITS = {"molality": "mol/kg", "molarity": "mol/L"}
+CELSIUS = ("c", "°c", "degc", "celsius")
+
+
+def number_in(option: str, text: str | None, unit: str) -> float | None:
+    """Return the number of an option, None where it is not given; raises `UserError` where it is none."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value):
+        return value
+    written = re.fullmatch(r"\s*([-+]?\d+(?:\.\d+)?)\s*([^\W\d]\S*|°\S+)\s*", text)
+    if re.fullmatch(r"\s*[-+]?\d+,\d+\s*", text):
+        right = "give a decimal point, and no other marks"
+    elif written and unit == "K" and written[2].lower() in CELSIUS:
+        right = f"give kelvin, {float(written[1]) + 273.15:g}"
+    elif written:
+        right = f"give the number alone, {written[1]}, in {unit}" if unit else f"give the number alone, {written[1]}"
+    else:
+        right = f"give a number, in {unit}" if unit else "give a number"
+    raise UserError(f"{option}: {brief(text)}: {right}")
 
 
 def foundation_line(name: str | None) -> str:
@@ -47,6 +73,7 @@ def new_study(path: Path, liquid: tuple[list[str], list[str], str], temperature_
         temperature=f"{temperature_K:g}",
         foundation=foundation_line(model),
         anneal=f"{temperature_K + ANNEAL_ABOVE_K:g}",
+        swing=f"{min(SWING_K, round(SWING_SHARE * temperature_K)):g}",
     )
 
 
@@ -86,12 +113,10 @@ def main(argv: list[str] | None = None) -> int:
     concentration = parser.add_mutually_exclusive_group()
     for kind in CONCENTRATIONS:
         concentration.add_argument(
-            f"--{kind}", type=float, metavar="M", help=f"{kind} of the salt, in the molecules, whose counts are parts"
+            f"--{kind}", metavar="M", help=f"{kind} of the salt, in the molecules, whose counts are parts by moles"
         )
-    parser.add_argument("--temperature", type=float, required=True, metavar="K", help="temperature of the liquid (K)")
-    parser.add_argument(
-        "--atoms", type=int, metavar="N", help="about how many atoms: of two ions without counts, or of a concentration"
-    )
+    parser.add_argument("--temperature", required=True, metavar="K", help="temperature of the liquid (K)")
+    parser.add_argument("--atoms", metavar="N", help="about how many atoms: counts are parts then")
     parser.add_argument("--model", metavar="NAME", help="a foundation model of docs/named.md too, such as sevennet-0")
     args = parser.parse_args(argv)
     try:
@@ -99,11 +124,15 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(
                 "--ions: missing; such as --ions emim,bf4; or --molecules, such as --molecules ec:20,dmc:20"
             )
-        given = next(((kind, vars(args)[kind]) for kind in CONCENTRATIONS if vars(args)[kind] is not None), None)
-        if args.atoms is not None and args.atoms < ATOMS_LEAST:
-            raise UserError(f"--atoms: {args.atoms}: give {ATOMS_LEAST} or more")
-        liquid = liquid_lines(args.ions, args.molecules, given, library(TOP / "assets"), args.atoms)
-        write(args.study, liquid, args.temperature, args.model)
+        temperature_K, atoms = number_in("--temperature", args.temperature, "K"), number_in("--atoms", args.atoms, "")
+        amounts = {kind: number_in(f"--{kind}", vars(args)[kind], UNITS[kind]) for kind in CONCENTRATIONS}
+        given = next(((kind, amount) for kind, amount in amounts.items() if amount is not None), None)
+        if atoms is not None and atoms < ATOMS_LEAST:
+            raise UserError(f"--atoms: {atoms:g}: give {ATOMS_LEAST} or more")
+        size = None if atoms is None else round(atoms)
+        liquid = liquid_lines(args.ions, args.molecules, given, library(TOP / "assets"), size)
+        assert temperature_K is not None
+        write(args.study, liquid, temperature_K, args.model)
     except UserError as error:
         return task.give_up(Exit.USER, *error.errors)
     return 0

@@ -4,18 +4,24 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import gcd
+from math import ceil, gcd, isfinite
 
 from ionmelt.errors import UserError
-from ionmelt.liquid.ions import LibraryIon, canonical, charge_of, parse
+from ionmelt.liquid.ions import LibraryIon, canonical, charge_of, resolve
 from ionmelt.liquid.names import identified, unknown
+from ionmelt.liquid.settings import MOST_OF_A_KIND, Composition
 from ionmelt.mistakes import KEY, NAME_WORDS, brief, listed
+from ionmelt.study.composition import CompositionError, Part, moles
 
 PAIRS = 4  # of a trial: seconds a label
-ATOMS = 150  # of a trial whose concentration is given
+PAIRS_ATOMS = 40  # that they have at least: a box of four pairs of atoms holds no cut-off
+ATOMS = 150  # of a trial whose concentration is given, or what one of the rarest ion needs
 CONCENTRATIONS = ("molality", "molarity")
-DENSITY = "density_guess_kg_m3: 1200     # only sizes the first box; the melting finds the real one"
-DENSITY_OF_MOLARITY = "# density_guess_kg_m3: 1200   # the molarity is of this density: give that of the solution"
+GUESS_KG_M3 = 1200  # what a study takes where it gives none
+DENSITY = f"density_guess_kg_m3: {GUESS_KG_M3}     # only sizes the first box; the melting finds the real one"
+DENSITY_OF_MOLARITY = (
+    f"# density_guess_kg_m3: {GUESS_KG_M3}   # the molarity is of this density: give that of the solution"
+)
 FORMS = "NAME, NAME:COUNT, NAME=SMILES or NAME=SMILES:COUNT, with commas between"
 
 
@@ -34,12 +40,34 @@ class Given:
         """Return its count, with its SMILES where the library does not have it, as the study file has them."""
         return f"{{smiles: {json.dumps(self.smiles)}, count: {self.count}}}" if self.smiles else str(self.count)
 
+    def part(self, library: Mapping[str, LibraryIon]) -> Part:
+        """Return its charge, mass and atoms."""
+        smiles = self.smiles or library[self.name]["smiles"]
+        one = {"name": self.name, "smiles": smiles, "count": 1, "types": None, "hydrogen_types": None}
+        ion = resolve(one, {})
+        return Part(self.charge, sum(ion["masses_u"]), len(ion["elements"]))
+
+
+def words_of(text: str, library: Mapping[str, LibraryIon]) -> list[str]:
+    """Return the words between the commas of a text; a comma in a name of the library, as in Pyr1,4 and P6,6,6,14, divides nothing."""
+    pieces = [piece.strip() for piece in text.split(",")]
+    words = []
+    while pieces:
+        # the comma of a name stands before a number, or the name does not go on without it: N,N-dimethylpyrrolidinium
+        joined = [",".join(pieces[:number]) for number in range(len(pieces), 1, -1)]
+        if len(pieces) > 1 and identified(pieces[0], library) and not pieces[1][:1].isdigit():
+            joined = []
+        named = (word for word in joined if identified(re.sub(r":\d*$", "", word), library))
+        words.append(next(named, pieces[0]))
+        pieces = pieces[words[-1].count(",") + 1 :]
+    return list(filter(None, words))
+
 
 def read_given(text: str, option: str, library: Mapping[str, LibraryIon]) -> tuple[list[Given], list[str]]:
     """Return the ions (`option` --ions) or molecules (--molecules) that a text gives, and a line for each mistake."""
     right: list[Given] = []
     lines: list[str] = []
-    for word in filter(None, map(str.strip, text.split(","))):
+    for word in words_of(text, library):
         try:
             one = given_by(word, option == "--ions", library)
             if any(one.name == other.name for other in right):
@@ -102,48 +130,100 @@ def liquid_lines(
 ) -> tuple[list[str], list[str], str]:
     """Return the lines of a study that say what the liquid is made of, the names, and the liquid in words.
 
-    `concentration` is molality or molarity, with its value; `atoms`: about how many, None for those of a trial. Raises `UserError`, a
-    line for each mistake.
+    `concentration` is molality or molarity, with its value; `atoms`: about how many, None for those of a trial. Where either is given,
+    counts are parts. Raises `UserError`, a line for each mistake.
     """
     salt, mistakes = read_given(ions, "--ions", library) if ions else ([], [])
     solvent, more = read_given(molecules, "--molecules", library) if molecules else ([], [])
     mistakes += more
+    if concentration and not (isfinite(concentration[1]) and concentration[1] > 0):
+        mistakes.append(f"--{concentration[0]}: {concentration[1]:g}: give a number above 0")
     if not mistakes and concentration and not (salt and solvent):
         mistakes = [f"--{concentration[0]}: is of ions in molecules: give --ions li,pf6 --molecules ec:1,dmc:1"]
-    if not mistakes and atoms and not concentration and (solvent or len(salt) != 2 or any(one.count for one in salt)):
-        mistakes = [
-            "--atoms: is of two ions without counts, or with --molality or --molarity: leave it out, or the counts"
-        ]
+    parts_only = concentration is not None or atoms is not None
+    if not mistakes and not parts_only:
+        mistakes = uncounted(salt, solvent)
     if not mistakes:
-        units = units_of(salt, concentration is not None, atoms, library)
-        salt, mistakes = counted(salt, units)
-    if not mistakes and not concentration:
-        mistakes = [
-            f"--molecules: {one.name}: how many? give {one.name}:10; or --molality or --molarity of the ions"
-            for one in solvent
-            if not one.count
-        ]
+        salt, mistakes = counted(salt, 1 if parts_only else pairs_of(salt, library))
     if mistakes:
         raise UserError(*mistakes)
+    if parts_only:
+        salt, solvent = in_lowest_terms(salt, solvent, concentration is not None)
+    if concentration:
+        size = atoms or max(ATOMS, least_atoms(salt, solvent, *concentration, library))
+        lines = by_concentration(salt, solvent, *concentration, size)
+    else:
+        if atoms:
+            salt, solvent = of_size(salt, solvent, atoms, library)
+        lines = by_number(salt, solvent)
     parts = [*salt, *solvent]
-    lines = (
-        by_concentration(salt, solvent, *concentration, atoms or ATOMS) if concentration else by_number(salt, solvent)
-    )
     return lines, [one.name for one in parts], listed([one.words for one in parts])
 
 
-def units_of(salt: Sequence[Given], dissolved: bool, atoms: int | None, library: Mapping[str, LibraryIon]) -> int:
-    """Return how many formula units two ions without counts are: one where they are dissolved, as many as `atoms` hold, or `PAIRS`."""
-    if dissolved or not atoms:
-        return 1 if dissolved else PAIRS
-    first, second = (parse(one.smiles or library[one.name]["smiles"]).GetNumAtoms() for one in salt)
-    common = gcd(salt[0].charge, salt[1].charge)
-    unit = (first * abs(salt[1].charge) + second * abs(salt[0].charge)) / common
-    return max(1, round(atoms / unit))
+def uncounted(salt: Sequence[Given], solvent: Sequence[Given]) -> list[str]:
+    """Return a line for each molecule of which nothing says how many there are, and for ions beside molecules that have their numbers."""
+    mistakes = [
+        f"--molecules: {one.name}: how many? give {one.name}:10; or --molality or --molarity of the ions"
+        if salt
+        else f"--molecules: {one.name}: how many? give {one.name}:10, or --atoms"
+        for one in solvent
+        if not one.count
+    ]
+    pair, _ = counted(list(salt), 10)
+    if not mistakes and solvent and pair != list(salt):
+        names, numbers = ",".join(one.name for one in salt), ",".join(f"{one.name}:{one.count}" for one in pair)
+        said = f"--ions: {names}: how many beside the molecules? give {numbers}; or --molality or --molarity"
+        mistakes.append(said)
+    return mistakes
 
 
-def counted(salt: list[Given], units: float) -> tuple[list[Given], list[str]]:
-    """Return ions with how many there are of each, and the mistakes; two without counts are of so many formula units (`units_of`)."""
+def pairs_of(salt: Sequence[Given], library: Mapping[str, LibraryIon]) -> int:
+    """Return how many formula units two ions without counts are in a trial: `PAIRS`, or more where they are small."""
+    pair, _ = counted(list(salt), 1)
+    unit = sum(one.count * one.part(library).atoms for one in pair)
+    return max(PAIRS, ceil(PAIRS_ATOMS / max(unit, 1)))
+
+
+def in_lowest_terms(salt: Sequence[Given], solvent: Sequence[Given], apart: bool) -> tuple[list[Given], list[Given]]:
+    """Return parts in lowest terms, those of the salt `apart` from those of the solvent, or all together; one that has no number is one part."""
+    salt, solvent = ([replace(one, count=one.count or 1) for one in given] for given in (salt, solvent))
+    all_of_them = gcd(*(one.count for one in (*salt, *solvent)))
+    of_salt, of_solvent = (gcd(*(one.count for one in given)) if apart else all_of_them for given in (salt, solvent))
+    return (
+        [replace(one, count=one.count // of_salt) for one in salt],
+        [replace(one, count=one.count // of_solvent) for one in solvent],
+    )
+
+
+def of_size(
+    salt: Sequence[Given], solvent: Sequence[Given], atoms: int, library: Mapping[str, LibraryIon]
+) -> tuple[list[Given], list[Given]]:
+    """Return as many times the parts of a liquid as about so many atoms hold; raises `UserError` where that is more than a study takes."""
+    unit = sum(one.count * one.part(library).atoms for one in (*salt, *solvent))
+    times = max(1, round(atoms / unit))
+    most = max(one.count for one in (*salt, *solvent))
+    if times * most > MOST_OF_A_KIND:
+        raise UserError(f"--atoms: {atoms}: give {MOST_OF_A_KIND // most * unit} or less")
+    salt, solvent = ([replace(one, count=times * one.count) for one in given] for given in (salt, solvent))
+    return salt, solvent
+
+
+def least_atoms(
+    salt: Sequence[Given], solvent: Sequence[Given], kind: str, amount: float, library: Mapping[str, LibraryIon]
+) -> int:
+    """Return the atoms of a box that holds one of the rarest of a solution; 0 where the concentration cannot be, which the plan says."""
+    parts = {one.name: one.part(library) for one in (*salt, *solvent)}
+    given = {one.name: one.count * amount for one in salt}, {one.name: float(one.count) for one in solvent}
+    composition = Composition.model_construct(**{kind: given[0]}, solvent=given[1], atoms=ATOMS)
+    try:
+        amounts = moles(composition, parts, GUESS_KG_M3)
+    except CompositionError:
+        return 0
+    return ceil(sum(amounts[name] * parts[name].atoms for name in parts) / min(amounts.values()))
+
+
+def counted(salt: list[Given], units: int) -> tuple[list[Given], list[str]]:
+    """Return ions with how many there are of each, and the mistakes; two without counts are of so many formula units."""
     if not salt or all(one.count for one in salt):
         return salt, []
     names = ",".join(one.name for one in salt)
@@ -153,7 +233,7 @@ def counted(salt: list[Given], units: float) -> tuple[list[Given], list[str]]:
     if first.charge * second.charge >= 0:
         return salt, [f"--ions: {names}: both have a charge of the same sign: give a cation and an anion"]
     common = gcd(first.charge, second.charge)
-    counts = int(units * abs(second.charge) / common), int(units * abs(first.charge) / common)
+    counts = units * abs(second.charge) // common, units * abs(first.charge) // common
     return [replace(one, count=count) for one, count in zip(salt, counts, strict=True)], []
 
 

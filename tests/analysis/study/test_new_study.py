@@ -44,11 +44,17 @@ def test_every_ion_of_the_force_field_can_be_begun_with(tmp_path: Path, capsys: 
     [
         (["--ions", "ea=CC[NH3+],an=[O-][N+](=O)[O-]:4"], None),
         (["--ions", "ea=CC[NH3+]:4,an=[O-][N+](=O)[O-]:4"], "4 ea, 4 an: "),
-        (["--ions", "mg,cl"], "4 mg, 8 cl: "),
+        (["--ions", "mg,cl"], "14 mg, 28 cl: "),
+        (["--ions", "Pyr1,4,TFSI"], "4 pyr14, 4 tfsi: "),
+        (["--ions", "p6,6,6,14:2,N,N-dimethylpyrrolidinium:2,cl:4"], "2 p66614, 2 pyr11, 4 cl: "),
+        (["--molecules", "1,2-dimethoxyethane:8,1,3-dioxolane:8"], "8 dme, 8 dol: "),
         (["--molecules", "ec:20,mine=COC(=O)OC:6"], "20 ec, 6 mine: "),
         (["--ions", "li:1,pf6:1", "--molecules", "ec:5,mine=COC(=O)OC:5"], "1 li, 1 pf6, 5 ec, 5 mine: 118 atoms"),
         (["--ions", "li,pf6", "--molecules", "ec,mine=COC(=O)OC", "--molarity", "1"], "1 li, 1 pf6, 6 ec, 6 mine: "),
         (["--ions", "na,pf6", "--molecules", "pc", "--molality", "1.5"], "2 na, 2 pf6, 12 pc: 172 atoms"),
+        (["--ions", "na:2,pf6:2", "--molecules", "pc", "--molality", "1.5"], "2 na, 2 pf6, 12 pc: 172 atoms"),
+        (["--ions", "mg,tfsi", "--molecules", "g2", "--molality", "0.5"], "1 mg, 2 tfsi, 15 g2: "),
+        (["--ions", "na,cl"], "20 na, 20 cl: "),
     ],
 )
 def test_any_electrolyte_can_be_begun_with(
@@ -74,6 +80,9 @@ def test_any_electrolyte_can_be_begun_with(
         (["--ions", "mg,cl", "--atoms", "200"], 200),
         (["--ions", "ea=CC[NH3+],an=[O-][N+](=O)[O-]", "--atoms", "450"], 450),
         (["--ions", "li,pf6", "--molecules", "ec:1,dmc:1", "--molarity", "1", "--atoms", "600"], 600),
+        (["--ions", "cho:2,cl:2", "--molecules", "urea:4", "--atoms", "5e2"], 500),
+        (["--ions", "cho,cl", "--molecules", "urea:2", "--atoms", "500"], 500),
+        (["--molecules", "water", "--atoms", "300"], 300),
     ],
 )
 def test_the_size_and_a_foundation_model_can_be_asked_for(
@@ -122,8 +131,14 @@ def test_what_stands_beside_the_fields_is_right_too(tmp_path: Path, monkeypatch:
         (["--ions", "li,pf6", "--molarity", "1", "--temperature", "353"], ["--molarity: is of ions in molecules: give"]),
         (["--temperature", "353"], ["--ions: missing; such as --ions emim,bf4; or --molecules"]),
         (["--ions", "emim:2,bf4:3", "--temperature", "353"], ["liquids[0].ions: "]),
-        (["--ions", "emim,bf4:8", "--atoms", "500", "--temperature", "353"], ["--atoms: is of two ions without counts, or"]),
-        (["--molecules", "ec:20", "--atoms", "500", "--temperature", "353"], ["--atoms: is of two ions without counts, or"]),
+        (["--ions", "emim,bf4:8", "--atoms", "500", "--temperature", "353"], ["--ions: emim,bf4: give two ions, such as emim,bf4, or how"]),
+        (["--ions", "mg,cl", "--molecules", "water:9", "--temperature", "353"], ["--ions: mg,cl: how many beside the molecules? give mg:10,cl:20"]),
+        (["--ions", "emim,bf4", "--atoms", "1e8", "--temperature", "353"], ["--atoms: 100000000: give 240000 or less"]),
+        (["--ions", "emim,bf4", "--atoms", "many", "--temperature", "353"], ["--atoms: 'many': give a number"]),
+        (["--ions", "li,pf6", "--molecules", "ec", "--molarity", "0", "--temperature", "353"], ["--molarity: 0: give a number above 0"]),
+        (["--ions", "li,pf6", "--molecules", "ec", "--molarity", "1M", "--temperature", "353"], ["--molarity: '1M': give the number alone, 1, in mol/L"]),
+        (["--ions", "emim,bf4", "--temperature", "80 °C"], ["--temperature: '80 °C': give kelvin, 353.15"]),
+        (["--ions", "emim,bf4", "--temperature", "353,15"], ["--temperature: '353,15': give a decimal point"]),
         (["--ions", "emim,bf4", "--atoms", "2", "--temperature", "353"], ["--atoms: 2: give 10 or more"]),
         (["--ions", "emim,bf4", "--model", "sevennet", "--temperature", "353"], ["--model: 'sevennet': is not known (docs/named.md"]),
         (["--ions", "emim,bf4", "--model", "uma-s-omol", "--temperature", "353"], ["--model: 'uma-s-omol': needs a file or an"]),
@@ -139,6 +154,21 @@ def test_mistakes_are_a_line_each_and_nothing_is_written(
     for line, beginning in zip(lines, said, strict=True):
         assert line.startswith(f"error: {beginning}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_coldest_liquid_is_not_swung_below_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for kelvin in ("100", "353"):
+        assert new.main([str(tmp_path / f"{kelvin}.yaml"), "--ions", "emim,bf4", "--temperature", kelvin]) == 0
+    assert "error" not in capsys.readouterr().err
+
+
+def test_parts_keep_their_proportions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Choline chloride and urea 1:2, by whatever multiple they are given."""
+    for number, parts in enumerate((("cho:1,cl:1", "urea:2"), ("cho:10,cl:10", "urea:20"), ("cho,cl", "urea:2"))):
+        asked = ["--ions", parts[0], "--molecules", parts[1], "--atoms", "500", "--temperature", "333"]
+        assert new.main([str(tmp_path / f"{number}.yaml"), *asked]) == 0
+        liquid = yaml.safe_load((tmp_path / f"{number}.yaml").read_text())["liquids"][0]
+        assert liquid["ions"]["cho"] == liquid["ions"]["cl"] == liquid["molecules"]["urea"] / 2 == 13
 
 
 def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
