@@ -27,6 +27,7 @@ PATTERNS = {
 }
 NAME_WORDS = "small letters, digits, _ and ., beginning with a letter or digit"
 
+POINT = "give a decimal point, and no other marks"
 # The unit of a field, by the end of its name.
 UNITS = {
     "_K": "K",
@@ -187,12 +188,19 @@ def closest(word: str, names: Collection[str], number: int = 1, cutoff: float = 
     """Return the names that are most like a mistyped word, the likeliest first.
 
     A name of which two neighbouring letters are exchanged goes first: by the letters that two texts share, ``ntp_ps`` is as near to
-    ``nvt_ps`` as to ``npt_ps``, and ``fb4`` too far from ``bf4``.
+    ``nvt_ps`` as to ``npt_ps``, and ``fb4`` too far from ``bf4``. So does one that the word is the beginning of: ``PBE-D3`` is nearer to
+    ``revPBE-D3`` than to ``PBE-D3(BJ)``, which it means, and ``density`` too far from ``density_guess_kg_m3``.
     """
     text, by_text = word.lower(), {name.lower(): name for name in names}
-    first = [name for name in by_text if are_exchanged(text, name)]
+    first = [name for name in by_text if name == text or are_exchanged(text, name)]
+    first += [name for name in by_text if begins(text, name)]
     like = difflib.get_close_matches(text, by_text, number, cutoff)
     return [by_text[name] for name in dict.fromkeys([*first, *like])][:number]
+
+
+def begins(word: str, name: str) -> bool:
+    """Tell whether a word, of more than two letters, is what a name begins with, up to a sign such as _ or (."""
+    return len(word) > 2 and name.startswith(word) and not name[len(word) : len(word) + 1].isalnum()
 
 
 def are_exchanged(word: str, name: str) -> bool:
@@ -245,6 +253,8 @@ def no_match(wrong: Wrong) -> str:
 def no_number(wrong: Wrong) -> str:
     """Say that a text is no number; of one with a unit behind it, what to give."""
     line, unit = f"{brief(wrong.value)} is not a number", unit_of(wrong.position.field)
+    if isinstance(wrong.value, str) and re.fullmatch(r"\s*[-+]?\d+,\d+\s*", wrong.value):
+        return f"{line}: {POINT}"
     written = re.fullmatch(r"\s*([-+]?[\d.]+)\s*([^\W\d]\S*)\s*", wrong.value) if isinstance(wrong.value, str) else None
     if not (written and unit):
         return line
@@ -257,7 +267,19 @@ def no_text(wrong: Wrong) -> str:
     return f"{brief(wrong.value)} is not a text" + (": write it in quotes" if number else "")
 
 
+def too_few(wrong: Wrong) -> str:
+    """Say how many are needed of what is empty, or too short."""
+    context = wrong.context or {}
+    least = context["min_length"]
+    return (
+        f"{context['actual_length']} given: give at least {least}"
+        if context.get("actual_length")
+        else f"empty: give at least {least}"
+    )
+
+
 SAID: dict[str, Callable[[Wrong], str]] = {
+    "too_short": too_few,
     "float_type": no_number,
     "float_parsing": no_number,
     "missing": missing,
@@ -273,7 +295,7 @@ WORDS = {
     "finite_number": "{value} is not a number",
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "{value} is not a whole number"),
     **dict.fromkeys(("string_too_long", "too_long"), "too long: at most {max_length}"),
-    **dict.fromkeys(("string_too_short", "too_short"), "empty: give at least {min_length}"),
+    "string_too_short": "empty: give at least {min_length}",
     **dict.fromkeys(("tuple_type", "list_type"), "{value} is not a list: give [...]"),
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), NO_SECTION),
     "value_error": "{error}",

@@ -26,10 +26,11 @@ def check_data(draft: Draft, raw: Mapping[str, Any], paths: Paths, problems: Pro
     study = draft.study
     sampling, brought = study.sampling, isinstance(study.labels, OwnLabels)
     trained = [index for index, model in draft.models.items() if model.is_trained]
+    whole = not problems.within(("sampling",))  # a recipe that is wrong is said already, and its frames are not missing
     check_labels(draft, raw, trained, paths, problems)
     if sampling:
         check_sampling(draft, sampling, problems)
-    made = made_groups(draft, sampling) if sampling else None
+    made = made_groups(draft, sampling) if sampling and whole else None
     for name, entries in (study.datasets or {}).items():
         check_entries(draft, name, entries, problems, None if brought else made)
         check_mixture(draft, name, entries, problems, made)

@@ -76,7 +76,7 @@ def check_theory(index: int, model: OwnModel, labels_theory: str | None, problem
 
 def check_change(index: int, model: LearnedModel, theory: str, labels_theory: str, problems: Problems) -> None:
     """Refuse weights that are tuned in one head on labels of another level of theory, where the study does not say so."""
-    tuned = model.is_trained and model.mode != "replay" and not model.theory_change
+    tuned = model.weights is not None and model.is_trained and model.mode != "replay" and not model.theory_change
     if tuned and not theory_level.same_level(theory, labels_theory):
         problems.add(
             ("models", index, "theory"),
@@ -139,6 +139,15 @@ def check_tuning(index: int, model: MaceModel, paths: Paths, problems: Problems)
         problems.add((*loc, "replay_frames"), wrong)
     if model.freeze not in (None, "none") and model.mode not in ("finetune", "replay"):
         problems.add((*loc, "freeze"), f"{model.freeze!r}: is used by modes finetune and replay only")
+    for name, idle, used in (
+        ("lora_rank", model.mode != "lora", "mode lora"),
+        ("replay_per_frame", model.mode != "replay", "mode replay"),
+        ("huber_delta", model.loss == "squared", "loss huber"),
+        ("stage_two_energy", model.stage_two == 0, "stage_two"),
+    ):
+        value, usual = dict(model)[name], MaceModel.model_fields[name].default
+        if idle and value not in (None, usual):
+            problems.add((*loc, name), f"{brief(value)}: is used by {used} only")
     for name, usual in (("zbl", False), ("distance_transform", "none")):
         if model.weights is not None and (value := dict(model)[name]) not in (None, usual):
             problems.add((*loc, name), f"{brief(value)}: the weights bring their own: leave this out")

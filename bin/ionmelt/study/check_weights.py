@@ -65,6 +65,10 @@ def refuse_words_about_none(index: int, model: LearnedModel | AseModel, problems
         if fields[name] is not None:
             text = f"{brief(fields[name])}: weights are missing: give their path, or leave this out"
             problems.add(("models", index, name), text)
+    if fields.get("theory_change"):
+        problems.add(
+            ("models", index, "theory_change"), "true: weights are missing: give their path, or leave this out"
+        )
 
 
 def needed_of(model: LearnedModel | AseModel) -> Mapping[str, str]:

@@ -10,16 +10,15 @@ from ionmelt import task
 from ionmelt.arguments import command_line
 from ionmelt.errors import Exit, UserError
 from ionmelt.liquid.ions import library
-from ionmelt.mistakes import brief, did_you_mean
+from ionmelt.mistakes import POINT, brief, did_you_mean
 from ionmelt.models.named import NAMED
-from ionmelt.study.advice import warn
+from ionmelt.study.advice import ANNEAL_ABOVE_K, warn
 from ionmelt.study.melting import read_melting
 from ionmelt.study.new_liquid import CONCENTRATIONS, FORMS, liquid_lines
 from ionmelt.study.paths import Paths
 from ionmelt.study.plan import read_study
 
 TOP = Path(__file__).resolve().parents[3]
-ANNEAL_ABOVE_K = 150.0  # of the liquid's own temperature: hot enough to mix in some ten picoseconds
 COLDEST_K, HOTTEST_K = 100.0, 2500.0
 SWING_K, SWING_SHARE = 150.0, 0.6  # of the temperature at most: the coldest part of a swing is above 0 K
 LONGEST_NAME = 40
@@ -40,7 +39,7 @@ def number_in(option: str, text: str | None, unit: str) -> float | None:
         return value
     written = re.fullmatch(r"\s*([-+]?\d+(?:\.\d+)?)\s*([^\W\d]\S*|°\S+)\s*", text)
     if re.fullmatch(r"\s*[-+]?\d+,\d+\s*", text):
-        right = "give a decimal point, and no other marks"
+        right = POINT
     elif written and unit == "K" and written[2].lower() in CELSIUS:
         right = f"give kelvin, {float(written[1]) + 273.15:g}"
     elif written:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, gcd, isfinite
+from typing import Any
 
 from ionmelt.errors import UserError
 from ionmelt.liquid.ions import LibraryIon, canonical, charge_of, resolve
@@ -213,8 +214,12 @@ def least_atoms(
 ) -> int:
     """Return the atoms of a box that holds one of the rarest of a solution; 0 where the concentration cannot be, which the plan says."""
     parts = {one.name: one.part(library) for one in (*salt, *solvent)}
-    given = {one.name: one.count * amount for one in salt}, {one.name: float(one.count) for one in solvent}
-    composition = Composition.model_construct(**{kind: given[0]}, solvent=given[1], atoms=ATOMS)
+    salt_amounts, solvent_parts = (
+        {one.name: one.count * amount for one in salt},
+        {one.name: one.count for one in solvent},
+    )
+    fields: dict[str, Any] = {kind: salt_amounts, "solvent": solvent_parts, "atoms": ATOMS}
+    composition = Composition.model_construct(**fields)
     try:
         amounts = moles(composition, parts, GUESS_KG_M3)
     except CompositionError:

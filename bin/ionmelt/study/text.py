@@ -138,6 +138,8 @@ def parse_yaml(text: str, name: str) -> Any:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = " ".join(str(error.problem or error.context).split())
+        if r"'\t'" in problem:
+            problem = "a tab: indent by blanks"
         raise UserError(one_line(f"{name}: {where}not YAML: {problem}")) from error
     except yaml.reader.ReaderError as error:  # it has a position but no mark
         line = text.count("\n", 0, error.position) + 1

@@ -8,6 +8,9 @@ REFUSALS: list[Refusal] = [
     ("kind_twice", study(datasets={"eq": ["eq", "eq"]}), ["datasets.eq: 'eq' is given twice"]),
     ("kind_not_sampled", sampling(neq={}), [
         "datasets.both[1]: no neq frames are sampled: give a recipe in sampling.neq, or leave 'neq' out"]),
+    ("a_recipe_that_is_wrong_is_one_mistake", sampling(neq={"volume_scan": {"frames": 10, "scale_max": 112}}), [
+        "sampling.neq.volume_scan.scale_max: 112 is above 2"]),
+    ("too_few_scales", sampling(test_scan={"scales": [0.9, 1.0]}), ["sampling.test_scan.scales: 2 given: give at least 3"]),
     ("too_few_frames", lambda s: (sampling(eq={"frames": 1})(s), md(replicas=1)(s)), [
         "datasets.eq: 1 groups of frames: training, validation and test need one each; sample more frames"]),
     ("split_leaves_nothing", study(split={"valid": 0.5, "test": 0.5}), [

@@ -26,6 +26,14 @@ REFUSALS: list[Refusal] = [
     ("no_datasets", without("datasets"), [
         "models[0].datasets: no dataset to train on: give datasets, such as {both: [eq, neq]}",
         "models[1].datasets: no dataset to train on: give datasets, such as {both: [eq, neq]}"]),
+    ("words_about_no_weights", model(0, theory="PBE", theory_change=True), [
+        "models[0].theory: 'PBE': weights are missing: give their path, or leave this out",
+        "models[0].theory_change: true: weights are missing: give their path, or leave this out"]),
+    ("words_about_no_weights_alone", model(0, theory="PBE"), [
+        "models[0].theory: 'PBE': weights are missing: give their path, or leave this out"]),
+    ("settings_of_what_is_not_done", model(0, lora_rank=16, replay_per_frame=2, huber_delta=0.1, stage_two_energy=5), [
+        "models[0].lora_rank: 16: is used by mode lora only", "models[0].replay_per_frame: 2: is used by mode replay only",
+        "models[0].huber_delta: 0.1: is used by loss huber only", "models[0].stage_two_energy: 5: is used by stage_two only"]),
     ("smoothing_beyond_the_cutoff", model(1, rcut_smth_A=7), ["models[1].rcut_smth_A: 7 is not below rcut_A 6"]),
     ("settings_of_another_descriptor", model(1, layers=3, attention_layers=1), [
         "models[1].attention_layers: 1: is used by se_atten only", "models[1].layers: 3: is used by dpa3 only"]),

@@ -255,7 +255,7 @@ DECIMAL = "write it in decimal, without zeros in front, or a text in quotes"
     ("text", "lines"),
     [
         ("a: [1, 2", ["s.yaml: line 1, column 9: not YAML: expected ',' or ']', but got '<stream end>'"]),
-        ("a: 1\n\tb: 2", ["s.yaml: line 2, column 1: not YAML: found character '\\t' that cannot start any token"]),
+        ("a: 1\n\tb: 2", ["s.yaml: line 2, column 1: not YAML: a tab: indent by blanks"]),
         ("a: 1\nb: 2\na: 3\n", ["s.yaml: line 3, column 1: 'a' is already given in line 1"]),
         ("x: {y: 1, y: 2}\nx: 3", [
             "s.yaml: line 2, column 1: 'x' is already given in line 1",
