@@ -8,7 +8,7 @@ import pytest
 from planned_studies import CP2K_LABELS, Planned, demo, loaded
 
 from ionmelt.labels.engines import ENGINES
-from ionmelt.models.frameworks import mace
+from ionmelt.models.frameworks import deepmd, mace
 
 
 def test_budget(planned: Planned) -> None:
@@ -124,6 +124,16 @@ def test_trainings_at_equal_cost_take_what_they_are_given(planned: Planned) -> N
     trained = sorted(Path("plan/models").glob("*.json"))
     assert len(trained) == 8
     assert {json.loads(path.read_text())["core_minutes"] for path in trained} == {6.0}
+
+
+def test_a_deepmd_model_costs_as_many_times_as_it_has_neighbours() -> None:
+    """Of twice the radius eight times as many; a smaller radius than that of the measurement is not counted as cheaper."""
+    usual, wide, small = (
+        deepmd.DeepmdModel.model_validate({"id": "d", "framework": "deepmd", "rcut_A": radius}) for radius in (6, 12, 4)
+    )
+    for cost in (deepmd.md_core_s, deepmd.training_core_s):
+        assert cost(wide, 500, 1000) == pytest.approx(8 * cost(usual, 500, 1000))
+        assert cost(small, 500, 1000) == cost(usual, 500, 1000)
 
 
 def test_trials_cost_so_many_trainings(planned: Planned) -> None:
