@@ -1,6 +1,6 @@
 """What a reader of the results must know beforehand: the warnings of a plan."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, inf, sqrt
 from typing import Any
 
@@ -13,10 +13,19 @@ from ionmelt.liquid.relaxed import CHARGES
 from ionmelt.mistakes import path_text
 from ionmelt.study.boxes import Box, size_field
 from ionmelt.study.estimate import core_hours
+from ionmelt.study.idle import Add, warn_of_idle
 from ionmelt.study.interpolation import references_of
 from ionmelt.study.keys import levels
 from ionmelt.study.melting import Melting
-from ionmelt.study.references import SAME_TEMPERATURE_K, Composition, Reference, apart, composition, proportions
+from ionmelt.study.references import (
+    SAME_TEMPERATURE_K,
+    Composition,
+    Reference,
+    apart,
+    at_pressure,
+    composition,
+    proportions,
+)
 from ionmelt.study.schema import Study
 from ionmelt.study.workload import melt_core_s, melt_steps
 from ionmelt.theory import two_levels
@@ -24,13 +33,15 @@ from ionmelt.theory import two_levels
 # What makes warnings.
 ABOVE_MELTING_K = 5.0  # what melting points of different sources, and of wet samples, differ by
 ATMOSPHERE_BAR = 1.01325  # of the boiling points
+ZERO_CELSIUS_K = 273.15
+COLD_K = 180.0  # below it hardly any electrolyte is a liquid; 100 to 180 degC are usual
+ANNEAL_ABOVE_K = 150.0  # of the liquid's own temperature: hot enough to mix in some ten picoseconds
 LIQUID_MOLECULES = 20  # ions count as molecules: ten pairs
 DIFFUSION_MOLECULES = 160
 HYDROGEN_TIMESTEP_FS, HYDROGEN_U = 1.0, 1.008
+# A fraction that was written for a percentage: the density to 1 kg/m3 is 0.1 %, what moves is never known to 1 %.
+LEAST_MARGIN_PERCENT, OTHER_LEAST_MARGIN_PERCENT = {"density_percent": 0.05}, 1.0
 TRUTH_BOXES = 3  # least: the mean of two has an interval of 12.7 of its standard errors, of three 4.3
-
-
-Add = Callable[[tuple[Any, ...], str], None]  # a field and what is said of it
 
 
 def warn(
@@ -47,6 +58,7 @@ def warn(
     for index, box in boxes.items():
         warn_of_melt(study, index, box, add)
         warn_of_force_field(index, box, add)
+        warn_of_temperatures(study, index, add)
         warn_of_melting(study, index, box, melting, add)
         warn_of_size(study, index, box, add)
         warn_of_molarity(study, index, add)
@@ -54,6 +66,7 @@ def warn(
     warn_of_trajectories(study, boxes, add)
     warn_of_step(study, boxes, add)
     warn_of_dynamics(study, add)
+    warn_of_idle(study, add)
     return lines
 
 
@@ -116,6 +129,19 @@ def warn_of_force_field(index: int, box: Box, add: Add) -> None:
         add(loc, f"{', '.join(of_sage)}: OpenFF Sage was fitted to neutral liquids: densities of ions may be 10 % off")
 
 
+def warn_of_temperatures(study: Study, index: int, add: Add) -> None:
+    """Say where a temperature is one that hardly any liquid has, as 120 degC written for kelvin, and an annealing that is not above it."""
+    liquid, anneal_K = study.liquids[index], study.equilibration.anneal_K
+    for position, kelvin in enumerate(liquid.temperatures_K):
+        if kelvin < COLD_K:
+            text = f"{kelvin:g} K is {kelvin - ZERO_CELSIUS_K:g} degC: is it {kelvin:g} degC? give {kelvin + ZERO_CELSIUS_K:g}"
+            add(("liquids", index, "temperatures_K", position), text)
+    hottest = max(liquid.temperatures_K)
+    if study.equilibration.anneal_ps and anneal_K <= hottest:
+        text = f"{anneal_K:g} K is not above the {hottest:g} K of {liquid.id}: its hot part mixes nothing; give {hottest + ANNEAL_ABOVE_K:g} or more"
+        add(("equilibration", "anneal_K"), text)
+
+
 def warn_of_melting(study: Study, index: int, box: Box, melting: Mapping[Composition, Melting], add: Add) -> None:
     """Say where a pure liquid is a solid or a gas at its temperature, and of a salt of metals, of which most are solids, if it is not known."""
     liquid, point = study.liquids[index], melting.get(composition(box.library_counts))
@@ -163,10 +189,15 @@ def warn_of_references(study: Study, index: int, box: Box, references: Sequence[
     There no model can be called right, unless the study has its own truth.
     """
     liquid = study.liquids[index]
+    all_rows = references_of(liquid.id, box.library_counts, liquid.temperatures_K, references, box.library_names)
+    references = at_pressure(references, liquid.pressure_bar)
     rows = references_of(liquid.id, box.library_counts, liquid.temperatures_K, references, box.library_names)
     used = [
         row for row in rows if row.composition_off and any(of_state(row, kelvin) for kelvin in liquid.temperatures_K)
     ]
+    if len(rows) < len(all_rows):
+        text = f"{liquid.pressure_bar:g} bar: the measured values of assets/references are at 1 bar: none is held against it"
+        add(("liquids", index, "pressure_bar"), text)
     for measured in dict.fromkeys(row.composition for row in used):
         text = f"{off_box(box, measured)}: their uncertainty holds that"
         add(("liquids", index, *size_field(liquid)), f"measured values are of {text}")
@@ -230,6 +261,11 @@ def warn_of_dynamics(study: Study, add: Add) -> None:
     if study.md.replicas < TRUTH_BOXES and any(map(study.runs, study.truths)):
         wide = f"the interval of a truth from so few boxes is wide, however long it runs: {TRUTH_BOXES} or more decide more"
         add(("md", "replicas"), f"{study.md.replicas}: {wide}")
+    for name, percent in study.margins or ():
+        least = LEAST_MARGIN_PERCENT.get(name, OTHER_LEAST_MARGIN_PERCENT)
+        if percent is not None and percent < least:
+            text = f"{percent:g} % is less than any run can tell: is it {100 * percent:g} %? give {100 * percent:g}"
+            add(("margins", name), text)
     if study.md.npt_ps < DENSITY_PS:
         text = f"{study.md.npt_ps:g} ps is too short for a density to converge: give {DENSITY_PS:g} ps or more"
         add(("md", "npt_ps"), text)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ionmelt.errors import UserError
 from ionmelt.liquid.ions import LibraryIon
@@ -72,7 +72,7 @@ def references_in(text: str, index: int, ions: KnownIons, paths: Paths, problems
     # Files that come with Ionmelt are of many liquids; one of the user's own is of these.
     if ions.whole and not bundled and (wrong := of_no_liquid(values, ions.liquids)):
         problems.add(loc, f"{path.name}: none of its {len(values)} rows is of a liquid of this study: {wrong}")
-    return values
+    return [replace(value, ambient=bundled) for value in values]
 
 
 def of_no_liquid(references: Sequence[Reference], liquids: Iterable[Composition]) -> str | None:

@@ -6,13 +6,16 @@ value is (`uncertainty.standard_uncertainty`), from which every comparison is ma
 
 import csv
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ionmelt.errors import UserError, reading
+from ionmelt.liquid.names import DASHES
 from ionmelt.measure.observables import NAMED
-from ionmelt.mistakes import brief, did_you_mean, one_line
+from ionmelt.mistakes import POINT, brief, did_you_mean, one_line
 from ionmelt.study.references import Composition, Reference, composition
 from ionmelt.study.uncertainty import RANGES, standard_uncertainty
 
@@ -46,20 +49,29 @@ class Line:
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or value <= 0:
-            hint = ": give a decimal point, and no other marks" if "," in text else ""
+            hint = f": {POINT}" if "," in text else ""
             self.note(column, f"{brief(text)} is not a positive number{hint}")
             return None
         return value
 
 
+def plain_unit(text: str) -> str:
+    """Return a unit as a file writes it, where it is written as in a paper: g/cm^3, kg m⁻³, mPa·s, mS cm-1 and GPa⁻¹."""
+    text = unicodedata.normalize("NFKC", text).translate(DASHES).replace("^", "")
+    text = re.sub(r"(?<=\w)\s*[·⋅*\s]\s*(?=\w)", ".", text.strip())
+    text = re.sub(r"^([A-Za-z]+)-1$", r"1/\1", text)
+    return re.sub(r"\.([A-Za-z]+)-(\d)$", lambda found: f"/{found[1]}{found[2] if found[2] != '1' else ''}", text)
+
+
 def read_factor(line: Line) -> float | None:
     """Return the factor from the unit of a line to that of the plan, None where property or unit are wrong."""
-    kind, unit = line.cells["property"], line.cells["unit"]
+    kind, unit = line.cells["property"], plain_unit(line.cells["unit"])
     factors = NAMED[kind].units if kind in NAMED else {}
     if not factors:
         line.note("property", f"{brief(kind)}: {did_you_mean(kind, NAMED)}give one of {', '.join(NAMED)}")
     elif unit not in factors:
-        line.note("unit", f"{brief(unit)}: {did_you_mean(unit, factors)}give one of {', '.join(factors)}")
+        text = line.cells["unit"]
+        line.note("unit", f"{brief(text)}: {did_you_mean(unit, factors)}give one of {', '.join(factors)}")
     return factors.get(unit)
 
 

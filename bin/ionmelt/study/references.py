@@ -1,7 +1,7 @@
 """Measured values that results are held against, as the plan holds them and the tables show them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -18,6 +18,8 @@ SAME_TEMPERATURE_K = 0.5  # a reference is of a state where their temperatures d
 # A reference is of a box whose mole fractions are so near to those of its liquid. The box that comes nearest to a concentration, in whole
 # numbers and at a guessed density, is up to 7 % off what was measured.
 SAME_COMPOSITION = 0.08
+# Within it, a density changes by 0.05 % and a viscosity by 1 to 2 %.
+SAME_PRESSURE_BAR = 10.0
 # The ions of a liquid with their numbers in lowest terms, by name: (("bf4", 1), ("pyr14", 1)).
 Composition = tuple[tuple[str, int], ...]
 
@@ -44,6 +46,7 @@ class Reference:
         0.0  # how far its liquid is off the box: the largest relative difference of a mole fraction
     )
     liquid: str = ""  # of the study
+    ambient: bool = False  # at 1 bar, as all that comes with Ionmelt; a file of the user's own is taken to be at the pressure of the study
 
 
 def composition(counts: Mapping[str, int]) -> Composition:
@@ -71,6 +74,12 @@ def apart(box: Composition, liquid: Composition) -> float:
         return math.inf
     of_box, of_liquid = (sum(count for _, count in each) for each in (box, liquid))
     return max(abs(dict(box)[ion] / of_box * of_liquid / count - 1) for ion, count in liquid)
+
+
+def at_pressure(references: Iterable[Reference], pressure_bar: float) -> list[Reference]:
+    """Return the values that are of liquids at a pressure."""
+    ambient = abs(pressure_bar - 1) <= SAME_PRESSURE_BAR
+    return [reference for reference in references if ambient or not reference.ambient]
 
 
 def read_plan(path: Path) -> pl.DataFrame:

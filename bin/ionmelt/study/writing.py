@@ -17,7 +17,7 @@ from ionmelt.study.interpolation import references_of
 from ionmelt.study.keys import by_force_field, model_rows
 from ionmelt.study.paths import Paths
 from ionmelt.study.references import COLUMNS as REFERENCE_COLUMNS
-from ionmelt.study.references import Reference
+from ionmelt.study.references import Reference, at_pressure
 from ionmelt.study.refinement import files_of_refinement
 from ionmelt.study.round_before import Before
 from ionmelt.study.rounds import plan_rounds, retrained
@@ -120,7 +120,8 @@ def plan_references(plan: Plan, study: Study, boxes: dict[int, Box], references:
     rows = []
     for index, box in boxes.items():
         liquid = study.liquids[index]
-        rows += references_of(liquid.id, box.library_counts, liquid.temperatures_K, references, box.library_names)
+        measured = at_pressure(references, liquid.pressure_bar)
+        rows += references_of(liquid.id, box.library_counts, liquid.temperatures_K, measured, box.library_names)
     plan.csv("references.csv", Reference, rows, REFERENCE_COLUMNS)
 
 

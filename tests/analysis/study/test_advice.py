@@ -46,6 +46,29 @@ def test_a_step_is_too_long_for_hydrogen_only_where_there_is_some(planned: Plann
         assert [line.split(" too long for ")[1] for line in warned if "hydrogen" in line] == said
 
 
+def test_temperatures_that_look_like_celsius_and_an_annealing_that_is_none_are_said(planned: Planned) -> None:
+    content = demo()
+    content["liquids"][0]["temperatures_K"] = [120, 430]
+    content["equilibration"] = {"anneal_K": 400}
+    for anneal_ps, said in ((60, 1), (0, 0)):
+        content["equilibration"]["anneal_ps"] = anneal_ps
+        assert planned(content) == (0, [])
+        text = Path("plan/warnings.txt").read_text()
+        assert "temperatures_K[0]: 120 K is -153.15 degC: is it 120 degC? give 393.15\n" in text
+        assert "430 K is" not in text
+        assert text.count("anneal_K: 400 K is not above the 430 K of pyr14bf4") == said
+
+
+@pytest.mark.parametrize(
+    ("margins", "said"),
+    [({"diffusion_percent": 0.15}, "is it 15 %? give 15"), ({"density_percent": 0.01}, "is it 1 %? give 1"), ({"density_percent": 0.1}, "")],
+)  # fmt: skip
+def test_a_margin_that_is_a_fraction_is_said(planned: Planned, margins: dict[str, float], said: str) -> None:
+    assert planned(demo() | {"margins": margins}) == (0, [])
+    lines = [line for line in Path("plan/warnings.txt").read_text().splitlines() if line.startswith("margins")]
+    assert len(lines) == bool(said) and all(said in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("ions", "kelvin", "solid"),
     [

@@ -1,10 +1,32 @@
 """The references of a liquid, measured and interpolated."""
 
+from pathlib import Path
+
 import pytest
-from planned_studies import Planned, demo, rows
+from planned_studies import Planned, demo, reference_file, rows
 
 from ionmelt.study.interpolation import references_of
 from ionmelt.study.references import Reference
+
+
+def test_what_was_measured_at_1_bar_is_of_no_liquid_under_pressure(planned: Planned) -> None:
+    content = demo()
+    content["liquids"][0] |= {"ions": {"tfsi": 10, "pyr14": 10}, "temperatures_K": [333.15]}
+    for pressure_bar, there in ((1, True), (0, True), (5, True), (5000, False), (-300, False)):
+        content["liquids"][0]["pressure_bar"] = pressure_bar
+        assert planned(content) == (0, [])
+        said = [line for line in Path("plan/warnings.txt").read_text().splitlines() if "pressure_bar" in line]
+        assert bool(rows("references.csv")) == there
+        assert bool(said) != there and all(f"{pressure_bar} bar: the measured values" in line for line in said)
+
+
+def test_a_file_of_the_user_is_taken_at_the_pressure_of_the_study(planned: Planned, tmp_path: Path) -> None:
+    content = demo()
+    content["references"] = ["mine.csv"]
+    content["liquids"][0] |= {"ions": {"tfsi": 10, "pyr14": 10}, "temperatures_K": [300], "pressure_bar": 5000}
+    reference_file(tmp_path, {})
+    assert planned(content) == (0, [])
+    assert len(rows("references.csv")) == 1
 
 
 def test_references_find_the_liquid_by_composition(planned: Planned) -> None:

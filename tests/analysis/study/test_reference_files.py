@@ -55,8 +55,8 @@ CHARGES = {"pyr14": 1, "tfsi": -1, "bf4": -1}
     [
         ({"property": "colour"}, f"property: 'colour': give one of {', '.join(NAMED)}"),
         ({"property": "desnity"}, f"property: 'desnity': did you mean density? give one of {', '.join(NAMED)}"),
-        ({"unit": "g/cm"}, "unit: 'g/cm': did you mean g/cm3? give one of kg/m3, g/cm3"),
-        ({"unit": "lb/ft3"}, "unit: 'lb/ft3': give one of kg/m3, g/cm3"),
+        ({"unit": "g/cm"}, "unit: 'g/cm': did you mean g/cm3? give one of kg/m3, g/cm3, g/mL"),
+        ({"unit": "lb/ft3"}, "unit: 'lb/ft3': give one of kg/m3, g/cm3, g/mL"),
         ({"value": "-1"}, "value: '-1' is not a positive number"),
         ({"value": "nan"}, "value: 'nan' is not a positive number"),
         ({"value": "1,392"}, "value: '1,392' is not a positive number: give a decimal point, and no other marks"),
@@ -137,6 +137,37 @@ def test_a_wrong_first_line_of_a_reference_file(tmp_path: Path, change: tuple[st
     with pytest.raises(UserError) as caught:
         read_references(path, CHARGES)
     assert caught.value.errors == [f"mine.csv: line 1: {problem}give the columns {','.join(COLUMNS)}"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "factor"),
+    [
+        ("density", "g/cm³", 1000), ("density", "g cm^-3", 1000), ("density", "g/mL", 1000), ("density", "kg m⁻³", 1), ("density", "kg/m^3", 1),
+        ("viscosity", "cP", 1e-3), ("viscosity", "mPa·s", 1e-3), ("viscosity", "mPa s", 1e-3), ("conductivity", "mS cm−1", 0.1),
+        ("conductivity", "S m-1", 1), ("compressibility", "GPa⁻¹", 1),
+    ],
+)  # fmt: skip
+def test_units_are_read_as_papers_write_them(tmp_path: Path, kind: str, unit: str, factor: float) -> None:
+    value = {"density": "1200", "viscosity": "30", "conductivity": "2", "compressibility": "0.4"}[kind]
+    value = str(float(value) / 1000) if factor == 1000 else value
+    change = {"property": kind, "value": value, "unit": unit, "low": "", "high": "", "range": ""}
+    (row,) = read_references(reference_file(tmp_path, change))
+    assert row.value == pytest.approx(float(value) * factor)
+
+
+def test_a_diffusion_in_cm2_that_says_m2_is_refused(tmp_path: Path) -> None:
+    """Of an ionic liquid, 1e-11 m2/s: in the other unit 1e-7."""
+    change = {
+        "property": "diffusion",
+        "species": "tfsi",
+        "value": "1e-7",
+        "unit": "m2/s",
+        "low": "",
+        "high": "",
+        "range": "",
+    }
+    with pytest.raises(UserError, match="is no diffusion of a liquid"):
+        read_references(reference_file(tmp_path, change))
 
 
 def test_units_of_a_reference_file_become_si(tmp_path: Path) -> None:
