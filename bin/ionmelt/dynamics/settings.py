@@ -45,7 +45,7 @@ class Md(Section):
         "mass of every hydrogen that is bonded (u), taken from its heavy atom: 3 lets time steps be twice as long. Density and structure do "
         "not depend on masses; what moves does, and is marked where it is held against experiment. Left out: as it is",
     )
-    thermostat_fs: Real = number(100.0, 1, 1e5, "time constant of the thermostat (fs)")
+    thermostat_fs: Real = number(100.0, 10, 1e5, "time constant of the thermostat (fs)")
     barostat_fs: Real = number(500.0, 10, 1e6, "time constant of the barostat (fs)")
     save_every_fs: Real = number(20.0, 0.05, 1e6, "time between saved frames (fs)")
     max_trajectory_mb: Real = number(

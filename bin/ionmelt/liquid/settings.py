@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     Discriminator,
     Field,
     Tag,
@@ -49,6 +50,12 @@ Ion = Annotated[
     | Annotated[IonSmiles, Tag("smiles")],
     Discriminator(ion_form),
 ]
+
+
+def in_its_letters(value: Any) -> Any:
+    """Return the name of a built-in force field as it is, however it is written: CL&P, OpenFF."""
+    text = value.lower().replace("&", "and") if isinstance(value, str) else value
+    return text if text in BUILT_IN else value
 
 
 Name = Annotated[str, Field(min_length=1, max_length=80)]
@@ -112,7 +119,7 @@ class Liquid(Section):
         10_000,
         "rough density (kg/m3): sizes the packed box; equilibration finds the real one. A molarity is of this one",
     )
-    force_field: Path_ = Field(
+    force_field: Annotated[Path_, BeforeValidator(in_its_letters)] = Field(
         "auto",
         description="force field that equilibrates the box: clandp (CL&P and OPLS-AA; all must be typed), openff (those that are typed, "
         "OpenFF Sage for all others, with terms of GFN2-xTB and UFF where it lacks some), xtb (GFN1-xTB: any ion, thousands of times slower: give the equilibration short times), or the path of "

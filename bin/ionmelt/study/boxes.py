@@ -8,7 +8,8 @@ from typing import Any
 from ase.units import kg
 
 from ionmelt.errors import UserError
-from ionmelt.liquid.ions import LibraryIon
+from ionmelt.liquid.ions import LibraryIon, alike
+from ionmelt.liquid.names import identified
 from ionmelt.liquid.settings import BoxIon, Liquid
 from ionmelt.liquid.symbols import salt, symbol
 from ionmelt.study.composition import said
@@ -98,9 +99,23 @@ def describe_box(
         library_names=names,
         formula=formula(ions, names, library),
         of_metals=all(len(ion["elements"]) == 1 for ion in molecules if ion["charge"] > 0),
-        taken={member.loc: member.words for member in members.right.values() if member.written != member.name},
+        taken=taken_as(members),
         concentrations=said(asked, counts, parts_of(members), edge**3) if asked and edge else "",
     )
+
+
+def taken_as(members: Members) -> dict[tuple[str, ...], str]:
+    """Return the fields whose names are not the library's own, or mean something else there, with that in words."""
+    taken = {}
+    for member in members.right.values():
+        other = identified(member.name, members.library)
+        if member.written != member.name:
+            taken[member.loc] = member.words
+        elif other and not alike(member.smiles, members.library[other]["smiles"]):
+            taken[member.loc] = (
+                f"its smiles is not that of {other}, {members.library[other]['full_name']}, which it is another name of"
+            )
+    return taken
 
 
 def formula(ions: Sequence[BoxIon], names: Mapping[str, str], library: Mapping[str, LibraryIon]) -> str:

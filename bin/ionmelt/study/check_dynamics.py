@@ -35,8 +35,9 @@ def check_md(md: Md, problems: Problems) -> None:
     if saved > SAVED_FRAMES_MAX:
         text = f"{every:g} saves {saved:.3g} frames of each run: at most {SAVED_FRAMES_MAX:g}; save less often"
         problems.add(("md", "save_every_fs"), text)
-    if md.npt_ps and md.npt_ps * 1000 < every:
-        problems.add(("md", "npt_ps"), f"{md.npt_ps:g} ps is shorter than save_every_fs {every:g}: no frame is saved")
+    for name, length in (("npt_ps", md.npt_ps), ("nvt_ps", md.nvt_ps)):
+        if length and length * 1000 < every:
+            problems.add(("md", name), f"{length:g} ps is shorter than save_every_fs {every:g}: no frame is saved")
 
 
 def check_masses(md: Md, boxes: Mapping[int, Box], problems: Problems) -> None:

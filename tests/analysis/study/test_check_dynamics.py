@@ -13,6 +13,8 @@ REFUSALS: list[Refusal] = [
         "md.save_every_fs: 1 saves 1e+08 frames of each run: at most 1e+06; save less often"]),
     ("models_that_are_none", md(models=["maze", "clp", "clp"]), [
         "md.models[0]: 'maze' is no model of the study; did you mean mace? known: mace, dpmd, clp", "md.models: 'clp' is given twice"]),
+    ("nothing_is_saved", md(nvt_ps=0.01), ["md.nvt_ps: 0.01 ps is shorter than save_every_fs 20: no frame is saved"]),
+    ("picoseconds_of_a_thermostat", md(thermostat_fs=1), ["md.thermostat_fs: 1 is below 10 fs: is it 1 ps? give fs, 1000"]),
     ("no_model_runs", md(models=[]), ["md.models: empty: give at least 1"]),
     ("hydrogens_too_heavy_for_a_methyl", md(hydrogen_mass_u=4.5), [
         "md.hydrogen_mass_u: 4.5 would leave 1.53 u to an atom of C that bears hydrogens, in pyr14: give 3.75 or less"]),

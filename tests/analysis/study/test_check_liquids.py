@@ -1,5 +1,6 @@
 """What is wrong with a liquid, line by line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,9 @@ REFUSALS: list[Refusal] = [
         "liquids[0].force_field: 'opls': give auto, clandp, openff, xtb or the path of a .xml file"]),
     ("mistyped_force_field", liquid(force_field="clanp"), [
         "liquids[0].force_field: 'clanp': did you mean clandp? give auto, clandp, openff, xtb or the path of a .xml file"]),
+    ("beginning_of_a_field", liquid(density=1200), ["liquids[0].density: unknown field; did you mean density_guess_kg_m3?"]),
+    ("decimal_comma", liquid(density_guess_kg_m3="1200,5"), [
+        "liquids[0].density_guess_kg_m3: '1200,5' is not a number: give a decimal point, and no other marks"]),
     ("missing_force_field", liquid(force_field="mine.xml"), [
         "liquids[0].force_field: 'mine.xml': no such file: {here}/mine.xml; a path is relative to the study file"]),
     ("box_below_the_classical_cutoff", lambda s: s.update(equilibration={"cutoff_A": 9}), [
@@ -115,6 +119,15 @@ REFUSALS: list[Refusal] = [
 @each_of(REFUSALS)
 def test_refusal(refused: Refused, spoil: Spoil, lines: list[str]) -> None:
     refused(spoil, lines)
+
+
+@pytest.mark.parametrize("written", ["CL&P", "ClandP", "OpenFF"])
+def test_a_force_field_is_known_however_it_is_written(planned: Planned, written: str) -> None:
+    content = demo()
+    content["liquids"][0]["force_field"] = written
+    assert planned(content) == (0, [])
+    chosen = json.loads(Path("plan/study.json").read_text())["liquids"][0]["force_field"]
+    assert chosen == {"C": "clandp", "O": "openff"}[written[0]]
 
 
 def test_a_name_of_the_library_may_say_more_of_its_stereochemistry(planned: Planned) -> None:

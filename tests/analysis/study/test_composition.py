@@ -67,6 +67,16 @@ def test_numbers_are_taken_as_they_are() -> None:
     }
 
 
+def test_a_name_that_stands_for_another_ion_in_the_library_is_said() -> None:
+    """`ntf2` is another name of TFSI; this one is BF4. What is TFSI may be called so."""
+    for smiles, said in (("F[B-](F)(F)F", True), ("O=S(=O)([N-]S(=O)(=O)C(F)(F)F)C(F)(F)F", False)):
+        box = box_of(ions={"emim": 8, "ntf2": {"smiles": smiles, "count": 8}})
+        assert (
+            any("is not that of tfsi, bis(trifluoromethanesulfonyl)imide" in words for words in box.taken.values())
+            == said
+        )
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
