@@ -18,6 +18,7 @@ from ionmelt.study.interpolation import references_of
 from ionmelt.study.keys import levels
 from ionmelt.study.melting import Melting
 from ionmelt.study.references import (
+    SAME_COMPOSITION,
     SAME_TEMPERATURE_K,
     Composition,
     Reference,
@@ -164,6 +165,11 @@ def warn_of_size(study: Study, index: int, box: Box, add: Add) -> None:
     for field, words in box.taken.items():
         add((*loc, *field), words)
     of_size = (*loc, *size_field(study.liquids[index]))
+    name, off = box.farthest or ("", 0.0)
+    if abs(off) > SAME_COMPOSITION:
+        side = "more" if off > 0 else "less"
+        text = f"{name}: the box has {100 * abs(off):.0f} % {side} of it than is asked for: a larger one comes nearer"
+        add(of_size, text)
     molecules = sum(ion.count for ion in box.ions)
     if molecules < LIQUID_MOLECULES:
         add(of_size, f"{box.size} are not the liquid: densities and structures depend on the box")

@@ -12,7 +12,7 @@ from ionmelt.liquid.ions import LibraryIon, alike
 from ionmelt.liquid.names import identified
 from ionmelt.liquid.settings import BoxIon, Liquid
 from ionmelt.liquid.symbols import salt, symbol
-from ionmelt.study.composition import said
+from ionmelt.study.composition import farthest, moles, said
 from ionmelt.study.members import Members, by_concentration, by_count, parts_of
 from ionmelt.study.reading import Problems
 from ionmelt.topology import Ion as ResolvedIon
@@ -37,6 +37,7 @@ class Box:
         tuple[str, ...], str
     ]  # fields whose names are not the library's own, with what they were taken as, in words
     concentrations: str  # what it has of the concentrations that the study asks for, in words
+    farthest: tuple[str, float] | None  # which of them it is farthest off, and by how much of its mole fraction
     library_names: dict[str, str]  # what the library calls each, under which measured values are known
     formula: str  # of a salt of two ions, or of a molecule alone; else empty
     of_metals: bool  # every cation is a single atom
@@ -101,6 +102,9 @@ def describe_box(
         of_metals=all(len(ion["elements"]) == 1 for ion in molecules if ion["charge"] > 0),
         taken=taken_as(members),
         concentrations=said(asked, counts, parts_of(members), edge**3) if asked and edge else "",
+        farthest=farthest(counts, moles(asked, parts_of(members), liquid.density_guess_kg_m3))
+        if asked and edge
+        else None,
     )
 
 

@@ -111,6 +111,13 @@ def box_counts(amounts: Mapping[str, float], parts: Mapping[str, Part], atoms: i
     raise CompositionError("atoms", f"no neutral box of about {atoms} atoms is near this composition: give more")
 
 
+def farthest(counts: Mapping[str, int], wanted: Mapping[str, float]) -> tuple[str, float]:
+    """Return the part of a box whose mole fraction is farthest off that of the amounts wanted, and by how much of it."""
+    box, asked = sum(counts.values()), sum(wanted.values())
+    off = {name: counts[name] / box / (amount / asked) - 1 for name, amount in wanted.items()}
+    return max(off.items(), key=lambda entry: abs(entry[1]))
+
+
 def said(composition: Composition, counts: Mapping[str, int], parts: Mapping[str, Part], volume_A3: float) -> str:
     """Return what a box has of the concentrations that were asked for, in words."""
     solvent_kg = sum(counts[name] * parts[name].mass_u for name in composition.solvent or {}) / 1000

@@ -208,6 +208,7 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f"--out {args.out}: there is no folder {args.out.parent}")
         if args.out.exists():
             raise UserError(f"--out {args.out}: is there already: remove it, or give another name")
+        liquid_of(args.names, library(ASSETS))  # a name that is wrong is said without the package, too
         count = fetch(args.names, args.out, client())
     except UserError as error:
         return task.give_up(Exit.USER, *error.errors)

@@ -6,13 +6,14 @@ import numpy as np
 import openmm
 import pytest
 from openmm import unit
+from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
 from ionmelt.errors import UserError
 from ionmelt.liquid import mixed, sage
 from ionmelt.liquid.explicit import ExplicitForceField, explicit_system
 from ionmelt.liquid.force_field_digest import force_field_digest, sources_digest
 from ionmelt.liquid.forcefield import load_forcefield
-from ionmelt.liquid.ions import geometry, library, resolve
+from ionmelt.liquid.ions import geometry, library, parse, resolve
 from ionmelt.liquid.system import opls_system, system_of
 from ionmelt.topology import Topology
 
@@ -124,6 +125,15 @@ def test_charges_of_ions_are_scaled_and_those_of_molecules_are_not(tmp_path: Pat
         alone = sum(energy_and_forces(system_of(Topology("t", [pf6]), None, None, path), positions[1:])[:1])
         energies.append(energy_and_forces(system_of(topology, None, None, path), positions)[0] - alone)
     assert energies[1] == pytest.approx(energies[0] / 4, rel=0.02)  # Coulomb's law, but for a Lennard-Jones tail
+
+
+@pytest.mark.parametrize(("name", "written"), [("clo4", "ClO4-"), ("dfob", "C2BF2O4-"), ("i", "I-")])
+def test_anions_of_electrolytes_that_have_no_types_have_a_force_field(name: str, written: str) -> None:
+    ion = molecule(name)
+    assert CalcMolFormula(parse(ion["smiles"])) == written
+    (terms,) = mixture(ion).molecules
+    assert sum(terms.charges_e) == pytest.approx(-1, abs=1e-6)
+    assert len(terms.bonds) == len(ion["bonds"])
 
 
 def test_what_no_force_field_has_is_said_and_files_tell_what_they_are_of(tmp_path: Path) -> None:

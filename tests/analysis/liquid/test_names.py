@@ -26,6 +26,7 @@ LIBRARY = library(Path(__file__).resolve().parents[3] / "assets")
         ("N-butyl-N-methylpyrrolidinium", "pyr14"), ("N,N-dimethylpyrrolidinium", "pyr11"), ("PMPyrr+", "pyr13"),
         ("Py14", "pyr14"), ("Pyrr1,3", "pyr13"), ("1-butyl-1-methylpyrrolidin-1-ium", "pyr14"), ("[C1C4Im]+", "bmim"), ("EtMeIm+", "emim"),
         ("1-ethyl-3-methyl-1H-imidazol-3-ium", "emim"), ("Mg(II)", "mg"), ("calcium(II)", "ca"), ("Li(I)", "li"), ("1,2-DME", "dme"),
+        ("ClO4−", "clo4"), ("perchlorate anion", "clo4"), ("I-", "i"), ("ODFB", "dfob"), ("difluoro(oxalato)borate", "dfob"),
         ("Choline", "cho"), ("P66614", "p66614"), ("P6,6,6,14+", "p66614"), ("ethylene carbonate", "ec"), ("H2O", "water"), ("H₂O", "water"),
         ("Diglyme", "g2"), ("dimethoxyethane", "dme"), ("1,2-dimethoxyethane", "dme"), ("γ-Butyrolactone", "gbl"), ("dimethyl sulphoxide", "dmso"),
     ],

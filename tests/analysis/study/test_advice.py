@@ -46,6 +46,15 @@ def test_a_step_is_too_long_for_hydrogen_only_where_there_is_some(planned: Plann
         assert [line.split(" too long for ")[1] for line in warned if "hydrogen" in line] == said
 
 
+def test_a_box_far_off_what_is_asked_for_is_said(planned: Planned) -> None:
+    for atoms, said in ((300, True), (3000, False)):
+        content = demo() | {"budget_core_hours": 1e6}
+        concentrations(mole_fraction={"li": 0.05, "pyr14": 0.45, "tfsi": 0.5}, atoms=atoms)(content)
+        assert planned(content) == (0, [])
+        line = "composition.atoms: li: the box has 25 % more of it than is asked for: a larger one comes nearer"
+        assert (line in Path("plan/warnings.txt").read_text()) == said
+
+
 def test_temperatures_that_look_like_celsius_and_an_annealing_that_is_none_are_said(planned: Planned) -> None:
     content = demo()
     content["liquids"][0]["temperatures_K"] = [120, 430]

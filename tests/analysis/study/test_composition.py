@@ -67,6 +67,17 @@ def test_numbers_are_taken_as_they_are() -> None:
     }
 
 
+def test_the_part_that_is_farthest_off_is_known() -> None:
+    """One lithium in sixteen ions, where one in twenty is asked for: a quarter more; of a large box none is far off."""
+    fractions = {"li": 0.05, "pyr14": 0.45, "tfsi": 0.5}
+    small = box_of(composition={"mole_fraction": fractions, "atoms": 300})
+    assert small.counts == {"li": 1, "pyr14": 7, "tfsi": 8}
+    assert small.farthest == ("li", pytest.approx(0.25))
+    large = box_of(composition={"mole_fraction": fractions, "atoms": 3000})
+    assert abs(large.farthest[1]) < 0.05
+    assert box_of(ions={"emim": 8, "bf4": 8}).farthest is None
+
+
 def test_a_name_that_stands_for_another_ion_in_the_library_is_said() -> None:
     """`ntf2` is another name of TFSI; this one is BF4. What is TFSI may be called so."""
     for smiles, said in (("F[B-](F)(F)F", True), ("O=S(=O)([N-]S(=O)(=O)C(F)(F)F)C(F)(F)F", False)):

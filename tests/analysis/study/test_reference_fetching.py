@@ -197,3 +197,8 @@ def test_an_answer_that_is_none_is_a_line(tmp_path: Path, error: Exception, mess
 def test_the_command_line_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["emim", "bf4", "--out", str(tmp_path / "x.csv")]) == 2
     assert "pip install ilthermopy" in capsys.readouterr().err
+
+
+def test_a_wrong_name_is_said_where_the_package_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["EMIM-BF4", "--out", str(tmp_path / "measured.csv")]) == 2
+    assert "'EMIM-BF4' is a salt: give its ions, emim and bf4" in capsys.readouterr().err
