@@ -60,7 +60,7 @@ def plain_unit(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).translate(DASHES).replace("^", "")
     text = re.sub(r"(?<=\w)\s*[·⋅*\s]\s*(?=\w)", ".", text.strip())
     text = re.sub(r"^([A-Za-z]+)-1$", r"1/\1", text)
-    return re.sub(r"\.([A-Za-z]+)-(\d)$", lambda found: f"/{found[1]}{found[2] if found[2] != '1' else ''}", text)
+    return re.sub(r"\.([A-Za-z]+)-(\d)$", lambda match: f"/{match[1]}{match[2] if match[2] != '1' else ''}", text)
 
 
 def read_factor(line: Line) -> float | None:
