@@ -193,7 +193,7 @@ def closest(word: str, names: Collection[str], number: int = 1, cutoff: float = 
     """
     text, by_text = word.lower(), {name.lower(): name for name in names}
     first = [name for name in by_text if name == text or are_exchanged(text, name)]
-    first += [name for name in by_text if begins(text, name)]
+    first += sorted((name for name in by_text if begins(text, name)), key=len)
     like = difflib.get_close_matches(text, by_text, number, cutoff)
     return [by_text[name] for name in dict.fromkeys([*first, *like])][:number]
 
