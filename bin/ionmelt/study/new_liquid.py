@@ -41,7 +41,7 @@ class Given:
         """Return its count, with its SMILES where the library does not have it, as the study file has them."""
         return f"{{smiles: {json.dumps(self.smiles)}, count: {self.count}}}" if self.smiles else str(self.count)
 
-    def part(self, library: Mapping[str, LibraryIon]) -> Part:
+    def ingredient(self, library: Mapping[str, LibraryIon]) -> Part:
         """Return its charge, mass and atoms."""
         smiles = self.smiles or library[self.name]["smiles"]
         one = {"name": self.name, "smiles": smiles, "count": 1, "types": None, "hydrogen_types": None}
@@ -181,7 +181,7 @@ def uncounted(salt: Sequence[Given], solvent: Sequence[Given]) -> list[str]:
 def pairs_of(salt: Sequence[Given], library: Mapping[str, LibraryIon]) -> int:
     """Return how many formula units two ions without counts are in a trial: `PAIRS`, or more where they are small."""
     pair, _ = counted(list(salt), 1)
-    unit = sum(one.count * one.part(library).atoms for one in pair)
+    unit = sum(one.count * one.ingredient(library).atoms for one in pair)
     return max(PAIRS, ceil(PAIRS_ATOMS / max(unit, 1)))
 
 
@@ -200,7 +200,7 @@ def of_size(
     salt: Sequence[Given], solvent: Sequence[Given], atoms: int, library: Mapping[str, LibraryIon]
 ) -> tuple[list[Given], list[Given]]:
     """Return as many times the parts of a liquid as about so many atoms hold; raises `UserError` where that is more than a study takes."""
-    unit = sum(one.count * one.part(library).atoms for one in (*salt, *solvent))
+    unit = sum(one.count * one.ingredient(library).atoms for one in (*salt, *solvent))
     times = max(1, round(atoms / unit))
     most = max(one.count for one in (*salt, *solvent))
     if times * most > MOST_OF_A_KIND:
@@ -213,7 +213,7 @@ def least_atoms(
     salt: Sequence[Given], solvent: Sequence[Given], kind: str, amount: float, library: Mapping[str, LibraryIon]
 ) -> int:
     """Return the atoms of a box that holds one of the rarest of a solution; 0 where the concentration cannot be, which the plan says."""
-    parts = {one.name: one.part(library) for one in (*salt, *solvent)}
+    parts = {one.name: one.ingredient(library) for one in (*salt, *solvent)}
     salt_amounts, solvent_parts = (
         {one.name: one.count * amount for one in salt},
         {one.name: one.count for one in solvent},
