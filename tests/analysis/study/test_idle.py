@@ -16,7 +16,9 @@ def with_weights(**fields: Any) -> Spoil:
 
     def spoil(content: Study) -> None:
         Path("w.model").write_bytes(b"weights")
-        fields_of_weights = {"id": "mace", "framework": "mace", "sha256": hashlib.sha256(b"weights").hexdigest()} | WEIGHTS | fields
+        fields_of_weights = (
+            {"id": "mace", "framework": "mace", "sha256": hashlib.sha256(b"weights").hexdigest()} | WEIGHTS | fields
+        )
         content["models"][0] = fields_of_weights
 
     return spoil
