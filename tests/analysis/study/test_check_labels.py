@@ -13,7 +13,7 @@ REFUSALS: list[Refusal] = [
     ("no_sampling", without("sampling"), [
         "sampling: missing: models[0] is trained; give {eq: {frames: ...}, neq: {...}}"]),
     ("no_level_of_theory", study(labels={"engine": "cp2k"}), [
-        "labels: theory is missing: give one, such as PBE-D3(BJ); or functional, dispersion and quality"]),
+        "labels: missing: theory, such as PBE-D3(BJ); or functional, dispersion and quality"]),
     ("the_beginning_of_a_level", study(labels={"engine": "cp2k", "theory": "PBE-D3"}), [
         "labels.theory: 'PBE-D3': did you mean PBE-D3(BJ)? give one of 'PBE-D3(BJ)', 'revPBE-D3', 'revPBE-D3(BJ)', 'r2SCAN', "
         "'r2SCAN-D3(BJ)', 'r2SCAN-D4' or 'B97-3c'"]),

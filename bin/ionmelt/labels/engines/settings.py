@@ -194,7 +194,7 @@ class DftLabels(LabelTasks):
         if not isinstance(raw, dict):
             return raw
         if not raw.keys() & {*NAMED, *BY_NAME}:  # one mistake, not one for each of its settings
-            raise ValueError("theory is missing: give one, such as PBE-D3(BJ); or functional, dispersion and quality")
+            raise ValueError("missing: theory, such as PBE-D3(BJ); or functional, dispersion and quality")
         engine = get_args(cls.model_fields["engine"].annotation)[0]
         asked = {**raw, "engine": engine}
         stand_in = {"theory": "PBE-D3(BJ)", "quality": "production", "functional": "PBE"}
