@@ -23,6 +23,8 @@ from ionmelt.labels.settings import ImportSettings
 RYDBERG = create_units("2006")["Ry"]  # as ASE's reader of pw.x has it
 SMEARING_EV = 5.0  # an atom: no occupation of any width puts the free energy further off that without smearing
 ML_STEP = "free  energy ML TOTEN"  # of VASP's machine-learned force field; ASE reads no output with such steps
+# What pw.x prints of a structure after its energy, or of the next one
+RESULT_OF_ENERGY = re.compile(r"Forces acting on atoms|total   stress|ATOMIC_POSITIONS|Program PWSCF")
 NOT_CONVERGED = "the output does not say that the SCF converged"
 
 
@@ -64,6 +66,20 @@ def vasp_xml_problems(text: str) -> list[str | None]:
     return [f"{count} SCF iterations of at most NELM = {limit}" if count >= limit else None for count in steps]
 
 
+def last_energies(text: str) -> str:
+    """Return an output of pw.x in which each structure has one total energy, of which ASE would read the first.
+
+    Before it pw.x may print those of its iterations (iprint), and with a hybrid functional that of an SCF without exact exchange and
+    those of each round of it: the one of the hybrid has two exclamation marks.
+    """
+    pieces = re.split(r"(?m)^(?=!)", text)
+    kept = [pieces[0]]
+    for piece, following in zip(pieces[1:], [*pieces[2:], ""], strict=True):
+        again = following.startswith(("!  ", "!! ")) and not RESULT_OF_ENERGY.search(piece)
+        kept.append((" " if again else "!") + piece[1:])
+    return re.sub(r"(?m)^!!(?=   total energy)", "! ", "".join(kept))
+
+
 def espresso_energies(text: str) -> list[tuple[float, bool]]:
     """Return (energy in eV, SCF converged) of each total energy of a pw.x output, in its order.
 
@@ -100,8 +116,8 @@ def scf_problems(path: Path, form: str, energies_ev: list[float | None]) -> list
         problems = vasp_out_problems(text)
     elif form == "vasp-xml":
         problems = vasp_xml_problems(text)
-    else:  # ASE leaves out structures without an energy, and takes the last energy where there are several
-        said, problems = espresso_energies(text), []
+    else:  # ASE leaves out structures without an energy
+        said, problems = espresso_energies(last_energies(text)), []
         for energy in energies_ev:
             while said and (energy is None or abs(said[0][0] - energy) > 1e-6):
                 said.pop(0)
@@ -173,7 +189,7 @@ def structures_of(path: Path, form: str) -> tuple[list[Atoms], bool]:
     """
     if form != "espresso-out":
         return list(ase.io.iread(path, index=":", format="traj" if form == "ase-traj" else form)), False
-    text = path.read_text(errors="replace")
+    text = last_energies(path.read_text(errors="replace"))
     try:
         return list(ase.io.iread(io.StringIO(text), index=":", format=form)), False
     except (ValueError, IndexError):

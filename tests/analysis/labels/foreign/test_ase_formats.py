@@ -29,6 +29,37 @@ def test_quantum_espresso(run: Run, frames: list[Atoms]) -> None:
         np.testing.assert_allclose(mine.positions, frame.positions, atol=2e-6)
 
 
+def energies_before(text: str, *rounds: tuple[str, float]) -> str:
+    """Return what pw.x prints of a single point with energies, each after its mark and so much (Ry) off, before its last one."""
+    start = text.index("!    total energy")
+    last = float(text[start:].split("=")[1].split()[0])
+    achieved = (
+        "     convergence has been achieved in   5 iterations\n     EXX: now go back to refine exchange calculation\n\n"
+    )
+    lines = "".join(f"{mark:4s} total energy              = {last + off:19.10f} Ry\n{achieved}" for mark, off in rounds)
+    return text[:start] + lines + text[start:]
+
+
+def test_pwscf_has_one_energy_for_its_forces(run: Run, frames: list[Atoms]) -> None:
+    """Of a hybrid functional that with two marks, and of iterations that are printed, as iprint says, the last."""
+    rounds = [("!", 0.4), ("!", 0.02), ("", 0.01), ("!", 0.001)]
+    hybrids = [
+        energies_before(qe_text(frame), *rounds).replace("!    total energy", "!!   total energy") for frame in frames
+    ]
+    hybrids = [text.replace("!!   total energy", "!    total energy", 3) for text in hybrids]
+    printed = [energies_before(qe_text(frame), ("!", 0.4), ("!", 0.01)) for frame in frames]
+    for texts in (hybrids, printed):
+        code, lines, _, got = run({f"pw{number:02d}.out": text for number, text in enumerate(texts)})
+        assert code == 0, lines
+        for mine, frame in zip(got, frames, strict=True):
+            assert mine.info["REF_energy"] == pytest.approx(frame.info["REF_energy"], abs=1e-3)
+    end = "     EXX convergence NOT achieved after 100 iterations: stopping\n\n     Forces acting"
+    open_ended = [energies_before(qe_text(frame), ("!", 0.4)).replace("     Forces acting", end) for frame in frames]
+    code, lines, _, _ = run({f"pw{number:02d}.out": text for number, text in enumerate(open_ended)})
+    assert code == 2
+    assert "scf_not_converged" in lines[-1]
+
+
 def pwscf_dynamics(frames: list[Atoms]) -> str:
     """Return what pw.x prints of dynamics of a cell that changes, as far as it matters."""
     text = qe_text(frames[0])
