@@ -152,11 +152,25 @@ def own_names(line: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def check_columns(text: str, line: int) -> None:
+    """Refuse a frame, from its text and the line it begins at, whose rows have more or fewer columns than its Properties say.
+
+    Of more ASE takes the first, which need not be those that are meant.
+    """
+    _, comment, *rows = text.split("\n", 3)
+    properties = str(comment_values(comment).get("Properties", ""))
+    if properties and rows:
+        promised, there = sum(map(int, properties.split(":")[2::3])), len(rows[0].split())
+        if there != promised:
+            raise UserError(f"line {line + 2}: {there} columns, and Properties={properties} says {promised}")
+
+
 def read_block(path: Path, block: Block) -> Atoms:
     """Return the structure of a block; its other numbers are in info and arrays under `OWN` names."""
     with path.open("rb") as file:
         file.seek(block.offset)
         text = file.read(block.size).decode(errors="replace")
+    check_columns(text, block.line)
     try:
         return next(read_extxyz(io.StringIO(text), index=slice(None), properties_parser=own_names))
     except KeyError as error:

@@ -66,8 +66,9 @@ class Survey:
         if lone_atom(n_atoms, info):
             return
         self.frames += 1
-        columns = re.findall(r"(\w+):R:3", str(info.pop("Properties", "")))
-        self.columns.update(name for name in columns if name != "pos")
+        words = str(info.pop("Properties", "")).split(":")
+        shapes = zip(words[::3], words[1::3], words[2::3], strict=False)
+        self.columns.update(name for name, kind, size in shapes if (kind, size) == ("R", "3") and name != "pos")
         for name, value in info.items():
             self._add_value(name, value)
         self._add_energies({name: value for name, value in info.items() if like_energy(name)})

@@ -48,9 +48,18 @@ def test_spellings_of_other_programs_are_read(run: Run, frames: list[Atoms], spe
         assert_same(mine, frame)
 
 
+@pytest.mark.parametrize("name", ["dft-forces", "dft.forces", "forces(PBE)"])
+def test_a_name_of_forces_may_hold_more_than_letters(run: Run, frames: list[Atoms], name: str) -> None:
+    code, lines, _, got = run({"a.xyz": "".join(text_of(frame, names=("energy", name, "stress")) for frame in frames)})
+    assert code == 0, lines
+    assert len(got) == len(frames)
+
+
 NO_STRUCTURE = {
     ("species:S", "element:S"): r"Properties must hold species \(S:1\) and pos \(R:3\); it holds element, pos, forces",
     ("pos:R", "positions:R"): "Properties must hold .* it holds species, positions, forces",
+    ("\nLi ", "\nLi 3 "): r"line 3: 8 columns, and Properties=species:S:1:pos:R:3:forces:R:3 says 7",
+    (":forces:R:3", ":forces:R:3:velo:R:3"): "line 3: 7 columns, and Properties=.* says 10",
     ("Li ", "Li1 "): "species 'Li1' is no element",
     ('pbc="T T T"', 'PBC="F F F"'): "a Lattice of three vectors .* is needed",
 }
