@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ionmelt.frame import KINDS, SCAN_KEY, SCAN_RECIPE
-from ionmelt.labels.foreign.blocks import ForeignFrame
+from ionmelt.labels.foreign.blocks import ForeignFrame, is_number
 from ionmelt.labels.settings import ImportSettings
 from ionmelt.labels.summary import BLOCKS, RECIPE
 
@@ -41,12 +41,15 @@ def identity(foreign: ForeignFrame, settings: ImportSettings, block: str) -> tup
     info = foreign.info
     kind = str(info.get(settings.kind_key, settings.kind))
     recipe = str(info.get("recipe", RECIPE))
-    if recipe == SCAN_RECIPE and SCAN_KEY not in info:
+    if recipe == SCAN_RECIPE and not is_number(info.get(SCAN_KEY)):
         recipe = RECIPE  # a scan of another kind: ours says how much its box is scaled
     group = info.get(settings.group_key or "group")
     wrong = None
     if kind not in KINDS:
-        wrong = f"{settings.kind_key} is {kind!r}: it must be {' or '.join(KINDS)}"
+        wrong = (
+            f"{settings.kind_key} is {kind!r}: it must be {' or '.join(KINDS)}; where it says something else, give another "
+            "kind_key"
+        )
         kind = settings.kind
     elif settings.group_key and group is None:
         wrong = f"group_key {settings.group_key!r} is missing here"

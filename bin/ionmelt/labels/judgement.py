@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from ionmelt.frame import MAX_FORCE_EV_A, NET_FORCE_EV_A, overlaps, values_problem
-from ionmelt.labels.foreign.blocks import ForeignFrame
+from ionmelt.labels.foreign.blocks import ForeignFrame, is_number
 
 FARTHEST_A = 1e6  # beyond, a position has too few digits left for its place in the cell
 FLAT = 1e-6  # volume of a cell, to that of a box with its edges, below which it is none
@@ -26,14 +26,31 @@ REMEDIES = {
 }
 
 
+# What says how much a number counts in a training, as MACE has it
+WEIGHTS = {
+    "config_weight": "energy_ev", "config_energy_weight": "energy_ev", "config_forces_weight": "forces_ev_a",
+    "config_stress_weight": "stress_ev_a3", "config_virials_weight": "stress_ev_a3",
+}  # fmt: skip
+
 # --- Judging --------------------------------------------------------------------------------------------
 
 
 def without_placeholders(foreign: ForeignFrame, liquid: bool) -> None:
-    """Take out of a frame what only stands in for a label: the forces of a liquid that are all exactly zero."""
+    """Take out of a frame what only stands in for a label: what counts for nothing by its own words, and zeros as forces of a liquid."""
+    without_weightless(foreign)
     if liquid and foreign.forces_ev_a is not None and len(foreign.forces_ev_a) > 1 and not np.any(foreign.forces_ev_a):
         foreign.forces_ev_a = None
         foreign.detail = "its forces are all exactly zero: placeholders of a writer that knows none"
+
+
+def without_weightless(foreign: ForeignFrame) -> None:
+    """Take out of a frame the numbers to which it gives no weight, as MACE's config_energy_weight=0."""
+    info = {name.lower(): value for name, value in foreign.info.items()}
+    none = [name for name in WEIGHTS if is_number(info.get(name)) and not np.any(info[name])]
+    for name in none:
+        setattr(foreign, WEIGHTS[name], None)
+        if WEIGHTS[name] != "stress_ev_a3":
+            foreign.detail = f"the frame says {name}=0"
 
 
 def without_drift(foreign: ForeignFrame, limit_ev_a: float) -> bool:
@@ -76,9 +93,17 @@ def said_against(info: Mapping[str, object], in_liquid: bool) -> Refusal | None:
     for name in SAYS_CONVERGED:
         if words.get(name) in ("f", "false", "0", "no"):
             return Refusal("scf_not_converged", f"the frame says {name}={words[name]}")
-    for name in SAYS_CHARGE if in_liquid else ():
+    if in_liquid and (said := said_charge(info)):
+        return Refusal("not_neutral", f"the frame says {said}, and the box of a liquid is neutral")
+    return None
+
+
+def said_charge(info: Mapping[str, object]) -> str | None:
+    """Return the words, such as charge=1, in which a frame says that it is charged; None where it does not."""
+    words = {name.lower().replace("-", "_"): str(value).lower() for name, value in info.items()}
+    for name in SAYS_CHARGE:
         if re.fullmatch(r"[-+]?\d+\.?\d*", words.get(name, "")) and float(words[name]):
-            return Refusal("not_neutral", f"the frame says {name}={words[name]}, and the box of a liquid is neutral")
+            return f"{name}={words[name]}"
     return None
 
 

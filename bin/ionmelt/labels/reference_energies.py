@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from ionmelt.labels.foreign.blocks import ForeignFrame, blocks_of, read_block
+from ionmelt.labels.judgement import said_charge
 
 SAME_ENERGY_EV = 1e-4  # of one element twice
 MAX_BINDING_EV = 50.0  # an atom: reference energies that are further from the frames are of another calculation
@@ -21,7 +22,12 @@ def reference_energies(
     for free_atom in free_atoms:
         assert free_atom.atoms is not None
         element = free_atom.atoms.get_chemical_symbols()[0]
-        if free_atom.energy_ev is None or not np.isfinite(free_atom.energy_ev):
+        if said := said_charge(free_atom.info):
+            errors.append(
+                f"labels.frames: {free_atom.where}: a free atom of {element} that says {said}: the reference of an element is its "
+                "neutral atom; leave it out"
+            )
+        elif free_atom.energy_ev is None or not np.isfinite(free_atom.energy_ev):
             errors.append(f"labels.frames: {free_atom.where}: a free atom of {element} without an energy")
         elif abs(energies.setdefault(element, free_atom.energy_ev) - free_atom.energy_ev) > SAME_ENERGY_EV:
             errors.append(

@@ -214,6 +214,14 @@ def test_no_damage_gets_through(run: Run, frames: list[Atoms], data: st.DataObje
         assert all(frame.info["frame_id"] == frame_id(frame) for frame in got)
 
 
+@pytest.mark.parametrize("info", ["recipe=test_scan", "recipe=test_scan scan_scale=wide"])
+def test_a_scan_of_others_that_says_no_scale_is_none(run: Run, frames: list[Atoms], info: str) -> None:
+    code, lines, table, _ = run({"a.xyz": "".join(text_of(frame, info=info) for frame in frames[:2])})
+    assert code == 0, lines
+    assert table is not None
+    assert set(table["recipe"]) == {"imported"}
+
+
 def test_free_atoms_are_reference_energies_and_no_failures(run: Run, frames: list[Atoms], tmp_path: Path) -> None:
     atoms = free_atom("Li", -4.5) + free_atom("F", -115.2, "config_type=isolated_atom") + free_atom("B", -31.2, "")
     code, lines, table, got = run({"a.xyz": atoms + "".join(map(text_of, frames))}, max_failed_fraction=0.0)
@@ -225,6 +233,10 @@ def test_free_atoms_are_reference_energies_and_no_failures(run: Run, frames: lis
     code, lines, _, _ = run({"a.xyz": atoms + free_atom("Li", -5.0) + "".join(map(text_of, frames))})
     assert code == 2
     assert "the energy of a free atom of Li is -5 eV here and -4.5 eV before" in lines[0]
+    ion = free_atom("Li", 0.9, "config_type=IsolatedAtom total_charge=1")
+    code, lines, _, _ = run({"a.xyz": ion + "".join(map(text_of, frames))})
+    assert code == 2
+    assert "a free atom of Li that says total_charge=1: the reference of an element is its neutral atom" in lines[0]
     code, lines, _, _ = run(
         {
             "a.xyz": free_atom("Li", -204.0)

@@ -49,6 +49,10 @@ SPOILED: dict[str, tuple[Callable[[str], str], str, str]] = {
     "SCF": (spoil("pbc=", "converged=F pbc="), "scf_not_converged", "the frame says converged=f"),
     "SCF of others": (spoil("pbc=", "SCF-converged=0 pbc="), "scf_not_converged", "the frame says scf_converged=0"),
     "charged by its word": (spoil("pbc=", "total_charge=-1.0 pbc="), "not_neutral", "the frame says total_charge=-1.0, and the box"),
+    "charged by its atoms": (lambda t: re.sub(r"(?m)^((?:Li|B|F) .*)$", r"\1 0.25", t.replace("forces:R:3", "forces:R:3:initial_charges:R:1")),
+                             "not_neutral", "the frame says charge=3, and the box"),
+    "energy without weight": (spoil("pbc=", "config_energy_weight=0.0 pbc="), "no_energy", "the frame says config_energy_weight=0"),
+    "forces without weight": (spoil("pbc=", "config_forces_weight=0 pbc="), "no_forces", "the frame says config_forces_weight=0"),
     "NaN force": (lambda t: re.sub(r"\S+$", "nan", t.rstrip()) + "\n", "non_finite", "finite"),
     "NaN energy": (lambda t: re.sub(r"energy=\S+", "energy=nan", t), "non_finite", "finite"),
     "energy is a word": (lambda t: re.sub(r"energy=\S+", "energy=low", t), "no_energy", "no energy"),
@@ -60,7 +64,7 @@ SPOILED: dict[str, tuple[Callable[[str], str], str, str]] = {
     "an atom twice": (lambda t: re.sub(r"^Li.*\nLi.*$", lambda m: "\n".join([m[0].split("\n")[0]] * 2), t, count=1,
                                        flags=re.M), "overlap", "closer than half"),
     "charged": (without_a_lithium, "not_neutral", "1 li"),
-    "kind": (lambda t: t.replace('pbc="T T T"', 'pbc="T T T" kind=train'), "identity", "it must be eq or neq"),
+    "kind": (lambda t: t.replace('pbc="T T T"', 'pbc="T T T" kind=train'), "identity", "give another kind_key"),
 }  # fmt: skip
 
 

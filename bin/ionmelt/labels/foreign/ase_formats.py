@@ -17,7 +17,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from ase.units import create_units
 
 from ionmelt.errors import UserError, reading
-from ionmelt.labels.foreign.blocks import ForeignFrame, Source, lone_atom
+from ionmelt.labels.foreign.blocks import ForeignFrame, Source, lone_atom, summed_charge
 from ionmelt.labels.settings import ImportSettings
 
 RYDBERG = create_units("2006")["Ry"]  # as ASE's reader of pw.x has it
@@ -160,7 +160,9 @@ def read_by_ase(path: Path, name: str, form: str) -> Iterator[ForeignFrame]:
         frame = ForeignFrame(
             f"{name}: frame {index}", Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
         )
-        frame.info = dict(atoms.info) | atoms.info.get("key_value_pairs", {})
+        frame.info = (
+            summed_charge(atoms.get_initial_charges()) | dict(atoms.info) | atoms.info.get("key_value_pairs", {})
+        )
         frame.free_atom = lone_atom(len(atoms), frame.info | {"pbc": atoms.pbc})
         frame.energy_ev = energies[index]
         frame.forces_ev_a = values.get("forces")

@@ -126,6 +126,12 @@ def is_number(value: Any) -> bool:
     return np.asarray(value).dtype.kind in "fi"
 
 
+def summed_charge(charges: np.ndarray) -> dict[str, int]:
+    """Return the charge (e) that the initial charges (N,) of ASE's atoms sum to, as a frame says it of itself; nothing for none."""
+    total = round(float(np.sum(charges))) if np.isfinite(charges).all() else 0
+    return {"charge": total} if total else {}
+
+
 def lone_atom(n_atoms: int, values: Mapping[str, Any]) -> bool:
     """Tell whether a frame is a free atom, as MACE's IsolatedAtom: its energy is the reference of its element."""
     if n_atoms != 1:

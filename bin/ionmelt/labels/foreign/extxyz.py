@@ -18,6 +18,7 @@ from ionmelt.labels.foreign.blocks import (
     is_number,
     lone_atom,
     read_block,
+    summed_charge,
 )
 from ionmelt.labels.foreign.keys import STRESS_ORDERS, Keys, choose_keys
 from ionmelt.labels.foreign.survey import Survey, doubles
@@ -50,7 +51,9 @@ def put_label(frame: ForeignFrame, atoms: Atoms, keys: Keys) -> None:
     info = {name.removeprefix(OWN): value for name, value in atoms.info.items()}
     arrays = {name.removeprefix(OWN): value for name, value in atoms.arrays.items()}
     frame.atoms = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    frame.info = {name: value for name, value in info.items() if name not in (keys.energy, keys.stress)}
+    charges = arrays.get("initial_charges")
+    frame.info = {} if charges is None or charges.dtype.kind not in "fi" else summed_charge(charges)
+    frame.info |= {name: value for name, value in info.items() if name not in (keys.energy, keys.stress)}
     if (energy := numbers_of(info.get(keys.energy), 1)) is not None:
         frame.energy_ev = float(energy.ravel()[0]) * ENERGY_UNITS_EV[keys.energy_unit]
     forces = arrays.get(keys.forces)
