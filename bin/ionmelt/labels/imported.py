@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms
 from ase.units import bar
 
-from ionmelt.frame import SCAN_KEY, SCAN_RECIPE, set_label
+from ionmelt.frame import ENERGY_KEY, FORCES_KEY, SCAN_KEY, SCAN_RECIPE, set_label
 from ionmelt.labels.compositions import Liquid, as_it_is, contract_frame, ions_of
 from ionmelt.labels.foreign.blocks import ForeignFrame
 from ionmelt.labels.identity import identity
@@ -65,6 +65,10 @@ class Importer:
     def __init__(self, settings: ImportSettings, liquids: Sequence[Liquid]) -> None:
         self.settings, self.liquids = settings, liquids
         self.energies_ev: dict[str, float] = {}  # of the first frame with each id
+        self.groups: dict[
+            tuple[object, ...], str
+        ] = {}  # of the first frame with each kind, composition, volume and label
+        self.again = 0  # frames that came before, perhaps with other images or digits of the same atoms
 
     def imported(self, foreign: ForeignFrame, block: str) -> tuple[ImportedRow, Atoms | None]:
         """Return the row of a frame, and the labelled frame where it can be used; `block` is its group if it names none."""
@@ -102,7 +106,23 @@ class Importer:
             stress = (stress + stress.T) / 2
         set_label(frame, energy, forces[order], stress, self.settings.theory_id, True, None)
         row.accept(energy, forces, stress)
+        self.keep_together(row, frame)
         return row, frame
+
+    def keep_together(self, row: ImportedRow, frame: Atoms) -> None:
+        """Put a frame that came before into the group of the first, also where its atoms are other images or have other digits."""
+        size = float(np.sqrt(np.mean(frame.arrays[FORCES_KEY] ** 2)))
+        energy, volume = float(frame.info[ENERGY_KEY]), frame.get_volume()
+        label = (
+            row.kind,
+            row.recipe,
+            frame.symbols.formula.format("hill"),
+            round(energy, 4),
+            round(size, 3),
+            round(volume, 1),
+        )
+        self.again += label in self.groups
+        row.group = frame.info["group"] = self.groups.setdefault(label, row.group)
 
     def reordered(
         self, row: ImportedRow, foreign: ForeignFrame, scale: dict[str, float]

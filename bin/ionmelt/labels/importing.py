@@ -43,7 +43,7 @@ from ionmelt.labels.judgement import APART, Refusal, lies_apart, without_drift, 
 from ionmelt.labels.outliers import energy_outliers
 from ionmelt.labels.reference_energies import reference_energies, write_reference_energies
 from ionmelt.labels.settings import ImportSettings
-from ionmelt.labels.summary import BLOCKS, SHOWN, check_failed, check_pressure, counted
+from ionmelt.labels.summary import BLOCKS, SHOWN, check_failed, check_pressure, check_small, counted
 from ionmelt.labels.work import check_work
 from ionmelt.tables.labels import IMPORTED
 
@@ -115,7 +115,7 @@ def import_labels(settings: ImportSettings, paths: Sequence[Path], assets: Path,
 class Imported:
     """What came of the frames of all files: rows, free atoms, checks of the energies, and counts of frames.
 
-    Of `drifts` the forces lost their mean; in those `apart` no two of their single atoms are near.
+    Of `drifts` the forces lost their mean; in those `apart` no two of their single atoms are near; those `again` came before.
     """
 
     rows: list[ImportedRow] = field(default_factory=list)
@@ -123,6 +123,7 @@ class Imported:
     checks: Checks = field(default_factory=Checks)
     drifts: int = 0
     apart: int = 0
+    again: int = 0
 
 
 def import_frames(
@@ -132,8 +133,8 @@ def import_frames(
     groups = BlockGroups(sum(source.count for source in sources if source.count < BLOCKS))
     importer, result = Importer(settings, liquids), Imported()
     write_frames(path, [])
+    before: ForeignFrame | None = None  # also the last of the file before: single points may be in a file each
     for number, source in enumerate(sources):
-        before: ForeignFrame | None = None
         for foreign, block in zip(source.frames, groups.of_file(number, source.count), strict=True):
             if foreign.free_atom:
                 result.free_atoms.append(foreign)
@@ -149,6 +150,7 @@ def import_frames(
             result.apart += lies_apart(frame)
             result.checks.add(foreign, before)
             before = foreign
+    result.again = importer.again
     return result
 
 
@@ -166,6 +168,11 @@ def import_files(settings: ImportSettings, files: Mapping[str, Path], assets: Pa
             f"{result.drifts} frames: the mean is taken off their forces, which sum to more than {NET_FORCE_EV_A:g} eV/A "
             "times the square root of the number of atoms"
         )
+    if result.again:
+        words.append(
+            f"{result.again} frames have energy, forces and volume of one before them: they stay in its group, so that the split "
+            "does not put them on both sides"
+        )
     work = check_work(result.checks)
     outliers = energy_outliers(result.checks)
     off = work.jumps | {frame: refusal for frame, refusal in outliers.items() if frame not in work.jumps}
@@ -174,6 +181,8 @@ def import_files(settings: ImportSettings, files: Mapping[str, Path], assets: Pa
     table = pl.DataFrame([vars(row) for row in result.rows], schema=IMPORTED)
     write_table(table, Path(f"{out}.labels.parquet"))
     errors = [*work.errors, *check_pressure(table)]
+    if settings.liquids and "extxyz" in formats.values():
+        errors += check_small(result.checks, table, settings, work)
     if 2 * result.apart > (used := len(result.checks.names)):
         errors.append(
             f"labels.frames: in {result.apart} of {used} frames no two atoms are within {APART:g} times the sum of their "

@@ -36,8 +36,13 @@ WEIGHTS = {
 
 
 def without_placeholders(foreign: ForeignFrame, liquid: bool) -> None:
-    """Take out of a frame what only stands in for a label: what counts for nothing by its own words, and zeros as forces of a liquid."""
+    """Take out of a frame what only stands in for a label: what counts for nothing by its own words, and zeros in a liquid."""
     without_weightless(foreign)
+    if liquid and foreign.energy_ev == 0.0:
+        foreign.energy_ev, foreign.detail = (
+            None,
+            "its energy is exactly zero: a placeholder of a writer that knows none",
+        )
     if liquid and foreign.forces_ev_a is not None and len(foreign.forces_ev_a) > 1 and not np.any(foreign.forces_ev_a):
         foreign.forces_ev_a = None
         foreign.detail = "its forces are all exactly zero: placeholders of a writer that knows none"

@@ -1,12 +1,20 @@
 """What is said of an import: what was counted, and what stops it."""
 
+import numpy as np
 import polars as pl
 from ase.units import GPa, bar
+
+from ionmelt.labels.checks import Checks
+from ionmelt.labels.settings import ImportSettings
+from ionmelt.labels.work import WorkCheck
 
 RECIPE = "imported"
 BLOCKS = 10  # that the frames of a file are cut into where they name no group
 SHOWN = 10  # unusable frames that are named on the screen; the table has all
 MAX_PRESSURE_EV_A3 = 20 * GPa
+MIN_FORCE_EV_A = 0.05  # heavy salts have four times that, molecules twenty times
+# Of some hundred atoms the pressure swings by some hundred bar, and the part of the forces in it alone is some thousand
+MIN_PRESSURE_BAR, PRESSURES_LEAST = 50.0, 5
 
 
 def counted(table: pl.DataFrame) -> list[str]:
@@ -43,6 +51,31 @@ def check_pressure(table: pl.DataFrame) -> list[str]:
         f"labels.stress_unit: the median pressure is {middle * bar / GPa:.3g} GPa, which no liquid has: "
         "give the unit that the stress is in"
     ]
+
+
+def check_small(checks: Checks, table: pl.DataFrame, settings: ImportSettings, work: WorkCheck) -> list[str]:
+    """Return a line for forces, and one for pressures, that are smaller than those of any liquid: in atomic units they are.
+
+    They are taken where the work between neighbours tells that they are right, or the study gives their unit.
+    """
+    lines = []
+    force = np.median([likeness.force_ev_a for likeness in checks.likenesses] or [np.inf])
+    if force < MIN_FORCE_EV_A and settings.forces_unit is None and not work.told:
+        lines.append(
+            f"labels.forces_unit: the forces are {force:.2g} eV/A (root mean square), less than those of any liquid: give the unit "
+            "that they are in, eV/A where that is right"
+        )
+    pressures = table["pressure_bar"].drop_nulls().abs()
+    middle = pressures.median()
+    if (
+        len(pressures) >= PRESSURES_LEAST and isinstance(middle, float) and middle < MIN_PRESSURE_BAR
+        and settings.stress_unit is None and not work.told_stress
+    ):  # fmt: skip
+        lines.append(
+            f"labels.stress_unit: the median pressure is {middle:.2g} bar, less than it swings by in any box that can be labelled: give the "
+            "unit that the stress is in, eV/A^3 where that is right; a virial is stress times volume"
+        )
+    return lines
 
 
 def counted_reasons(failed: pl.DataFrame) -> str:

@@ -21,6 +21,9 @@ EXPLAINED = 0.9  # of the energy's changes, below which nothing is concluded
 AGREEING = 0.6  # share of the pairs that must follow one fit, below which nothing is concluded from it
 SLOPE_TOLERANCE = 0.2
 OUTLIER_SIGMAS = 10.0
+# Forces of the step before or after: in so many pairs or more, what their work misses is in this share of them to one side, and
+# in the middle this much of the difference of the works at both ends. In sound trajectories that is 0.03 and less.
+ONE_SIDED_LEAST, ONE_SIDED_SHARE, ONE_SIDED_WIDTH = 16, 0.9, 0.2
 DIGITS_EV = 1e-3  # what the digits and the SCF of a file leave open, for a frame
 
 
@@ -31,6 +34,8 @@ class WorkCheck:
     said: str
     errors: list[str] = field(default_factory=list)
     jumps: dict[int, Refusal] = field(default_factory=dict)
+    told: bool = False  # units and signs of energy and forces were seen to be right
+    told_stress: bool = False  # and those of the stress
 
 
 def check_work(checks: Checks) -> WorkCheck:
@@ -43,12 +48,32 @@ def check_work(checks: Checks) -> WorkCheck:
         return WorkCheck("no neighbouring frames to check units and signs with")
     jumps = off_the_work(checks.pairs, fit)
     said = f"{len(checks.pairs)} pairs of neighbouring frames"
+    one_sided = of_another_step(checks.pairs, said)
     if not fit.trusted:
-        return WorkCheck(f"{said} are too far apart to check units and signs with", jumps=jumps)
-    errors = fit.wrong_units(said)
+        return WorkCheck(f"{said} are too far apart to check units and signs with", one_sided, jumps)
+    n_atoms = int(np.median([likeness.n_atoms for likeness in checks.likenesses]))
+    errors = fit.wrong_units(said, n_atoms) or one_sided
     what = "forces and stress" if fit.swings else "forces (the cell does not change: the stress is not checked)"
     said = f"{said}: the energy changes by {fit.slopes[0]:.3f} times the work of the {what}"
-    return WorkCheck(said, errors, jumps)
+    return WorkCheck(said, errors, jumps, told=True, told_stress=fit.swings)
+
+
+def of_another_step(pairs: Sequence[Pair], said: str) -> list[str]:
+    """Return a line where the work misses the energy's changes to one side: forces or energies are of the step before or after.
+
+    Where they are of their positions, what the trapezoid misses is a small part of the difference of the works by either end, to
+    either side.
+    """
+    widths = np.array([pair.open_forces + pair.open_stress for pair in pairs])
+    missed = np.array([pair.energy - pair.forces - pair.stress for pair in pairs])[widths > 0] / widths[widths > 0]
+    if len(missed) < ONE_SIDED_LEAST or abs(middle := float(np.median(missed))) < ONE_SIDED_WIDTH:
+        return []
+    if np.mean(np.sign(missed) == np.sign(middle)) < ONE_SIDED_SHARE:
+        return []
+    return [
+        f"labels.frames: over {said} the energy changes by the work of the forces and {middle:+.2f} times what this work differs by at "
+        "the two frames, not 0 times: are energies and forces those of these positions, or of the step before or after?"
+    ]
 
 
 # --- The fit --------------------------------------------------------------------------------------------
@@ -106,18 +131,18 @@ class WorkFit:
         """The changes of energy (n,) less the fitted work (eV)."""
         return self.energy - self.columns @ self.slopes
 
-    def wrong_units(self, said: str) -> list[str]:
-        """Return a line for each slope that is not 1, and what may be wrong; `said` names the pairs that were fitted."""
+    def wrong_units(self, said: str, n_atoms: int) -> list[str]:
+        """Return a line for each slope that is not 1, and what may be wrong; `said` names the pairs that were fitted, of so many atoms."""
         lines = []
         scale = 1.0
         if abs(self.slopes[0] - 1) > SLOPE_TOLERANCE:
             slope = float(self.slopes[0])
             lines.append(
                 f"labels.energy_unit: over {said} the energy changes by {slope:.3g} times the work of the forces, "
-                f"not 1: {unit_hint(slope)}"
+                f"not 1: {unit_hint(slope, n_atoms)}"
             )
             # A wrong unit of the energy shows in both slopes: then the stress is measured by that of the forces.
-            scale = slope if energy_unit(slope) else 1.0
+            scale = slope if wrong_energies(slope, n_atoms) else 1.0
         if self.swings and abs(self.slopes[1] / scale - 1) > max(SLOPE_TOLERANCE, 4 * self.stress_error() / scale):
             lines.append(
                 f"labels.stress_unit: over {said} the energy changes by {self.slopes[1]:.3g} times the work of the stress, "
@@ -155,21 +180,25 @@ def robust_slopes(columns: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, 
     return slopes, near
 
 
-def energy_unit(slope: float) -> str | None:
-    """Return the unit of the energy that a slope of energy against work speaks for, where it was taken for eV."""
-    return next((unit for unit, ev in ENERGY_UNITS_EV.items() if abs(slope * ev - 1) < SLOPE_TOLERANCE), None)
+def wrong_energies(slope: float, n_atoms: int) -> list[tuple[float, str]]:
+    """Return what energies may be that were taken for those of all atoms in eV, each with how near (1 is it) the slope is to that."""
+    hints = [
+        (slope * ev, f"is the energy in {unit} (give energy_unit: {unit})?") for unit, ev in ENERGY_UNITS_EV.items()
+    ]
+    hints.append((slope * n_atoms, "is it the energy an atom? that of all together is needed;"))
+    return [(ratio, hint) for ratio, hint in hints if abs(ratio - 1) < SLOPE_TOLERANCE]
 
 
-def unit_hint(slope: float) -> str:
-    """Return what a slope of energy against work speaks for."""
-    if unit := energy_unit(slope):
-        return f"is the energy in {unit} (give energy_unit: {unit})?"
-    for unit, ev_a in FORCES_UNITS_EV_A.items():
-        if abs(slope / ev_a - 1) < SLOPE_TOLERANCE:
-            return f"are the forces in {unit} (give forces_unit: {unit})?"
-    if abs(slope + 1) < SLOPE_TOLERANCE:
-        return "is the sign of the forces wrong (gradients)?"
-    return "are energies, forces and their units of the same calculation?"
+def unit_hint(slope: float, n_atoms: int) -> str:
+    """Return what a slope of energy against work speaks for, what is nearest first."""
+    hints = wrong_energies(slope, n_atoms)
+    hints += [
+        (slope / ev_a, f"are the forces in {unit} (give forces_unit: {unit})?")
+        for unit, ev_a in FORCES_UNITS_EV_A.items()
+    ]
+    hints.append((-slope, "is the sign of the forces wrong (gradients)?"))
+    fitting = sorted((abs(ratio - 1), hint) for ratio, hint in hints if abs(ratio - 1) < SLOPE_TOLERANCE)
+    return " ".join(hint for _, hint in fitting) or "are energies, forces and their units of the same calculation?"
 
 
 def stress_hint(slope: float) -> str:
@@ -202,7 +231,7 @@ def off_the_work(pairs: Sequence[Pair], fit: WorkFit) -> dict[int, Refusal]:
             levels = np.concatenate([[0.0], np.cumsum(steps)])
             first = pairs[members[0]].first
             least = float(np.abs(steps[steps != 0]).min())
-            off |= {first + index: refusal for index, refusal in off_the_level(levels, least / 2).items()}
+            off |= {first + index: refusal for index, refusal in off_the_level(levels, least / 2, fit.trusted).items()}
     return off
 
 
@@ -220,8 +249,16 @@ def allowed_ev(pairs: Sequence[Pair], fit: WorkFit) -> np.ndarray:
     return 2.0 * width + DIGITS_EV + 0.5 * np.array([abs(pair.forces) + abs(pair.stress) for pair in pairs])
 
 
-def off_the_level(levels: np.ndarray, apart: float) -> dict[int, Refusal]:
-    """Return which of some levels of energy (eV), by index, are at least so far `apart` from the one that most are on."""
+def off_the_level(levels: np.ndarray, apart: float, trusted: bool) -> dict[int, Refusal]:
+    """Return which of some levels of energy (eV), by index, are at least so far `apart` from the one that most are on.
+
+    Where the work of most frames is not `trusted` to be right, forces and stress may be what is wrong.
+    """
+    why = "another level of theory, or another state of the SCF?"
+    if not trusted:
+        why = (
+            f"forces of atoms in another order or of other axes, a stress whose six numbers are in another order, {why}"
+        )
     ordered = np.sort(levels)
     close = np.searchsorted(ordered, levels + apart, "left") - np.searchsorted(ordered, levels - apart, "right")
     main = int(np.argmax(close))
@@ -230,7 +267,7 @@ def off_the_level(levels: np.ndarray, apart: float) -> dict[int, Refusal]:
         int(index): Refusal(
             "energy_jump",
             f"its energy is {beyond[index]:+.3g} eV off what the work of the forces makes of the {close[main]} frames around "
-            "it: another level of theory, or another state of the SCF?",
+            f"it: {why}",
         )
         for index in np.flatnonzero(np.abs(beyond) >= apart)
     }

@@ -86,6 +86,79 @@ def test_energies_far_from_those_of_like_frames_are_left_out(run: Run, frames: l
     assert "eV an atom off the" in bad["detail"][0]
 
 
+def doubled(frame: Atoms, by: float = 0.0) -> Atoms:
+    """Return a frame and its image beside it as one, with so much more energy (eV) an atom."""
+    twice = frame.repeat((2, 1, 1))
+    twice.info["REF_energy"] = 2 * frame.info["REF_energy"] + by * len(twice)
+    return twice
+
+
+@pytest.mark.parametrize("by", [0.0, 0.4, 60.0])
+def test_levels_are_compared_between_boxes_of_several_sizes(run: Run, frames: list[Atoms], by: float) -> None:
+    files = {
+        "a.xyz": "".join(map(text_of, frames)),
+        "b.xyz": "".join(text_of(doubled(frame, by)) for frame in frames[:8]),
+    }
+    code, lines, table, _ = run(files, max_failed_fraction=0.4)
+    assert code == 0, lines
+    assert table is not None
+    bad = table.filter(~pl.col("converged"))
+    assert bad["reason"].to_list() == (["energy_outlier"] * 8 if by else [])
+    assert all(source.startswith("b.xyz") for source in bad["source"])
+
+
+@pytest.mark.parametrize("later", [0, 1, -1])
+def test_forces_of_the_step_before_or_after_are_refused(run: Run, frames: list[Atoms], later: int) -> None:
+    texts = []
+    for number, frame in enumerate(frames[1:-1], start=1):
+        other, mixed = frames[number + later], frame.copy()
+        mixed.arrays["REF_forces"], mixed.info["REF_stress"] = other.arrays["REF_forces"], other.info["REF_stress"]
+        texts.append(text_of(mixed))
+    code, lines, _, _ = run({"a.xyz": "".join(texts)})
+    assert (code == 2) == bool(later), lines
+    assert any("those of these positions, or of the step before or after?" in line for line in lines) == bool(later)
+
+
+def test_single_points_in_a_file_each_are_neighbours(run: Run, frames: list[Atoms]) -> None:
+    code, lines, _, _ = run({f"{number:02d}.xyz": text_of(frame) for number, frame in enumerate(frames)})
+    assert code == 0, lines
+    assert any("19 pairs of neighbouring frames: the energy changes by" in line for line in lines)
+
+
+def test_an_energy_an_atom_is_told_from_another_unit() -> None:
+    """An atom's share of 12 and Rydberg, 13.6 eV, are near each other: both are named, what is nearer first."""
+    assert work.unit_hint(1 / 12, 12).startswith("is it the energy an atom?")
+    assert work.unit_hint(1 / 13.6, 12).startswith("is the energy in Ry")
+    assert "an atom" not in work.unit_hint(1 / 27.2, 12)
+
+
+@pytest.mark.parametrize(("field", "unit"), [("forces_unit", "eV/A"), ("stress_unit", "eV/A^3")])
+def test_what_is_smaller_than_in_any_liquid_is_refused_unless_its_unit_is_given(
+    run: Run, frames: list[Atoms], field: str, unit: str
+) -> None:
+    """Of frames that are no neighbours nothing else tells that forces, or a stress, are in atomic units."""
+    factor = 1 / 51.4 if field == "forces_unit" else 1 / 2000
+    text = "".join(
+        text_of(frame, **{field.split("_")[0].replace("forces", "force"): factor}) for frame in far_apart(frames)
+    )
+    code, lines, _, _ = run({"a.xyz": text})
+    assert code == 2
+    assert lines[0].startswith(f"error: labels.{field}: "), lines
+    assert f"{unit} where that is right" in lines[0]
+    code, lines, _, _ = run({"a.xyz": text}, **{field: unit})
+    assert code == 0, lines
+
+
+def test_images_of_a_frame_stay_in_its_group(run: Run, frames: list[Atoms]) -> None:
+    again = [text_of(frame, positions=frame.positions + frame.cell.array[0]) for frame in frames]
+    code, lines, table, got = run({"a.xyz": "".join(map(text_of, frames)), "b.xyz": "".join(again)})
+    assert code == 0, lines
+    assert table is not None
+    assert table["group"].to_list()[:20] == table["group"].to_list()[20:]
+    assert [frame.info["group"] for frame in got] == table["group"].to_list()
+    assert any("20 frames have energy, forces and volume of one before them" in line for line in lines)
+
+
 @settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_the_fit_of_the_work_holds_with_two_fifths_of_bad_pairs(data: st.DataObject) -> None:

@@ -51,6 +51,7 @@ SPOILED: dict[str, tuple[Callable[[str], str], str, str]] = {
     "charged by its word": (spoil("pbc=", "total_charge=-1.0 pbc="), "not_neutral", "the frame says total_charge=-1.0, and the box"),
     "charged by its atoms": (lambda t: re.sub(r"(?m)^((?:Li|B|F) .*)$", r"\1 0.25", t.replace("forces:R:3", "forces:R:3:initial_charges:R:1")),
                              "not_neutral", "the frame says charge=3, and the box"),
+    "energy of nothing": (lambda t: re.sub(r"energy=\S+", "energy=0.0", t), "no_energy", "a placeholder"),
     "energy without weight": (spoil("pbc=", "config_energy_weight=0.0 pbc="), "no_energy", "the frame says config_energy_weight=0"),
     "forces without weight": (spoil("pbc=", "config_forces_weight=0 pbc="), "no_forces", "the frame says config_forces_weight=0"),
     "NaN force": (lambda t: re.sub(r"\S+$", "nan", t.rstrip()) + "\n", "non_finite", "finite"),
