@@ -156,6 +156,7 @@ class Choice:
                 return given
             self.errors.append(
                 f"{field_name}: the files say {named}, which is none of {', '.join(factors)}: convert them"
+                f"{'' if quantity in ('length', 'virial') else f', or give {quantity}_unit where it is one of these'}"
             )
             return default
         if contradiction := named.contradiction(given, default):

@@ -44,10 +44,13 @@ def unit_named(text: str, quantity: str) -> str | None:
     """Return the unit, by its name here, that another program writes as `text`; None for another."""
     names = {name.lower(): name for name in UNITS[quantity]}
     names |= {"ha/au": "Ha/Bohr", "ry/au": "Ry/Bohr"} if quantity == "forces" else {}
+    names |= {"au/bohr^3": "Ha/Bohr^3", "kb": "kbar"} if quantity == "stress" else {}
     names |= {"au": ATOMIC_UNITS[quantity], "a.u.": ATOMIC_UNITS[quantity]} if quantity in ATOMIC_UNITS else {}
     plain = re.sub(r"[\s_]*\bper\b[\s_]*|_per_", "/", text.strip().lower()).replace("**", "^").replace("³", "^3")
+    plain = re.sub(r"[\s*·.]([a-zåö]+)(?:\^-|-)([13])\b", r"/\1^\2", plain).replace("^1", "")  # as in hartree*bohr^-1
+    plain = re.sub(r"/\(([^()]+)\)", lambda match: "/" + re.sub(r"[\s*·]+", "/", match[1]), plain)  # kcal/(mol*A)
     for pattern, short in (
-        (r"å|ångström|angstroms?|ang\b|ang(?=\^|/|-)", "a"), ("electron ?volts?", "ev"), ("hartrees?", "ha"),
+        (r"å|ångström|angstroms?|angst\b|ang\b|ang(?=\^|/|-)", "a"), ("electron ?volts?", "ev"), (r"hartrees?|\be_?h\b", "ha"),
         ("rydbergs?", "ry"), ("a_?0", "bohr"), (r"\s|\*", ""), (r"(?<=[ar])(\^-|-)1\b", ""), (r"(?<=/a|hr)3$", "^3"),
     ):  # fmt: skip
         plain = re.sub(pattern, short, plain)
