@@ -36,7 +36,7 @@ from ionmelt.labels.checks import Checks
 from ionmelt.labels.compositions import Liquid, liquids_of
 from ionmelt.labels.foreign import FORMATS, format_of
 from ionmelt.labels.foreign.blocks import ForeignFrame, Source, blocks_of
-from ionmelt.labels.foreign.files import HOW_TO_CONVERT, expanded, is_array
+from ionmelt.labels.foreign.files import HOW_TO_CONVERT, expanded, is_archive, is_array
 from ionmelt.labels.identity import BlockGroups
 from ionmelt.labels.imported import ImportedRow, Importer
 from ionmelt.labels.judgement import APART, Refusal, lies_apart, without_drift, without_placeholders
@@ -66,6 +66,8 @@ def formats_of(wanted: str, files: Mapping[str, Path]) -> dict[str, str]:
         form = format_of(path) if wanted == "auto" else wanted
         if form is None and is_array(path):
             errors.append(f"labels.frames: {name}: is one array of DeePMD-kit's: give the folder that holds type.raw")
+        elif form is None and is_archive(path):
+            errors.append(f"labels.frames: {name}: is an archive: unpack it, and give the folder")
         elif form is None and (instead := stand_in(path)):
             errors.append(f"labels.frames: {name}: {instead}")
         elif form is None:

@@ -172,6 +172,11 @@ def test_files_that_are_nothing(run: Run) -> None:
     assert run([Path("energy.npy")])[1] == [
         "error: labels.frames: energy.npy: is one array of DeePMD-kit's: give the folder that holds type.raw"
     ]
+    plain = "2\n i = 0, time = 0.5\nLi 0 0 0\nF 0 0 2\n"
+    assert (
+        "labels.frames: plain.xyz, other.xyz: comment lines hold no energy="
+        in run({"plain.xyz": plain, "other.xyz": plain})[1][0]
+    )
     assert run({"a.xyz": free_atom("Li", -4.5)})[1] == ["error: labels.frames: no frame but free atoms"]
     assert lines == [
         "error: labels.frames: empty.xyz: is empty",

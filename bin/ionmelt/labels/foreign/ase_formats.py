@@ -22,6 +22,7 @@ from ionmelt.labels.settings import ImportSettings
 
 RYDBERG = create_units("2006")["Ry"]  # as ASE's reader of pw.x has it
 SMEARING_EV = 5.0  # an atom: no occupation of any width puts the free energy further off that without smearing
+OTHER_FILE = {"vasp-out": "vasprun.xml", "vasp-xml": "OUTCAR"}  # of the same run: what cannot be read here may be there
 ML_STEP = "free  energy ML TOTEN"  # of VASP's machine-learned force field; ASE reads no output with such steps
 # What pw.x prints of a structure after its energy, or of the next one
 RESULT_OF_ENERGY = re.compile(r"Forces acting on atoms|total   stress|ATOMIC_POSITIONS|Program PWSCF")
@@ -152,7 +153,8 @@ def read_by_ase(path: Path, name: str, form: str) -> Iterator[ForeignFrame]:
             silent = form in ("ase-traj", "ase-db")  # these say nothing of an SCF
             problems = [None] * len(frames) if silent else scf_problems(path, form, energies)
     except UserError as error:
-        yield ForeignFrame(name, reason="unreadable", detail=str(error))
+        instead = f"; its {OTHER_FILE[form]} holds the same" if form in OTHER_FILE else ""
+        yield ForeignFrame(name, reason="unreadable", detail=f"{error}{instead}")
         return
     if not frames:
         yield ForeignFrame(name, reason="unreadable", detail=f"no structure in this {form} file")

@@ -88,12 +88,15 @@ class Dynamics:
         return frame
 
     def evaluation(self, step: Step) -> Evaluation:
-        """Return what an output says of a step, which has its energy: of several the one of its number. Raises `Unreadable`."""
+        """Return what an output says of a step, which has its energy. Raises `Unreadable`.
+
+        Of several, as of a run that was killed and restarted, it is the one of its number, and before that one that is whole.
+        """
         same = np.flatnonzero(np.abs(self.energies - step.energy) <= SAME_ENERGY_HA)
         fitting = [self.evaluations[int(index)] for index in same]
         if not fitting:
             raise Unreadable("no output holds its energy")
-        return next((evaluation for evaluation in fitting if evaluation.step == step.number), fitting[0])
+        return min(fitting, key=lambda one: (one.step != step.number, one.cut_off))
 
     def put_forces(self, frame: ForeignFrame, step: Step) -> None:
         """Put the forces of the file beside the positions into a frame, where they are of the same atoms and energy."""

@@ -21,7 +21,7 @@ from ionmelt.labels.foreign.blocks import (
     summed_charge,
 )
 from ionmelt.labels.foreign.keys import STRESS_ORDERS, Keys, choose_keys
-from ionmelt.labels.foreign.survey import Survey, doubles
+from ionmelt.labels.foreign.survey import Survey, doubles, like_energy
 from ionmelt.labels.foreign.units import ENERGY_UNITS_EV, FORCES_UNITS_EV_A, STRESS_UNITS_EV_A3
 from ionmelt.labels.settings import ImportSettings
 
@@ -83,7 +83,11 @@ def read_own_extxyz(path: Path, name: str, blocks: Sequence[Block], keys: Keys) 
         if frame.free_atom or (atoms.pbc.all() and atoms.cell.rank == 3):
             put_label(frame, atoms, keys)
         else:
-            frame.reason, frame.detail = "not_periodic", "a Lattice of three vectors (and pbc T T T) is needed"
+            there = "pbc is " + " ".join("FT"[int(p)] for p in atoms.pbc) if atoms.cell.rank == 3 else "there is none"
+            frame.reason, frame.detail = (
+                "not_periodic",
+                f"a Lattice of three vectors (and pbc T T T) is needed: {there}",
+            )
         yield frame
 
 
@@ -110,6 +114,11 @@ def read(_form: str, files: Mapping[str, Path], settings: ImportSettings, words:
     if not survey.frames:
         wrong = [f"{name}: {block.wrong}" for name in files for block in blocks[name] if block.wrong]
         raise UserError(f"labels.frames: {wrong[0] if wrong else 'no frame but free atoms'}")
+    if not (survey.columns or survey.odd or any(map(like_energy, survey.numbers))):
+        raise UserError(
+            f"labels.frames: {', '.join(list(files)[:3])}: comment lines hold no energy=... and name no columns of forces "
+            "(Properties=species:S:1:pos:R:3:forces:R:3): this is plain XYZ"
+        )
     keys = choose_keys(survey, settings, doubles(survey, files, blocks))
     words += [understood(keys, survey), *keys.notes]
     return {

@@ -5,6 +5,8 @@ import gzip
 import lzma
 import os
 import shutil
+import tarfile
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,11 @@ def is_array(path: Path) -> bool:
     """Tell whether a file is an array of numpy's, as the systems of DeePMD-kit are made of."""
     with path.open("rb") as file:
         return file.read(6) == b"\x93NUMPY"
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether a file holds files of its own, as zip or tar do."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
 def unpacked(path: Path, scratch: Path) -> Path:

@@ -126,6 +126,15 @@ def test_vasp_that_used_up_its_iterations_did_not_converge(run: Run, frames: lis
     ]
 
 
+def test_an_outcar_that_cannot_be_read_says_where_its_frames_are(run: Run, frames: list[Atoms]) -> None:
+    """Layouts of VASP that ASE does not know, as of 5.2 with a van der Waals functional."""
+    text = outcar_text(frames[:2], [True] * 2).replace("TOTEN  =", "TOTEN  = w/o vdW =")
+    code, lines, _, _ = run({"OUTCAR": text})
+    assert code == 2
+    assert "unreadable: not a complete vasp-out file" in lines[-1]
+    assert lines[-1].endswith("; its vasprun.xml holds the same")
+
+
 def test_steps_of_vasps_learned_force_field_are_no_labels(run: Run, frames: list[Atoms]) -> None:
     """As an OUTCAR of VASP's training on the fly has them, of which ASE's reader says nothing that helps."""
     text = outcar_text(frames[:6], [True] * 6)

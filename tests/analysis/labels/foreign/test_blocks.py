@@ -61,7 +61,7 @@ NO_STRUCTURE = {
     ("\nLi ", "\nLi 3 "): r"line 3: 8 columns, and Properties=species:S:1:pos:R:3:forces:R:3 says 7",
     (":forces:R:3", ":forces:R:3:velo:R:3"): "line 3: 7 columns, and Properties=.* says 10",
     ("Li ", "Li1 "): "species 'Li1' is no element",
-    ('pbc="T T T"', 'PBC="F F F"'): "a Lattice of three vectors .* is needed",
+    ('pbc="T T T"', 'PBC="F F F"'): "a Lattice of three vectors .* is needed: pbc is F F F",
 }
 
 

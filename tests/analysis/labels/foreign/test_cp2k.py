@@ -153,6 +153,21 @@ def test_cp2k_runs_of_several_folders_stay_apart(run: Run, frames: list[Atoms], 
         np.testing.assert_allclose(mine.cell.array, frame.cell.array, atol=1e-6)
 
 
+def test_a_cp2k_run_that_was_killed_and_restarted_is_whole(run: Run, frames: list[Atoms]) -> None:
+    """Its restart goes on from an earlier step: of the steps that are there twice the last of the killed run is cut off."""
+    head, *steps = re.split(r"(?=\n  \*\*\* SCF run)", cp2k_text(frames, lengths=True))
+    lines_of = cp2k_xyz(frames).splitlines(keepends=True)
+    size = len(frames[0]) + 2
+    files = {
+        "md.out": "".join([head, *steps[:8], "\n", head, *steps[4:]]),
+        "s-pos-1.xyz": "".join(lines_of[: 8 * size] + lines_of[4 * size :]),
+    }
+    code, lines, table, got = run(files, max_failed_fraction=0.0)
+    assert code == 0, lines
+    assert table is not None
+    assert table.height == len(got) == 24
+
+
 def test_a_cp2k_banner_that_is_printed_twice_begins_no_run(run: Run, frames: list[Atoms]) -> None:
     still = frames[:1]
     text = cp2k_text(still)

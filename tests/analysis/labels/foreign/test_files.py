@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ def test_backups_and_hidden_files_of_a_folder_are_left_aside(run: Run, frames: l
     assert table["source"].str.starts_with("runs/a.xyz: frame").all()
     assert table.height == 6
     assert "runs: 1 files or DeePMD systems taken, 3 other files left aside" in " ".join(lines)
+
+
+def test_an_archive_is_to_be_unpacked(run: Run, frames: list[Atoms], tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/a.xyz").write_text("".join(map(text_of, frames[:2])))
+    for kind, name in (("gztar", "a.tar.gz"), ("zip", "a.zip")):
+        shutil.make_archive("a", kind, "runs")
+        code, lines, _, _ = run([Path(name)])
+        assert code == 2
+        assert lines == [f"error: labels.frames: {name}: is an archive: unpack it, and give the folder"]
 
 
 def test_what_a_download_left_instead_of_frames_is_named(run: Run) -> None:
