@@ -5,6 +5,7 @@ from math import ceil, inf, sqrt
 from typing import Any
 
 from ionmelt.dynamics import trajectory
+from ionmelt.dynamics.engines import integrating_engine
 from ionmelt.dynamics.settings import Md
 from ionmelt.labels.engines.settings import DftLabels, ModelLabels
 from ionmelt.lengths import DENSITY_PS, DIFFUSION_PS
@@ -248,7 +249,9 @@ def warn_of_trajectories(study: Study, boxes: dict[int, Box], add: Add) -> None:
 
 
 def warn_of_step(study: Study, boxes: dict[int, Box], add: Add) -> None:
-    """Say where a time step is too long for the hydrogen of a liquid, whose bonds are held by no model."""
+    """Say where a time step is too long for the hydrogen of a liquid, whose bonds only an engine with integrators of its own holds."""
+    if all(integrating_engine(model.framework, study.md.engine) for model in study.models if study.runs(model.id)):
+        return
     light = [study.liquids[index].id for index, box in boxes.items() if "H" in box.elements]
     # a vibration of bonded hydrogens is slower by the root of their mass
     longest_fs = HYDROGEN_TIMESTEP_FS * sqrt((study.md.hydrogen_mass_u or HYDROGEN_U) / HYDROGEN_U)

@@ -46,6 +46,15 @@ def test_a_step_is_too_long_for_hydrogen_only_where_there_is_some(planned: Plann
         assert [line.split(" too long for ")[1] for line in warned if "hydrogen" in line] == said
 
 
+def test_a_step_is_not_too_long_for_hydrogen_that_the_engine_holds(planned: Planned) -> None:
+    content = demo()
+    content["md"] |= {"engine": "openmm", "timestep_fs": 4.0}
+    for models, said in ((["clp"], False), (["clp", "mace"], True)):
+        content["md"]["models"] = models
+        assert planned(content) == (0, [])
+        assert ("4 fs is too long for bonds to hydrogen" in Path("plan/warnings.txt").read_text()) == said
+
+
 def test_a_box_far_off_what_is_asked_for_is_said(planned: Planned) -> None:
     for atoms, said in ((300, True), (3000, False)):
         content = demo() | {"budget_core_hours": 1e6}
