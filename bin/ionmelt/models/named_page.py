@@ -5,7 +5,7 @@ from ionmelt.models.named import ROWS, NamedModel
 INTRODUCTION = """\
 # Models by their names
 
-Made of `bin/ionmelt/models/named.py` by `python -c "from ionmelt.models.named_page import page; print(page(), end='')"` in `bin/`.
+Made of `bin/ionmelt/models/named.py` by `docs/build --write`.
 
 ```yaml
 - {id: sevennet, framework: named, model: sevennet-0}
