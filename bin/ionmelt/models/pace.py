@@ -1,7 +1,8 @@
-"""How long a training is that is given core-minutes: as many steps or epochs as fit in, by the pace of two short trainings.
+"""How long a training is that is given core-minutes: as many steps or epochs as fit in, by the pace of short trainings.
 
-Both begin alike, and differ in what they do: twice as many steps more, or one pass over twice as many frames more. (Two passes in place of
-one would count as frames what an epoch takes besides them, checkpoints and validation.)
+Steps: two trainings, of which one is longer. Epochs: one on a few frames, one on more, and one of more epochs on as many: what a frame takes
+once (its graph, the errors before and after the training) and what it takes at each epoch are two things, and of a short training both are
+as large. Counted into the epochs, the first would leave half of the core-minutes unused.
 
 On a CPU it is CPU time that counts, and not the clock, which also runs while other work has the cores.
 
@@ -27,7 +28,7 @@ from ionmelt.models.settings import TrainingSettings
 Settings = TypeVar("Settings", bound=TrainingSettings)
 
 KEPT = "length.json"  # in the folder of checkpoints
-TIMES_LONGER = 3  # the second short training than the first
+TIMES_LONGER = 3  # a longer training than a short one, in steps, frames or epochs
 BATCHES = 10  # of the first one, where it is a pass over frames
 
 
@@ -39,15 +40,40 @@ class Pace(BaseModel):
     length: int
 
 
-def pace_of(first_s: float, second_s: float, first: int, available_s: float, per_unit: float = 1.0) -> Pace:
-    """Return the pace from the times (s) of two trainings, of `first` steps (or frames) and of `TIMES_LONGER` times as many.
-
-    ``per_unit``: steps or frames in a unit of the length: one step, or all frames of an epoch.
-    """
+def of_steps(first_s: float, second_s: float, first: int) -> tuple[float, float]:
+    """Return the start and a step (s) from the times of two trainings, of `first` steps and of `TIMES_LONGER` times as many."""
     each_s = (second_s - first_s) / ((TIMES_LONGER - 1) * first)
     if each_s <= 0:  # so short that the start hides them
         each_s = second_s / (TIMES_LONGER * first)
-    start_s, unit_s = max(0.0, first_s - first * each_s), per_unit * each_s
+    return max(0.0, first_s - first * each_s), each_s
+
+
+def of_epochs(
+    few_s: float, more_s: float, longer_s: float, few: int, frames: int, replayed: int = 0
+) -> tuple[float, float]:
+    """Return the start and an epoch (s) of a training on ``frames`` frames and those that are replayed.
+
+    From the times of three trainings: an epoch on a few frames, one on `TIMES_LONGER` times as many, and as many epochs on these.
+    """
+    more = TIMES_LONGER * few
+    each_s = (longer_s - more_s) / ((TIMES_LONGER - 1) * (more + replayed))
+    if each_s <= 0:
+        each_s = longer_s / (TIMES_LONGER * (more + replayed))
+    once_s = max(0.0, (more_s - few_s) / (more - few) - each_s)
+    start_s = max(0.0, few_s - (few + replayed) * (once_s + each_s))
+    return start_s + (frames + replayed) * once_s, (frames + replayed) * each_s
+
+
+def pace_of(
+    seconds_of: Callable[..., float], first: int, frames: int | None, replayed: int, available_s: float
+) -> Pace:
+    """Return the pace; ``seconds_of``: see ``train_on`` of `with_length`, whose time it returns."""
+    if frames is None:
+        start_s, unit_s = of_steps(seconds_of(first), seconds_of(TIMES_LONGER * first), first)
+    else:
+        more = TIMES_LONGER * first
+        times = seconds_of(1, first), seconds_of(1, more), seconds_of(TIMES_LONGER, more)
+        start_s, unit_s = of_epochs(*times, first, frames, replayed)
     return Pace(start_s=start_s, unit_s=unit_s, length=math.floor((available_s - start_s) / unit_s))
 
 
@@ -62,14 +88,16 @@ def with_length(
     checkpoints: Path,
     threads: int,
     device: str,
-    train_on: Callable[[int, Path], None],
+    train_on: Callable[..., None],
     first: int,
-    per_unit: float = 1.0,
+    frames: int | None = None,
+    replayed: int = 0,
 ) -> Settings:
     """Return the settings with as many steps or epochs as fit into their core-minutes; without core-minutes as they are.
 
-    ``train_on`` trains for so many steps (or once on so many frames), and keeps what it writes in a folder; ``first`` is the number of the
-    shorter training. Raises `ModelError` where not even one step or epoch fits in.
+    ``train_on(folder, steps)`` trains for so many steps, and keeps what it writes in a folder; of a framework that counts epochs, which has
+    ``frames`` to train on and so many that are ``replayed`` beside them, ``train_on(folder, epochs, frames)`` on some frames. ``first``: the
+    steps of the shortest training, or its frames. Raises `ModelError` where not even one step or epoch fits in.
     """
     field = FRAMEWORKS[settings.framework].length
     if settings.core_minutes is None or field is None:
@@ -79,14 +107,13 @@ def with_length(
         pace = Pace.model_validate_json(kept.read_text())
     else:
 
-        def seconds_of(number: int) -> float:
+        def seconds_of(*numbers: int) -> float:
             with tempfile.TemporaryDirectory(dir=".") as name:
                 began = spent_s(threads, device)
-                train_on(number, Path(name).resolve())
+                train_on(Path(name).resolve(), *numbers)
                 return spent_s(threads, device) - began
 
-        available_s = 60 * settings.core_minutes / threads
-        pace = pace_of(seconds_of(first), seconds_of(TIMES_LONGER * first), first, available_s, per_unit)
+        pace = pace_of(seconds_of, first, frames, replayed, 60 * settings.core_minutes / threads)
         kept.write_text(pace.model_dump_json(indent=2) + "\n")
     if pace.length < 1:
         least = (pace.start_s + pace.unit_s) * threads / 60

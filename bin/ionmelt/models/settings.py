@@ -111,7 +111,7 @@ class TrainingBudget(Section):
         0.1,
         1e7,
         "core-minutes that each training takes, start and validation too (of a GPU: minutes, times the threads): as many steps "
-        "or epochs as fit in, by the pace of two short trainings before it; their number is in the card, and giving it instead repeats "
+        "or epochs as fit in, by the pace of short trainings before it; their number is in the card, and giving it instead repeats "
         "the training elsewhere; all trials together take them, in equal parts",
     )
     trials: Count | None = count(

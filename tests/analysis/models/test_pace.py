@@ -25,10 +25,14 @@ class Clock:
         )
         monkeypatch.setattr(pace.time, "perf_counter", lambda: 2 * self.now)
 
-    def train_on(self, number: int, folder: Path) -> None:
+    def train_on(self, folder: Path, steps: int) -> None:
         assert folder.is_dir()
-        self.lengths.append(number)
-        self.now += self.start_s + self.unit_s * number
+        self.lengths.append(steps)
+        self.now += self.start_s + self.unit_s * steps
+
+    def train_epochs(self, folder: Path, epochs: int, frames: int) -> None:
+        """Each frame takes `unit_s` at every epoch, and three times as long once; 40 frames are replayed."""
+        self.train_on(folder, (frames + 40) * (epochs + 3))
 
 
 def settings(core_minutes: float | None):
@@ -75,17 +79,19 @@ def test_what_does_not_fit_in_is_refused_with_what_would(here: Path, monkeypatch
         pace.with_length(settings(0.5), here, 1, "cpu", Clock(60.0, 6.0, monkeypatch).train_on, 2)
 
 
-def test_an_epoch_is_as_long_as_its_frames(here: Path, monkeypatch) -> None:
-    # 10 core-minutes less 20 s to start, at half a second a frame: 11 epochs of 100 frames, whatever else an epoch takes
-    clock = Clock(20.0, 0.5, monkeypatch)
+def test_as_many_epochs_as_fit_in_beside_what_a_frame_takes_once(here: Path, monkeypatch) -> None:
+    # 10 core-minutes less 20 s to start, 140 frames of 0.1 s an epoch and 0.3 s once: (600 - 20 - 42) / 14 = 38.4
+    clock = Clock(20.0, 0.1, monkeypatch)
     mace = tiny.training_settings(tiny.MACE | {"core_minutes": 10})
-    chosen = pace.with_length(mace, here, 1, "cpu", clock.train_on, 20, per_unit=100)
-    assert chosen.epochs == 11
-    assert clock.lengths == [20, 60]
+    chosen = pace.with_length(mace, here, 1, "cpu", clock.train_epochs, 20, 100, replayed=40)
+    assert chosen.epochs == 38
+    assert clock.lengths == [60 * 4, 100 * 4, 100 * 6]
 
 
-def test_a_start_that_hides_the_steps_gives_a_length_that_is_not_too_long() -> None:
-    assert pace.pace_of(10.0, 9.0, 10, 90.0).length == 276  # (90 - 7) / 0.3
+def test_a_start_that_hides_the_rest_gives_a_length_that_is_not_too_long() -> None:
+    assert pace.of_steps(10.0, 9.0, 10) == pytest.approx((7.0, 0.3))
+    # an epoch on 30 frames takes no more than a third of three; nothing is left to be taken once
+    assert pace.of_epochs(10.0, 9.5, 9.0, 10, 60) == pytest.approx((9.0, 6.0))
 
 
 @pytest.mark.parametrize("number", [3, 10, 100])

@@ -195,7 +195,7 @@ def train(task: TrainingTask) -> None:
     with kept(task.checkpoints, determined_by(settings, data, task), [weights]) as checkpoints:
         before_s = spent_before(checkpoints)
 
-        def train_on(steps: int, kept_in: Path) -> None:
+        def train_on(kept_in: Path, steps: int) -> None:
             run(settings.model_copy(update={"steps": steps}), net, folder, kept_in, weights, task)
 
         settings = pace.with_length(settings, checkpoints, task.threads, task.device, train_on, SHORT)

@@ -260,16 +260,17 @@ def with_epochs(
     settings: MaceTraining, start: Start, folder: Path, checkpoints: Path, batch: int, task: TrainingTask
 ) -> MaceTraining:
     """Return the settings with as many epochs as fit into their core-minutes; frames that are replayed count as any other."""
-    one = settings.model_copy(update={"epochs": 1})
 
-    def train_on(frames: int, kept_in: Path) -> None:
+    def train_on(kept_in: Path, epochs: int, frames: int) -> None:
         with tempfile.TemporaryDirectory(dir=".") as name:
             few = Path(name).resolve()
             pace.some_frames(folder, frames, few)
-            run(one, start, few, kept_in, batch, task)
+            run(settings.model_copy(update={"epochs": epochs}), start, few, kept_in, batch, task)
 
-    frames = count_frames(folder / "train.extxyz") + start.replayed
-    return pace.with_length(settings, checkpoints, task.threads, task.device, train_on, pace.BATCHES * batch, frames)
+    first, frames = pace.BATCHES * batch, count_frames(folder / "train.extxyz")
+    return pace.with_length(
+        settings, checkpoints, task.threads, task.device, train_on, first, frames, replayed=start.replayed
+    )
 
 
 def train(task: TrainingTask) -> None:

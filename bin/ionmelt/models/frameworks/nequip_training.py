@@ -227,13 +227,12 @@ def with_epochs(
     settings: NequipTraining, data: TrainingData, folder: Path, checkpoints: Path, task: TrainingTask
 ) -> NequipTraining:
     """Return the settings with as many epochs as fit into their core-minutes."""
-    one = settings.model_copy(update={"epochs": 1})
 
-    def train_on(frames: int, kept_in: Path) -> None:
+    def train_on(kept_in: Path, epochs: int, frames: int) -> None:
         with tempfile.TemporaryDirectory(dir=".") as name:
             few = Path(name).resolve()
             pace.some_frames(folder, frames, few)
-            run(one, data, few, kept_in, task)
+            run(settings.model_copy(update={"epochs": epochs}), data, few, kept_in, task)
 
     first = pace.BATCHES * settings.batch_size
     return pace.with_length(settings, checkpoints, task.threads, task.device, train_on, first, data.frames["train"])

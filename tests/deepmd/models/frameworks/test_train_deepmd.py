@@ -358,7 +358,7 @@ def test_core_minutes_are_steps_that_give_the_same_model(
 ) -> None:
     steps = SETTINGS["steps"]
     monkeypatch.setattr(deepmd_training, "SHORT", 2)
-    monkeypatch.setattr(pace, "pace_of", lambda *_args: pace.Pace(start_s=1, unit_s=1, length=steps))
+    monkeypatch.setattr(pace, "of_steps", lambda *_args: (0.0, 60 / (steps + 0.5)))
     budget = {name: value for name, value in SETTINGS.items() if name != "steps"} | {"core_minutes": 1}
     model = tiny.train(train, budget, trained[0], tmp_path)
     settings = json.loads((model / "model.json").read_text())["settings"]

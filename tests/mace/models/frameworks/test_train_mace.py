@@ -390,7 +390,7 @@ def test_core_minutes_are_epochs_that_give_the_same_model(
 ) -> None:
     epochs = SETTINGS["epochs"]
     monkeypatch.setattr(pace, "BATCHES", 2)
-    monkeypatch.setattr(pace, "pace_of", lambda *_args: pace.Pace(start_s=1, unit_s=1, length=epochs))
+    monkeypatch.setattr(pace, "of_epochs", lambda *_args: (0.0, 60 / (epochs + 0.5)))
     budget = {name: value for name, value in SETTINGS.items() if name != "epochs"} | {"core_minutes": 1}
     model = tiny.train(train, budget, trained[0], tmp_path)
     settings = json.loads((model / "model.json").read_text())["settings"]
