@@ -56,8 +56,8 @@ class Md(Section):
     )
     engine: EngineName = Field(
         default="auto",
-        description="what computes a learned model's forces: auto takes the fastest that is there and whose forces, tried, are those "
-        "of the plain calculator (on a CPU the first of a fixed order, so that a run can be repeated bit by bit; on a GPU by "
+        description="what computes a learned model's forces: auto takes one that is there and whose forces, tried, are those of the plain "
+        "calculator (on a CPU the first of a fixed order, so that a run can be repeated bit by bit; on a GPU the fastest, by "
         "the time of a few steps). A name holds for the models whose framework has it. openmm: a "
         "classical model is run by OpenMM with its own integrators, for large boxes (time step above 1 fs: bonds to "
         "hydrogen are fixed)",
