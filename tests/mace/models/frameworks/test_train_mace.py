@@ -368,19 +368,25 @@ def test_a_tool_that_fails_shows_its_last_lines(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("code", "error"),
+    ("code", "error", "said"),
     [
-        ("raise RuntimeError('CUDA out of memory. Tried to allocate 20.00 MiB')", MemoryError),
-        ("print('torch.OutOfMemoryError: CUDA out of memory.')", MemoryError),  # and exit code 0
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", MemoryError),
-        ("raise OSError(28, 'No space left on device')", errors_module.DiskFullError),
-        ("pass", UserError),
+        (
+            "raise RuntimeError('CUDA out of memory. Tried to allocate 20.00 MiB')",
+            MemoryError,
+            "ended with exit code 1",
+        ),
+        ("print('torch.OutOfMemoryError: CUDA out of memory.')", MemoryError, "left no .*model"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", MemoryError, "ended with exit code -9"),
+        ("raise OSError(28, 'No space left on device')", errors_module.DiskFullError, "ended with exit code 1"),
+        ("pass", UserError, "left no .*model; its last lines:"),
     ],
 )
-def test_a_tool_that_leaves_no_model_says_what_was_short(tmp_path: Path, code: str, error: type[Exception]) -> None:
+def test_a_tool_that_leaves_no_model_says_what_was_short(
+    tmp_path: Path, code: str, error: type[Exception], said: str
+) -> None:
     (tmp_path / "model").touch()  # of an earlier try
     command = [sys.executable, "-c", code]
-    with pytest.raises(error):
+    with pytest.raises(error, match=rf"^tool {said}"):
         models_tool.run_tool("tool", command, {}, tmp_path, lambda line: False, tmp_path / "model")
 
 
