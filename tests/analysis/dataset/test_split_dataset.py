@@ -283,6 +283,7 @@ def test_near_frames_are_of_trained_groups_and_in_no_training(tmp_path: Path) ->
     rest = table.filter(pl.col("split").is_in(["train", "valid"]))
     assert not set(near["frame_id"]) & set(rest["frame_id"])
     assert set(near["group"]) <= set(rest.filter(pl.col("split") == "train")["group"])
+    assert dict(near["kind"].value_counts().iter_rows()) == {"eq": 5, "neq": 7}
     for (kind,), frames in near.group_by("kind"):
         trained = rest.filter(pl.col("kind") == kind, pl.col("split") == "train", pl.col("dataset") == "both").height
         assert frames.height == round(0.2 * (frames.height + trained))

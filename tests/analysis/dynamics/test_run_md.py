@@ -155,9 +155,9 @@ def test_what_is_not_computed_of_the_pressure_is_null(study: Path, tmp_path: Pat
 
 def test_a_run_that_breaks_is_kept_and_says_why(study: Path, tmp_path: Path) -> None:
     record = run(study, tmp_path / "a", npt_ps=1.0, nvt_ps=1.0, timestep_fs=12.0, save_every_fs=24)
-    assert record["end"] in {"bond_broken", "bond_made", "temperature", "volume", "min_distance", "nan", "error"}
-    assert record["detail"]
-    assert 0 <= record["survived_ps"] < 1.0
+    assert record["end"] == "temperature"  # six times that of the bath, within the first steps
+    assert record["detail"].endswith(" K, the limit is 2400 K")
+    assert 0 <= record["survived_ps"] < 0.1
     assert record["nvt_survived_ps"] == 0
     assert (tmp_path / "a" / "run" / "thermo.parquet").is_file()
     assert not (tmp_path / "a" / "run" / "nvt.xtc").exists()

@@ -171,5 +171,5 @@ def test_frames_that_can_be_read_and_are_physical(state: Path, tmp_path: Path) -
     topology = Topology.load(state / "topology.json")
     back = read_frames(tmp_path / "found.extxyz")
     assert [f.info["frame_id"] for f in back] == [f.info["frame_id"] for f in frames]
-    assert all(refusal(frame, topology) in (None, "contact") for frame in back)
+    assert back and [refusal(frame, topology) for frame in back] == [None] * len(back)
     assert ase.io.read(state / "start.extxyz").get_chemical_symbols() == back[0].get_chemical_symbols()

@@ -7,7 +7,6 @@ import pytest
 from breathing_salt import FRAMES, PAIRS, TEMPERATURE_K, state_record, topology
 
 from ionmelt.errors import UserError
-from ionmelt.frames import state as frames_state
 from ionmelt.frames.recipes import trajectory
 from ionmelt.frames.state import State
 
@@ -37,15 +36,14 @@ def test_bonds_that_the_trajectory_holds_fixed_are_set_free(folder):
     thermal_A = 10 * np.sqrt(8.314e-3 * TEMPERATURE_K / stiffness)
     breathing = free.reshape(40, PAIRS, 4).mean(axis=-1)
     assert breathing.std() * 2 == pytest.approx(thermal_A, rel=0.25)
-    # the ions themselves hardly move: no further than free Brownian motion would take them
+    # the ions themselves hardly move in the 0.1 ps: free Brownian motion against a friction of 50 per ps is 0.45 and
+    # 0.13 A
     moves = top.centres(positions) - top.centres(state.positions[:40])
     edges = state.edges[:40, None]
     moves -= edges * np.round(moves / edges)
-    time_ps = frames_state.THAW_STEPS * frames_state.THAW_TIMESTEP_PS
-    for ion, mass_u in (("li", 6.94), ("bf4", 86.802)):
-        diffusion = 8.314e-3 * TEMPERATURE_K / (mass_u * frames_state.THAW_FRICTION_PS)
+    for ion, furthest_A in (("li", 0.45), ("bf4", 0.13)):
         rms_A = np.sqrt(np.mean(moves[:, top.molecule_ion == ion] ** 2))
-        assert 0 < rms_A < 1.2 * 10 * np.sqrt(2 * diffusion * time_ps)
+        assert 0 < rms_A < furthest_A
 
 
 def test_what_a_state_is_stands_in_its_record_and_not_in_its_name(folder, tmp_path):
