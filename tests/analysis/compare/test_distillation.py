@@ -81,7 +81,8 @@ def test_what_is_lost_is_the_difference_from_the_teacher_in_the_same_boxes() -> 
     of_density, of_forces = table(runs(1, 2))
     assert of_density["difference"] == pytest.approx(31 / 3)
     # 10, 10 and 11 in three boxes: far more certain than two densities by themselves
-    assert 0 < of_density["ci95_high"] - of_density["ci95_low"] < 2 * 1.96 * math.hypot(2, 2)
+    width = 2 * 1.959964 * math.sqrt(2 / 3)
+    assert of_density["ci95_high"] - of_density["ci95_low"] == pytest.approx(width, rel=1e-4)
     assert (of_density["converged"], of_density["reason"], of_density["teacher"]) == (True, None, "large")
     assert (of_forces["property"], of_forces["difference"], of_forces["unit"]) == ("force_rmse", 0.05, "eV/A")
     assert of_forces["ci95_low"] == pytest.approx(0.05 - 1.96 * 0.002, rel=1e-3)

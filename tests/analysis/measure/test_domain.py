@@ -118,7 +118,7 @@ def test_the_limit_holds_its_share_of_new_trajectories() -> None:
         trained = envelope(training(seed=10 + seed))
         assert trained.limit is not None
         beyond.append(float((domain.distances(training(seed=50 + seed)[::2], trained) > trained.limit).mean()))
-    assert np.mean(beyond) < 0.1
+    assert 0.01 < np.mean(beyond) < 0.1
 
 
 def test_written_and_read_again(trained: domain.Envelope, tmp_path: Path) -> None:

@@ -325,8 +325,7 @@ def test_conductivity_of_few_ions_is_of_their_own(complete: dict[str, pl.DataFra
     assert row["nernst_einstein_ci95_low_s_m"] < expected < row["nernst_einstein_ci95_high_s_m"]
     assert row["ionicity"] == pytest.approx(row["conductivity_s_m"] / row["nernst_einstein_s_m"])
     assert row["ionicity_ci95_low"] < 1 < row["ionicity_ci95_high"]
-    if not row["converged"]:
-        assert row["needed_ps"] > FRAMES * SAVE_FS / 1000 and "; needs " in row["reason"]
+    assert (row["converged"], row["reason"], row["needed_ps"]) == (True, None, None)
     parts = {r["pair"]: r["onsager_s_m"] for r in complete["onsager"].iter_rows(named=True)}
     total = parts["pyr-pyr"] + parts["bf4-bf4"] + 2 * parts["pyr-bf4"]
     assert total == pytest.approx(row["conductivity_s_m"], rel=0.3)

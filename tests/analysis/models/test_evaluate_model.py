@@ -147,7 +147,7 @@ def test_interval_covers_and_needs_three_groups() -> None:
         square, n = rng.chisquare(30, size=25), np.full(25, 30)
         low, high = accuracy.interval(square, n)
         covered += low <= 1.0 <= high
-    assert covered >= 176  # 95 % nominal
+    assert 176 <= covered <= 198  # 95 % nominal; of intervals half as wide again 199
 
 
 @pytest.mark.parametrize("groups", [3, 4, 5, 8])
@@ -158,7 +158,7 @@ def test_interval_covers_of_few_groups_that_differ(groups: int) -> None:
     for _ in range(300):
         low, high = accuracy.interval(n * np.exp(0.5 * rng.normal(size=groups)), n)
         covered += low <= truth <= high
-    assert covered >= 270
+    assert 270 <= covered <= 286
 
 
 def test_an_ion_alone_is_shown_without_images_and_with_its_charge() -> None:
