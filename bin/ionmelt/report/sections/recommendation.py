@@ -51,7 +51,7 @@ def recommend(t: Tables) -> tuple[str, str]:
 def teachers(t: Tables) -> dict[State, str]:
     """Return the truth of the study in each state where it was run, converged or not."""
     rows = t["distillation"].to_dicts() if "distillation" in t else []
-    return {tuple(row[column] for column in STATE): row["teacher"] for row in rows}  # type: ignore[misc]
+    return {tuple(row[column] for column in STATE): row["teacher"] for row in rows}
 
 
 def choices_of(t: Tables) -> dict[State, Choice]:
