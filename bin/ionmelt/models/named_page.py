@@ -15,10 +15,10 @@ Made of `bin/ionmelt/models/named.py` by `docs/build --write`.
 
 How each is checked and what it needs: [models.md](models.md#by-name). A digest that its project publishes is that of the row; `sha256` of the study
 is asked for else. Where it publishes energies of some atoms (MACE), those of the file are compared with them. *Run here*: this program has imported it and found its forces and stress to be derivatives of its energy. `tests/foundation` asks the
-same of every row whose weights are in a package; those of `tests/run --all` have not been run yet. All other rows were written from the source of their
-libraries and have never been run: unverified. Each *runs in* an environment or image of its name, made from a hash-pinned list
-(`containers/NAME/requirements.txt`). Those of libraries that stand alone (aimnet, fairchem, grace, mattersim, nequix, orb, upet) were resolved and
-pinned (`containers/lock`) and never installed, since no file of their weights was at hand. Their environment is made by the first task that asks for it, their image
+same of every row whose weights are in a package. All other rows were written from the source of their
+libraries and have never computed anything: unverified. Each *runs in* an environment or image of its name, made from a hash-pinned list
+(`containers/NAME/requirements.txt`). Those of libraries that stand alone (aimnet, fairchem, grace, mattersim, nequix, orb, upet) were set up once (Linux,
+Python 3.12, 6 to 7 GB each): their calculators are there and take the arguments of the rows. No file of their weights was at hand. Their environment is made by the first task that asks for it, their image
 by `containers/build NAME`. `environment` or `image` of the study puts one of yours in their place.
 
 """
