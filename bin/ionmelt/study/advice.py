@@ -257,7 +257,9 @@ def warn_of_step(study: Study, boxes: dict[int, Box], add: Add) -> None:
     longest_fs = HYDROGEN_TIMESTEP_FS * sqrt((study.md.hydrogen_mass_u or HYDROGEN_U) / HYDROGEN_U)
     if light and study.md.timestep_fs > longest_fs:
         of = "" if len(light) == len(boxes) else f" of {', '.join(light)}"
-        text = f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen{of}: 0.5 fs is usual"
+        heavy = "" if study.md.hydrogen_mass_u is None else f" of {study.md.hydrogen_mass_u:g} u"
+        usual = f"{longest_fs / 2:.2g} fs is usual"
+        text = f"{study.md.timestep_fs:g} fs is too long for bonds to hydrogen{heavy}{of}: {usual}"
         add(("md", "timestep_fs"), text)
 
 

@@ -46,6 +46,13 @@ def test_a_step_is_too_long_for_hydrogen_only_where_there_is_some(planned: Plann
         assert [line.split(" too long for ")[1] for line in warned if "hydrogen" in line] == said
 
 
+def test_what_step_is_usual_depends_on_the_mass_of_hydrogen(planned: Planned) -> None:
+    content = demo()
+    content["md"] |= {"timestep_fs": 3.0, "hydrogen_mass_u": 4.032}  # vibrations last twice as long
+    assert planned(content) == (0, [])
+    assert "3 fs is too long for bonds to hydrogen of 4.032 u: 1 fs is usual" in Path("plan/warnings.txt").read_text()
+
+
 def test_a_step_is_not_too_long_for_hydrogen_that_the_engine_holds(planned: Planned) -> None:
     content = demo()
     content["md"] |= {"engine": "openmm", "timestep_fs": 4.0}
