@@ -48,9 +48,11 @@ def test_a_step_is_too_long_for_hydrogen_only_where_there_is_some(planned: Plann
 
 def test_what_step_is_usual_depends_on_the_mass_of_hydrogen(planned: Planned) -> None:
     content = demo()
-    content["md"] |= {"timestep_fs": 3.0, "hydrogen_mass_u": 4.032}  # vibrations last twice as long
+    content["md"] |= {"timestep_fs": 2.0, "hydrogen_mass_u": 2.268}  # vibrations last 1.5 times as long
     assert planned(content) == (0, [])
-    assert "3 fs is too long for bonds to hydrogen of 4.032 u: 1 fs is usual" in Path("plan/warnings.txt").read_text()
+    assert (
+        "2 fs is too long for bonds to hydrogen of 2.268 u: 0.75 fs is usual" in Path("plan/warnings.txt").read_text()
+    )
 
 
 def test_a_step_is_not_too_long_for_hydrogen_that_the_engine_holds(planned: Planned) -> None:
