@@ -39,7 +39,7 @@ def rows(gathered: Contacts, interval_ps: float) -> tuple[list[Row], list[Row], 
     structure, kinetics = [], []
     one = ("one cluster holds every cation",) if (sizes == len(gathered.cations)).all() else ()
     survivals = [
-        *survival.contact_survival(by_anion[0], by_anion[1], tolerance, anions),
+        *survival.contact_survival(by_anion[0], by_anion[1], tolerance, len(gathered.cations) * anions),
         *survival.label_survival(labels, tolerance),
     ]
     lifetime = survival.contact_lifetime(by_anion[0], tolerance, by_anion[1])

@@ -171,11 +171,12 @@ def integral_within(lags: Array, c: Array) -> float:
     return float(np.trapezoid(c, lags))
 
 
-def contact_survival(h: Array, ion: Array, tolerance: int, anions: int) -> tuple[Survival, Survival]:
+def contact_survival(h: Array, ion: Array, tolerance: int, pairs: int) -> tuple[Survival, Survival]:
     """Return the (continuous, intermittent) survival of contacts h (frames, columns); ``ion`` (columns,) sorted.
 
     Continuous: unbroken since the origin. Intermittent: in contact at the origin and at the lag, whatever lies
-    between; its value at infinite time, contacts per cation over anions in the box, is taken off.
+    between; its value at infinite time, contacts over ``pairs`` of a cation and an anion in the box, those that never met too,
+    is taken off.
     """
     h = without_blips(h, tolerance)
     starts = np.flatnonzero(np.diff(ion, prepend=-1)) if len(ion) else np.array([], dtype=int)
@@ -184,7 +185,7 @@ def contact_survival(h: Array, ion: Array, tolerance: int, anions: int) -> tuple
     def per_ion(x: Array) -> Array:
         return np.add.reduceat(x, starts, axis=1, dtype=np.int32) if len(starts) else np.zeros((len(x), 1))
 
-    background = float(h.sum()) / max(len(h) * len(starts) * anions, 1)
+    background = float(h.sum()) / max(len(h) * pairs, 1)
     return (
         survival(lambda k: per_ion(left[: len(h) - k] > k), len(h)),
         survival(lambda k: per_ion(h[: len(h) - k] & h[k:]), len(h), min(background, 0.99)),

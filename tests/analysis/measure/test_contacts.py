@@ -134,6 +134,18 @@ def test_breaks_shorter_than_the_tolerance_do_not_count() -> None:
     assert "longer than the run" in rows["residence_time_continuous"]["reason"]
 
 
+def test_chance_counts_every_cation_of_the_box() -> None:
+    """Of four lithium ions one holds the anion for half of the run, another for the other half: 1 pair in 4 is in contact."""
+    topology = solution(anions=1, lithium=4)
+    contact = ilc.contacts(topology, {"Li-O": SHELL, "Li-F": FAR})[0]
+    for t in range(200):
+        contact.add(positions_of(topology, {(t // 100, 0, 0): True}, lithium=4)[None], EDGE[None])
+    rows, _, _ = surroundings.rows(contact, 0.5)
+    seen = {r["lag_ps"]: r["value"] for r in rows if r["quantity"] == "survival_residence_time_intermittent"}
+    lag = max(seen)  # half of the run: whoever holds the anion will not then
+    assert lag == 50 and seen[lag] == pytest.approx((0 - 1 / 4) / (1 - 1 / 4))
+
+
 def test_ions_of_several_atoms_meet_by_their_centres() -> None:
     topology = Topology("toy", [ion("an", -1, 2, ["O", "O"]), ion("cat", 1, 2, ["C", "N"]), ion("br", -1, 1, ["Br"])])
     first = {"an-cat": FAR, "cat-br": FAR}

@@ -32,7 +32,7 @@ def test_runs_of_few_frames_give_reasons(frames: int) -> None:
     rng = np.random.default_rng(4)
     h = rng.uniform(size=(frames, 6)) < 0.5
     labels = rng.integers(0, 3, (frames, 6))
-    for s in (*survival.contact_survival(h, np.arange(6), 0, 6), *survival.label_survival(labels, 0)):
+    for s in (*survival.contact_survival(h, np.arange(6), 0, 36), *survival.label_survival(labels, 0)):
         assert s.reason is not None
     assert survival.contact_lifetime(h, 0, np.arange(6))[-1] is not None
     assert all(r.reason for r in rates.rate_matrix(labels))

@@ -36,9 +36,23 @@ def test_intermittent_survival_forgets_what_lies_between_and_takes_off_chance() 
     on, off, ions = 0.01, 0.03, 200
     h = chain(rng, 4000, ions, on, off)
     ion = np.repeat(np.arange(50), 4)  # 50 cations with 4 anions each
-    _, s = survival.contact_survival(h, ion, 0, 4)
+    _, s = survival.contact_survival(h, ion, 0, 200)
     np.testing.assert_allclose(s.c, np.exp(-(on + off) * s.lags), atol=0.03)
     assert s.low < 1 / (on + off) < s.high and s.reason is None
+
+
+def test_cations_that_met_no_anion_are_a_part_of_chance() -> None:
+    """An anion is always with one of 40 cations, and in a short run with few of them: the others are there all the same."""
+    rng, cations, frames = np.random.default_rng(6), 40, 400
+    at = np.repeat(rng.integers(0, cations, 4), frames // 4)
+    h = at[:, None] == np.arange(cations)
+    met = np.flatnonzero(h.any(axis=0))
+    assert 2 < len(met) < 5
+    _, s = survival.contact_survival(h[:, met], met, 0, cations)
+    _, of_all = survival.contact_survival(h, np.arange(cations), 0, cations)
+    np.testing.assert_allclose(s.c, of_all.c, atol=1e-12)
+    together = [np.mean(at[: frames - k] == at[k:]) for k in s.lags]
+    np.testing.assert_allclose(s.c, (np.array(together) - 1 / cations) / (1 - 1 / cations), atol=1e-12)
 
 
 def test_intervals_of_lifetimes_cover() -> None:
@@ -48,7 +62,7 @@ def test_intervals_of_lifetimes_cover() -> None:
     for _ in range(cases):
         h = chain(rng, 1000, 40, on, off)
         ion = np.repeat(np.arange(10), 4)
-        s, again = survival.contact_survival(h, ion, 0, 4)
+        s, again = survival.contact_survival(h, ion, 0, 40)
         # what holds from one frame to the next may have broken in between: exp(-off) up to the return
         stay = (on + off * math.exp(-(on + off))) / (on + off)
         covered["residence"] += s.low <= -1 / math.log(stay) <= s.high
