@@ -24,12 +24,6 @@ LAGS = 40  # evenly spaced in log time, up to half of the run
 DECAYED = 0.2  # of a survival correlation at the longest lag, for its integral to be known
 
 
-# --- contacts -----------------------------------------------------------------------------------------------
-
-
-# --- survival -----------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Survival:
     """A survival correlation C at ``lags`` (frames), and the time (frames) that it integrates to.
