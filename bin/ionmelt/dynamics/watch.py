@@ -132,8 +132,10 @@ class Watch:
 def strides(
     dynamics: Dynamics, steps: int, every: int, sample: Callable[[int], None], watch: Watch
 ) -> Iterator[tuple[int, Ended | None]]:
-    """Advance in strides, sampling after each; yield the step reached and why the run ended, if it did.
+    """Advance in strides, sampling after each whole one; yield the step reached and why the run ended, if it did.
 
+    What is left over at the end is no whole stride: a sample there would be nearer to the one before than all others are, and a
+    series that is not even has no viscosity.
     A calculator that fails ends the run with its message, as any other end: a model that cannot go on is
     a result of this pipeline, not an accident of it.
     """
@@ -148,7 +150,7 @@ def strides(
         except MODEL_ERRORS as error:
             ended = failed(error)
         done += stride
-        if ended is None:
+        if ended is None and stride == every:
             sample(done)
         yield done, ended
         if ended is not None:

@@ -215,3 +215,13 @@ def test_a_calculator_that_fails_ends_the_run_with_its_message() -> None:
     assert steps[0][1].end == "error"
     assert "ValueError" in steps[0][1].detail
     assert sampled == []
+
+
+def test_samples_are_evenly_spaced_however_long_a_run_is() -> None:
+    atoms, rng = gas(4, 20.0, 0.0, seed=1)
+    dynamics = integrators.nvt(atoms, **FS_BAR, thermostat_fs=20, rng=rng)
+    watch = Watch(atoms, np.zeros((0, 2), int), np.arange(4), 1e9)
+    sampled: list[int] = []
+    steps = list(strides(dynamics, 17, 5, sampled.append, watch))
+    assert [step for step, _ in steps] == [5, 10, 15, 17] and not any(end for _, end in steps)
+    assert sampled == [5, 10, 15]
