@@ -120,6 +120,39 @@ def test_replicas_share_calls_and_one_that_breaks_leaves_the_others() -> None:
     assert engine.calls == [3, 3, 3, 1, 1, 1, 2]
 
 
+@pytest.mark.parametrize("error", [KeyError("lost"), MemoryError("no room")])
+def test_no_replica_waits_for_an_engine_that_fails_in_another_way(error: Exception) -> None:
+    """Who computes for all is told as the others are, whatever was raised: of the model (a KeyError) or of the machine."""
+
+    class Failing(Counting):
+        def compute(self, frames, slots):
+            if any((positions > 100).any() for positions, _ in frames):
+                raise error
+            return super().compute(frames, slots)
+
+    together, ends = Together(Failing(), 2), {}
+
+    def replica(slot: int) -> None:
+        atoms = Atoms("Ar", positions=[[slot, 0, 0]], cell=[9] * 3, pbc=True)
+        atoms.calc = together.calculator(slot)
+        try:
+            for step in range(4):
+                atoms.positions[0, 1] = step if (slot, step) != (1, 2) else 500
+                ends[slot] = atoms.get_potential_energy()
+        except (RuntimeError, MemoryError) as raised:
+            ends[slot] = str(raised)
+        finally:
+            together.leave(slot)
+
+    threads = [threading.Thread(target=replica, args=(slot,), daemon=True) for slot in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in threads)
+    assert ends[0] == 3 and str(error.args[0]) in ends[1]
+
+
 def test_each_row_of_the_table_names_a_file_that_makes_the_engine() -> None:
     for row in ENGINES:
         spec = importlib.util.find_spec(row.module)

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Sequence
 
 from ionmelt.dynamics.engines.forces import EngineCalculator, ForceEngine, Frame, Result
-from ionmelt.dynamics.watch import MODEL_ERRORS
 
 
 class Together:
@@ -38,7 +37,7 @@ class Together:
         slots = sorted(self._frames)
         try:
             results: Sequence[Result | Exception] = self.engine.compute([self._frames[slot] for slot in slots], slots)
-        except MODEL_ERRORS:
+        except Exception:  # whatever an engine raises: who waits for a frame that nobody computes waits for ever
             results = [self._alone(slot) for slot in slots]  # one bad structure must not end the others
         self._results.update(zip(slots, results, strict=True))
         self._frames.clear()
@@ -47,7 +46,7 @@ class Together:
     def _alone(self, slot: int) -> Result | Exception:
         try:
             return self.engine.compute([self._frames[slot]], [slot])[0]
-        except MODEL_ERRORS as error:
+        except Exception as error:
             return error
 
     def _compute(self, slot: int, frame: Frame) -> Result:
