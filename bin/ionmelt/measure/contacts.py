@@ -131,19 +131,20 @@ def _by_donors(topology: Topology, first: dict[str, FirstShell], cation: str, an
     atoms = np.flatnonzero(topology.ion == cation)
     element = str(topology.elements[atoms[0]])
     may_touch = donors(topology) & np.isin(topology.ion, anions)
-    cuts, reasons = {}, []
+    cuts, reasons, lost = {}, [], False
     for donor in DONORS:
         shell = first.get(f"{element}-{donor}")
         if shell is None or not np.any((topology.elements == donor) & may_touch):
             continue
         if math.isnan(shell.cut_A):
             reasons.append(f"{element}-{donor}: {shell.reason}")
+            lost |= radial.is_contact(element, donor, shell.peak_A)  # these touch, and nobody knows how far
         elif radial.is_contact(element, donor, shell.peak_A):
             cuts[donor] = shell.cut_A
         else:
             reasons.append(f"{element}-{donor}: the first peak, {shell.peak_A:.2f} A, is no contact")
     touching = np.flatnonzero(may_touch & np.isin(topology.elements, list(cuts)))
-    why = None if len(touching) else "; ".join(reasons) or "no donor atoms"
+    why = None if len(touching) and not lost else "; ".join(reasons) or "no donor atoms"
     cut = np.array([cuts[str(topology.elements[i])] for i in touching])
     _, anion = np.unique(topology.molecule[touching], return_inverse=True)
     return Contacts(pair, atoms, touching, cut, anion, False, why)

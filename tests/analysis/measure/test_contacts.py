@@ -207,6 +207,18 @@ def test_the_centre_of_an_oxyanion_is_no_donor() -> None:
     assert topology.elements[element_pairs(topology)["Na-S"][1]].tolist() == ["S"]
 
 
+def test_contacts_that_cannot_be_told_leave_no_count_of_the_others() -> None:
+    """Oxygen touches lithium, and no minimum says how far: by fluorine alone there would seem to be fewer anions than there are."""
+    nan = float("nan")
+    open_ended = FirstShell(2.0, nan, nan, nan, "no first minimum of g(r) within 3 A")
+    contact = gathered(solution(), [{(0, 0, 0): True}] * 20, {"Li-O": open_ended, "Li-F": SHELL})
+    assert contact.reason == "Li-O: no first minimum of g(r) within 3 A"
+    _, (row,), _ = surroundings.rows(contact, 0.5)
+    assert (row["quantity"], row["value"], row["converged"]) == ("anions_per_cation", None, False)
+    far = FirstShell(4.0, nan, nan, nan, "no first minimum of g(r) within 5 A")
+    assert gathered(solution(), [], {"Li-O": SHELL, "Li-F": far}).reason is None  # what does not touch is not missed
+
+
 def test_without_a_first_minimum_there_is_a_reason() -> None:
     topology = solution()
     for first, why in (
