@@ -114,7 +114,8 @@ def read(folder: Path) -> View | None:
         ions=topology.ion[chosen].tolist(),
         bonds=bonds,
         edges_A=np.round(edges, 3).tolist(),
-        time_ps=[round(i * run["save_every_fs"] / 1000, 6) for i in kept],
+        # a phase keeps its first frame after the first interval (dynamics/recorder.py)
+        time_ps=[round((i + 1) * run["save_every_fs"] / 1000, 6) for i in kept],
         positions=base64.b64encode(packed.tobytes()).decode(),
         left_out=left_out,
         looks=looks(topology.elements[chosen].tolist()),

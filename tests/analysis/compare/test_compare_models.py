@@ -413,7 +413,7 @@ def test_the_picture_has_whole_ions_in_the_box(result: Path, tmp_path: Path) -> 
     (root / "run.json").write_text(json.dumps(run))
     view = measure_view.read(root)
     places = view.atoms_A
-    assert places.shape == (20, 18, 3) and view.time_ps[:3] == [0.0, 0.5, 1.0] and len(view.bonds) == 12
+    assert places.shape == (20, 18, 3) and view.time_ps[:3] == [0.5, 1.0, 1.5] and len(view.bonds) == 12
     for i, j in view.bonds:
         lengths = np.linalg.norm(places[:, i] - places[:, j], axis=1)
         assert np.allclose(lengths, 0.8 * math.sqrt(3), atol=0.05)
