@@ -43,10 +43,6 @@ class Neighbours:
         self.cutoff, self.skin, self.kinds = cutoff_A, skin_A, kinds
         self._built: Frame | None = None
 
-    def forget(self) -> None:
-        """Build the list anew at the next call."""
-        self._built = None
-
     def _holds(self, positions: np.ndarray, cell: np.ndarray) -> bool:
         """Whether no pair within the cut-off can be missing: atoms moved little once the box's strain is taken off."""
         if self._built is None:
