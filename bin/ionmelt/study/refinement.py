@@ -27,7 +27,8 @@ def check_refinement(study: Study, before: Before, problems: Problems) -> None:
 def refining_runs(study: Study, before: Before) -> list[RunRecord]:
     """Return the runs at constant pressure that equilibrium frames are taken from, one for each liquid and temperature; none where there are none.
 
-    They are of one trained model: of those whose runs all reached their end, the one with the least force errors on validation frames.
+    They are of one trained model: of those whose runs all reached their end, the one with the least force errors on test frames; the
+    round that follows has others.
     """
     if not study.refines or not before.cards:
         return []

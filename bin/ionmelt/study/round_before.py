@@ -13,7 +13,11 @@ RUN, ERRORS = "run.json", "errors.parquet"
 
 @dataclass(frozen=True)
 class Before:
-    """The round before: where its results are, the cards of its models by key, its runs, and the force errors of its models by key (eV/A)."""
+    """The round before: where its results are, the cards of its models by key, its runs, and the force errors of its models by key (eV/A).
+
+    The errors are those on its test frames, which are the same for all models, where validation frames are those of a dataset; of a model that
+    gave no answer on some there is none.
+    """
 
     folder: str = ""
     cards: Mapping[str, Card] = field(default_factory=dict)
@@ -41,7 +45,7 @@ def read_before(folder: str | None, records: Iterable[Path]) -> Before:
     runs = tuple(RunRecord.read(path) for path in paths if path.name == RUN)
     errors: dict[str, float] = {}
     for path in (path for path in paths if path.name == ERRORS):
-        table = files.read_tables([path], "model_key", "split", "quantity", "scope", "rmse").drop_nulls("rmse")
-        table = table.filter(split="valid", quantity="forces", scope="all")
+        table = files.read_tables([path], "model_key", "split", "quantity", "scope", "rmse", "frames_missing")
+        table = table.drop_nulls("rmse").filter(split="test", quantity="force", scope="all", frames_missing=0)
         errors |= dict(table.select("model_key", "rmse").iter_rows())
     return Before(folder or "", {card.id: card for card in cards if "model.pt" in card.files}, runs, errors)

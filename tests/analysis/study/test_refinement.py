@@ -5,7 +5,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from planned_studies import Planned, Study, demo, learning, loaded, rows
+from planned_studies import ROOT, Planned, Study, demo, learning, loaded, rows
+
+from ionmelt.study.round_before import read_before
 
 LENGTH_PS = 0.1
 KEYS = ("mace-eq-s1", "mace-both-s1", "dpmd-both-s1")
@@ -52,10 +54,10 @@ def before(*runs: Path, number: int = 0) -> list[str]:
         Path("before", key, "model.json").write_text(json.dumps(card))
         paths.append(Path("before", key, "model.json"))
     table = [
-        {"model_key": key, "split": split, "quantity": quantity, "scope": scope, "rmse": factor * rmse}
+        {"model_key": key, "split": split, "quantity": quantity, "scope": scope, "rmse": factor * rmse, "frames_missing": 0}
         for key, rmse in ERRORS.items()
-        # the test set and other quantities say the opposite: neither is what counts
-        for split, quantity, scope, factor in (("valid", "forces", "all", 1.0), ("test", "forces", "all", -1.0), ("valid", "energy", "all", -1.0), ("valid", "forces", "element", -1.0))
+        # training frames and other quantities say the opposite: neither is what counts
+        for split, quantity, scope, factor in (("test", "force", "all", 1.0), ("train", "force", "all", -1.0), ("test", "energy_per_atom", "all", -1.0), ("test", "force", "element", -1.0))
     ]  # fmt: skip
     pl.DataFrame(table).write_parquet("before/errors.parquet")
     return ["--previous", "/before", "--records", "before/errors.parquet", *map(str, paths)]
@@ -83,6 +85,19 @@ def test_the_best_model_whose_runs_are_whole_is_taken(planned: Planned) -> None:
     settings = loaded("models/dpmd-both-s1.json")
     assert (settings["round"], settings["mode"], settings["weights"]) == (1, None, None), "each round trains anew"
     assert rows("explore.csv") == []
+
+
+def test_the_errors_are_those_that_evaluations_write(tmp_path: Path) -> None:
+    """Of the published demo; a model that did not answer all frames has none."""
+    published = pl.read_csv(ROOT / "docs" / "results" / "demo" / "tables" / "errors.csv")
+    published.write_parquet(tmp_path / "errors.parquet")
+    errors = read_before("", [tmp_path / "errors.parquet"]).force_errors
+    assert {key for key in errors if "-s" in key} == {"mace-both-s1", "mace-eq-s1", "dpmd-both-s1", "dpmd-eq-s1"}
+    assert min(errors.values()) > 0 and errors["mace-both-s1"] != errors["dpmd-both-s1"]
+    lacking = pl.col("frames_missing") + (pl.col("model_key") == "mace-both-s1")
+    published.with_columns(frames_missing=lacking).write_parquet(tmp_path / "errors.parquet")
+    left = read_before("", [tmp_path / "errors.parquet"]).force_errors
+    assert left == {key: error for key, error in errors.items() if key != "mace-both-s1"}
 
 
 @pytest.mark.parametrize(
