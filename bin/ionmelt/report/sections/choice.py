@@ -3,8 +3,8 @@
 A model is named for a property of a liquid only where its value is converged (every planned run survived and was
 measured), there is a reference, it is equivalent to that within the margins of the study or the 95 % interval of the
 difference holds 0 (uncorrected: the correction for many tests makes agreement easier; what holds 0 only with it is said to be
-undecided), no other model is closer beyond the error where it is not equivalent, none of its runs broke in another liquid, and its trainings were
-long enough (`curves`).
+undecided), no other model that is held against the same is closer beyond the error where it is not equivalent, none of its runs broke in another
+liquid, and its trainings were long enough (`curves`).
 The interval that is written is the one that the verdict rests on. Of those that remain the cheapest is named, the others are said to be
 as good.
 """
@@ -62,7 +62,10 @@ class Choice:
     @property
     def fits(self) -> list[Row]:
         """Of these the ones than which none is closer, or which are equivalent, of which no run broke and no training was too short."""
-        losers = {v[LOSER[v["verdict"]]] for v in self.verdicts.values() if v["verdict"] in LOSER}
+        alike = {name(r) for r in self.good}  # of one from elsewhere, beside a truth, a verdict is about experiment
+        losers = {
+            v[LOSER[v["verdict"]]] for pair, v in self.verdicts.items() if v["verdict"] in LOSER and pair <= alike
+        }
         sound = [r for r in self.agree if name(r) not in self.broken and name(r) not in self.undertrained]
         return [r for r in sound if name(r) not in losers or self.is_equivalent(r)]
 

@@ -150,7 +150,12 @@ def cell_of(state: State, key: Row, quantity: str, runs: list[Row]) -> Cell:
                 Line(plus_minus(row)[0], None, "The method of the labels itself: an error of 0 by construction.")
             )
             continue
-        verdicts = [v for v in state.verdicts if v["property"] == quantity and v["species"] == row["species"]]
+        alike = {label(r["model"], r["dataset"]) for r in others if r["reference"] == row["reference"]} | {"reference"}
+        verdicts = [
+            v
+            for v in state.verdicts
+            if v["property"] == quantity and v["species"] == row["species"] and {v["model_a"], v["model_b"]} <= alike
+        ]
         mark, why = judged(row, verdicts, runs, distances(row, others))
         bare = row["value"] is not None and not has_interval(row)
         lines.append(Line(plus_minus(row)[0] + " (no interval)" * bare, mark, why, row["species"] or ""))

@@ -421,6 +421,31 @@ def test_the_truth_is_not_taken_for_a_measured_value() -> None:
     assert "mace-both" in of_truth and "the truth, 1000" in of_truth and "clp is off" in of_experiment
 
 
+def test_who_is_closer_to_experiment_says_nothing_against_a_model_that_is_held_against_the_truth() -> None:
+    """mace-both gives the truth, and dpmd, from elsewhere, what was measured, a hundred off it."""
+    t = tables(
+        {"clp": 1000.0, "dpmd": 1100.0, "mace": 1000.5}, reference=1100.0, truth="clp", untrained=("clp", "dpmd")
+    )
+    (between,) = t["verdicts"].filter(model_a="dpmd", model_b="mace-both", property="density").to_dicts()
+    assert between["verdict"] == "a" and between["reason"].startswith("reference: s")
+    assert (
+        rec.recommend(t)[0].startswith("Use mace-both for the density")
+        and "another is closer" not in rec.how_close(t)[0]
+    )
+    state = overview.state_at(t, LIQUID, T)
+    marks = {}
+    for model, dataset in (("clp", None), ("dpmd", None), ("mace", "both")):
+        (line,) = overview.cell_of(state, {"model": model, "dataset": dataset}, "density", [])
+        marks[model] = line.mark and line.mark.word
+    assert marks == {"clp": "worse", "dpmd": "better", "mace": "undecided"}, (
+        "the truth and dpmd are held against experiment"
+    )
+    beaten = tables({"clp": 1000.0, "dpmd": 1006.0, "mace": 1000.5}, error=0.5, reference=1100.0, truth="clp")
+    state = overview.state_at(beaten, LIQUID, T)
+    (line,) = overview.cell_of(state, {"model": "dpmd", "dataset": "both"}, "density", [])
+    assert line.mark is not None and line.mark.word == "worse", "of two that are held against the truth one is closer"
+
+
 def test_a_model_from_elsewhere_is_held_against_experiment_where_the_truth_is_too_short() -> None:
     t = tables(
         {"dpmd": 1040.0, "clp": 1000.0, "mace": 1000.5},
