@@ -15,7 +15,7 @@ from ionmelt.compare.judgement import with_truth
 from ionmelt.compare.statistics import Z95, Estimate, Runs
 from ionmelt.compare.summary import summarise_runs
 from ionmelt.report.figures import REFERENCE, Style
-from ionmelt.report.sections import properties
+from ionmelt.report.sections import properties, standing
 from ionmelt.report.sections import verdicts as report_verdicts
 from ionmelt.report.words import difference, measured, plus_minus
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
@@ -212,7 +212,7 @@ def test_what_the_correction_takes_back_is_not_said_to_agree() -> None:
         group(m, 1000.0, 1.0, reference=1000.0).row() | {"value": 1000.0, "ci95_low": 998.0, "ci95_high": 1002.0}
         for m in ("far",)
     ]
-    said = [*properties.against_reference(state, {"far-d": far}), report_verdicts.verdict_words(far)]
+    said = [*standing.against_reference(state, {"far-d": far}), report_verdicts.verdict_words(far)]
     assert not [line for line in said if "agree" in line] and "off by 150 [−" in said[0]
     verdicts = pl.DataFrame([{c: r[c] for c in VERDICTS} for r in rows], schema=VERDICTS)
     figure = report_verdicts.figure_verdicts({"verdicts": verdicts}, "density")
@@ -248,7 +248,7 @@ def test_no_verdict_is_no_agreement() -> None:
     state = [
         group("a", 1000.0, 1.0, reference=1000.0).row() | {"value": 1000.0, "ci95_low": 998.0, "ci95_high": 1002.0}
     ]
-    said = properties.against_reference(state, {"a-d": row})
+    said = standing.against_reference(state, {"a-d": row})
     assert said == ["against the second-hand reference, 1000.0 ± 4.0 kg/m³", "a-d: no verdict"]
 
 
@@ -264,7 +264,7 @@ def test_against_experiment_the_figure_and_the_words_have_the_corrected_value() 
     summary = [group.row() for group in items]
     (verdict,) = judge(items)
     assert abs(verdict["difference"]) < 1e-13
-    said = " ".join(properties.against_reference(summary, {"a-d": verdict}))
+    said = " ".join(standing.against_reference(summary, {"a-d": verdict}))
     assert "once corrected for the size of the box" in said and "not told from the reference" in said
     t = {"summary": pl.DataFrame(summary, schema=SUMMARY), "references": references}
     t |= {name: pl.DataFrame(schema={"model": pl.String, "dataset": pl.String}) for name in ("survival", "errors")}

@@ -12,7 +12,7 @@ from ionmelt.mistakes import listed
 from ionmelt.report.blocks import Advice, Block, Cell, Line, Matrix, Note, Nothing, RowOfModel, Section, StateOfModels
 from ionmelt.report.marks import BROKE, MARKS, UNDECIDED, WORSE, Mark, of_model
 from ionmelt.report.results import Results
-from ionmelt.report.sections.recommendation import recommend
+from ionmelt.report.sections.recommendation import not_known, recommend, teachers
 from ionmelt.report.sections.short import short
 from ionmelt.report.words import (
     NAMES,
@@ -42,13 +42,14 @@ READING = (
 
 @dataclass(frozen=True)
 class State:
-    """A liquid at a temperature, with the rows of the tables that are about it."""
+    """A liquid at a temperature, with the rows of the tables that are about it, and its truth by property and species (`teachers`)."""
 
     liquid: str
     temperature_K: float | None
     summary: list[Row]
     verdicts: list[Row]
     runs: pl.DataFrame
+    truths: dict[tuple[str, str | None], str]
 
 
 def states_of(t: Tables) -> list[State]:
@@ -65,7 +66,8 @@ def state_at(t: Tables, liquid: str, temperature_K: float | None) -> State:
         [row for row in t[name].to_dicts() if of_state(row, liquid, temperature_K)] for name in ("summary", "verdicts")
     )
     same = pl.col("temperature_K").eq_missing(pl.lit(temperature_K, pl.Float64))
-    return State(liquid, temperature_K, summary, verdicts, t["survival"].filter(same, liquid=liquid))
+    truths = {state[2:]: truth for state, truth in teachers(t).items() if state[:2] == (liquid, temperature_K)}
+    return State(liquid, temperature_K, summary, verdicts, t["survival"].filter(same, liquid=liquid), truths)
 
 
 def of_state(row: Row, liquid: str, temperature_K: float | None) -> bool:
@@ -156,7 +158,8 @@ def cell_of(state: State, key: Row, quantity: str, runs: list[Row]) -> Cell:
             for v in state.verdicts
             if v["property"] == quantity and v["species"] == row["species"] and {v["model_a"], v["model_b"]} <= alike
         ]
-        mark, why = judged(row, verdicts, runs, distances(row, others))
+        truth = state.truths.get((quantity, row["species"])) if row["dataset"] is not None else None
+        mark, why = judged(row, verdicts, runs, distances(row, others), truth)
         bare = row["value"] is not None and not has_interval(row)
         lines.append(Line(plus_minus(row)[0] + " (no interval)" * bare, mark, why, row["species"] or ""))
     return lines or [Line("–", None, "not measured")]
@@ -172,8 +175,10 @@ def distances(row: Row, others: list[Row]) -> dict[str, float]:
     }
 
 
-def judged(row: Row, verdicts: list[Row], runs: list[Row], off: dict[str, float]) -> tuple[Mark, str]:
-    """Return the mark of a value of a model, and why it has that one; ``off``: see `distances`."""
+def judged(
+    row: Row, verdicts: list[Row], runs: list[Row], off: dict[str, float], truth: str | None
+) -> tuple[Mark, str]:
+    """Return the mark of a value of a model, and why it has that one; ``off``: see `distances`; ``truth``: what it is held against once that is converged."""
     broken = [run for run in runs if run["end"] not in UNBROKEN]
     if broken and not row["converged"] and row["property"] != FORCES:
         return BROKE, f"{broken[0]['run_id']}: {how_it_ended(broken[0])}"
@@ -181,7 +186,8 @@ def judged(row: Row, verdicts: list[Row], runs: list[Row], off: dict[str, float]
     said = [verdict_words(v) for v in behind[:3]] + ([f"and {len(behind) - 3} more"] if len(behind) > 3 else [])
     why = "; ".join(said) if row["converged"] or mark is not UNDECIDED else f"not converged: {row['reason']}"
     if not why:
-        why = "nothing says which model is right" if row["reference"] is None else str(row["reason"] or "no verdict")
+        unknown = not_known(truth) if truth is not None else "nothing says which model is right"
+        why = unknown if row["reference"] is None else str(row["reason"] or "no verdict")
     return mark, sentence(why)
 
 

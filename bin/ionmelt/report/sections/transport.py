@@ -5,7 +5,8 @@ import polars as pl
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Nothing, Plot, Section, Table
 from ionmelt.report.figures import Style
 from ionmelt.report.results import Results
-from ionmelt.report.sections.properties import figure_liquid, said, table_liquid
+from ionmelt.report.sections.properties import figure_liquid, table_liquid
+from ionmelt.report.sections.standing import said
 from ionmelt.report.words import NAMES, Row, Tables, number, rounded
 
 QUANTITIES = ("conductivity", "viscosity")

@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 import pytest
 
 from ionmelt.dynamics import watch
-from ionmelt.report.sections.properties import nothing_converged, put_words_on_log_axes
+from ionmelt.report.sections.properties import put_words_on_log_axes
+from ionmelt.report.sections.standing import nothing_converged
 from ionmelt.report.words import ENDS, plus_minus
 
 

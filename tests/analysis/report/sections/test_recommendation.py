@@ -16,7 +16,7 @@ from ionmelt.compare.summary import summarise_runs
 from ionmelt.compare.verdicts import judge
 from ionmelt.models.card import Card, Cost
 from ionmelt.report import words
-from ionmelt.report.sections import overview, properties
+from ionmelt.report.sections import overview, standing
 from ionmelt.report.sections import recommendation as rec
 from ionmelt.report.sections.choice import STATE
 from ionmelt.report.words import is_the_truth
@@ -378,7 +378,7 @@ def test_the_truth_of_a_study_is_no_model_without_a_reference(poor: tuple[str, .
     assert ("Use mace-both" in said[0]) is ("mace" not in poor)
     assert "without a reference" not in " ".join(said) and "no reference" not in " ".join(said)
     good = t["summary"].filter(property="density").to_dicts()
-    (line, *_) = properties.liquid_sentence(good, t["verdicts"], "density")
+    (line, *_) = standing.liquid_sentence(good, t["verdicts"], "density")
     assert ("of the truth" in line or "from the truth" in line) is ("mace" not in poor)
     assert "no reference" not in line
     if "mace" in poor:
@@ -416,7 +416,7 @@ def test_the_truth_is_not_taken_for_a_measured_value() -> None:
     assert row is not None and row.name == "measured, truth (clp)"
     assert [line.text.rpartition(", ")[2] for line in row.cells[0]] == ["measured", "the truth"]
     rows = t["summary"].filter(property="density").to_dicts()
-    (sentence, *_) = properties.liquid_sentence(rows, t["verdicts"], "density")
+    (sentence, *_) = standing.liquid_sentence(rows, t["verdicts"], "density")
     of_truth, _, of_experiment = sentence.partition("no model agrees with the reference, 1100")
     assert "mace-both" in of_truth and "the truth, 1000" in of_truth and "clp is off" in of_experiment
 
@@ -456,6 +456,10 @@ def test_a_model_from_elsewhere_is_held_against_experiment_where_the_truth_is_to
     assert "by mace-both (without a reference" in said[1]
     t["distillation"] = pl.DataFrame(of_teacher(t, "clp"))
     assert "by mace-both (the truth, clp, is not converged)" in rec.recommend(t)[1]
+    rows = t["summary"].filter(property="density").to_dicts()
+    (line, *_) = standing.liquid_sentence(rows, t["verdicts"], "density", rec.teachers(t))
+    assert "no model agrees with the reference, 1100" in line and "dpmd is off by" in line
+    assert line.endswith("of mace-both nothing can be said: the truth, clp, is not converged; not converged: clp.")
 
 
 def of_teacher(t: dict[str, pl.DataFrame], truth: str) -> list[dict[str, Any]]:
@@ -470,6 +474,11 @@ def test_a_truth_that_is_not_converged_is_the_reason_and_not_that_there_is_none(
     said = rec.recommend(t)
     assert said[0].startswith("No model can be recommended yet, since the truth, clp, is not converged;")
     assert "(the truth, clp, is not converged)" in said[1] and "reference" not in " ".join(said)
+    rows = t["summary"].filter(property="density").to_dicts()
+    (line, *_) = standing.liquid_sentence(rows, t["verdicts"], "density", rec.teachers(t))
+    assert "mace-both gives 1000" in line and "; the truth, clp, is not converged" in line and "reference" not in line
+    (cell,) = overview.cell_of(overview.state_at(t, LIQUID, T), {"model": "mace", "dataset": "both"}, "density", [])
+    assert cell.why == "The truth, clp, is not converged."
 
 
 def test_a_model_from_elsewhere_is_not_the_truth() -> None:
