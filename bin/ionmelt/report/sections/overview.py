@@ -34,7 +34,7 @@ FORCES = "force_rmse"
 # The properties that have a column, with the unit in which they are shown
 SHOWN = {o.name: o.shown[1].replace(" ", "\u00a0") for o in OBSERVABLES} | {FORCES: UNITS["eV/A"][1]}
 READING = (
-    "Values with half of their 95 % interval, runs and seeds combined. Models of which a run broke come last; of the others those "
+    "Values with half of their 95 % interval, runs and seeds combined. Models without a number come last, before them those of which a run broke; of the others those "
     "with fewest ▼ come first, then those with most ▲ and ≈, then the cheapest. Core-hours are those of labels, training and one "
     "nanosecond of dynamics, counted once: they have no interval. A nanosecond is told from whole tasks, whose start weighs in short runs."
 )
@@ -125,7 +125,8 @@ def row_of(results: Results, state: State, pair: tuple[str, str | None], propert
     asked = (results.study.get("md") or {}).get("models")
     no_run = "not asked for: md.models" if asked is not None and model not in asked else ""
     cost = (1, 0.0, 0.0) if hours is None else (0, hours.gpu, hours.core)
-    rank = (did_break, marks.count(WORSE), -good, cost, results.style.order(key))
+    is_known = any(r["value"] is not None for r in state.summary if all(r[c] == x for c, x in key.items()))
+    rank = (not is_known, did_break, marks.count(WORSE), -good, cost, results.style.order(key))
     return RowOfModel(
         label(model, dataset), results.style.colour(key), [*cells, survival(runs, no_run), [Line(price(hours))]], rank
     )

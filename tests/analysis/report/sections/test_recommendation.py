@@ -16,6 +16,7 @@ from ionmelt.compare.summary import summarise_runs
 from ionmelt.compare.verdicts import judge
 from ionmelt.models.card import Card, Cost
 from ionmelt.report import words
+from ionmelt.report.results import Results
 from ionmelt.report.sections import overview, standing
 from ionmelt.report.sections import recommendation as rec
 from ionmelt.report.sections.choice import STATE
@@ -479,6 +480,16 @@ def test_a_truth_that_is_not_converged_is_the_reason_and_not_that_there_is_none(
     assert "mace-both gives 1000" in line and "; the truth, clp, is not converged" in line and "reference" not in line
     (cell,) = overview.cell_of(overview.state_at(t, LIQUID, T), {"model": "mace", "dataset": "both"}, "density", [])
     assert cell.why == "The truth, clp, is not converged."
+
+
+def test_what_gave_no_number_stands_below_all_that_did() -> None:
+    """It has no mark against it; a model whose run broke says more of the liquid."""
+    off = {"clp": 960.0, "dpmd": 1040.0}
+    for broken, order in (((), ["clp", "dpmd-both"]), (("clp",), ["dpmd-both", "clp"])):
+        t = tables(off | {"mace": None}, broken=broken, forces=False)
+        made = overview.matrix(Results(t, {"models": [{"id": "mace"}, {"id": "clp"}, {"id": "dpmd"}]}, {}))
+        assert made is not None
+        assert [row.name for row in made.states[0].rows] == [*order, "mace-both"]
 
 
 def test_a_model_from_elsewhere_is_not_the_truth() -> None:
