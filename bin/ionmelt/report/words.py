@@ -226,6 +226,11 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
+def ended(text: str) -> str:
+    """Return a sentence that begins with a name, as that is written."""
+    return text.removesuffix(".") + "."
+
+
 def first_few(reasons: list[str]) -> list[str]:
     """Return the first few of many reasons, and how many there are more."""
     return reasons if len(reasons) <= 3 else [*reasons[:3], f"and {len(reasons) - 3} more"]

@@ -20,6 +20,7 @@ from ionmelt.report.words import (
     UNITS,
     Row,
     Tables,
+    ended,
     has_interval,
     how_it_ended,
     is_the_truth,
@@ -185,11 +186,12 @@ def judged(
         return BROKE, f"{broken[0]['run_id']}: {how_it_ended(broken[0])}"
     mark, behind = of_model(label(row["model"], row["dataset"]), verdicts, off)
     said = [verdict_words(v) for v in behind[:3]] + ([f"and {len(behind) - 3} more"] if len(behind) > 3 else [])
-    why = "; ".join(said) if row["converged"] or mark is not UNDECIDED else f"not converged: {row['reason']}"
-    if not why:
-        unknown = not_known(truth) if truth is not None else "nothing says which model is right"
-        why = unknown if row["reference"] is None else str(row["reason"] or "no verdict")
-    return mark, sentence(why)
+    if not row["converged"] and mark is UNDECIDED:
+        return mark, sentence(f"not converged: {row['reason']}")
+    if said:
+        return mark, ended("; ".join(said))
+    unknown = not_known(truth) if truth is not None else "nothing says which model is right"
+    return mark, sentence(unknown if row["reference"] is None else str(row["reason"] or "no verdict"))
 
 
 def survival(runs: list[Row], no_run: str = "") -> Cell:
@@ -203,7 +205,7 @@ def survival(runs: list[Row], no_run: str = "") -> Cell:
     if not early:
         return [Line(text)]
     mark = BROKE if any(run["end"] not in UNBROKEN for run in runs) else UNDECIDED
-    return [Line(text, mark, sentence(listed([f"{r['run_id']}: {how_it_ended(r)}" for r in early[:3]])))]
+    return [Line(text, mark, ended(listed([f"{r['run_id']}: {how_it_ended(r)}" for r in early[:3]])))]
 
 
 def hours_of(t: Tables, state: State, key: Row) -> Hours | None:

@@ -23,6 +23,7 @@ from ionmelt.report.words import (
     Row,
     Tables,
     difference,
+    ended,
     in_unit,
     number,
     p_value,
@@ -136,11 +137,6 @@ def hours(row: Row) -> str:
     if a is None or b is None:
         return ""
     return f", {number(a, 2)} against {number(b, 2)} core-hours of labels"
-
-
-def ended(text: str) -> str:
-    """Return a sentence, which begins with a name as it is written."""
-    return text.removesuffix(".") + "."
 
 
 def first_of(row: Row) -> str:

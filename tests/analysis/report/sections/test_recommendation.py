@@ -445,6 +445,7 @@ def test_who_is_closer_to_experiment_says_nothing_against_a_model_that_is_held_a
     state = overview.state_at(beaten, LIQUID, T)
     (line,) = overview.cell_of(state, {"model": "dpmd", "dataset": "both"}, "density", [])
     assert line.mark is not None and line.mark.word == "worse", "of two that are held against the truth one is closer"
+    assert line.why.startswith("dpmd-both is off the reference;"), "a name keeps its letters"
 
 
 def test_a_model_from_elsewhere_is_held_against_experiment_where_the_truth_is_too_short() -> None:
