@@ -58,7 +58,7 @@ STAGES = {
     "equilibrate": ("EQUILIBRATE",),
     "label": ("LABEL_FRAMES",),
     "train": ("TRAIN_MODEL",),
-    "md": ("RUN_MD",),
+    "md": ("RUN_MD", "EXPLORE_LIQUID"),  # of a round of active learning the walks, too
 }
 
 
