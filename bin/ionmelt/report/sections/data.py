@@ -72,7 +72,7 @@ def table_references(t: Tables) -> Table:
     head = [
         "liquid", "T (K)", "property", "value", "standard uncertainty", "range", "unit", "trust", "from", "source",
     ]  # fmt: skip
-    return Table(head, body, "summary")
+    return Table(head, body, "references")
 
 
 def dataset(results: Results) -> list[Block]:
