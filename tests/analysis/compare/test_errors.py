@@ -185,3 +185,13 @@ def test_the_lowest_number_is_no_verdict_without_an_interval_and_one_seed_is_sai
         (said,) = error_sentence(sorted(summary.values(), key=lambda r: r["value"]), verdicts, "force_rmse")
         assert ("it is better than b-d" in said) is better and ("with one training seed" in said) is not better
         assert by_pair["a-d", "b-d"]["verdict"] == ("a" if better else "design cannot decide")
+
+
+def test_liquids_that_a_sentence_has_no_room_for_are_counted() -> None:
+    row = {"property": "scan_energy_rmse", "model": "a", "dataset": "d", "value": 0.01, "ci95_low": 0.009, "ci95_high": 0.011,
+           "unit": "eV/atom", "converged": True, "runs": 3, "planned_runs": 3, "points": 6, "points_missing": 0}  # fmt: skip
+    verdicts = pl.DataFrame(schema=VERDICTS)
+    said = error_sentence([row | {"liquid": f"x{i}"} for i in range(10)], verdicts, "scan_energy_rmse")
+    assert [text.partition(",")[0] for text in said[:4]] == [f"a-d has the lowest error on x{i}" for i in range(4)]
+    assert said[4:] == ["6 more liquids are in the tables."]
+    assert len(error_sentence([row | {"liquid": f"x{i}"} for i in range(4)], verdicts, "scan_energy_rmse")) == 4

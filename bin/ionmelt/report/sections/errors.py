@@ -23,6 +23,7 @@ from ionmelt.report.results import Results
 from ionmelt.report.sections import calibration, dimers, forgetting, generalisation, long_range, parity
 from ionmelt.report.words import NAMES, UNITS, Row, Tables, measured, missing_words, number
 
+MOST = 4  # liquids of which a sentence says the errors; the others are counted
 MOTIONS = {
     "force": "all",
     "force_translation": "translation",
@@ -136,7 +137,7 @@ def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> li
             if any(r["dataset"] is not None and r["runs"] == 1 for r in ranked):
                 said.append("with one training seed this is said of these models, not of their kind")
         texts.append("; ".join([*said, *map(answered, lacking)]) + ".")
-    return texts[:4]
+    return texts[:MOST] + ([f"{len(texts) - MOST} more liquids are in the tables."] if len(texts) > MOST else [])
 
 
 def standing(best: str, verdicts: list[Row]) -> list[str]:
