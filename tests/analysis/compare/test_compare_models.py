@@ -129,7 +129,7 @@ def test_a_liquid_that_is_not_equilibrated_is_named_and_so_is_what_comes_from_it
     page = (result / "report.html").read_text()
     labelled = read(result, "labels").filter(~pl.col("equilibrated")).height
     assert (
-        f"1 of 4 liquids is not equilibrated: {liquid}-430K-r{replica} (4.2 effective samples, 10 wanted); {labelled} labelled "
+        f"1 of 4 boxes is not equilibrated: {liquid}-430K-r{replica} (4.2 effective samples, 10 wanted); {labelled} labelled "
         f"frames of kind eq and {poor.height} runs come from them"
     ) in page
     assert "not equilibrated: 4.2 effective samples, 10 wanted" in page

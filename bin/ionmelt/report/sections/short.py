@@ -48,7 +48,7 @@ def care(results: Results) -> list[Quote]:
 
 
 def equilibration_sentences(states: pl.DataFrame, labels: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
-    """Say which liquids are not equilibrated and what comes from them; nothing where all are."""
+    """Say which boxes of liquids are not equilibrated and what comes from them; nothing where all are."""
     poor = states.filter(~pl.col("converged").fill_null(False)).sort("key").to_dicts()
     if not poor:
         return []
@@ -57,7 +57,7 @@ def equilibration_sentences(states: pl.DataFrame, labels: pl.DataFrame, runs: pl
     frames, started = (table.filter(~pl.col("equilibrated")).height for table in (labels, runs))
     counted = [f"{n} {what}" for n, what in ((frames, "labelled frames of kind eq"), (started, "runs")) if n]
     verb = "is" if len(poor) == 1 else "are"
-    text = f"{len(poor)} of {states.height} liquids {verb} not equilibrated: {', '.join(named)}{more}"
+    text = f"{len(poor)} of {states.height} boxes {verb} not equilibrated: {', '.join(named)}{more}"
     come = (
         f"; {listed(counted)} come from them, and what these say may be of a liquid that still changes"
         if counted
