@@ -99,12 +99,14 @@ def best(
     """Return the row that a quantity is held against at a temperature (within half a kelvin), or None.
 
     The plan has interpolated what could be; a reference without a temperature is no reference for a state. The nearest
-    composition goes first, then first-hand numbers before second-hand ones, and a measured temperature before an interpolated one.
+    composition goes first, then first-hand numbers before second-hand ones, a measured temperature before an interpolated one, and the
+    nearest temperature.
     """
+    off_K = (pl.col("temperature_K") - temperature_K).abs()
     rows = references.filter(
         (pl.col("liquid") == liquid)
         & (pl.col("property") == quantity)
         & pl.col("species").eq_missing(pl.lit(species, pl.String))
-        & ((pl.col("temperature_K") - temperature_K).abs() <= SAME_TEMPERATURE_K)
-    ).sort("composition_off", "second_hand", "interpolated", "source", "temperature_K")
+        & (off_K <= SAME_TEMPERATURE_K)
+    ).sort("composition_off", "second_hand", "interpolated", off_K, "source")
     return rows.row(0, named=True) if rows.height else None

@@ -36,6 +36,27 @@ def test_the_nearest_composition_goes_before_all() -> None:
     assert nearest is not None and nearest["value"] == 3.0
 
 
+def test_of_measured_temperatures_the_nearest_is_taken() -> None:
+    """As ILThermo has them, beside each other: 298.0 K of one set of data, 298.15 K of nine."""
+    row = {
+        "liquid": "x",
+        "property": "density",
+        "unit": "kg/m3",
+        "interpolated": False,
+        "composition_off": 0.0,
+        "source": "s",
+    }
+    kelvins = (297.9, 298.0, 298.15, 298.2, 298.5)
+    rows = [row | {"temperature_K": kelvin, "value": kelvin, "second_hand": False} for kelvin in kelvins]
+    frame = pl.DataFrame(
+        [*rows, rows[0] | {"temperature_K": 298.15, "value": 1.0, "second_hand": True}], schema=REFERENCES
+    )
+    for asked, nearest in ((298.15, 298.15), (298.0, 298.0), (298.4, 298.5), (297.5, 297.9)):
+        taken = best(frame, "x", "density", None, asked)
+        assert taken is not None and taken["value"] == nearest
+    assert best(frame, "x", "density", None, 297.3) is None
+
+
 SOLUTION = {
     "unit": "kg/m3",
     "value": "1280",
