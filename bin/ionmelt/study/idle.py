@@ -36,6 +36,8 @@ def warn_of_idle(study: Study, add: Add) -> None:
 def warn_of_trainings(study: Study, add: Add) -> None:
     """Say what is of trainings where there are none, and which dataset no model is trained on."""
     if not any(model.is_trained for model in study.models):
+        if study.datasets:
+            add(("datasets",), "are not used: no model is trained; without them every labelled frame is one to test on")
         for name in ("training", "sizes"):
             if getattr(study, name):
                 add((name,), "is not used: no model is trained")

@@ -35,8 +35,8 @@ def warned(planned: Planned, spoil: Spoil) -> list[str]:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (study(**CLASSICAL, training={"core_minutes": 5}), ["training: is not used", "seeds: are not used"]),
-        (study(**CLASSICAL, sizes=[5], seeds=[1]), ["sizes: is not used"]),
+        (study(**CLASSICAL, training={"core_minutes": 5}), ["datasets: are not used", "training: is not used", "seeds: are not used"]),
+        (study(**CLASSICAL, sizes=[5], seeds=[1]), ["datasets: are not used", "sizes: is not used"]),
         (lambda s: (model(0, datasets=["eq"])(s), model(1, datasets=["eq"])(s)), ["datasets.both: is not used"]),
         (md(truth_times=10), ["md.truth_times: 10: is not used"]),
         (lambda s: (s["models"].pop(), md(engine="openmm")(s)), ["md.engine: openmm: is not used: it is for classical, and"]),
