@@ -63,7 +63,7 @@ def label_law(study: Study) -> Law | None:
 
 
 def label_works(study: Study, boxes: dict[int, Box], counts: dict[int, dict[str, int]]) -> list[LabelWork]:
-    """Return the frames of each liquid that are labelled, from those of each kind; none where no label is computed."""
+    """Return the frames of each liquid that are labelled; ``counts``: how many of each kind; none where no label is computed."""
     law, labels = label_law(study), study.labels
     if law is None or not isinstance(labels, LabelTasks):
         return []
@@ -185,12 +185,14 @@ def exploration_core_s(study: Study, atoms: int) -> float:
 def estimate(study: Study, boxes: dict[int, Box], paths: Paths, explorations: int = 0) -> Estimate:
     """Return what the study will cost.
 
-    In a round of active learning, which has `explorations` of a liquid, only its own labels count: earlier ones are stored.
+    In a round of active learning, which has `explorations` of a state of a liquid, only its own labels count: earlier ones are stored.
     """
     counts = {index: frame_counts(study, index) for index in boxes}
+    labelled = counts
     explores = study.active is not None and explorations > 0
     if study.active and explores:
-        counts = {index: count | {"active": study.active.frames} for index, count in counts.items()}
+        labelled = {index: {"active": study.active.frames} for index in boxes}
+        counts = {index: count | labelled[index] for index, count in counts.items()}
     md_steps = 1000 * (study.md.npt_ps + study.md.nvt_ps) / study.md.timestep_fs
     longer = dict.fromkeys(study.truths, study.md.truth_times)
     entries = [(model, times(study, model)) for model in study.models if study.runs(model.id)]
@@ -200,12 +202,13 @@ def estimate(study: Study, boxes: dict[int, Box], paths: Paths, explorations: in
         here = len(liquid.temperatures_K) * study.md.replicas
         states += here
         equilibrate_s += here * melt_core_s(study, liquid, box)
-        md_s += explorations * exploration_core_s(study, box.atoms) if explores else 0.0
+        walks = explorations * len(liquid.temperatures_K)
+        md_s += walks * exploration_core_s(study, box.atoms) if explores else 0.0
         md_s += sum(
             here * number * md_core_s(model, box.atoms, longer.get(model.id, 1.0) * md_steps)
             for model, number in entries
         )
-    works = label_works(study, boxes, counts)
+    works = label_works(study, boxes, labelled)
     trainings = training_costs(study, boxes, counts, own_frames(study, paths))
     label_s = sum((1 + work.again) * work.frames * work.core_s for work in works)
     melts = scaled_from([melt_measured(study.liquids[index]) for index in boxes])

@@ -35,6 +35,26 @@ def test_the_first_round_has_nobody_to_explore(planned: Planned) -> None:
     assert "round" not in loaded("models/mace-both-s1.json")
 
 
+def test_a_round_is_priced_by_its_own_labels_and_by_the_walks_of_each_temperature(planned: Planned) -> None:
+    """Labels of earlier rounds are stored; each of two committees walks at each temperature."""
+    hours: dict[int, dict[str, float]] = {}
+    for kelvins in ([430], [430, 450, 470]):
+        content = learning()
+        content["liquids"][0]["temperatures_K"] = kelvins
+        told = []
+        for number, arguments in enumerate(([], cards(0, *LEARNED))):
+            assert planned(content, *arguments, out=f"plan{number}-{len(kelvins)}") == (0, [])
+            stages = json.loads(Path(f"plan{number}-{len(kelvins)}/estimate.json").read_text())["stages"]
+            told.append({stage["stage"]: stage for stage in stages})
+        first, later = told
+        assert (first["label"]["count"], later["label"]["count"]) == (20 * len(kelvins) + 15 + 8, 4)
+        assert later["label"]["core_hours"] < first["label"]["core_hours"] / 5
+        assert later["train"]["core_hours"] >= first["train"]["core_hours"], "all frames are trained on"
+        hours[len(kelvins)] = {name: told[name == "walks"]["md"]["core_hours"] for name in ("runs", "walks")}
+    walks = {n: row["walks"] - row["runs"] for n, row in hours.items()}
+    assert walks[3] == pytest.approx(3 * walks[1], rel=0.02)
+
+
 def test_a_framework_that_cannot_tune_begins_each_round_from_nothing(planned: Planned) -> None:
     content = learning()
     content["models"] = [{"id": "nequip", "framework": "nequip", "datasets": ["al"]}]
