@@ -212,8 +212,8 @@ def p_value(p: float | None) -> str:
 
 
 def state_name(row: Row) -> str:
-    """Name liquid, temperature and species of a row."""
-    words = [row["liquid"] or ""]
+    """Name liquid, temperature and species of a row; what is of all liquids is called so."""
+    words = ["all liquids" if row["liquid"] == "all" else row["liquid"] or ""]
     if row["temperature_K"] is not None:
         words.append(f"{row['temperature_K']:g}\u00a0K")
     if row.get("species"):

@@ -24,29 +24,29 @@ ENVIRONMENTS = (
     "analysis", "dft", "mace", "deepmd", "nequip", "foundation", "aimnet", "fairchem", "grace", "mattersim", "nequix", "orb", "upet"
 )  # fmt: skip
 RESERVED = {
-    "reference": "measured values",
-    "labels": "what made the labels",
-}  # names that results use beside those of models
+    "liquids": {"all": "all liquids together"},
+    "models": {"reference": "measured values", "labels": "what made the labels"},
+}  # names that results use beside those of the study
 
 
 def check_ids(draft: Draft, problems: Problems) -> None:
     """Refuse ids and seeds that are given twice."""
     liquids = {index: liquid.id for index, liquid in draft.liquids.items()}
     models = {index: model.id for index, model in draft.models.items()}
-    check_names("liquids", liquids, {}, problems)
-    check_names("models", models, RESERVED, problems)
+    check_names("liquids", liquids, problems)
+    check_names("models", models, problems)
     for value in repeated(list(draft.study.seeds or ())):
         problems.add(("seeds",), f"{value} is given twice")
 
 
-def check_names(section: str, names: Mapping[int, str], reserved: Mapping[str, str], problems: Problems) -> None:
+def check_names(section: str, names: Mapping[int, str], problems: Problems) -> None:
     """Refuse an id that an earlier item of a section has, or that is reserved for something else."""
     first: dict[str, int] = {}
     for index, name in names.items():
         if name in first:
             problems.add((section, index, "id"), f"{name!r} is already the id of {section}[{first[name]}]")
-        elif name in reserved:
-            problems.add((section, index, "id"), f"{name!r} is the name of {reserved[name]}: give another")
+        elif name in RESERVED[section]:
+            problems.add((section, index, "id"), f"{name!r} is the name of {RESERVED[section][name]}: give another")
         elif name is not None:
             first[name] = index
 

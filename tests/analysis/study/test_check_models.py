@@ -17,6 +17,7 @@ REFUSALS: list[Refusal] = [
         "models[0].r_max_A: 12 A is more than the box of pyr14bf4, about 11.5 A: give a smaller cut-off or a larger box"]),
     ("liquid_twice", lambda s: s["liquids"].append(s["liquids"][0]), ["liquids[1].id: 'pyr14bf4' is already the id of liquids[0]"]),
     ("model_twice", model(1, id="mace"), ["models[1].id: 'mace' is already the id of models[0]"]),
+    ("all_liquids", liquid(id="all"), ["liquids[0].id: 'all' is the name of all liquids together: give another"]),
     ("reserved_id", model(2, id="reference"), ["models[2].id: 'reference' is the name of measured values: give another"]),
     ("hyphen_in_an_id", model(2, id="clp-1"), [
         "models[2].id: 'clp-1': give small letters, digits, _ and ., beginning with a letter or digit"]),

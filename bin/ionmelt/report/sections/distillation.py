@@ -12,11 +12,6 @@ HEAD = [
 ]  # fmt: skip
 
 
-def where(r: Row) -> str:
-    """Return the state that a row is about."""
-    return "all liquids" if r["liquid"] == "all" else state_name(r)
-
-
 def faster(r: Row) -> str:
     """Return how many times as fast as its teacher a model is, with its interval."""
     if r["speed_up"] is None:
@@ -30,7 +25,7 @@ def table_distillation(t: Tables) -> Table:
     """Return what each student gains and loses."""
     body = [
         [
-            where(r),
+            state_name(r),
             " ".join(x for x in (NAMES.get(r["property"], r["property"]), r["species"]) if x),
             label(r["model"], r["dataset"]),
             r["teacher"],
@@ -51,9 +46,7 @@ def sentence(r: Row) -> str:
     off = interval(r, "difference", "ci95_low", "ci95_high")
     lost = f"its force error on labels of it is {off}" if r["property"] == FORCES else f"its density is off by {off}"
     doubt = "" if r["converged"] else " (not converged)"
-    return (
-        f"{label(r['model'], r['dataset'])} ({where(r)}): {faster(r)} times as fast as {r['teacher']}; {lost}{doubt}."
-    )
+    return f"{label(r['model'], r['dataset'])} ({state_name(r)}): {faster(r)} times as fast as {r['teacher']}; {lost}{doubt}."
 
 
 def lines(results: Results) -> list[str]:

@@ -20,10 +20,7 @@ def figure_pareto(t: Tables, style: Style) -> go.Figure | None:
     order = {name: i for i, name in enumerate((*NAMED, "force_rmse"))}
     states = rows.select("property", "liquid", "temperature_K", "species").unique().to_dicts()
     states.sort(key=lambda s: (order[s["property"]], s["liquid"], s["temperature_K"] or 0.0, s["species"] or ""))
-    titles = [
-        f"{s['property'].replace('force_rmse', 'forces')} · {'all liquids' if s['liquid'] == 'all' else state_name(s)}"
-        for s in states
-    ]
+    titles = [f"{s['property'].replace('force_rmse', 'forces')} · {state_name(s)}" for s in states]
     figure, at = panels(titles, 3, 350)
     seen: set[str] = set()
     for i, state in enumerate(states):
@@ -107,7 +104,7 @@ def table_pareto(t: Tables, style: Style) -> Table:
     body = [
         [
             NAMES[r["property"]],
-            "all liquids" if r["liquid"] == "all" else state_name(r),
+            state_name(r),
             label(r["model"], r["dataset"]),
             interval(r, "error", "ci95_low", "ci95_high"),
             r["front"],

@@ -91,9 +91,8 @@ def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
     for r in rows:
         states.setdefault(state_name(r), []).append(r)
     states = {state: chosen(pairs) for state, pairs in states.items()}
-    titles = [x if x != "all" else "all liquids" for x in states]
     height = 26 * max(map(len, states.values())) + (70 if len(states) == 1 else 150)
-    figure, at = panels(titles, 2, height, horizontal_spacing=0.24)
+    figure, at = panels(list(states), 2, height, horizontal_spacing=0.24)
     seen: set[str] = set()
     for i, here in enumerate(states.values()):
         for kind, look in LOOKS.items():

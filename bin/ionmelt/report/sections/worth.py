@@ -107,8 +107,7 @@ def draw_learning(figure: go.Figure, style: Style, rows: list[Row], x: str, seen
 
 def what(row: Row) -> str:
     """Name the error of a row and its state."""
-    where = state_name(row)
-    return f"{NAMES[row['property']].lower()} of {where}" if where != "all" else NAMES[row["property"]].lower()
+    return NAMES[row["property"]].lower() + ("" if row["liquid"] == "all" else f" of {state_name(row)}")
 
 
 def error(value: float | None, row: Row) -> str:

@@ -19,6 +19,7 @@ from ionmelt.report import words
 from ionmelt.report.results import Results
 from ionmelt.report.sections import overview, standing
 from ionmelt.report.sections import recommendation as rec
+from ionmelt.report.sections import verdicts as report_verdicts
 from ionmelt.report.sections.choice import STATE
 from ionmelt.report.words import is_the_truth
 from ionmelt.tables.comparison import SUMMARY, VERDICTS
@@ -567,3 +568,9 @@ def test_a_price_and_a_model_are_said_once_for_all_properties_of_a_liquid() -> N
         "reference."
     )
     assert len(rec.how_close(t)) == 3
+
+
+def test_errors_of_all_liquids_are_called_so() -> None:
+    t = tables(GOOD)
+    t["verdicts"] = t["verdicts"].filter(property="force_rmse").with_columns(liquid=pl.lit("all"))
+    assert {row[0] for row in report_verdicts.table_verdicts(t, "force_rmse").rows} == {"all liquids"}
