@@ -36,7 +36,6 @@ from ionmelt.compare.reading import (
     table,
 )
 from ionmelt.compare.request import Request, request_of
-from ionmelt.compare.seeds import committee
 from ionmelt.compare.survival import planned_runs, survival_table, with_start
 from ionmelt.compare.truth import labellers
 from ionmelt.dataset.calibration import calibrate
@@ -234,8 +233,7 @@ def judged(inputs: Inputs, asked: Request, t: Tables, models: Models, cards: Seq
     frames = read_parquets(inputs.evaluations, "frame_errors.parquet", FRAME_ERRORS)
     names: Schema = {"model": TEXT, "dataset": TEXT}
     frames = name_models(frames, models.frame, tuple(names), FRAME_ERRORS | names)
-    judgement = {"committee": table([committee(t)], TABLES["committee"])}
-    judgement |= judge(t, t["references"], frames, models)
+    judgement = judge(t, t["references"], frames, models)
     earlier = table([files.read_tables([inputs.rounds])] if inputs.rounds else [], TABLES["rounds"])
     every = t | judgement
     judgement["rounds"] = rounds.table(every, asked, rounds.number_of(cards), earlier)

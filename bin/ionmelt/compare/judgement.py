@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from ionmelt.compare import answers, curves, distillation, verdicts, worth
+from ionmelt.compare import answers, curves, distillation, seeds, verdicts, worth
 from ionmelt.compare.answers import Answer
 from ionmelt.compare.comparison import Comparison, comparisons
 from ionmelt.compare.displacements import curves_of
@@ -21,7 +21,7 @@ from ionmelt.compare.survival import groups_of_survival
 from ionmelt.measure.measurement import Observable
 from ionmelt.measure.observables import OBSERVABLES
 from ionmelt.tables.columns import REAL, TEXT
-from ionmelt.tables.comparison import SUMMARY, VERDICTS
+from ionmelt.tables.comparison import COMMITTEE, SUMMARY, VERDICTS
 
 
 def run_rows(frame: pl.DataFrame, observable: Observable, survival: pl.DataFrame) -> pl.DataFrame:
@@ -85,7 +85,7 @@ class Models:
 def judge(
     tables: dict[str, pl.DataFrame], references: pl.DataFrame, frames: pl.DataFrame, models: Models
 ) -> dict[str, pl.DataFrame]:
-    """Return the tables summary (one number per model and property), verdicts, distillation, learning and worth.
+    """Return the tables summary (one number per model and property), verdicts, committee, distillation, learning and worth.
 
     In a pair, model_a is the one that the study names first. ``frames`` holds the errors of test frames one by one.
     """
@@ -101,6 +101,7 @@ def judge(
     return {
         "summary": table([pl.DataFrame(summary, schema=SUMMARY)], SUMMARY),
         "verdicts": conform(pl.DataFrame([verdict.row() for verdict in judged], schema=VERDICTS), VERDICTS, sort=False),
+        "committee": table([seeds.table(tables, groups, models.trained())], COMMITTEE),
         "distillation": distillation.table(tables, groups, models.truth),
         "learning": learning,
         "worth": worth_table,
@@ -145,8 +146,8 @@ def groups_of(
 
     def with_training(group: Group) -> Group:
         mixture, size = cuts.get(group.dataset, (None, None)) if group.dataset is not None else (None, None)
-        seeds = undertrained.get((group.model, group.dataset), ())
-        return replace(group, mixture=mixture, size=size, undertrained=tuple(seeds))
+        short = undertrained.get((group.model, group.dataset), ())
+        return replace(group, mixture=mixture, size=size, undertrained=tuple(short))
 
     groups = {quantity: models.ordered([with_training(group) for group in of]) for quantity, of in groups.items()}
     of_liquid = [observable.name for observable in OBSERVABLES]

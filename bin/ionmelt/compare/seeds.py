@@ -6,17 +6,19 @@ smaller and the spread would not.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from ionmelt.compare.groups import Row, grouped
+from ionmelt.compare.groups import Group, Row, grouped
 from ionmelt.compare.many_tests import holm
-from ionmelt.compare.runs import Run, run_of
+from ionmelt.compare.runs import run_of
 from ionmelt.compare.seed_spread import SeedSpread, seed_spread
-from ionmelt.compare.statistics import LEVEL, Z95
+from ionmelt.compare.statistics import LEVEL, Runs
+from ionmelt.compare.summary import reasons_of, runs_behind
+from ionmelt.measure.observables import OBSERVABLES
 from ionmelt.tables.comparison import COMMITTEE
 
 TESTED = DIFFER, WITHIN = "seeds differ", "within the error"  # verdicts of a test
@@ -65,61 +67,55 @@ class Committee:
         }
 
 
-@dataclass(frozen=True)
-class SeedMeans:
-    """Mean values of training seeds (seeds,), each over its runs, and the statistical errors of these means (seeds,)."""
-
-    means: np.ndarray
-    errors: np.ndarray
-
-
-def seed_means(runs: Iterable[Run]) -> SeedMeans:
-    """Return the mean of each seed over its runs."""
-    by_seed: dict[object, list[Run]] = {}
-    for run in runs:
-        by_seed.setdefault(run.seed, []).append(run)
+def spread_behind(behind: Runs) -> SeedSpread:
+    """Return the spread of the means of training seeds, each over its runs; of two seeds at least."""
     means, errors = [], []
-    for _, members in sorted(by_seed.items(), key=lambda item: str(item[0])):
-        means.append(np.mean([run.value for run in members]))
-        errors.append(math.sqrt(sum(run.standard_error**2 for run in members)) / len(members))
-    return SeedMeans(np.array(means, float), np.array(errors, float))
+    for level in sorted(set(behind.seeds), key=str):
+        mine = [i for i, seed in enumerate(behind.seeds) if seed == level]
+        means.append(np.mean([behind.values[i] for i in mine]))
+        errors.append(math.sqrt(sum(behind.standard_errors[i] ** 2 for i in mine)) / len(mine))
+    return seed_spread(np.array(means, float), np.array(errors, float))
 
 
-def of_numbers(frame: pl.DataFrame, name: str, unit: str | None = None) -> Iterator[Committee]:
-    """Yield the committees of a table of runs: value, standard_error, converged, and what tells its numbers apart.
+def of_groups(groups: Iterable[Group], seeds: Mapping[tuple[str, str | None], int]) -> Iterator[Committee]:
+    """Yield the committees of a property of the liquid, converged where their groups are; ``seeds``: how many each model was to be trained with."""
+    for group in groups:
+        if seeds.get((group.model, group.dataset), 0) > 1 and group.behind is not None:
+            key = {"liquid": group.liquid, "temperature_K": group.temperature_K, "species": group.species}
+            key |= {"model": group.model, "dataset": group.dataset}
+            why = None if group.converged else group.reason or "no reason given"
+            yield of_runs(key, group.behind, why, group.quantity, group.unit)
 
-    ``name`` is the property; of a table with quantities and pairs those are the property and the species.
-    """
-    telling = [c for c in ("quantity", "state", "pair", "species", "unit") if c in frame.columns]
-    keys = ["liquid", "temperature_K", *telling, "model", "dataset"]
+
+def of_numbers(frame: pl.DataFrame) -> Iterator[Committee]:
+    """Yield the committees of a table of numbers of runs, which are judged together."""
+    keys = ["liquid", "temperature_K", "quantity", "state", "pair", "unit", "model", "dataset"]
     for key, rows in grouped(frame.filter(pl.col("seed").is_not_null()), keys):
         if len({row["seed"] for row in rows}) < 2:
             continue
-        words = " ".join(key[c] for c in ("quantity", "state") if key.get(c))
-        yield of_runs(key, [run_of(row) for row in rows], words or name, key.get("unit") or unit)
+        runs = [run_of(row) for row in rows]
+        name = " ".join(key[c] for c in ("quantity", "state") if key[c])
+        why = "; ".join(reasons_of(runs)) or None
+        yield of_runs(key, runs_behind([run for run in runs if run.is_used]), why, name, key["unit"])
 
 
-def of_runs(key: Row, runs: Sequence[Run], name: str, unit: str | None) -> Committee:
-    """Return the committee of runs of one number."""
-    used = [run for run in runs if run.is_used]
-    seeds = len({run.seed for run in used})
-    by_seed = seed_means(used)
-    spread = seed_spread(by_seed.means, by_seed.errors) if seeds > 1 else None
-    verdict, reason = judged(spread, runs)
+def of_runs(key: Row, behind: Runs, why: str | None, name: str, unit: str | None) -> Committee:
+    """Return the committee of the runs behind a number; ``why`` it is not converged, None where it is."""
+    seeds = len(set(behind.seeds))
+    spread = spread_behind(behind) if seeds > 1 else None
+    verdict, reason = judged(spread, why)
     return Committee(
         key["liquid"], key["temperature_K"], name, key.get("pair") or key.get("species"), key["model"], key["dataset"],
         unit, seeds, verdict, reason, spread,
     )  # fmt: skip
 
 
-def judged(spread: SeedSpread | None, runs: Sequence[Run]) -> tuple[str, str | None]:
-    """Return the verdict on a spread and its reason; those of ``runs`` that have a number are behind it."""
+def judged(spread: SeedSpread | None, why: str | None) -> tuple[str, str | None]:
+    """Return the verdict on a spread and its reason; ``why`` the number is not converged, None where it is."""
     if spread is None:
         return "not judged", "fewer than two seeds gave a number"
-    if lost := sum(not run.is_used for run in runs):
-        return "not converged", f"{lost} of {len(runs)} runs have no number: those that are left are a biased sample"
-    if poor := sum(not run.converged for run in runs):
-        return "not converged", f"{poor} of {len(runs)} runs not converged: their statistical errors are too small"
+    if why is not None:
+        return "not converged", why
     if spread.p_value is None:
         return "not judged", "a run has no statistical error"
     return DIFFER if spread.p_value < LEVEL else WITHIN, None
@@ -176,18 +172,21 @@ def spread_over_distances(frame: pl.DataFrame) -> SeedSpread | None:
     )
 
 
-def committee(t: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    """Return the table of the spread between training seeds, for every property of every model with two seeds or more."""
-    density = t["density"].with_columns(value="density_kg_m3", standard_error="standard_error_kg_m3")
-    half = (pl.col("ci95_high_m2_s") - pl.col("ci95_low_m2_s")) / (2 * Z95)
-    diffusion = t["diffusion"].with_columns(value="diffusion_m2_s", standard_error=half)
+def table(
+    tables: dict[str, pl.DataFrame], groups: Mapping[str, Sequence[Group]], seeds: Mapping[tuple[str, str | None], int]
+) -> pl.DataFrame:
+    """Return the table `committee`, the spread between training seeds of each model with two or more: of each property of the liquid, and of its structure.
+
+    ``groups``: by property; ``seeds``: how many each model was to be trained with.
+    """
+    ends = tables["survival"].select("run_id", "end").unique("run_id", keep="first", maintain_order=True)
+    coordination = tables["coordination"].join(ends, on="run_id", how="left", maintain_order="left")
     committees = [
-        *of_numbers(density, "density", "kg/m3"),
-        *of_numbers(diffusion, "diffusion", "m2/s"),
-        *of_numbers(t["coordination"], "coordination"),
-        *of_curves(t["structure"]),
+        *(one for observable in OBSERVABLES for one in of_groups(groups[observable.name], seeds)),
+        *of_numbers(coordination),
+        *of_curves(tables["structure"]),
     ]
-    return pl.DataFrame([committee.row() for committee in corrected(committees)], schema=COMMITTEE)
+    return pl.DataFrame([one.row() for one in corrected(committees)], schema=COMMITTEE)
 
 
 def corrected(committees: Sequence[Committee]) -> list[Committee]:

@@ -459,7 +459,11 @@ def test_a_model_that_does_not_see_far_is_called_so(result: Path) -> None:
 
 def test_spread_between_seeds_stands_beside_the_statistical_error(result: Path) -> None:
     rows = read(result, "committee")
-    assert {"density", "diffusion", "rdf"} <= set(rows["property"])
+    assert {*NAMED, "rdf"} <= set(rows["property"])
     assert "clp" not in set(rows["model"])
+    state = ["liquid", "temperature_K", "property", "species", "model", "dataset"]
+    both = rows.join(read(result, "summary").select(*state, "converged"), on=state, nulls_equal=True)
+    told = both.filter(pl.col("seeds") > 1)
+    assert (told["converged"] == (told["verdict"] != "not converged")).all() and told["converged"].n_unique() == 2
     tested = rows.filter(pl.col("property") == "density", pl.col("p_value").is_not_null())
     assert (tested["between_seeds_ci95_low"] < tested["between_seeds"]).all()
