@@ -124,7 +124,14 @@ def test_a_refined_equilibrium_is_sampled_from_runs_of_the_round_before(
     for key in ("mace-eq-s1", "mace-eq-s2"):
         card = {"id": key, "model": key, "framework": "mace", "files": {"model.pt": "0" * 64}, "settings": {"round": 0}}
         (before / "models" / key / "model.json").write_text(json.dumps(card))
-    columns = {"model_key": "mace-eq-s2", "split": "valid", "quantity": "forces", "scope": "all", "rmse": 0.1}
+    columns = {
+        "model_key": "mace-eq-s2",
+        "split": "test",
+        "quantity": "force",
+        "scope": "all",
+        "rmse": 0.1,
+        "frames_missing": 0,
+    }
     (before / "tables").mkdir(exist_ok=True)
     pl.DataFrame([columns]).write_parquet(before / "tables" / "errors.parquet")
     project.run("-stub", "--study", "studies/rounds.yaml", "--previous", "before")

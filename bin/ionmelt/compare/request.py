@@ -14,7 +14,7 @@ class Request:
     """The ions of each liquid; the models in their order; the kinds of each named dataset; the lengths of runs and walks.
 
     ``planned_ps`` is the length of a run, None where the study runs none; ``walks_ps`` that of all walks of a committee, None
-    where the study has no active learning.
+    where the study has no active learning. ``refines``: equilibrium frames are taken from the dynamics of the round before.
     """
 
     ions: Mapping[str, tuple[str, ...]]
@@ -24,6 +24,7 @@ class Request:
     has_nvt: bool
     walks_ps: float | None
     margins: Mapping[str, float] = field(default_factory=dict)
+    refines: bool = False
 
     @property
     def growing(self) -> list[str]:
@@ -34,6 +35,7 @@ class Request:
 def request_of(study: Row) -> Request:
     """Return what a study asks for; sections that it leaves out are empty."""
     md, active = study.get("md") or {}, study.get("active")
+    equilibrium = (study.get("sampling") or {}).get("eq") or {}
     return Request(
         ions={liquid["id"]: tuple(liquid["ions"]) for liquid in study.get("liquids", [])},
         models=tuple(model["id"] for model in study.get("models", [])),
@@ -46,4 +48,5 @@ def request_of(study: Row) -> Request:
             for name, percent in (study.get("margins") or {}).items()
             if percent is not None
         },
+        refines=equilibrium.get("refine", 0) > 0,
     )

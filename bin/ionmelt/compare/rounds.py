@@ -1,4 +1,4 @@
-"""Active learning from round to round: how far runs survive, what they give, and whether a further round can change it.
+"""Active learning, or a refined equilibrium, from round to round: how far runs survive, what they give, and whether a further round can change it.
 
 A round is judged by what a user wants of the model, survival and density, and not by its force errors: those of the frames that
 a committee picked say how odd the frames are. It is over where the interval of the change since the round before lies within a
@@ -59,7 +59,7 @@ class Round:
 
 
 def number_of(cards: Iterable[Card]) -> int | None:
-    """Return the round that the models of a run are of; None where the study has no active learning."""
+    """Return the round that the models of a run are of; None where the study has no rounds."""
     return max((card.settings.round for card in cards if card.settings.round is not None), default=None)
 
 
@@ -85,10 +85,11 @@ def number_in(summary: pl.DataFrame, **values: object) -> Number:
 
 
 def this_round(t: dict[str, pl.DataFrame], asked: Request, number: int) -> list[Round]:
-    """Return what this round made of each state and committee."""
+    """Return what this round made of each state and committee, where the equilibrium is refined of each trained model."""
     rounds = []
     train = t["dataset"].filter(pl.col("split") == "train")
-    survival = t["survival"].filter(pl.col("dataset").is_in(asked.growing))
+    is_new = pl.col("dataset").is_not_null() if asked.refines else pl.col("dataset").is_in(asked.growing)
+    survival = t["survival"].filter(is_new)
     for key, runs in grouped(survival, list(KEYS)):
         frames = train.filter(pl.col("dataset") == key["dataset"])
         density = number_in(t["summary"], property="density", **key)
@@ -166,7 +167,7 @@ def judged(now: Round, before: Round | None) -> Round:
 
 def table(t: dict[str, pl.DataFrame], asked: Request, number: int | None, before: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of all rounds so far; ``before`` holds those of the earlier ones."""
-    if number is None or asked.walks_ps is None:
+    if number is None:
         return pl.DataFrame(schema=ROUNDS)
     last = [Round(**row) for row in before.filter(pl.col("round") == number - 1).select(*ROUNDS).to_dicts()]
     earlier = {(r.liquid, r.temperature_K, r.model, r.dataset): r for r in reversed(last)}

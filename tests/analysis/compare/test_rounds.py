@@ -110,3 +110,19 @@ def test_a_round_is_told_by_its_tables() -> None:
     assert now["median_disagreement_ev_a"] == pytest.approx(0.1)
     assert now["verdict"] == "unchanged"
     assert first["verdict"].to_list() == ["not judged"]
+
+
+def test_rounds_of_a_refined_equilibrium_say_whether_densities_still_change() -> None:
+    """Nothing is walked, and no dataset has active frames: each trained model is a line, what was not trained is none."""
+    t, study = tables(), {"models": [{"id": "mace"}], "datasets": {"al": ["eq"]}, "sampling": {"eq": {"refine": 2}}}
+    t |= {"exploration": t["exploration"].clear()}
+    t["survival"] = pl.concat(
+        [t["survival"], t["survival"].with_columns(dataset=pl.lit(None, pl.String), model=pl.lit("clp"))]
+    )
+    first = compare_rounds.table(t, request_of(study), 0, pl.DataFrame(schema=ROUNDS))
+    denser = t | {"summary": t["summary"].with_columns(pl.col("value", "ci95_low", "ci95_high") + 50)}
+    both = compare_rounds.table(denser, request_of(study), 1, first)
+    assert both.select("round", "model", "verdict").rows() == [(0, "mace", "not judged"), (1, "mace", "changed")]
+    assert both["density_change_kg_m3"].to_list() == [None, 50.0]
+    without = request_of(study | {"sampling": {"eq": {"refine": 0}}})
+    assert not compare_rounds.table(t, without, 0, pl.DataFrame(schema=ROUNDS)).height

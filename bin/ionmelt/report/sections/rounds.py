@@ -1,9 +1,10 @@
-"""Rounds of active learning."""
+"""Rounds of active learning, or of a refined equilibrium."""
 
 import plotly.graph_objects as go
 import polars as pl
 
 from ionmelt.compare.groups import label
+from ionmelt.compare.request import request_of
 from ionmelt.compare.rounds import WALKS
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Section, Sentences, Table
 from ionmelt.report.figures import Style, error_bar, finish, panels
@@ -15,14 +16,19 @@ READING = Note(
     "their validation frames are worth a label, the most different of them are labelled, and the models go on from their last "
     "weights. A round counts as unchanged where survival and density stay within a tolerance, whatever the force errors do."
 )
+READING_REFINED = Note(
+    "Each round takes its equilibrium frames from the dynamics of a model of the round before, and models are trained anew on them. A "
+    "round counts as unchanged where survival and density stay within a tolerance, whatever the force errors do."
+)
 
 
-def verdict(rounds: pl.DataFrame) -> tuple[bool, str]:
-    """Return whether another round is worth it, and why, in a sentence."""
+def verdict(rounds: pl.DataFrame, refines: bool = False) -> tuple[bool, str]:
+    """Return whether another round is worth it, and why, in a sentence; ``refines``: rounds are those of a refined equilibrium."""
     last = rounds.filter(pl.col("round") == rounds["round"].max())
     number = int(last["round"][0])
     if number == 0:
-        return True, "Round 0 is the start: no committee has explored yet. Go on with another round."
+        start = "its equilibrium is that of the force field" if refines else "no committee has explored yet"
+        return True, f"Round 0 is the start: {start}. Go on with another round."
     open_ones = last.filter(pl.col("verdict") != "unchanged")
     if not open_ones.height:
         return False, f"Round {number} changed neither survival nor density beyond the tolerance: enough."
@@ -116,7 +122,8 @@ def blocks(results: Results) -> list[Block]:
     rounds, style = results.tables["rounds"], results.style
     if not rounds.height:
         return []
-    made: list[Block] = [Sentences([verdict(rounds)[1]]), READING]
+    refines = request_of(results.study).refines
+    made: list[Block] = [Sentences([verdict(rounds, refines)[1]]), READING_REFINED if refines else READING]
     if (figure := figure_rounds(rounds, style)) is not None:
         made.append(Plot("rounds", figure, "Survival and density of every round"))
     if (figure := figure_exploration(results.tables["exploration"], style)) is not None:
@@ -129,4 +136,4 @@ def blocks(results: Results) -> list[Block]:
     return [*made, Folded("Values", [table_rounds(rounds)])]
 
 
-SECTION = Section("rounds", "Rounds", "Rounds of active learning", blocks)
+SECTION = Section("rounds", "Rounds", "Rounds of active learning, or of a refined equilibrium", blocks)

@@ -3,6 +3,7 @@
 import polars as pl
 
 from ionmelt.report.figures import Style
+from ionmelt.report.results import Results
 from ionmelt.report.sections import rounds as report_rounds
 from ionmelt.tables.comparison import ROUNDS
 from ionmelt.tables.frames import EXPLORATION
@@ -23,6 +24,17 @@ def test_one_committee_that_changes_asks_for_another_round() -> None:
     assert "mace" not in words
     assert report_rounds.verdict(rounds((2, "mace", "unchanged"), (2, "dpmd", "unchanged")))[0] is False
     assert report_rounds.verdict(rounds((0, "mace", "not judged")))[0]
+
+
+def test_what_a_round_is_of_is_said() -> None:
+    one = rounds((0, "mace", "not judged")).with_columns(liquid=pl.lit("x"), temperature_K=430.0)
+    t = {"rounds": one, "exploration": pl.DataFrame(schema=EXPLORATION)}
+    t |= dict.fromkeys(
+        ("summary", "survival", "errors"), pl.DataFrame(schema={"model": pl.String, "dataset": pl.String})
+    )
+    for study, word in (({"active": None}, "committee"), ({"sampling": {"eq": {"refine": 1}}}, "equilibrium")):
+        sentences, reading, *_ = report_rounds.blocks(Results(t, study, {}))
+        assert word in sentences.lines[0] and word in reading.text
 
 
 def test_every_round_is_drawn_and_listed() -> None:
