@@ -85,7 +85,7 @@ class Comparison:
     @property
     def p_value(self) -> float:
         """The p-value of the hypothesis that the two are alike; not-a-number where there is no test."""
-        if self.lifetimes is not None and self.is_tested:
+        if self.lifetimes is not None:
             return self.lifetimes.p_value()
         return self.delta.p_value() if self.delta is not None and self.is_tested else math.nan
 
@@ -145,13 +145,13 @@ def compare(a: Group, b: Group) -> Comparison:
 
 
 def compare_lifetimes(a: Group, b: Group, lifetimes: LifetimeDifference) -> Comparison:
-    """Compare how far the runs of two models came."""
-    notes = [how_many_broke(a), how_many_broke(b)]
-    poor = [group for group in (a, b) if not group.converged]
+    """Compare how far the runs of two models came; of runs that left no result nobody knows how far, so that there is no difference."""
+    poor = [f"{group.name}: {group.reason}" for group in (a, b) if not group.converged]
     if poor:
-        notes = [f"{group.name}: {group.reason}" for group in poor]
+        return Comparison(a, b, None, notes=tuple(poor))
+    notes = how_many_broke(a), how_many_broke(b)
     side = "a" if lifetimes.value < 0 else "b"
-    return Comparison(a, b, None, is_tested=not poor, side=side, notes=tuple(notes), lifetimes=lifetimes)
+    return Comparison(a, b, None, is_tested=True, side=side, notes=notes, lifetimes=lifetimes)
 
 
 def how_many_broke(group: Group) -> str:

@@ -142,8 +142,9 @@ def liquid_point(name: str, group: Group, dataset: Training, framework: str | No
 
 
 def survival_point(group: Group, lives: Lifetimes, dataset: Training) -> Point:
-    """Return the point of survival: what share of the planned time the runs of a trained model did not reach."""
+    """Return the point of survival: what share of the planned time the runs of a trained model did not reach; None where runs left no result."""
+    error, low, high = (lives.lost, *lives.interval()) if group.converged else (None, None, None)
     return Point(
         group, "survival", dataset.mixture, dataset.frames, dataset.labels_core_h, group.framework, seeds_of(group),
-        lives.lost, *lives.interval(), "the planned time", group.converged, group.reason,
+        error, low, high, "the planned time", group.converged, group.reason,
     )  # fmt: skip

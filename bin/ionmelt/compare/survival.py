@@ -111,8 +111,8 @@ def groups_of_survival(survival: pl.DataFrame) -> list[Group]:
 
 
 def with_common_spread(groups: Sequence[Group]) -> list[Group]:
-    """Give the survival of all models of a state the spread between training seeds that they have in common."""
-    spread = spread_of([group.lifetimes for group in groups if group.lifetimes is not None])
+    """Give the survival of all models of a state the spread between training seeds that those have in common of which no run is missing."""
+    spread = spread_of([group.lifetimes for group in groups if group.lifetimes is not None and group.converged])
     return [replace(group, lifetimes=group.lifetimes and replace(group.lifetimes, spread=spread)) for group in groups]
 
 

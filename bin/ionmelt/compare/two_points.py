@@ -27,6 +27,8 @@ def difference_of(a: Point, b: Point) -> Difference | None:
     if a.quantity in OF_LIQUID:
         return closer(a.group, b.group)
     if a.group.lifetimes is not None and b.group.lifetimes is not None:
+        if not (a.converged and b.converged):
+            return None
         lives = LifetimeDifference(a.group.lifetimes, b.group.lifetimes)
         return Difference(lives.value, lives.p_value(), lives.interval)
     made = compare(a.group, b.group)

@@ -124,6 +124,21 @@ def test_verdicts_name_who_lasts_longer_and_say_what_cannot_be_decided() -> None
     assert row["verdict"] == "design cannot decide" and "2 training seeds" in row["reason"]
     (row,) = verdict(rows("a", early, ends="missing"), rows("b", whole))
     assert row["verdict"] == "not converged" and "6 of 6 runs are missing" in row["reason"]
+    assert row["difference"] is row["ci95_low"] is row["p_value"] is None, "nobody knows how far they would have come"
+
+
+def test_runs_that_left_no_result_widen_no_verdict_on_others() -> None:
+    """Two of three trainings of a third model failed: that says nothing of how trainings differ that ran."""
+    early, whole, lost = np.full((3, 2), 0.05), np.ones((3, 2)), np.ones((3, 2))
+    lost[:2] = 0.0
+    alone = verdict(rows("a", early), rows("b", whole))[0]
+    among = verdict(rows("a", early), rows("b", whole), rows("c", lost, ends="missing"))
+    (same,) = [row for row in among if (row["model_a"], row["model_b"]) == ("a-d", "b-d")]
+    assert same["verdict"] == alone["verdict"] == "b"
+    assert (same["ci95_low"], same["ci95_high"]) == (alone["ci95_low"], alone["ci95_high"])
+    broken = verdict(rows("a", early), rows("b", whole), rows("c", lost))
+    (wider,) = [row for row in broken if (row["model_a"], row["model_b"]) == ("a-d", "b-d")]
+    assert wider["ci95_low"] < alone["ci95_low"], "of trainings that broke it does"
 
 
 def test_a_broken_run_whose_time_is_no_number_reached_nothing() -> None:

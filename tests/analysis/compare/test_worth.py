@@ -195,6 +195,20 @@ def test_survival_is_the_planned_time_that_was_lost(seeds: tuple[int, ...], expe
     assert of(rows, "kinds", "survival")["mace-both.10", "mace-eq.10"]["verdict"] == expected
 
 
+def test_runs_that_left_no_result_lost_nothing_that_is_known() -> None:
+    tables, items = study({("mace", "eq.10"): 10.0, ("mace", "both.10"): 10.0})
+    lost = pl.col("dataset") == "eq.10"
+    tables["survival"] = tables["survival"].with_columns(
+        end=pl.when(lost).then(pl.lit("missing")).otherwise("end"),
+        survived_ps=pl.when(~lost).then("survived_ps"),
+    )
+    learning, rows = learning_and_worth(tables, items, DATASETS, "gfn1", MIXTURES)
+    errors = learning.filter(pl.col("property") == "survival", pl.col("dataset") == "eq.10")
+    assert errors.select("error", "ci95_low", "converged").rows() == [(None, None, False)]
+    row = of(rows, "kinds", "survival")["mace-both.10", "mace-eq.10"]
+    assert (row["verdict"], row["difference"]) == ("not converged", None) and "runs are missing" in row["reason"]
+
+
 def test_what_both_tables_ask_is_one_test() -> None:
     """Survival on two datasets is compared by the verdicts and by what the data were worth: alone it is corrected for nothing."""
     tables, items = study({("mace", "eq.10"): 10.0, ("mace", "both.10"): 10.0})
