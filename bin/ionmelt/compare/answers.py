@@ -138,7 +138,8 @@ def corrected(answer: Answer, p: float, level: float, tests: int) -> Answer:
     Some tests ask for more than their interval does (which side of the truth is an error on? Fisher's of two shares):
     what they do not find, the interval must not claim, so that it is widened to 0.
     """
-    if answer.interval is None or answer.difference is None or answer.p_value is None:
+    difference, p_value = answer.difference, answer.p_value
+    if answer.interval is None or difference is None or p_value is None:
         raise ValueError(f"{answer.a.name} and {answer.b.name} were not tested")
     is_told = p < LEVEL
     low, high = answer.interval(level)
@@ -147,7 +148,7 @@ def corrected(answer: Answer, p: float, level: float, tests: int) -> Answer:
         low, high = (low, high) if is_told else (min(low, 0.0), max(high, 0.0))
     answer = replace(answer, p_holm=p, holm_low=low, holm_high=high)
     if is_told:
-        return replace(answer, verdict="better" if (answer.difference or 0.0) < 0 else "worse")
-    if (answer.p_value or 0.0) < LEVEL:
+        return replace(answer, verdict="better" if difference < 0 else "worse")
+    if p_value < LEVEL:
         return replace(answer, reason=f"the interval excludes 0, but not after Holm's correction over {tests} tests")
     return answer

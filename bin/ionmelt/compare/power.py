@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from ionmelt.compare.box_spread import box_spread
+from ionmelt.compare.groups import Row
 from ionmelt.compare.scope import BOXES, SEEDS
 from ionmelt.compare.statistics import LEVEL, Estimate, Runs, combine, difference, paired
 from ionmelt.distributions import student_limit
@@ -177,7 +178,7 @@ def sentences(power: pl.DataFrame) -> list[str]:
     return lines
 
 
-def clause(row: dict[str, object]) -> str:
+def clause(row: Row) -> str:
     """Say what one contest decides."""
     if row["detectable_percent"] is None:
         return f"{row['about']}: {row['reason']}"
@@ -185,6 +186,6 @@ def clause(row: dict[str, object]) -> str:
     if row["margin_percent"] is None:
         return text
     text += f", equivalent within {row['equivalent_percent']:.2g} %"
-    if (times := row["length_times"]) is not None and float(str(times)) > 1:
-        return f"{text}: the margin of {row['margin_percent']:g} % needs runs {times:.2g} times as long"
+    if row["length_times"] > 1:
+        return f"{text}: the margin of {row['margin_percent']:g} % needs runs {row['length_times']:.2g} times as long"
     return f"{text} (margin {row['margin_percent']:g} %)"

@@ -119,16 +119,15 @@ def value(row: Row, column: str) -> str:
 def sentences(trainings: pl.DataFrame) -> list[str]:
     """Say what is wrong with which training; empty where nothing was found."""
     lines = []
-    names = {"energy": "energy", "forces": "forces", "stress": "stress"}
     for row in trainings.filter(pl.col("grew_again")).to_dicts():
         lines.append(
-            f"{row['model_key']}: on validation frames the error of the {names[row['term']]} grew again, from "
+            f"{row['model_key']}: on validation frames the error of the {row['term']} grew again, from "
             f"{value(row, 'valid_best')} at step {row['best_step']} to {value(row, 'valid_end')} at the end of {row['steps']}: what it says "
-            f"of the {names[row['term']]} got worse with training."
+            f"of the {row['term']} got worse with training."
         )
     for row in trainings.filter(pl.col("hardly_learnt")).to_dicts():
         lines.append(
-            f"{row['model_key']}: hardly learnt the {names[row['term']]}: it ends with {value(row, 'valid_end')} on validation frames "
+            f"{row['model_key']}: hardly learnt the {row['term']}: it ends with {value(row, 'valid_end')} on validation frames "
             f"and {value(row, 'train_end')} on those that it was trained on, of {value(row, 'valid_first')} before the first step. A training "
             "that is too short or a model that is too small does this; it is no measure of the framework."
         )
