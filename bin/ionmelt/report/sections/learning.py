@@ -5,6 +5,7 @@ import math
 import plotly.graph_objects as go
 import polars as pl
 
+from ionmelt.compare.cost import hours
 from ionmelt.compare.groups import label
 from ionmelt.mistakes import listed
 from ionmelt.report.blocks import (
@@ -63,8 +64,12 @@ def figure_curves(t: Tables, style: Style) -> go.Figure | None:
 
 
 def figure_compute(results: Results) -> go.Figure | None:
-    """Force errors on validation frames against what the training had taken by then, all frameworks in one panel."""
-    took = {card.id: card.cost.processor_s for card in results.cards}
+    """Force errors on validation frames against what the training had taken by then, all frameworks in one panel.
+
+    That is time on processors, of a training on an accelerator the time there.
+    """
+    took = {card.id: hours(card.cost.wall_s, card.cost.processor_s, card.cost.device) for card in results.cards}
+    units = set()
     curves = results.tables["curves"].filter(
         pl.col("quantity") == "force_rmse", pl.col("set") == "valid", pl.col("value") > 0, pl.col("step") > 0
     )
@@ -73,9 +78,11 @@ def figure_compute(results: Results) -> go.Figure | None:
         for number_of_line, ((model_key,), line) in enumerate(
             points.sort("step").group_by("model_key", maintain_order=True)
         ):
-            whole_s = took.get(str(model_key))
-            if whole_s is None:
+            whole = took.get(str(model_key))
+            if whole is None:
                 continue
+            whole_s, unit = 3600 * (whole.gpu or whole.core), "GPU-s" if whole.gpu else "core-s"
+            units.add(unit)
             last = line["step"].max()
             figure.add_scatter(
                 x=[float(f"{whole_s * step / last:.4g}") for step in line["step"]],
@@ -84,14 +91,14 @@ def figure_compute(results: Results) -> go.Figure | None:
                 name=name,
                 legendgroup=name,
                 showlegend=not number_of_line,
-                hovertemplate=f"{name}<br>%{{y:.3g}} meV/Å after %{{x:.3g}} core-s<extra></extra>",
+                hovertemplate=f"{name}<br>%{{y:.3g}} meV/Å after %{{x:.3g}} {unit}<extra></extra>",
                 line={"color": results.style.colour(key), "dash": results.style.dash(key), "width": 2},
             )
     if not figure.data:
         return None
     for axis, of in ((figure.update_xaxes, "x"), (figure.update_yaxes, "y")):
         axis(**log_axis([number for line in figure.data for number in line[of]]))
-    figure.update_xaxes(title="training (core-s)")
+    figure.update_xaxes(title=f"training ({' or '.join(sorted(units, reverse=True))})")
     figure.update_yaxes(title="force error, validation (meV/Å)")
     return finish(figure, height=420)
 
