@@ -10,13 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from ionmelt.errors import UserError
-from ionmelt.files import sealed
+from ionmelt.files import SUMS, sealed
 from ionmelt.settings import TaskSettings
 
 
 def cell(value: Any) -> Any:
     """Return a value as a CSV file holds it: nothing for None, and true and false in small letters."""
     return str(value).lower() if isinstance(value, bool) else "" if value is None else value
+
+
+def is_plan_alone(folder: Path) -> bool:
+    """Tell whether a folder is empty, or holds a plan and nothing beside it: results have a study.json too."""
+    if not folder.is_dir():
+        return False
+    sums = folder / SUMS
+    lines = sums.read_text(errors="replace").splitlines() if sums.is_file() else []
+    listed = {line.partition("  ")[2] for line in lines}
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()} - {SUMS}
+    return there <= listed and (not there or "study.json" in listed)
 
 
 @dataclass
@@ -47,7 +58,7 @@ class Plan:
     def write(self, out: Path) -> None:
         """Write the files into a folder of their own; an earlier plan there is replaced."""
         if out.exists():
-            if not (out / "study.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+            if not is_plan_alone(out):
                 raise UserError(f"out: {out}: exists and is not a plan: give another folder")
             shutil.rmtree(out)
         for name, text in sorted(self.files.items()):
