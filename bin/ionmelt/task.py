@@ -106,11 +106,23 @@ def _record(process: str, task_id: str, start: float) -> None:
     Path(f"{process}.{task_id}.task.json").write_text(json.dumps(record) + "\n")
 
 
-def _blame(error: BaseException, task_id: str) -> Exit:
-    """Say what an exception was for, and return its kind."""
+def command(work: Callable[[], Exit | None]) -> Exit:
+    """Do the work of a command that a person types and return its exit code, as `run` does of a task; nothing is recorded."""
+    try:
+        return work() or Exit.DONE
+    except UserError as error:
+        return give_up(Exit.USER, *error.errors)
+    except BaseException as error:
+        if not of_library(error):
+            raise
+        return _blame(error)
+
+
+def _blame(error: BaseException, *about: str) -> Exit:
+    """Say what an exception was for, with what it is `about`, and return its kind."""
     kind, words = blamed(error)
     if kind is not Exit.BUG:
-        return give_up(kind, f"{'out_of_memory' if kind is Exit.MEMORY else 'disk_full'}: {task_id}: {words}")
+        return give_up(kind, ": ".join(("out_of_memory" if kind is Exit.MEMORY else "disk_full", *about, words)))
     if isinstance(error, OSError) and error.filename is not None:
         return give_up(Exit.USER, f"{error.filename}: {error.strerror}")
     with contextlib.suppress(OSError):

@@ -1,12 +1,14 @@
 """Put two finished results side by side: what changed in the study, and what changed in the numbers.
 
-A and B are folders of results (--outdir of two runs), or of published ones, whose tables are CSV alone. First comes each field of the study that differs; then each number of
-tables/summary that both have, with its 95 % interval, and the difference B - A with an interval of its own: the two are taken as
-independent (Zou and Donner's combination of the two intervals, which need not be symmetric). "changed" says that this interval
-does not hold 0; a number that is not converged in one of the two is never called changed. Then broken runs and CPU time.
+A and B are folders of results (--outdir of two runs), or of published ones, whose tables are CSV alone. First come broken runs and CPU
+time, each field of the study that differs, and each library that a process ran with in another version; files that the study names are
+not looked into. Then each number of tables/summary, with its 95 % interval, and where both have it the difference B - A with an interval
+of its own: the two are taken as independent (Zou and Donner's combination of the two intervals, which need not be symmetric). "changed"
+says that this interval does not hold 0; a number that is not converged in one of the two is never called changed.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,17 @@ from ionmelt import files, task
 from ionmelt.arguments import command_line
 from ionmelt.compare.groups import label
 from ionmelt.compare.reading import conform
-from ionmelt.errors import Exit, UserError, reading
+from ionmelt.errors import UserError, reading
 from ionmelt.report.words import NAMES, UNITS, rounded
+from ionmelt.screen import show
 from ionmelt.tables.published import TABLES
 
 KEYS = ("liquid", "temperature_K", "property", "species", "model", "dataset")
 NUMBERS = ("value", "ci95_low", "ci95_high", "unit", "converged", "reason")
-NEEDED = {"summary": (*KEYS, *NUMBERS), "survival": ("end",), "cost": ("cpu_s",)}  # columns of the tables that are read
+# columns of the tables that are read
+NEEDED = {
+    "summary": (*KEYS, *NUMBERS), "survival": ("end",), "cost": ("cpu_s",), "versions": ("process", "library", "version"),
+}  # fmt: skip
 ABSENT = "-"
 
 
@@ -56,6 +62,28 @@ def study_changes(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
         for field in fields
         if before.get(field, ABSENT) != after.get(field, ABSENT)
     ]
+
+
+def library_changes(a: pl.DataFrame, b: pl.DataFrame) -> list[str]:
+    """Return a line for each library that the same process ran with in other versions.
+
+    Where one study has all versions of the other, its tasks are of more environments: that is of its models, not of a library.
+    """
+    before, after = library_versions(a), library_versions(b)
+    changes: dict[str, list[str]] = defaultdict(list)
+    for library, process in sorted(before.keys() & after.keys()):
+        old, new = before[library, process], after[library, process]
+        if old - new and new - old:
+            changes[f"{library}: {' and '.join(sorted(old))} -> {' and '.join(sorted(new))}"].append(process)
+    return [f"{change} ({', '.join(processes)})" for change, processes in changes.items()]
+
+
+def library_versions(versions: pl.DataFrame) -> dict[tuple[str, str], set[str]]:
+    """Return the versions of each library in the tasks of each process."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for library, process, version in versions.select("library", "process", "version").iter_rows():
+        found[library, process].add(version)
+    return found
 
 
 def number_changes(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
@@ -142,27 +170,32 @@ def runs_and_cost(folder: Path) -> str:
     return f"{broken} of {survival.height} runs broke; {left}{(cost['cpu_s'].sum() or 0) / 3600:.3g} CPU-hours in {cost.height} tasks"
 
 
+def changes_between(a: Path, b: Path) -> list[str]:
+    """Return what differs between two studies and what they were run with, as lines to print."""
+    studies = [folder / "study.json" for folder in (a, b)]
+    absent = [str(path) for path in studies if not path.is_file()]
+    if absent:
+        lines = [f"the studies are not compared: {', '.join(absent)} is not there (results of an earlier version)"]
+    else:
+        changes = study_changes(*(files.read_json(path) for path in studies))
+        lines = ["in the study (A -> B):", *(f"  {line}" for line in changes or ["nothing differs"])]
+    libraries = library_changes(*(read_table(folder, "versions") for folder in (a, b)))
+    return [*lines, *(["in the libraries (A -> B):"] if libraries else []), *(f"  {line}" for line in libraries)]
+
+
 def compare(a: Path, b: Path, out: Path | None) -> None:
     """Print the comparison, and write its table where asked."""
     if out is not None and not out.parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.parent}")
     numbers = number_changes(*(read_table(folder, "summary") for folder in (a, b)))
     spent = [runs_and_cost(folder) for folder in (a, b)]
+    changes = changes_between(a, b)
     if out is not None:  # before the screen is full
         out.write_text(numbers.write_csv(), encoding="utf-8")
-    print(f"A: {a}: {spent[0]}\nB: {b}: {spent[1]}\n")
-    studies = [folder / "study.json" for folder in (a, b)]
-    absent = [str(path) for path in studies if not path.is_file()]
-    if absent:
-        print(f"the studies are not compared: {', '.join(absent)} is not there (results of an earlier version)")
-    else:
-        changes = study_changes(*(files.read_json(path) for path in studies))
-        print("\n".join(["in the study (A -> B):", *(f"  {line}" for line in changes or ["nothing differs"])]))
     tested = numbers.filter(pl.col("verdict").is_in(["changed", "not distinguishable"])).height
-    print(
-        f"\nin the numbers, with 95 % intervals (of {tested} that are converged in both, chance alone changes {tested / 20:.2g}):"
-    )
-    print("\n".join(lines_of(numbers)))
+    chance = f"of {tested} that are converged in both, chance alone changes {tested / 20:.2g}"
+    head = [f"A: {a}: {spent[0]}", f"B: {b}: {spent[1]}", "", *changes, ""]
+    show("\n".join([*head, f"in the numbers, with 95 % intervals ({chance}):", *lines_of(numbers)]))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -172,10 +205,4 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("b", type=Path, metavar="B", help="folder of results to hold against it")
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write the numbers there too")
     args = parser.parse_args(argv)
-    try:
-        compare(args.a, args.b, args.out)
-    except UserError as error:
-        return task.give_up(Exit.USER, *error.errors)
-    except OSError as error:
-        return task.give_up(Exit.USER, f"{error.filename}: {error.strerror}")
-    return 0
+    return task.command(lambda: compare(args.a, args.b, args.out))

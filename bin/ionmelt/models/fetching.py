@@ -6,16 +6,19 @@ The addresses are those of the models' own release pages, as mace-torch 0.3.16 a
 """
 
 import hashlib
+import http.client
+import json
 import tempfile
-import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from ionmelt import task
 from ionmelt.arguments import command_line
-from ionmelt.errors import Exit, UserError
+from ionmelt.errors import UserError
 from ionmelt.mistakes import did_you_mean
 from ionmelt.models.named import NAMED, ROWS, NamedModel
+from ionmelt.screen import show
 
 FETCHED = {row.name: row for row in ROWS if row.address}
 LICENCES = {
@@ -27,33 +30,36 @@ TIMEOUT_S = 60
 BLOCK = 1 << 20
 
 
+def blocks(address: str) -> Iterator[bytes]:
+    """Give what is at an address, piece by piece; raises `UserError` where it cannot be had, or not all of it."""
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT_S) as answer:
+            done, length = 0, int(answer.headers.get("Content-Length") or 0)
+            while block := answer.read(BLOCK):
+                done += len(block)
+                yield block
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(f"{address}: cannot be fetched: {error}") from error
+    if length and done != length:
+        raise UserError(f"{address}: {done} of {length} bytes came: try again")
+
+
 def download(address: str, out: Path) -> str:
     """Write what is at an address to a file, and return its sha256.
 
     The file appears under its name only when it is whole. Raises `UserError` where it cannot be had.
     """
     digest = hashlib.sha256()
-    try:
-        with (
-            urllib.request.urlopen(address, timeout=TIMEOUT_S) as answer,
-            tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file,
-        ):
-            unfinished = Path(file.name)
-            try:
-                done = 0
-                length = int(answer.headers.get("Content-Length") or 0)
-                while block := answer.read(BLOCK):
-                    digest.update(block)
-                    file.write(block)
-                    done += len(block)
-                if length and done != length:
-                    raise UserError(f"{address}: {done} of {length} bytes came: try again")
-                file.flush()
-                unfinished.replace(out)
-            finally:
-                unfinished.unlink(missing_ok=True)
-    except (OSError, urllib.error.URLError) as error:
-        raise UserError(f"{address}: cannot be fetched: {error}") from error
+    with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file:
+        unfinished = Path(file.name)
+        try:
+            for block in blocks(address):
+                digest.update(block)
+                file.write(block)
+            file.flush()
+            unfinished.replace(out)
+        finally:
+            unfinished.unlink(missing_ok=True)
     return digest.hexdigest()
 
 
@@ -63,7 +69,7 @@ def study_lines(row: NamedModel, out: Path, sha256: str) -> list[str]:
         "id": "".join(char if char.isalnum() else "_" for char in row.name).lower(),
         "framework": "named",
         "model": row.name,
-        "weights": str(out.absolute()),
+        "weights": json.dumps(str(out.absolute()), ensure_ascii=False),  # a path may hold what means something to YAML
         **({} if row.sha256 else {"sha256": sha256}),
         **({} if row.theory else {"head": "...", "theory": "..."}),
     }
@@ -91,7 +97,7 @@ def fetch(name: str, out: Path | None) -> None:
         raise UserError(f"--out {target}: there is no folder {target.parent}")
     if target.exists():
         raise UserError(f"--out {target}: is there already: remove it, or give another name")
-    print(f"licence: {LICENCES.get(row.licence, row.licence)}", flush=True)
+    show(f"licence: {LICENCES.get(row.licence, row.licence)}")
     digest = download(row.address, target)
     if row.sha256 and digest != row.sha256:
         target.unlink()
@@ -99,10 +105,9 @@ def fetch(name: str, out: Path | None) -> None:
     checked = (
         "as published" if row.sha256 else "the project publishes none: this is what came, to be compared with others"
     )
-    print(f"sha256: {digest} ({checked})")
-    print(f"theory: {row.theory or 'that of the head'}; reference: {row.reference}; {row.note}")
-    print("models:")
-    print("\n".join(study_lines(row, target, digest)))
+    show(f"sha256: {digest} ({checked})")
+    show(f"theory: {row.theory or 'that of the head'}; reference: {row.reference}; {row.note}")
+    show("\n".join(["models:", *study_lines(row, target, digest)]))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -113,8 +118,4 @@ def main(argv: list[str] | None = None) -> int:
         "--out", type=Path, metavar="FILE", help="file to write (default: the name it has at its address)"
     )
     args = parser.parse_args(argv)
-    try:
-        fetch(args.name, args.out)
-    except UserError as error:
-        return task.give_up(Exit.USER, *error.errors)
-    return 0
+    return task.command(lambda: fetch(args.name, args.out))

@@ -15,7 +15,8 @@ from rocrate.rocrate import ROCrate
 
 from ionmelt import files, task
 from ionmelt.arguments import command_line
-from ionmelt.errors import Exit, UserError
+from ionmelt.errors import UserError, reading
+from ionmelt.screen import show
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 CRATE = "ro-crate-metadata.json"
@@ -101,10 +102,12 @@ def describe(results: Path, study: Path | None) -> ROCrate:
     ]
     if study:
         # Text, and not a file of the crate: it lies elsewhere.
+        with reading(study, "text"):
+            text = study.read_text(encoding="utf-8")
         about = {
             "@type": "CreativeWork",
             "name": study.name,
-            "text": study.read_text(),
+            "text": text,
             "encodingFormat": "application/yaml",
         }
         action["object"] = [crate.add(ContextEntity(crate, "#study", properties=about))]
@@ -119,17 +122,18 @@ def describe(results: Path, study: Path | None) -> ROCrate:
     return crate
 
 
+def write(results: Path, study: Path | None) -> None:
+    """Write the crate of a folder of results into it, and print where it is."""
+    if study and not study.is_file():
+        raise UserError(f"--study: {study}: no such file")
+    describe(results, study).metadata.write(results)
+    show(str(results / CRATE))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     parser = command_line(__doc__)
     parser.add_argument("results", type=Path, help="the folder that the run was given as --outdir")
     parser.add_argument("--study", type=Path, help="the study file, to be part of the crate")
     args = parser.parse_args(argv)
-    try:
-        if args.study and not args.study.is_file():
-            raise UserError(f"--study: {args.study}: no such file")
-        describe(args.results, args.study).metadata.write(args.results)
-    except UserError as error:
-        return task.give_up(Exit.USER, *error.errors)
-    print(args.results / CRATE)
-    return 0
+    return task.command(lambda: write(args.results, args.study))

@@ -1,17 +1,20 @@
 """Write a commented study to begin with: a trial of one liquid, which says beside each field what a real study gives."""
 
+import argparse
 import math
 import os
 import re
+import shlex
 from pathlib import Path
 from string import Template
 
 from ionmelt import task
 from ionmelt.arguments import command_line
-from ionmelt.errors import Exit, UserError
+from ionmelt.errors import UserError
 from ionmelt.liquid.ions import library
 from ionmelt.mistakes import POINT, brief, did_you_mean
 from ionmelt.models.named import NAMED
+from ionmelt.screen import show
 from ionmelt.study.advice import ANNEAL_ABOVE_K, warn
 from ionmelt.study.melting import read_melting
 from ionmelt.study.new_liquid import CONCENTRATIONS, FORMS, liquid_lines
@@ -65,7 +68,7 @@ def new_study(path: Path, liquid: tuple[list[str], list[str], str], temperature_
     lines, names, words = liquid
     return Template((TOP / "studies" / "templates" / "new_study.yaml").read_text()).substitute(
         schema=os.path.relpath(TOP / "studies" / "schema.json", path.resolve().parent),
-        file=path.name,
+        file=shlex.quote(path.name),
         title=f"{words} at {temperature_K:g} K: which model may be trusted?",
         name="_".join(names)[:LONGEST_NAME],
         liquid="\n    ".join(lines),
@@ -92,15 +95,26 @@ def write(path: Path, liquid: tuple[list[str], list[str], str], temperature_K: f
     paths = Paths(str(path.resolve().parent), TOP / "assets", True)
     study, boxes, references, estimated = read_study(text, path.name, paths)
     path.write_text(text, encoding="utf-8")
-    print(
-        f"{path}: a trial of {', '.join(liquid[1])} at {temperature_K:g} K; what a real study gives stands beside each field"
-    )
-    print(estimated.text())
-    for index, box in boxes.items():
-        print(box.text(study.liquids[index]))
-    for line in warn(study, boxes, references, read_melting(TOP / "assets")):
-        print(f"warning: {line}")
-    print(f"to run it: ./nextflow run main.nf --study {path} --outdir results/{study.name}")
+    about = f"a trial of {', '.join(liquid[1])} at {temperature_K:g} K; what a real study gives stands beside each field"
+    lines = [f"{path}: {about}", estimated.text(), *(box.text(study.liquids[index]) for index, box in boxes.items())]
+    lines += [f"warning: {line}" for line in warn(study, boxes, references, read_melting(TOP / "assets"))]
+    run = shlex.join(["./nextflow", "run", "main.nf", "--study", str(path), "--outdir", f"results/{study.name}"])
+    show("\n".join([*lines, f"to run it: {run}"]))
+
+
+def begin(args: argparse.Namespace) -> None:
+    """Do the work of the command: write the study that its arguments ask for."""
+    if not (args.ions or args.molecules):
+        raise UserError("--ions: missing; such as --ions emim,bf4; or --molecules, such as --molecules ec:20,dmc:20")
+    temperature_K, atoms = number_in("--temperature", args.temperature, "K"), number_in("--atoms", args.atoms, "")
+    amounts = {kind: number_in(f"--{kind}", vars(args)[kind], UNITS[kind]) for kind in CONCENTRATIONS}
+    given = next(((kind, amount) for kind, amount in amounts.items() if amount is not None), None)
+    if atoms is not None and atoms < ATOMS_LEAST:
+        raise UserError(f"--atoms: {atoms:g}: give {ATOMS_LEAST} or more")
+    size = None if atoms is None else round(atoms)
+    liquid = liquid_lines(args.ions, args.molecules, given, library(TOP / "assets"), size)
+    assert temperature_K is not None
+    write(args.study, liquid, temperature_K, args.model)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -118,20 +132,4 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--atoms", metavar="N", help="about how many atoms: counts are parts then")
     parser.add_argument("--model", metavar="NAME", help="a foundation model of docs/named.md too, such as sevennet-0")
     args = parser.parse_args(argv)
-    try:
-        if not (args.ions or args.molecules):
-            raise UserError(
-                "--ions: missing; such as --ions emim,bf4; or --molecules, such as --molecules ec:20,dmc:20"
-            )
-        temperature_K, atoms = number_in("--temperature", args.temperature, "K"), number_in("--atoms", args.atoms, "")
-        amounts = {kind: number_in(f"--{kind}", vars(args)[kind], UNITS[kind]) for kind in CONCENTRATIONS}
-        given = next(((kind, amount) for kind, amount in amounts.items() if amount is not None), None)
-        if atoms is not None and atoms < ATOMS_LEAST:
-            raise UserError(f"--atoms: {atoms:g}: give {ATOMS_LEAST} or more")
-        size = None if atoms is None else round(atoms)
-        liquid = liquid_lines(args.ions, args.molecules, given, library(TOP / "assets"), size)
-        assert temperature_K is not None
-        write(args.study, liquid, temperature_K, args.model)
-    except UserError as error:
-        return task.give_up(Exit.USER, *error.errors)
-    return 0
+    return task.command(lambda: begin(args))

@@ -8,8 +8,6 @@ what would be right.
 
 import argparse
 import json
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from ionmelt.arguments import command_line
 from ionmelt.errors import Exit, UserError
 from ionmelt.liquid.ions import library
 from ionmelt.liquid.symbols import names_of
+from ionmelt.screen import say, show
 from ionmelt.study.advice import warn
 from ionmelt.study.boxes import Box
 from ionmelt.study.check_data import check_data
@@ -102,11 +101,9 @@ def plan_study(args: argparse.Namespace) -> None:
     plan.files["warnings.txt"] = "".join(f"{line}\n" for line in warnings)
     plan.files["plan.txt"] = spoken(study, boxes, estimated, warnings)
     plan.write(args.out)
-    print(estimated.text())
-    for index, box in boxes.items():
-        print(box.text(study.liquids[index]))
+    show("\n".join([estimated.text(), *(box.text(study.liquids[index]) for index, box in boxes.items())]))
     for line in warnings:
-        print(f"warning: {line}", file=sys.stderr)
+        say(f"warning: {line}")
 
 
 def spoken(study: Study, boxes: dict[int, Box], estimated: Estimate, warnings: Sequence[str]) -> str:
@@ -117,8 +114,8 @@ def spoken(study: Study, boxes: dict[int, Box], estimated: Estimate, warnings: S
     return "".join(f"{line}\n" for line in lines)
 
 
-def as_json(args: argparse.Namespace) -> int:
-    """Print the plan as one JSON object, or the mistakes, and write nothing."""
+def as_json(args: argparse.Namespace) -> Exit:
+    """Print the plan as one JSON object, or the mistakes, write nothing, and return the exit code."""
     paths = Paths(args.base or str(args.study.resolve().parent), args.assets, not args.files_unseen)
     try:
         before = read_before(args.previous, args.records)
@@ -126,13 +123,10 @@ def as_json(args: argparse.Namespace) -> int:
         study, boxes, references, estimated = read_study(text, args.study.name, paths, args.outdir, before)
         warnings = warn(study, boxes, references, read_melting(args.assets))
     except UserError as error:
-        print(json.dumps({"mistakes": list(error.errors)}, indent=2))
+        show(json.dumps({"mistakes": list(error.errors)}, indent=2))
         return Exit.USER
     plan = {"study": study.model_dump(mode="json"), "estimate": estimated.content(), "warnings": warnings}
-    try:
-        print(json.dumps(plan, indent=2, allow_nan=False), flush=True)
-    except BrokenPipeError:  # the reader has read enough; what is left must go somewhere at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    show(json.dumps(plan, indent=2, allow_nan=False))
     return Exit.DONE
 
 
@@ -185,12 +179,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of the study file and stop")
     args = parser.parse_args(argv)
     if args.schema:
-        print(schema(), end="")
-        return 0
+        return task.command(lambda: show(schema(), end=""))
     if args.study is None:
         parser.error("--study is required")
     if args.json:
-        return as_json(args)
+        return task.command(lambda: as_json(args))
     return task.run(
         "PLAN_STUDY", lambda: noting_errors(lambda: plan_study(args), args.errors), task_id=args.id, writes=[args.out]
     )

@@ -6,6 +6,7 @@ file in the study's `references`; the plan checks each row. NIST asks that ILThe
 """
 
 import csv
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -16,10 +17,10 @@ import numpy as np
 
 from ionmelt import task
 from ionmelt.arguments import command_line
-from ionmelt.errors import Exit, UserError
+from ionmelt.errors import UserError
 from ionmelt.liquid.ions import LibraryIon, canonical, library
 from ionmelt.liquid.names import identified, plain, unknown
-from ionmelt.screen import say
+from ionmelt.screen import say, show
 from ionmelt.study.reference_files import COLUMNS
 from ionmelt.study.references import composition, spelled
 
@@ -195,6 +196,17 @@ def fetch(names: list[str], out: Path, ilthermopy: Any) -> int:
     return len(rows)
 
 
+def fetch_into(out: Path, names: list[str]) -> None:
+    """Do the work of the command: write the CSV of a liquid, and print what to write into a study."""
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out}: there is no folder {out.parent}")
+    if out.exists():
+        raise UserError(f"--out {out}: is there already: remove it, or give another name")
+    liquid_of(names, library(ASSETS))  # a name that is wrong is said without the package, too
+    count = fetch(names, out, client())
+    show(f"{count} rows: references: [{json.dumps(str(out.absolute()), ensure_ascii=False)}]")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Read the command line and fetch."""
     parser = command_line(__doc__)
@@ -203,14 +215,4 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the CSV to write")
     args = parser.parse_args(argv)
-    try:
-        if not args.out.parent.is_dir():
-            raise UserError(f"--out {args.out}: there is no folder {args.out.parent}")
-        if args.out.exists():
-            raise UserError(f"--out {args.out}: is there already: remove it, or give another name")
-        liquid_of(args.names, library(ASSETS))  # a name that is wrong is said without the package, too
-        count = fetch(args.names, args.out, client())
-    except UserError as error:
-        return task.give_up(Exit.USER, *error.errors)
-    print(f"{count} rows: references: [{args.out}]")
-    return 0
+    return task.command(lambda: fetch_into(args.out, args.names))

@@ -49,8 +49,16 @@ def results(folder: Path, study: dict, densities: dict[str, tuple]) -> Path:
     ends = pl.DataFrame({"run_id": ["a", "b"], "end": ["completed", "nan"]})
     ends.write_parquet(tables / "survival.parquet")
     pl.DataFrame({"process": ["RUN_MD"], "cpu_s": [7200.0]}).write_parquet(tables / "cost.parquet")
+    libraries = [("TRAIN_MODEL", "torch", "2.9"), ("RUN_MD", "torch", "2.9"), ("RUN_MD", "numpy", "2.4")]
+    write_versions(folder, libraries)
     (folder / "study.json").write_text(json.dumps(study))
     return folder
+
+
+def write_versions(folder: Path, libraries: list[tuple[str, str, str]]) -> None:
+    """Write the table of the libraries of each process, with their versions."""
+    versions = pl.DataFrame(libraries, ["process", "library", "version"], orient="row")
+    versions.write_parquet(folder / "tables" / "versions.parquet")
 
 
 def test_what_changed_is_told_from_what_did_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +98,29 @@ def test_runs_that_left_nothing_are_counted(tmp_path: Path, capsys: pytest.Captu
     pl.concat([whole, whole.head(1).with_columns(end=pl.lit("missing"))]).write_parquet(path)
     assert two_studies.main([str(folder), str(folder)]) == 0
     assert f"of {whole.height + 1} runs broke; 1 missing; " in capsys.readouterr().out
+
+
+def test_a_library_of_another_version_is_a_change_and_fewer_models_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = (results(tmp_path / name, {"name": "s"}, {"m": (1.0, 0.0, 2.0, True)}) for name in "ab")
+    two_models = [("RUN_MD", "numpy", "2.4"), ("RUN_MD", "numpy", "2.3"), ("LABEL_FRAMES", "tblite", "0.8")]
+    write_versions(b, [("TRAIN_MODEL", "torch", "2.10"), ("RUN_MD", "torch", "2.10"), *two_models])
+    assert two_studies.main([str(a), str(b)]) == 0
+    screen = capsys.readouterr().out.splitlines()
+    said = screen[screen.index("in the libraries (A -> B):") + 1 :]
+    assert said[: said.index("")] == ["  torch: 2.9 -> 2.10 (RUN_MD, TRAIN_MODEL)"]
+    assert two_studies.main([str(a), str(a)]) == 0
+    assert "in the libraries" not in capsys.readouterr().out
+
+
+def test_a_damaged_study_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = results(tmp_path / "a", {}, {"m": (1.0, 0.0, 2.0, True)})
+    (folder / "study.json").write_text("")
+    assert two_studies.main([str(folder), str(folder), "--out", str(tmp_path / "x.csv")]) == 2
+    screen = capsys.readouterr()
+    assert "study.json: not readable" in screen.err and len(screen.err.splitlines()) == 1 and not screen.out
+    assert not (tmp_path / "x.csv").exists()
 
 
 def test_what_holds_no_results_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
