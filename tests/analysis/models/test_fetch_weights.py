@@ -25,6 +25,9 @@ class Server(http.server.BaseHTTPRequestHandler):
         if self.path.endswith("absent.model"):
             self.send_error(404)
             return
+        if self.path.endswith("garbage.model"):
+            self.wfile.write(b"not HTTP\r\n\r\n")
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
@@ -54,6 +57,7 @@ def table(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ("wrong", "MIT", "PBE", 64 * "0"),
         ("cut", "MIT", "PBE", None),
         ("absent", "MIT", "PBE", None),
+        ("garbage", "MIT", "PBE", None),
     ):
         rows[name] = mace(name, theory, licence, "arXiv:1", f"{server}/{name}.model", sha256=sha256)
         rows[name] = dataclasses.replace(rows[name], address=f"{server}/{name}.model")
@@ -81,6 +85,16 @@ def test_what_came_is_checked_and_can_be_pasted_into_a_study(
 
 
 @pytest.mark.usefixtures("table")
+def test_a_path_may_hold_what_means_something_to_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "it's: mine #1, é"
+    folder.mkdir()
+    assert fetching.main(["good", "--out", str(folder / "good.model")]) == 0
+    screen = capsys.readouterr().out
+    (model,) = yaml.safe_load(screen[screen.index("models:") :])["models"]
+    assert model["weights"] == str(folder / "good.model")
+
+
+@pytest.mark.usefixtures("table")
 def test_a_licence_and_a_missing_hash_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert fetching.main(["unpublished", "--out", "mine.model"]) == 0
     screen = capsys.readouterr().out
@@ -98,6 +112,8 @@ def test_a_licence_and_a_missing_hash_are_said(capsys: pytest.CaptureFixture[str
         (["wrong"], "sha256 is "),
         (["cut"], "cannot be fetched|100 of 7000 bytes came: try again"),
         (["absent"], "cannot be fetched: HTTP Error 404"),
+        (["garbage"], "garbage.model: cannot be fetched: not HTTP"),
+        (["good", "--out", "/proc/good.model"], "error: /proc/.good.model."),
         (["none"], "'none' is not known: give one of good, unpublished"),
         (["sevennet-0"], "sevennet-0: its weights are in sevenn==0.13.0: there is nothing to fetch"),
         (["uma-s-omol"], "uma-s-omol: no address of its weights is known here: bring the file, see arXiv:2506.23971"),

@@ -68,3 +68,10 @@ def test_a_folder_without_results_is_refused(results: Path, capsys: pytest.Captu
     assert main([str(results), "--study", "absent.yaml"]) == 2
     assert capsys.readouterr().err == "error: --study: absent.yaml: no such file\n"
     assert not (results / "ro-crate-metadata.json").exists()
+
+
+def test_a_study_that_is_no_text_is_a_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (results.parent / "study.yaml").write_bytes(b"\xff\xfe\x00")
+    assert main([str(results), "--study", str(results.parent / "study.yaml")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {results.parent}/study.yaml: not readable as text")

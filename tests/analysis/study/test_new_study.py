@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,18 @@ def test_it_is_a_study_whose_schema_is_there(tmp_path: Path, capsys: pytest.Capt
     study = yaml.safe_load(file.read_text())
     assert study["liquids"][0]["temperatures_K"] == [353]
     assert study["liquids"][0]["ions"]["emim"] == study["liquids"][0]["ions"]["bf4"] > 0
+
+
+def test_its_commands_can_be_pasted_whatever_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "it's mine, é.yaml"
+    assert new.main([name, "--ions", "emim,bf4", "--temperature", "353"]) == 0
+    said = capsys.readouterr().out.partition("to run it: ")[2]
+    printed = [said, *re.findall(r"^# +(\./nextflow .*?)  ", Path(name).read_text(), re.M)]
+    assert len(printed) == 3
+    assert {shlex.split(line)[4] for line in printed} == {name}
 
 
 def test_every_ion_of_the_force_field_can_be_begun_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from ionmelt.errors import UserError
+from ionmelt.study import reference_fetching
 from ionmelt.study.reference_fetching import fetch, main
 from ionmelt.study.reference_files import read_references
 
@@ -197,6 +199,18 @@ def test_an_answer_that_is_none_is_a_line(tmp_path: Path, error: Exception, mess
 def test_the_command_line_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["emim", "bf4", "--out", str(tmp_path / "x.csv")]) == 2
     assert "pip install ilthermopy" in capsys.readouterr().err
+
+
+def test_what_is_printed_names_the_file_from_wherever_the_study_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A path in a study is relative to it; a name may hold what means something to YAML."""
+    monkeypatch.chdir(tmp_path)
+    density = entry([KELVIN, KPA, DENSITY], [(298.15, 101, 1280.0)])
+    monkeypatch.setattr(reference_fetching, "client", lambda: ilthermo({"d": {"a": density}}))
+    assert main(["emim", "bf4", "--out", "mine, of 'é'.csv"]) == 0
+    said = yaml.safe_load(capsys.readouterr().out.partition("1 rows: ")[2])
+    assert said == {"references": [str(tmp_path / "mine, of 'é'.csv")]}
 
 
 def test_a_wrong_name_is_said_where_the_package_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
