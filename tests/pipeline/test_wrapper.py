@@ -215,6 +215,21 @@ def test_resume_goes_on_with_the_last_run_into_the_same_results(
     assert (after[0] if after and not after[0].startswith("--") and after[0] != "-profile" else "") == session
 
 
+@pytest.mark.parametrize(("outdir", "session"), [("my a", "aaaaaaaa-1"), ("my b", "bbbbbbbb-1"), ("my", "cccccccc-1")])
+def test_a_folder_of_results_may_have_a_blank_in_its_name(bare: Path, project: Path, outdir: str, session: str) -> None:
+    """Nextflow keeps the words of a command without quotes."""
+    nextflow(bare, "25.04.4")
+    commands = {
+        "aaaaaaaa-1": "run main.nf --outdir my a", "bbbbbbbb-1": "run main.nf --outdir=my b -profile test",
+        "cccccccc-1": "run main.nf --outdir my --study s.yaml", "dddddddd-1": "run main.nf --outdir my a -stub",
+    }  # fmt: skip
+    history = [f"2026-11-30 07:14:27\t-\tname\tOK\tde8566\t{one}\tnextflow {line}" for one, line in commands.items()]
+    (project / ".nextflow").mkdir()
+    (project / ".nextflow" / "history").write_text("\n".join(history) + "\n")
+    said = run(project, bare, "run", "main.nf", "--outdir", outdir, "-resume").stdout.split()
+    assert said[-2:] == ["-resume", session]
+
+
 # As people and programs write them.
 FILES_OF_PARAMETERS = (
     '{"outdir": "results"}',
