@@ -323,10 +323,16 @@ def test_what_an_environment_holds_is_said_by_its_name_alone(
 
 
 @pytest.mark.parametrize(
-    "name", ["compare_studies", "fetch_references", "fetch_weights", "make_crate", "new_study", "plan_study"]
+    "name",
+    [
+        *(f"bin/{name}.py" for name in ("compare_studies", "fetch_references", "fetch_weights", "make_crate")),
+        "bin/new_study.py",
+        "bin/plan_study.py",
+        "docs/renew",
+    ],
 )
 def test_a_script_without_an_environment_says_so_in_a_line(name: str) -> None:
-    script = TOP / "bin" / f"{name}.py"
+    script = TOP / name
     done = subprocess.run([sys.executable, "-S", "-E", "-B", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     text = r"error: no Python package \w+ in \S+: install it there, or `\. containers/activate analysis` first\n"

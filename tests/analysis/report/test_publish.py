@@ -99,6 +99,26 @@ def test_what_must_not_be_published_is_refused_and_leaves_nothing(
     assert "salt" not in (project / "mkdocs.yml").read_text()
 
 
+def test_what_was_published_before_stays_where_this_cannot_be(project: Path, tmp_path: Path) -> None:
+    results = tmp_path / "out"
+    (results / "tables").mkdir(parents=True)
+    tables = [f"tables/{name}.csv" for name in ("summary", "verdicts", "cost", "versions")]
+    for name in ("report.html", "recommendation.txt", "study.json", *tables):
+        (results / name).touch()
+    before = project / "docs" / "results" / "salt" / "index.md"
+    before.parent.mkdir(parents=True)
+    before.write_text("# Salt\n")
+    done = publish(project, results, "--study", "absent.yaml")
+    assert done.returncode == 2 and "absent.yaml" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert [path.name for path in before.parent.parent.iterdir()] == ["salt"]
+    assert before.read_text() == "# Salt\n"
+
+
+def test_a_checkout_without_git_needs_its_commit(project: Path) -> None:
+    done = publish(project, project, "--commit", "")
+    assert (done.returncode, done.stderr) == (2, "error: --commit: missing: git does not know that of this checkout\n")
+
+
 def test_an_interval_without_meaning_is_not_written() -> None:
     write = runpy.run_path(str(TOP / "docs" / "publish"), run_name="publish")["with_interval"]
     row = {"property": "force_rmse", "difference": "0.05", "ci95_low": "-43e9", "ci95_high": "4e20"}

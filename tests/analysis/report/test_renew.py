@@ -53,6 +53,15 @@ def test_numbers_stay_and_what_cannot_be_made_stands_as_it_was(script: dict[str,
     assert re.search(r"\| written anew \| by commit \w+ of ", index)
 
 
+@pytest.mark.parametrize("name", ["salt", "", "../results", "docs/results/nacl"])
+def test_what_is_no_published_study_is_a_line(
+    script: dict[str, Any], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script["main"]([name]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: NAME: {name}: is no published study; there are demo, distillation, ")
+
+
 def test_a_number_that_the_tables_do_not_give_is_refused(script: dict[str, Any], tmp_path: Path) -> None:
     folder = shutil.copytree(STUDY, tmp_path / "salt")
     table = folder / "tables" / "density.csv"
