@@ -20,7 +20,7 @@ from ionmelt.arguments import command_line
 from ionmelt.compare.groups import label
 from ionmelt.compare.reading import conform
 from ionmelt.errors import UserError, reading
-from ionmelt.report.words import NAMES, UNITS, rounded
+from ionmelt.report.words import NAMES, UNITS, WITHOUT_MEANING, has_interval, number, rounded
 from ionmelt.screen import show
 from ionmelt.tables.published import TABLES
 
@@ -123,6 +123,8 @@ def shown(value: float | None, low: float | None, high: float | None, unit: str 
     factor, _ = UNITS.get(unit or "", (1.0, unit or ""))
     if low is None or high is None:
         return rounded([value * factor], abs(value * factor) / 50)[0]
+    if not has_interval({"unit": unit or "", "low": low, "high": high}, "low", "high"):
+        return f"{number(value * factor)} ({WITHOUT_MEANING})"
     words = rounded([value * factor, low * factor, high * factor], factor * (high - low) / 2)
     return f"{words[0]} [{words[1]}, {words[2]}]"
 

@@ -91,6 +91,14 @@ def test_what_changed_is_told_from_what_did_not(tmp_path: Path, capsys: pytest.C
     assert "1000 [990, 1010]" in line and "1100 [1090, 1110]" in line and "100 [86, 114]" in line
 
 
+def test_an_interval_without_meaning_is_not_written_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As nowhere else: few runs with few degrees of freedom give an interval of any width."""
+    folder = results(tmp_path / "a", {"name": "s"}, {"m": (1000.0, -4.3e13, 4.3e20, True)})
+    assert two_studies.main([str(folder), str(folder)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Density")]
+    assert line.count("(an interval without meaning)") == 3 and "0000000" not in line
+
+
 def test_runs_that_left_nothing_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = results(tmp_path / "a", {"name": "s"}, {"m": (1.0, 0.0, 2.0, True)})
     path = folder / "tables" / "survival.parquet"
