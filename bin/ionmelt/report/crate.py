@@ -9,7 +9,6 @@ import mimetypes
 from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
@@ -27,21 +26,17 @@ TYPES = {".parquet": "application/vnd.apache.parquet", ".extxyz": "chemical/x-xy
 
 def began(trace: Path) -> str:
     """Return when the first task of a run was submitted (ISO 8601, local time), read from Nextflow's trace."""
-    with trace.open(newline="") as lines:
-        times = [row["submit"] for row in csv.DictReader(lines, delimiter="\t") if row["submit"].strip("-")]
-    if not times:
-        raise UserError(f"{trace}: names no task")
-    return datetime.fromisoformat(min(times)).astimezone().isoformat(timespec="seconds")
+    with reading(trace, "a trace of Nextflow"), trace.open(newline="", encoding="utf-8") as lines:
+        times = [row["submit"] for row in csv.DictReader(lines, delimiter="\t") if (row["submit"] or "").strip("-")]
+        if not times:
+            raise UserError(f"{trace}: names no task")
+        return datetime.fromisoformat(min(times)).astimezone().isoformat(timespec="seconds")
 
 
 def software(crate: ROCrate, results: Path) -> list[ContextEntity]:
     """Add the software of all tasks, each version once, and return it."""
-    table = (
-        pl.read_parquet(results / "tables" / "versions.parquet")
-        .select("library", "version")
-        .unique()
-        .sort("library", "version")
-    )
+    versions = files.read_tables([results / "tables" / "versions.parquet"], "library", "version")
+    table = versions.select("library", "version").unique().sort("library", "version")
     return [
         crate.add(
             ContextEntity(

@@ -95,7 +95,9 @@ def write(path: Path, liquid: tuple[list[str], list[str], str], temperature_K: f
     paths = Paths(str(path.resolve().parent), TOP / "assets", True)
     study, boxes, references, estimated = read_study(text, path.name, paths)
     path.write_text(text, encoding="utf-8")
-    about = f"a trial of {', '.join(liquid[1])} at {temperature_K:g} K; what a real study gives stands beside each field"
+    about = (
+        f"a trial of {', '.join(liquid[1])} at {temperature_K:g} K; what a real study gives stands beside each field"
+    )
     lines = [f"{path}: {about}", estimated.text(), *(box.text(study.liquids[index]) for index, box in boxes.items())]
     lines += [f"warning: {line}" for line in warn(study, boxes, references, read_melting(TOP / "assets"))]
     run = shlex.join(["./nextflow", "run", "main.nf", "--study", str(path), "--outdir", f"results/{study.name}"])

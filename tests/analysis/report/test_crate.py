@@ -75,3 +75,21 @@ def test_a_study_that_is_no_text_is_a_line(results: Path, capsys: pytest.Capture
     assert main([str(results), "--study", str(results.parent / "study.yaml")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {results.parent}/study.yaml: not readable as text")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("tables/versions.parquet", b"", "not readable as Parquet"),
+        ("pipeline_info/trace.tsv", b"\xff\xfe\x00", "not readable as a trace of Nextflow"),
+        ("pipeline_info/trace.tsv", b"name\tprocess\nSAMPLE\tx\n", "not readable as a trace of Nextflow"),
+        ("pipeline_info/trace.tsv", b"name\tsubmit\nSAMPLE\n", "names no task"),
+    ],
+)
+def test_damaged_results_are_a_line(
+    results: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, words: str
+) -> None:
+    (results / name).write_bytes(content)
+    assert main([str(results)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {results / name}: {words}")
