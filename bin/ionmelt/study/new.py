@@ -100,7 +100,8 @@ def write(path: Path, liquid: tuple[list[str], list[str], str], temperature_K: f
     )
     lines = [f"{path}: {about}", estimated.text(), *(box.text(study.liquids[index]) for index, box in boxes.items())]
     lines += [f"warning: {line}" for line in warn(study, boxes, references, read_melting(TOP / "assets"))]
-    run = shlex.join(["./nextflow", "run", "main.nf", "--study", str(path), "--outdir", f"results/{study.name}"])
+    program = ["./nextflow", "run", "main.nf"] if Path.cwd() == TOP else [str(TOP / "nextflow"), "run", str(TOP)]
+    run = shlex.join([*program, "--study", str(path), "--outdir", f"results/{study.name}"])
     show("\n".join([*lines, f"to run it: {run}"]))
 
 

@@ -43,6 +43,8 @@ def test_its_commands_can_be_pasted_whatever_it_is_called(
     printed = [said, *re.findall(r"^# +(\./nextflow .*?)  ", Path(name).read_text(), re.M)]
     assert len(printed) == 3
     assert {shlex.split(line)[4] for line in printed} == {name}
+    program, _, project = shlex.split(said)[:3]  # from a folder that is no checkout
+    assert Path(program).samefile(ROOT / "nextflow") and Path(project).samefile(ROOT)
 
 
 def test_every_ion_of_the_force_field_can_be_begun_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
