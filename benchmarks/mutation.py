@@ -341,8 +341,6 @@ def by_hand(name: str, path: Path, coverage: Coverage, changes_made: list[tuple[
     """Make changes that somebody names, one at a time, and return which of them a test notices."""
     source, killed = path.read_text(), []
     for old, new in changes_made:
-        if source.count(old) != 1:
-            sys.exit(f"error: {path} holds {old!r} {source.count(old)} times, not once")
         code = compile(source.replace(old, new), path, "exec")
         first = source[: source.index(old)].count("\n") + 1
         tests = coverage.tests_of(range(first, first + old.count("\n") + 1))
@@ -371,6 +369,11 @@ def main() -> None:
     parser.add_argument("--replace", nargs=2, action="append", metavar=("OLD", "NEW"), help="make this change by hand")
     args = parser.parse_args()
     path = TOP / f"bin/ionmelt/{args.module}.py"
+    if not path.is_file():
+        parser.error(f"--module: {args.module}: there is no bin/ionmelt/{args.module}.py")
+    for old, _ in args.replace or ():
+        if (times := path.read_text().count(old)) != 1:
+            parser.error(f"--replace: {args.module} holds {old!r} {times} times, not once")
     name, source = "ionmelt." + args.module.replace("/", "."), path.read_text()
     os.chdir(TOP)
     coverage = covered(path, args.tests or tests_of(args.module))

@@ -195,6 +195,20 @@ def test_faults(tmp_path: Path) -> None:
     assert result["wrong"] == result["unclear"] == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--module", "absent"], "--module: absent: there is no bin/ionmelt/absent.py"),
+        (["--module", "theory", "--replace", "no such text", ""], "--replace: theory holds 'no such text' 0 times"),
+    ],
+)
+def test_a_mistake_is_a_line_before_any_test_runs(arguments: list[str], said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, FOLDER / "mutation.py", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2 and said in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
 @pytest.mark.long
 def test_mutation(tmp_path: Path) -> None:
     result = result_of("mutation", tmp_path, "--module", "theory", "--sample", "2")
