@@ -80,10 +80,10 @@ def library_changes(a: pl.DataFrame, b: pl.DataFrame) -> list[str]:
 
 def library_versions(versions: pl.DataFrame) -> dict[tuple[str, str], set[str]]:
     """Return the versions of each library in the tasks of each process."""
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    versions_of: dict[tuple[str, str], set[str]] = defaultdict(set)
     for library, process, version in versions.select("library", "process", "version").iter_rows():
-        found[library, process].add(version)
-    return found
+        versions_of[library, process].add(version)
+    return versions_of
 
 
 def number_changes(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
