@@ -28,12 +28,12 @@ def steadiness(change: Change | None, sound: bool) -> Row:
     return {"halves_t": change.halves, "drift_t": change.drift, "steady_dof": change.dof, "sound": sound}
 
 
-def mean_row(samples: Array, unit: str = "1", fraction: bool = False) -> Row:
+def mean_row(samples: Array, unit: str = "1", fraction: bool = False, ions: Array | None = None) -> Row:
     """Return the mean of ``samples`` (frames, ions) with its 95 % interval, as columns of NUMBER.
 
     Neither frames nor ions are taken as independent: the error is that of the series of ion averages
     (`series.series_mean`: equilibration, correlation in time) or, where larger, that of the scatter between
-    ions, which sees what is slower than the run. ``fraction``: each sample lies in [0, 1], and the interval is
+    ions, which sees what is slower than the run. ``ions`` (n,) are the means of ions where ``samples`` holds only that of all. ``fraction``: each sample lies in [0, 1], and the interval is
     Jeffreys's for as many independent samples as the standard error amounts to.
     """
     samples = np.asarray(samples, dtype=float)
@@ -45,13 +45,13 @@ def mean_row(samples: Array, unit: str = "1", fraction: bool = False) -> Row:
     ):
         return number(estimate.mean, unit, why)
     error, dof = estimate.standard_error, max(estimate.n_effective - 1, 1.0)
-    scatter, limit = scatter_of_ions(samples[estimate.start :])
+    scatter, limit = scatter_of_ions(samples[estimate.start :] if ions is None else ions[None])
     slow = ""
     if scatter > error:
         slow = (
             "ions differ by more than the time series explains: slower than the run" if scatter / error > limit else ""
         )
-        error, dof = scatter, float(samples.shape[1] - 1)
+        error, dof = scatter, float((samples.shape[1] if ions is None else len(ions)) - 1)
     half = series.student(dof) * error
     ends = estimate.mean - half, estimate.mean + half
     if fraction and 0 < estimate.mean < 1:

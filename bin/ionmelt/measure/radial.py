@@ -15,6 +15,7 @@ from ionmelt.measure.numbers import BLOCKS, Row, block_error, mean_row, number
 SMOOTHING_A = (0.05, 0.1, 0.2, 0.4)  # Gaussian widths tried in turn to find a first minimum
 SIGNIFICANT = 5.0  # standard errors by which a peak or a minimum must stand out
 RESAMPLES = 50
+FEW = 256  # particles whose surroundings are told apart: of so many and more the scatter is hardly part of the error
 TOUCH = 1.3  # covalent radii within which the first peak of a pair of elements is a contact
 
 
@@ -34,30 +35,42 @@ def pairs_within(here: "scipy.spatial.cKDTree", there: "scipy.spatial.cKDTree", 
     return here.sparse_distance_matrix(there, most, output_type="ndarray")
 
 
-def shell_counts(here: "scipy.spatial.cKDTree", there: "scipy.spatial.cKDTree", shells: Array) -> Array:
-    """Return the pairs (bins,) of two sets of particles in each shell, edges ``shells`` (bins + 1,) from 0 on.
+def shell_counts(distances: Array, shells: Array) -> Array:
+    """Return how many distances lie in each shell (bins,), edges ``shells`` (bins + 1,) from 0 on; a shell has its outer edge.
 
-    Pairs at distance 0 are particles with themselves and do not count. To list the distances and sort them takes a fifth of
+    A distance of 0 is that of a particle to itself and does not count. To list the distances of a frame and sort them takes a fifth of
     what the tree takes to count them shell by shell (`count_neighbors`), where shells are as thin as here.
     """
-    near = pairs_within(here, there, float(shells[-1]))["v"]
-    return np.diff(np.searchsorted(np.sort(near), shells, side="right"))
+    return np.diff(np.searchsorted(np.sort(distances), shells, side="right"))
 
 
 @dataclass
 class Radial:
-    """Counts of one pair of groups, frame by frame; ``pairs`` is how many pairs there are in a frame."""
+    """Counts of one pair of groups, frame by frame; ``pairs`` is how many pairs there are in a frame.
+
+    ``each`` (a, bins) holds the counts of all frames around each a, where these are `FEW` at most.
+    """
 
     shells: Array
     a_count: int
     pairs: int
     counts: list[Array] = field(default_factory=list)
     volumes: list[float] = field(default_factory=list)
+    each: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.a_count <= FEW:
+            self.each = np.zeros((self.a_count, len(self.shells) - 1), dtype=np.int64)
 
     def add(self, a: "scipy.spatial.cKDTree", b: "scipy.spatial.cKDTree", edges: Array) -> None:
         """Count one frame: the trees of both groups, ``edges`` (3,)."""
-        self.counts.append(shell_counts(a, b, self.shells).astype(np.int32))
+        near = pairs_within(a, b, float(self.shells[-1]))
+        self.counts.append(shell_counts(near["v"], self.shells).astype(np.int32))
         self.volumes.append(float(np.prod(edges)))
+        if self.each is not None:
+            near = near[near["v"] > 0]
+            places = near["i"] * self.each.shape[1] + np.searchsorted(self.shells, near["v"]) - 1
+            self.each += np.bincount(places, minlength=self.each.size).reshape(self.each.shape)
 
     @property
     def middle(self) -> Array:
@@ -87,10 +100,17 @@ class Radial:
 
     def within(self, r: float) -> Array:
         """Return the mean number of b within r around one a, (frames,)."""
-        counts = np.array(self.counts)
+        return self._up_to(np.array(self.counts), r) / self.a_count
+
+    def within_each(self, r: float) -> Array | None:
+        """Return the number of b within r around each a, the mean of all frames (a,); None where the a are more than `FEW`."""
+        return None if self.each is None else self._up_to(self.each, r) / len(self.counts)
+
+    def _up_to(self, counts: Array, r: float) -> Array:
+        """Return the sum of counts (n, bins) up to r, (n,)."""
         whole = min(int(r / self.shells[1]), counts.shape[1] - 1)  # and a part of the next shell
-        rest = counts[:, whole] * (r / self.shells[1] - whole)
-        return (counts[:, :whole].sum(axis=1) + rest) / self.a_count
+        rest: Array = counts[:, whole] * (r / self.shells[1] - whole)
+        return counts[:, :whole].sum(axis=1) + rest
 
 
 @dataclass(frozen=True)
@@ -182,7 +202,7 @@ def coordination_rows(pair: str, radial: Radial, shell: FirstShell) -> list[Row]
         rows.append(base | {"quantity": quantity} | row)
     if math.isnan(shell.cut_A):
         return [*rows, base | {"quantity": "coordination_number"} | number(None, "1", shell.reason)]
-    row = mean_row(radial.within(shell.cut_A)[:, None])
+    row = mean_row(radial.within(shell.cut_A)[:, None], ions=radial.within_each(shell.cut_A))
     if math.isfinite(shell.cut_error_A) and row["standard_error"] is not None:
         step = shell.cut_error_A
         here = [float(radial.within(shell.cut_A + d).mean()) for d in (-step, step)]

@@ -95,10 +95,37 @@ def test_rock_salt_has_its_neighbours_whatever_the_images() -> None:
     rng = np.random.default_rng(18)
     a, b = (x + edge * rng.integers(-2, 3, x.shape) for x in (a, b))
     here, there = (measure_radial.tree(x, np.full(3, edge)) for x in (a, b))
-    counter = measure_radial.shell_counts(here, there, np.array([0, 2.7, 2.9, 4.8, 4.9])) / len(a)
+    near, alike = (measure_radial.pairs_within(here, other, 5.6)["v"] for other in (there, here))
+    counter = measure_radial.shell_counts(near, np.array([0, 2.7, 2.9, 4.8, 4.9])) / len(a)
     assert counter.tolist() == [0, 6, 0, 8]
-    like = measure_radial.shell_counts(here, here, np.array([0, 3.9, 4.0, 5.5])) / len(a)
+    like = measure_radial.shell_counts(alike, np.array([0, 3.9, 4.0, 5.5])) / len(a)
     assert like.tolist() == [0, 12, 0]
+
+
+@pytest.mark.parametrize("ions", [12, measure_radial.FEW + 12])
+def test_shells_that_last_as_long_as_the_run_widen_the_coordination_number(ions: int) -> None:
+    """Around ions far apart, 3, 4 or 5 partners that never leave, and one that comes and goes: of other ions the mean would be another."""
+    rng = np.random.default_rng(29)
+    frames, edge, partners = 300, 12.0 * ions, rng.permuted(np.resize([3, 4, 5], ions))
+    a = np.stack([np.arange(ions) * 12.0, *np.full((2, ions), 6.0)], axis=1)
+    apart = rng.normal(size=(frames, partners.sum(), 3))
+    apart *= rng.normal(2.0, 0.1, apart.shape[:2])[..., None] / np.linalg.norm(apart, axis=2, keepdims=True)
+    far = a + [3.2, 0, 0] + rng.uniform(-0.5, 0.5, (frames, ions, 1)) * [1, 0, 0]
+    distribution = measure_radial.Radial(np.arange(140) * 0.05, ions, int(ions * (partners.sum() + ions)))
+    for near, rest in zip(np.repeat(a, partners, axis=0) + apart, far, strict=True):
+        b = np.concatenate([near, rest])
+        trees = (measure_radial.tree(x, np.array([edge, 12.0, 12.0])) for x in (a, b))
+        distribution.add(*trees, np.array([edge, 12.0, 12.0]))
+    shell = measure_radial.FirstShell(2.0, 3.2, 0.05, 0.05, None)
+    row = measure_radial.coordination_rows("a-b", distribution, shell)[-1]
+    assert row["value"] == pytest.approx(partners.mean() + 0.5, abs=0.02)
+    each, scatter = distribution.within_each(3.2), partners.std(ddof=1) / np.sqrt(ions)
+    if ions > measure_radial.FEW:
+        assert each is None
+    else:
+        assert each == pytest.approx(partners + 0.5, abs=0.15)
+        assert row["standard_error"] == pytest.approx(scatter, rel=0.1) and row["n_effective"] == ions
+        assert not row["converged"] and "ions differ by more" in row["reason"]
 
 
 def test_a_warm_crystal_has_its_first_shell_with_an_error() -> None:
