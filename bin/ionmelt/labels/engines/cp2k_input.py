@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 
 from ionmelt.labels.engines.cp2k_data import basis_files, basis_name, potential_name
@@ -142,6 +143,16 @@ def is_mixed(kind: str, atoms: Atoms) -> bool:
     return kind == FAST and len(atoms) <= MIXED_ATOMS and bool(atoms.pbc.all())
 
 
+def in_cube(atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:
+    """Return a cube (3, 3) with the longest edge of a frame without images, and its positions (N, 3) in the middle of it.
+
+    Without images nothing depends on the cell, and CP2K's wavelets have no other than cubes.
+    """
+    edge = atoms.cell.lengths().max()
+    middle = (atoms.positions.min(axis=0) + atoms.positions.max(axis=0)) / 2
+    return edge * np.eye(3), atoms.positions - middle + edge / 2
+
+
 class Inputs:
     """Writes the inputs of frames at one level of theory; `data` is the folder of CP2K's basis sets and pseudopotentials."""
 
@@ -154,9 +165,10 @@ class Inputs:
         """Return the input for a frame; `restart`: the first guess is in guess.wfn. Raises `UserError` for a basis that is not there."""
         settings, symbols = self.settings, atoms.get_chemical_symbols()
         surroundings = PERIODIC if atoms.pbc.all() else ALONE
-        a, b, c = (" ".join(f"{x:.6f}" for x in row) for row in atoms.cell.array)
+        cell, positions = (atoms.cell.array, atoms.positions) if atoms.pbc.all() else in_cube(atoms)
+        a, b, c = (" ".join(f"{x:.6f}" for x in row) for row in cell)
         mixed = is_mixed(attempt.optimiser, atoms)
-        rows = zip(symbols, atoms.positions, strict=True)
+        rows = zip(symbols, positions, strict=True)
         return INPUT.format(
             **surroundings,
             charge=round(atoms.get_initial_charges().sum()),

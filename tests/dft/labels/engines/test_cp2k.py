@@ -191,6 +191,16 @@ def test_forces_of_an_ion_alone_are_derivatives_of_its_energy():
 
 
 @needs_cp2k
+def test_an_ion_alone_need_not_be_in_a_cube():
+    """Its box is as long as the ion in each direction, with room around it, and CP2K's wavelets know cubes alone."""
+    positions = np.array([[3.0, 3.0, 3.0], [3.0, 3.0, 3.97]])
+    frame = make_frame(np.array([8, 1]), positions, [6.0, 6.2, 6.97], [0, 0], ["oh"] * 2, charge=-1)
+    label = Engine(section(COARSE | {"cutoff_Ry": 100.0}), threads=1).label(shown(frame))
+    assert label.reason is None
+    np.testing.assert_allclose(label.stress_ev_a3, virial_stress(frame, label.forces_ev_a), atol=1e-12)
+
+
+@needs_cp2k
 @pytest.mark.long
 def test_a_molecule_alone_is_as_in_a_large_box():
     """Measured: 0.0013 eV (PySCF: as much) and 0.015 eV/A."""
