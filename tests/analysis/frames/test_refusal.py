@@ -34,6 +34,39 @@ def test_refusals():
     assert refusal(*pair(1.85, edge=3.2)) == "contact"  # with an image of itself
 
 
+@pytest.mark.parametrize(
+    ("cation", "charge", "anion", "least_A"),
+    [
+        ("Be", 2, "F", 1.40),  # least distances in melts: where the first peak of their pair distribution begins
+        ("Al", 3, "F", 1.60),
+        ("Al", 3, "Cl", 1.95),
+        ("Zr", 4, "F", 1.80),
+        ("Sr", 2, "F", 2.20),
+        ("Ba", 2, "F", 2.30),
+        ("Fe", 2, "Cl", 2.05),
+        ("Mn", 2, "Cl", 2.15),
+        ("U", 4, "F", 1.95),
+        ("Lu", 3, "F", 1.95),
+        ("Na", 1, "Cl", 2.30),
+    ],
+)
+def test_a_metal_ion_may_be_as_near_to_an_anion_as_in_its_melts(
+    cation: str, charge: int, anion: str, least_A: float
+) -> None:
+    ions = [
+        {"name": name, "smiles": "", "charge": e, "count": 1, "types": None, "elements": [name], "masses_u": [1.0], "bonds": []}
+        for name, e in ((cation, charge), (anion, -1))
+    ]  # fmt: skip
+    top = Topology("melt", ions)
+
+    def at(distance_A: float):
+        positions = np.array([[5.0, 5, 5], [5 + distance_A, 5, 5]])
+        return make_frame(top.numbers, positions, np.full(3, 12.0), top.molecule, top.ion, liquid="melt")
+
+    assert refusal(at(least_A), top) is None
+    assert refusal(at(0.6 * least_A), top) == "contact"
+
+
 def protic(own_A: float, other_A: float, donor: str = "N", acceptor: str = "O"):
     """A proton between its donor and an acceptor of another ion, in a line across the boundary of the box."""
     ions = [
