@@ -13,21 +13,32 @@ from ionmelt.errors import UserError
 from ionmelt.topology import Topology
 
 
+def moved_to_hydrogens(topology: Topology, hydrogen_mass_u: float) -> np.ndarray:
+    """Return masses (N,) in u with a mass for each hydrogen that is bonded to a heavier atom, whatever is left to that."""
+    masses = topology.masses_u.copy()
+    for heavy, hydrogen in bonds_to_hydrogen(topology):
+        masses[heavy] -= hydrogen_mass_u - masses[hydrogen]
+        masses[hydrogen] = hydrogen_mass_u
+    return masses
+
+
+def bonds_to_hydrogen(topology: Topology) -> list[tuple[int, int]]:
+    """Return the bonds of heavier atoms to hydrogens: (heavier, hydrogen)."""
+    hydrogen = topology.elements == "H"
+    return [
+        (int(i), int(j)) for bond in topology.bonds for i, j in (bond, bond[::-1]) if hydrogen[j] and not hydrogen[i]
+    ]
+
+
 def with_heavy_hydrogens(topology: Topology, hydrogen_mass_u: float | None) -> np.ndarray:
     """Return masses (N,) in u with a mass for each hydrogen that is bonded to a heavier atom; None: the masses as they are.
 
     Raises `UserError` where that would leave an atom lighter than the hydrogens that it bears.
     """
-    masses = topology.masses_u.copy()
     if hydrogen_mass_u is None:
-        return masses
-    bears: Counter[int] = Counter()
-    for bond in topology.bonds:
-        heavy, hydrogen = sorted(map(int, bond), key=lambda atom: topology.elements[atom] == "H")
-        if topology.elements[hydrogen] == "H" and topology.elements[heavy] != "H":
-            masses[heavy] -= hydrogen_mass_u - masses[hydrogen]
-            masses[hydrogen] = hydrogen_mass_u
-            bears[heavy] += 1
+        return topology.masses_u.copy()
+    masses = moved_to_hydrogens(topology, hydrogen_mass_u)
+    bears = Counter(heavy for heavy, _ in bonds_to_hydrogen(topology))
     # at most, all hydrogens of an atom and the atom itself are alike
     most_u = {atom: (masses[atom] + count * hydrogen_mass_u) / (count + 1) for atom, count in bears.items()}
     first = min(most_u, key=lambda atom: most_u[atom], default=None)

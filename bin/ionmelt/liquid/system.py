@@ -6,6 +6,7 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
+from ionmelt.dynamics.masses import moved_to_hydrogens
 from ionmelt.errors import UserError, reading
 from ionmelt.liquid.explicit import ExplicitForceField, explicit_system
 from ionmelt.liquid.forcefield import AtomType, ForceField, load_forcefield, rb_coefficients
@@ -27,7 +28,7 @@ def constrain_hydrogens(system: openmm.System, topology: Topology) -> None:
     """Constrain the bonds to hydrogen at their force-field length and move mass onto hydrogens, in place.
 
     Each hydrogen becomes 3 u at its heavy atom's expense: density and structure do not depend on it, and
-    4 fs steps become stable.
+    4 fs steps become stable. Those of H2 stay as they are.
     """
     lengths = {}
     for force in system.getForces():
@@ -35,18 +36,13 @@ def constrain_hydrogens(system: openmm.System, topology: Topology) -> None:
             for k in range(force.getNumBonds()):
                 i, j, length, _ = force.getBondParameters(k)
                 lengths[frozenset((i, j))] = length
-    for bond in topology.bonds:
-        heavy, hydrogen = (int(i) for i in bond)
-        if topology.elements[heavy] == "H":
-            heavy, hydrogen = hydrogen, heavy
-        if topology.elements[hydrogen] != "H":
-            continue
-        if frozenset((heavy, hydrogen)) not in lengths:
+    for bond in topology.bonds[(topology.elements[topology.bonds] == "H").any(axis=1)]:
+        i, j = map(int, bond)
+        if frozenset((i, j)) not in lengths:
             raise UserError("force_field: a bond to hydrogen lacks a harmonic term: it cannot be fixed")
-        system.addConstraint(heavy, hydrogen, lengths[frozenset((heavy, hydrogen))])
-        moved = HYDROGEN_MASS_U - topology.masses_u[hydrogen]
-        system.setParticleMass(hydrogen, HYDROGEN_MASS_U)
-        system.setParticleMass(heavy, system.getParticleMass(heavy) - moved * unit.dalton)
+        system.addConstraint(i, j, lengths[frozenset((i, j))])
+    for atom, mass in enumerate(moved_to_hydrogens(topology, HYDROGEN_MASS_U)):
+        system.setParticleMass(atom, mass)
 
 
 def check_cutoff(cutoff_A: float, cell: np.ndarray) -> None:

@@ -210,6 +210,24 @@ def test_hydrogens_are_constrained_and_mass_is_kept() -> None:
     assert lengths == {1.08, 1.09}
 
 
+@pytest.mark.parametrize("smiles", ["[H][H]", "F[H-]F", "[BH4-]", "O"])
+def test_no_atom_is_left_without_mass(smiles: str) -> None:
+    """Dissolved hydrogen has no heavy atom that could give any; a hydrogen between two fluorines has two."""
+    molecule = {"name": "m", "smiles": smiles, "count": 2, "types": None, "hydrogen_types": None}
+    topology = Topology("t", [resolve(molecule, {})])
+    system, bonds = openmm.System(), openmm.HarmonicBondForce()
+    for mass in topology.masses_u:
+        system.addParticle(mass)
+    for i, j in topology.bonds.tolist():
+        bonds.addBond(i, j, 0.1, 1e5)
+    system.addForce(bonds)
+    constrain_hydrogens(system, topology)
+    assert system.getNumConstraints() == len(topology.bonds)
+    masses = np.array([system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(len(topology))])
+    assert masses.sum() == pytest.approx(topology.masses_u.sum())
+    assert masses.min() > 1.0
+
+
 class Fake:
     """An engine whose cell and energy follow a script."""
 
