@@ -53,7 +53,7 @@ def check_work(checks: Checks) -> WorkCheck:
         return WorkCheck(f"{said} are too far apart to check units and signs with", one_sided, jumps)
     n_atoms = int(np.median([likeness.n_atoms for likeness in checks.likenesses]))
     errors = fit.wrong_units(said, n_atoms) or one_sided
-    what = "forces and stress" if fit.swings else "forces (the cell does not change: the stress is not checked)"
+    what = "forces and stress" if fit.swings else "forces (the cell changes too little to check the stress)"
     said = f"{said}: the energy changes by {fit.slopes[0]:.3f} times the work of the {what}"
     return WorkCheck(said, errors, jumps, told=True, told_stress=fit.swings)
 
@@ -83,8 +83,8 @@ def of_another_step(pairs: Sequence[Pair], said: str) -> list[str]:
 class WorkFit:
     """The changes of energy (n,) of pairs of frames, in eV, fitted to the work of the forces, and of the stress where it is not tiny.
 
-    `columns` (n, k) are these works and `slopes` (k,) what they count; `near` (n,) are the pairs that follow the fit. Where
-    it explains too little it is not `trusted`, and the slopes are 1.
+    `columns` (n, k) are these works and `slopes` (k,) what they count; of the forces alone, `energy` is what the work of the stress
+    leaves. `near` (n,) are the pairs that follow the fit. Where it explains too little it is not `trusted`, and the slopes are 1.
     """
 
     energy: np.ndarray
@@ -99,14 +99,16 @@ class WorkFit:
         energy = np.array([pair.energy for pair in pairs])
         if len(pairs) < PAIRS_LEAST or not np.any(energy):
             return None
-        forces, stress = np.array([pair.forces for pair in pairs]), np.array([pair.stress for pair in pairs])
-        swings = np.std(stress) > 0.02 * np.std(forces) and np.std(stress) > 0
-        both = np.stack([forces, stress], axis=1)
-        fit = cls.to(both if swings else forces[:, None], energy)
-        if fit is None or fit.trusted or swings or not np.any(stress):
+        works = np.array([(pair.forces, pair.stress) for pair in pairs])
+        swings = stress_swings(works)
+        fit = cls.to(works, energy) if swings else None
+        if fit is None or not stress_swings(works[fit.near]):
+            # Too few pairs tell of the stress, as where the cell changes from one run to the next: its work is taken as it is.
+            fit = cls.to(works[:, :1], energy - works[:, 1])
+        if fit is None or fit.trusted or swings or not np.any(works[:, 1]):
             return fit
         # The stress does next to no work, and yet the work of the forces is not all: is it in another unit?
-        with_stress = cls.to(both, energy)
+        with_stress = cls.to(works, energy)
         return with_stress if with_stress is not None and with_stress.trusted else fit
 
     @classmethod
@@ -155,6 +157,12 @@ class WorkFit:
         columns, left = self.columns[self.near], self.left[self.near]
         spread = np.sum(left**2) / max(self.near.sum() - 2, 1)
         return float(np.sqrt(np.linalg.inv(columns.T @ columns)[1, 1] * spread))
+
+
+def stress_swings(works: np.ndarray) -> bool:
+    """Tell whether the work of the stress is not tiny, of works (n, 2) of forces and stress."""
+    forces, stress = np.std(works, axis=0)
+    return bool(stress > 0.02 * forces and stress > 0)
 
 
 def robust_slopes(columns: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -241,7 +249,7 @@ def allowed_ev(pairs: Sequence[Pair], fit: WorkFit) -> np.ndarray:
     Half the difference of the works by either end of a pair, times their slopes, is how wrong the trapezoid can be; where the
     fit is not trusted, twice that difference and half the work.
     """
-    slopes = [*np.abs(fit.slopes), 0.0]
+    slopes = [*np.abs(fit.slopes), 1.0]
     width = np.array([slopes[0] * pair.open_forces + slopes[1] * pair.open_stress for pair in pairs])
     if fit.trusted:
         sigma = 1.4826 * float(np.median(np.abs(fit.left)))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ionmelt.labels import work
-from ionmelt.labels.checks import Checks, pair_of
+from ionmelt.labels.checks import Checks, Likeness, Pair, pair_of
 from ionmelt.labels.foreign.blocks import ForeignFrame
 
 
@@ -123,6 +123,19 @@ def test_single_points_in_a_file_each_are_neighbours(run: Run, frames: list[Atom
     code, lines, _, _ = run({f"{number:02d}.xyz": text_of(frame) for number, frame in enumerate(frames)})
     assert code == 0, lines
     assert any("19 pairs of neighbouring frames: the energy changes by" in line for line in lines)
+
+
+def test_runs_at_two_volumes_in_one_file_are_judged_by_their_forces() -> None:
+    """The cell changes between one pair alone, by so much that the work at either end is far from that between."""
+    rng = np.random.default_rng(3)
+    pairs = [Pair(i, work, work, 0.0, 0.1 * abs(work), 0.0, 0) for i, work in enumerate(rng.normal(size=40))]
+    pairs[20] = Pair(20, 36.0, 0.3, 28.0, 0.1, 20.0, 0)
+    likeness = Likeness("LiF", 2, -1.0, 10.0, 1.0)
+    names = [f"frame {i}" for i in range(41)]
+    checked = work.check_work(Checks(pairs, names, [likeness] * 41))
+    assert (checked.errors, checked.jumps, checked.told, checked.told_stress) == ([], {}, True, False)
+    pairs[20] = Pair(20, 36.0, 0.3, 28.0, 0.1, 1.0, 0)  # works that agree, and leave 8 eV
+    assert list(work.check_work(Checks(pairs, names, [likeness] * 41)).jumps) == list(range(21, 41))
 
 
 def test_an_energy_an_atom_is_told_from_another_unit() -> None:
