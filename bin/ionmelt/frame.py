@@ -128,6 +128,11 @@ def overlaps(atoms: Atoms, fraction: float = 0.5) -> bool:
     return len(neighbor_list("i", atoms, fraction * covalent_radii[atoms.numbers])) > 0
 
 
+def right_handed(cell: np.ndarray) -> np.ndarray:
+    """Return the vectors (3, 3) of a cell, two of them swapped where they are left-handed: DeePMD-kit sees no images in such a cell."""
+    return cell if np.linalg.det(cell) >= 0 else cell[[0, 2, 1]]
+
+
 def make_frame(
     numbers: np.ndarray,
     positions: np.ndarray,
@@ -149,7 +154,7 @@ def make_frame(
     frame = Atoms(
         numbers=numbers,
         positions=rounded(positions, POSITION_DECIMALS),
-        cell=rounded(np.diag(cell) if cell.ndim == 1 else cell, POSITION_DECIMALS),
+        cell=rounded(np.diag(cell) if cell.ndim == 1 else right_handed(cell), POSITION_DECIMALS),
         pbc=True,
     )
     frame.arrays["molecule"] = np.asarray(molecule, dtype=np.int64)

@@ -119,6 +119,17 @@ def test_frame_id_is_a_hash_of_whole_numbers() -> None:
     assert not np.signbit(atoms.positions[0, 0])
 
 
+def test_a_left_handed_cell_is_turned_to_the_right_hand() -> None:
+    """Its lattice is the same. DeePMD-kit counts its images by a signed volume: it sees none in a left-handed cell."""
+    vectors = np.array([[0.0, 5, 0], [6, 1, 0], [0, 0, 7]])
+    positions = np.array([[0.5, 0.5, 0.5], [5.5, 4, 6]])
+    given = Atoms("LiF", positions, cell=vectors, pbc=True)
+    atoms = make_frame(given.numbers, positions, vectors, np.arange(2), ["li", "f"])
+    assert np.linalg.det(vectors) < 0 < np.linalg.det(atoms.cell.array)
+    assert atoms.get_distance(0, 1, mic=True) == pytest.approx(given.get_distance(0, 1, mic=True))
+    np.testing.assert_array_equal(atoms.positions, positions)
+
+
 def test_frame_id_sees_structure_and_only_structure():
     atoms = frame()
     same = labelled()
