@@ -1,14 +1,16 @@
 """Each recipe obeys its law, and a frame is in the group of the frame that it was made from."""
 
 import numpy as np
+import openmm
 import pytest
 from ase import Atoms
 from breathing_salt import PAIRS, SAMPLING, TETRAHEDRON, asked, of, topology
 
 from ionmelt.frames.recipes import RECIPES, trajectory
 from ionmelt.frames.recipes.clusters import cluster
+from ionmelt.frames.recipes.packing import packing
 from ionmelt.frames.sampling import sample
-from ionmelt.frames.settings import NeqRecipes
+from ionmelt.frames.settings import NeqRecipes, Packing
 from ionmelt.frames.state import State
 from ionmelt.topology import Topology
 
@@ -83,6 +85,22 @@ def test_packings_have_the_density_and_strain_asked_for(sampled, folder):
         edges = frame.cell.lengths()
         assert 1 < edges.max() / edges.min() < 1.05 / 0.95 + 1e-6
     assert len({frame.info["group"] for frame in frames}) == 4
+
+
+def test_a_packing_that_breaks_as_it_is_relaxed_is_replaced(folder, monkeypatch):
+    """As of atoms on top of each other, which have no forces."""
+    broken = [openmm.OpenMMException("Particle coordinate is NaN")]
+    minimize = openmm.LocalEnergyMinimizer.minimize
+
+    def relax(*given):
+        if broken:
+            raise broken.pop()
+        minimize(*given)
+
+    monkeypatch.setattr(openmm.LocalEnergyMinimizer, "minimize", relax)
+    (slot,) = packing([State(folder, seed=7)], Packing(frames=1), 1)
+    assert next(slot).group == "libf4-430K-r1-packing-0"
+    assert not broken
 
 
 def test_the_box_oscillates_as_a_sine_and_a_period_is_a_group(sampled, folder):

@@ -35,11 +35,10 @@ def packing(states: Sequence[State], given: Packing, seed: int) -> Iterator[Slot
             packed = pack(state, edges, rng)
             if packed is None:
                 continue
-            set_box(context, packed, edges)
-            openmm.LocalEnergyMinimizer.minimize(context, 10.0, RELAX_ITERATIONS)
-            relaxed = get_positions(context)
             try:
-                warm = state.thaw(context, relaxed, edges, int(rng.integers(1, 2**31)))
+                set_box(context, packed, edges)
+                openmm.LocalEnergyMinimizer.minimize(context, 10.0, RELAX_ITERATIONS)
+                warm = state.thaw(context, get_positions(context), edges, int(rng.integers(1, 2**31)))
             except openmm.OpenMMException as error:
                 if is_resource(error):
                     raise
