@@ -56,11 +56,13 @@ class ClassicalCalculator(Calculator):
         self.context.reinitialize()
 
     def _state(self, cell: np.ndarray, positions: np.ndarray, forces: bool) -> Any:
-        self.context.setPeriodicBoxVectors(*(cell / 10))
-        self.context.setPositions(positions / 10)
         try:
+            self.context.setPeriodicBoxVectors(*(cell / 10))
+            self.context.setPositions(positions / 10)
             return self.context.getState(getEnergy=True, getForces=forces)
-        except self.openmm.OpenMMException as error:  # an exception of its own kind, such as for positions that are NaN
+        except (
+            self.openmm.OpenMMException
+        ) as error:  # an exception of its own kind, such as for positions that are NaN, or a cell
             raise RuntimeError(f"OpenMM: {error}") from error
 
     def _energy(self, cell: np.ndarray, positions: np.ndarray) -> float:

@@ -100,6 +100,11 @@ def test_what_openmm_refuses_ends_a_run_and_not_the_task(liquid: Path) -> None:
     atoms.positions[0] = np.nan
     with pytest.raises(watch.MODEL_ERRORS, match="Particle coordinate is NaN"):
         atoms.get_forces()
+    atoms = ase.io.read(liquid / "box.extxyz")
+    atoms.calc = ClassicalCalculator((liquid / "system.xml").read_text())
+    atoms.set_cell(atoms.cell.array[[1, 2, 0]])
+    with pytest.raises(watch.MODEL_ERRORS, match="must be parallel to x"):
+        atoms.get_forces()
 
 
 def test_a_part_of_the_box_is_refused_in_words(liquid: Path) -> None:
