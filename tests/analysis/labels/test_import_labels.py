@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from ase import Atoms
 from ase.units import Bohr, GPa, Hartree, Rydberg
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ionmelt.frame import FORCES_KEY, frame_id
+from ionmelt.labels.reference_energies import reference_energies
 
 
 def test_our_own_frames_come_back_as_they_were(run: Run, frames: list[Atoms]) -> None:
@@ -252,3 +254,9 @@ def test_free_atoms_are_reference_energies_and_no_failures(run: Run, frames: lis
     )
     assert code == 2
     assert "which no binding is: are these of the same calculation and unit?" in lines[0]
+
+
+def test_without_free_atoms_the_frames_are_not_read_again(tmp_path: Path) -> None:
+    """There may be a hundred thousand."""
+    table = pl.DataFrame({"converged": [True], "energy_ev": [-1.0], "source": ["a.xyz"]})
+    assert reference_energies([], table, tmp_path / "not there.extxyz", []) == {}
