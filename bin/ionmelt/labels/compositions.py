@@ -70,7 +70,7 @@ def ions_of(foreign: ForeignFrame, liquids: Sequence[Liquid]) -> tuple[Liquid, M
             continue
         counts = matched.counts()
         if proportions(counts) == liquid.proportions():
-            fits.append((foreign.info.get("liquid") == liquid.name, counts == liquid.counts, liquid, matched))
+            fits.append((str(foreign.info.get("liquid")) == liquid.name, counts == liquid.counts, liquid, matched))
     if fits:
         best = max(fits, key=lambda entry: entry[:2])  # the first of equals
         return best[2], best[3]

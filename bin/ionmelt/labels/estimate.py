@@ -20,6 +20,7 @@ from ase import Atoms
 from ionmelt import errors, task
 from ionmelt.arguments import command_line
 from ionmelt.errors import UserError
+from ionmelt.files import read_json
 from ionmelt.labels.settings import LabelSettings, read_label_settings
 from ionmelt.labels.worker import OF_THE_MACHINE, Folders, Worker
 from ionmelt.study.estimate import Estimate, Probe
@@ -77,6 +78,9 @@ def estimate_labels(settings: LabelSettings, plan: Estimate, folders: Folders, t
         with errors.reading(box / "box.extxyz", "extended XYZ"):
             atoms = ase.io.read(box / "box.extxyz", format="extxyz")
         assert isinstance(atoms, Atoms)
+        atoms.info["liquid"] = read_json(box / "topology.json")[
+            "liquid"
+        ]  # of which ASE makes a number where it is like one
         frames.setdefault(atoms.info["liquid"], atoms)  # replicas have the same ions
     probes = []
     for liquid in liquids_to_label(plan):

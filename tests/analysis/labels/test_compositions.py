@@ -2,7 +2,7 @@
 
 import numpy as np
 from ase import Atoms
-from foreign_labels import Run, ion, text_of
+from foreign_labels import LIBF4, Run, ion, text_of
 
 from ionmelt.frame import FORCES_KEY
 
@@ -20,3 +20,10 @@ def test_other_sizes_and_compositions(run: Run, frames: list[Atoms]) -> None:
     code, lines, _, got = run({"a.xyz": text_of(double)}, liquids=[study])
     assert code == 0, lines
     assert [frame.info["liquid"] for frame in got] == ["other"]
+
+
+def test_a_frame_is_of_the_liquid_that_it_names_also_by_a_number(run: Run, frames: list[Atoms]) -> None:
+    liquids = [LIBF4 | {"id": name} for name in ("1", "2")]
+    code, lines, _, got = run({"a.xyz": text_of(frames[0], info="liquid=2")}, liquids=liquids)
+    assert code == 0, lines
+    assert got[0].info["liquid"] == "2"

@@ -20,13 +20,14 @@ CP2K = LabelSettings.of(Cp2kLabels.model_validate({"engine": "cp2k", "theory": "
 
 
 def write_box(folder: Path, liquid: str = "libf4", gap_A: float = 2.0) -> Path:
-    """Write box.extxyz of one LiBF4 pair as BUILD_LIQUID does, the lithium a gap away from a fluorine."""
+    """Write the box of one LiBF4 pair as BUILD_LIQUID does, as far as it is read, the lithium a gap away from a fluorine."""
     arms = np.array([[1, 1, 1], [0, 0, 0], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 1.4 / np.sqrt(3)
     lithium = arms[0] + np.array([gap_A, 0, 0])
     atoms = Atoms("LiFBF3", np.vstack([lithium, arms]) + 3.0, cell=[7.0] * 3, pbc=True)
     atoms.info["liquid"] = liquid
     folder.mkdir()
     ase.io.write(folder / "box.extxyz", atoms, format="extxyz")
+    (folder / "topology.json").write_text(json.dumps({"liquid": liquid, "ions": []}))
     return folder
 
 
@@ -84,6 +85,13 @@ def test_a_bill_from_two_probes_of_each_liquid(
     ):
         assert text in screen
     assert not (tmp_path / "errors.txt").exists()
+
+
+def test_a_liquid_may_have_a_name_like_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as that of a molality."""
+    monkeypatch.chdir(tmp_path)
+    plan = write_plan(tmp_path / "plan", [LabelWork("1.5", 6, 100, 20, 0.0, 1e5)])
+    assert run(tmp_path, XTB, plan, [write_box(tmp_path / "1.5-r1", "1.5")]) == 0
 
 
 def test_nothing_to_label_is_nothing_to_measure(
