@@ -17,6 +17,7 @@ from ionmelt.topology import Ion
 
 CONFORMER_SEED = 7  # the geometry of an ion is part of the recipe, not of a study's randomness
 OPEN_SHELLS = {*range(21, 31), *range(39, 49), *range(57, 81), *range(89, 113)}  # atomic numbers of the d and f blocks
+S_PAIRS = ("Ga", "In", "Ge", "Sn", "Pb", "As", "Sb", "Bi", "Se", "Te")
 IN_LINE = ("H", "F", "Cl", "Br", "I")  # between two others
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=float)
 
@@ -74,11 +75,19 @@ def parse(smiles: str) -> Chem.Mol:
 
 
 def unpaired(molecule: Chem.Mol) -> str | None:
-    """Return the element of an atom with an unpaired electron; RDKit's count says nothing of the d and f shells."""
+    """Return the element of an atom with an unpaired electron; RDKit's count says nothing of the d and f shells, nor of s pairs."""
     atoms = (
-        atom for atom in molecule.GetAtoms() if atom.GetNumRadicalElectrons() and atom.GetAtomicNum() not in OPEN_SHELLS
+        atom
+        for atom in molecule.GetAtoms()
+        if atom.GetNumRadicalElectrons() and atom.GetAtomicNum() not in OPEN_SHELLS and not keeps_s_pair(atom)
     )
     return next((str(atom.GetSymbol()) for atom in atoms), None)
+
+
+def keeps_s_pair(atom: Chem.Atom) -> bool:
+    """Tell whether an atom has its two outer s electrons left, which are a pair, as in Pb2+ and SnCl2."""
+    gave_others = atom.GetFormalCharge() > 0 or atom.GetDegree() > 0
+    return gave_others and atom.GetNumRadicalElectrons() == 2 and atom.GetSymbol() in S_PAIRS
 
 
 def charge_of(smiles: str) -> int:
