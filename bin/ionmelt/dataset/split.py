@@ -169,7 +169,7 @@ def split_dataset(
     write_summary(summary, out / "dataset.json")
     for name in datasets:
         write_summary(summary.of(name), out / "datasets" / name / "dataset.json")
-    return few_tested(division.test)
+    return [*few_tested(division.test), *unlearnt(division)]
 
 
 def few_tested(test: list[Atoms]) -> list[str]:
@@ -181,6 +181,25 @@ def few_tested(test: list[Atoms]) -> list[str]:
         f"split.test: the test set has {frames} only: errors measured on so few say little, and nothing of how sure they are; "
         "give more groups of frames, or a larger split.test"
     ]
+
+
+def elements_of(frames: list[Atoms]) -> set[str]:
+    """Return the elements of frames."""
+    return {symbol for frame in frames for symbol in frame.symbols.species()}
+
+
+def unlearnt(division: Division) -> list[str]:
+    """Return a line for each mixture that is judged by frames with elements that none of its training frames holds."""
+    lines = []
+    for name, mixture in division.mixtures.items():
+        learnt = elements_of(mixture.train)
+        judged = [frame for frame in mixture.valid + division.test if elements_of([frame]) - learnt]
+        if judged:
+            lines.append(
+                f"datasets.{name}: no training frame holds {', '.join(sorted(elements_of(judged) - learnt))}, and {len(judged)} frames of "
+                "validation and test do: models know nothing of what they did not see; give frames that hold it, in more groups"
+            )
+    return lines
 
 
 def main(argv: list[str] | None = None) -> int:

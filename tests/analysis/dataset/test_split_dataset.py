@@ -13,6 +13,7 @@ from ionmelt import frame_file
 from ionmelt.dataset import deepmd, energies
 from ionmelt.dataset import groups as dataset_groups
 from ionmelt.dataset import split as split_module
+from ionmelt.dataset.division import Division, Mixture
 from ionmelt.frame import density_kg_m3, make_frame, set_label
 from ionmelt.measure import domain
 
@@ -442,6 +443,18 @@ def test_a_test_set_of_one_frame_is_warned_of(
         "dataset: split.test: the test set has 1 frame only: errors measured on so few say little" in said
     ) == warned
     assert bool(said) == warned
+
+
+def test_elements_that_no_training_frame_holds_are_said() -> None:
+    """A framework that has types for all elements computes with those that it never saw, too."""
+    salt, other = Atoms("NaCl"), Atoms("LiF")
+    mixtures = {"a": Mixture([salt], [salt]), "b": Mixture([salt, other], [salt]), "c": Mixture([salt], [other, other])}
+    said = split_module.unlearnt(Division(mixtures, [salt, other], [], {}))
+    assert [line.partition(", and")[0] for line in said] == [
+        "datasets.a: no training frame holds F, Li",
+        "datasets.c: no training frame holds F, Li",
+    ]
+    assert ["and 1 frames" in said[0], "and 3 frames" in said[1]] == [True, True]
 
 
 @pytest.mark.parametrize(("failed", "code"), [(2, 0), (3, 2)])
