@@ -196,7 +196,7 @@ def unlearnt(division: Division) -> list[str]:
         judged = [frame for frame in mixture.valid + division.test if elements_of([frame]) - learnt]
         if judged:
             lines.append(
-                f"datasets.{name}: no training frame holds {', '.join(sorted(elements_of(judged) - learnt))}, and {len(judged)} frames of "
+                f"datasets.{name}: no training frame holds {', '.join(sorted(elements_of(judged) - learnt))}, and {len(judged)} of the frames of "
                 "validation and test do: models know nothing of what they did not see; give frames that hold it, in more groups"
             )
     return lines

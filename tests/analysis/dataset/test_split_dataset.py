@@ -454,7 +454,7 @@ def test_elements_that_no_training_frame_holds_are_said() -> None:
         "datasets.a: no training frame holds F, Li",
         "datasets.c: no training frame holds F, Li",
     ]
-    assert ["and 1 frames" in said[0], "and 3 frames" in said[1]] == [True, True]
+    assert ["and 1 of the frames" in said[0], "and 3 of the frames" in said[1]] == [True, True]
 
 
 @pytest.mark.parametrize(("failed", "code"), [(2, 0), (3, 2)])
