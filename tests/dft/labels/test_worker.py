@@ -1,5 +1,6 @@
 """The engine in a process of its own: one bad frame costs one frame, whatever it does to the engine."""
 
+import multiprocessing
 import resource
 import time
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from annotated_types import Le
 from faulty_engines import (
     Absent,
     asked,
@@ -26,6 +28,7 @@ from ionmelt.frame import no_label
 from ionmelt.frame_file import read_frames, write_frames
 from ionmelt.labels import labelling, worker
 from ionmelt.labels.engines import ENGINES
+from ionmelt.labels.engines.settings import LabelTasks
 from ionmelt.tables.labels import LABELLED
 from ionmelt.threads import VARIABLES
 
@@ -33,6 +36,14 @@ REASONS = [
     None, "engine_crashed", "engine_error", "non_finite", "scf_not_converged",
     "non_finite", "force_too_large", "net_force", None, None, "engine_killed", "disk_full", "engine_timeout", None,
 ]  # fmt: skip
+
+
+def test_the_longest_time_that_a_study_may_give_a_frame_can_be_waited_for() -> None:
+    """The system's clock of such a wait ends after 24 days: beyond, Python raises an error."""
+    (longest,) = [bound.le for bound in LabelTasks.model_fields["max_frame_s"].metadata if isinstance(bound, Le)]
+    ours, theirs = multiprocessing.Pipe()
+    theirs.send("a label")
+    assert ours.poll(longest)
 
 
 @pytest.mark.parametrize(("frame", "error"), [(10, MemoryError), (11, errors.DiskFullError)])

@@ -14,6 +14,7 @@ from ionmelt.settings import Count, Real, Section, Sha256, Text, auto_or_number,
 from ionmelt.theory import META_GGA, POTENTIALS, QUALITIES, THEORIES, Program, complete, name_of
 
 MAX_FRAME_S = 21_600.0  # six hours: longer than any frame that makes sense
+LONGEST_S = 2e6  # 23 days: the system counts what is waited for in ms, in 31 bits
 
 
 class LabelTasks(Section):
@@ -29,7 +30,9 @@ class LabelTasks(Section):
         description="frames labelled by one task, along a path from neighbour to neighbour; auto: about half an hour's "
         "worth, and 200 tasks at most for the study",
     )
-    max_frame_s: Real = number(MAX_FRAME_S, 1, 1e7, "longest time that one frame may take, all attempts together (s)")
+    max_frame_s: Real = number(
+        MAX_FRAME_S, 1, LONGEST_S, "longest time that one frame may take, all attempts together (s)"
+    )
     spot_check_fraction: Real = number(
         0.02,
         0,
