@@ -116,7 +116,8 @@ def number_line(cells: dict[str, Row], order: list[str]) -> list[str]:
     """Return the line of one number: its name and unit, the value of each model, and why some are not converged."""
     one = next(iter(cells.values()))
     state = " → ".join(one[c] for c in ("state", "state_from", "state_to") if one.get(c))
-    named = (one.get("species") or one.get("pair"), one.get("feature"), quantity_words(one), state)
+    words = (partner_words(text, one) for text in (str(one["quantity"]).replace("_", " "), state))
+    named = (one.get("species") or one.get("pair"), one.get("feature"), *words)
     unit = one["unit"] or "1"
     why = first_few([f"{m}: {cells[m]['reason']}" for m in order if m in cells and cells[m]["reason"]])
     return [
@@ -128,9 +129,8 @@ def number_line(cells: dict[str, Row], order: list[str]) -> list[str]:
     ]
 
 
-def quantity_words(one: Row) -> str:
-    """Write what a number is of; what binds a cation is an anion, or a molecule of the solvent."""
-    words = str(one["quantity"]).replace("_", " ")
+def partner_words(words: str, one: Row) -> str:
+    """Return words on a number, in which what binds a cation is an anion, or a molecule of the solvent."""
     pair = str(one.get("pair") or "")
     return words if pair.endswith(("⁻", "anions")) else words.replace("anion", "molecule")
 
@@ -140,10 +140,10 @@ def cell(r: Row | None) -> str:
     if r is None or r["value"] is None:
         return "–" if r is None or r["ci95_low"] is None else f"(> {number(r['ci95_low'])})"
     words = number(r["value"])
-    if r["ci95_low"] is not None:
-        v, low, high = rounded(
-            [r["value"], r["ci95_low"], r["ci95_high"]], max((r["ci95_high"] - r["ci95_low"]) / 2, 1e-12)
-        )
+    if (
+        r["ci95_low"] is not None and r["ci95_low"] < r["ci95_high"]
+    ):  # no width is that of what was never seen, and no interval
+        v, low, high = rounded([r["value"], r["ci95_low"], r["ci95_high"]], (r["ci95_high"] - r["ci95_low"]) / 2)
         words = f"{v} [{low}, {high}]"
     return words if r["converged"] else f"({words})"
 

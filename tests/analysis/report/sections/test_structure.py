@@ -6,22 +6,43 @@ import pytest
 from ionmelt.compare.reading import conform
 from ionmelt.measure.shape import SHAPE_UNITS
 from ionmelt.report.figures import Style
-from ionmelt.report.sections.structure import number_line, quantity_words, table_numbers
+from ionmelt.report.sections.structure import cell, number_line, partner_words, table_numbers
 from ionmelt.tables.published import TABLES
 
 
 @pytest.mark.parametrize(
     ("pair", "quantity", "words"),
     [
-        ("Li⁺–PF6⁻", "anions_per_cation", "anions per cation"),
-        ("Li⁺–anions", "bridging_anion_fraction", "bridging anion fraction"),
-        ("Li⁺–EC", "anions_per_cation", "molecules per cation"),
-        ("Li⁺–EC", "bridging_anion_fraction", "bridging molecule fraction"),
-        ("Li–O", "coordination_number", "coordination number"),
+        ("Li⁺–PF6⁻", "anions per cation", "anions per cation"),
+        ("Li⁺–anions", "bridging anion fraction", "bridging anion fraction"),
+        ("Li⁺–EC", "anions per cation", "molecules per cation"),
+        ("Li⁺–EC", "bridging anion fraction", "bridging molecule fraction"),
+        ("Li–O", "coordination number", "coordination number"),
     ],
 )
 def test_a_solvent_is_no_anion(pair: str, quantity: str, words: str) -> None:
-    assert quantity_words({"pair": pair, "quantity": quantity}) == words
+    assert partner_words(quantity, {"pair": pair}) == words
+
+
+def test_the_states_between_which_a_cation_goes_count_molecules_of_a_solvent() -> None:
+    states = {"state_from": "1 anion", "state_to": "2 anions"}
+    row = {
+        "liquid": "x",
+        "temperature_K": 300.0,
+        "quantity": "transition_rate",
+        "unit": "1/ns",
+        "reason": None,
+    } | states
+    what = [number_line({"m": row | {"pair": pair}}, [])[1] for pair in ("Li⁺–EC", "Li⁺–PF6⁻")]
+    assert what == [
+        "Li⁺–EC · transition rate · 1 molecule → 2 molecules",
+        "Li⁺–PF6⁻ · transition rate · 1 anion → 2 anions",
+    ]
+
+
+def test_what_was_never_seen_has_no_interval_without_a_width() -> None:
+    assert cell({"value": 0.0, "ci95_low": 0.0, "ci95_high": 0.0, "converged": False}) == "(0)"
+    assert cell({"value": 2.0, "ci95_low": 1.0, "ci95_high": 3.0, "converged": True}) == "2.0 [1.0, 3.0]"
 
 
 @pytest.mark.parametrize("quantity", list(SHAPE_UNITS))
