@@ -17,6 +17,10 @@ from ionmelt.topology import Ion
 
 CONFORMER_SEED = 7  # the geometry of an ion is part of the recipe, not of a study's randomness
 OPEN_SHELLS = {*range(21, 31), *range(39, 49), *range(57, 81), *range(89, 113)}  # atomic numbers of the d and f blocks
+# Of each: its atomic numbers, the electrons below the shell that it fills, and how many that holds.
+SHELLS = (
+    (range(21, 31), 18, 10), (range(39, 49), 36, 10), (range(72, 81), 68, 10), (range(57, 72), 54, 14), (range(89, 104), 86, 14),
+)  # fmt: skip
 S_PAIRS = ("Ga", "In", "Ge", "Sn", "Pb", "As", "Sb", "Bi", "Se", "Te")
 IN_LINE = ("H", "F", "Cl", "Br", "I")  # between two others
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=float)
@@ -88,6 +92,21 @@ def keeps_s_pair(atom: Chem.Atom) -> bool:
     """Tell whether an atom has its two outer s electrons left, which are a pair, as in Pb2+ and SnCl2."""
     gave_others = atom.GetFormalCharge() > 0 or atom.GetDegree() > 0
     return gave_others and atom.GetNumRadicalElectrons() == 2 and atom.GetSymbol() in S_PAIRS
+
+
+def open_shell(smiles: str) -> str | None:
+    """Return the element of an atom whose d or f shell is partly filled, so that electrons may be unpaired; None without one.
+
+    What is bonded to it is counted to have taken an electron for each bond, as Cl in FeCl4-, whose iron has five d electrons left.
+    """
+    for atom in parse(smiles).GetAtoms():
+        bonds = sum(
+            bond.GetBondTypeAsDouble() for bond in atom.GetBonds() if bond.GetBondType() != Chem.BondType.DATIVE
+        )
+        left = atom.GetAtomicNum() - atom.GetFormalCharge() - int(bonds)
+        if any(atom.GetAtomicNum() in block and 0 < left - core < full for block, core, full in SHELLS):
+            return str(atom.GetSymbol())
+    return None
 
 
 def charge_of(smiles: str) -> int:

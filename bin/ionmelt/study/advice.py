@@ -10,6 +10,7 @@ from ionmelt.dynamics.settings import Md
 from ionmelt.labels.engines.settings import DftLabels, ModelLabels
 from ionmelt.lengths import DENSITY_PS, DIFFUSION_PS
 from ionmelt.liquid import sage, universal
+from ionmelt.liquid.ions import open_shell
 from ionmelt.liquid.relaxed import CHARGES
 from ionmelt.mistakes import path_text
 from ionmelt.study.boxes import Box, size_field
@@ -60,6 +61,7 @@ def warn(
     for index, box in boxes.items():
         warn_of_melt(study, index, box, add)
         warn_of_force_field(index, box, add)
+        warn_of_shells(study, index, box, add)
         warn_of_temperatures(study, index, add)
         warn_of_melting(study, index, box, melting, add)
         warn_of_size(study, index, box, add)
@@ -129,6 +131,19 @@ def warn_of_force_field(index: int, box: Box, add: Add) -> None:
         add(loc, f"{', '.join(universal_ones)}: UFF was made for structures, not for liquids: a start only")
     if of_sage:
         add(loc, f"{', '.join(of_sage)}: OpenFF Sage was fitted to neutral liquids: densities of ions may be 10 % off")
+
+
+def warn_of_shells(study: Study, index: int, box: Box, add: Add) -> None:
+    """Say which ions may have unpaired electrons, where labels are of closed shells."""
+    if not isinstance(study.labels, DftLabels):
+        return
+    for ion in box.ions:
+        if element := open_shell(ion.smiles):
+            text = (
+                f"{ion.name}: electrons of {element} may be unpaired, and {study.labels.engine} labels closed shells, which is another state "
+                "then: bring labels of your own (labels.frames)"
+            )
+            add(("liquids", index, "ions"), text)
 
 
 def warn_of_temperatures(study: Study, index: int, add: Add) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from ionmelt.errors import UserError
-from ionmelt.liquid.ions import charge_of
+from ionmelt.liquid.ions import charge_of, open_shell
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,18 @@ def test_a_pair_of_s_electrons_is_a_closed_shell(smiles: str, charge: int) -> No
 def test_open_shells_are_refused(smiles: str) -> None:
     with pytest.raises(UserError, match="unpaired electron"):
         charge_of(smiles)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "element"),
+    [
+        ("Cl[Fe-](Cl)(Cl)Cl", "Fe"),  # the magnetic ionic liquid's, d5
+        ("Cl[Co-2](Cl)(Cl)Cl", "Co"), ("[Mn+2]", "Mn"), ("[Cu+2]", "Cu"), ("[Fe+2]", "Fe"), ("[Gd+3]", "Gd"), ("[Ce+3]", "Ce"),
+        ("[U+3]", "U"), ("[U+4]", "U"), ("Br[Dy-3](Br)(Br)(Br)(Br)Br", "Dy"),
+        ("Cl[Zn-2](Cl)(Cl)Cl", None), ("[Zn+2]", None), ("[Ag+]", None), ("[Cu+]", None), ("Cl[Cu-]Cl", None), ("[La+3]", None),
+        ("[Lu+3]", None), ("[Ce+4]", None), ("[Zr+4]", None), ("F[Nb-](F)(F)(F)(F)F", None), ("[Th+4]", None), ("[Hg+2]", None),
+        ("CC[n+]1ccn(C)c1", None), ("[O-][Mn](=O)(=O)=O", None),
+    ],
+)  # fmt: skip
+def test_shells_that_are_partly_filled(smiles: str, element: str | None) -> None:
+    assert open_shell(smiles) == element

@@ -30,6 +30,28 @@ def test_warnings(planned: Planned) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (
+            {"engine": "cp2k", "theory": "PBE-D3(BJ)"},
+            "fecl4: electrons of Fe may be unpaired, and cp2k labels closed shells",
+        ),
+        ({"engine": "xtb"}, ""),
+    ],
+)
+def test_dft_of_closed_shells_is_not_the_ground_state_of_a_magnetic_liquid(
+    planned: Planned, labels: dict[str, str], said: str
+) -> None:
+    content = demo()
+    content["liquids"][0]["ions"] = {"bmim": 4, "fecl4": {"smiles": "Cl[Fe-](Cl)(Cl)Cl", "count": 4}}
+    content |= {"labels": labels, "budget_core_hours": 1e6}
+    assert planned(content) == (0, [])
+    unpaired = [line for line in Path("plan/warnings.txt").read_text().splitlines() if "unpaired" in line]
+    assert len(unpaired) == bool(said)
+    assert all(line.startswith(f"liquids[0].ions: {said}") for line in unpaired)
+
+
 def test_a_step_is_too_long_for_hydrogen_only_where_there_is_some(planned: Planned) -> None:
     content = demo()
     content["md"]["timestep_fs"] = 2.0
