@@ -37,7 +37,10 @@ NAMES = {observable.name: observable.title for observable in OBSERVABLES} | {
 
 NOTHING = 0.001  # below it a number in the unit shown is written as less than it: the error of the method of the labels on its own labels
 WITHOUT_MEANING = "an interval without meaning"
-MOST = 1e6  # in the unit shown; an interval that reaches beyond says nothing
+# In the unit shown; an interval that reaches beyond says nothing. No atom of a liquid is off by 10 eV, or by 10 eV/Å.
+MOST = 1e6
+MOST_OF = {"meV/atom": 1e4, "meV/Å": 1e4}
+NEAR = 1e-6  # relative; what is narrower has no width
 UNBROKEN = (MISSING, COMPLETED)  # how a run may end without having broken
 # How a run broke, in a sentence; by its code in the table `survival`.
 ENDS = {
@@ -69,17 +72,27 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def rounded(values: Sequence[float | None], scale: float) -> list[str]:
-    """Write numbers with the decimals that suit an uncertainty of ``scale`` (two significant digits)."""
-    decimals = 3
-    if scale > 0 and math.isfinite(scale):
-        decimals = min(8, max(0, 1 - math.floor(math.log10(scale))))
-    return ["–" if v is None else f"{v:.{decimals}f}".replace("-", "−") for v in values]
+    """Write numbers with the decimals that suit an uncertainty of ``scale`` (two significant digits); one of nothing has none of its own."""
+    if scale <= NEAR * max((abs(v) for v in values if v is not None), default=0.0):
+        return ["–" if v is None else f"{v:.6g}".replace("-", "−") for v in values]
+    decimals = min(8, max(0, 1 - math.floor(math.log10(scale)))) if 0 < scale < math.inf else 3
+    return ["–" if v is None else unsigned_zero(f"{v:.{decimals}f}").replace("-", "−") for v in values]
+
+
+def percent(share: float) -> str:
+    """Write a share in percent."""
+    return f"{100 * share:.0f} %"
+
+
+def unsigned_zero(text: str) -> str:
+    """Return a number as it is written, without the sign of one that is rounded to 0."""
+    return text.lstrip("-+") if not text.strip("-+0.") else text
 
 
 def has_interval(row: Row, low: str = "ci95_low", high: str = "ci95_high") -> bool:
     """Tell whether there is an interval, and one that says anything."""
-    factor, _ = UNITS.get(row["unit"], (1.0, row["unit"]))
-    return row[low] is not None and max(abs(row[low]), abs(row[high])) * factor <= MOST
+    factor, unit = UNITS.get(row["unit"], (1.0, row["unit"]))
+    return row[low] is not None and max(abs(row[low]), abs(row[high])) * factor <= MOST_OF.get(unit, MOST)
 
 
 def plus_minus(row: Row) -> tuple[str, str]:
@@ -196,6 +209,7 @@ COUNTED = (
     ("equivalent within the margins", ("equivalent",)),
     ("different, without a winner", ("differs",)),
     ("not distinguishable", ("not distinguishable",)),
+    ("that the design cannot decide", ("design cannot decide",)),
 )
 
 

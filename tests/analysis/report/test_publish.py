@@ -124,6 +124,7 @@ def test_an_interval_without_meaning_is_not_written() -> None:
     row = {"property": "force_rmse", "difference": "0.05", "ci95_low": "-43e9", "ci95_high": "4e20"}
     ends = ("difference", "ci95_low", "ci95_high")
     assert write(row, ends) == "50.0 (an interval without meaning)"
+    assert "without meaning" in write(row | {"ci95_low": "-12", "ci95_high": "8"}, ends), "12 eV/Å"
     assert write(row | {"ci95_low": "-0.01", "ci95_high": "0.1"}, ends) == "50.0 [−10.0, 100.0]"
 
 

@@ -2,7 +2,7 @@
 
 from ionmelt.compare.distillation import FORCES
 from ionmelt.compare.groups import label
-from ionmelt.report.blocks import Block, Folded, Note, Section, Sentences, Table
+from ionmelt.report.blocks import Block, Folded, Note, Section, Table
 from ionmelt.report.results import Results
 from ionmelt.report.words import NAMES, Row, Tables, interval, number, state_name
 
@@ -64,7 +64,7 @@ def blocks(results: Results) -> list[Block]:
         "Trained models beside the method of their labels, run as a model in the same boxes. What is lost is the difference from it, "
         "box by box: how close it is to experiment is another question. Speeds are wall times of the runs on the machine of this study."
     )
-    return [Note(text), Sentences(lines(results)), Folded("Values", [table])]
+    return [Note(text), Folded("Values", [table])]
 
 
 SECTION = Section(

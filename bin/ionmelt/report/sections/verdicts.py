@@ -20,6 +20,7 @@ from ionmelt.report.words import (
     Tables,
     counted_verdicts,
     difference,
+    has_interval,
     number,
     p_value,
     seen_ends,
@@ -30,6 +31,7 @@ from ionmelt.report.words import (
 MOST_TIMES = 1000  # as many runs that more are none that anyone would run
 MARGIN = "the margin of the study"
 MOST_PAIRS = 24  # of a state in a figure; all are in the table
+FAR_LONGER = 10  # times as long as those of the shorter quarter: an interval that runs off the axis
 QUANTITIES = (*NAMED, "survival", "force_rmse", "scan_energy_rmse")
 READING = Note(
     "Each line is a difference, first minus second, between two models or a model and the reference, with its 95 % interval, "
@@ -39,7 +41,8 @@ READING = Note(
     "sides are converged; hollow ones are not, and their intervals are not corrected. Without a reference, a larger value is not "
     "a better one, so nobody wins. Frameworks and datasets are compared from three training seeds and two boxes on: identical ones would "
     "differ by the accidents of one training. Of runs that broke the time they lost is compared, where at least one of a pair did. "
-    f"Of more than {MOST_PAIRS} pairs in a state those with the reference and the decided ones are drawn; all are in the tables below."
+    f"Of more than {MOST_PAIRS} pairs in a state those with the reference and the decided ones are drawn; all are in the tables below. "
+    "An interval far longer than the others runs off the axis: the table has its ends."
 )
 
 
@@ -91,19 +94,25 @@ def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
     for r in rows:
         states.setdefault(state_name(r), []).append(r)
     states = {state: chosen(pairs) for state, pairs in states.items()}
-    height = 26 * max(map(len, states.values())) + (70 if len(states) == 1 else 150)
-    figure, at = panels(list(states), 2, height, horizontal_spacing=0.24)
+    order = list(dict.fromkeys(pair_name(r) for here in states.values() for r in here))[
+        ::-1
+    ]  # of all panels: names stand once, at the left
+    height = 26 * len(order) + (70 if len(states) == 1 else 150)
+    figure, at = panels(list(states), 2, height, horizontal_spacing=0.06, shared_yaxes=True)
     seen: set[str] = set()
     for i, here in enumerate(states.values()):
+        ends = span(here, factor)
         for kind, look in LOOKS.items():
             if alike := [r for r in here if look_of(r) == kind]:
-                draw_differences(figure, alike, look, (factor, unit), kind not in seen, at(i))
+                draw_differences(
+                    figure, [within(r, ends, factor) for r in alike], look, (factor, unit), kind not in seen, at(i)
+                )
                 seen.add(kind)
         draw_margins(figure, here, factor, MARGIN not in seen, at(i))
         seen |= {MARGIN} if any(r["margin"] is not None for r in here) else set()
         figure.add_vline(x=0, line={"color": REFERENCE, "width": 1.5}, **at(i))
-        order = [pair_name(r) for r in here][::-1]
-        figure.update_yaxes(categoryorder="array", categoryarray=order, range=[-0.7, len(order) - 0.3], **at(i))
+        figure.update_xaxes(range=ends, **at(i))
+    figure.update_yaxes(categoryorder="array", categoryarray=order, range=[-0.7, len(order) - 0.3])
     figure.update_xaxes(title=f"difference ({unit})")
     return finish(figure, margin={"l": 70, "r": 20, "t": 75, "b": 50}, showlegend=True)
 
@@ -117,6 +126,29 @@ def chosen(rows: list[Row]) -> list[Row]:
     )
     kept = order[:MOST_PAIRS]
     return [r for r in rows if r in kept]
+
+
+def span(rows: list[Row], factor: float) -> tuple[float, float]:
+    """Return the ends of the axis of some differences: it holds them, the line at 0, the margins, and all intervals but those far longer than the others."""
+    intervals = [[r[c] for c in seen_ends(r)] for r in rows if has_interval(r, *seen_ends(r))]
+    lengths = sorted(high - low for low, high in intervals)
+    most = FAR_LONGER * lengths[len(lengths) // 4] if lengths else 0.0
+    held = [
+        0.0,
+        *(r["difference"] for r in rows),
+        *(x for low, high in intervals if high - low <= most for x in (low, high)),
+    ]
+    held += [sign * r["margin"] for r in rows if r["margin"] is not None for sign in (-1, 1)]
+    low, high = factor * min(held), factor * max(held)
+    edge = 0.05 * (high - low) or 1.0
+    return low - edge, high + edge
+
+
+def within(row: Row, ends: tuple[float, float], factor: float) -> Row:
+    """Return a row whose interval ends at most one axis beyond the axis: no browser draws 10^52."""
+    low, high = ends
+    least, most = (2 * low - high) / factor, (2 * high - low) / factor
+    return row | {column: min(max(row[column], least), most) for column in seen_ends(row)}
 
 
 def draw_margins(figure: go.Figure, rows: list[Row], factor: float, is_first: bool, at: Row) -> None:
@@ -270,7 +302,7 @@ def blocks(results: Results) -> list[Block]:
             made.append(Plot(f"verdicts_{quantity}", figure, label))
         else:
             made.append(Nothing("No difference could be measured: no two values with an interval."))
-        made.append(Folded(f"Every {title.lower()} verdict in words ({len(table.rows)})", [table]))
+        made.append(Folded(f"Every verdict in words ({len(table.rows)})", [table]))
     return [*made, *power_blocks(t["power"])]
 
 

@@ -27,9 +27,12 @@ from ionmelt.report.words import (
     in_unit,
     number,
     p_value,
+    percent,
     rounded,
     seen_ends,
+    sentence,
     state_name,
+    unsigned_zero,
 )
 from ionmelt.tables.comparison import STATE
 
@@ -116,7 +119,7 @@ def error(value: float | None, row: Row) -> str:
     if value is None:
         return "unknown"
     if row["property"] == "survival":
-        return f"{value:.0%}"
+        return percent(value)
     return in_unit(number(value * factor), unit).strip()
 
 
@@ -125,7 +128,7 @@ def apart(row: Row) -> str:
     if row["difference"] is None or row["ci95_low"] is None:
         return "no interval"
     if row["property"] == "survival":
-        a, b, c = (f"{100 * row[x]:+.0f}".replace("-", "−") for x in ("difference", *seen_ends(row)))
+        a, b, c = (unsigned_zero(f"{100 * row[x]:+.0f}").replace("-", "−") for x in ("difference", *seen_ends(row)))
         return f"{a} [{b}, {c}] points"
     return difference(row)
 
@@ -186,7 +189,7 @@ def about_kinds(rows: list[Row], datasets: dict[str, Sequence[str]]) -> list[str
         for several, how in ((equal, at_equal_frames), (more, on_top)):
             if several:
                 first, *others = by_verdict(several)
-                lines += [ended(f"{kinds} beside {less}, {how(several)}: {first}"), *map(ended, others)]
+                lines += [ended(f"{kinds} beside {less}, {how(several)}: {first}"), *map(sentence, others)]
     return lines
 
 

@@ -228,7 +228,9 @@ def test_verdicts_that_decide_nothing_are_counted_as_undecided() -> None:
     verdicts = sorted(t["verdicts"].filter(property="density")["verdict"])
     assert verdicts == ["design cannot decide", "differs", "not distinguishable"]
     said = rec.recommend(t)[1]
-    assert said.startswith("Not decided: 2 of 3 comparisons (1 not distinguishable, 1 design cannot decide); diff")
+    assert said.startswith(
+        "Not decided: 2 of 3 comparisons (1 not distinguishable, 1 that the design cannot decide); diff"
+    )
     assert "Design cannot decide: 1 of 3 in the density of pyr14bf4 at 430\u00a0K." in rec.not_decided(t)
     far = tables({"mace": 1030.0})
     assert rec.recommend(far)[1].startswith("All that was planned is decided") and rec.not_decided(far) == []
