@@ -183,7 +183,7 @@ def draw_undated(panel: Panel, references: pl.DataFrame) -> None:
         panel.figure.add_hline(
             y=row["value"] * panel.factor,
             line={"color": REFERENCE, "width": 1, "dash": "dot"},
-            annotation_text="temperature unknown: not used" + (", second-hand" if row["second_hand"] else ""),
+            annotation_text="without temperature: not used",
             annotation_font_size=11,
             annotation_position="bottom left",
             **panel.at,

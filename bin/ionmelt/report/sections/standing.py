@@ -64,6 +64,7 @@ def state_sentence(state: str, rows: list[Row], verdicts: pl.DataFrame, truths: 
     else:
         said = [range_of(good, not_known(truth) if waiting else "there is no reference")]
     poor = [label(r["model"], r["dataset"]) for r in here if not r["converged"]]
+    poor = [name for name in poor if not waiting or name != truth]
     said += [f"not converged: {listed(poor)}"] if poor else []
     return f"{state}: {'; '.join(said)}."
 
@@ -73,16 +74,15 @@ def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
 
     A difference that the test does not find is no agreement: the interval is said with it.
     """
-    equal, level, off, undecided = [], [], [], []
+    level: dict[str, list[str]] = {"equivalent": [], "not distinguishable": []}
+    off, undecided = [], []
     for r in rows:
         name = label(r["model"], r["dataset"])
         v = against[name]
         if v["verdict"] == "differs":
             off.append(f"{name} is {off_by(v, r)}")
-        elif v["verdict"] == "equivalent":
-            equal.append(f"{name} ({off_by(v, r)})")
-        elif v["verdict"] == "not distinguishable":
-            level.append(f"{name} ({off_by(v, r)})")
+        elif v["verdict"] in level:
+            level[v["verdict"]].append(f"{name} ({off_by(v, r)})")
         else:
             undecided.append(f"{name}: no verdict")
     kind = (
@@ -93,11 +93,10 @@ def against_reference(rows: list[Row], against: dict[str, Row]) -> list[str]:
         else "reference"
     )
     reference = f"the {kind}, {reference_words(rows[0])}"
-    verb = "is" if len(level) == 1 else "are"
-    first = [f"{listed(level)} {verb} not told from {reference}"] if level else []
-    if equal:
-        verb = "is" if len(equal) == 1 else "are"
-        first = [f"{listed(equal)} {verb} within the margins of {reference}", *first]
+    equal, unseen = level.values()
+    # what is said of models comes before them: where a sentence is cut, it is seen
+    first = [f"within the margins of {reference}: {listed(equal)}"] if equal else []
+    first += [f"not told from {'it' if equal else reference}: {listed(unseen)}"] if unseen else []
     if off and not first and not undecided:
         first = [f"no model agrees with {reference}"]
     return [*(first or [f"against {reference}"]), *off, *undecided]
@@ -112,6 +111,11 @@ def range_of(rows: list[Row], why: str) -> str:
     return f"from {measured(low)} ({names[0]}) to {measured(high)} ({names[1]}); {why}"
 
 
+def named(quantity: str, text: str) -> str:
+    """Begin a sentence with what it is about."""
+    return f"{NAMES[quantity]}: {text[:2].lower() if text.startswith('No ') else text[:2]}{text[2:]}"
+
+
 def said(*quantities: str, is_named: bool = False) -> Callable[[Results], list[str]]:
     """Return what says of some properties how the models stand; each by its name where there are several."""
 
@@ -121,7 +125,7 @@ def said(*quantities: str, is_named: bool = False) -> Callable[[Results], list[s
         for quantity in quantities:
             if rows := summary.filter(pl.col("property") == quantity).to_dicts():
                 sentences = liquid_sentence(rows, verdicts, quantity, teachers(results.tables))
-                made += [f"{NAMES[quantity]}: {sentences[0]}", *sentences[1:]] if is_named else sentences
+                made += [named(quantity, sentences[0]), *sentences[1:]] if is_named else sentences
         return made
 
     return lines
