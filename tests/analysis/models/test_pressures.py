@@ -135,7 +135,7 @@ def test_frames_that_stand_under_pressure_of_the_labels_are_called_so() -> None:
     table = labelled(-10555 + 400 * 3 * away / away.std(ddof=1), 9)
     (line,) = report.not_of_the_labels(table, {"demo": 1.0}, str.upper)
     assert line.startswith(
-        "The equilibrium frames of DEMO at 430 K stand at -10555 ± 800 bar of the labels: they are an equilibrium of the force field"
+        "The equilibrium frames of DEMO at 430 K stand at −10555 ± 800 bar of the labels: they are an equilibrium of the force field"
     )
     assert report.not_of_the_labels(labelled(900 + 400 * 3 * away / away.std(ddof=1), 9), {"demo": 1.0}, str) == []
 
@@ -178,6 +178,7 @@ def test_an_interval_from_few_frames_is_wide() -> None:
     """Five frames: Student's t of four degrees of freedom."""
     assert report.with_interval(-300.0, 100.0, 5) == "−300 ± 278"
     assert report.with_interval(-300.0, 100.0, 1001) == "−300 ± 196"
+    assert report.with_interval(0.315, 184.0, 1001) == "0 ± 361", "no digits below the error"
     assert report.with_interval(None, None, 5) == "–"
 
 

@@ -13,7 +13,7 @@ from ionmelt.report.blocks import (
 )
 from ionmelt.report.figures import REFERENCE, Style, finish, panels
 from ionmelt.report.results import Results
-from ionmelt.report.words import NAMES, UNITS, Tables, number
+from ionmelt.report.words import NAMES, UNITS, Tables, number, percent
 
 
 def figure_calibration(results: Results) -> go.Figure | None:
@@ -66,14 +66,16 @@ def table_uncertainty(t: Tables, style: Style) -> Table:
                 NAMES.get(r["quantity"], r["quantity"]),
                 str(r["members"]),
                 f"{r['groups']}",
-                f"{r['level']:.0%}",
+                percent(r["level"]),
             ]
             if r["reason"]:
                 body.append([*line, "–", "–", "–", "–", r["reason"]])
                 continue
-            covered = f"{r['coverage']:.0%} [{r['coverage_ci95_low']:.0%}, {r['coverage_ci95_high']:.0%}]"
+            covered = (
+                f"{percent(r['coverage'])} [{percent(r['coverage_ci95_low'])}, {percent(r['coverage_ci95_high'])}]"
+            )
             sizes = f"{number(r['spread'] * factor)} / {number(r['rmse'] * factor)} {unit}"
-            body.append([*line, sizes, f"{r['raw_coverage']:.0%}", f"x {number(r['scale'])}", covered, ""])
+            body.append([*line, sizes, percent(r["raw_coverage"]), f"× {number(r['scale'])}", covered, ""])
     head = ["committee", "quantity", "seeds", "test groups", "interval", "spread / error", "raw spread holds",
             "stretched", "holds, on groups it never saw [95 %]", "why not"]  # fmt: skip
     return Table(head, body, "uncertainty")

@@ -9,7 +9,7 @@ from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Section, T
 from ionmelt.report.figures import finish, patterned
 from ionmelt.report.results import Results
 from ionmelt.report.sections import pareto
-from ionmelt.report.words import Row, Tables, number
+from ionmelt.report.words import NOTHING, Row, Tables, number
 
 READING_BILL = Note(
     Markup(
@@ -60,6 +60,7 @@ STAGES = {
     "train": ("TRAIN_MODEL",),
     "md": ("RUN_MD", "EXPLORE_LIQUID"),  # of a round of active learning the walks, too
 }
+ONE = {"boxes": "box", "frames": "frame", "models": "model", "runs": "run"}
 
 
 def core_hours(value: float) -> str:
@@ -85,7 +86,7 @@ def table_bill(estimate: Row, cost: pl.DataFrame) -> Table:
         body.append(
             [
                 row["stage"],
-                f"{row['count']} {row['unit']}",
+                f"{row['count']} {row['unit'] if row['count'] != 1 else ONE[row['unit']]}",
                 core_hours(row["core_hours"]),
                 core_hours(spent) if tasks.height else "no task",
                 ratio,
@@ -139,11 +140,16 @@ def table_labels(labels: pl.DataFrame) -> Table:
     return Table(head, body, "labels")
 
 
+def hours(value: float) -> str:
+    """Write hours; of a task that took seconds it is no matter how many."""
+    return f"< {NOTHING}" if 0 < value < NOTHING else number(value)
+
+
 def table_processes(t: Tables) -> Table:
     """Return what the tasks of each process took."""
     head = ["process", "tasks", "wall hours", "core-hours", "peak memory (MB)"]
     rows = [
-        [r["process"], str(r["tasks"]), number(r["wall_h"]), number(r["core_h"]), number(r["max_rss_mb"])]
+        [r["process"], str(r["tasks"]), *map(hours, (r["wall_h"], r["core_h"])), number(r["max_rss_mb"])]
         for r in cost_by_process(t).to_dicts()
     ]
     return Table(head, rows, "cost")

@@ -3,11 +3,12 @@
 import plotly.graph_objects as go
 import polars as pl
 
+from ionmelt.mistakes import listed
 from ionmelt.report.blocks import Block, Note, Nothing, Plot, Section, Table
 from ionmelt.report.figures import finish, patterned
 from ionmelt.report.results import Results
 from ionmelt.report.sections.asked import theory
-from ionmelt.report.words import Tables, number
+from ionmelt.report.words import UNITS, Tables, number
 
 
 def figure_dataset(t: Tables) -> go.Figure | None:
@@ -53,17 +54,18 @@ def table_references(t: Tables) -> Table:
     """Return the references with their sources; second-hand and interpolated ones are labelled."""
     body = []
     for r in t["references"].to_dicts():
-        ends = "not given" if r["low"] is None else f"{number(r['low'], 4)} to {number(r['high'], 4)}"
+        factor, unit = UNITS.get(r["unit"], (1.0, r["unit"] or ""))
+        ends = "not given" if r["low"] is None else f"{number(r['low'] * factor, 4)} to {number(r['high'] * factor, 4)}"
         error = r["standard_uncertainty"]
         body.append(
             [
                 r["liquid"],
                 "–" if r["temperature_K"] is None else f"{r['temperature_K']:g}",
                 f"{r['property']}{' of ' + r['species'] if r['species'] else ''}",
-                number(r["value"], 4),
-                "unknown: taken as exact" if error is None else number(error, 2),
+                number(r["value"] * factor, 4),
+                "unknown: taken as exact" if error is None else number(error * factor, 2),
                 f"{ends} ({r['range']})" if r["range"] else ends,
-                r["unit"] or "",
+                unit,
                 "second-hand" if r["second_hand"] else "first-hand",
                 "interpolated" if r["interpolated"] else "measured",
                 r["source"],
@@ -95,7 +97,7 @@ def references(results: Results) -> list[Block]:
         return [Nothing("No measured value of these liquids is given.")]
     return [
         Note(
-            "What the models are held against. Each file says what its ranges are: standard uncertainties, 95 % intervals, "
+            "Each file says what its ranges are: standard uncertainties, 95 % intervals, "
             "quartiles or extremes over data sets; each becomes a standard uncertainty, not narrowed by the number of data sets, "
             "since laboratories share water, impurities and instruments. Where there is none the reference counts as exact, and "
             "each verdict says so. Values are interpolated between temperatures of one source, never extrapolated; a value without "
@@ -106,5 +108,19 @@ def references(results: Results) -> list[Block]:
     ]
 
 
+def said(results: Results) -> list[str]:
+    """Count the references, those that are not used, and those that are second-hand."""
+    references = results.tables["references"]
+    if not references.height:
+        return []
+    of = f"{references.height} value{'s' * (references.height > 1)} of {listed(references['liquid'].unique().sort().to_list())}"
+    kinds = (
+        ("second-hand", pl.col("second_hand")),
+        ("without a temperature, which is not used", pl.col("temperature_K").is_null()),
+    )
+    counts = [f"{n} {words}" for words, which in kinds if (n := references.filter(which).height)]
+    return ["; ".join([f"The models are held against {of}", *counts]) + "."]
+
+
 DATASET = Section("dataset", "Training data", "Training data", dataset)
-REFERENCES = Section("references", "References", "References", references)
+REFERENCES = Section("references", "References", "References", references, said)

@@ -2,17 +2,18 @@
 
 import polars as pl
 
-from ionmelt.report.blocks import Block, Note, Nothing, Section, Sentences, Table
+from ionmelt.report.blocks import Block, Note, Nothing, Section, Table
 from ionmelt.report.figures import Style
 from ionmelt.report.results import Results
-from ionmelt.report.words import UNITS, Tables, first_few, number, state_name
+from ionmelt.report.words import UNITS, Tables, first_few, number, percent, state_name
 
 
 def domain_sentences(domain: pl.DataFrame) -> list[str]:
     """Say which runs left what their model was trained on, in what, and of how many runs that could be told."""
     judged = domain.filter(pl.col("verdict") != "not judged")
     if not judged.height:
-        return []
+        reasons = first_few(domain["reason"].drop_nulls().unique().sort().to_list())
+        return [f"No run can be held against what its model was trained on: {'; '.join(reasons)}."] if reasons else []
     runs = judged["run_id"].n_unique()
     left = judged.filter(pl.col("verdict") != "inside").sort("share_outside", "run_id", descending=[True, False])
     if not left.height:
@@ -21,7 +22,7 @@ def domain_sentences(domain: pl.DataFrame) -> list[str]:
     for quantity in ("density", "temperature", "composition", "surroundings"):
         rows = left.filter(pl.col("quantity") == quantity).to_dicts()
         if rows:
-            worst = f"{rows[0]['run_id']} with {rows[0]['share_outside']:.0%} of its frames"
+            worst = f"{rows[0]['run_id']} with {percent(rows[0]['share_outside'])} of its frames"
             name = "surroundings of the atoms" if quantity == "surroundings" else quantity
             clauses.append(f"{len(rows)} in {name} ({'most of all ' if len(rows) > 1 else ''}{worst})")
     text = f"{left['run_id'].n_unique()} of {runs} runs of trained models left what their model was trained on: "
@@ -37,6 +38,7 @@ def table_domain(t: Tables, style: Style) -> Table:
         )
         for (liquid, kelvin, quantity), rows in states:
             factor, unit = UNITS.get(rows["unit"][0] or "", (1.0, rows["unit"][0] or ""))
+            unit = "" if unit == "1" else f" {unit}"
             low, high, least, most = (
                 None if x is None else float(x) * factor  # type: ignore[arg-type]
                 for x in (
@@ -55,9 +57,9 @@ def table_domain(t: Tables, style: Style) -> Table:
                     str(quantity),
                     "–"
                     if high is None
-                    else f"{'up to' if low is None else number(low, 4) + ' to'} {number(high, 4)} {unit}",
-                    "–" if most is None else f"{number(least, 4)} to {number(most, 4)} {unit}",
-                    "–" if share is None else f"{share:.0%}",
+                    else f"{'up to' if low is None else number(low, 4) + ' to'} {number(high, 4)}{unit}",
+                    "–" if most is None else f"{number(least, 4)} to {number(most, 4)}{unit}",
+                    "–" if share is None else percent(share),
                     ", ".join(f"{row['len']} {row['verdict']}" for row in counts.to_dicts()),
                     "; ".join(first_few(rows["reason"].drop_nulls().unique().sort().to_list())),
                 ]
@@ -81,7 +83,6 @@ def blocks(results: Results) -> list[Block]:
             "holds 95 % of the training frames, each held against other trajectories than its own). A number measured there is "
             "extrapolated. Inside: 5 % of the frames at most are beyond; outside: more than half."
         ),
-        Sentences(domain_sentences(results.tables["domain"])),
         table if table.rows else Nothing("No run was compared with its training data."),
     ]
 

@@ -52,7 +52,7 @@ JUDGING = Note(
 def table_models(cards: Sequence[Card]) -> Table:
     """Return what the model cards say."""
     body = []
-    for c in cards:
+    for c in sorted(cards, key=lambda c: (label(c.model, c.dataset), c.seed or 0)):
         files = ", ".join(f"{name} {digest[:12]}…" for name, digest in sorted(c.files.items()))
         wall = c.cost.wall_s
         body.append(
@@ -79,7 +79,7 @@ def table_models(cards: Sequence[Card]) -> Table:
         "training",
         "weights (sha256)",
     ]
-    return Table(head, [["–" if x is None else str(x) for x in line] for line in body])
+    return Table(head, [["–" if x in (None, "") else str(x) for x in line] for line in body])
 
 
 def table_force_fields(results: Results) -> Table:
@@ -110,7 +110,7 @@ def blocks(results: Results) -> list[Block]:
     if (force_fields := table_force_fields(results)).rows:
         made += [Heading("Classical force fields"), force_fields]
     if theories := sorted({x for x in results.tables["labels"]["theory_id"] if x}):
-        made.append(Note(f"Level of theory {theory(results.labels)}; theory_id {', '.join(theories)}."))
+        made.append(Note(f"Level of theory: {theory(results.labels)}; theory_id {', '.join(theories)}."))
     study = json.dumps(results.study, indent=2, ensure_ascii=False)
     return [
         *made,

@@ -11,7 +11,7 @@ from ionmelt.measure.series import student
 from ionmelt.models.pressures import PRESSURE_BAR, is_off
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Table
 from ionmelt.report.results import Results
-from ionmelt.report.words import number, state_name
+from ionmelt.report.words import number, rounded, state_name
 
 FORCE_FIELD = "the force field that they were sampled with"
 
@@ -31,7 +31,7 @@ def not_of_the_labels(
         mean, error = state.mean_bar, state.standard_error_bar
         if is_off(mean, error, pressure_bar.get(state.liquid, PRESSURE_BAR)):
             said.append(
-                f"The equilibrium frames of {name(state.liquid)} at {state.temperature_K:g} K stand at {mean:.0f} ± {2 * error:.0f} bar of the labels: they are "
+                f"The equilibrium frames of {name(state.liquid)} at {state.temperature_K:g} K stand at {' ± '.join(rounded([mean, 2 * error], 2 * error))} bar of the labels: they are "
                 f"an equilibrium of {sampled_with.get(state.liquid, FORCE_FIELD)}, and none of the labels. What EQ frames are worth beside others is "
                 "then another question than that of frames which are; sampling.eq.refine and a further round (--previous) come closer."
             )
@@ -42,7 +42,8 @@ def with_interval(mean: float | None, error: float | None, frames: int) -> str:
     """Write a number from so many frames with half of its 95 % interval, a dash for none."""
     if mean is None or error is None:
         return "–"
-    return f"{number(mean)} ± {number(student(frames - 1) * error)}"
+    half = student(frames - 1) * error
+    return " ± ".join(rounded([mean, half], half))
 
 
 def blocks(results: Results) -> list[Block]:

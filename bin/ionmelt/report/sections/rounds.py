@@ -9,7 +9,7 @@ from ionmelt.compare.rounds import WALKS
 from ionmelt.report.blocks import Block, Folded, Heading, Note, Plot, Section, Sentences, Table
 from ionmelt.report.figures import Style, error_bar, finish, panels
 from ionmelt.report.results import Results
-from ionmelt.report.words import number
+from ionmelt.report.words import number, percent
 
 READING = Note(
     "Each round, committees of models that differ by their seed walk through the liquid; frames on which they disagree more than on "
@@ -47,11 +47,11 @@ def table_rounds(rounds: pl.DataFrame) -> Table:
         share = r["survived_share"]
         rows.append([
             str(r["round"]), label(r["model"], r["dataset"]), f"{r['liquid']}, {r['temperature_K']:g} K",
-            f"{r['train_frames']} ({r['active_frames']})", "none" if share is None else f"{share:.0%}",
+            f"{r['train_frames']} ({r['active_frames']})", "none" if share is None else percent(share),
             density, "yes" if r["density_converged"] else "no",
             *("none" if r[name] is None else number(1000 * r[name])
               for name in ("scan_energy_rmse_ev_per_atom", "force_rmse_ev_a", "worth_above_ev_a")),
-            "none" if r["offered_share"] is None else f"{r['offered_share']:.0%}", r["verdict"], r["reason"],
+            "none" if r["offered_share"] is None else percent(r["offered_share"]), r["verdict"], r["reason"],
         ])  # fmt: skip
     head = [
         "round", "model", "liquid", "training frames (active)", "survived", "density (kg/m³) [95 %]", "converged",

@@ -1,6 +1,11 @@
 """Models that differ by their training seed alone."""
 
+import polars as pl
+
+from ionmelt.chemical_names import ChemicalNames
 from ionmelt.compare.groups import label
+from ionmelt.compare.seeds import DIFFER, TESTED
+from ionmelt.measure.observables import NAMED
 from ionmelt.report.blocks import (
     Block,
     Note,
@@ -9,27 +14,37 @@ from ionmelt.report.blocks import (
     Table,
 )
 from ionmelt.report.results import Results
-from ionmelt.report.words import UNITS, Tables, number, state_name
+from ionmelt.report.words import UNITS, Row, Tables, number, rounded, state_name
 
 
-def table_committee(t: Tables) -> Table:
+def between_seeds(r: Row, factor: float) -> str:
+    """Write the spread between seeds with its 95 % interval, by the digits of its lower side: the upper one is far longer."""
+    value, low, high = (r[c] for c in ("between_seeds", "between_seeds_ci95_low", "between_seeds_ci95_high"))
+    if value is None or low is None:
+        return number(None if value is None else value * factor)
+    words = rounded([x * factor for x in (value, low, high)], (value - low) * factor)
+    return f"{words[0]} [{words[1]}, {words[2]}]"
+
+
+def table_committee(t: Tables, names: ChemicalNames) -> Table:
     """Return the spread between training seeds beside the statistical error."""
     rows = t["committee"].to_dicts()
     body = []
     for r in rows:
         factor, unit = UNITS.get(r["unit"], (1.0, r["unit"]))
-        ends = [None if r[c] is None else r[c] * factor for c in ("between_seeds", "between_seeds_ci95_low",
-                                                                   "between_seeds_ci95_high", "within_seed", "mean")]  # fmt: skip
-        low_high = "" if ends[1] is None else f" [{number(ends[1])}, {number(ends[2])}]"
+        within, mean = (None if r[c] is None else r[c] * factor for c in ("within_seed", "mean"))
+        error, middle = (number(within), number(mean, 4)) if within is None else rounded([within, mean], within)
+        # a property of the liquid is of an ion, which has its name; another number is of a pair
+        species = r["species"] if r["property"] in NAMED else r["species"] and names.pair(r["species"])
         body.append(
             [
                 state_name({"liquid": r["liquid"], "temperature_K": r["temperature_K"]}),
-                " · ".join(x for x in (r["species"], r["property"].replace("_", " ")) if x),
+                " · ".join(x for x in (species, r["property"].replace("_", " ")) if x),
                 label(r["model"], r["dataset"]),
                 str(r["seeds"]),
-                number(ends[4], 4),
-                number(ends[0]) + low_high,
-                number(ends[3]),
+                middle,
+                between_seeds(r, factor),
+                error,
                 unit or "1",
                 r["verdict"],
                 r["reason"] or "",
@@ -40,9 +55,25 @@ def table_committee(t: Tables) -> Table:
     return Table(head, body, "committee")
 
 
+def lines(results: Results) -> list[str]:
+    """Count the numbers in which seeds differ beyond the statistical error, of those that can be told."""
+    committee = results.tables["committee"]
+    told = committee.filter(pl.col("verdict").is_in(TESTED))
+    if told.height:
+        differ = told.filter(pl.col("verdict") == DIFFER).height
+        return [
+            f"Training seeds differ beyond the statistical error in {differ} of the {told.height} numbers for which this can be told, of {committee.height}."
+        ]
+    return (
+        [f"Whether training seeds differ cannot be told for any of {committee.height} numbers."]
+        if committee.height
+        else []
+    )
+
+
 def blocks(results: Results) -> list[Block]:
     """Return the spread between seeds, where a model has more than one."""
-    table = table_committee(results.tables)
+    table = table_committee(results.tables, results.names)
     return [
         Note(
             "Models that differ by their training seed alone: the standard deviation between their means, beside the statistical "
@@ -52,4 +83,4 @@ def blocks(results: Results) -> list[Block]:
     ]
 
 
-SECTION = Section("committee", "Training seeds", "Training seeds", blocks)
+SECTION = Section("committee", "Training seeds", "Training seeds", blocks, lines)
