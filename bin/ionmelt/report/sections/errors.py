@@ -33,8 +33,11 @@ MOTIONS = {
 
 
 def error_views(errors: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
-    """Return (title, rows of the table of errors) for each panel of the figure that has any."""
-    motion = errors.filter((pl.col("scope") == "all") & pl.col("quantity").is_in(list(MOTIONS)))
+    """Return (title, rows of the table of errors) for each panel of the figure that has any; ions of one atom do not rotate or vibrate."""
+    moving = errors.filter((pl.col("quantity") == "force") | (pl.col("rmse") > 0))["quantity"].unique().to_list()
+    motion = errors.filter(
+        pl.col("scope") == "all", pl.col("quantity").is_in(list(MOTIONS)), pl.col("quantity").is_in(moving)
+    )
     views = [("by motion of the ions", motion.with_columns(name=pl.col("quantity").replace(MOTIONS)))]
     for scope in ("element", "ion", "recipe"):
         views.append((f"by {scope}", errors.filter((pl.col("scope") == scope) & (pl.col("quantity") == "force"))))
