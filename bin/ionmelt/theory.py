@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ionmelt.mistakes import listed
+
 QUALITIES = ("economy", "production")
 
 # DOIs.
@@ -147,10 +149,17 @@ def fits(functional: str, program: Program) -> list[str]:
 HAS_DISPERSION = re.compile(r"d[234]\b|d3\(|mbd|\bts\b|vdw|vv10|wb97m-v|-v\b|xdm", re.IGNORECASE)
 
 
-def two_levels(model: str, theory: str, labels_theory: str) -> str:
-    """Say what the errors of a model mean whose level of theory is not that of the labels."""
+def two_levels(theories: Mapping[str, str], labels_theory: str) -> str:
+    """Say what the errors of models mean whose level of theory is not that of the labels; ``theories``: levels by model."""
+    models: dict[str, list[str]] = {}
+    for model, theory in theories.items():
+        models.setdefault(theory, []).append(model)
+    said = [
+        f"{listed(names)} {'imitates' if len(names) == 1 else 'imitate'} {theory}" for theory, names in models.items()
+    ]
+    its, model = ("its", "the model") if len(theories) == 1 else ("their", "the models")
     return (
-        f"{model} imitates {theory}, the labels are {labels_theory}: its errors on them are those of the model and of the "
+        f"{', '.join(said)}, the labels are {labels_theory}: {its} errors on them are those of {model} and of the "
         "difference between the two levels, and cannot be told apart"
     )
 

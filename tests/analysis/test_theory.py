@@ -265,3 +265,12 @@ def test_dispersion_is_added_once_and_with_its_own_parameters(theory: str, funct
     assert problem is None if said is None else said in (problem or "")
     assert theory_level.level_with("PBE", None) == "PBE"
     assert theory_level.level_with("PBE", "PBE") == "PBE-D3(BJ)"
+
+
+def test_models_of_one_other_level_are_named_together() -> None:
+    one = theory_level.two_levels({"a": "PBE"}, "r2SCAN")
+    assert one.startswith("a imitates PBE, the labels are r2SCAN: its errors on them are those of the model")
+    three = theory_level.two_levels({"a": "PBE", "b": "PBE-D3", "c": "PBE"}, "r2SCAN")
+    assert three.startswith(
+        "a and c imitate PBE, b imitates PBE-D3, the labels are r2SCAN: their errors on them are those of the models"
+    )

@@ -100,7 +100,7 @@ def warn_of_models(study: Study, add: Add) -> None:
     for index, model in enumerate(study.models):
         of_model = levels(study, model)
         if of_model.theory and of_model.labels_theory and not of_model.same_theory:
-            text = two_levels(model.id, of_model.theory, of_model.labels_theory)
+            text = two_levels({model.id: of_model.theory}, of_model.labels_theory)
             add(("models", index, "theory"), text)
 
 

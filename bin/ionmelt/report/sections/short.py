@@ -39,7 +39,10 @@ def care(results: Results) -> list[Quote]:
         if names:
             caveats.append(f"a reference of {listed(names)} {words}")
     other = results.models.filter(~pl.col("same_theory")).unique("model", keep="first", maintain_order=True)
-    levels = [two_levels(m["model"], m["theory"], m["labels_theory"]) for m in other.to_dicts()]
+    theories: dict[str, dict[str, str]] = {}  # by model, of each level of labels
+    for m in other.to_dicts():
+        theories.setdefault(m["labels_theory"], {})[m["model"]] = m["theory"]
+    levels = [two_levels(of, labels_theory) for labels_theory, of in theories.items()]
     lines = [sentence("; ".join(caveats))] * bool(caveats)
     lines += [f"{words}." for words in levels]  # each begins with the name of a model
     lines += equilibration_sentences(t["equilibration"], t["labels"], t["survival"])
