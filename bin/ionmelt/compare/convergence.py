@@ -41,17 +41,24 @@ def doubts(runs: Sequence[Run]) -> list[str]:
     lacking = [run for run in runs if not run.is_complete]
     if lacking:
         return [
-            f"{len(lacking)} of {len(runs)} runs: {counted(run.reason or 'no number with an error' for run in lacking)}"
+            f"{len(lacking)} of {len(runs)} runs: {in_common([run.reason or 'no number with an error' for run in lacking])}"
         ]
     reasons = []
     unsound = [run for run in runs if not run.sound]
     if len(unsound) > allowed(len(runs)):
-        reasons.append(f"{len(unsound)} of {len(runs)} runs: {counted(run.reason or 'no reason' for run in unsound)}")
+        reasons.append(
+            f"{len(unsound)} of {len(runs)} runs: {in_common([run.reason or 'no reason' for run in unsound])}"
+        )
     effective = [run.effective for run in runs if run.effective is not None]
     if len(effective) == len(runs) and sum(effective) < MIN_EFFECTIVE:
         reasons.append(f"{sum(effective):.1f} effective samples in all runs, fewer than {MIN_EFFECTIVE:g}")
     reasons += [*misshapen(runs), *changes(runs), *disagreements(runs)]
     return reasons
+
+
+def in_common(reasons: list[str]) -> str:
+    """Return the reason that some runs have in common, else each with how often it came."""
+    return reasons[0] if len(set(reasons)) == 1 else counted(reasons)
 
 
 def allowed(runs: int) -> int:

@@ -247,7 +247,7 @@ def test_conductivity_is_judged_and_viscosity_says_what_it_needs(result: Path) -
     summary = read(result, "summary").filter(property="viscosity", liquid="pyr14tfsi")
     assert set(summary["needed_ps"]) == {9000.0} and summary["unit"].unique().to_list() == ["Pa.s"]
     page = (result / "report.html").read_text()
-    assert "6 of 6 runs: the running integral has no plateau; needs about 9000 ps (6 times)" in page and "mPa·s" in page
+    assert "6 of 6 runs: the running integral has no plateau; needs about 9000 ps" in page and "mPa·s" in page
 
 
 def test_the_spread_between_seeds_is_stretched_to_the_error(result: Path) -> None:

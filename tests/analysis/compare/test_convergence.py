@@ -1,6 +1,7 @@
 """Several runs judged together: good ones converge however many they are, and what no run shows alone is seen."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,7 +94,9 @@ def test_few_unsound_runs_are_chance_and_many_are_not() -> None:
     group = boxes(rng)
     worse = [run(relaxing(rng, 3.0), i, 0, sound=False, converged=False, reason="subdiffusive") for i in range(3)]
     assert not doubts([*group[:8], worse[0]])
-    assert any("3 of 9 runs: subdiffusive (3 times)" in text for text in doubts([*group[:6], *worse]))
+    assert "3 of 9 runs: subdiffusive" in doubts([*group[:6], *worse])
+    mixed = [*worse[:2], replace(worse[2], reason="drifts")]
+    assert "3 of 9 runs: subdiffusive (2 times); drifts" in doubts([*group[:6], *mixed])
 
 
 def moving(value: float = 1.0, error: float = 0.1, replica: int = 1, **columns: object) -> Run:
