@@ -174,6 +174,18 @@ def test_what_a_folded_section_says_is_short_and_stands_whole_below(
         assert all(line in seen + rest for line in lines)
 
 
+def test_what_is_long_in_a_table_stands_there_once_and_numbers_stay_on_their_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = " ".join(f"word{i}" for i in range(60))
+    table = Table(["x"], [[text], ["−0.0412 [−0.0214, 0.259]"], ["a model and another, of NaCl"], ["NaCl, 1300 K"]])
+    page = shown(monkeypatch, Section("a", "A", "A", lambda results: [table], is_folded=False))
+    cells = re.findall("<td(.*?)</td>", page.split("<tbody>")[1], re.S)
+    plain = re.sub(r"<[^>]*>|\s*…", "", cells[0].partition(">")[2])
+    assert plain == text, "opened, it is read on from where it was cut"
+    assert ['class="n"' in cell for cell in cells] == [False, True, False, True]
+
+
 def test_long_tables_say_where_the_rest_is(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table(["n"], [[str(i)] for i in range(report_page.MOST_ROWS + 7)], "labels")
     page = shown(monkeypatch, Section("a", "A", "A", lambda results: [table]))
