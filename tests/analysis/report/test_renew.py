@@ -43,7 +43,7 @@ def test_numbers_stay_and_what_cannot_be_made_stands_as_it_was(script: dict[str,
     assert 'id="fig-parity"' in after and set(script["carried"](before, "figures")) == set(
         script["carried"](after, "figures")
     )
-    assert "As they were first published stand: " in after and f"{', '.join(old)}." in after
+    assert "These sections stand as they were first published: " in after and f"{'; '.join(old)}." in after
     index, words = (folder / "index.md").read_text(), (folder / "recommendation.txt").read_text().splitlines()
     assert (
         all(f"> {line}" in index for line in words)
@@ -60,6 +60,14 @@ def test_what_is_no_published_study_is_a_line(
     assert script["main"]([name]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: NAME: {name}: is no published study; there are demo, distillation, ")
+
+
+def test_a_column_that_no_section_needs_makes_no_section_old(script: dict[str, Any], tmp_path: Path) -> None:
+    folder = shutil.copytree(STUDY.parent / "demo", tmp_path / "demo")
+    old = script["renew"](folder)
+    assert not {"Density", "Diffusion", "References"} & set(old)
+    read = "".join(path.read_text() for path in (TOP / "bin/ionmelt/report").rglob("*.py"))
+    assert not [column for column in ("log_slope_error", "bend", "composition_off") if f'"{column}"' in read]
 
 
 def test_a_number_that_the_tables_do_not_give_is_refused(script: dict[str, Any], tmp_path: Path) -> None:
