@@ -58,6 +58,8 @@ def topic_of(section: Section, results: Results) -> Topic:
     note = None if lines else first_of(blocks, Note)
     seen = (Sentences([said]) if lines else note and short_note(note), next(filter(is_drawn, blocks), None))
     front = [block for block in seen if block is not None]
+    stand = tuple(line for block in blocks if isinstance(block, Sentences) for line in block.lines)
+    unsaid = [line for line in unsaid if not line.endswith(stand)]  # it may have a question before it
     more = [Sentences(unsaid)] if unsaid else []
     return Topic(section, front, [*more, *(block for block in blocks if not any(block is kept for kept in front))])
 

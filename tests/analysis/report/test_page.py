@@ -174,6 +174,15 @@ def test_what_a_folded_section_says_is_short_and_stands_whole_below(
         assert all(line in seen + rest for line in lines)
 
 
+def test_what_stands_in_a_section_is_not_said_above_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = Plot("first", go.Figure(go.Scatter(x=[1], y=[1])), "")
+    blocks = [figure, Heading("Was it worth it?"), Sentences(["It was.", LONG])]
+    lines = [f"Was it worth it? {LONG}", "Not said elsewhere.", "It was."]
+    page = shown(monkeypatch, Section("a", "A", "A", lambda results: blocks, lambda results: lines))
+    rest = page.partition('<details class="rest">')[2]
+    assert rest.count(LONG) == rest.count("It was.") == rest.count("Not said elsewhere.") == 1
+
+
 def test_what_is_long_in_a_table_stands_there_once_and_numbers_stay_on_their_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

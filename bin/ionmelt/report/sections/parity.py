@@ -34,6 +34,7 @@ def figure_parity(results: Results, quantity: str) -> go.Figure | None:
     groups = style.groups(parity)
     figure, at = panels([name for _, name, _ in groups], 4, 300)
     ends = [float(f([f(parity["reference"]), f(parity["predicted"])])) * factor for f in (min, max)]
+    edge = 0.04 * (ends[1] - ends[0])  # no point is cut in two by an axis
     for i, (key, name, of_model) in enumerate(groups):
         first = of_model.filter(pl.col("model_key") == of_model["model_key"].min())
         first = first.gather_every(max(1, math.ceil(first.height / MAX_POINTS)))
@@ -47,11 +48,15 @@ def figure_parity(results: Results, quantity: str) -> go.Figure | None:
             mode="markers",
             name=name,
             meta={"quantity": quantity, "unit": unit},
-            marker={"color": style.colour(key), "size": 4 if first.height > FEW else 8, "opacity": 0.45},
+            marker={
+                "color": style.colour(key),
+                "size": 4 if first.height > FEW else 8,
+                "opacity": 0.45 if first.height > FEW else 0.9,
+            },
             **at(i),
         )
-    figure.update_xaxes(title=f"{QUANTITIES[quantity]}, label ({unit})", range=ends)
-    figure.update_yaxes(title=f"{QUANTITIES[quantity]}, model ({unit})", range=ends)
+    figure.update_xaxes(title=f"{QUANTITIES[quantity]}, label ({unit})", range=[ends[0] - edge, ends[1] + edge])
+    figure.update_yaxes(title=f"{QUANTITIES[quantity]}, model ({unit})", range=[ends[0] - edge, ends[1] + edge])
     return finish(figure, showlegend=False, margin={"l": 70, "r": 20, "t": 40, "b": 50})
 
 

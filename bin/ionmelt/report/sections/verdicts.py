@@ -31,7 +31,7 @@ from ionmelt.report.words import (
 MOST_TIMES = 1000  # as many runs that more are none that anyone would run
 MARGIN = "the margin of the study"
 MOST_PAIRS = 24  # of a state in a figure; all are in the table
-FAR_LONGER = 10  # times as long as those of the shorter quarter: an interval that runs off the axis
+FAR_LONGER = 30  # times as long as those of the shorter quarter: an interval that runs off the axis
 QUANTITIES = (*NAMED, "survival", "force_rmse", "scan_energy_rmse")
 READING = Note(
     "Each line is a difference, first minus second, between two models or a model and the reference, with its 95 % interval, "
@@ -53,12 +53,12 @@ class Look:
     words: str
     colour: str
     marker: str
-    opacity: float = 1.0
+    width: float = 1.8  # of its lines; a pale one would not be seen in the dark
 
     @classmethod
-    def of(cls, mark: Mark, words: str, opacity: float = 1.0) -> "Look":
+    def of(cls, mark: Mark, words: str, width: float = 1.8) -> "Look":
         """Return the look of a mark."""
-        return cls(words, mark.colour, mark.marker, opacity)
+        return cls(words, mark.colour, mark.marker, width)
 
 
 LOOKS = {
@@ -67,7 +67,7 @@ LOOKS = {
     "worse": Look.of(WORSE, "the first is worse, or off the reference"),
     "differs": Look("they differ, and nothing says which is right", UNDECIDED.colour, "diamond"),
     "not distinguishable": Look.of(UNDECIDED, "not told apart"),
-    "no verdict": Look.of(UNDECIDED, "no verdict, for orientation only", 0.45),
+    "no verdict": Look.of(UNDECIDED, "no verdict, for orientation only", 0.8),
 }
 
 
@@ -183,13 +183,12 @@ def draw_differences(
         name=look.words,
         legendgroup=look.words,
         showlegend=is_first,
-        opacity=look.opacity,
-        error_x=error_bar(seen, factor, "difference", "low", "high"),
+        error_x=error_bar(seen, factor, "difference", "low", "high") | {"thickness": look.width},
         marker={
             "color": look.colour,
             "symbol": look.marker,
             "size": 10,
-            "line": {"width": 2 if "open" in look.marker else 0},
+            "line": {"width": look.width if "open" in look.marker else 0},
         },
         text=[verdict_words(r) for r in rows],
         hovertemplate=f"%{{text}}<br>%{{y}}: %{{x:.4g}} {unit}<extra></extra>",
@@ -235,6 +234,8 @@ def more(v: Row, needed: dict[tuple[str, str], float]) -> str:
         what = "the test trajectories and trainings" if v["property"] in ERROR_UNITS else "the runs"
         if times > MOST_TIMES:
             return f"more than {MOST_TIMES} times {what}"
+        if times <= 1:
+            return f"hardly more than {what} that there are"
         # rounded up: with fewer it is not decided
         return f"about {math.ceil(10 * times) / 10 if times < 10 else math.ceil(times):g} times {what}"
     if v["verdict"] == "not distinguishable" and v["model_b"] == "reference" and v["difference"]:

@@ -3,8 +3,9 @@
 import plotly.graph_objects as go
 import polars as pl
 import pytest
+from wcag import contrast
 
-from ionmelt.report.sections.verdicts import figure_verdicts
+from ionmelt.report.sections.verdicts import LOOKS, figure_verdicts, more
 from ionmelt.tables.comparison import VERDICTS
 
 EMPTY = dict.fromkeys(VERDICTS)
@@ -48,6 +49,21 @@ def test_intervals_that_are_all_as_long_are_all_held() -> None:
 def test_where_no_interval_says_anything_the_differences_are_seen() -> None:
     figure = drawn(*(row(("a", name), 0.002, 1e20, "eV/atom") for name in "bc"))
     assert max(map(abs, figure.layout.xaxis.range)) < 3, "meV/atom"
+
+
+@pytest.mark.parametrize("card", ["#ffffff", "#1c222b"])
+def test_differences_are_seen_by_day_and_by_night(card: str) -> None:
+    """WCAG 2 asks 3:1 of what is drawn."""
+    figure = drawn(row(("a", "b"), 0.0, 1.0))
+    for trace in figure.data:
+        assert trace.opacity in (None, 1) and contrast(trace.marker.color, card) >= 3
+    assert LOOKS["no verdict"].width < LOOKS["not distinguishable"].width
+
+
+def test_a_verdict_that_is_nearly_decided_does_not_ask_for_once_the_runs() -> None:
+    nearly = row(("a", "b"), 1.0, 1.1) | {"verdict": "not distinguishable"}
+    assert more(nearly | {"more_runs": 1.0}, {}) == "hardly more than the runs that there are"
+    assert more(nearly | {"more_runs": 1.01}, {}) == "about 1.1 times the runs"
 
 
 def test_names_of_pairs_stand_once_beside_the_panels() -> None:
