@@ -464,7 +464,7 @@ def test_a_model_from_elsewhere_is_held_against_experiment_where_the_truth_is_to
     rows = t["summary"].filter(property="density").to_dicts()
     (line, *_) = standing.liquid_sentence(rows, t["verdicts"], "density", rec.teachers(t))
     assert "no model agrees with the reference, 1100" in line and "dpmd is off by" in line
-    assert line.endswith("of mace-both nothing can be said: the truth, clp, is not converged; not converged: clp.")
+    assert line.endswith("of mace-both nothing can be said: the truth, clp, is not converged.")
 
 
 def of_teacher(t: dict[str, pl.DataFrame], truth: str) -> list[dict[str, Any]]:
