@@ -113,13 +113,14 @@ def said(results: Results) -> list[str]:
     references = results.tables["references"]
     if not references.height:
         return []
-    of = f"{references.height} value{'s' * (references.height > 1)} of {listed(references['liquid'].unique().sort().to_list())}"
+    liquids = listed(references["liquid"].unique().sort().to_list())
+    of = f"{references.height} reference value{'s' * (references.height > 1)} of {liquids}"
     kinds = (
         ("second-hand", pl.col("second_hand")),
         ("without a temperature, which is not used", pl.col("temperature_K").is_null()),
     )
     counts = [f"{n} {words}" for words, which in kinds if (n := references.filter(which).height)]
-    return ["; ".join([f"The models are held against {of}", *counts]) + "."]
+    return ["; ".join([of, *counts]) + "."]
 
 
 DATASET = Section("dataset", "Training data", "Training data", dataset)

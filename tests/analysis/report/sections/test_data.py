@@ -27,10 +27,10 @@ def test_references_stand_in_the_units_of_what_they_are_held_against() -> None:
 
 
 def test_references_are_counted_until_they_are_opened() -> None:
-    assert said(results(ROW)) == ["The models are held against 1 value of LiBF4."]
+    assert said(results(ROW)) == ["1 reference value of LiBF4."]
     others = [ROW | {"liquid": "NaCl", "temperature_K": None, "second_hand": True}, ROW | {"second_hand": True}]
     assert said(results(ROW, *others)) == [
-        "The models are held against 3 values of LiBF4 and NaCl; 2 second-hand; 1 without a temperature, which is not used."
+        "3 reference values of LiBF4 and NaCl; 2 second-hand; 1 without a temperature, which is not used."
     ]
     assert said(results()) == []
 
