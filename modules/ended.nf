@@ -23,7 +23,7 @@ def say_the_end(outdir, only_estimate) {
         return
     }
     if (workflow.stubRun) {
-        println 'to run it: the same command without -stub'
+        println "to run it: the same command without -stub; until then the files in ${outdir} are empty"
         return
     }
     if (only_estimate) {

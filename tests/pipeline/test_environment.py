@@ -286,6 +286,11 @@ def test_a_relative_home_is_refused(tmp_path: Path) -> None:
         ("# mace, deepmd, named\nmodels: [{id: m, framework: nequip}]  # not mace\n", ["nequip"]),
         ("models: [{id: s, framework: named, model: mace-mpa-0}]\n", ["mace", "foundation"]),
         ("labels: {engine: model, model: sevennet-0}\n", ["foundation"]),
+        (
+            "description: 'which model, named mace or deepmd, may be trusted?'\nmodels: [{id: mace, framework: classical}]\n",
+            [],
+        ),
+        ('{"models": [{"id": "m", "framework": "deepmd"}], "labels": {"engine": "xtb"}}\n', ["deepmd"]),
         (None, ["mace", "deepmd", "nequip", "foundation"]),
     ],
 )
