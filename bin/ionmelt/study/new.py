@@ -63,12 +63,18 @@ def foundation_line(name: str | None) -> str:
     return line if name else f"# {line}"
 
 
+def results_folder(path: Path) -> str:
+    """Return the folder of a study's results beside that of the demo, `results/`, whose files another study would set aside."""
+    return f"{path.stem}_results"
+
+
 def new_study(path: Path, liquid: tuple[list[str], list[str], str], temperature_K: float, model: str | None) -> str:
     """Return the text of a study of a liquid (`liquid_lines`) in the file `path`, whose schema line resolves from there."""
     lines, names, words = liquid
     return Template((TOP / "studies" / "templates" / "new_study.yaml").read_text()).substitute(
         schema=os.path.relpath(TOP / "studies" / "schema.json", path.resolve().parent),
         file=shlex.quote(path.name),
+        outdir=shlex.quote(results_folder(path)),
         title=f"{words} at {temperature_K:g} K: which model may be trusted?",
         name="_".join(names)[:LONGEST_NAME],
         liquid="\n    ".join(lines),
@@ -101,7 +107,7 @@ def write(path: Path, liquid: tuple[list[str], list[str], str], temperature_K: f
     lines = [f"{path}: {about}", estimated.text(), *(box.text(study.liquids[index]) for index, box in boxes.items())]
     lines += [f"warning: {line}" for line in warn(study, boxes, references, read_melting(TOP / "assets"))]
     program = ["./nextflow", "run", "main.nf"] if Path.cwd() == TOP else [str(TOP / "nextflow"), "run", str(TOP)]
-    run = shlex.join([*program, "--study", str(path), "--outdir", f"results/{study.name}"])
+    run = shlex.join([*program, "--study", str(path), "--outdir", results_folder(path)])
     show("\n".join([*lines, f"to run it: {run}"]))
 
 

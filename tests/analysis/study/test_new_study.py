@@ -25,7 +25,7 @@ def test_it_is_a_study_whose_schema_is_there(tmp_path: Path, capsys: pytest.Capt
     assert new.main([str(file), "--ions", "emim,bf4", "--temperature", "353"]) == 0
     screen = capsys.readouterr().out
     assert re.search(r"^label +\d+ +frames", screen, re.M)
-    assert f"--study {file} --outdir" in screen
+    assert f"--study {file} --outdir my_results" in screen  # as the documentation says, and outside the results of the demo
     schema = re.match(r"# yaml-language-server: \$schema=(.*)\n", file.read_text())[1]
     assert json.loads((file.parent / schema).read_text())["title"] == "Study"
     study = yaml.safe_load(file.read_text())
@@ -43,6 +43,7 @@ def test_its_commands_can_be_pasted_whatever_it_is_called(
     printed = [said, *re.findall(r"^# +(\./nextflow .*?)  ", Path(name).read_text(), re.M)]
     assert len(printed) == 3
     assert {shlex.split(line)[4] for line in printed} == {name}
+    assert {shlex.split(line)[6] for line in printed} == {"it's mine, é_results"}
     program, _, project = shlex.split(said)[:3]  # from a folder that is no checkout
     assert Path(program).samefile(ROOT / "nextflow") and Path(project).samefile(ROOT)
 
