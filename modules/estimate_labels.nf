@@ -1,4 +1,4 @@
-// Label one frame and a neighbour of each liquid, and price the plan with what that took on this machine.
+// Label two frames of each liquid, which are near each other, and price the plan with what that took on this machine.
 process ESTIMATE_LABELS {
     label 'labelling'
     label 'env_by_engine'

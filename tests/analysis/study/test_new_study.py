@@ -25,7 +25,9 @@ def test_it_is_a_study_whose_schema_is_there(tmp_path: Path, capsys: pytest.Capt
     assert new.main([str(file), "--ions", "emim,bf4", "--temperature", "353"]) == 0
     screen = capsys.readouterr().out
     assert re.search(r"^label +\d+ +frames", screen, re.M)
-    assert f"--study {file} --outdir my_results" in screen  # as the documentation says, and outside the results of the demo
+    assert (
+        f"--study {file} --outdir my_results" in screen
+    )  # as the documentation says, and outside the results of the demo
     schema = re.match(r"# yaml-language-server: \$schema=(.*)\n", file.read_text())[1]
     assert json.loads((file.parent / schema).read_text())["title"] == "Study"
     study = yaml.safe_load(file.read_text())
@@ -126,6 +128,38 @@ def test_what_stands_beside_the_fields_is_right_too(tmp_path: Path, monkeypatch:
     study |= {"seeds": [1, 2, 3], "budget_core_hours": 1e9}
     Path("real.yaml").write_text(yaml.safe_dump(study))
     assert plan_module.main(["--study", "real.yaml", "--assets", str(ROOT / "assets")]) == 0
+
+
+def test_a_try_is_what_the_file_says_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The numbers of the file and of the first study, put in, are planned at what the first study says."""
+    monkeypatch.chdir(tmp_path)
+    assert new.main(["my.yaml", "--ions", "emim,bf4", "--temperature", "353"]) == 0
+    text, page = Path("my.yaml").read_text(), (ROOT / "docs" / "first-study.md").read_text()
+    said = re.search(
+        r"frames (\d+) of eq, (\d+) of volume_scan, (\d+) of each other; epochs (\d+); steps (\d+); npt_ps and nvt_ps ([\d.]+\d)",
+        text,
+    )
+    on_page = re.search(
+        r"to (\d+) of `eq`, (\d+) of `volume_scan` and (\d+) of each\s+other, `epochs` to (\d+), `steps` to (\d+), "
+        r"and `npt_ps` and `nvt_ps` of `md` to ([\d.]+\d)",
+        page,
+    )
+    assert said.groups() == on_page.groups()
+    eq, scan, other, epochs, steps = map(int, said.groups()[:5])
+    study = yaml.safe_load(text)
+    study["sampling"]["eq"]["frames"] = eq
+    for recipe, settings in study["sampling"]["neq"].items():
+        settings["frames"] = scan if recipe == "volume_scan" else other
+    study["models"][0]["epochs"], study["models"][1]["steps"] = epochs, steps
+    study["md"] |= dict.fromkeys(("npt_ps", "nvt_ps"), float(said[6]))
+    Path("try.yaml").write_text(yaml.safe_dump(study))
+    whole = float(re.search(r"^total +([\d.]+)", capsys.readouterr().out, re.M)[1])
+    assert plan_module.main(["--study", "try.yaml", "--assets", str(ROOT / "assets")]) == 0
+    cut = float(re.search(r"^total +([\d.]+)", capsys.readouterr().out, re.M)[1])
+    falls = re.search(r"falls from ([\d.]+) to ([\d.]+) core-hours", page)
+    assert (whole, cut) == pytest.approx(tuple(map(float, falls.groups())), rel=0.1)
 
 
 @pytest.mark.parametrize(
