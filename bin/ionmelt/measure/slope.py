@@ -231,7 +231,8 @@ def diffusion(positions: Paths, dt_s: float, threads: int = 1) -> DiffusionEstim
         raise ValueError("the positions hold values that are not finite")
     last = min(frames // 3, frames * particles // (MIN_INDEPENDENT + particles))
     if last < 4:
-        return nothing(f"{frames} frames of {particles} particle{'s' * (particles != 1)}: too short")
+        of = f" of {particles} particles" if particles > 1 else ""  # one may be none, but what all charges do together
+        return nothing(f"{frames} frames{of}: too few")
     msd = mean_squared_displacement(positions, threads)
     if not msd[1 : last + 1].all() or extent.max() == 0:
         return nothing("the particles do not move")

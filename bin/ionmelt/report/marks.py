@@ -23,8 +23,8 @@ BETTER = Mark(
     "▲",
     "triangle-up",
     "#2e8b57",
-    "than another of those that differ from it in one thing, framework or data; none of them is better, it is not off the reference, "
-    "and nothing that is marked worse stands as well as it",
+    "than a model that differs from it in framework alone or in data alone; no such model beats it, it is not off the reference, and of "
+    "the models marked ▼ it beats each that it was compared with, and has a better number than each other one",
 )
 EQUIVALENT = Mark(
     "equivalent",
@@ -38,7 +38,7 @@ WORSE = Mark(
     "▼",
     "triangle-down",
     "#c8641b",
-    "than another of those that differ from it in one thing, framework or data, or off the reference by more than the error",
+    "than a model that differs from it in framework alone or in data alone, or off the reference by more than the error",
 )
 UNDECIDED = Mark(
     "undecided", "○", "circle-open", "#7a7a7a", "not converged, nothing to compare with, or not told apart"

@@ -8,6 +8,7 @@ import polars as pl
 
 from ionmelt.compare.groups import label, shift_of
 from ionmelt.compare.scope import BOX, WEIGHTS
+from ionmelt.compare.statistics import LEVEL
 from ionmelt.compare.survival import COMPLETED, MISSING, at_time
 from ionmelt.measure.observables import OBSERVABLES
 
@@ -52,6 +53,7 @@ ENDS = {
     "temperature": "its temperature ran away",
     "volume": "its volume ran away",
 }
+CORRECTED = "after the correction for many tests"  # of a difference that is seen before it alone
 # What a verdict without a winner says of a model and the reference, and of two models.
 SAID = {
     "differs": ("is off the reference", " differ; neither wins"),
@@ -189,6 +191,11 @@ def alone(v: Row) -> str:
     return f" ({words})" if (words := narrowed(v)) else ""
 
 
+def is_lost_to_correction(v: Row) -> bool:
+    """Tell whether a verdict sees no difference only because it was corrected for the number of tests."""
+    return v["verdict"] == "not distinguishable" and v["p_value"] is not None and v["p_value"] < LEVEL
+
+
 def verdict_words(v: Row) -> str:
     """Say one verdict in plain words."""
     a, b, verdict = v["model_a"], v["model_b"], v["verdict"]
@@ -200,7 +207,9 @@ def verdict_words(v: Row) -> str:
     if not pair:
         return f"{a} against {b}: no verdict ({verdict})"
     said = f"{a} {single}" if b == "reference" else f"{a} and {b}{pair}"
-    return said if verdict == "not distinguishable" else said + alone(v)
+    if verdict == "not distinguishable":
+        return f"{said} {CORRECTED}" if is_lost_to_correction(v) else said
+    return said + alone(v)
 
 
 # How a sentence counts verdicts: its words, and the verdicts that they stand for.

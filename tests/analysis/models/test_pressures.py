@@ -137,6 +137,9 @@ def test_frames_that_stand_under_pressure_of_the_labels_are_called_so() -> None:
     assert line.startswith(
         "The equilibrium frames of DEMO at 430 K stand at −10555 ± 800 bar of the labels: they are an equilibrium of the force field"
     )
+    assert "By the labels the liquid would be denser, so models that learn them may shrink the box" in line
+    (other,) = report.not_of_the_labels(table, {"demo": -30000.0}, str)
+    assert "would be less dense, so models that learn them may expand the box" in other
     assert report.not_of_the_labels(labelled(900 + 400 * 3 * away / away.std(ddof=1), 9), {"demo": 1.0}, str) == []
 
 

@@ -21,7 +21,17 @@ from ionmelt.report.blocks import (
 from ionmelt.report.figures import Style, error_bar, finish, panels
 from ionmelt.report.results import Results
 from ionmelt.report.sections import calibration, dimers, forgetting, generalisation, long_range, parity
-from ionmelt.report.words import NAMES, UNITS, Row, Tables, measured, missing_words, number
+from ionmelt.report.words import (
+    CORRECTED,
+    NAMES,
+    UNITS,
+    Row,
+    Tables,
+    is_lost_to_correction,
+    measured,
+    missing_words,
+    number,
+)
 
 MOST = 4  # liquids of which a sentence says the errors; the others are counted
 MOTIONS = {
@@ -145,15 +155,17 @@ def error_sentence(rows: list[Row], verdicts: pl.DataFrame, quantity: str) -> li
 
 def standing(best: str, verdicts: list[Row]) -> list[str]:
     """Say which models the best one beats, which it equals, and from which it is not told apart."""
-    others: dict[str, list[str]] = {"better": [], "equivalent": [], "not distinguishable": []}
+    others: dict[str, list[str]] = {"better": [], "equivalent": [], "not distinguishable": [], CORRECTED: []}
     for v in verdicts:
         if best in (v["model_a"], v["model_b"]):
             side, other = ("a", v["model_b"]) if v["model_a"] == best else ("b", v["model_a"])
-            others.get("better" if v["verdict"] == side else v["verdict"], []).append(other)
+            said = "better" if v["verdict"] == side else CORRECTED if is_lost_to_correction(v) else v["verdict"]
+            others.get(said, []).append(other)
     words = (
         ("better", "it is better than"),
         ("equivalent", "within the margins it equals"),
         ("not distinguishable", "it cannot be told apart from"),
+        (CORRECTED, f"{CORRECTED} it is not told apart from"),
     )
     return [f"{said} {listed(sorted(others[verdict]))}" for verdict, said in words if others[verdict]]
 

@@ -260,7 +260,8 @@ def blocks(results: Results) -> list[Block]:
         return [advice, Nothing("No model was run or tested."), short(results)]
     planned, measured = set(results.tables["summary"]["property"]), measured_of(results.tables)
     empty = [o.noun for o in OBSERVABLES if o.name in planned - measured]
-    missing = f" No model has {listed(empty)}: the sections on them say why." if empty else ""
+    which = "the section on that property says" if len(empty) == 1 else "the sections on these properties say"
+    missing = f" No model has {listed(empty)}: {which} why." if empty else ""
     return [advice, made, Note(READING + missing), short(results)]
 
 

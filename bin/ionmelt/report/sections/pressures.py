@@ -30,10 +30,13 @@ def not_of_the_labels(
     for state in mean_pressures(dataset):
         mean, error = state.mean_bar, state.standard_error_bar
         if is_off(mean, error, pressure_bar.get(state.liquid, PRESSURE_BAR)):
+            denser = mean < pressure_bar.get(state.liquid, PRESSURE_BAR)
+            liquid, box = ("denser", "shrink") if denser else ("less dense", "expand")
             said.append(
                 f"The equilibrium frames of {name(state.liquid)} at {state.temperature_K:g} K stand at {' ± '.join(rounded([mean, 2 * error], 2 * error))} bar of the labels: they are "
-                f"an equilibrium of {sampled_with.get(state.liquid, FORCE_FIELD)}, and none of the labels. What EQ frames are worth beside others is "
-                "then another question than that of frames which are; sampling.eq.refine and a further round (--previous) come closer."
+                f"an equilibrium of {sampled_with.get(state.liquid, FORCE_FIELD)}, and none of the labels. By the labels the liquid would be {liquid}, so models "
+                f"that learn them may {box} the box, and what EQ frames are worth beside others is not what it is of frames at an equilibrium of the labels. "
+                "sampling.eq.refine and a further round (--previous) come closer."
             )
     return said
 
@@ -86,3 +89,12 @@ def lines(results: Results) -> list[str]:
     refined = results.tables["sampling"].drop_nulls("equilibrium_of").select("liquid", "equilibrium_of").iter_rows()
     sampled_with = {liquid: f"{model} of the round before, whose dynamics they are from" for liquid, model in refined}
     return not_of_the_labels(results.tables["dataset"], pressure_bar, results.names.liquid, sampled_with)
+
+
+def beside_worth(results: Results) -> list[str]:
+    """Say beside what kinds of frames are worth that those of equilibrium are none of the labels, which `lines` says in full."""
+    off = len(lines(results))
+    liquids = "one liquid" if off == 1 else f"{off} liquids"
+    return (
+        [f"The eq frames of {liquids} are no equilibrium of the labels: see Read with care, at the top."] if off else []
+    )

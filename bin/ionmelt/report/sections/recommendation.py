@@ -18,12 +18,14 @@ from ionmelt.measure.observables import NAMED, OBSERVABLES
 from ionmelt.mistakes import listed
 from ionmelt.report.sections.choice import STATE, Choice, State, grounds, name, price, spoken, verdicts_of
 from ionmelt.report.words import (
+    CORRECTED,
     UNBROKEN,
     UNITS,
     Row,
     Tables,
     counted_verdicts,
     how_it_ended,
+    is_lost_to_correction,
     measured,
     narrowed,
     rounded,
@@ -269,12 +271,18 @@ def best_forces(t: Tables) -> str | None:
     rest = [name(r) for r in ranked[1:] if r["liquid"] == best["liquid"]]
     if not rest:
         return f"{name(best)} follows the labels' forces to {measured(best)}{caveats}"
-    decided = {frozenset((v["model_a"], v["model_b"])): v["verdict"] for v in verdicts}
+    decided = {
+        frozenset((v["model_a"], v["model_b"])): CORRECTED if is_lost_to_correction(v) else v["verdict"]
+        for v in verdicts
+    }
     against = {other: decided.get(frozenset((name(best), other))) for other in rest}
     level = [other for other, verdict in against.items() if verdict in ("equivalent", "not distinguishable")]
-    open_ones = [other for other, verdict in against.items() if verdict not in ("a", "b", None) and other not in level]
+    lost = [other for other, verdict in against.items() if verdict == CORRECTED]
+    known = {*level, *lost}
+    open_ones = [other for other, verdict in against.items() if verdict not in ("a", "b", None) and other not in known]
     unseen = [other for other, verdict in against.items() if verdict is None]
     but = f", not told apart from {listed(level)}" if level else ""
+    but += f", {CORRECTED} not told apart from {listed(lost)}" if lost else ""
     but += f", without a verdict against {listed(open_ones)}" if open_ones else ""
     but += f", not compared with {listed(unseen)}" if unseen else ""
     return f"of the trained models {name(best)} follows the labels' forces best ({measured(best)}{but}{caveats})"

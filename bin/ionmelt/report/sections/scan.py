@@ -61,8 +61,8 @@ def figure_scan(t: Tables, style: Style) -> go.Figure | None:
 
 
 def lines(results: Results) -> list[str]:
-    """Say how the models do along the scan, and whose equilibrium the frames are."""
-    return [*said("scan_energy_rmse")(results), *pressures.lines(results)]
+    """Say how the models do along the scan."""
+    return said("scan_energy_rmse")(results)
 
 
 def blocks(results: Results) -> list[Block]:

@@ -169,7 +169,7 @@ def answers(
 def said(results: Results) -> list[str]:
     """Return the first sentences of each answer, and how many more there are."""
     made = []
-    for question, lines in answers(results.tables["worth"], results.datasets, pressures.lines(results)):
+    for question, lines in answers(results.tables["worth"], results.datasets, pressures.beside_worth(results)):
         left = len(lines) - MOST
         made += [f"{question} {lines[0]}", *lines[1:MOST]]
         made += [f"{left} more {'answers' if left > 1 else 'answer'} below."] if left > 0 else []
@@ -318,7 +318,7 @@ def blocks(results: Results) -> list[Block]:
     if not table.rows:
         return [Nothing("Nothing to compare: no dataset holds another one, and there is one size of each.")]
     made: list[Block] = [READING]
-    for question, lines in answers(t["worth"], results.datasets, pressures.lines(results)):
+    for question, lines in answers(t["worth"], results.datasets, pressures.beside_worth(results)):
         made += [Heading(question), Sentences(lines)]
     if figure is not None:
         label = "Errors against the number of training frames and the cost of their labels"
