@@ -73,12 +73,6 @@ def asked(results: Results) -> list[tuple[str, str]]:
             ", ".join(f"{m['id']} ({framework(m)})" for m in study.get("models", [])),
         )
     )
-    data = [f"{name} ({mixture_words(entries)})" for name, entries in (study.get("datasets") or {}).items()]
-    if data:
-        seeds = len(study.get("seeds") or [])
-        rows.append(
-            ("Trained on", f"{', '.join(data)}; {seeds} seed{'s' if seeds > 1 else ''} each. {words_of_data(study)}")
-        )
     rows.append(("Labels", theory(results.labels)))
     if {"npt_ps", "nvt_ps"} <= md.keys():
         rows.append(
@@ -90,6 +84,15 @@ def asked(results: Results) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def trained_on(study: Row) -> str:
+    """Say what stands behind the names of trained models; empty where none is trained."""
+    data = [f"{name} ({mixture_words(entries)})" for name, entries in (study.get("datasets") or {}).items()]
+    if not data:
+        return ""
+    seeds = len(study.get("seeds") or [])
+    return f"Trained on, behind a model's name: {', '.join(data)}; {seeds} seed{'s' if seeds > 1 else ''} each. {words_of_data(study)}"
 
 
 def words_of_data(study: Row) -> str:

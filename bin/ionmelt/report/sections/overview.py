@@ -12,6 +12,7 @@ from ionmelt.mistakes import listed
 from ionmelt.report.blocks import Advice, Block, Cell, Line, Matrix, Note, Nothing, RowOfModel, Section, StateOfModels
 from ionmelt.report.marks import BROKE, MARKS, UNDECIDED, WORSE, Mark, of_model
 from ionmelt.report.results import Results
+from ionmelt.report.sections.asked import trained_on
 from ionmelt.report.sections.recommendation import not_known, recommend, teachers
 from ionmelt.report.sections.short import short
 from ionmelt.report.words import (
@@ -262,7 +263,8 @@ def blocks(results: Results) -> list[Block]:
     empty = [o.noun for o in OBSERVABLES if o.name in planned - measured]
     which = "the section on that property says" if len(empty) == 1 else "the sections on these properties say"
     missing = f" No model has {listed(empty)}: {which} why." if empty else ""
-    return [advice, made, Note(READING + missing), short(results)]
+    names = trained_on(results.study)
+    return [advice, made, *([Note(names)] if names else []), Note(READING + missing), short(results)]
 
 
 SECTION = Section("short", "In short", "In short", blocks, is_folded=False)

@@ -278,8 +278,8 @@ def best_forces(t: Tables) -> str | None:
     against = {other: decided.get(frozenset((name(best), other))) for other in rest}
     level = [other for other, verdict in against.items() if verdict in ("equivalent", "not distinguishable")]
     lost = [other for other, verdict in against.items() if verdict == CORRECTED]
-    known = {*level, *lost}
-    open_ones = [other for other, verdict in against.items() if verdict not in ("a", "b", None) and other not in known]
+    unopen = ("a", "b", None, "equivalent", "not distinguishable", CORRECTED)
+    open_ones = [other for other, verdict in against.items() if verdict not in unopen]
     unseen = [other for other, verdict in against.items() if verdict is None]
     but = f", not told apart from {listed(level)}" if level else ""
     but += f", {CORRECTED} not told apart from {listed(lost)}" if lost else ""
