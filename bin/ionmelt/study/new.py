@@ -20,6 +20,7 @@ from ionmelt.study.melting import read_melting
 from ionmelt.study.new_liquid import CONCENTRATIONS, FORMS, liquid_lines
 from ionmelt.study.paths import Paths
 from ionmelt.study.plan import read_study
+from ionmelt.study.reference_files import read_references
 
 TOP = Path(__file__).resolve().parents[3]
 COLDEST_K, HOTTEST_K = 100.0, 2500.0
@@ -85,6 +86,17 @@ def new_study(path: Path, liquid: tuple[list[str], list[str], str], temperature_
     )
 
 
+def solvent_densities(temperature_K: float) -> dict[str, float]:
+    """Return the density that was measured of each molecule alone (kg/m3), at the temperature nearest to this one."""
+    nearest: dict[str, tuple[float, float]] = {}
+    for row in read_references(TOP / "assets" / "references" / "solvents.csv"):
+        if row.property == "density" and len(row.composition) == 1 and row.temperature_K is not None:
+            ((name, _),) = row.composition
+            off_K = abs(row.temperature_K - temperature_K)
+            nearest[name] = min(nearest.get(name, (math.inf, 0.0)), (off_K, row.value))
+    return {name: value for name, (_, value) in nearest.items()}
+
+
 def write(path: Path, liquid: tuple[list[str], list[str], str], temperature_K: float, model: str | None) -> None:
     """Write the study of a liquid (`liquid_lines`), and print what it will cost; raises `UserError` where it cannot be written or planned."""
     if path.suffix not in (".yaml", ".yml"):
@@ -121,8 +133,9 @@ def begin(args: argparse.Namespace) -> None:
     if atoms is not None and atoms < ATOMS_LEAST:
         raise UserError(f"--atoms: {atoms:g}: give {ATOMS_LEAST} or more")
     size = None if atoms is None else round(atoms)
-    liquid = liquid_lines(args.ions, args.molecules, given, library(TOP / "assets"), size)
     assert temperature_K is not None
+    densities = solvent_densities(temperature_K)
+    liquid = liquid_lines(args.ions, args.molecules, given, library(TOP / "assets"), size, densities)
     write(args.study, liquid, temperature_K, args.model)
 
 

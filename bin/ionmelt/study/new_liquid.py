@@ -19,7 +19,7 @@ PAIRS_ATOMS = 40  # that they have at least: a box of four pairs of atoms holds 
 ATOMS = 150  # of a trial whose concentration is given, or what one of the rarest ion needs
 CONCENTRATIONS = ("molality", "molarity")
 GUESS_KG_M3 = 1200  # what a study takes where it gives none
-DENSITY = f"density_guess_kg_m3: {GUESS_KG_M3}     # only sizes the first box; the melting finds the real one"
+MOSTLY = 0.5  # of its mass: above it a solution has rather the density of its solvent
 DENSITY_OF_MOLARITY = (
     f"# density_guess_kg_m3: {GUESS_KG_M3}   # the molarity is of this density: give that of the solution"
 )
@@ -128,11 +128,12 @@ def liquid_lines(
     concentration: tuple[str, float] | None,
     library: Mapping[str, LibraryIon],
     atoms: int | None,
+    densities: Mapping[str, float],
 ) -> tuple[list[str], list[str], str]:
     """Return the lines of a study that say what the liquid is made of, the names, and the liquid in words.
 
     `concentration` is molality or molarity, with its value; `atoms`: about how many, None for those of a trial. Where either is given,
-    counts are parts. Raises `UserError`, a line for each mistake.
+    counts are parts. `densities`: what was measured of molecules of the library (kg/m3). Raises `UserError`, a line for each mistake.
     """
     salt, mistakes = read_given(ions, "--ions", library) if ions else ([], [])
     solvent, more = read_given(molecules, "--molecules", library) if molecules else ([], [])
@@ -157,6 +158,10 @@ def liquid_lines(
         if atoms:
             salt, solvent = of_size(salt, solvent, atoms, library)
         lines = by_number(salt, solvent)
+    if concentration and concentration[0] == "molarity":
+        lines.append(DENSITY_OF_MOLARITY)
+    else:
+        lines.append(density_line(salt, solvent, concentration, library, densities))
     parts = [*salt, *solvent]
     return lines, [one.name for one in parts], listed([one.words for one in parts])
 
@@ -214,17 +219,43 @@ def least_atoms(
 ) -> int:
     """Return the atoms of a box that holds one of the rarest of a solution; 0 where the concentration cannot be, which the plan says."""
     parts = {one.name: one.ingredient(library) for one in (*salt, *solvent)}
+    try:
+        amounts = amounts_of(salt, solvent, kind, amount, parts)
+    except CompositionError:
+        return 0
+    return ceil(sum(amounts[name] * parts[name].atoms for name in parts) / min(amounts.values()))
+
+
+def amounts_of(
+    salt: Sequence[Given], solvent: Sequence[Given], kind: str, amount: float, parts: Mapping[str, Part]
+) -> dict[str, float]:
+    """Return the moles of each part of a solution, up to a factor; raises `CompositionError` where the concentration cannot be."""
     salt_amounts, solvent_parts = (
         {one.name: one.count * amount for one in salt},
         {one.name: one.count for one in solvent},
     )
     fields: dict[str, Any] = {kind: salt_amounts, "solvent": solvent_parts, "atoms": ATOMS}
-    composition = Composition.model_construct(**fields)
-    try:
-        amounts = moles(composition, parts, GUESS_KG_M3)
-    except CompositionError:
-        return 0
-    return ceil(sum(amounts[name] * parts[name].atoms for name in parts) / min(amounts.values()))
+    return moles(Composition.model_construct(**fields), parts, GUESS_KG_M3)
+
+
+def density_line(
+    salt: Sequence[Given],
+    solvent: Sequence[Given],
+    concentration: tuple[str, float] | None,
+    library: Mapping[str, LibraryIon],
+    densities: Mapping[str, float],
+) -> str:
+    """Return the line of the density: that of the solvent, by mass, where it is most of the liquid and all of it was measured."""
+    parts = {one.name: one.ingredient(library) for one in (*salt, *solvent)}
+    numbers = {one.name: float(one.count) for one in (*salt, *solvent)}
+    amounts = amounts_of(salt, solvent, *concentration, parts) if concentration else numbers
+    grams = {name: amount * parts[name].mass_u for name, amount in amounts.items()}
+    of_solvent = sum(grams[one.name] for one in solvent)
+    guess, whose = GUESS_KG_M3, ""
+    if densities.keys() >= {one.name for one in solvent} and of_solvent > MOSTLY * sum(grams.values()):
+        guess = round(of_solvent / sum(grams[one.name] / densities[one.name] for one in solvent))
+        whose = "as measured of the molecules alone; "
+    return f"density_guess_kg_m3: {guess}     # {whose}only sizes the first box; the melting finds the real one"
 
 
 def counted(salt: list[Given], units: int) -> tuple[list[Given], list[str]]:
@@ -250,7 +281,7 @@ def by_number(salt: Sequence[Given], solvent: Sequence[Given]) -> list[str]:
         if given
     ]
     size = "20 pairs or more; 80 where diffusion is asked for" if salt and not solvent else "500 atoms or more; 2000 where diffusion is asked for"  # fmt: skip
-    return [*lines[:-1], f"{lines[-1]}      # real: a box of {size}", DENSITY]
+    return [*lines[:-1], f"{lines[-1]}      # real: a box of {size}"]
 
 
 def by_concentration(
@@ -266,5 +297,4 @@ def by_concentration(
         f"  solvent: {{{parts}}}      # by moles; solvent_parts: mass where they are by mass",
         *([f"  smiles: {{{smiles}}}"] if smiles else []),
         f"  atoms: {atoms}      # real: 500 or more; 2000 where diffusion is asked for",
-        DENSITY_OF_MOLARITY if kind == "molarity" else DENSITY,
     ]

@@ -130,6 +130,30 @@ def test_what_stands_beside_the_fields_is_right_too(tmp_path: Path, monkeypatch:
     assert plan_module.main(["--study", "real.yaml", "--assets", str(ROOT / "assets")]) == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kelvin", "guess"),
+    [
+        (["--ions", "Na+,FSI-", "--molecules", "DME", "--molality", "1"], 298.15, 861),
+        (["--molecules", "water:30"], 298.15, 997),
+        (["--molecules", "water:30"], 313.15, 992),
+        (["--molecules", "dme:10,dmc:10"], 298.15, 951),  # (90.12 + 90.08) / (90.12 / 861 + 90.08 / 1063) = 951
+        (["--ions", "li:1,pf6:1", "--molecules", "ec:9,acn:9"], 298.15, 1080),
+        (["--ions", "Na+,FSI-", "--molecules", "DME", "--molality", "8"], 298.15, 1200),  # most of it is salt
+        (["--ions", "li,pf6", "--molecules", "ec,fec", "--molality", "1"], 298.15, 1200),  # of one nothing was measured
+        (["--ions", "emim,bf4"], 298.15, 1200),
+    ],
+)
+def test_a_solution_begins_with_the_density_of_its_solvent(
+    arguments: list[str], kelvin: float, guess: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As measured of the molecules alone (assets/references/solvents.csv), at the nearest temperature and without a change of volume."""
+    done = new.main([str(tmp_path / "my.yaml"), *arguments, "--temperature", str(kelvin)])
+    assert done == 0, capsys.readouterr().err
+    text = (tmp_path / "my.yaml").read_text()
+    assert yaml.safe_load(text)["liquids"][0]["density_guess_kg_m3"] == pytest.approx(guess, abs=1)
+    assert ("as measured of the molecules alone" in text) == (guess != 1200)
+
+
 def test_a_try_is_what_the_file_says_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
