@@ -12,7 +12,7 @@ from ionmelt.lengths import DENSITY_PS, DIFFUSION_PS
 from ionmelt.liquid import sage, universal
 from ionmelt.liquid.ions import open_shell
 from ionmelt.liquid.relaxed import CHARGES
-from ionmelt.mistakes import path_text
+from ionmelt.mistakes import listed, path_text
 from ionmelt.study.boxes import Box, size_field
 from ionmelt.study.estimate import core_hours
 from ionmelt.study.idle import Add, warn_of_idle
@@ -41,6 +41,7 @@ COLD_K = 180.0  # below it hardly any electrolyte is a liquid; 100 to 180 degC a
 ANNEAL_ABOVE_K = 150.0  # of the liquid's own temperature: hot enough to mix in some ten picoseconds
 LIQUID_MOLECULES = 20  # ions count as molecules: ten pairs
 DIFFUSION_MOLECULES = 160
+FEW_OF_A_KIND = 4  # fewer say of themselves how they move, not of their kind
 HYDROGEN_TIMESTEP_FS, HYDROGEN_U = 1.0, 1.008
 # A fraction that was written for a percentage: the density to 1 kg/m3 is 0.1 %, what moves is never known to 1 %.
 LEAST_MARGIN_PERCENT, OTHER_LEAST_MARGIN_PERCENT = {"density_percent": 0.05}, 1.0
@@ -194,6 +195,12 @@ def warn_of_size(study: Study, index: int, box: Box, add: Add) -> None:
             of_size,
             f"{box.size}: diffusion is too slow in so small a box; it needs the Yeh-Hummer "
             "correction (finite_size_correction_m2_s)",
+        )
+    few = [f"{ion.count} {ion.name}" for ion in box.ions if ion.count < FEW_OF_A_KIND]
+    if study.md.nvt_ps and few:
+        add(
+            of_size,
+            f"{listed(few)}: diffusion is a mean over those of a kind, and so few leave it wide: give more of them",
         )
 
 

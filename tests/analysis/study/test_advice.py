@@ -52,6 +52,35 @@ def test_dft_of_closed_shells_is_not_the_ground_state_of_a_magnetic_liquid(
     assert all(line.startswith(f"liquids[0].ions: {said}") for line in unpaired)
 
 
+@pytest.mark.parametrize(
+    ("liquid", "nvt_ps", "said"),
+    [
+        (
+            {"ions": {"li": 1, "pf6": 1}, "molecules": {"ec": 5, "dmc": 3}},
+            1,
+            "1 li, 1 pf6 and 3 dmc: diffusion is a mean",
+        ),
+        (
+            {"ions": {"li": 3, "pf6": 3}, "molecules": {"ec": 200}},
+            1,
+            "3 li and 3 pf6: diffusion is a mean",
+        ),  # a large box
+        ({"ions": {"li": 1, "pf6": 1}, "molecules": {"ec": 5}}, 0, ""),  # no run that measures it
+        ({"ions": {"li": 4, "pf6": 4}, "molecules": {"ec": 20}}, 1, ""),
+    ],
+)
+def test_diffusion_of_a_kind_of_which_there_are_few_is_named(
+    planned: Planned, liquid: dict[str, dict[str, int]], nvt_ps: float, said: str
+) -> None:
+    content = demo()
+    content["liquids"] = [{"id": "a", "temperatures_K": [300], "density_guess_kg_m3": 1200} | liquid]
+    content["md"]["nvt_ps"] = nvt_ps
+    content["budget_core_hours"] = 1e6
+    assert planned(content) == (0, [])
+    few = [line for line in Path("plan/warnings.txt").read_text().splitlines() if "a mean over" in line]
+    assert len(few) == bool(said) and all(line.startswith(f"liquids[0].ions: {said}") for line in few)
+
+
 def test_a_step_is_too_long_for_hydrogen_only_where_there_is_some(planned: Planned) -> None:
     content = demo()
     content["md"]["timestep_fs"] = 2.0
