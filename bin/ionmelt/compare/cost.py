@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from ionmelt.compare.groups import Row
 from ionmelt.models.card import Card
 
 TRAINING, LABELLING, DYNAMICS = ("TRAIN_MODEL",), ("LABEL_FRAMES",), ("RUN_MD",)  # processes
+MOST_START = 0.2  # of the time of the steps: where a start took more, whole tasks do not tell what a nanosecond takes
 ACCELERATORS = ("cuda", "gpu", "hip", "xpu")  # how the name of a device begins that is no processor
 
 
@@ -76,12 +78,12 @@ def label_hours(t: dict[str, pl.DataFrame]) -> dict[str, float]:
     return {name: spent * n / paid for name, n in sizes.iter_rows()}
 
 
-def dynamics_hours(
+def runs_of(
     t: dict[str, pl.DataFrame], model: str, dataset: str | None, liquid: str, temperature_K: float | None
-) -> Hours | None:
-    """Return the hours that one nanosecond takes a model, over all its runs of a liquid ("all": of each) and temperature.
+) -> list[tuple[Row, Row | None]]:
+    """Return the runs of a model in a liquid ("all": in each) at a temperature, each with its task.
 
-    What attempts took that were killed before their task ended is not known and not counted.
+    A task may have run several replicas at once: it is named after the first of them, and the others have none.
     """
     runs = t["survival"].filter(pl.col("model") == model, pl.col("dataset").eq_missing(pl.lit(dataset, pl.String)))
     if liquid != "all":
@@ -89,10 +91,31 @@ def dynamics_hours(
     if temperature_K is not None:
         runs = runs.filter((pl.col("temperature_K") - temperature_K).abs() < 0.5)
     tasks = {row["id"]: row for row in t["cost"].filter(pl.col("process").is_in(DYNAMICS)).to_dicts()}
-    # A task may have run several replicas at once: it is named after the first of them.
+    return [(run, tasks.get(run["run_id"])) for run in runs.to_dicts()]
+
+
+def start_weighs(runs: Sequence[tuple[Row, Row | None]], timestep_fs: float | None) -> bool:
+    """Tell whether runs were so short that the start of their tasks is much of what they took; not where no speed is known."""
+    timed = [(run, task) for run, task in runs if run["atom_steps_per_s"] and run["n_atoms"] and run["survived_ps"]]
+    if not timed or timestep_fs is None:
+        return False
+    atom_steps = [
+        (1000 * run["survived_ps"] / timestep_fs * run["n_atoms"], run["atom_steps_per_s"]) for run, _ in timed
+    ]
+    steps_s = sum(number / speed for number, speed in atom_steps)
+    tasks_s = sum(task["wall_s"] or 0.0 for _, task in timed if task)
+    return tasks_s - steps_s > MOST_START * steps_s
+
+
+def dynamics_hours(
+    t: dict[str, pl.DataFrame], model: str, dataset: str | None, liquid: str, temperature_K: float | None
+) -> Hours | None:
+    """Return the hours that one nanosecond takes a model, over all its runs of a liquid ("all": of each) and temperature.
+
+    What attempts took that were killed before their task ended is not known and not counted.
+    """
     taken, nanoseconds = None, 0.0
-    for run in runs.to_dicts():
-        task = tasks.get(run["run_id"])
+    for run, task in runs_of(t, model, dataset, liquid, temperature_K):
         spent = hours(task["wall_s"], task["cpu_s"], run["device"]) if task else None
         if spent is not None:
             taken = (taken or Hours()).plus(spent)

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from ionmelt.compare.cost import label_hours
+from ionmelt.compare.cost import label_hours, start_weighs
 from ionmelt.compare.reading import conform
 from ionmelt.tables.published import TABLES
 
@@ -32,3 +32,17 @@ def test_a_label_costs_as_much_wherever_it_is_from(stored: int, imported: int) -
 
 def test_of_labels_that_are_all_from_a_store_the_cost_is_not_known() -> None:
     assert label_hours(tables(100, spent_s=12.0)) == {}
+
+
+@pytest.mark.parametrize(
+    ("survived_ps", "replicas", "weighs"), [(0.19, 1, True), (1.0, 1, True), (20.0, 1, False), (20.0, 2, False)]
+)
+def test_the_price_of_a_nanosecond_is_not_told_where_the_start_is_much_of_it(
+    survived_ps: float, replicas: int, weighs: bool
+) -> None:
+    """A hundred atoms take 10 s a picosecond, after a start of 12 s; replicas that ran at once have one task."""
+    run = {"n_atoms": 100, "survived_ps": survived_ps, "atom_steps_per_s": 20_000.0}
+    task = {"wall_s": 12.0 + 10.0 * survived_ps}
+    runs = [(run, task if replica == 0 else None) for replica in range(replicas)]
+    assert start_weighs(runs, 0.5) == weighs
+    assert not start_weighs([(run | {"atom_steps_per_s": None}, task)], 0.5), "nothing is known of the start"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ionmelt.compare.cost import Hours, dynamics_hours
+from ionmelt.compare.cost import MOST_START, Hours, dynamics_hours, runs_of, start_weighs
 from ionmelt.compare.groups import label, shift_of
 from ionmelt.compare.lifetimes import share_interval
 from ionmelt.measure.observables import OBSERVABLES
@@ -38,8 +38,10 @@ SHOWN = {o.name: o.shown[1].replace(" ", "\u00a0") for o in OBSERVABLES} | {FORC
 READING = (
     "Values with half of their 95 % interval, runs and seeds combined. Models without a number come last, before them those of which a run broke; of the others those "
     "with fewest ▼ come first, then those with most ▲ and ≈, then the cheapest. Core-hours are those of labels, training and one "
-    "nanosecond of dynamics, counted once: they have no interval. A nanosecond is told from whole tasks, whose start weighs in short runs."
+    "nanosecond of dynamics, counted once: they have no interval. A nanosecond is told from whole tasks; a dash stands where runs "
+    f"were so short that their start took more than {100 * MOST_START:.0f} % of the time of their steps, which would make them look dear."
 )
+TOO_SHORT = "not told: the runs were too short, their start would count for much of it"
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,9 @@ def row_of(results: Results, state: State, pair: tuple[str, str | None], propert
         pl.col("model") == model, pl.col("dataset").eq_missing(pl.lit(dataset, pl.String))
     ).to_dicts()
     cells = [cell_of(state, key, quantity, runs) for quantity in properties]
-    hours = hours_of(t, state, key)
+    timestep_fs = (results.study.get("md") or {}).get("timestep_fs")
+    too_short = start_weighs(runs_of(t, model, dataset, state.liquid, state.temperature_K), timestep_fs)
+    hours = None if too_short else hours_of(t, state, key)
     marks = [line.mark for cell in cells for line in cell]
     good = sum(mark not in (WORSE, UNDECIDED, BROKE, None) for mark in marks)
     did_break = any(run["end"] not in UNBROKEN for run in runs)
@@ -129,9 +133,8 @@ def row_of(results: Results, state: State, pair: tuple[str, str | None], propert
     cost = (1, 0.0, 0.0) if hours is None else (0, hours.gpu, hours.core)
     is_known = any(r["value"] is not None for r in state.summary if all(r[c] == x for c, x in key.items()))
     rank = (not is_known, did_break, marks.count(WORSE), -good, cost, results.style.order(key))
-    return RowOfModel(
-        label(model, dataset), results.style.colour(key), [*cells, survival(runs, no_run), [Line(price(hours))]], rank
-    )
+    last = [survival(runs, no_run), [Line(price(hours), None, TOO_SHORT * too_short)]]
+    return RowOfModel(label(model, dataset), results.style.colour(key), [*cells, *last], rank)
 
 
 def cell_of(state: State, key: Row, quantity: str, runs: list[Row]) -> Cell:
@@ -257,14 +260,14 @@ def reference_line(row: Row, both: bool) -> Line:
 def blocks(results: Results) -> list[Block]:
     """Return the recommendation, the table, what is behind them, and what was asked."""
     advice, made = Advice(recommend(results.tables)), matrix(results)
+    names = [Note(words)] if (words := trained_on(results.study)) else []
     if made is None:
-        return [advice, Nothing("No model was run or tested."), short(results)]
+        return [advice, Nothing("No model was run or tested."), *names, short(results)]
     planned, measured = set(results.tables["summary"]["property"]), measured_of(results.tables)
     empty = [o.noun for o in OBSERVABLES if o.name in planned - measured]
     which = "the section on that property says" if len(empty) == 1 else "the sections on these properties say"
     missing = f" No model has {listed(empty)}: {which} why." if empty else ""
-    names = trained_on(results.study)
-    return [advice, made, *([Note(names)] if names else []), Note(READING + missing), short(results)]
+    return [advice, made, *names, Note(READING + missing), short(results)]
 
 
 SECTION = Section("short", "In short", "In short", blocks, is_folded=False)

@@ -16,6 +16,7 @@ from ionmelt.compare.summary import summarise_runs
 from ionmelt.compare.verdicts import judge
 from ionmelt.models.card import Card, Cost
 from ionmelt.report import words
+from ionmelt.report.blocks import Note
 from ionmelt.report.results import Results
 from ionmelt.report.sections import overview, standing
 from ionmelt.report.sections import recommendation as rec
@@ -496,6 +497,18 @@ def test_what_gave_no_number_stands_below_all_that_did() -> None:
         assert [row.name for row in made.states[0].rows] == [*order, "mace-both"]
 
 
+def test_what_broke_soon_has_no_price_of_a_nanosecond() -> None:
+    """Its steps took next to nothing of its tasks, those of the others all."""
+    t = tables({"clp": 1000.0, "mace": 1001.0, "dpmd": 1040.0}, broken=("dpmd",))
+    speeds = pl.when(pl.col("model") == "dpmd").then(1e12).otherwise(1.0)
+    t["survival"] = t["survival"].with_columns(n_atoms=pl.lit(1, pl.Int64), atom_steps_per_s=speeds)
+    made = overview.matrix(Results(t, {"models": [], "md": {"timestep_fs": 0.5}}, {}))
+    assert made is not None
+    prices = {row.name: row.cells[-1][0] for row in made.states[0].rows}
+    assert prices["dpmd-both"].text == "–" and "too short" in prices["dpmd-both"].why
+    assert "–" not in (prices["clp"].text, prices["mace-both"].text)
+
+
 def test_a_model_from_elsewhere_is_not_the_truth() -> None:
     t = tables({"clp": 1000.0, "dpmd": 1040.0, "mace": 1000.5}, reference=None, truth="clp", untrained=("clp", "dpmd"))
     rows = {r["model"]: r for r in t["summary"].filter(property="density").to_dicts()}
@@ -576,3 +589,13 @@ def test_errors_of_all_liquids_are_called_so() -> None:
     t = tables(GOOD)
     t["verdicts"] = t["verdicts"].filter(property="force_rmse").with_columns(liquid=pl.lit("all"))
     assert {row[0] for row in report_verdicts.table_verdicts(t, "force_rmse").rows} == {"all liquids"}
+
+
+def test_what_a_name_was_trained_on_stands_right_under_the_table() -> None:
+    study = {"models": [], "datasets": {"eq": ["eq"], "both": ["eq", "neq"]}, "seeds": [1]}
+    empty = {name: pl.DataFrame(schema=schema) for name, schema in TABLES.items()}
+    models = pl.DataFrame(schema={"model": pl.String, "dataset": pl.String, "same_theory": pl.Boolean})
+    made = overview.blocks(Results(empty | tables({"clp": 1000.0, "mace": 1001.0}), study, {}, models=models))
+    kinds = [type(block).__name__ for block in made]
+    words = made[kinds.index("Matrix") + 1]
+    assert isinstance(words, Note) and "eq (eq), both (eq + neq); 1 seed each" in words.text
