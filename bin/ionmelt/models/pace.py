@@ -7,7 +7,7 @@ as large. Counted into the epochs, the first would leave half of the core-minute
 On a CPU it is CPU time that counts, and not the clock, which also runs while other work has the cores.
 
 The number is kept beside the checkpoints, so that a training that was killed goes on with the same, and stands in the card: giving it
-instead of core-minutes repeats the training, on any machine.
+instead of core-minutes trains as long, on any machine.
 """
 
 import math
