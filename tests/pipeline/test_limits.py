@@ -44,14 +44,19 @@ def test_after_it():
 
 
 def outcomes(folder: Path, text: str, **environment: str) -> tuple[dict[str, str], str]:
-    """Run a test file under the project's limits; returns what became of each test, and the screen."""
+    """Run a test file under the project's limits, whatever patience this run has; returns what became of each test, and the screen."""
     (folder / "tests").mkdir()
     shutil.copy(TOP / "pyproject.toml", folder)
     shutil.copy(TOP / "tests" / "conftest.py", folder / "tests")
     (folder / "tests" / "test_some.py").write_text(text)
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "tests"]
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=300
+        command,
+        cwd=folder,
+        env=os.environ | {"IONMELT_TEST_PATIENCE": "1"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     lines = [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("tests/test_some.py::")]
     return {name.split("::")[1]: outcome for name, outcome in lines}, done.stdout + done.stderr
