@@ -237,7 +237,7 @@ def judged(inputs: Inputs, asked: Request, t: Tables, models: Models, cards: Seq
     earlier = table([files.read_tables([inputs.rounds])] if inputs.rounds else [], TABLES["rounds"])
     every = t | judgement
     judgement["rounds"] = rounds.table(every, asked, rounds.number_of(cards), earlier)
-    judgement["pareto"] = table([pareto.table(every, cards, models.truth)], TABLES["pareto"])
+    judgement["pareto"] = table([pareto.table(every, cards, models.truth, asked.timestep_fs)], TABLES["pareto"])
     return judgement
 
 

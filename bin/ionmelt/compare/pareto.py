@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from ionmelt.compare.cost import Hours, dynamics_hours, label_hours, mean, training_hours
+from ionmelt.compare.cost import Hours, dynamics_hours, label_hours, mean, runs_of, start_weighs, training_hours
 from ionmelt.compare.curves import undertrained
 from ionmelt.compare.groups import Row, grouped, held_alike, label, shift_error_of, shift_of
 from ionmelt.compare.scope import too_short
@@ -21,6 +21,7 @@ from ionmelt.tables.comparison import PARETO
 
 # What stands in `front`; the first three: it is not judged.
 NOT_CONVERGED, UNDERTRAINED, COST_UNKNOWN = "not converged", "undertrained", "cost unknown"
+TOO_SHORT = ": the start of runs so short is much of what they took"
 YES, NO, UNDECIDED = "yes", "no", "undecided"
 
 
@@ -127,7 +128,9 @@ def distance(row: Row) -> Error | None:
     return Error(off, max(0.0, off - half), off + half)
 
 
-def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Card], truth: str | None) -> list[Candidate]:
+def candidates(
+    t: dict[str, pl.DataFrame], cards: Sequence[Card], truth: str | None, timestep_fs: float | None = None
+) -> list[Candidate]:
     """Return the models that have an error, or should have one, with their costs; most are not judged yet."""
     training, labels, short = training_hours(t["cost"], cards), label_hours(t), undertrained(t["trainings"])
     made = t["errors"].select("model_key", "model", "dataset").unique().sort("model_key").rows()
@@ -139,10 +142,12 @@ def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Card], truth: str | N
         model, dataset = row["model"], row["dataset"]
         trained = [training[key] for key in sorted(keys.get((model, dataset), ())) if key in training]
         is_made_here = dataset is not None
+        of = model, dataset, row["liquid"], row["temperature_K"]
+        weighs = start_weighs(runs_of(t, *of), timestep_fs)
         cost = Cost(
             labels.get(dataset) if is_made_here else 0.0,
             mean(trained) or (None if is_made_here else Hours()),
-            dynamics_hours(t, model, dataset, row["liquid"], row["temperature_K"]),
+            None if weighs else dynamics_hours(t, *of),
         )
         state = row["liquid"], row["temperature_K"], row["property"], row["species"]
         candidate = Candidate(state, model, dataset, row["unit"], error_of(row), cost)
@@ -151,7 +156,7 @@ def candidates(t: dict[str, pl.DataFrame], cards: Sequence[Card], truth: str | N
         elif seeds := short.get((model, dataset)):
             candidate = replace(candidate, front=UNDERTRAINED, reason=too_short(seeds))
         elif cost.unknown:
-            why = f"the cost of {' and '.join(cost.unknown)} is not known"
+            why = f"the cost of {' and '.join(cost.unknown)} is not known" + TOO_SHORT * weighs
             candidate = replace(candidate, front=COST_UNKNOWN, reason=why)
         models.append(candidate)
     return models
@@ -170,17 +175,20 @@ def rows_with_errors(summary: pl.DataFrame, truth: str | None) -> list[Row]:
     return rows
 
 
-def table(t: dict[str, pl.DataFrame], cards: Sequence[Card], truth: str | None = None) -> pl.DataFrame:
+def table(
+    t: dict[str, pl.DataFrame], cards: Sequence[Card], truth: str | None = None, timestep_fs: float | None = None
+) -> pl.DataFrame:
     """Return the table `pareto`: a row per state, property and model that has an error, of the liquid and of the forces.
 
-    ``truth``: the model that is the method of the labels itself, None where none is.
+    ``truth``: the model that is the method of the labels itself, None where none is. ``timestep_fs``: of the dynamics; without it
+    runs count as long enough for their start not to weigh.
 
     ``front`` says whether it is on the front. ``yes``: it is better than every cheaper model beyond the error (the cheapest one
     has none to beat). ``no``: some cheaper model is better beyond the error. ``undecided``: the data cannot tell. "Beyond the
     error" is what the verdict on the two says, and where they were not compared (two things differ), that their intervals do
     not overlap.
     """
-    models, winners = candidates(t, cards, truth), winners_of(t["verdicts"])
+    models, winners = candidates(t, cards, truth, timestep_fs), winners_of(t["verdicts"])
     judged = [model if model.front is not None else judge(model, models, winners) for model in models]
     return pl.DataFrame([model.row() for model in judged], schema=PARETO)
 

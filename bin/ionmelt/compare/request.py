@@ -25,6 +25,7 @@ class Request:
     walks_ps: float | None
     margins: Mapping[str, float] = field(default_factory=dict)
     refines: bool = False
+    timestep_fs: float | None = None
 
     @property
     def growing(self) -> list[str]:
@@ -49,4 +50,5 @@ def request_of(study: Row) -> Request:
             if percent is not None
         },
         refines=equilibrium.get("refine", 0) > 0,
+        timestep_fs=md.get("timestep_fs"),
     )

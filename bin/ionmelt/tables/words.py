@@ -267,7 +267,8 @@ COLUMNS = {
     "labels_core_h": "core-hours of the labels of its training and validation frames, each at the mean of those that were made in the study; empty: none was",
     "training_core_h": "core-hours of the training, in the mean of the seeds",
     "training_gpu_h": "GPU-hours of the training, in the mean of the seeds",
-    "md_core_h_per_ns": "core-hours of a nanosecond of dynamics, from the whole tasks: in short runs their start weighs",
+    "md_core_h_per_ns": "core-hours of a nanosecond of dynamics, from the whole tasks: in short runs their start weighs; "
+    "in `pareto` empty where it took more than a fifth of the time of the steps",
     "md_gpu_h_per_ns": "GPU-hours of a nanosecond of dynamics, likewise",
     "teacher": "model that is the method of the labels itself",
     "speed_up": "how many times as fast as the teacher the model runs, by wall time, box by box",

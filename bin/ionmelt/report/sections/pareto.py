@@ -130,7 +130,7 @@ def blocks(results: Results) -> list[Block]:
         Heading("Error against cost"),
         Note(
             "Lower is closer to the reference (or, for forces, to the labels); further left is cheaper. The cost of a model is that "
-            "of its labels, of training one seed, and of one nanosecond of this box, told from whole tasks, whose start weighs in short runs. On the front: better than every cheaper model "
+            "of its labels, of training one seed, and of one nanosecond of this box, told from whole tasks; not where runs were so short that their start is much of that. On the front: better than every cheaper model "
             "beyond the error. Not: a cheaper model is better beyond the error. Undecided: the data cannot tell. Hollow points are "
             "not converged or undertrained. Properties without a reference are not shown."
         ),

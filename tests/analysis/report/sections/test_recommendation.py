@@ -507,6 +507,8 @@ def test_what_broke_soon_has_no_price_of_a_nanosecond() -> None:
     prices = {row.name: row.cells[-1][0] for row in made.states[0].rows}
     assert prices["dpmd-both"].text == "–" and "too short" in prices["dpmd-both"].why
     assert "–" not in (prices["clp"].text, prices["mace-both"].text)
+    rows = {row["model"]: row for row in pareto.table(t, [], timestep_fs=0.5).filter(property="density").to_dicts()}
+    assert rows["dpmd"]["md_core_h_per_ns"] is None and rows["clp"]["md_core_h_per_ns"] > 0
 
 
 def test_a_model_from_elsewhere_is_not_the_truth() -> None:
