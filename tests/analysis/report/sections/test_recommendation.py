@@ -601,3 +601,14 @@ def test_what_a_name_was_trained_on_stands_right_under_the_table() -> None:
     kinds = [type(block).__name__ for block in made]
     words = made[kinds.index("Matrix") + 1]
     assert isinstance(words, Note) and "eq (eq), both (eq + neq); 1 seed each" in words.text
+
+
+def test_forces_that_only_the_correction_leaves_undecided_are_said_so() -> None:
+    t = tables({"mace": 1000.0, "dpmd": 1001.0})
+    for p, said in (
+        (0.03, ", after the correction for many tests not told apart from "),
+        (0.3, ", not told apart from "),
+    ):
+        lost = t["verdicts"].with_columns(verdict=pl.lit("not distinguishable"), p_value=pl.lit(p))
+        line = " ".join(rec.how_close(t | {"verdicts": lost}))
+        assert f"{said}dpmd-both" in line
