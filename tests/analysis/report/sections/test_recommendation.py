@@ -610,5 +610,5 @@ def test_forces_that_only_the_correction_leaves_undecided_are_said_so() -> None:
         (0.3, ", not told apart from "),
     ):
         lost = t["verdicts"].with_columns(verdict=pl.lit("not distinguishable"), p_value=pl.lit(p))
-        line = " ".join(rec.how_close(t | {"verdicts": lost}))
+        line = rec.best_forces(t | {"verdicts": lost}) or ""
         assert f"{said}dpmd-both" in line
