@@ -33,8 +33,9 @@ def mean_row(samples: Array, unit: str = "1", fraction: bool = False, ions: Arra
 
     Neither frames nor ions are taken as independent: the error is that of the series of ion averages
     (`series.series_mean`: equilibration, correlation in time) or, where larger, that of the scatter between
-    ions, which sees what is slower than the run. ``ions`` (n,) are the means of ions where ``samples`` holds only that of all. ``fraction``: each sample lies in [0, 1], and the interval is
-    Jeffreys's for as many independent samples as the standard error amounts to.
+    ions, which sees what is slower than the run. ``ions`` (n,) are the means of ions where ``samples`` holds only
+    that of all. ``fraction``: each sample lies in [0, 1], and the interval is Jeffreys's for as many independent
+    samples as the standard error amounts to.
     """
     samples = np.asarray(samples, dtype=float)
     if not samples.size:
