@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real melts: of blocks of a run that are called converged, how many hold the diffusion coefficient of the whole run?
 
-The runs are made by the pipeline's own PLAN_STUDY, BUILD_LIQUID, EQUILIBRATE and RUN_MD, with OpenMM: LiBF4 at 900 K by CL&P (two boxes)
+The runs are made by the pipeline's own PLAN_STUDY, BUILD_LIQUID, EQUILIBRATE and RUN_MD, with OpenMM: LiBF4 at 1200 K by CL&P (two boxes)
 and NaCl at 1300 K by the force field of studies/nacl.yaml (one box). The part at constant volume is cut into blocks, each measured as a
 run of its own; the truth is the D of the whole, whose own interval is narrow beside those of its blocks.
   melts             share of converged blocks (each kind of ion of each run) whose 95 % interval holds the D of the whole run
@@ -34,7 +34,7 @@ name: melts
 liquids:
   - id: libf4
     ions: {{li: {pairs}, bf4: {pairs}}}
-    temperatures_K: [900]
+    temperatures_K: [1200]
     density_guess_kg_m3: 1300
     force_field: clandp
   - id: nacl
@@ -47,7 +47,7 @@ models: [{{id: clp, framework: classical}}]
 md: {{timestep_fs: 2, npt_ps: {npt_ps}, nvt_ps: {length_ps}, replicas: 2, save_every_fs: {save_fs}, segment_ps: {segment_ps}, engine: openmm}}
 references: []
 """
-RUNS = ("libf4-900K-r1", "libf4-900K-r2", "nacl-1300K-r1")
+RUNS = ("libf4-1200K-r1", "libf4-1200K-r2", "nacl-1300K-r1")
 
 
 @dataclass(frozen=True)
