@@ -78,9 +78,8 @@ def estimate_labels(settings: LabelSettings, plan: Estimate, folders: Folders, t
         with errors.reading(box / "box.extxyz", "extended XYZ"):
             atoms = ase.io.read(box / "box.extxyz", format="extxyz")
         assert isinstance(atoms, Atoms)
-        atoms.info["liquid"] = read_json(box / "topology.json")[
-            "liquid"
-        ]  # of which ASE makes a number where it is like one
+        # as it is written: of a name like a number ASE makes one
+        atoms.info["liquid"] = read_json(box / "topology.json")["liquid"]
         frames.setdefault(atoms.info["liquid"], atoms)  # replicas have the same ions
     probes = []
     for liquid in liquids_to_label(plan):

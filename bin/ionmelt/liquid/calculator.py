@@ -60,9 +60,8 @@ class ClassicalCalculator(Calculator):
             self.context.setPeriodicBoxVectors(*(cell / 10))
             self.context.setPositions(positions / 10)
             return self.context.getState(getEnergy=True, getForces=forces)
-        except (
-            self.openmm.OpenMMException
-        ) as error:  # an exception of its own kind, such as for positions that are NaN, or a cell
+        except self.openmm.OpenMMException as error:
+            # an exception of its own kind, such as for positions that are NaN, or a cell
             raise RuntimeError(f"OpenMM: {error}") from error
 
     def _energy(self, cell: np.ndarray, positions: np.ndarray) -> float:

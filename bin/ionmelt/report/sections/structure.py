@@ -140,9 +140,8 @@ def cell(r: Row | None) -> str:
     if r is None or r["value"] is None:
         return "–" if r is None or r["ci95_low"] is None else f"(> {number(r['ci95_low'])})"
     words = number(r["value"])
-    if (
-        r["ci95_low"] is not None and r["ci95_low"] < r["ci95_high"]
-    ):  # no width is that of what was never seen, and no interval
+    # What was never seen has an interval of no width, which is none.
+    if r["ci95_low"] is not None and r["ci95_low"] < r["ci95_high"]:
         v, low, high = rounded([r["value"], r["ci95_low"], r["ci95_high"]], (r["ci95_high"] - r["ci95_low"]) / 2)
         words = f"{v} [{low}, {high}]"
     return words if r["converged"] else f"({words})"

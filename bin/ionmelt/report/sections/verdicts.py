@@ -94,9 +94,8 @@ def figure_verdicts(t: Tables, quantity: str) -> go.Figure | None:
     for r in rows:
         states.setdefault(state_name(r), []).append(r)
     states = {state: chosen(pairs) for state, pairs in states.items()}
-    order = list(dict.fromkeys(pair_name(r) for here in states.values() for r in here))[
-        ::-1
-    ]  # of all panels: names stand once, at the left
+    # of all panels: names stand once, at the left
+    order = list(dict.fromkeys(pair_name(r) for here in states.values() for r in here))[::-1]
     height = 26 * len(order) + (70 if len(states) == 1 else 150)
     figure, at = panels(list(states), 2, height, horizontal_spacing=0.06, shared_yaxes=True)
     seen: set[str] = set()
